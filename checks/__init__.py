@@ -1,0 +1,1 @@
+"""The checks: one file per rule. Dropping a file in registers it."""

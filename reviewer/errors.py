@@ -1,0 +1,49 @@
+"""What users can get wrong: each a class, one sentence that names the thing, and a way out.
+
+A `ReviewerError` ends in one printed sentence and the exit status of its class, never in a
+traceback. Anything else that escapes is a bug of ours.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ReviewerError(Exception):
+    """Base of everything that a user can cause. `str()` is the sentence, `way_out` what to do about it."""
+
+    exit_status: ClassVar[int] = 3
+
+    def __init__(self, sentence: str, way_out: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"{self.sentence}\n{self.way_out}".strip()
+
+
+class UsageError(ReviewerError):
+    """The command was called with something that cannot work: an option, a reference, a configuration key."""
+
+    exit_status = 2
+
+
+class ProjectError(UsageError):
+    """The Alembic project cannot be found or read: no alembic.ini, no script location, a broken history."""
+
+
+class CannotReview(ReviewerError):
+    """All was said correctly, and still the revisions could not be rehearsed."""
+
+
+class ServerError(CannotReview):
+    """No throw-away PostgreSQL could be had, or it broke while it was in use."""
+
+
+class InterpreterError(CannotReview):
+    """The project's interpreter does not start, or lacks Alembic, SQLAlchemy or a PostgreSQL driver."""
+
+
+class RecordingError(UsageError):
+    """A recording file cannot be read: another version, cut short, not a recording."""

@@ -1,0 +1,107 @@
+"""A finding: one unsafe thing, where it is, what it rests on, and what to write instead."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from reviewer.recording import Direction, Location
+
+
+class Severity(Enum):
+    """How much a finding matters. See the README for what each level promises."""
+
+    ERROR = "error"
+    """Fails, loses data, breaks running code, or blocks for a time that grows with the table."""
+    WARNING = "warning"
+    """The same under conditions that could not be ruled out, or a short lock with an unbounded queue."""
+    NOTICE = "notice"
+    """Worth a reviewer's glance."""
+
+    @property
+    def rank(self) -> int:
+        """Higher is worse."""
+        return {"error": 3, "warning": 2, "notice": 1}[self.value]
+
+    @property
+    def lower(self) -> Severity:
+        """One step down; a notice stays one."""
+        return Severity.WARNING if self is Severity.ERROR else Severity.NOTICE
+
+
+class Basis(Enum):
+    """What a finding rests on: seen on the server, read from the text, or told by comparing two states."""
+
+    OBSERVED = "observed"
+    PARSED = "parsed"
+    COMPARED = "compared"
+
+
+@dataclass(frozen=True)
+class Concern:
+    """What a check yields: a finding before the review has put rule, place and basis to it."""
+
+    message: str
+    """One sentence with the user's names: which object, which lock, who waits, until when."""
+    remedy: tuple[str, ...] = ()
+    """Bodies of `upgrade()`, one per deploy, as valid Alembic code."""
+    about: tuple[str, ...] = ()
+    """What it is about, for example `("column", "t", "a")`: two rules that see one cause say the same here."""
+    severity: Severity | None = None
+    """Another severity than the rule's."""
+    basis: Basis | None = None
+    """Another basis than the context tells (observed on a server, parsed without)."""
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    """Facts for machines and for the evidence line: JSON values only."""
+    location: Location | None = None
+    """Another place than the statement's."""
+
+
+def concern(
+    message: str,
+    *,
+    remedy: Sequence[str] = (),
+    about: tuple[str, ...] = (),
+    severity: Severity | None = None,
+    basis: Basis | None = None,
+    evidence: Mapping[str, object] | None = None,
+    location: Location | None = None,
+) -> Concern:
+    """A `Concern` from text as it is written in a check: indentation and line breaks of the source removed."""
+    return Concern(
+        " ".join(message.split()),
+        tuple(inspect.cleandoc(body) for body in remedy),
+        about,
+        severity,
+        basis,
+        dict(evidence or {}),
+        location,
+    )
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """Why a finding does not count: a comment in the source, with its reason."""
+
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding as every report shows it."""
+
+    rule: str
+    severity: Severity
+    message: str
+    revision: str | None
+    location: Location | None
+    direction: Direction
+    basis: Basis
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    remedy: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+    sql: str | None = None
+    suppressed: Suppressed | None = None

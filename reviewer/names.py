@@ -1,0 +1,49 @@
+"""Names of database objects: a schema that may be missing, and a name, as PostgreSQL stores them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Name:
+    """An object's name as PostgreSQL stores it: quotes removed, unquoted parts folded to lower case."""
+
+    name: str
+    schema: str | None = None
+
+    def matches(self, other: Name) -> bool:
+        """Whether both may mean the same object; a missing schema means `public`."""
+        return self.name == other.name and (self.schema or "public") == (other.schema or "public")
+
+    @property
+    def sql(self) -> str:
+        """The name as it must be written in SQL, quoted where that is needed."""
+        return ".".join(quoted(part) for part in (self.schema, self.name) if part)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema and self.schema != "public" else self.name
+
+
+def quoted(identifier: str) -> str:
+    """`identifier` as it must be written in SQL: as it is where that is the same name, else in quotes."""
+    plain = identifier.isascii() and identifier.replace("_", "a").isalnum() and identifier == identifier.lower()
+    if plain and not identifier[:1].isdigit() and identifier not in RESERVED:
+        return identifier
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+# The words that PostgreSQL reserves, which need quotes to be a name.
+# https://www.postgresql.org/docs/current/sql-keywords-appendix.html
+RESERVED = frozenset(
+    """
+    all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate
+    collation column concurrently constraint create cross current_catalog current_date current_role
+    current_schema current_time current_timestamp current_user default deferrable desc distinct do else end
+    except false fetch for foreign freeze from full grant group having ilike in initially inner intersect into
+    is isnull join lateral leading left like limit localtime localtimestamp natural not notnull null offset on
+    only or order outer overlaps placing primary references returning right select session_user similar some
+    symmetric system_user table tablesample then to trailing true union unique user using variadic verbose when
+    where window with
+    """.split()
+)

@@ -1,0 +1,413 @@
+"""The recording: what happened when the revisions were run. The seam between running and judging.
+
+Everything before it needs Python, git and PostgreSQL; everything after it is a pure function of it.
+Frozen dataclasses with a JSON form (`dumps`, `loads`) that is the same again after a round trip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from reviewer.errors import RecordingError
+from reviewer.locks import LockMode
+from reviewer.names import Name
+
+FORMAT = 1
+"""Version of the JSON form. A recording of another version is refused."""
+
+
+class Direction(Enum):
+    """Which way a pass runs a revision."""
+
+    UPGRADE = "upgrade"
+    DOWNGRADE = "downgrade"
+    UPGRADE_AGAIN = "upgrade-again"
+
+
+class Rehearsal(Enum):
+    """`deployed`: base to head in one `upgrade`, where locks are judged. `stepwise`: each revision by itself."""
+
+    DEPLOYED = "deployed"
+    STEPWISE = "stepwise"
+
+
+class Outcome(Enum):
+    """How a pass ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Mode(Enum):
+    """What a recording rests on: a live server, or text alone."""
+
+    OBSERVED = "observed"
+    STATIC = "static"
+
+
+class Origin(Enum):
+    """Who caused a statement: the revision file, env.py, or Alembic's own bookkeeping."""
+
+    REVISION = "revision"
+    ENVIRONMENT = "environment"
+    ALEMBIC = "alembic"
+
+
+class FailureKind(Enum):
+    """What went wrong in a pass."""
+
+    STATEMENT = "statement"
+    """PostgreSQL refused a statement."""
+    RAISED = "raised"
+    """The revision's code raised by itself, with no statement failing: `raise NotImplementedError`, a KeyError."""
+    TIMEOUT = "timeout"
+    """The run did not end in time."""
+    LOCK = "lock"
+    """The migration waited for a lock that it holds itself through another connection."""
+    EXITED = "exited"
+    """The process ended without a word: `sys.exit`, `os._exit`, a crash."""
+    ENVIRONMENT = "environment"
+    """env.py itself failed, before or after the revisions."""
+    IMPORT = "import"
+    """A module that env.py or a revision needs is missing."""
+    NO_DRIVER = "no-driver"
+    """The project has no PostgreSQL driver installed."""
+    UNTOUCHED = "untouched"
+    """env.py ran to its end, and the throw-away database was not touched."""
+    OFFLINE = "offline"
+    """The revision cannot be rendered as SQL without a database."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A line of a file, the path relative to the project's git root (or as given outside git)."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table, index, view or sequence as the server knew it when the statement had run."""
+
+    schema: str
+    name: str
+    kind: str
+    """`table`, `partitioned table`, `index`, `partitioned index`, `view`, `materialized view`, `sequence`,
+    `foreign table` or `other`."""
+    new: bool = False
+    """Created in the same deploy, so nobody else uses it yet."""
+    table: str | None = None
+    """Of an index: the table it belongs to, in the same schema."""
+
+    @property
+    def as_name(self) -> Name:
+        """The same as a `Name`."""
+        return Name(self.name, self.schema)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether rows live in it: a table, partitioned or foreign table, or a materialized view."""
+        return self.kind in {"table", "partitioned table", "foreign table", "materialized view"}
+
+    def __str__(self) -> str:
+        return str(self.as_name)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock that a statement took and that its transaction did not hold before."""
+
+    relation: Relation
+    mode: LockMode
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A sequential scan of a whole table; `rows` is how many rows were read in the rehearsal."""
+
+    relation: Relation
+    rows: int
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What PostgreSQL did while one statement ran, seen from inside its transaction."""
+
+    locks: tuple[Lock, ...] = ()
+    rewritten: tuple[Relation, ...] = ()
+    """Tables whose storage was written anew (another relfilenode), existing ones only."""
+    scanned: tuple[Scan, ...] = ()
+    built: tuple[Relation, ...] = ()
+    """Indexes that were built or rebuilt."""
+    messages: tuple[str, ...] = ()
+    """The server's own words at level DEBUG1 and above, in English."""
+    lock_timeout: int = 0
+    """The effective lock_timeout at the statement in milliseconds, 0 where none is set."""
+    statement_timeout: int = 0
+    """The effective statement_timeout in milliseconds, 0 where none is set."""
+    transaction: int | None = None
+    """Which transaction of the rehearsal this ran in, counted from 1; None: in none, committed at once."""
+
+    def says(self, words: str) -> bool:
+        """Whether the server said something that contains `words`."""
+        return any(words in message for message in self.messages)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement as it was sent to the server. `sql` is never a rendering of ours."""
+
+    sql: str
+    location: Location | None = None
+    """The line of the revision file that caused it; None for env.py's and Alembic's own."""
+    origin: Origin = Origin.REVISION
+    seconds: float = 0.0
+    in_transaction: bool = True
+    rows: int | None = None
+    """Rows that it reports to have changed or returned, where the driver tells."""
+    parameters: tuple[str, ...] = ()
+    """Bound values: numbers and dates as they are, anything else described, never shown."""
+    connection: int = 1
+    """Which of the migration's connections ran it, counted from 1 in order of first use."""
+    error: str | None = None
+    """The server's message where it refused the statement."""
+    sqlstate: str | None = None
+    observation: Observation | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a pass failed."""
+
+    kind: FailureKind
+    message: str
+    location: Location | None = None
+    sql: str | None = None
+    """The statement that failed or was running."""
+    sqlstate: str | None = None
+    deliberate: bool = False
+    """The revision's own code raised an exception on its own line: said on purpose."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One revision run once in one direction."""
+
+    revision: str
+    direction: Direction
+    rehearsal: Rehearsal
+    outcome: Outcome
+    seconds: float = 0.0
+    failure: Failure | None = None
+    statements: tuple[Statement, ...] = ()
+    reason: str | None = None
+    """Why it was skipped."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision under review, as its source says."""
+
+    id: str
+    down_revisions: tuple[str, ...]
+    path: str
+    depends_on: tuple[str, ...] = ()
+    branch_labels: tuple[str, ...] = ()
+    message: str = ""
+    upgrade_line: int | None = None
+    """Line of `def upgrade`, for findings about the whole revision."""
+    downgrade_line: int | None = None
+    downgrade_is_empty: bool = False
+    """`downgrade()` is absent, or its body is only `pass`, `...` or a docstring."""
+
+    @property
+    def is_merge(self) -> bool:
+        """Whether it only joins branches: more than one parent."""
+        return len(self.down_revisions) > 1
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that could not be looked at, and the true reason."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the base state, its type as `format_type` prints it."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A constraint of the base state; `definition` is `pg_get_constraintdef`."""
+
+    name: str
+    kind: str
+    """`check`, `foreign key`, `unique`, `primary key`, `exclusion`, `not null` or `trigger`."""
+    columns: tuple[str, ...]
+    definition: str
+    valid: bool = True
+    referenced: Name | None = None
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index of the base state; `definition` is `pg_get_indexdef`."""
+
+    name: str
+    columns: tuple[str, ...]
+    """Key columns in order; an expression is an empty string."""
+    definition: str
+    unique: bool = False
+    valid: bool = True
+    constraint: str | None = None
+    """The constraint that it backs."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, view or materialized view of the base state."""
+
+    name: Name
+    kind: str
+    columns: tuple[Column, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    partition_of: Name | None = None
+    rows: int = 0
+    """Rows that it had when the rehearsal began."""
+
+    def column(self, name: str) -> Column | None:
+        """The column called `name`, if there is one."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """An enum type of the base state, its labels in order."""
+
+    name: Name
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the database looked like at the base state."""
+
+    tables: tuple[Table, ...] = ()
+    enums: tuple[Enumeration, ...] = ()
+
+    def table(self, name: Name) -> Table | None:
+        """The table called `name`, if there is one."""
+        return next((table for table in self.tables if table.name.matches(name)), None)
+
+
+@dataclass(frozen=True)
+class Server:
+    """The PostgreSQL that was the witness."""
+
+    version: str
+    source: str
+    """`local`, `embedded`, `container` or `url`."""
+
+    @property
+    def major(self) -> int:
+        """The major version, for example 16."""
+        return int(self.version.split(".")[0].split()[0])
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the project's interpreter has."""
+
+    python: str = ""
+    alembic: str = ""
+    sqlalchemy: str = ""
+    driver: str = ""
+
+
+@dataclass(frozen=True)
+class TransactionMode:
+    """How env.py configures transactions."""
+
+    per_migration: bool = False
+    transactional_ddl: bool = True
+
+
+@dataclass(frozen=True)
+class History:
+    """What source and git say of the revision graph, for the rules about history."""
+
+    heads: tuple[str, ...] = ()
+    """Heads of the whole graph with the branch's revisions."""
+    base_heads: tuple[str, ...] = ()
+    """Heads that the base already has."""
+    labelled_heads: tuple[str, ...] = ()
+    """Of `heads`, those on a branch of their own with a label, which are meant to stay apart."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything that is known of one tree's new revisions after they have been run."""
+
+    tool: str
+    """Version of the reviewer that wrote it."""
+    mode: Mode
+    revisions: tuple[Revision, ...]
+    """The new revisions, parents first."""
+    passes: tuple[Pass, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    server: Server | None = None
+    environment: Environment = Environment()
+    transactions: TransactionMode = TransactionMode()
+    history: History = History()
+    base: Catalogue = Catalogue()
+    tree: str = ""
+    """Name of the migration tree where a project has several."""
+    format: int = FORMAT
+
+    def passes_of(self, revision: str) -> tuple[Pass, ...]:
+        """The passes of one revision, in the order they ran."""
+        return tuple(each for each in self.passes if each.revision == revision)
+
+
+def dumps(recording: Recording) -> str:
+    """`recording` as JSON text."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(recording), indent=1).decode()
+
+
+def loads(text: str | bytes) -> Recording:
+    """The recording that `dumps` wrote. Raises `RecordingError` for another version, cut short, or no recording."""
+    import msgspec
+
+    way_out = "Make it again with `alembic-reviewer review --save-recording FILE`."
+    try:
+        found = msgspec.json.decode(text, type=_OnlyFormat).format
+    except msgspec.MsgspecError as error:
+        raise RecordingError(f"The recording cannot be read: {error}.", way_out) from None
+    if found != FORMAT:
+        raise RecordingError(f"The recording has format {found}; this version reads format {FORMAT}.", way_out)
+    try:
+        return msgspec.json.decode(text, type=Recording)
+    except msgspec.MsgspecError as error:
+        raise RecordingError(f"The recording cannot be read: {error}.", way_out) from None
+
+
+@dataclass(frozen=True)
+class _OnlyFormat:
+    format: int

@@ -1,0 +1,93 @@
+"""What a check module is made of: a `RULE`, its `EXAMPLES`, and a function `check`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from reviewer.finding import Concern, Severity
+from reviewer.locks import LockMode
+from reviewer.recording import Direction
+
+if TYPE_CHECKING:
+    from reviewer.context import Context, Subject
+
+SECTIONS = ("## Why it hurts", "## Do this instead", "## Not flagged", "## References")
+"""The headings that the docstring of every check has, in this order."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The promise that users see; its documentation is the docstring of the check module."""
+
+    id: str
+    """Kebab-case, named after the defect; the module has the same name in snake case."""
+    summary: str
+    """What it does to you, in one line: the effect, not the syntax."""
+    severity: Severity
+    group: str
+    """`locking`, `rewriting`, `losing-data`, `breaking-code`, `not-working`, `history` or `schema`."""
+    lock: LockMode | None = None
+    """The lock that the flagged statement takes on an existing table: a claim that a live server checks."""
+    rewrites: bool = False
+    """The flagged statement writes a table anew: a claim that a live server checks."""
+    scans: bool = False
+    """The flagged statement reads a whole table: a claim that a live server checks."""
+    directions: frozenset[Direction] = frozenset({Direction.UPGRADE})
+    """Which passes' operations and statements the check is asked about."""
+    replaces: frozenset[str] = frozenset()
+    """Rules that stay silent about the same thing (`about`) in the same revision when this one speaks."""
+    last_resort: bool = False
+    """Asked last, and only about statements that no other rule of its kind has explained."""
+    default: bool = True
+    """Whether it is on without being selected."""
+    since: str = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A migration that documents a rule and tests it on a live server.
+
+    `given` is what is already deployed; in `upgrade` and `downgrade` the lines that must be flagged by the rule
+    end in `# flagged`, all others must not be. Names in scope: op, sa, postgresql.
+    """
+
+    title: str
+    upgrade: str
+    given: str = ""
+    downgrade: str | None = None
+    """None: a downgrade that is not looked at (the harness writes one that raises on purpose)."""
+    since: int = 0
+    """First PostgreSQL major on which it can run."""
+    rows: bool = True
+    """Whether the tables of `given` hold rows."""
+    transaction_per_migration: bool = False
+    then: tuple[str, ...] = ()
+    """`upgrade()` bodies of revisions that follow in the same deploy, with `# flagged` too."""
+
+    def __post_init__(self) -> None:
+        for name in ("upgrade", "given", "downgrade"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, inspect.cleandoc(value))
+        object.__setattr__(self, "then", tuple(inspect.cleandoc(body) for body in self.then))
+
+
+class Check(Protocol):
+    """A check module, built in or from the entry point group `alembic_reviewer.checks`."""
+
+    __name__: str
+    __doc__: str | None
+
+    @property
+    def RULE(self) -> Rule:  # noqa: N802  (a module's constant)
+        """The promise."""
+
+    @property
+    def EXAMPLES(self) -> Sequence[Example]:  # noqa: N802  (a module's constant)
+        """Flagged and not flagged, at least one of each."""
+
+    def check(self, subject: Subject, context: Context) -> Iterator[Concern]:
+        """Concerns about one subject; called with every operation, statement, revision and the whole recording."""
