@@ -1,0 +1,108 @@
+"""The report: everything that a review has to say, before any format is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from reviewer.finding import Finding, Severity
+from reviewer.operations import Operation
+from reviewer.recording import Mode, Recording, Skipped, Statement
+
+
+class Verdict(Enum):
+    """The one word of a review."""
+
+    PASS = "pass"
+    """Nothing found, suppressed findings aside."""
+    WARN = "warn"
+    """Something found, all of it below the level that fails."""
+    FAIL = "fail"
+    """Something found at or above the level that fails."""
+    ERROR = "error"
+    """Revisions could not be reviewed; what could be is in the report."""
+    SKIPPED = "skipped"
+    """No new revision: nothing to review."""
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of `alembic-reviewer review`."""
+        return {"pass": 0, "warn": 0, "skipped": 0, "fail": 1, "error": 3}[self.value]
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A statement and the operations that it was read as."""
+
+    statement: Statement
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class TreeReport:
+    """What was found in one migration tree."""
+
+    recording: Recording
+    findings: tuple[Finding, ...] = ()
+    """Worst first within a revision; suppressed ones included."""
+    unrecognized: tuple[Statement, ...] = ()
+    """Statements of which at least a part was not understood."""
+    phrases: tuple[tuple[str, str], ...] = ()
+    """For each revision id what it does, in one phrase: `adds users.age, drops index ix_a`."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole review: one tree or several."""
+
+    tool: str
+    trees: tuple[TreeReport, ...]
+    fail_on: Severity | None
+    """None: never fail."""
+    skipped: tuple[Skipped, ...] = ()
+    """What could not be looked at, beyond what each tree's recording says."""
+    errors: tuple[str, ...] = ()
+    """Why a review could not be made, one sentence each; non-empty means the verdict is `error`."""
+    replayed: bool = False
+    """Made from a recording file, without a server."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings that are not suppressed."""
+        return tuple(f for tree in self.trees for f in tree.findings if f.suppressed is None)
+
+    @property
+    def suppressed(self) -> tuple[Finding, ...]:
+        """All findings that a comment in the source suppresses."""
+        return tuple(f for tree in self.trees for f in tree.findings if f.suppressed is not None)
+
+    @property
+    def all_skipped(self) -> tuple[Skipped, ...]:
+        """Everything that could not be looked at, in every tree."""
+        return self.skipped + tuple(s for tree in self.trees for s in tree.recording.skipped)
+
+    @property
+    def mode(self) -> str:
+        """`observed`, `static` or `replayed`, as in the JSON report."""
+        if self.replayed:
+            return "replayed"
+        static = any(tree.recording.mode is Mode.STATIC for tree in self.trees)
+        return "static" if static else "observed"
+
+    @property
+    def verdict(self) -> Verdict:
+        """The one word. Findings that fail win over revisions that could not be reviewed."""
+        findings = self.findings
+        if self.fail_on is not None and worst(findings) >= self.fail_on.rank:
+            return Verdict.FAIL
+        if self.errors:
+            return Verdict.ERROR
+        if findings:
+            return Verdict.WARN
+        return Verdict.PASS if any(tree.recording.revisions for tree in self.trees) else Verdict.SKIPPED
+
+
+def worst(findings: Sequence[Finding]) -> int:
+    """Rank of the worst finding, 0 where there is none."""
+    return max((finding.severity.rank for finding in findings), default=0)
