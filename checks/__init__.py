@@ -1,1 +1,34 @@
-"""The checks: one file per rule. Dropping a file in registers it."""
+"""The checks: one file per rule. Dropping a file in this folder registers it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from reviewer.rule import Check
+
+ENTRY_POINT_GROUP = "alembic_reviewer.checks"
+"""Installed packages add checks of their own under this entry point group; each entry point is a check module."""
+
+
+@cache
+def load() -> tuple[Check, ...]:
+    """Every check there is, built in and installed, by rule id."""
+    from importlib.metadata import entry_points
+
+    built_in = [
+        importlib.import_module(f"{__name__}.{module.name}")
+        for module in pkgutil.iter_modules(__path__)
+        if not module.name.startswith("_")
+    ]
+    installed = [entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP)]
+    checks = [cast("Check", module) for module in (*built_in, *installed)]
+    return tuple(sorted(checks, key=lambda check: check.RULE.id))
+
+
+def by_id() -> dict[str, Check]:
+    """The same, to be found by rule id."""
+    return {check.RULE.id: check for check in load()}

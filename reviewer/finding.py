@@ -57,6 +57,8 @@ class Concern:
     """Facts for machines and for the evidence line: JSON values only."""
     location: Location | None = None
     """Another place than the statement's."""
+    direction: Direction | None = None
+    """Another direction than the context's."""
 
 
 def concern(
@@ -68,6 +70,7 @@ def concern(
     basis: Basis | None = None,
     evidence: Mapping[str, object] | None = None,
     location: Location | None = None,
+    direction: Direction | None = None,
 ) -> Concern:
     """A `Concern` from text as it is written in a check: indentation and line breaks of the source removed."""
     return Concern(
@@ -78,6 +81,7 @@ def concern(
         basis,
         dict(evidence or {}),
         location,
+        direction,
     )
 
 

@@ -104,6 +104,8 @@ class Relation:
     """Created in the same deploy, so nobody else uses it yet."""
     table: str | None = None
     """Of an index: the table it belongs to, in the same schema."""
+    table_new: bool = False
+    """Of an index: whether that table was created in the same deploy."""
 
     @property
     def as_name(self) -> Name:
@@ -208,6 +210,8 @@ class Pass:
     statements: tuple[Statement, ...] = ()
     reason: str | None = None
     """Why it was skipped."""
+    rows: bool = True
+    """Whether the tables held rows; False for the run that follows when it fails on rows."""
 
 
 @dataclass(frozen=True)

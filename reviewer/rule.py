@@ -39,8 +39,9 @@ class Rule:
     """Which passes' operations and statements the check is asked about."""
     replaces: frozenset[str] = frozenset()
     """Rules that stay silent about the same thing (`about`) in the same revision when this one speaks."""
-    last_resort: bool = False
-    """Asked last, and only about statements that no other rule of its kind has explained."""
+    last_resort: int = 0
+    """Above 0: asked after all rules of a lower number, and silent about statements that one of them has
+    explained (`context.explained`)."""
     default: bool = True
     """Whether it is on without being selected."""
     since: str = "0.1.0"

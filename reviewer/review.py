@@ -1,0 +1,255 @@
+"""The review: a pure function from a recording to findings. Replays in order, keeps the context, asks every check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from reviewer.context import Context, Held, Story, Subject
+from reviewer.finding import Basis, Concern, Finding
+from reviewer.names import Name
+from reviewer.operations import (
+    CreateTable,
+    CreateView,
+    Operation,
+    RenameTable,
+    SetSchema,
+    Unrecognized,
+)
+from reviewer.parse import parse
+from reviewer.phrase import describe
+from reviewer.recording import (
+    Direction,
+    Location,
+    Origin,
+    Outcome,
+    Pass,
+    Recording,
+    Rehearsal,
+    Revision,
+    Statement,
+)
+from reviewer.rule import Check
+from reviewer.verdict import TreeReport, Understood
+
+
+def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
+    """Everything that `checks` have to say about `recording`. Needs no database, no git and no clock."""
+    understood = {id(p): _understand(p) for p in recording.passes}
+    stories = [_story(revision, recording, understood) for revision in recording.revisions]
+    ordered = sorted(checks, key=lambda check: (check.RULE.last_resort, check.RULE.id))
+
+    findings: list[Finding] = []
+    for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
+        asked = [check for check in ordered if direction in check.RULE.directions]
+        findings += _replay(recording, stories, direction, asked, understood)
+    findings += _stories(recording, stories, ordered)
+    findings += _ask(recording, Context(recording), ordered)
+
+    return TreeReport(
+        recording=recording,
+        findings=tuple(_in_order(_without_replaced(findings, checks), recording)),
+        unrecognized=tuple(_unrecognized(stories)),
+        phrases=tuple((s.revision.id, describe([op for op, _ in s.operations()])) for s in stories),
+    )
+
+
+def _understand(each: Pass) -> tuple[Understood, ...]:
+    return tuple(
+        Understood(statement, parse(statement.sql))
+        for statement in each.statements
+        if statement.origin is not Origin.ALEMBIC
+    )
+
+
+def _story(
+    revision: Revision, recording: Recording, understood: dict[int, tuple[Understood, ...]]
+) -> Story:
+    passes = recording.passes_of(revision.id)
+    up = _judged(passes, Direction.UPGRADE)
+    down = _judged(passes, Direction.DOWNGRADE)
+    return Story(
+        revision,
+        upgrade=understood[id(up)] if up else (),
+        downgrade=understood[id(down)] if down else (),
+        passes=passes,
+    )
+
+
+def _judged(passes: Iterable[Pass], direction: Direction) -> Pass | None:
+    """The pass whose statements are judged: the deployed one, or another one that went further."""
+    ran = [p for p in passes if p.direction is direction and p.outcome is not Outcome.SKIPPED]
+    return max(
+        ran,
+        key=lambda p: (p.outcome is Outcome.OK, p.rehearsal is Rehearsal.DEPLOYED, len(p.statements)),
+        default=None,
+    )
+
+
+@dataclass
+class _Replay:
+    """What the statements so far have built up."""
+
+    transaction: int | None = None
+    held: dict[tuple[str, str], Held] = field(default_factory=dict)
+    created: set[Name] = field(default_factory=set)
+    before: list[tuple[Operation, Statement]] = field(default_factory=list)
+    start: int = 0
+
+    def enter(self, transaction: int | None) -> None:
+        if transaction is None or transaction != self.transaction:
+            self.held = {}
+            self.start = len(self.before)
+        self.transaction = transaction
+
+    def take(self, understood: Understood, revision: Revision) -> None:
+        statement = understood.statement
+        for lock in statement.observation.locks if statement.observation else ():
+            key = (lock.relation.schema, lock.relation.name)
+            known = self.held.get(key)
+            if not lock.relation.new and (known is None or known.mode < lock.mode):
+                self.held[key] = Held(lock.relation, lock.mode, statement, revision.id)
+        if statement.error is None:
+            for operation in understood.operations:
+                self._follow(operation)
+        self.before += [(operation, statement) for operation in understood.operations]
+
+    def _follow(self, operation: Operation) -> None:
+        match operation:
+            case CreateTable(table=name) | CreateView(view=name, replace=False):
+                self.created.add(name)
+            case RenameTable(table=name, new_name=new) if self._made(name):
+                self.created.add(Name(new, name.schema))
+            case SetSchema(object=name, new_schema=schema) if self._made(name):
+                self.created.add(Name(name.name, schema))
+
+    def _made(self, name: Name) -> bool:
+        return any(created.matches(name) for created in self.created)
+
+
+def _replay(
+    recording: Recording,
+    stories: Sequence[Story],
+    direction: Direction,
+    checks: Sequence[Check],
+    understood: dict[int, tuple[Understood, ...]],
+) -> Iterator[Finding]:
+    state = _Replay()
+    rehearsal = None
+    for story in stories:
+        judged = _judged(story.passes, direction)
+        if judged is None:
+            continue
+        if direction is not Direction.UPGRADE or judged.rehearsal is not rehearsal or not judged.rows:
+            # transactions are counted anew in each rehearsal; what an upgrade created stays new in the deploy
+            state = _Replay(created=state.created if direction is Direction.UPGRADE else set())
+        rehearsal = judged.rehearsal
+        for each in understood[id(judged)]:
+            state.enter(_transaction(each.statement, story.revision))
+            context = Context(
+                recording,
+                direction,
+                story.revision,
+                each,
+                held=dict(state.held),
+                created=frozenset(state.created),
+                before=tuple(state.before),
+                transaction_start=state.start,
+            )
+            yield from _ask_statement(each, context, checks)
+            state.take(each, story.revision)
+
+
+def _transaction(statement: Statement, revision: Revision) -> int | None:
+    """The transaction of a statement; without a server a revision stands for one."""
+    if statement.observation is not None:
+        return statement.observation.transaction
+    return hash(revision.id) if statement.in_transaction else None
+
+
+def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
+    explained = False
+    for check in checks:
+        asked = replace(context, explained=explained) if check.RULE.last_resort else context
+        if check.RULE.last_resort and explained:
+            continue
+        found = [f for subject in (*each.operations, each) for f in _ask(subject, asked, [check])]
+        explained = explained or (bool(found) and check.RULE.group in {"locking", "rewriting"})
+        yield from found
+
+
+def _stories(recording: Recording, stories: Sequence[Story], checks: Sequence[Check]) -> Iterator[Finding]:
+    for story in stories:
+        yield from _ask(story, Context(recording, revision=story.revision), checks)
+
+
+def _ask(subject: Subject, context: Context, checks: Iterable[Check]) -> Iterator[Finding]:
+    for check in checks:
+        seen: set[tuple[str, tuple[str, ...], Location | None]] = set()
+        for concern in check.check(subject, context):
+            key = (concern.message, concern.about, concern.location)
+            if key not in seen:
+                seen.add(key)
+                yield _finding(check, concern, context)
+
+
+def _finding(check: Check, concern: Concern, context: Context) -> Finding:
+    statement = context.understood.statement if context.understood else None
+    return Finding(
+        rule=check.RULE.id,
+        severity=concern.severity or check.RULE.severity,
+        message=concern.message,
+        revision=context.revision.id if context.revision else None,
+        location=concern.location or (statement.location if statement else None) or _place(context),
+        direction=concern.direction or context.direction,
+        basis=concern.basis or (Basis.OBSERVED if context.observed else Basis.PARSED),
+        evidence=concern.evidence,
+        remedy=concern.remedy,
+        about=concern.about,
+        sql=statement.sql if statement else None,
+    )
+
+
+def _place(context: Context) -> Location | None:
+    """Where a finding about a whole revision points: at its `def upgrade`."""
+    revision = context.revision
+    return Location(revision.path, revision.upgrade_line or 1) if revision else None
+
+
+def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> list[Finding]:
+    """One cause, one finding: where two rules saw the same thing, the one that replaces the other speaks."""
+    replaces = {check.RULE.id: check.RULE.replaces for check in checks}
+    return [
+        finding
+        for finding in findings
+        if not any(
+            finding.rule in replaces[other.rule] and other.revision == finding.revision and _same(finding, other)
+            for other in findings
+        )
+    ]
+
+
+def _same(one: Finding, other: Finding) -> bool:
+    if one.about and one.about == other.about:
+        return True
+    return one.location is not None and one.location == other.location and one.direction is other.direction
+
+
+def _in_order(findings: Iterable[Finding], recording: Recording) -> list[Finding]:
+    position = {revision.id: n for n, revision in enumerate(recording.revisions)}
+    return sorted(
+        findings,
+        key=lambda f: (
+            position.get(f.revision, -1) if f.revision else -1,
+            -f.severity.rank,
+            f.location.line if f.location else 0,
+            f.rule,
+        ),
+    )
+
+
+def _unrecognized(stories: Iterable[Story]) -> Iterator[Statement]:
+    for story in stories:
+        for each in (*story.upgrade, *story.downgrade):
+            if any(isinstance(operation, Unrecognized) for operation in each.operations):
+                yield each.statement
