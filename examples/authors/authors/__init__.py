@@ -1,0 +1,1 @@
+"""Authors, their posts, and tags."""

@@ -1,0 +1,1 @@
+"""A blog: users, posts, comments and tags."""

@@ -1,0 +1,43 @@
+from logging.config import fileConfig
+
+from alembic import context
+from app.config import settings
+from app.models import Base
+from sqlalchemy import create_engine, pool
+
+config = context.config
+
+if config.config_file_name is not None:
+    fileConfig(config.config_file_name)
+
+target_metadata = Base.metadata
+
+
+def run_migrations_offline() -> None:
+    """Print the SQL instead of running it: `alembic upgrade head --sql`."""
+    context.configure(
+        url=settings.sqlalchemy_url,
+        target_metadata=target_metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+    )
+
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_migrations_online() -> None:
+    """Run the migrations on the database that the application's settings name."""
+    connectable = create_engine(settings.sqlalchemy_url, poolclass=pool.NullPool)
+
+    with connectable.connect() as connection:
+        context.configure(connection=connection, target_metadata=target_metadata)
+
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+if context.is_offline_mode():
+    run_migrations_offline()
+else:
+    run_migrations_online()
