@@ -1,0 +1,17 @@
+"""merge note and price
+
+Revision ID: d70b48e25f9c
+Revises: 8e5d2b4c7a10, c3a9f6e1d584
+Create Date: 2026-01-17 09:00:00
+"""
+
+revision = "d70b48e25f9c"
+down_revision = ("8e5d2b4c7a10", "c3a9f6e1d584")
+
+
+def upgrade():
+    pass
+
+
+def downgrade():
+    pass
