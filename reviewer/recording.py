@@ -381,6 +381,8 @@ class Recording:
     base: Catalogue = Catalogue()
     tree: str = ""
     """Name of the migration tree where a project has several."""
+    errors: tuple[str, ...] = ()
+    """Why revisions could not be reviewed, one sentence each with its way out."""
     format: int = FORMAT
 
     def passes_of(self, revision: str) -> tuple[Pass, ...]:

@@ -63,7 +63,7 @@ class Report:
     skipped: tuple[Skipped, ...] = ()
     """What could not be looked at, beyond what each tree's recording says."""
     errors: tuple[str, ...] = ()
-    """Why a review could not be made, one sentence each; non-empty means the verdict is `error`."""
+    """Why a review could not be made, beyond what each tree's recording says."""
     replayed: bool = False
     """Made from a recording file, without a server."""
 
@@ -83,6 +83,11 @@ class Report:
         return self.skipped + tuple(s for tree in self.trees for s in tree.recording.skipped)
 
     @property
+    def all_errors(self) -> tuple[str, ...]:
+        """Why revisions could not be reviewed, in every tree; non-empty means that the verdict is at least `error`."""
+        return self.errors + tuple(error for tree in self.trees for error in tree.recording.errors)
+
+    @property
     def mode(self) -> str:
         """`observed`, `static` or `replayed`, as in the JSON report."""
         if self.replayed:
@@ -96,7 +101,7 @@ class Report:
         findings = self.findings
         if self.fail_on is not None and worst(findings) >= self.fail_on.rank:
             return Verdict.FAIL
-        if self.errors:
+        if self.all_errors:
             return Verdict.ERROR
         if findings:
             return Verdict.WARN

@@ -1,0 +1,315 @@
+"""The project's interpreter as a process: start the runner in it, send commands, read events, end it for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import selectors
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reviewer.errors import InterpreterError
+from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Done, Failed, Hello, Ready, decode
+from reviewer.guardian import Guardian
+
+RUNNER = Path(__file__).parent / "runner" / "in_environment.py"
+PROTOCOL = 1
+OLDEST_ALEMBIC = (1, 7)
+OLDEST_SQLALCHEMY = (1, 4)
+OWN_LOCK_TIMEOUT = "29973ms"
+"""lock_timeout of our databases: a value that no project sets, so that the effective one can be told from ours."""
+
+# The migrations see what an ordinary program needs, and nothing that may be a secret.
+PASSED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|CI|VIRTUAL_ENV|CONDA_PREFIX"
+    r"|PYTHON\w+|UV_PYTHON|UV_CACHE_DIR|UV_PROJECT_ENVIRONMENT|UV_OFFLINE|LD_LIBRARY_PATH|DYLD_\w+"
+    r"|SSL_CERT_FILE|SSL_CERT_DIR|FLASK_APP|XDG_\w+|SYSTEMROOT"
+)
+MARK = "ALEMBIC_REVIEWER_RUN"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the runner must know of the project, the same for every command."""
+
+    directory: Path
+    """Where the migrations run from."""
+    config: Path | None = None
+    toml: Path | None = None
+    section: str | None = None
+    script_location: str | None = None
+    """Only where the configuration does not say it."""
+    flask: bool = False
+    x: tuple[str, ...] = ()
+    launcher: str | None = None
+
+
+@dataclass
+class Answer:
+    """Everything that one command brought."""
+
+    events: list[AnyEvent] = field(default_factory=list)
+    failed: Failed | None = None
+    done: Done | None = None
+    timed_out: bool = False
+    exit_status: int | None = None
+    """Set where the process ended without a last word."""
+    waited: str | None = None
+    """Who waited for whom, where the migration blocked itself."""
+    stack: str = ""
+    """Where the process was when its time ran out."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command ended well."""
+        return self.done is not None
+
+
+class RunnerProcess:
+    """One process of the project's interpreter. Use as a context manager; it and its children end with it."""
+
+    def __init__(
+        self,
+        interpreter: tuple[str, ...],
+        setup: Setup,
+        environ: Mapping[str, str],
+        folder: Path,
+        guardian: Guardian,
+    ) -> None:
+        self._interpreter = interpreter
+        self._setup = setup
+        self._token = secrets.token_hex(12)
+        self._stack = folder / f"stack-{self._token}"
+        self._guardian = guardian
+        self._output: deque[bytes] = deque(maxlen=200)
+        self._rest = bytearray()
+        self._pid: int | None = None
+        ours, theirs = socket.socketpair()
+        self._channel = ours
+        try:
+            self._process = subprocess.Popen(
+                [*interpreter, str(RUNNER), str(theirs.fileno())],
+                cwd=setup.directory,
+                env={**environ, MARK: self._token},
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise InterpreterError(
+                f"The project's interpreter `{shlex.join(interpreter)}` cannot be started: {error.strerror}.",
+                "Say with --python which command starts the Python that your env.py runs in.",
+            ) from None
+        finally:
+            theirs.close()
+        guardian.group(self._process.pid)
+        self._drain = threading.Thread(target=self._read_output, daemon=True)
+        self._drain.start()
+        self._send(
+            {
+                "protocol": PROTOCOL,
+                "directory": str(setup.directory),
+                "config": str(setup.config) if setup.config else None,
+                "toml": str(setup.toml) if setup.toml else None,
+                "section": setup.section,
+                "script_location": setup.script_location,
+                "flask": setup.flask,
+                "x": list(setup.x),
+                "launcher": setup.launcher,
+                "stack_file": str(self._stack),
+                "own_lock_timeout": OWN_LOCK_TIMEOUT,
+            }
+        )
+
+    def __enter__(self) -> RunnerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def hello(self, seconds: float = 60) -> Hello:
+        """The runner's first word, once Alembic and SQLAlchemy are imported.
+
+        Raises `InterpreterError` where the interpreter does not start, or has no Alembic, or one that is too old.
+        """
+        name = shlex.join(self._interpreter)
+        answer = Answer()
+        self._collect(answer, time.monotonic() + seconds, until=(Ready, Failed))
+        hello = next((event for event in answer.events if isinstance(event, Hello)), None)
+        if hello is None:
+            raise InterpreterError(
+                f"The project's interpreter `{name}` did not start the runner{self._last_words()}.",
+                "Say with --python which command starts the Python that your env.py runs in.",
+            )
+        self._pid = hello.pid
+        for package, found, oldest in (
+            ("Alembic", hello.alembic, OLDEST_ALEMBIC),
+            ("SQLAlchemy", hello.sqlalchemy, OLDEST_SQLALCHEMY),
+        ):
+            if not found:
+                raise InterpreterError(
+                    f"The project's interpreter `{name}` has no {package}.",
+                    "Install the project's requirements there, or say with --python which interpreter has them.",
+                )
+            if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < oldest:
+                needed = ".".join(map(str, oldest))
+                raise InterpreterError(
+                    f"The project's interpreter `{name}` has {package} {found}; the reviewer needs {needed} or later.",
+                    f"Upgrade {package} in the project.",
+                )
+        if answer.failed is not None:
+            raise InterpreterError(
+                f"The project's interpreter `{name}` cannot import Alembic: {answer.failed.message}.",
+                "Install the project's requirements there, or say with --python which interpreter has them.",
+            )
+        return hello
+
+    def run(
+        self, command: Mapping[str, object], deadline: float, quiet: Callable[[], str | None] | None = None
+    ) -> Answer:
+        """Send `command` and collect until its last word, until the process ends or `deadline` (monotonic) passes.
+
+        `quiet` is called about twice a second while nothing comes; what it returns says who waited for whom.
+        """
+        answer = Answer()
+        self._send(command)
+        self._collect(answer, deadline, until=(Done, Failed), quiet=quiet)
+        return answer
+
+    @property
+    def output(self) -> str:
+        """The last that the project has printed, for diagnosis only: never believed."""
+        return b"".join(self._output).decode("utf-8", "replace")[-4000:]
+
+    def close(self) -> None:
+        """End the process, its group and everything that it has started, and reap it."""
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+        self._channel.close()
+        self._kill()
+        with contextlib.suppress(OSError):
+            self._stack.unlink()
+
+    # -- private ----------------------------------------------------------------------------------
+
+    def _send(self, message: Mapping[str, object]) -> None:
+        with contextlib.suppress(OSError):  # a process that is gone is noticed when its answer is read
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def _collect(
+        self,
+        answer: Answer,
+        deadline: float,
+        until: tuple[type, ...],
+        quiet: Callable[[], str | None] | None = None,
+    ) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._channel, selectors.EVENT_READ)
+            while True:
+                for event in self._events():
+                    answer.events.append(event)
+                    if isinstance(event, Failed):
+                        answer.failed = event
+                    if isinstance(event, Done):
+                        answer.done = event
+                    if isinstance(event, until):
+                        return
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    answer.timed_out = True
+                    answer.stack = self._where()
+                    self._kill()
+                    return
+                if not selector.select(min(left, 0.5)):
+                    answer.waited = (quiet() if quiet else None) or answer.waited
+                    continue
+                try:
+                    data = self._channel.recv(1 << 20)
+                except OSError:
+                    data = b""
+                if not data or len(self._rest) > MAX_EVENT_BYTES:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self._process.wait(2)
+                    self._kill()
+                    answer.exit_status = self._process.returncode
+                    return
+                self._rest += data
+
+    def _events(self) -> list[AnyEvent]:
+        if b"\n" not in self._rest:
+            return []
+        *lines, rest = bytes(self._rest).split(b"\n")
+        self._rest = bytearray(rest)
+        return [event for line in lines if (event := decode(line)) is not None]
+
+    def _where(self) -> str:
+        """Ask the process where it is; it answers even from inside a C call."""
+        try:
+            os.kill(self._pid or self._process.pid, signal.SIGUSR1)
+            for _ in range(20):
+                time.sleep(0.02)
+                text = self._stack.read_text(errors="replace")
+                if text.endswith("\n"):
+                    return text
+        except OSError:
+            pass
+        return ""
+
+    def _kill(self) -> None:
+        for pid in {self._process.pid, *_marked(self._token)}:
+            with contextlib.suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._drain.join(0.2)
+        self._guardian.forget_group(self._process.pid)
+
+    def _read_output(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        with stream:
+            while data := os.read(stream.fileno(), 65536):
+                self._output.append(data[-4096:])
+
+    def _last_words(self) -> str:
+        self._drain.join(0.5)
+        lines = [line for line in self.output.strip().splitlines() if line.strip()]
+        return f": {lines[-1].strip()}" if lines else ""
+
+
+def environment(
+    source: Mapping[str, str], given: Mapping[str, str], passed: tuple[str, ...], url: str
+) -> dict[str, str]:
+    """The environment for env.py: what an ordinary program needs from `source`, the names in `passed`, and `given`
+    with `{url}` replaced by the throw-away database's URL."""
+    kept = {name: value for name, value in source.items() if PASSED.fullmatch(name) or name in passed}
+    return {**kept, **{name: value.replace("{url}", url) for name, value in given.items()}}
+
+
+def _marked(token: str) -> list[int]:
+    """Processes that the migration has started and that left its group: they still carry our mark (Linux)."""
+    mark = f"{MARK}={token}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found

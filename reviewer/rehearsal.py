@@ -1,0 +1,754 @@
+"""The rehearsal: run the new revisions on a throw-away server and write down what happened.
+
+Two rehearsals of the same revisions. *Deployed*: base to head in one `upgrade`, as a deploy does it; locks are
+judged there. *Stepwise*: each revision up, down, up; reversibility is judged there. A failure is believed only after
+it was seen again in a fresh process, on a fresh clone of the base state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reviewer import __version__
+from reviewer.errors import CannotReview, ReviewerError
+from reviewer.events import AnyEvent, Begin, Ended, Hello, ModeEvent, RawObservation, RawRelation, RevisionEvent
+from reviewer.events import Again as AgainEvent
+from reviewer.guardian import Guardian
+from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess, Setup
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.recording import (
+    Catalogue,
+    Direction,
+    Environment,
+    Failure,
+    FailureKind,
+    History,
+    Location,
+    Lock,
+    Mode,
+    Observation,
+    Origin,
+    Outcome,
+    Pass,
+    Recording,
+    Rehearsal,
+    Relation,
+    Revision,
+    Scan,
+    Server,
+    Skipped,
+    Statement,
+    TransactionMode,
+)
+
+if TYPE_CHECKING:
+    from reviewer.postgres import RunningServer
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be rehearsed, and from which state."""
+
+    revisions: tuple[Revision, ...]
+    """Parents first."""
+    base_heads: tuple[str, ...]
+    """Where the database is before the first of them."""
+    setup: Setup
+    interpreter: tuple[str, ...]
+    environ: Mapping[str, str]
+    """The environment for env.py, `{url}` still in it."""
+    root: Path
+    """Locations are relative to this folder."""
+    history: History = History()
+    base_schema: Path | None = None
+    rows: int = 100
+    timeout: float = 300
+    tree: str = ""
+
+
+@dataclass
+class _Run:
+    """What one command brought, in the recording's words."""
+
+    passes: list[Pass] = field(default_factory=list)
+    failure: Failure | None = None
+    failed_revision: str | None = None
+    """The revision in which it failed; None where it failed outside all of them."""
+    mode: TransactionMode | None = None
+    driver: str = ""
+    again: bool = False
+    connected: int = 0
+    called: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None
+
+
+class _Stop(Exception):
+    """The rest cannot be rehearsed; the sentence says why."""
+
+    def __init__(self, sentence: str, way_out: str = "") -> None:
+        super().__init__(f"{sentence}\n{way_out}".strip())
+
+
+def rehearse(
+    plan: Plan, server: Future[RunningServer], guardian: Guardian, folder: Path, progress: Progress = lambda _: None
+) -> Recording:
+    """Run everything in `plan` and tell what happened.
+
+    `server` may still be starting: the project's interpreter starts beside it. What goes wrong in the project is in
+    the recording; raises `ReviewerError` only where there is no server or no interpreter.
+    """
+    rehearsal = _Rehearsal(plan, server, guardian, folder, progress)
+    try:
+        return rehearsal.run()
+    finally:
+        rehearsal.close()
+
+
+class _Rehearsal:
+    def __init__(
+        self, plan: Plan, server: Future[RunningServer], guardian: Guardian, folder: Path, progress: Progress
+    ) -> None:
+        self._plan = plan
+        self._server_to_be = server
+        self._guardian = guardian
+        self._folder = folder
+        self._progress = progress
+        self._deadline = time.monotonic() + plan.timeout
+        self._process: RunnerProcess | None = None
+        self._hello: Hello | None = None
+        self._fresh_each = False
+        self._databases = 0
+        self._passes: list[Pass] = []
+        self._skipped: list[Skipped] = []
+        self._mode = TransactionMode()
+        self._driver = ""
+        self._base = Catalogue()
+        self._filled: tuple[Name, ...] = ()
+        self._confirmed: set[tuple[str | None, str]] = set()
+        self._start_process()
+
+    @property
+    def _server(self) -> RunningServer:
+        return self._server_to_be.result()
+
+    def run(self) -> Recording:
+        errors: tuple[str, ...] = ()
+        assert self._process is not None
+        try:
+            self._hello = self._process.hello()
+        except ReviewerError:
+            self._server_to_be.cancel()
+            raise
+        try:
+            base = self._prepare_base()
+            self._rehearse(base)
+        except _Stop as stop:
+            errors = (str(stop),)
+            self._skip_the_rest(str(stop).split("\n")[0])
+        return self._recording(errors)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    # -- base state -------------------------------------------------------------------------------
+
+    def _prepare_base(self) -> str:
+        from reviewer import catalogue, rows
+
+        base = self._database()
+        if self._plan.base_schema is not None:
+            self._progress("applying the base schema")
+            self._apply_base_schema(base)
+        if self._plan.base_heads:
+            self._progress("bringing the database to the base revision")
+            self._build_base(base)
+        with self._server.connect(base) as connection:
+            filled = rows.fill(connection, catalogue.read(connection), self._plan.rows)
+        self._base, self._filled = filled.catalogue, filled.tables
+        self._skipped += filled.skipped
+        return base
+
+    def _apply_base_schema(self, database: str) -> None:
+        from reviewer.schema_file import apply
+
+        assert self._plan.base_schema is not None
+        with self._server.connect(database) as connection:
+            apply(connection, self._plan.base_schema)
+
+    def _build_base(self, database: str) -> None:
+        run = self._run({"do": "upgrade", "to": list(self._plan.base_heads)}, database, observe=False)
+        if not run.ok:
+            self._recreate(database)
+            if self._plan.base_schema is not None:
+                self._apply_base_schema(database)
+            self._restart()
+            run = self._run({"do": "upgrade", "to": list(self._plan.base_heads)}, database, observe=False)
+        if run.ok:
+            self._check_touched(run, None)
+            return
+        assert run.failure is not None
+        failure = run.failure
+        if run.failed_revision is None:
+            raise _Stop(*self._environment_failed(failure))
+        where = f" at {failure.location}" if failure.location else ""
+        raise _Stop(
+            f"The history before the new revisions does not run from an empty database: revision"
+            f" {run.failed_revision} failed{where}: {failure.message}.",
+            "Give the schema that it starts from with --base-schema FILE (plain SQL, for example from pg_dump --schema-only;"
+            " an alembic_version table in it says where the history goes on).",
+        )
+
+    def _environment_failed(self, failure: Failure) -> tuple[str, str]:
+        where = f" at {failure.location}" if failure.location else ""
+        match failure.kind:
+            case FailureKind.IMPORT:
+                return (
+                    f"env.py could not be imported{where}: {failure.message}.",
+                    "Install what it needs in the project's interpreter, or say with --python which interpreter has it.",
+                )
+            case FailureKind.NO_DRIVER:
+                return (f"{failure.message}.", "Install one there, for example `pip install psycopg[binary]`.")
+            case FailureKind.TIMEOUT:
+                return (
+                    f"env.py did not end within {self._plan.timeout:g} seconds{where}.",
+                    "Give it more time with --timeout SECONDS, or see what it waits for.",
+                )
+            case FailureKind.EXITED:
+                return (f"env.py ended the process{where}: {failure.message}.", "See what it needs to go on.")
+            case _:
+                return (
+                    f"env.py failed{where}: {failure.message}.",
+                    "If it needs settings, give them with --env NAME=VALUE ({url} stands for the throw-away database),"
+                    " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION.",
+                )
+
+    def _check_touched(self, run: _Run, expected: Sequence[Revision] | None) -> None:
+        if run.called == 0:
+            raise _Stop(
+                "env.py ran to its end without running migrations.",
+                "Make sure that it calls context.run_migrations() when it is not in offline mode.",
+            )
+        if run.connected == 0 or (expected and not any(p.statements for p in run.passes)):
+            raise _Stop(
+                "env.py ran the migrations without touching the throw-away database.",
+                "The reviewer redirects every SQLAlchemy engine; a connection that is made without SQLAlchemy"
+                " has to come from --env NAME={url}.",
+            )
+        if run.again:
+            self._skip_once(
+                "further databases", "env.py runs migrations on several databases; only the first was rehearsed"
+            )
+
+    # -- the rehearsals ---------------------------------------------------------------------------
+
+    def _rehearse(self, base: str) -> None:
+        revisions = self._plan.revisions
+        deployed = self._database(base)
+        run = self._deployed(deployed, base)
+        self._passes += run.passes
+        if len(revisions) == 1:
+            if run.ok:
+                self._there_and_back(revisions[0], _Chain(self, base, deployed, [revisions[0].id]))
+                return
+            self._without_rows(run, base)
+            self._skip(revisions[0], (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN), "its upgrade failed")
+            return
+        if not run.ok:
+            self._without_rows(run, base)
+        self._stepwise(_Chain(self, base, self._database(base), []), base)
+
+    def _deployed(self, database: str, base: str) -> _Run:
+        self._progress("upgrading as a deploy does")
+        command = {"do": "upgrade", "to": [r.id for r in self._heads()]}
+        run = self._run(command, database, Rehearsal.DEPLOYED)
+        if not run.ok and not _final(run.failure):
+            self._restart()
+            again = self._run(command, self._database(base), Rehearsal.DEPLOYED)
+            if again.ok:
+                self._fresh_each = True
+            run = again
+            self._confirm(run)
+        if run.ok:
+            self._check_touched(run, self._plan.revisions)
+        elif run.failed_revision is None and not run.passes:
+            assert run.failure is not None
+            raise _Stop(*self._environment_failed(run.failure))
+        missing = [r for r in self._plan.revisions if r.id not in {p.revision for p in run.passes}]
+        for revision in missing:
+            reason = "a revision before it failed" if not run.ok else "the upgrade did not run it"
+            run.passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
+        return run
+
+    def _without_rows(self, failed: _Run, base: str) -> None:
+        """When an upgrade fails on a statement and there were rows: what happens without them is told too."""
+        if not self.rows_matter(failed):
+            return
+        self._progress("upgrading without rows")
+        empty = self._empty(base)
+        run = self._run({"do": "upgrade", "to": [r.id for r in self._heads()]}, empty, Rehearsal.DEPLOYED)
+        self._passes += [replace(each, rows=False) for each in run.passes]
+
+    def _empty(self, base: str) -> str:
+        """A database in the base state as the history leaves it, without rows of ours."""
+        from reviewer import rows
+
+        database = self._database(base)
+        with self._server.connect(database) as connection:
+            rows.take_out(connection, self._filled)
+        return database
+
+    def rows_matter(self, run: _Run) -> bool:
+        """Whether a failure may be due to the rows in the tables."""
+        return bool(self._filled) and run.failure is not None and run.failure.kind is FailureKind.STATEMENT
+
+    def confirmed(self, run: _Run) -> bool:
+        """Whether the very same failure was already seen in a fresh process."""
+        return run.failure is not None and (run.failed_revision, run.failure.message) in self._confirmed
+
+    def _confirm(self, run: _Run) -> None:
+        if run.failure is not None:
+            self._confirmed.add((run.failed_revision, run.failure.message))
+
+    def _stepwise(self, chain: _Chain, base: str) -> None:
+        rows = True
+        for position, revision in enumerate(self._plan.revisions):
+            self._progress(f"revision {revision.id}: up, down, up")
+            run = chain.step(revision, Direction.UPGRADE)
+            self._keep(run, rows)
+            if not run.ok and rows and self.rows_matter(run):
+                rows = False
+                chain.start_over(self._empty(base))
+                run = chain.step(revision, Direction.UPGRADE)
+                self._keep(run, rows)
+            if not run.ok:
+                both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
+                self._skip(revision, both, "its upgrade failed")
+                for later in self._plan.revisions[position + 1 :]:
+                    self._skip(later, (Direction.UPGRADE, *both), f"revision {revision.id} before it does not upgrade")
+                return
+            self._there_and_back(revision, chain, rows)
+
+    def _there_and_back(self, revision: Revision, chain: _Chain, rows: bool = True) -> None:
+        down = chain.step(revision, Direction.DOWNGRADE)
+        self._keep(down, rows)
+        if not down.ok:
+            self._skip(revision, (Direction.UPGRADE_AGAIN,), "its downgrade failed")
+            return
+        again = chain.step(revision, Direction.UPGRADE_AGAIN)
+        self._keep(again, rows)
+
+    def _keep(self, run: _Run, rows: bool) -> None:
+        self._passes += [replace(each, rows=rows) for each in run.passes]
+
+    def _heads(self) -> list[Revision]:
+        parents = {p for r in self._plan.revisions for p in (*r.down_revisions, *r.depends_on)}
+        return [revision for revision in self._plan.revisions if revision.id not in parents]
+
+    # -- running commands -------------------------------------------------------------------------
+
+    def _run(
+        self,
+        command: Mapping[str, object],
+        database: str,
+        rehearsal: Rehearsal = Rehearsal.STEPWISE,
+        again: bool = False,
+        observe: bool = True,
+    ) -> _Run:
+        if self._process is None or self._fresh_each:
+            self._restart()
+        assert self._process is not None
+        address = self._server.address
+        answer = self._process.run(
+            {
+                **command,
+                "database": database,
+                "address": {
+                    "host": address.host,
+                    "port": address.port,
+                    "user": address.user,
+                    "password": address.password,
+                },
+                "observe": observe,
+                "environ": self._urls(database),
+            },
+            self._deadline,
+            _Blockade(self._server, database),
+        )
+        run = _Reader(self._plan, rehearsal, again, command.get("direction") == "downgrade").read(answer)
+        if answer.timed_out or answer.exit_status is not None:
+            self._process.close()
+            self._process = None
+        self._mode = run.mode or self._mode
+        self._driver = run.driver or self._driver
+        return run
+
+    def _urls(self, database: str) -> dict[str, str]:
+        url = self._server.address.url(database)
+        return {
+            name: value.replace("{url}", url) for name, value in self._plan.environ.items() if "{url}" in value
+        }
+
+    def _start_process(self) -> None:
+        self._process = RunnerProcess(
+            self._plan.interpreter, self._plan.setup, self._plan.environ, self._folder, self._guardian
+        )
+
+    def _restart(self) -> None:
+        if self._process is not None:
+            self._process.close()
+        self._start_process()
+        assert self._process is not None
+        self._process.hello()
+
+    def _database(self, template: str | None = None) -> str:
+        self._databases += 1
+        return self._server.create_database(
+            f"review_{self._databases}", template=template, settings={"lock_timeout": OWN_LOCK_TIMEOUT}
+        )
+
+    def _recreate(self, database: str) -> None:
+        self._server.drop_database(database)
+        self._server.create_database(database, settings={"lock_timeout": OWN_LOCK_TIMEOUT})
+
+    # -- the recording ----------------------------------------------------------------------------
+
+    def _skip(self, revision: Revision, directions: Iterable[Direction], reason: str) -> None:
+        for direction in directions:
+            self._passes.append(_skipped(revision, direction, Rehearsal.STEPWISE, reason))
+
+    def _skip_once(self, what: str, reason: str) -> None:
+        entry = Skipped(what, reason)
+        if entry not in self._skipped:
+            self._skipped.append(entry)
+
+    def _skip_the_rest(self, reason: str) -> None:
+        for revision in self._plan.revisions:
+            if not any(each.revision == revision.id for each in self._passes):
+                self._skipped.append(Skipped(f"revision {revision.id}", reason))
+                self._passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
+
+    def _recording(self, errors: tuple[str, ...]) -> Recording:
+        hello = self._hello
+        return Recording(
+            tool=__version__,
+            mode=Mode.OBSERVED,
+            revisions=self._plan.revisions,
+            passes=tuple(self._passes),
+            skipped=tuple(self._skipped),
+            server=Server(self._server.version, self._server.source),
+            environment=Environment(hello.python, hello.alembic, hello.sqlalchemy, self._driver)
+            if hello
+            else Environment(),
+            transactions=self._mode,
+            history=self._plan.history,
+            base=self._base,
+            tree=self._plan.tree,
+            errors=errors,
+        )
+
+
+class _Chain:
+    """One database that follows the stepwise rehearsal, and how to get its state back when a step has failed."""
+
+    # A clone costs about as much as three or four revisions: remember where we are that often.
+    _EVERY = 8
+
+    def __init__(self, rehearsal: _Rehearsal, checkpoint: str, database: str, done: list[str]) -> None:
+        self._rehearsal = rehearsal
+        self._checkpoint = checkpoint
+        self._database = database
+        self._since = done
+
+    def step(self, revision: Revision, direction: Direction) -> _Run:
+        if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
+            self._remember()
+        run = self._run(revision.id, direction)
+        fresh = False
+        if not run.ok and not _final(run.failure) and not self._rehearsal.confirmed(run):
+            self._restore(revision, direction)
+            run = self._run(revision.id, direction)
+            if run.ok:
+                self._rehearsal._fresh_each = True
+            self._rehearsal._confirm(run)
+            fresh = True
+        if not run.ok:
+            self._restore(revision, Direction.UPGRADE if direction is Direction.UPGRADE else None, restart=not fresh)
+        elif direction is Direction.UPGRADE:
+            self._since.append(revision.id)
+        return run
+
+    def start_over(self, checkpoint: str) -> None:
+        """Go on from another base, up to where this one is."""
+        done, self._since = self._since, []
+        self._checkpoint = checkpoint
+        self._database = self._rehearsal._database(checkpoint)
+        self._replay([*self._done_before(done)])
+
+    def _done_before(self, since: list[str]) -> list[str]:
+        """Every revision up to the last of `since`, those before the checkpoint included."""
+        ids = [revision.id for revision in self._rehearsal._plan.revisions]
+        last = max((ids.index(each) for each in since), default=-1)
+        return ids[: last + 1]
+
+    def _run(self, revision: str, direction: Direction) -> _Run:
+        way = "downgrade" if direction is Direction.DOWNGRADE else "upgrade"
+        command = {"do": "step", "revision": revision, "direction": way}
+        return self._rehearsal._run(
+            command, self._database, Rehearsal.STEPWISE, again=direction is Direction.UPGRADE_AGAIN
+        )
+
+    def _remember(self) -> None:
+        self._rehearsal._server.terminate_connections(self._database)
+        old, self._checkpoint = self._checkpoint, self._rehearsal._database(self._database)
+        self._since = []
+
+    def _restore(self, revision: Revision, direction: Direction | None, restart: bool = True) -> None:
+        """A fresh process and a fresh clone, in the state just before `revision` goes in `direction`.
+        None: the state after its upgrade."""
+        if restart:
+            self._rehearsal._restart()
+        self._database = self._rehearsal._database(self._checkpoint)
+        self._replay([each for each in self._since if each != revision.id])
+        if direction is not Direction.UPGRADE:
+            self._run(revision.id, Direction.UPGRADE)
+        if direction is Direction.UPGRADE_AGAIN:
+            self._run(revision.id, Direction.DOWNGRADE)
+
+    def _replay(self, revisions: Iterable[str]) -> None:
+        for each in revisions:
+            self._run(each, Direction.UPGRADE)
+            if each not in self._since:
+                self._since.append(each)
+
+
+class _Blockade:
+    """Asked while nothing comes from the runner: does the migration wait for itself? If so, end the wait."""
+
+    def __init__(self, server: RunningServer, database: str) -> None:
+        self._server = server
+        self._database = database
+        self._seen: set[tuple[int, int]] = set()
+
+    def __call__(self) -> str | None:
+        import psycopg
+
+        with contextlib.suppress(psycopg.Error), self._server.connect("postgres") as connection:
+            waits = connection.execute(_WAITS, (self._database,)).fetchall()
+            now = {(int(str(row[0])), int(str(row[1]))) for row in waits}
+            again = now & self._seen
+            self._seen = now
+            for blocked, blocker, query, holder in waits:
+                if (blocked, blocker) in again:
+                    connection.execute("SELECT pg_cancel_backend(%s)", (blocked,))
+                    return (
+                        f"`{_short(str(query))}` on one connection waits for a lock that another connection of the same"
+                        f" run holds, which is idle in its transaction after `{_short(str(holder))}`"
+                    )
+        return None
+
+
+_WAITS = """
+SELECT w.pid, b.pid, w.query, b.query
+FROM pg_stat_activity w
+CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS p (pid)
+JOIN pg_stat_activity b ON b.pid = p.pid
+WHERE w.datname = %s AND b.datname = w.datname AND w.wait_event_type = 'Lock' AND b.state LIKE 'idle in transaction%%'
+"""
+
+
+class _Reader:
+    """Puts the events of one command into the recording's words."""
+
+    def __init__(self, plan: Plan, rehearsal: Rehearsal, again: bool, downgrade: bool) -> None:
+        self._plan = plan
+        self._rehearsal = rehearsal
+        self._direction = (
+            Direction.UPGRADE_AGAIN if again else Direction.DOWNGRADE if downgrade else Direction.UPGRADE
+        )
+        self._transactions: dict[str, int] = {}
+
+    def read(self, answer: Answer) -> _Run:
+        run = _Run()
+        before: list[Statement] = []
+        current: list[Statement] | None = None
+        open_begin: Begin | None = None
+        revision: str | None = None
+        ended = True
+        for event in answer.events:
+            match event:
+                case ModeEvent():
+                    run.called += 1
+                    run.mode = TransactionMode(event.per_migration, event.transactional_ddl)
+                    run.driver = event.driver
+                case AgainEvent():
+                    run.again = True
+                case RevisionEvent(phase="begin"):
+                    revision, ended = event.id, False
+                    current = [] if run.passes else before
+                    run.passes.append(
+                        Pass(event.id, self._direction, self._rehearsal, Outcome.OK, statements=())
+                    )
+                case RevisionEvent(phase="end"):
+                    ended = True
+                    if run.passes:
+                        run.passes[-1] = replace(run.passes[-1], seconds=event.seconds)
+                case Begin():
+                    open_begin = event
+                case Ended():
+                    if open_begin is not None and open_begin.n == event.n:
+                        statement = self._statement(open_begin, event)
+                        (before if current is None else current).append(statement)
+                        if run.passes and current is not None:
+                            run.passes[-1] = replace(run.passes[-1], statements=tuple(current))
+                    open_begin = None
+        run.connected = answer.done.connected if answer.done else 1
+        if not answer.ok:
+            run.failure = self._failure(answer, run, open_begin, revision)
+            if run.passes and (not ended or self._bookkeeping(run)):
+                run.failed_revision = revision
+                run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
+        return run
+
+    @staticmethod
+    def _bookkeeping(run: _Run) -> bool:
+        """It failed after the last revision's own code, as when its transaction commits: still that revision's doing."""
+        return bool(run.passes)
+
+    def _failure(self, answer: Answer, run: _Run, open_begin: Begin | None, revision: str | None) -> Failure:
+        statement = next(
+            (s for p in reversed(run.passes) for s in reversed(p.statements) if s.error is not None), None
+        )
+        if answer.timed_out or answer.exit_status is not None:
+            location = self._location(open_begin.path, open_begin.line) if open_begin else None
+            location = location or self._stack_location(answer.stack)
+            if answer.timed_out:
+                kind, message = FailureKind.TIMEOUT, f"it did not end within {self._plan.timeout:g} seconds"
+            else:
+                kind, message = FailureKind.EXITED, _how_it_ended(answer.exit_status)
+            return Failure(kind, message, location, open_begin.sql if open_begin else None)
+        failed = answer.failed
+        assert failed is not None
+        location = self._location(failed.path, failed.line)
+        if answer.waited is not None:
+            sql = statement.sql if statement else None
+            return Failure(FailureKind.LOCK, answer.waited, location, sql, failed.sqlstate)
+        try:
+            kind = FailureKind(failed.kind)
+        except ValueError:
+            kind = FailureKind.ENVIRONMENT
+        own = statement is not None and kind is FailureKind.STATEMENT
+        if own and statement is not None:
+            location = location if failed.in_revision else statement.location or location
+        return Failure(
+            kind,
+            statement.error if own and statement is not None and statement.error else failed.message,
+            location,
+            statement.sql if own and statement is not None else None,
+            (statement.sqlstate if own and statement is not None else None) or failed.sqlstate,
+            failed.deliberate,
+        )
+
+    def _statement(self, begin: Begin, ended: Ended) -> Statement:
+        origin = Origin(begin.origin)
+        return Statement(
+            sql=begin.sql,
+            location=self._location(begin.path, begin.line) if origin is Origin.REVISION else None,
+            origin=origin,
+            seconds=ended.seconds,
+            in_transaction=ended.in_transaction,
+            rows=ended.rows,
+            parameters=tuple(begin.parameters),
+            connection=begin.connection,
+            error=ended.error,
+            sqlstate=ended.sqlstate,
+            observation=self._observation(ended.observation) if ended.observation else None,
+        )
+
+    def _observation(self, raw: RawObservation) -> Observation:
+        transaction = None
+        if raw.transaction is not None:
+            transaction = self._transactions.setdefault(raw.transaction, len(self._transactions) + 1)
+        return Observation(
+            locks=tuple(_locks(raw.locks)),
+            rewritten=tuple(_relation(each) for each in raw.rewritten),
+            scanned=tuple(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
+            built=tuple(_relation(each) for each in raw.built),
+            messages=tuple(raw.messages),
+            lock_timeout=raw.lock_timeout,
+            statement_timeout=raw.statement_timeout,
+            transaction=transaction,
+        )
+
+    def _location(self, path: str | None, line: int | None) -> Location | None:
+        if path is None or line is None:
+            return None
+        return Location(relative(Path(path), self._plan.root), line)
+
+    def _stack_location(self, stack: str) -> Location | None:
+        import re
+
+        folders = tuple({os.path.dirname(str(self._plan.root / r.path)) for r in self._plan.revisions})
+        for match in re.finditer(r'File "([^"]+)", line (\d+)', stack):
+            if match.group(1).startswith(folders) or match.group(1).endswith("env.py"):
+                return self._location(match.group(1), int(match.group(2)))
+        return None
+
+
+def relative(path: Path, root: Path) -> str:
+    """`path` relative to `root` with forward slashes, or as it is where it lies elsewhere."""
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:
+    for relation, mode in raw:
+        with contextlib.suppress(ValueError):
+            yield Lock(_relation(relation), LockMode.from_pg_locks(mode))
+
+
+def _relation(raw: RawRelation) -> Relation:
+    return Relation(raw.schema, raw.name, raw.kind, raw.new, raw.table, raw.table_new)
+
+
+def _skipped(revision: Revision, direction: Direction, rehearsal: Rehearsal, reason: str) -> Pass:
+    return Pass(revision.id, direction, rehearsal, Outcome.SKIPPED, reason=reason)
+
+
+def _final(failure: Failure | None) -> bool:
+    """Whether a failure need not be seen again: its time is up, or the revision says it on purpose."""
+    return failure is not None and (failure.kind is FailureKind.TIMEOUT or failure.deliberate)
+
+
+def _how_it_ended(status: int | None) -> str:
+    if status is None:
+        return "it ended the process, or closed file descriptors that are not its own"
+    if status == 70:
+        return "it closed file descriptors that are not its own"
+    if status < 0:
+        return f"it ended the process with signal {-status}"
+    return f"it ended the process with status {status}"
+
+
+def _short(sql: str) -> str:
+    text = " ".join(sql.split())
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+__all__ = ["AnyEvent", "CannotReview", "Plan", "Progress", "rehearse", "relative"]

@@ -1,0 +1,61 @@
+"""Applies a base schema: a file of plain SQL, as pg_dump writes it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reviewer.errors import CannotReview, UsageError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_COPY = re.compile(r"^COPY\s.+\sFROM\s+stdin;\s*$", re.IGNORECASE)
+
+
+def apply(connection: Connection[tuple[object, ...]], path: Path) -> None:
+    """Run the file's statements on `connection`, data of COPY blocks included; psql's own commands are left out.
+
+    Raises `UsageError` where the file cannot be read, `CannotReview` where PostgreSQL refuses a statement.
+    """
+    import psycopg
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The base schema {path} cannot be read: {error}.", "Give a file of plain SQL.") from None
+    try:
+        for sql, data in _parts(text):
+            if data is None:
+                connection.execute(sql.encode())
+            else:
+                with connection.cursor().copy(sql.rstrip().rstrip(";").encode()) as copy:
+                    copy.write(data)
+        connection.execute("RESET ALL")
+    except psycopg.Error as error:
+        raise CannotReview(
+            f"PostgreSQL refused the base schema {path}: {error.diag.message_primary or error}.",
+            "Make it with `pg_dump --schema-only --no-owner --no-privileges` from the version that is rehearsed on.",
+        ) from None
+
+
+def _parts(text: str) -> list[tuple[str, str | None]]:
+    """The file in pieces: SQL to run as it is, and COPY statements with the data that follows them."""
+    parts: list[tuple[str, str | None]] = []
+    sql: list[str] = []
+    lines = iter(text.splitlines(keepends=True))
+    for line in lines:
+        if _COPY.match(line):
+            parts.append(("".join(sql), None))
+            sql = []
+            data = []
+            for row in lines:
+                if row.rstrip("\r\n") == "\\.":
+                    break
+                data.append(row)
+            parts.append((line, "".join(data)))
+        elif not line.startswith("\\"):
+            sql.append(line)
+    parts.append(("".join(sql), None))
+    return [part for part in parts if part[0].strip()]
