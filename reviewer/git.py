@@ -1,0 +1,296 @@
+"""What git knows: the repository, the commit to compare with, and the files that it holds.
+
+A thin wrapper around the `git` executable. It only reads: no ref, index or working tree is ever changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reviewer.errors import UsageError
+
+_KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH", "GIT_SSH")
+"""Beginnings of variables that say how git works, not which repository it works on. A git hook sets the others
+(GIT_DIR, GIT_INDEX_FILE …), and they would make us read another repository or a half-built index."""
+
+_REGULAR_FILES = frozenset({"100644", "100755"})
+
+
+class GitError(UsageError):
+    """What was asked for is not in the repository, or there is no repository."""
+
+
+class NoRepositoryError(GitError):
+    """The project is not inside a git repository, or git is not installed."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The commit that the branch is compared with."""
+
+    commit: str
+    """Full object name of the merge base."""
+    tip: str
+    """Full object name of what the branch will be merged into: newer than `commit` when that moved on."""
+    ref: str
+    """What the tip is called: `origin/main`."""
+    why: str
+    """How it was chosen, as a phrase for a human."""
+
+
+@dataclass(frozen=True)
+class Git:
+    """A repository with a working tree. Paths that go in and out are relative to `root`, with `/`."""
+
+    root: Path
+    shallow: bool = False
+
+    @classmethod
+    def containing(cls, path: Path) -> Git:
+        """The repository that holds `path`. Raises `NoRepositoryError` where there is none, `GitError` for a broken one."""
+        folder = path if path.is_dir() else path.parent
+        done = _run(folder, ["rev-parse", "--show-toplevel", "--is-shallow-repository"])
+        if done.returncode == 0:
+            root, shallow = os.fsdecode(done.stdout).rsplit("\n", 2)[:2]
+            return cls(Path(root).resolve(), shallow == "true")
+        raise _explained(folder, done)
+
+    def relative(self, path: Path) -> str:
+        """`path` as git names it. Raises `GitError` for a path outside the repository."""
+        try:
+            return path.resolve().relative_to(self.root).as_posix()
+        except ValueError:
+            raise GitError(
+                f"{path} is outside the git repository {self.root}.",
+                "Say which revisions to review with --revisions A:B, which needs no git.",
+            ) from None
+
+    def commit(self, ref: str) -> str | None:
+        """Full object name of the commit that `ref` means, None where there is none."""
+        if ref.startswith("-"):
+            return None
+        done = _run(self.root, ["rev-parse", "--verify", "--quiet", ref + "^{commit}"])
+        return done.stdout.decode().strip() if done.returncode == 0 else None
+
+    def base(self, ref: str | None, environment: Mapping[str, str]) -> Base:
+        """What to compare HEAD with: the merge base with `ref`, or with what the branch will be merged into.
+
+        `environment` is read for GITHUB_EVENT_NAME and GITHUB_BASE_REF, which GitHub sets for a pull request.
+        Raises `GitError` where the commit is missing or nothing tells which one it is.
+        """
+        head = self.commit("HEAD")
+        if head is None:
+            raise GitError(
+                f"The repository {self.root} has no commit yet, so there is nothing to compare with.",
+                "Commit once, or say which revisions to review with --revisions A:B.",
+            )
+        if ref is not None:
+            return self._merge_base(head, ref, "given with --base")
+        if environment.get("GITHUB_EVENT_NAME") == "pull_request":
+            parents = self._parents(head)
+            if len(parents) == 2:
+                return self._first_parent(parents[0], environment)
+        if target := environment.get("GITHUB_BASE_REF"):
+            why = "the pull request's base"
+            # A checkout without remote branches may still have the local one.
+            known = next((each for each in (f"origin/{target}", target) if self.commit(each)), f"origin/{target}")
+            return self._merge_base(head, known, why)
+        for candidate, why in self._usual_bases():
+            if self.commit(candidate):
+                return self._merge_base(head, candidate, why)
+        raise GitError(
+            "Nothing tells which commit this branch started from: there is no origin/HEAD, origin/main or "
+            "origin/master, and no other branch main or master.",
+            self._way_out_of_shallowness()
+            or "Name it with --base REF (--base HEAD for what is not committed yet), or give --revisions A:B.",
+        )
+
+    def changed(self, commit: str, folders: Collection[str]) -> frozenset[str]:
+        """Files under `folders` that are not in the working tree as they are in `commit`: changed, added, removed.
+
+        Files that git ignores or does not track are among them, because Alembic loads those too.
+        """
+        if not folders:
+            return frozenset()
+        specs = ["--", *_pathspecs(folders)]
+        compare = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit, *specs]
+        others = ["ls-files", "--others", "-z", *specs]
+        with _start(self.root, compare) as first, _start(self.root, others) as second:
+            outputs = [process.communicate() for process in (first, second)]
+        for process, (_, stderr) in zip((first, second), outputs, strict=True):
+            if process.returncode:
+                raise self._failed(stderr)
+        return frozenset(name for stdout, _ in outputs for name in _split(stdout))
+
+    def renamed(self, commit: str) -> dict[str, str]:
+        """Files that moved since `commit`: where each is now, and where it was."""
+        arguments = ["diff", "--name-status", "--find-renames", "--no-ext-diff", "--diff-filter=R", "-z", commit]
+        words = _split(self._output(arguments))
+        return {now: before for _, before, now in zip(words[::3], words[1::3], words[2::3], strict=True)}
+
+    def files(self, commit: str, folders: Collection[str]) -> dict[str, str]:
+        """Every file under `folders` at `commit`, with the name of its blob. A folder that is not there has none."""
+        if not folders:
+            return {}
+        arguments = ["ls-tree", "-r", "-z", "--full-tree", commit, "--", *_plain(folders)]
+        found = {}
+        for entry in _split(self._output(arguments)):
+            facts, _, path = entry.partition("\t")
+            mode, _, blob = facts.split(" ")
+            if mode in _REGULAR_FILES:
+                found[path] = blob
+        return found
+
+    def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
+        """What each blob holds, all of them read by one process."""
+        wanted = list(dict.fromkeys(blobs))
+        if not wanted:
+            return {}
+        output = self._output(["cat-file", "--batch"], "".join(f"{blob}\n" for blob in wanted).encode())
+        found, position = {}, 0
+        for blob in wanted:
+            end = output.index(b"\n", position)
+            words = output[position:end].split()
+            if len(words) != 3:
+                raise GitError(
+                    f"The object {blob} is missing from the repository {self.root}.",
+                    self._way_out_of_shallowness() or "Check the repository with `git fsck`.",
+                )
+            size = int(words[2])
+            found[blob] = output[end + 1 : end + 1 + size]
+            position = end + 1 + size + 1
+        return found
+
+    def _usual_bases(self) -> Iterable[tuple[str, str]]:
+        yield "origin/HEAD", "origin's default branch"
+        for name in ("main", "master"):
+            yield f"origin/{name}", f"origin has no default branch, but a branch {name}"
+        current = _run(self.root, ["symbolic-ref", "--quiet", "--short", "HEAD"]).stdout.decode().strip()
+        for name in ("main", "master"):
+            if name != current:
+                yield f"refs/heads/{name}", f"no remote branch, but a local branch {name}"
+
+    def _parents(self, commit: str) -> list[str]:
+        # The raw object names the parents also where a shallow clone does not have them.
+        raw = self._output(["cat-file", "commit", commit]).decode(errors="replace")
+        header = raw.split("\n\n", 1)[0]
+        return [line.split()[1] for line in header.splitlines() if line.startswith("parent ")]
+
+    def _first_parent(self, parent: str, environment: Mapping[str, str]) -> Base:
+        target = environment.get("GITHUB_BASE_REF")
+        name = f"origin/{target}" if target else "HEAD^1"
+        if self.commit(parent) is None:
+            raise GitError(
+                "HEAD is GitHub's merge of the pull request, and the clone does not hold its first parent.",
+                self._way_out_of_shallowness() or f"Fetch it with `git fetch origin {parent}`.",
+            )
+        return Base(parent, parent, name, "the first parent of GitHub's merge of the pull request")
+
+    def _merge_base(self, head: str, ref: str, why: str) -> Base:
+        tip = self.commit(ref)
+        if tip is None:
+            raise self._unknown(ref, why)
+        done = _run(self.root, ["merge-base", head, tip])
+        if done.returncode == 0:
+            return Base(done.stdout.decode().split()[0], tip, ref.removeprefix("refs/heads/"), why)
+        if self.shallow:
+            raise GitError(
+                f"The clone is shallow and does not reach back to where this branch left {ref}.",
+                self._way_out_of_shallowness(),
+            )
+        raise GitError(
+            f"HEAD and {ref} have no commit in common.", "Name another commit with --base, or give --revisions A:B."
+        )
+
+    def _unknown(self, ref: str, why: str) -> GitError:
+        if way_out := self._way_out_of_shallowness():
+            return GitError(f"The clone is shallow and does not have {ref} ({why}).", way_out)
+        remote = ref.removeprefix("origin/")
+        known = self.commit(f"origin/{remote}")
+        return GitError(
+            f"There is no commit {ref} in {self.root} ({why}).",
+            f"Did you mean origin/{remote}?"
+            if known
+            else f"Fetch it with `git fetch origin {remote}`, or name another.",
+        )
+
+    def _way_out_of_shallowness(self) -> str:
+        if not self.shallow:
+            return ""
+        return "Fetch the history: `fetch-depth: 0` for actions/checkout, or `git fetch --unshallow`."
+
+    def _output(self, arguments: list[str], stdin: bytes = b"") -> bytes:
+        done = _run(self.root, arguments, stdin)
+        if done.returncode:
+            raise self._failed(done.stderr)
+        return done.stdout
+
+    def _failed(self, stderr: bytes) -> GitError:
+        words = stderr.decode(errors="replace").strip() or "no reason given"
+        return GitError(
+            f"git could not read {self.root}: {words.splitlines()[-1]}.",
+            self._way_out_of_shallowness() or "Check the repository with `git fsck`.",
+        )
+
+
+def _command(folder: Path, arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    executable = shutil.which("git")
+    if executable is None:
+        raise NoRepositoryError(
+            "git is not installed or not on PATH.",
+            "Install git, or say which revisions to review with --revisions A:B.",
+        )
+    environment = {
+        name: value for name, value in os.environ.items() if name.startswith(_KEPT) or not name.startswith("GIT_")
+    }
+    # English messages, no question, and no index refreshed behind the user's back.
+    environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    settings = ["-c", "core.quotepath=off", "-c", "diff.relative=false", "-c", "core.fsmonitor=false"]
+    return [executable, "-C", str(folder), *settings, *arguments], environment
+
+
+def _start(folder: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
+    command, environment = _command(folder, arguments)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+
+
+def _run(folder: Path, arguments: list[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command, environment = _command(folder, arguments)
+    return subprocess.run(command, env=environment, input=stdin, capture_output=True, check=False)
+
+
+def _explained(folder: Path, done: subprocess.CompletedProcess[bytes]) -> GitError:
+    words = done.stderr.decode(errors="replace").strip()
+    if "dubious ownership" in words or "safe.directory" in words:
+        return GitError(
+            f"git refuses to read the repository of {folder}, because another user owns it.",
+            "Allow it with `git config --global --add safe.directory <the repository>`.",
+        )
+    if "must be run in a work tree" in words:
+        return GitError(f"{folder} belongs to a repository without a working tree.", "Review a clone of it.")
+    if "not a git repository" in words:
+        return NoRepositoryError(
+            f"{folder} is not in a git repository, so nothing tells which revisions are new.",
+            "Say which revisions to review with --revisions A:B, for example --revisions base:head.",
+        )
+    reason = words.splitlines()[-1] if words else "no reason given"
+    return GitError(f"git could not read {folder}: {reason}.", "Give --revisions A:B, which needs no git.")
+
+
+def _split(output: bytes) -> list[str]:
+    return [os.fsdecode(part) for part in output.split(b"\0") if part]
+
+
+def _pathspecs(folders: Collection[str]) -> list[str]:
+    # `top` and `literal`: from the root, and `*` in a folder's name means itself.
+    return [":(top,literal)" + ("" if folder == "." else folder) for folder in folders]
+
+
+def _plain(folders: Collection[str]) -> list[str]:
+    return [] if "." in folders else list(folders)
