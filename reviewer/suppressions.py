@@ -146,7 +146,7 @@ def _parsed(text: str, path: str, line: int) -> Suppression:
         return Suppression(path, line, (), "", problem=f"This comment is not of the form `{_FORM}`.")
     kind, listed, rest = match.groups()
     rules = tuple(rule.strip() for rule in listed.split(","))
-    reason = rest.strip().lstrip(":-–— ").strip()
+    reason = rest.strip().lstrip(":-— ").strip()
     problem = None
     if not all(rules):
         problem = f"This suppression names no rule; write `{_FORM}`."

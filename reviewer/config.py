@@ -1,0 +1,407 @@
+"""The configuration: the command line over `[tool.alembic-reviewer]` or alembic-reviewer.toml, as one frozen `Config`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from reviewer import toml
+from reviewer.errors import UsageError
+from reviewer.finding import Severity
+from reviewer.project import ConfigFile
+
+OWN_FILE = "alembic-reviewer.toml"
+TABLE = "alembic-reviewer"
+"""The name of our table under `[tool]` in pyproject.toml."""
+
+FORMATS = ("text", "json", "markdown", "sarif", "annotations", "html")
+POSTGRES = ("auto", "local", "embedded", "container")
+"""Words for `--postgres`; anything else there is a URL."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One report to write: its format, and the file, or standard output."""
+
+    format: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class PathSettings:
+    """Settings for revision files whose path matches a pattern."""
+
+    pattern: str
+    """Relative to the configuration file's folder; `*` does not cross a `/`, a pattern without `/` matches anywhere."""
+    ignore: tuple[str, ...] = ()
+    severity: Mapping[str, Severity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set, from the command line or the configuration file."""
+
+    path: Path = Path()
+    base: str | None = None
+    revisions: str | None = None
+    configs: tuple[ConfigFile, ...] = ()
+    x: tuple[str, ...] = ()
+    """NAME=VALUE, as Alembic's own -x."""
+    name: str = "alembic"
+    """Section of the ini file."""
+    launcher: str | None = None
+    python: str | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    """Variables for env.py; `{url}` in a value becomes the throw-away database's URL."""
+    pass_env: tuple[str, ...] = ()
+    postgres: str = "auto"
+    postgres_version: int | None = None
+    postgres_image: str | None = None
+    static: bool = False
+    base_schema: Path | None = None
+    base_from: str = "history"
+    rows: int = 100
+    """Rows in each table before the revisions run; 0 for none."""
+    seed: str | None = None
+    outputs: tuple[Output, ...] = (Output("text"),)
+    save_recording: Path | None = None
+    recording: Path | None = None
+    fail_on: Severity | None = Severity.ERROR
+    """None: never fail."""
+    select: tuple[str, ...] = ()
+    """Rules to ask, and no other; empty: those that are on by default."""
+    ignore: tuple[str, ...] = ()
+    timeout: float = 300.0
+    """Seconds that one run of the project's migrations may take."""
+    severity: Mapping[str, Severity] = field(default_factory=dict)
+    paths: tuple[PathSettings, ...] = ()
+    hot_tables: tuple[str, ...] = ()
+    """Tables in constant use, `name` or `schema.name`."""
+    floor_revision: str | None = None
+    """Nobody downgrades below this revision, so downgrades up to it are not reviewed."""
+    one_way_revisions: tuple[str, ...] = ()
+    """Revisions that are accepted to have no way back."""
+    extensions: tuple[str, ...] = ()
+    """Extensions that the server must have beyond those that the revisions name."""
+    source: Path | None = None
+    """The configuration file that was read."""
+
+    def ignored(self, rule: str, path: str | None = None) -> bool:
+        """Whether `rule` is turned off, in general or for a revision file."""
+        return rule in self.ignore or any(rule in each.ignore for each in self._settings(path))
+
+    def severity_of(self, rule: str, default: Severity, path: str | None = None) -> Severity:
+        """The severity that the user gave `rule`, in general or for a revision file; the last word counts."""
+        chosen = self.severity.get(rule, default)
+        for each in self._settings(path):
+            chosen = each.severity.get(rule, chosen)
+        return chosen
+
+    def _settings(self, path: str | None) -> tuple[PathSettings, ...]:
+        return tuple(each for each in self.paths if path and PurePosixPath(path).match(each.pattern))
+
+
+def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
+    """The configuration for a call with these `flags`: named as in `Config`, None or empty for one not given.
+
+    Lists are given as on the command line: `configs` as [NAME=]FILE, `x` and `env` as NAME=VALUE; `outputs` as
+    pairs of format and file; `no_rows` and `static` as booleans. The file is looked for in the folder of `path`,
+    then in `git_root`. Raises `UsageError` for whatever is not right, naming the nearest right thing.
+    """
+    given = {name: value for name, value in flags.items() if _is_given(value)}
+    path = Path(str(given.get("path", ".")))
+    source = find_file(path, git_root)
+    from_file = _read(source) if source else {}
+    if given.keys() & {"base", "revisions"}:
+        _refuse_both(given, "--base and --revisions")
+        # A flag says what to review; what the file says of it is another answer to the same question.
+        from_file = {name: value for name, value in from_file.items() if name not in {"base", "revisions"}}
+    _refuse_both(from_file, f"`base` and `revisions` in {source}")
+    on_command_line = _Reader("the command line", Path(), flags=True)
+    overrides = on_command_line.read(given)
+    if "env" in from_file and "env" in overrides:
+        overrides["env"] = tuple({**dict(from_file["env"]), **dict(overrides["env"])}.items())
+    if "rows" in overrides or "no_rows" in overrides:
+        from_file = {name: value for name, value in from_file.items() if name not in {"rows", "no_rows"}}
+    values = {**from_file, **overrides}
+    if values.pop("no_rows", False):
+        values["rows"] = 0
+    return Config(**{**values, "path": path, "source": source})
+
+
+def find_file(path: Path, git_root: Path | None = None) -> Path | None:
+    """The configuration file of the project at `path`: in its folder, else in the git root.
+
+    Raises `UsageError` where one folder has both kinds.
+    """
+    folder = path if path.is_dir() else path.parent
+    for place in dict.fromkeys(each.absolute() for each in (folder, git_root) if each is not None):
+        own, shared = place / OWN_FILE, place / "pyproject.toml"
+        has_table = shared.is_file() and _our_table(shared) is not None
+        if own.is_file() and has_table:
+            raise UsageError(
+                f"{own} and [tool.{TABLE}] in {shared} both configure the reviewer.", "Keep one of the two."
+            )
+        if own.is_file() or has_table:
+            return own if own.is_file() else shared
+    return None
+
+
+def check_rules(config: Config, known: Collection[str]) -> None:
+    """Raises `UsageError` for a rule that the configuration names and that is not one of `known`."""
+    places: list[tuple[str, Collection[str]]] = [
+        ("select", config.select),
+        ("ignore", config.ignore),
+        ("severity", config.severity),
+    ]
+    for each in config.paths:
+        places += [(f'paths."{each.pattern}"', each.ignore), (f'paths."{each.pattern}".severity', each.severity)]
+    for place, rules in places:
+        for rule in rules:
+            if rule not in known:
+                raise UsageError(f"`{place}` names the rule `{rule}`, which does not exist.", _nearest(rule, known))
+
+
+def _is_given(value: object) -> bool:
+    return not (value is None or value is False or (isinstance(value, str | Sequence | Mapping) and not value))
+
+
+def _refuse_both(values: Mapping[str, object], what: str) -> None:
+    if "base" in values and "revisions" in values:
+        raise UsageError(f"{what} are two answers to what is new.", "Give one of them.")
+
+
+def _read(source: Path) -> dict[str, Any]:
+    found = _our_table(source)
+    return _Reader(source.name, source.parent).read(found or {})
+
+
+def _our_table(file: Path) -> Mapping[str, Any] | None:
+    try:
+        content = file.read_bytes()
+        if file.name == OWN_FILE:
+            return toml.loads(content)
+        # A glance before the parser: most pyproject.toml files do not name us.
+        found = toml.loads(content).get("tool", {}).get(TABLE) if TABLE.encode() in content else None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Check its permissions.") from None
+    except ValueError as error:
+        raise UsageError(f"{file} cannot be read as TOML: {error}.", "Correct the file.") from None
+    if found is not None and not isinstance(found, dict):
+        raise UsageError(f"tool.{TABLE} in {file} is not a table.", f"Write it as [tool.{TABLE}].")
+    return found
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(sorted(known))}."
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Turns what is written into values of `Config`, and names the place where that cannot be done."""
+
+    where: str
+    folder: Path
+    flags: bool = False
+
+    def read(self, written: Mapping[str, object]) -> dict[str, Any]:
+        readers = self._readers()
+        found: dict[str, Any] = {}
+        for key, value in written.items():
+            name = key if self.flags else _FIELDS_BY_KEY.get(key, "")
+            if name == "path" and self.flags:
+                continue
+            if name not in readers:
+                known = sorted(_key(each) for each in readers)
+                raise UsageError(f"{self.where}: unknown key `{key}`.", _nearest(key, known))
+            found[name] = readers[name](self._called(name), value)
+        return found
+
+    def _called(self, name: str) -> str:
+        if not self.flags:
+            return _key(name)
+        return "-x" if name == "x" else "--" + _KEYS.get(name, name.replace("_", "-"))
+
+    def _readers(self) -> dict[str, Callable[[str, object], Any]]:
+        both: dict[str, Callable[[str, object], Any]] = {
+            "base": self.text,
+            "revisions": self.text,
+            "configs": self.configs,
+            "x": self.assignments,
+            "name": self.text,
+            "launcher": self.text,
+            "python": self.text,
+            "env": lambda key, value: tuple(_pair(each) for each in self.assignments(key, value)),
+            "pass_env": self.texts,
+            "postgres": self.postgres,
+            "postgres_version": lambda key, value: self.number(key, value, least=1),
+            "postgres_image": self.text,
+            "static": self.switch,
+            "base_schema": self.file,
+            "base_from": lambda key, value: self.choice(key, value, ("history", "models")),
+            "rows": lambda key, value: self.number(key, value, least=0),
+            "no_rows": self.switch,
+            "seed": self.text,
+            "fail_on": self.fail_on,
+            "select": self.texts,
+            "ignore": self.texts,
+            "timeout": self.seconds,
+        }
+        only_flags: dict[str, Callable[[str, object], Any]] = {
+            "outputs": self.outputs,
+            "save_recording": self.file,
+            "recording": self.file,
+        }
+        only_file: dict[str, Callable[[str, object], Any]] = {
+            "severity": self.severities,
+            "paths": self.paths,
+            "hot_tables": self.texts,
+            "floor_revision": self.text,
+            "one_way_revisions": self.texts,
+            "extensions": self.texts,
+        }
+        return both | (only_flags if self.flags else only_file)
+
+    def wrong(self, key: str, value: object, expected: str) -> UsageError:
+        if self.flags:
+            return UsageError(f"{key} {value} is not {expected}.", "See `alembic-reviewer review --help`.")
+        shown = f"{value!r}" if isinstance(value, str) else f"{value}"
+        return UsageError(f"{self.where}: `{key}` is {shown}, which is not {expected}.", "Correct the file.")
+
+    def text(self, key: str, value: object) -> str:
+        if isinstance(value, Path):
+            return str(value)
+        if not isinstance(value, str) or not value.strip():
+            raise self.wrong(key, value, "a text")
+        return value
+
+    def texts(self, key: str, value: object) -> tuple[str, ...]:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list | tuple) or not all(isinstance(each, str) for each in values):
+            raise self.wrong(key, value, "a list of texts")
+        if key in {"select", "ignore", "--select", "--ignore"}:
+            return tuple(part.strip() for each in values for part in each.split(",") if part.strip())
+        return tuple(values)
+
+    def switch(self, key: str, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise self.wrong(key, value, "true or false")
+        return value
+
+    def number(self, key: str, value: object, least: int) -> int:
+        if isinstance(value, str) and value.isdecimal() and self.flags:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self.wrong(key, value, f"a whole number of at least {least}")
+        return value
+
+    def seconds(self, key: str, value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+            raise self.wrong(key, value, "a number of seconds above 0")
+        return float(value)
+
+    def choice(self, key: str, value: object, choices: Collection[str]) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise self.wrong(key, value, f"one of {', '.join(choices)}")
+        return value
+
+    def fail_on(self, key: str, value: object) -> Severity | None:
+        if isinstance(value, Severity):
+            return value
+        word = self.choice(key, value, (*(each.value for each in Severity), "never"))
+        return None if word == "never" else Severity(word)
+
+    def file(self, key: str, value: object) -> Path:
+        return self.folder / Path(self.text(key, value)).expanduser()
+
+    def postgres(self, key: str, value: object) -> str:
+        text = self.text(key, value)
+        if text not in POSTGRES and "://" not in text and "=" not in text:
+            raise self.wrong(key, value, f"one of {', '.join(POSTGRES)} or a URL")
+        return text
+
+    def assignments(self, key: str, value: object) -> tuple[str, ...]:
+        if isinstance(value, Mapping):
+            if not all(isinstance(each, str) for each in value.values()):
+                raise self.wrong(key, value, "a table of texts")
+            return tuple(f"{name}={each}" for name, each in value.items())
+        found = self.texts(key, value)
+        for each in found:
+            name, equals, _ = each.partition("=")
+            # Alembic's own -x also takes a name alone.
+            if not name or not (equals or key in {"x", "-x"}):
+                raise self.wrong(key, each, "of the form NAME=VALUE")
+        return found
+
+    def configs(self, key: str, value: object) -> tuple[ConfigFile, ...]:
+        if isinstance(value, Mapping):
+            return tuple(ConfigFile(self.file(key, each), str(name)) for name, each in value.items())
+        return tuple(self._config(each) for each in self.texts(key, value))
+
+    def _config(self, text: str) -> ConfigFile:
+        name, equals, file = text.partition("=")
+        # `a/b=c.ini` is a file: a name holds no slash.
+        if equals and "/" not in name:
+            return ConfigFile(self.folder / file, name)
+        return ConfigFile(self.folder / text)
+
+    def outputs(self, key: str, value: object) -> tuple[Output, ...]:
+        if not isinstance(value, list | tuple):
+            raise self.wrong(key, value, "a list of formats with their files")
+        found = tuple(
+            Output(self.choice("--format", kind, FORMATS), Path(str(file)) if file else None)
+            for kind, file in value
+        )
+        if sum(each.path is None for each in found) > 1:
+            raise UsageError(
+                "Two reports cannot both go to standard output.", "Give each --format but one an --output FILE."
+            )
+        return found
+
+    def severities(self, key: str, value: object) -> dict[str, Severity]:
+        words = [each.value for each in Severity]
+        return {
+            rule: Severity(self.choice(f"{key}.{rule}", word, words))
+            for rule, word in self._table(key, value).items()
+        }
+
+    def paths(self, key: str, value: object) -> tuple[PathSettings, ...]:
+        return tuple(self._path_settings(key, pattern, each) for pattern, each in self._table(key, value).items())
+
+    def _path_settings(self, key: str, pattern: str, value: object) -> PathSettings:
+        place = f'{key}."{pattern}"'
+        settings = PathSettings(pattern)
+        for name, each in self._table(place, value).items():
+            if name == "ignore":
+                settings = replace(settings, ignore=self.texts("ignore", each))
+            elif name == "severity":
+                settings = replace(settings, severity=self.severities(f"{place}.severity", each))
+            else:
+                known = ("ignore", "severity")
+                raise UsageError(f"{self.where}: unknown key `{name}` in {place}.", _nearest(name, known))
+        return settings
+
+    def _table(self, key: str, value: object) -> Mapping[str, object]:
+        if not isinstance(value, Mapping):
+            raise self.wrong(key, value, "a table")
+        return value
+
+
+def _pair(assignment: str) -> tuple[str, str]:
+    name, _, value = assignment.partition("=")
+    return name, value
+
+
+_KEYS = {"configs": "config"}
+"""Fields whose key is not simply the name with dashes."""
+
+
+def _key(name: str) -> str:
+    return _KEYS.get(name, name.replace("_", "-"))
+
+
+_FIELDS_BY_KEY = {_key(name): name for name in (*(each.name for each in fields(Config)), "no_rows")}
