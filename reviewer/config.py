@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from reviewer import toml
@@ -22,6 +23,9 @@ POSTGRES = ("auto", "local", "embedded", "container")
 """Words for `--postgres`; anything else there is a URL."""
 
 
+_WILDCARDS = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+
+
 @dataclass(frozen=True)
 class Output:
     """One report to write: its format, and the file, or standard output."""
@@ -35,9 +39,15 @@ class PathSettings:
     """Settings for revision files whose path matches a pattern."""
 
     pattern: str
-    """Relative to the configuration file's folder; `*` does not cross a `/`, a pattern without `/` matches anywhere."""
+    """The end of a path: `*` stays within one folder, `**` does not. `legacy/**`, `0001_*.py`."""
     ignore: tuple[str, ...] = ()
     severity: Mapping[str, Severity] = field(default_factory=dict)
+
+    def matches(self, path: str) -> bool:
+        """Whether these settings hold for the revision file `path`."""
+        parts = re.split(r"(\*\*/?|\*|\?)", self.pattern.removeprefix("./"))
+        regex = "".join(_WILDCARDS.get(part, re.escape(part)) for part in parts)
+        return re.search(f"(?:^|/){regex}$", path) is not None
 
 
 @dataclass(frozen=True)
@@ -50,11 +60,11 @@ class Config:
     configs: tuple[ConfigFile, ...] = ()
     x: tuple[str, ...] = ()
     """NAME=VALUE, as Alembic's own -x."""
-    name: str = "alembic"
-    """Section of the ini file."""
+    section: str = "alembic"
+    """Section of the ini file: `--name`, as Alembic calls it."""
     launcher: str | None = None
     python: str | None = None
-    env: tuple[tuple[str, str], ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
     """Variables for env.py; `{url}` in a value becomes the throw-away database's URL."""
     pass_env: tuple[str, ...] = ()
     postgres: str = "auto"
@@ -100,8 +110,27 @@ class Config:
             chosen = each.severity.get(rule, chosen)
         return chosen
 
+    def check_rules(self, known: Collection[str]) -> None:
+        """Raises `UsageError` for a rule that is named somewhere and that is not one of `known`."""
+        places: list[tuple[str, Collection[str]]] = [
+            ("select", self.select),
+            ("ignore", self.ignore),
+            ("severity", self.severity),
+        ]
+        for each in self.paths:
+            places += [
+                (f'paths."{each.pattern}"', each.ignore),
+                (f'paths."{each.pattern}".severity', each.severity),
+            ]
+        for place, rules in places:
+            for rule in rules:
+                if rule not in known:
+                    raise UsageError(
+                        f"`{place}` names the rule `{rule}`, which does not exist.", _nearest(rule, known)
+                    )
+
     def _settings(self, path: str | None) -> tuple[PathSettings, ...]:
-        return tuple(each for each in self.paths if path and PurePosixPath(path).match(each.pattern))
+        return tuple(each for each in self.paths if path and each.matches(path))
 
 
 def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
@@ -123,7 +152,7 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
     on_command_line = _Reader("the command line", Path(), flags=True)
     overrides = on_command_line.read(given)
     if "env" in from_file and "env" in overrides:
-        overrides["env"] = tuple({**dict(from_file["env"]), **dict(overrides["env"])}.items())
+        overrides["env"] = {**from_file["env"], **overrides["env"]}
     if "rows" in overrides or "no_rows" in overrides:
         from_file = {name: value for name, value in from_file.items() if name not in {"rows", "no_rows"}}
     values = {**from_file, **overrides}
@@ -148,21 +177,6 @@ def find_file(path: Path, git_root: Path | None = None) -> Path | None:
         if own.is_file() or has_table:
             return own if own.is_file() else shared
     return None
-
-
-def check_rules(config: Config, known: Collection[str]) -> None:
-    """Raises `UsageError` for a rule that the configuration names and that is not one of `known`."""
-    places: list[tuple[str, Collection[str]]] = [
-        ("select", config.select),
-        ("ignore", config.ignore),
-        ("severity", config.severity),
-    ]
-    for each in config.paths:
-        places += [(f'paths."{each.pattern}"', each.ignore), (f'paths."{each.pattern}".severity', each.severity)]
-    for place, rules in places:
-        for rule in rules:
-            if rule not in known:
-                raise UsageError(f"`{place}` names the rule `{rule}`, which does not exist.", _nearest(rule, known))
 
 
 def _is_given(value: object) -> bool:
@@ -212,7 +226,7 @@ class _Reader:
         readers = self._readers()
         found: dict[str, Any] = {}
         for key, value in written.items():
-            name = key if self.flags else _FIELDS_BY_KEY.get(key, "")
+            name = _FIELDS_BY_KEY.get(_key(key) if self.flags else key, "")
             if name == "path" and self.flags:
                 continue
             if name not in readers:
@@ -232,10 +246,10 @@ class _Reader:
             "revisions": self.text,
             "configs": self.configs,
             "x": self.assignments,
-            "name": self.text,
+            "section": self.text,
             "launcher": self.text,
             "python": self.text,
-            "env": lambda key, value: tuple(_pair(each) for each in self.assignments(key, value)),
+            "env": lambda key, value: dict(_pair(each) for each in self.assignments(key, value)),
             "pass_env": self.texts,
             "postgres": self.postgres,
             "postgres_version": lambda key, value: self.number(key, value, least=1),
@@ -396,7 +410,7 @@ def _pair(assignment: str) -> tuple[str, str]:
     return name, value
 
 
-_KEYS = {"configs": "config"}
+_KEYS = {"configs": "config", "section": "name"}
 """Fields whose key is not simply the name with dashes."""
 
 
