@@ -1,0 +1,381 @@
+"""What every format says in the same words: counts, the headline, and per revision what was found and seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+from reviewer.context import Context, Held
+from reviewer.finding import Basis, Finding, Severity
+from reviewer.locks import LockMode
+from reviewer.recording import (
+    Direction,
+    Origin,
+    Outcome,
+    Pass,
+    Recording,
+    Rehearsal,
+    Relation,
+    Revision,
+    Server,
+    Statement,
+)
+from reviewer.verdict import Report, TreeReport, Understood, Verdict
+
+UNTESTED = "untested"
+"""The rollback label of a revision whose downgrade nothing is known of."""
+
+
+# -- counting -------------------------------------------------------------------------------------
+
+
+def number(count: int, noun: str) -> str:
+    """`1 revision`, `2 revisions`."""
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
+
+
+def counted(findings: Iterable[Finding]) -> str:
+    """`2 errors, 1 warning`; empty where there is nothing."""
+    severities = [finding.severity for finding in findings]
+    return ", ".join(
+        number(severities.count(severity), severity.value) for severity in Severity if severity in severities
+    )
+
+
+def headline(report: Report) -> str:
+    """What came out, in one line and without the verdict's own word."""
+    revisions = [revision for tree in report.trees for revision in tree.recording.revisions]
+    findings = report.findings
+    touched = {(id(tree), f.revision) for tree in report.trees for f in tree.findings if f.suppressed is None}
+    touched = {(tree, revision) for tree, revision in touched if revision is not None}
+    where = number(len(revisions), "revision")
+    if touched and len(touched) < len(revisions):
+        where = f"{len(touched):,} of {where}"
+    extra = [
+        number(len(report.suppressed), "finding") + " suppressed" if report.suppressed else "",
+        f"{len(report.all_skipped):,} skipped" if report.all_skipped else "",
+    ]
+    match report.verdict:
+        case Verdict.SKIPPED:
+            parts = ["no new revision, nothing to review"]
+        case Verdict.PASS:
+            parts = [f"nothing found in {where}", *extra]
+        case Verdict.ERROR:
+            known = f"{counted(findings)} in {where}" if findings else f"nothing else found in {where}"
+            parts = ["the review is not complete", known if revisions else "", *extra]
+        case _:
+            parts = [f"{counted(findings)} in {where}" if revisions else counted(findings), *extra]
+            if report.all_errors:
+                parts.append("the review is not complete")
+    return "; ".join(part for part in parts if part)
+
+
+def calm(report: Report) -> bool:
+    """Whether there is nothing above a notice, so that nothing needs to be loud."""
+    return not report.all_errors and all(finding.severity is Severity.NOTICE for finding in report.findings)
+
+
+def witness(report: Report) -> str:
+    """On what the report rests: `PostgreSQL 18.4 (embedded), observed`."""
+    servers = dict.fromkeys(tree.recording.server for tree in report.trees if tree.recording.server)
+    named = [f"PostgreSQL {_version(server)} ({server.source})" for server in servers]
+    match report.mode:
+        case "static":
+            how = "static: read from the text, nothing was run"
+        case "replayed":
+            how = "replayed from a recording"
+        case mode:
+            how = mode
+    return ", ".join([*named, how])
+
+
+def _version(server: Server) -> str:
+    return server.version.removeprefix("PostgreSQL ").split(" (")[0] or server.version
+
+
+# -- what was seen --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """The strongest lock that a revision's upgrade takes on tables that existed before."""
+
+    mode: LockMode
+    tables: tuple[Relation, ...]
+
+    @property
+    def on(self) -> str:
+        """The tables, at most three by name."""
+        names = [str(table) for table in self.tables]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding with what the server had to say about its statement."""
+
+    finding: Finding
+    statement: Statement | None
+    refused: Statement | None
+    """The same statement in a pass in which the server refused it."""
+    held: tuple[Held, ...]
+    """Locks that block and that the transaction held before the statement, on tables that existed before."""
+    seen: tuple[str, ...]
+    """What the statement did on tables that existed before, one phrase each."""
+    tree: str
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is known, one line each, names in back-ticks."""
+        lines = []
+        if self.seen:
+            lines.append(f"{Basis.OBSERVED.value}: {', '.join(self.seen)}")
+        if self.finding.basis is not Basis.OBSERVED or not self.seen:
+            lines.append(f"{self.finding.basis.value}: {_BASES[self.finding.basis]}")
+        lines += [f"held: {held.mode} on `{held.relation}` since {_since(held)}" for held in self.held[:3]]
+        if self.refused and self.refused.error and self.refused.error not in self.finding.message:
+            state = f" ({self.refused.sqlstate})" if self.refused.sqlstate else ""
+            lines.append(f"PostgreSQL said: {self.refused.error}{state}")
+        lines += [f"{_words(key)}: {_told(value)}" for key, value in self._evidence]
+        return tuple(lines)
+
+    @property
+    def _evidence(self) -> Iterator[tuple[str, object]]:
+        for key, value in self.finding.evidence.items():
+            if value in (None, "", [], (), {}) or (self.seen and key in _SEEN) or (self.held and key in _HELD):
+                continue
+            if isinstance(value, str) and value in self.finding.message:
+                continue
+            yield key, value
+
+
+_BASES = {
+    Basis.OBSERVED: "on a server, in the rehearsal",
+    Basis.PARSED: "from the text alone, no server saw it",
+    Basis.COMPARED: "by comparing the state before with the state after",
+}
+# What a statement's own observation already says in better words.
+_SEEN = frozenset(
+    {"lock", "locks", "mode", "table", "tables", "rewritten", "rewrites", "scanned", "scans", "rows", "built"}
+)
+_HELD = frozenset({"held", "held_since", "since"})
+
+
+def _since(held: Held) -> str:
+    return f"`{held.since.location}`" if held.since.location else "a statement of env.py"
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _told(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case str():
+            return value
+        case list() | tuple():
+            shown = ", ".join(_told(each) for each in value[:5])
+            return f"{shown} and {len(value) - 5:,} more" if len(value) > 5 else shown
+        case Mapping():
+            return ", ".join(f"{_words(str(key))} {_told(each)}" for key, each in value.items())
+        case _:
+            return str(value)
+
+
+@dataclass(frozen=True)
+class RevisionDigest:
+    """One revision as the reports show it."""
+
+    tree: str
+    revision: Revision
+    phrase: str
+    rollback: str
+    strongest: Strongest | None
+    observed: bool
+    """Whether a server saw its upgrade."""
+    findings: tuple[Shown, ...]
+    upgrade: tuple[Statement, ...]
+    """What its upgrade sent, without Alembic's bookkeeping."""
+    passes: tuple[Pass, ...]
+    ran: Pass | None
+    """The pass that the report speaks of: the deployed one, or another one that went further."""
+
+    @property
+    def failure(self) -> str:
+        """Why its upgrade failed, where no finding says so."""
+        failed = self.ran.failure if self.ran and not self.findings else None
+        return failed.message if failed else ""
+
+
+@dataclass(frozen=True)
+class TreeDigest:
+    """One migration tree as the reports show it."""
+
+    tree: TreeReport
+    revisions: tuple[RevisionDigest, ...]
+    findings: tuple[Shown, ...]
+    """Findings that belong to no revision under review."""
+
+    @property
+    def name(self) -> str:
+        """The tree's name; empty where the project has only one."""
+        return self.tree.recording.tree
+
+    @property
+    def all_findings(self) -> tuple[Shown, ...]:
+        """Every finding that counts, in the order of the revisions."""
+        return (*self.findings, *(shown for revision in self.revisions for shown in revision.findings))
+
+
+def digest(tree: TreeReport) -> TreeDigest:
+    """`tree` sorted by revision, each finding with what the server saw."""
+    seen = _Seen(tree.recording)
+    phrases = dict(tree.phrases)
+    shown = [seen.show(finding) for finding in tree.findings if finding.suppressed is None]
+    ids = {revision.id for revision in tree.recording.revisions}
+    return TreeDigest(
+        tree=tree,
+        revisions=tuple(
+            _revision(
+                revision,
+                tree.recording,
+                phrases.get(revision.id, ""),
+                tuple(each for each in shown if each.finding.revision == revision.id),
+            )
+            for revision in tree.recording.revisions
+        ),
+        findings=tuple(each for each in shown if each.finding.revision not in ids),
+    )
+
+
+def rollback(passes: Sequence[Pass]) -> str:
+    """What is known of the way back, as in the JSON report."""
+    failed = [each for each in passes if each.direction is not Direction.UPGRADE and each.outcome is Outcome.FAILED]
+    if not failed:
+        return UNTESTED
+    deliberate = all(
+        each.direction is Direction.DOWNGRADE and each.failure is not None and each.failure.deliberate
+        for each in failed
+    )
+    return "irreversible" if deliberate else "broken"
+
+
+def furthest(passes: Iterable[Pass], direction: Direction = Direction.UPGRADE) -> Pass | None:
+    """The pass in `direction` that a report speaks of: one that ended well, the deployed one, the longest."""
+    ran = [each for each in passes if each.direction is direction and each.outcome is not Outcome.SKIPPED]
+    return max(ran, key=_distance, default=None)
+
+
+def _distance(each: Pass) -> tuple[bool, bool, bool, int]:
+    return (each.outcome is Outcome.OK, each.rehearsal.value == "deployed", each.rows, len(each.statements))
+
+
+def _revision(revision: Revision, recording: Recording, phrase: str, findings: tuple[Shown, ...]) -> RevisionDigest:
+    passes = recording.passes_of(revision.id)
+    ran = furthest(passes)
+    upgrade = tuple(s for s in (ran.statements if ran else ()) if s.origin is not Origin.ALEMBIC)
+    return RevisionDigest(
+        tree=recording.tree,
+        revision=revision,
+        phrase=phrase or ("joins branches" if revision.is_merge else ""),
+        rollback=rollback(passes),
+        strongest=_strongest(upgrade),
+        observed=any(statement.observation for statement in upgrade),
+        findings=findings,
+        upgrade=upgrade,
+        passes=passes,
+        ran=ran,
+    )
+
+
+def _strongest(statements: Iterable[Statement]) -> Strongest | None:
+    locks = [
+        lock
+        for statement in statements
+        if statement.observation
+        for lock in statement.observation.locks
+        if lock.relation.is_table and not lock.relation.new
+    ]
+    if not locks:
+        return None
+    mode = max(lock.mode for lock in locks)
+    return Strongest(mode, tuple(dict.fromkeys(lock.relation for lock in locks if lock.mode is mode)))
+
+
+_Key: TypeAlias = tuple[str | None, Direction, str, str | None]
+"""Revision, direction, place and text of a statement: all that a finding knows of it."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Finds the statement of a finding, and what its transaction held before it."""
+
+    recording: Recording
+
+    def show(self, finding: Finding) -> Shown:
+        key = (finding.revision, finding.direction, str(finding.location), finding.sql)
+        statement = self._statements.get(key)
+        return Shown(
+            finding,
+            statement,
+            self._refused.get(key),
+            held=self._held.get(id(statement), ()) if statement else (),
+            seen=self._did(statement) if statement else (),
+            tree=self.recording.tree,
+        )
+
+    @cached_property
+    def _statements(self) -> Mapping[_Key, Statement]:
+        # the observed ones come last and stay
+        return dict(sorted(self._keyed, key=lambda each: each[1].observation is not None))
+
+    @cached_property
+    def _refused(self) -> Mapping[_Key, Statement]:
+        return {key: statement for key, statement in self._keyed if statement.error}
+
+    @cached_property
+    def _keyed(self) -> Sequence[tuple[_Key, Statement]]:
+        return [
+            ((each.revision, each.direction, str(statement.location), statement.sql), statement)
+            for each in sorted(self.recording.passes, key=_distance)
+            for statement in each.statements
+        ]
+
+    @cached_property
+    def _held(self) -> Mapping[int, tuple[Held, ...]]:
+        """For each statement, by identity, the blocking locks that its transaction took before it."""
+        found: dict[int, tuple[Held, ...]] = {}
+        open_now: dict[tuple[Rehearsal, bool], tuple[int | None, dict[Relation, Held]]] = {}
+        for each in self.recording.passes:
+            transaction, held = open_now.get((each.rehearsal, each.rows), (None, {}))
+            for statement in each.statements:
+                seen = statement.observation
+                now = seen.transaction if seen else transaction
+                if now is None or now != transaction:
+                    held = {}
+                transaction = now
+                if held:
+                    found[id(statement)] = tuple(sorted(held.values(), key=lambda h: -h.mode.strength))
+                for lock in seen.locks if seen else ():
+                    if lock.relation.new or not lock.relation.is_table or not lock.mode.blocks_writes:
+                        continue
+                    known = held.get(lock.relation)
+                    if known is None or known.mode < lock.mode:
+                        held[lock.relation] = Held(lock.relation, lock.mode, statement, each.revision)
+            open_now[each.rehearsal, each.rows] = (transaction, held)
+        return found
+
+    def _did(self, statement: Statement) -> tuple[str, ...]:
+        context = Context(self.recording, understood=Understood(statement, ()))
+        locks = sorted(context.locks().items(), key=lambda each: -each[1].strength)
+        phrases = [f"{mode} on `{relation}`" for relation, mode in locks]
+        for work in context.work():
+            rows = f" ({number(work.rows, 'row')} in the rehearsal)" if work.rows else ""
+            phrases.append(work.phrase + rows)
+        return tuple(phrases)

@@ -1,0 +1,389 @@
+"""The report for programs, and back again: every other format can be made from it.
+
+`schema.json` beside this file describes it. Keys are only ever added while `schema` stays 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any
+
+from reviewer.errors import UsageError
+from reviewer.finding import Basis, Finding, Severity, Suppressed
+from reviewer.locks import LockMode
+from reviewer.recording import (
+    Direction,
+    Failure,
+    FailureKind,
+    Location,
+    Lock,
+    Mode,
+    Observation,
+    Origin,
+    Outcome,
+    Pass,
+    Recording,
+    Rehearsal,
+    Relation,
+    Revision,
+    Scan,
+    Server,
+    Skipped,
+    Statement,
+    TransactionMode,
+)
+from reviewer.report import inert
+from reviewer.report.digest import RevisionDigest, Shown, TreeDigest, digest
+from reviewer.verdict import Report, TreeReport
+
+FORMAT = 1
+"""The value of `schema`."""
+TOOL = "alembic-reviewer"
+
+Document = dict[str, Any]
+
+
+def schema() -> Document:
+    """The JSON Schema of the report."""
+    text = resources.files(__package__).joinpath("schema.json").read_text(encoding="utf-8")
+    found: Document = json.loads(text)
+    return found
+
+
+def render(report: Report) -> str:
+    """`report` as JSON text, in ASCII."""
+    return inert.json_text(document(report))
+
+
+# -- out ------------------------------------------------------------------------------------------
+
+
+def document(report: Report) -> Document:
+    """`report` as the values that become JSON."""
+    trees = [digest(tree) for tree in report.trees]
+    server = next((tree.recording.server for tree in report.trees if tree.recording.server), None)
+    return {
+        "schema": FORMAT,
+        "tool": {"name": TOOL, "version": report.tool},
+        "verdict": report.verdict.value,
+        "fail_on": report.fail_on.value if report.fail_on else "never",
+        "postgres": _server(server),
+        "mode": report.mode,
+        "errors": list(report.all_errors),
+        "trees": [_tree(tree.recording) for tree in report.trees],
+        "revisions": [_revision(revision) for tree in trees for revision in tree.revisions],
+        "findings": [_finding(shown) for tree in trees for shown in _with_suppressed(tree)],
+        "skipped": [
+            *(_skipped(each, "") for each in report.skipped),
+            *(_skipped(each, tree.name) for tree in trees for each in tree.tree.recording.skipped),
+        ],
+        "unrecognized": [
+            {"sql": each.sql, **_place(each.location), "tree": tree.name}
+            for tree in trees
+            for each in tree.tree.unrecognized
+        ],
+    }
+
+
+def _server(server: Server | None) -> Document | None:
+    return {"version": server.version, "source": server.source} if server else None
+
+
+def _tree(recording: Recording) -> Document:
+    return {
+        "name": recording.tree,
+        "mode": recording.mode.value,
+        "postgres": _server(recording.server),
+        "transaction_per_migration": recording.transactions.per_migration,
+    }
+
+
+def _skipped(each: Skipped, tree: str) -> Document:
+    return {"what": each.what, "reason": each.reason, "tree": tree}
+
+
+def _place(location: Location | None) -> Document:
+    return {"path": location.path if location else None, "line": location.line if location else None}
+
+
+def _revision(found: RevisionDigest) -> Document:
+    revision = found.revision
+    strongest = found.strongest
+    return {
+        "id": revision.id,
+        "down_revision": list(revision.down_revisions),
+        "path": revision.path,
+        "new": True,
+        "rollback": found.rollback,
+        "passes": [_pass(each) for each in found.passes],
+        "tree": found.tree,
+        "message": revision.message,
+        "phrase": found.phrase,
+        "depends_on": list(revision.depends_on),
+        "branch_labels": list(revision.branch_labels),
+        "strongest_lock": {"mode": strongest.mode.value, "relations": [str(table) for table in strongest.tables]}
+        if strongest
+        else None,
+    }
+
+
+def _pass(each: Pass) -> Document:
+    failure = each.failure
+    return {
+        "direction": each.direction.value,
+        "rehearsal": each.rehearsal.value,
+        "outcome": each.outcome.value,
+        "seconds": _seconds(each.seconds),
+        "error": failure.message if failure else None,
+        "statements": [_statement(statement) for statement in each.statements],
+        "reason": each.reason,
+        "rows": each.rows,
+        "failure": {
+            "kind": failure.kind.value,
+            **_place(failure.location),
+            "sql": failure.sql,
+            "sqlstate": failure.sqlstate,
+            "deliberate": failure.deliberate,
+        }
+        if failure
+        else None,
+    }
+
+
+def _statement(statement: Statement) -> Document:
+    seen = statement.observation or Observation()
+    relations = [
+        *(lock.relation for lock in seen.locks),
+        *seen.rewritten,
+        *(scan.relation for scan in seen.scanned),
+        *seen.built,
+    ]
+    return {
+        "sql": statement.sql,
+        **_place(statement.location),
+        "seconds": _seconds(statement.seconds),
+        "in_transaction": statement.in_transaction,
+        "locks": [
+            {"relation": str(lock.relation), "mode": lock.mode.value, "new_relation": lock.relation.new}
+            for lock in seen.locks
+        ],
+        "rewritten": [str(relation) for relation in seen.rewritten],
+        "scanned": [{"relation": str(scan.relation), "rows": scan.rows} for scan in seen.scanned],
+        "rows": statement.rows,
+        "origin": statement.origin.value,
+        "parameters": list(statement.parameters),
+        "error": statement.error,
+        "sqlstate": statement.sqlstate,
+        "observed": statement.observation is not None,
+        "transaction": seen.transaction,
+        "lock_timeout": seen.lock_timeout,
+        "statement_timeout": seen.statement_timeout,
+        "built": [str(relation) for relation in seen.built],
+        "relations": [_relation(relation) for relation in dict.fromkeys(relations)],
+    }
+
+
+def _relation(relation: Relation) -> Document:
+    return {
+        "relation": str(relation),
+        "schema": relation.schema,
+        "name": relation.name,
+        "kind": relation.kind,
+        "new": relation.new,
+        "table": relation.table,
+        "table_new": relation.table_new,
+    }
+
+
+def _seconds(seconds: float) -> float:
+    return round(seconds, 6)
+
+
+def _with_suppressed(tree: TreeDigest) -> Iterable[Shown]:
+    """Every finding in the order of the review, the suppressed ones too."""
+    counting = {id(shown.finding): shown for shown in tree.all_findings}
+    return [counting.get(id(f)) or Shown(f, None, None, (), (), tree.name) for f in tree.tree.findings]
+
+
+def _finding(shown: Shown) -> Document:
+    finding = shown.finding
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "message": finding.message,
+        "revision": finding.revision,
+        **_place(finding.location),
+        "direction": finding.direction.value,
+        "basis": finding.basis.value,
+        "evidence": inert.json_value(finding.evidence),
+        "remedy": list(finding.remedy),
+        "suppressed": {"reason": finding.suppressed.reason, "line": finding.suppressed.line}
+        if finding.suppressed
+        else None,
+        "tree": shown.tree,
+        "sql": finding.sql,
+        "about": list(finding.about),
+        "held": [
+            {
+                "relation": str(held.relation),
+                "mode": held.mode.value,
+                "since": _place(held.since.location) if held.since.location else None,
+            }
+            for held in shown.held
+        ],
+    }
+
+
+# -- in -------------------------------------------------------------------------------------------
+
+
+def load(text: str | bytes) -> Report:
+    """The report that `render` wrote, as far as the other formats need it.
+
+    Held to the schema first, so that what comes from a job that ran somebody's code can be rendered anew: the
+    verdict, the counts and the words are ours. Raises `UsageError` for anything else.
+    """
+    import jsonschema
+
+    way_out = "Make it again with `alembic-reviewer review --format json`."
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"The report is not JSON: {inert.sentence(str(error))}.", way_out) from None
+    try:
+        jsonschema.validate(found, schema(), cls=jsonschema.Draft202012Validator)
+    except jsonschema.ValidationError as error:
+        where = inert.name(error.json_path)
+        what = inert.cut(inert.sentence(error.message), 200)
+        raise UsageError(f"The report is not one of ours: {where}: {what}.", way_out) from None
+    return _report(found)
+
+
+def _report(found: Document) -> Report:
+    return Report(
+        tool=found["tool"]["version"],
+        trees=tuple(_read_tree(tree, found) for tree in found["trees"]),
+        fail_on=None if found["fail_on"] == "never" else Severity(found["fail_on"]),
+        skipped=tuple(Skipped(each["what"], each["reason"]) for each in found["skipped"] if not each["tree"]),
+        errors=tuple(found["errors"]),
+        replayed=found["mode"] == "replayed",
+    )
+
+
+def _read_tree(tree: Document, found: Document) -> TreeReport:
+    name = tree["name"]
+    revisions = [each for each in found["revisions"] if each["tree"] == name]
+    server = tree["postgres"]
+    return TreeReport(
+        recording=Recording(
+            tool=found["tool"]["version"],
+            mode=Mode(tree["mode"]),
+            revisions=tuple(
+                Revision(
+                    each["id"],
+                    tuple(each["down_revision"]),
+                    each["path"],
+                    tuple(each["depends_on"]),
+                    tuple(each["branch_labels"]),
+                    each["message"],
+                )
+                for each in revisions
+            ),
+            passes=tuple(_read_pass(ran, each["id"]) for each in revisions for ran in each["passes"]),
+            skipped=tuple(
+                Skipped(each["what"], each["reason"]) for each in found["skipped"] if name and each["tree"] == name
+            ),
+            server=Server(server["version"], server["source"]) if server else None,
+            transactions=TransactionMode(per_migration=tree["transaction_per_migration"]),
+            tree=name,
+        ),
+        findings=tuple(_read_finding(each) for each in found["findings"] if each["tree"] == name),
+        unrecognized=tuple(
+            Statement(each["sql"], _read_place(each)) for each in found["unrecognized"] if each["tree"] == name
+        ),
+        phrases=tuple((each["id"], each["phrase"]) for each in revisions),
+    )
+
+
+def _read_pass(found: Document, revision: str) -> Pass:
+    failure = found["failure"]
+    return Pass(
+        revision,
+        Direction(found["direction"]),
+        Rehearsal(found["rehearsal"]),
+        Outcome(found["outcome"]),
+        found["seconds"],
+        Failure(
+            FailureKind(failure["kind"]),
+            found["error"] or "",
+            _read_place(failure),
+            failure["sql"],
+            failure["sqlstate"],
+            failure["deliberate"],
+        )
+        if failure
+        else None,
+        tuple(_read_statement(each) for each in found["statements"]),
+        found["reason"],
+        found["rows"],
+    )
+
+
+def _read_statement(found: Document) -> Statement:
+    relations = {
+        each["relation"]: Relation(
+            each["schema"], each["name"], each["kind"], each["new"], each["table"], each["table_new"]
+        )
+        for each in found["relations"]
+    }
+    return Statement(
+        found["sql"],
+        _read_place(found),
+        Origin(found["origin"]),
+        found["seconds"],
+        found["in_transaction"],
+        found["rows"],
+        tuple(found["parameters"]),
+        error=found["error"],
+        sqlstate=found["sqlstate"],
+        observation=_read_observation(found, relations) if found["observed"] else None,
+    )
+
+
+def _read_observation(found: Document, relations: Mapping[str, Relation]) -> Observation:
+    def relation(name: str) -> Relation:
+        return relations.get(name) or Relation("public", name, "other")
+
+    return Observation(
+        locks=tuple(Lock(relation(each["relation"]), LockMode(each["mode"])) for each in found["locks"]),
+        rewritten=tuple(relation(name) for name in found["rewritten"]),
+        scanned=tuple(Scan(relation(each["relation"]), each["rows"]) for each in found["scanned"]),
+        built=tuple(relation(name) for name in found["built"]),
+        lock_timeout=found["lock_timeout"],
+        statement_timeout=found["statement_timeout"],
+        transaction=found["transaction"],
+    )
+
+
+def _read_finding(found: Document) -> Finding:
+    suppressed = found["suppressed"]
+    return Finding(
+        found["rule"],
+        Severity(found["severity"]),
+        found["message"],
+        found["revision"],
+        _read_place(found),
+        Direction(found["direction"]),
+        Basis(found["basis"]),
+        found["evidence"],
+        tuple(found["remedy"]),
+        tuple(found["about"]),
+        found["sql"],
+        Suppressed(suppressed["reason"], suppressed["line"]) if suppressed else None,
+    )
+
+
+def _read_place(found: Document) -> Location | None:
+    return None if found["path"] is None else Location(found["path"], found["line"] or 1)

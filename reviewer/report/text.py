@@ -1,0 +1,186 @@
+"""The report for the terminal: the verdict first, then what to look at, then what was not looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from reviewer.finding import Finding, Severity
+from reviewer.recording import Location
+from reviewer.report import inert
+from reviewer.report.digest import (
+    UNTESTED,
+    RevisionDigest,
+    Shown,
+    TreeDigest,
+    calm,
+    digest,
+    headline,
+    witness,
+)
+from reviewer.report.terminal import Terminal
+from reviewer.verdict import Report, Verdict
+
+SQL_LINES = 6
+"""Lines of a statement that are shown."""
+SQL_COLUMNS = 160
+"""Characters of each."""
+REMEDY_LIMIT = 6_000
+"""Characters of each step of a remedy."""
+
+_SEVERITIES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTICE: "cyan"}
+_VERDICTS = {
+    Verdict.PASS: "bold green",
+    Verdict.SKIPPED: "green",
+    Verdict.WARN: "bold yellow",
+    Verdict.FAIL: "bold red",
+    Verdict.ERROR: "bold red",
+}
+
+
+def render(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
+    """`report` as a page for `terminal`; without one it is plain, and no line is broken."""
+    return inert.without_commands(terminal.printed(_page(report, terminal)))
+
+
+def _page(report: Report, terminal: Terminal) -> Iterator[Text]:
+    yield _verdict(report)
+    for error in report.all_errors:
+        yield from terminal.wrapped(_prose("could not review: " + error), 0)
+    quiet = report.verdict in {Verdict.PASS, Verdict.SKIPPED}
+    for tree in () if quiet else map(digest, report.trees):
+        yield from _tree(tree, terminal, named=len(report.trees) > 1)
+    left_out = [*_suppressed(report), *_skipped(report), *_unrecognized(report)]
+    if left_out or not quiet:
+        yield Text("")
+    yield from left_out
+    if left_out and not quiet:
+        yield Text("")
+    if report.verdict is not Verdict.SKIPPED:
+        yield Text(inert.name(f"{witness(report)}; alembic-reviewer {report.tool}"), "dim")
+
+
+def _verdict(report: Report) -> Text:
+    style = "bold cyan" if report.verdict is Verdict.WARN and calm(report) else _VERDICTS[report.verdict]
+    return Text.assemble((report.verdict.value, style), ": ", headline(report))
+
+
+# -- what was found -------------------------------------------------------------------------------
+
+
+def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text]:
+    if named:
+        yield Text("")
+        yield Text.assemble("tree ", (inert.name(tree.name), "bold"))
+    for shown in tree.findings:
+        yield from _finding(shown, terminal)
+    for revision in tree.revisions:
+        yield from _revision(revision, terminal)
+
+
+def _revision(revision: RevisionDigest, terminal: Terminal) -> Iterator[Text]:
+    yield Text("")
+    about = inert.sentence(revision.phrase) or inert.sentence(revision.revision.message)
+    title = Text.assemble((inert.name(revision.revision.id), "bold"), "  ", about)
+    yield from terminal.wrapped(title, 0)
+    if revision.strongest:
+        lock = revision.strongest
+        blocks = f", blocks {lock.mode.blocks}" if lock.mode.blocks else ""
+        mode = (lock.mode.value, "yellow" if blocks else "")
+        line = Text.assemble("strongest lock: ", mode, " on ", inert.name(lock.on), blocks)
+        yield from terminal.wrapped(line, 2)
+    elif revision.observed:
+        yield Text("  strongest lock: none on a table that existed before")
+    if revision.rollback != UNTESTED:
+        yield Text(f"  rollback: {revision.rollback}")
+    if revision.failure:
+        yield from terminal.wrapped(_prose("upgrade failed: " + revision.failure), 2)
+    for shown in revision.findings:
+        yield from _finding(shown, terminal)
+
+
+def _finding(shown: Shown, terminal: Terminal) -> Iterator[Text]:
+    finding = shown.finding
+    yield Text("")
+    yield Text.assemble(
+        "  ",
+        (finding.severity.value, _SEVERITIES[finding.severity]),
+        "  ",
+        (inert.name(finding.rule), "bold"),
+        "  ",
+        _place(finding.location),
+        "" if finding.direction.value == "upgrade" else f"  ({finding.direction.value})",
+    )
+    yield from terminal.wrapped(_prose(finding.message), 4)
+    loud = finding.severity is not Severity.NOTICE
+    if loud and finding.sql is not None:
+        yield from _sql(finding.sql, terminal)
+    for fact in shown.facts if loud else ():
+        label, _, rest = inert.sentence(fact).partition(": ")
+        yield from terminal.wrapped(Text.assemble((f"{label}: ", "dim"), _prose(rest)), 4)
+    if finding.remedy:
+        yield from _remedy(finding, terminal)
+
+
+def _place(location: Location | None) -> str:
+    return f"{_path(location.path)}:{location.line}" if location else ""
+
+
+def _path(path: str) -> str:
+    # never cut: a path is there to be opened
+    return inert.visible(path)
+
+
+def _prose(text: str) -> Text:
+    """A sentence, the names in it (between back-ticks) set off where there are colours."""
+    shown = Text(inert.sentence(text))
+    for name in re.finditer(r"`[^`]+`", shown.plain):
+        shown.stylize("bold", name.start(), name.end())
+    return shown
+
+
+def _sql(sql: str, terminal: Terminal) -> Iterator[Text]:
+    shown = inert.excerpt(sql, lines=SQL_LINES, columns=SQL_COLUMNS)
+    for line in terminal.code("\n".join(shown.lines), "postgresql"):
+        yield Text.assemble(("    | ", "dim"), line)
+    if shown.note:
+        yield Text(f"    | ... ({shown.note})", "dim")
+
+
+def _remedy(finding: Finding, terminal: Terminal) -> Iterator[Text]:
+    steps = finding.remedy
+    yield Text("    instead:" if len(steps) == 1 else f"    instead, in {len(steps)} deploys:", "dim")
+    for number, body in enumerate(steps, 1):
+        if len(steps) > 1:
+            yield Text(f"      # deploy {number} of {len(steps)}", "dim")
+        for line in terminal.code(inert.block(body, limit=REMEDY_LIMIT), "python"):
+            yield Text("      ").append_text(line)
+
+
+# -- what does not count, and what was not looked at ----------------------------------------------
+
+
+def _suppressed(report: Report) -> Iterator[Text]:
+    for finding in report.suppressed:
+        reason = finding.suppressed.reason if finding.suppressed else ""
+        yield Text.assemble(
+            ("suppressed", "dim"),
+            f"  {inert.name(finding.rule)}  {_place(finding.location)}  {inert.sentence(reason)}",
+        )
+
+
+def _skipped(report: Report) -> Iterator[Text]:
+    for each in report.all_skipped:
+        yield Text.assemble(("skipped", "dim"), f"  {inert.sentence(each.what)}: {inert.sentence(each.reason)}")
+
+
+def _unrecognized(report: Report) -> Iterator[Text]:
+    for tree in report.trees:
+        for each in tree.unrecognized:
+            shown = inert.excerpt(each.sql, lines=1, columns=SQL_COLUMNS)
+            note = f" ... ({shown.note})" if shown.note else ""
+            yield Text.assemble(
+                ("not recognized", "dim"), f"  {_place(each.location)}  {''.join(shown.lines)}{note}"
+            )

@@ -1,0 +1,174 @@
+"""The terminal report: the verdict first, every line whole where it is piped, and nothing foreign that acts."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import subprocess
+import sys
+
+import pytest
+
+from reviewer.report import text
+from reviewer.report.terminal import Terminal
+from reviewer.verdict import Report
+from tests.report import reports
+
+every_report = pytest.mark.parametrize("report", reports.REPORTS.values(), ids=reports.REPORTS.keys())
+every_terminal = pytest.mark.parametrize(
+    "terminal",
+    [Terminal(), Terminal(40), Terminal(80, "standard"), Terminal(200, "truecolor"), Terminal(None, "256")],
+    ids=["a pipe", "narrow, no colours", "usual", "wide", "a log with colours"],
+)
+
+
+@every_report
+@every_terminal
+def test_the_same_report_gives_the_same_text(report: Report, terminal: Terminal) -> None:
+    assert text.render(report, terminal) == text.render(report, terminal)
+
+
+@every_report
+@every_terminal
+def test_nothing_invisible_gets_through(report: Report, terminal: Terminal) -> None:
+    page = re.sub(r"\x1b\[[0-9;]*m", "", text.render(report, terminal))
+
+    assert [line for line in page.split("\n") if not line.isprintable()] == []
+
+
+@every_report
+@every_terminal
+def test_no_line_is_a_command_to_a_runner(report: Report, terminal: Terminal) -> None:
+    page = text.render(report, terminal)
+
+    assert "##[" not in page
+    assert [line for line in page.split("\n") if line.lstrip().startswith("::")] == []
+
+
+@every_report
+def test_a_pipe_gets_no_escape_sequences_and_no_box_drawing(report: Report) -> None:
+    page = text.render(report)
+
+    assert "\x1b" not in page
+    assert not re.search("[\u2500-\u257f]", page)
+
+
+@every_report
+def test_ends_in_one_line_break_and_no_line_in_a_space(report: Report) -> None:
+    page = text.render(report)
+
+    assert page.endswith("\n")
+    assert not page.endswith("\n\n")
+    assert [line for line in page.split("\n") if line != line.rstrip()] == []
+
+
+@every_report
+def test_the_first_line_begins_with_the_verdict(report: Report) -> None:
+    assert text.render(report).startswith(f"{report.verdict.value}: ")
+
+
+@every_terminal
+def test_path_and_line_stay_together_at_any_width(terminal: Terminal) -> None:
+    page = text.render(reports.TYPICAL, terminal)
+
+    for finding in reports.TYPICAL.findings:
+        assert str(finding.location) in page
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_sentences_are_wrapped_to_the_terminal(width: int) -> None:
+    lines = text.render(reports.TERRIBLE, Terminal(width)).split("\n")
+    headers = [n for n, line in enumerate(lines) if line.startswith("  error")]
+    messages = [
+        line for n in headers for line in itertools.takewhile(lambda line: "| " not in line, lines[n + 1 :])
+    ]
+
+    assert len(headers) > 100
+    assert [line for line in messages if len(line) > width and not line.strip().startswith("`")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [("clean", 2), ("nothing-new", 1)],
+)
+def test_a_clean_review_is_one_or_two_lines(name: str, lines: int) -> None:
+    assert text.render(reports.REPORTS[name]).count("\n") == lines
+
+
+def test_notices_alone_are_told_without_statements() -> None:
+    page = text.render(reports.NOTICES)
+
+    assert "notice  unreversed-data-change  migrations/versions/4d9a6b1c5e20_comments_body.py:15\n" in page
+    assert "UPDATE comments\n" not in page
+
+
+def test_says_what_was_left_out_of_a_vast_statement() -> None:
+    page = text.render(reports.VAST)
+
+    assert "    | ... (10,000,000 characters in all)\n" in page
+    assert len(page) < 10_000
+
+
+def test_shows_the_statement_as_it_was_sent_with_its_indentation_removed() -> None:
+    page = text.render(reports.TERRIBLE)
+
+    assert "    | ALTER TABLE orders ADD COLUMN vip BOOLEAN NOT NULL\n" in page
+    assert '    PostgreSQL said: column "vip" of relation "orders" contains null values (23502)\n' in page
+
+
+def test_tells_since_when_a_lock_is_held_even_from_an_earlier_revision() -> None:
+    lines = text.render(reports.TYPICAL).split("\n")
+    finding = next(n for n, line in enumerate(lines) if "scanning-not-null" in line)
+
+    assert (
+        "    held: ACCESS EXCLUSIVE on `orders` since `migrations/versions/8c1f0e2b7d43_orders_customer.py:17`"
+        in lines[finding : finding + 6]
+    )
+
+
+def test_a_review_from_text_says_so_with_each_finding() -> None:
+    page = text.render(reports.STATIC)
+
+    assert "parsed: from the text alone, no server saw it" in page
+    assert "static: read from the text, nothing was run" in page
+
+
+def test_a_revision_whose_upgrade_failed_says_why() -> None:
+    assert "  upgrade failed: No module named 'shop.settings'\n" in text.render(reports.ERROR)
+
+
+def test_the_remedy_can_be_copied_from_a_coloured_terminal_too() -> None:
+    page = re.sub(r"\x1b\[[0-9;]*m", "", text.render(reports.TYPICAL, Terminal(60, "truecolor")))
+    code = [line[6:] for line in page.split("\n") if line.startswith("      ")]
+
+    compile("\n".join(code), "remedy", "exec")
+
+
+def test_a_stream_that_is_no_terminal_is_plain() -> None:
+    assert Terminal.of(io.StringIO()) == Terminal()
+
+
+@pytest.mark.parametrize(
+    ("settings", "terminal"),
+    [
+        ({"TERM": "xterm-256color"}, "width=93, colours='256'"),
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "width=93, colours='truecolor'"),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, "width=93, colours=None"),
+        ({"TERM": "dumb"}, "width=80, colours=None"),
+    ],
+    ids=["256 colours", "true colours", "NO_COLOR", "dumb"],
+)
+def test_a_terminal_has_the_width_and_colours_that_it_says(settings: dict[str, str], terminal: str) -> None:
+    code = (
+        "import os, pty, sys\n"
+        "parent, child = pty.openpty()\n"
+        "from reviewer.report.terminal import Terminal\n"
+        "print(Terminal.of(os.fdopen(child, 'w')))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**settings, "COLUMNS": "93"}
+    )
+
+    assert done.stdout == f"Terminal({terminal})\n"
