@@ -18,7 +18,7 @@ OWN_FILE = "alembic-reviewer.toml"
 TABLE = "alembic-reviewer"
 """The name of our table under `[tool]` in pyproject.toml."""
 
-FORMATS = ("text", "json", "markdown", "sarif", "annotations", "html")
+FORMATS = ("text", "json", "markdown", "sarif", "annotations", "codequality", "html")
 POSTGRES = ("auto", "local", "embedded", "container")
 """Words for `--postgres`; anything else there is a URL."""
 
@@ -126,7 +126,7 @@ class Config:
             for rule in rules:
                 if rule not in known:
                     raise UsageError(
-                        f"`{place}` names the rule `{rule}`, which does not exist.", _nearest(rule, known)
+                        f"`{place}` names the rule `{rule}`, which does not exist.", nearest(rule, known)
                     )
 
     def _settings(self, path: str | None) -> tuple[PathSettings, ...]:
@@ -209,7 +209,8 @@ def _our_table(file: Path) -> Mapping[str, Any] | None:
     return found
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
+def nearest(name: str, known: Collection[str]) -> str:
+    """A sentence that names what may have been meant by `name`, or everything that there is."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(sorted(known))}."
 
@@ -231,7 +232,7 @@ class _Reader:
                 continue
             if name not in readers:
                 known = sorted(_key(each) for each in readers)
-                raise UsageError(f"{self.where}: unknown key `{key}`.", _nearest(key, known))
+                raise UsageError(f"{self.where}: unknown key `{key}`.", nearest(key, known))
             found[name] = readers[name](self._called(name), value)
         return found
 
@@ -396,7 +397,7 @@ class _Reader:
                 settings = replace(settings, severity=self.severities(f"{place}.severity", each))
             else:
                 known = ("ignore", "severity")
-                raise UsageError(f"{self.where}: unknown key `{name}` in {place}.", _nearest(name, known))
+                raise UsageError(f"{self.where}: unknown key `{name}` in {place}.", nearest(name, known))
         return settings
 
     def _table(self, key: str, value: object) -> Mapping[str, object]:

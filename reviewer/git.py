@@ -294,3 +294,11 @@ def _pathspecs(folders: Collection[str]) -> list[str]:
 
 def _plain(folders: Collection[str]) -> list[str]:
     return [] if "." in folders else list(folders)
+
+
+def root_of(path: Path) -> Path | None:
+    """The root of the repository that holds `path`, None where there is none that can be read."""
+    try:
+        return Git.containing(path.resolve()).root
+    except GitError:
+        return None

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reviewer.errors import InterpreterError
-from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Done, Failed, Hello, Ready, decode
+from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Described, Done, Failed, Hello, Ready, decode
 from reviewer.guardian import Guardian
 
 RUNNER = Path(__file__).parent / "runner" / "in_environment.py"
@@ -116,7 +116,7 @@ class RunnerProcess:
             ) from None
         finally:
             theirs.close()
-        guardian.group(self._process.pid)
+        self._watched = guardian.group(self._process.pid)
         self._drain = threading.Thread(target=self._read_output, daemon=True)
         self._drain.start()
         self._send(
@@ -189,6 +189,23 @@ class RunnerProcess:
         self._send(command)
         self._collect(answer, deadline, until=(Done, Failed), quiet=quiet)
         return answer
+
+    def describe(self, address: Mapping[str, object], database: str, seconds: float) -> Described:
+        """Run env.py without any revision, to learn where the revisions are.
+
+        Raises `InterpreterError` where env.py does not run.
+        """
+        command = {"do": "describe", "address": address, "database": database, "observe": False}
+        answer = self.run(command, time.monotonic() + seconds)
+        described = next((event for event in answer.events if isinstance(event, Described)), None)
+        if described is None:
+            why = answer.failed.message if answer.failed else "it did not end well"
+            raise InterpreterError(
+                f"env.py failed when it was asked where the revisions are: {why}.",
+                "If it needs settings, give them with --env NAME=VALUE, --pass-env NAME, -x NAME=VALUE or"
+                " --launcher MODULE:FUNCTION.",
+            )
+        return described
 
     @property
     def output(self) -> str:
@@ -278,7 +295,7 @@ class RunnerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
         self._drain.join(0.2)
-        self._guardian.forget_group(self._process.pid)
+        self._guardian.forget(self._watched)
 
     def _read_output(self) -> None:
         stream = self._process.stdout

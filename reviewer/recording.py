@@ -6,6 +6,7 @@ Frozen dataclasses with a JSON form (`dumps`, `loads`) that is the same again af
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -383,33 +384,29 @@ class Recording:
     """Name of the migration tree where a project has several."""
     errors: tuple[str, ...] = ()
     """Why revisions could not be reviewed, one sentence each with its way out."""
-    format: int = FORMAT
 
     def passes_of(self, revision: str) -> tuple[Pass, ...]:
         """The passes of one revision, in the order they ran."""
         return tuple(each for each in self.passes if each.revision == revision)
 
 
-def dumps(recording: Recording) -> str:
-    """`recording` as JSON text."""
+def dumps(recordings: Sequence[Recording]) -> str:
+    """The recordings of one review, one for each tree, as JSON text."""
     import msgspec
 
-    return msgspec.json.format(msgspec.json.encode(recording), indent=1).decode()
+    return msgspec.json.format(msgspec.json.encode(_File(FORMAT, tuple(recordings))), indent=1).decode()
 
 
-def loads(text: str | bytes) -> Recording:
-    """The recording that `dumps` wrote. Raises `RecordingError` for another version, cut short, or no recording."""
+def loads(text: str | bytes) -> tuple[Recording, ...]:
+    """The recordings that `dumps` wrote. Raises `RecordingError` for another version, cut short, or no recording."""
     import msgspec
 
     way_out = "Make it again with `alembic-reviewer review --save-recording FILE`."
     try:
         found = msgspec.json.decode(text, type=_OnlyFormat).format
-    except msgspec.MsgspecError as error:
-        raise RecordingError(f"The recording cannot be read: {error}.", way_out) from None
-    if found != FORMAT:
-        raise RecordingError(f"The recording has format {found}; this version reads format {FORMAT}.", way_out)
-    try:
-        return msgspec.json.decode(text, type=Recording)
+        if found != FORMAT:
+            raise RecordingError(f"The recording has format {found}; this version reads format {FORMAT}.", way_out)
+        return msgspec.json.decode(text, type=_File).recordings
     except msgspec.MsgspecError as error:
         raise RecordingError(f"The recording cannot be read: {error}.", way_out) from None
 
@@ -417,3 +414,9 @@ def loads(text: str | bytes) -> Recording:
 @dataclass(frozen=True)
 class _OnlyFormat:
     format: int
+
+
+@dataclass(frozen=True)
+class _File:
+    format: int
+    recordings: tuple[Recording, ...]

@@ -15,10 +15,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from reviewer import __version__
-from reviewer.errors import CannotReview, ReviewerError
-from reviewer.events import AnyEvent, Begin, Ended, Hello, ModeEvent, RawObservation, RawRelation, RevisionEvent
+from reviewer.errors import ReviewerError, ServerError
+from reviewer.events import Begin, Ended, Hello, ModeEvent, RawObservation, RawRelation, RevisionEvent
 from reviewer.events import Again as AgainEvent
 from reviewer.guardian import Guardian
 from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess, Setup
@@ -50,7 +51,7 @@ from reviewer.recording import (
 )
 
 if TYPE_CHECKING:
-    from reviewer.postgres import RunningServer
+    from reviewer.postgres import Address, RunningServer
 
 Progress = Callable[[str], None]
 
@@ -170,13 +171,7 @@ class _Rehearsal:
     def _prepare_base(self) -> str:
         from reviewer import catalogue, rows
 
-        base = self._database()
-        if self._plan.base_schema is not None:
-            self._progress("applying the base schema")
-            self._apply_base_schema(base)
-        if self._plan.base_heads:
-            self._progress("bringing the database to the base revision")
-            self._build_base(base)
+        base = self._build_base()
         with self._server.connect(base) as connection:
             filled = rows.fill(connection, catalogue.read(connection), self._plan.rows)
         self._base, self._filled = filled.catalogue, filled.tables
@@ -190,17 +185,20 @@ class _Rehearsal:
         with self._server.connect(database) as connection:
             apply(connection, self._plan.base_schema)
 
-    def _build_base(self, database: str) -> None:
-        run = self._run({"do": "upgrade", "to": list(self._plan.base_heads)}, database, observe=False)
-        if not run.ok:
-            self._recreate(database)
-            if self._plan.base_schema is not None:
-                self._apply_base_schema(database)
+    def _build_base(self) -> str:
+        base = self._before_history()
+        if not self._plan.base_heads:
+            return base
+        self._progress("bringing the database to the base revision")
+        command = {"do": "upgrade", "to": list(self._plan.base_heads)}
+        run = self._run(command, base, observe=False)
+        if not run.ok and not _final(run.failure):
             self._restart()
-            run = self._run({"do": "upgrade", "to": list(self._plan.base_heads)}, database, observe=False)
+            base = self._before_history()
+            run = self._run(command, base, observe=False)
         if run.ok:
             self._check_touched(run, None)
-            return
+            return base
         assert run.failure is not None
         failure = run.failure
         if run.failed_revision is None:
@@ -209,9 +207,17 @@ class _Rehearsal:
         raise _Stop(
             f"The history before the new revisions does not run from an empty database: revision"
             f" {run.failed_revision} failed{where}: {failure.message}.",
-            "Give the schema that it starts from with --base-schema FILE (plain SQL, for example from pg_dump --schema-only;"
-            " an alembic_version table in it says where the history goes on).",
+            "Give the schema that it starts from with --base-schema FILE: plain SQL, for example from pg_dump;"
+            " an alembic_version table in it says where the history goes on.",
         )
+
+    def _before_history(self) -> str:
+        """A database in the state in which the project's history begins."""
+        database = self._database()
+        if self._plan.base_schema is not None:
+            self._progress("applying the base schema")
+            self._apply_base_schema(database)
+        return database
 
     def _environment_failed(self, failure: Failure) -> tuple[str, str]:
         where = f" at {failure.location}" if failure.location else ""
@@ -372,17 +378,11 @@ class _Rehearsal:
         if self._process is None or self._fresh_each:
             self._restart()
         assert self._process is not None
-        address = self._server.address
         answer = self._process.run(
             {
                 **command,
                 "database": database,
-                "address": {
-                    "host": address.host,
-                    "port": address.port,
-                    "user": address.user,
-                    "password": address.password,
-                },
+                "address": address_for_runner(self._server.address),
                 "observe": observe,
                 "environ": self._urls(database),
             },
@@ -398,7 +398,7 @@ class _Rehearsal:
         return run
 
     def _urls(self, database: str) -> dict[str, str]:
-        url = self._server.address.url(database)
+        url = database_url(self._server.address, database)
         return {
             name: value.replace("{url}", url) for name, value in self._plan.environ.items() if "{url}" in value
         }
@@ -417,13 +417,12 @@ class _Rehearsal:
 
     def _database(self, template: str | None = None) -> str:
         self._databases += 1
+        if template is not None:
+            # PostgreSQL clones no database that somebody is connected to, as env.py's own pool may be
+            self._server.terminate_connections(template)
         return self._server.create_database(
             f"review_{self._databases}", template=template, settings={"lock_timeout": OWN_LOCK_TIMEOUT}
         )
-
-    def _recreate(self, database: str) -> None:
-        self._server.drop_database(database)
-        self._server.create_database(database, settings={"lock_timeout": OWN_LOCK_TIMEOUT})
 
     # -- the recording ----------------------------------------------------------------------------
 
@@ -547,7 +546,7 @@ class _Blockade:
     def __call__(self) -> str | None:
         import psycopg
 
-        with contextlib.suppress(psycopg.Error), self._server.connect("postgres") as connection:
+        with contextlib.suppress(psycopg.Error, ServerError), self._server.connect(self._database) as connection:
             waits = connection.execute(_WAITS, (self._database,)).fetchall()
             now = {(int(str(row[0])), int(str(row[1]))) for row in waits}
             again = now & self._seen
@@ -709,6 +708,25 @@ class _Reader:
         return None
 
 
+def address_for_runner(address: Address) -> dict[str, object]:
+    """How the runner reaches the server."""
+    return {
+        "host": address.host,
+        "port": address.port,
+        "user": address.user,
+        "password": address.password,
+        "sslmode": None if address.is_socket else address.sslmode,
+    }
+
+
+def database_url(address: Address, database: str) -> str:
+    """The URL of a scratch database, for env.py files that want one."""
+    password = f":{quote(address.password, safe='')}" if address.password else ""
+    place = "" if address.is_socket else f"{address.host}:{address.port}"
+    query = f"?host={quote(address.host)}&port={address.port}" if address.is_socket else ""
+    return f"postgresql://{quote(address.user, safe='')}{password}@{place}/{database}{query}"
+
+
 def relative(path: Path, root: Path) -> str:
     """`path` relative to `root` with forward slashes, or as it is where it lies elsewhere."""
     try:
@@ -749,6 +767,3 @@ def _how_it_ended(status: int | None) -> str:
 def _short(sql: str) -> str:
     text = " ".join(sql.split())
     return text if len(text) <= 100 else text[:99] + "…"
-
-
-__all__ = ["AnyEvent", "CannotReview", "Plan", "Progress", "rehearse", "relative"]

@@ -219,6 +219,10 @@ class Redirection:
             cparams["unix_sock"] = "%s/.s.PGSQL.%s" % (host, port)
         else:
             cparams["host"], cparams["port"] = host, port
+        if self.address.get("sslmode"):
+            cparams["ssl" if driver == "asyncpg" else "sslmode"] = self.address["sslmode"]
+            if driver == "pg8000":
+                del cparams["sslmode"]
         cparams["dbname" if driver.startswith("psycopg") else "database"] = self.database
         self.connected += 1
         return dialect.connect(*cargs, **cparams)

@@ -1,0 +1,269 @@
+"""The command line: composition only. The one place that prints and exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reviewer import __version__
+from reviewer.errors import CannotReview, ReviewerError, UsageError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from reviewer.config import Config
+    from reviewer.verdict import Report
+
+FORMATS = ("text", "json", "markdown", "sarif", "annotations", "codequality", "html")
+
+
+class _ReviewCommand(click.Command):
+    """Remembers the order of --format and --output: each --format takes the --output after it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        order = self.make_parser(ctx).parse_args(args=list(args))[2]
+        ctx.meta["order"] = [p.name for p in order if p.name in {"formats", "outputs"}]
+        return super().parse_args(ctx, args)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="alembic-reviewer")
+def main() -> None:
+    """Review Alembic revisions: run them on a throw-away PostgreSQL and say what would hurt."""
+
+
+def _project_options(command: Any) -> Any:
+    """Options that say what is under review and where it runs."""
+    for option in reversed(
+        [
+            click.argument("path", default=".", type=click.Path(path_type=Path)),
+            click.option("--base", metavar="REF", help="Review what HEAD adds over the merge base with REF."),
+            click.option(
+                "--revisions", metavar="A:B", help='Review the revisions after A up to B; "base" and "head" work.'
+            ),
+            click.option(
+                "--config",
+                "configs",
+                metavar="[NAME=]FILE",
+                multiple=True,
+                help="alembic.ini or pyproject.toml; again for several trees.",
+            ),
+            click.option("-x", "x", metavar="NAME=VALUE", multiple=True, help="As `alembic -x`."),
+            click.option("--name", "section", metavar="SECTION", help="As `alembic --name`: section of the ini file."),
+            click.option(
+                "--launcher",
+                metavar="MODULE:FUNCTION",
+                help="Function of the project that is given Alembic's Config before env.py runs.",
+            ),
+            click.option("--python", metavar="CMD", help="Command that starts the Python in which env.py imports."),
+            click.option(
+                "--env",
+                metavar="NAME=VALUE",
+                multiple=True,
+                help="Environment for env.py; {url} becomes the throw-away database's URL.",
+            ),
+            click.option(
+                "--pass-env", metavar="NAME", multiple=True, help="Pass a variable of this environment to env.py."
+            ),
+            click.option(
+                "--postgres",
+                metavar="auto|local|embedded|container|URL",
+                help="Where the throw-away PostgreSQL comes from.",
+            ),
+            click.option("--postgres-version", type=int, metavar="N", help="Major version of PostgreSQL, 14 to 18."),
+            click.option("--postgres-image", metavar="IMAGE", help="Container image instead of postgres:N."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@main.command(cls=_ReviewCommand)
+@_project_options
+@click.option("--static", is_flag=True, help="Start no server: read what `alembic upgrade --sql` renders.")
+@click.option(
+    "--base-schema",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="SQL that the history starts from, applied to the empty database first.",
+)
+@click.option("--rows", type=click.IntRange(0), metavar="N", help="Rows to put into each table before the revisions run.")
+@click.option("--no-rows", is_flag=True, help="The same as --rows 0.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="Form of the report; again for several, each takes the --output after it.",
+)
+@click.option("--output", "outputs", metavar="FILE", multiple=True, help="File for the report instead of standard output.")
+@click.option("--save-recording", type=click.Path(path_type=Path), metavar="FILE", help="Keep what happened.")
+@click.option(
+    "--recording", type=click.Path(path_type=Path), metavar="FILE", help="Judge a kept recording; no server needed."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "notice", "never"]),
+    help="Lowest severity that makes the exit status 1.",
+)
+@click.option("--select", metavar="RULE", multiple=True, help="Only these rules.")
+@click.option("--ignore", metavar="RULE", multiple=True, help="Not these rules.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For the whole run.")
+@click.pass_context
+def review(ctx: click.Context, **flags: Any) -> None:
+    """Review the new revisions of the project in PATH.
+
+    Exit status: 0 nothing at or above --fail-on, 1 findings at or above it, 2 wrong usage or
+    configuration, 3 could not review.
+    """
+    if flags.pop("no_rows"):
+        flags["rows"] = 0
+    pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
+    with _Failures():
+        config = _config(flags, pairs)
+        from reviewer.session import review_project
+
+        with _progress() as progress:
+            report = review_project(config, os.environ, progress)
+        _write(report, config)
+        ctx.exit(report.verdict.exit_status)
+
+
+@main.command()
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the list.")
+def rules(form: str) -> None:
+    """List every rule: its id, severity, and what it says."""
+    with _Failures():
+        import checks
+        from reviewer.report.rules import as_json, as_text
+
+        click.echo((as_json if form == "json" else as_text)(checks.load()))
+
+
+@main.command()
+@click.argument("rule")
+def explain(rule: str) -> None:
+    """Explain RULE: why it hurts, what to do instead, what is not flagged."""
+    with _Failures():
+        import checks
+        from reviewer.config import nearest
+        from reviewer.report import explain as page
+
+        known = checks.by_id()
+        if rule not in known:
+            raise UsageError(f"There is no rule `{rule}`.", nearest(rule, known))
+        click.echo(page.render(known[rule], sys.stdout))
+
+
+@main.command()
+@_project_options
+@click.pass_context
+def doctor(ctx: click.Context, **flags: Any) -> None:
+    """Say what a review would use, and why; and what is wrong, each with its way out."""
+    with _Failures():
+        from reviewer.doctor import examine
+        from reviewer.report.terminal import print_diagnosis
+
+        diagnosis = examine(_config(flags), os.environ)
+        print_diagnosis(diagnosis)
+        ctx.exit(0 if diagnosis.healthy else 3)
+
+
+def _config(flags: dict[str, Any], outputs: Sequence[tuple[str, Path | None]] = ()) -> Config:
+    from reviewer.config import load
+    from reviewer.git import root_of
+
+    return load({**flags, "outputs": tuple(outputs)}, root_of(flags["path"]))
+
+
+def _paired(order: Sequence[str], formats: Sequence[str], outputs: Sequence[str]) -> tuple[tuple[str, Path | None], ...]:
+    """Each --format with the --output after it; an --output before any --format is for the text report."""
+    pairs: list[tuple[str, Path | None]] = []
+    named, files = iter(formats), iter(outputs)
+    for each in order:
+        if each == "formats":
+            pairs.append((next(named), None))
+        elif pairs and pairs[-1][1] is None:
+            pairs[-1] = (pairs[-1][0], Path(next(files)))
+        elif not pairs:
+            pairs.append(("text", Path(next(files))))
+        else:
+            raise click.UsageError("--output: one file for each --format; this one has no --format before it.")
+    return tuple(pairs)
+
+
+def _write(report: Report, config: Config) -> None:
+    from reviewer.report import render
+
+    for form, file in ((each.format, each.path) for each in config.outputs):
+        if file is None:
+            text = render(form, report, sys.stdout)
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+            continue
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(render(form, report, None), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"The report cannot be written to {file}: {error.strerror}.", "Name another file.") from None
+
+
+class _progress:  # noqa: N801  (used as a function)
+    """Says on a terminal what is being done; elsewhere it is silent."""
+
+    def __enter__(self) -> Any:
+        if not sys.stderr.isatty():
+            return lambda _: None
+        from rich.console import Console
+
+        self._status = Console(stderr=True).status("starting")
+        self._status.start()
+        return lambda text: self._status.update(text)
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(self, "_status"):
+            self._status.stop()
+
+
+class _Failures:
+    """Turns what can go wrong into one sentence and an exit status."""
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGTERM, _terminated)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, _terminated)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, ReviewerError):
+            click.echo(f"alembic-reviewer: {error}", err=True)
+            sys.exit(error.exit_status)
+        if isinstance(error, OSError) and error.errno in {28, 122}:  # ENOSPC, EDQUOT
+            full = CannotReview("The disk is full.", "Free some room, or name another temporary folder with TMPDIR.")
+            click.echo(f"alembic-reviewer: {full}", err=True)
+            sys.exit(full.exit_status)
+        if isinstance(error, KeyboardInterrupt):
+            click.echo("alembic-reviewer: interrupted", err=True)
+            sys.exit(130)
+        if isinstance(error, Exception) and not isinstance(error, (click.exceptions.Exit, click.ClickException)):
+            import traceback
+
+            click.echo("".join(traceback.format_exception(error)), err=True)
+            click.echo(
+                f"alembic-reviewer {__version__}: this is a bug of the reviewer, not of your project."
+                " Please report it with the lines above.",
+                err=True,
+            )
+            sys.exit(3)
+
+
+def _terminated(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

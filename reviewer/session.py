@@ -1,0 +1,265 @@
+"""One review from beginning to end: what is new, a server, the rehearsal, the checks, the report."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reviewer import __version__, recording, suppressions
+from reviewer.config import Config
+from reviewer.errors import CannotReview, UsageError
+from reviewer.finding import Finding
+from reviewer.git import Git, root_of
+from reviewer.guardian import Guardian
+from reviewer.history import (
+    Graph,
+    Selection,
+    between,
+    changed_files,
+    new_revisions,
+    read_commit,
+    read_worktree,
+    wanted_extensions,
+)
+from reviewer.interpreter import RunnerProcess, Setup, environment
+from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
+from reviewer.recording import Mode, Recording
+from reviewer.rehearsal import Plan, address_for_runner, database_url, rehearse
+from reviewer.verdict import Report, TreeReport
+
+if TYPE_CHECKING:
+    from reviewer.postgres import RunningServer
+    from reviewer.rule import Check
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One tree and what is to be reviewed of it."""
+
+    tree: Tree
+    selection: Selection
+    graph: Graph
+    root: Path
+    """Paths in the report are relative to it: the git root, or the project where there is no git."""
+    since: str = ""
+    """What "new" means here, as a phrase for a human."""
+
+
+def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
+    """Review what `config` asks for. Raises `ReviewerError` where nothing at all can be reviewed."""
+    if config.recording is not None:
+        return replayed(config)
+    scopes = [each for tree in trees(config) for each in [scope(config, tree, environ)]]
+    if not any(each.selection.revisions for each in scopes):
+        recordings = [_nothing_new(each) for each in scopes]
+        return judged(config, recordings, {each.tree.name: each.root for each in scopes})
+    interpreter = find_interpreter(config.path, config.python, environ)
+    recordings = []
+    with _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+        server = None if config.static else _server(config, scopes, guardian, stack)
+        for each in scopes:
+            if not each.selection.revisions:
+                recordings.append(_nothing_new(each))
+                continue
+            plan = plan_for(config, each, interpreter, environ)
+            if server is None:
+                from reviewer.static import render
+
+                recordings.append(render(plan, guardian, folder))
+            else:
+                recordings.append(rehearse(plan, server, guardian, folder, progress))
+    progress("judging")
+    if config.save_recording is not None:
+        _save(recordings, config.save_recording)
+    return judged(config, recordings, {each.tree.name: each.root for each in scopes})
+
+
+def trees(config: Config) -> tuple[Tree, ...]:
+    """The migration trees that `config` names, or the one that is found."""
+    return find_trees(config.path, config.configs, config.section, git_root=root_of(config.path))
+
+
+def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
+    """What is to be reviewed in `tree`. Raises `UsageError` where that cannot be told."""
+    root = root_of(config.path) or tree.directory
+    if tree.unresolved or not tree.version_locations:
+        tree = _located(config, tree, environ)
+    if config.revisions is not None:
+        graph = read_worktree(tree, root)
+        return Scope(tree, between(graph, config.revisions), graph, root, f"revisions {config.revisions}")
+    git = Git.containing(tree.directory)
+    base = git.base(config.base, environ)
+    since = f"new since {base.ref} ({base.commit[:12]}, {base.why})"
+    if not changed_files(tree, git, base.commit):
+        return Scope(tree, Selection(), Graph({}), root, since)
+    graph = read_worktree(tree, root)
+    return Scope(tree, new_revisions(graph, read_commit(tree, git, base.commit, graph)), graph, root, since)
+
+
+def setup_of(config: Config, tree: Tree) -> Setup:
+    """What the runner must know of `tree`."""
+    is_toml = tree.config_file.suffix == ".toml"
+    return Setup(
+        directory=tree.directory,
+        config=None if is_toml else tree.config_file,
+        toml=tree.config_file if is_toml else tree.toml_file,
+        section=tree.section,
+        script_location=str(tree.script_location) if tree.flask and tree.script_location else None,
+        flask=tree.flask and _mentions_flask(tree),
+        x=config.x,
+        launcher=config.launcher,
+    )
+
+
+def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Mapping[str, str]) -> Plan:
+    """The plan of the rehearsal for one tree."""
+    return Plan(
+        revisions=scope.selection.recorded(),
+        base_heads=scope.selection.base_heads,
+        setup=setup_of(config, scope.tree),
+        interpreter=interpreter.command,
+        environ=environment(environ, config.env, config.pass_env, "{url}"),
+        root=scope.root,
+        history=scope.selection.history(),
+        base_schema=config.base_schema,
+        rows=config.rows,
+        timeout=config.timeout,
+        tree=scope.tree.name,
+    )
+
+
+def replayed(config: Config) -> Report:
+    """The report of a saved recording: the same as when it was made, without a server."""
+    assert config.recording is not None
+    try:
+        text = config.recording.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"The recording {config.recording} cannot be read: {error.strerror}.", "Name a file that exists."
+        ) from None
+    recordings = recording.loads(text)
+    root = root_of(config.path) or config.path
+    return replace(judged(config, recordings, {each.tree: root for each in recordings}), replayed=True)
+
+
+def judged(config: Config, recordings: Sequence[Recording], roots: Mapping[str, Path]) -> Report:
+    """The report of `recordings`: what the selected checks find, with the suppressions of the source applied."""
+    import checks as all_checks
+    from reviewer.review import review
+
+    loaded = all_checks.load()
+    config.check_rules({check.RULE.id for check in loaded})
+    selected = _selected(config, loaded)
+    reports = []
+    for each in recordings:
+        report = review(each, selected) if each.revisions else TreeReport(each)
+        root = roots.get(each.tree, config.path)
+        findings = _suppressed(config, report.findings, each, root, {check.RULE.id for check in loaded})
+        reports.append(replace(report, findings=_with_severities(config, findings)))
+    return Report(tool=__version__, trees=tuple(reports), fail_on=config.fail_on)
+
+
+def _selected(config: Config, loaded: Sequence[Check]) -> list[Check]:
+    wanted = [c for c in loaded if (c.RULE.id in config.select if config.select else c.RULE.default)]
+    return [check for check in wanted if not config.ignored(check.RULE.id)]
+
+
+def _suppressed(
+    config: Config, findings: Sequence[Finding], each: Recording, root: Path, known: set[str]
+) -> tuple[Finding, ...]:
+    found = {}
+    for path in {revision.path for revision in each.revisions}:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found[path] = suppressions.read((root / path).read_text(encoding="utf-8"), path)
+    return tuple(suppressions.apply(findings, found, known))
+
+
+def _with_severities(config: Config, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings as the configuration wants them, in general and for single files."""
+    kept = []
+    for finding in findings:
+        path = finding.location.path if finding.location else None
+        if not config.ignored(finding.rule, path):
+            kept.append(replace(finding, severity=config.severity_of(finding.rule, finding.severity, path)))
+    return tuple(kept)
+
+
+def _server(
+    config: Config, scopes: Sequence[Scope], guardian: Guardian, stack: contextlib.ExitStack
+) -> Future[RunningServer]:
+    """The server, starting in a thread while the project's interpreter starts."""
+    from reviewer.postgres import ServerRequest, start
+
+    wanted = frozenset(config.extensions) | {
+        extension for each in scopes for extension in wanted_extensions(each.graph.revisions.values())
+    }
+    request = ServerRequest(config.postgres, config.postgres_version, wanted, config.postgres_image)
+    pool = stack.enter_context(ThreadPoolExecutor(1))
+    return pool.submit(lambda: stack.enter_context(start(request, guardian)))
+
+
+@contextlib.contextmanager
+def _workplace() -> Iterator[tuple[Guardian, Path]]:
+    """A guardian, and a folder that goes away with us."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="alembic-reviewer-"))
+    except OSError as error:
+        raise CannotReview(
+            f"No temporary folder can be made in {tempfile.gettempdir()}: {error.strerror}.",
+            "Free some room there, or name another folder with TMPDIR.",
+        ) from None
+    try:
+        with Guardian() as guardian:
+            watched = guardian.folder(folder)
+            yield guardian, folder
+            shutil.rmtree(folder, ignore_errors=True)
+            guardian.forget(watched)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _nothing_new(each: Scope) -> Recording:
+    return Recording(
+        tool=__version__, mode=Mode.OBSERVED, revisions=(), tree=each.tree.name, history=each.selection.history()
+    )
+
+
+def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
+    """Ask the project's interpreter where the revisions are: a package, or folders that env.py sets."""
+    interpreter = find_interpreter(config.path, config.python, environ)
+    with _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+        server = _server(config, (), guardian, stack).result()
+        database = server.create_database("describe")
+        kept = environment(environ, config.env, config.pass_env, database_url(server.address, database))
+        process = stack.enter_context(
+            RunnerProcess(interpreter.command, setup_of(config, tree), kept, folder, guardian)
+        )
+        process.hello()
+        described = process.describe(address_for_runner(server.address), database, config.timeout)
+    return tree.located(Path(described.directory), [Path(each) for each in described.folders])
+
+
+def _mentions_flask(tree: Tree) -> bool:
+    env = tree.env_py
+    try:
+        return env is not None and "current_app" in env.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _save(recordings: Sequence[Recording], path: Path) -> None:
+    try:
+        path.write_text(recording.dumps(recordings), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The recording cannot be written to {path}: {error.strerror}.", "Name another file.") from None
+
+
+__all__ = ["Scope", "judged", "plan_for", "replayed", "review_project", "scope", "setup_of", "trees"]

@@ -1,0 +1,125 @@
+"""A recording without a server: what `alembic upgrade --sql` renders, with the line that caused each statement."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from reviewer import __version__
+from reviewer.events import ModeEvent, Rendered, RevisionEvent, Unrendered
+from reviewer.guardian import Guardian
+from reviewer.interpreter import Answer, RunnerProcess
+from reviewer.recording import (
+    Direction,
+    Environment,
+    Failure,
+    FailureKind,
+    Location,
+    Mode,
+    Origin,
+    Outcome,
+    Pass,
+    Recording,
+    Rehearsal,
+    Skipped,
+    Statement,
+    TransactionMode,
+)
+from reviewer.rehearsal import Plan, relative
+
+
+def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
+    """Render every new revision up and down, each by itself. One that cannot be rendered is a skipped entry."""
+    skipped: list[Skipped] = []
+    passes: list[Pass] = []
+    mode = TransactionMode()
+    deadline = time.monotonic() + plan.timeout
+    with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
+        hello = process.hello()
+    for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
+        ids = [revision.id for revision in plan.revisions]
+        down = direction is Direction.DOWNGRADE
+        with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
+            process.hello()
+            command = {"do": "offline", "revisions": ids[::-1] if down else ids, "downgrade": down}
+            answer = process.run(command, deadline)
+        found, why = _read(answer, direction, plan)
+        modes = [event for event in answer.events if isinstance(event, ModeEvent)]
+        if modes:
+            mode = TransactionMode(modes[0].per_migration, modes[0].transactional_ddl)
+        for revision in plan.revisions:
+            rendered = found.get(revision.id)
+            if rendered is None:
+                rendered = Pass(revision.id, direction, Rehearsal.DEPLOYED, Outcome.SKIPPED, reason=why)
+            if rendered.outcome is not Outcome.OK:
+                reason = rendered.reason or (rendered.failure.message if rendered.failure else why)
+                where = f" ({rendered.failure.location})" if rendered.failure and rendered.failure.location else ""
+                skipped.append(
+                    Skipped(f"{direction.value} of revision {revision.id}", f"it cannot be rendered as SQL: {reason}{where}")
+                )
+            passes.append(rendered)
+    return Recording(
+        tool=__version__,
+        mode=Mode.STATIC,
+        revisions=plan.revisions,
+        passes=tuple(passes),
+        skipped=tuple(skipped),
+        environment=Environment(hello.python, hello.alembic, hello.sqlalchemy),
+        transactions=mode,
+        history=plan.history,
+        tree=plan.tree,
+        errors=_errors(plan, passes),
+    )
+
+
+def _read(answer: Answer, direction: Direction, plan: Plan) -> tuple[dict[str, Pass], str]:
+    passes: dict[str, Pass] = {}
+    current: str | None = None
+    for event in answer.events:
+        match event:
+            case RevisionEvent(phase="begin"):
+                current = event.id
+                passes[current] = Pass(event.id, direction, Rehearsal.DEPLOYED, Outcome.OK)
+            case RevisionEvent(phase="end"):
+                current = None
+            case Rendered(origin="revision") if current is not None:
+                location = Location(relative(Path(event.path), plan.root), event.line or 1) if event.path else None
+                statement = Statement(
+                    event.sql, location, Origin.REVISION, in_transaction=event.inside
+                )
+                passes[current] = replace(passes[current], statements=(*passes[current].statements, statement))
+            case Unrendered():
+                failure = Failure(
+                    FailureKind.OFFLINE,
+                    event.message,
+                    Location(relative(Path(event.path), plan.root), event.line) if event.path and event.line else None,
+                    deliberate=event.deliberate,
+                )
+                outcome = Outcome.SKIPPED if not event.deliberate or direction is Direction.UPGRADE else Outcome.FAILED
+                passes[event.id] = replace(
+                    passes[event.id], outcome=outcome, failure=failure, reason=event.message, statements=()
+                )
+    return passes, _why(answer, plan)
+
+
+def _why(answer: Answer, plan: Plan) -> str:
+    if answer.failed is not None:
+        return answer.failed.message
+    if answer.timed_out:
+        return f"env.py did not end within {plan.timeout:g} seconds"
+    if answer.exit_status is not None:
+        return f"env.py ended the process with status {answer.exit_status}"
+    if answer.done is not None and answer.done.calls == 0:
+        return "env.py ran no migrations in offline mode"
+    return "nothing was rendered for it"
+
+
+def _errors(plan: Plan, passes: list[Pass]) -> tuple[str, ...]:
+    upgrades = [each for each in passes if each.direction is Direction.UPGRADE]
+    if not upgrades or any(each.outcome is Outcome.OK for each in upgrades):
+        return ()
+    return (
+        f"No new revision can be rendered as SQL: {upgrades[0].reason}.\n"
+        "Leave --static out, so that the revisions are run on a throw-away PostgreSQL.",
+    )
