@@ -1,0 +1,258 @@
+"""The guardian: a tiny process that clears up after the reviewer when the reviewer cannot.
+
+Whatever happens to the reviewer (an exception, Ctrl-C, SIGTERM, kill -9) no server, folder, process
+group, container or scratch database of its stays behind. The guardian holds the read end of a pipe whose
+only write end is the reviewer's: when the reviewer is gone, for whatever reason, the pipe closes, and what
+was registered and not forgotten is cleared up.
+
+This one file is both halves. The reviewer imports `Guardian`; the process runs the file as a script, with
+the standard library only and outside of any environment, so that it starts fast and depends on nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+GIVE_UP_AFTER = 10.0
+"""Seconds that the guardian waits for one process to end, and the reviewer for its guardian."""
+
+
+class Guardian:
+    """What must not outlive the reviewer. Each method registers one thing; `forget` takes it off again.
+
+    A folder that holds a server's data stands for the processes that were started on it too: whoever has the
+    folder in its command line is ended first. So registering the folder before the server is started
+    leaves no gap.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watched: set[str] = set()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Guardian:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            # Out of reach of the terminal's Ctrl-C and of whoever ends the reviewer's process group.
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None or process.stdin is None:
+            return
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(timeout=GIVE_UP_AFTER * (1 + len(self._watched)))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def folder(self, path: Path) -> str:
+        """Remove `path` and end every process that has it in its command line. Returns what to `forget`."""
+        return self._watch({"kind": "folder", "path": str(path)})
+
+    def group(self, pgid: int) -> str:
+        """Kill the process group `pgid`, whose leader must be running now. Returns what to `forget`."""
+        return self._watch({"kind": "group", "pgid": pgid, "started": start_time(pgid)})
+
+    def database(self, conninfo: str, name: str) -> str:
+        """Drop the database `name` through a connection to `conninfo`. Returns what to `forget`."""
+        return self._watch({"kind": "database", "conninfo": conninfo, "name": name})
+
+    def container(self, identifier: str) -> str:
+        """Remove the container `identifier`. Returns what to `forget`."""
+        return self._watch({"kind": "container", "id": identifier})
+
+    def forget(self, thing: str) -> None:
+        """Leave `thing`, which one of the other methods returned, alone: it is cleared up already."""
+        with self._lock:
+            if thing in self._watched:
+                self._watched.discard(thing)
+                self._tell({"forget": thing})
+
+    def _watch(self, description: dict[str, object]) -> str:
+        thing = json.dumps(description, sort_keys=True)
+        with self._lock:
+            if thing not in self._watched:
+                self._watched.add(thing)
+                self._tell({"watch": thing})
+        return thing
+
+    def _tell(self, message: dict[str, str]) -> None:
+        if self._process is None or self._process.stdin is None:
+            raise RuntimeError("the guardian is not running")
+        # A guardian that was killed itself must not stop the review: the reviewer clears up on its own too.
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+
+
+def start_time(pid: int) -> str:
+    """When the process `pid` started, as an opaque word that tells it from a later one with the same number.
+
+    Empty when there is no such process or the system does not say. Source: field 22 of proc_pid_stat(5).
+    """
+    try:
+        # The second field is the command in brackets, which may itself hold spaces and brackets.
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def processes_on(folder: str) -> list[int]:
+    """The processes, ours excepted, that have `folder` or a path in it as an argument in their command line."""
+    return [pid for pid, arguments in _command_lines() if pid != os.getpid() and _mentions(arguments, folder)]
+
+
+def end_processes_on(folder: str) -> None:
+    """End the servers and helpers that were started on `folder`, and wait until they are gone.
+
+    SIGQUIT is PostgreSQL's immediate shutdown: the server ends its backends and gives back its shared
+    memory, which SIGKILL would leave behind.
+    """
+    pids = processes_on(folder)
+    for how in (signal.SIGQUIT, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, how)
+        deadline = time.monotonic() + GIVE_UP_AFTER / 2
+        while pids and time.monotonic() < deadline:
+            time.sleep(0.005)
+            pids = processes_on(folder)
+
+
+def _mentions(arguments: list[str], folder: str) -> bool:
+    return any(argument == folder or argument.startswith(folder + "/") for argument in arguments)
+
+
+def _command_lines() -> list[tuple[int, list[str]]]:
+    if not os.path.isdir("/proc/self"):  # noqa: PTH112 - pathlib raises where /proc may not be read
+        listing = subprocess.run(
+            ["/bin/ps", "-axo", "pid=,command="], capture_output=True, text=True, errors="replace", check=False
+        ).stdout
+        words = [line.split() for line in listing.splitlines()]
+        return [(int(line[0]), line[1:]) for line in words if line]
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names are enough, and there are many
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                raw = Path("/proc", name, "cmdline").read_bytes()
+                found.append((int(name), raw.decode(errors="replace").split("\0")))
+    return found
+
+
+def _clear_folder(path: str) -> None:
+    end_processes_on(path)
+    for _ in range(3):  # a process that was just ended may have written one more file
+        shutil.rmtree(path, ignore_errors=True)
+        if not os.path.lexists(path):
+            return
+        time.sleep(0.05)
+
+
+def _kill_group(pgid: int, started: str) -> None:
+    # A number that now belongs to a younger process is not ours. A group whose leader is gone still is: the
+    # system gives out no number that is a group's.
+    if started and start_time(pgid) not in {"", started}:
+        return
+    with contextlib.suppress(OSError):
+        os.killpg(pgid, signal.SIGKILL)
+    deadline = time.monotonic() + GIVE_UP_AFTER / 2
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(pgid, 0)
+        except OSError:
+            return
+        time.sleep(0.005)
+
+
+# These two need libraries of the reviewer's environment, which the guardian itself does without.
+_DROP_DATABASE = """
+import json, sys
+import psycopg
+from psycopg import sql
+wanted = json.load(sys.stdin)
+with psycopg.connect(wanted["conninfo"], autocommit=True, connect_timeout=5) as connection:
+    name = sql.Identifier(wanted["name"])
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+"""
+_REMOVE_CONTAINER = """
+import json, sys
+import docker
+docker.from_env().containers.get(json.load(sys.stdin)["id"]).remove(force=True, v=True)
+"""
+
+
+def _with_libraries(code: str, wanted: dict[str, str]) -> None:
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        # The connection string holds a password: it goes over standard input, where `ps` does not see it.
+        subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(wanted).encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=GIVE_UP_AFTER,
+            check=False,
+        )
+
+
+def _clear_up(thing: dict[str, str]) -> None:
+    kind = thing["kind"]
+    if kind == "folder":
+        _clear_folder(thing["path"])
+    elif kind == "group":
+        _kill_group(int(thing["pgid"]), thing["started"])
+    elif kind == "database":
+        _with_libraries(_DROP_DATABASE, thing)
+    elif kind == "container":
+        _with_libraries(_REMOVE_CONTAINER, thing)
+
+
+def _watch_over_the_pipe() -> None:
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    watched: dict[str, None] = {}
+    for line in sys.stdin.buffer:
+        try:
+            message = json.loads(line)
+        except ValueError:  # the reviewer was killed within the line
+            break
+        if "watch" in message:
+            watched[message["watch"]] = None
+        else:
+            watched.pop(message["forget"], None)
+    things = [json.loads(thing) for thing in watched]
+    # Clients first, then what they were connected to.
+    things.sort(key=lambda thing: ["group", "database", "container", "folder"].index(thing["kind"]))
+    for thing in things:
+        with contextlib.suppress(Exception):  # one thing that cannot be cleared up must not save the others
+            _clear_up(thing)
+    # Nothing of ours needs the interpreter's slow way out.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _watch_over_the_pipe()

@@ -1,0 +1,13 @@
+"""A throw-away PostgreSQL for one review, in one of four ways: a URL, local binaries, the embedded wheel, a container.
+
+`start` gives a `RunningServer`, `candidates` tells what there is without starting anything. Importing this
+package is cheap: the driver and the container library are imported when they are used.
+"""
+
+from __future__ import annotations
+
+from reviewer.postgres.choice import candidates, start
+from reviewer.postgres.request import NEWEST, OLDEST, Candidate, ServerRequest
+from reviewer.postgres.server import Address, RunningServer
+
+__all__ = ["NEWEST", "OLDEST", "Address", "Candidate", "RunningServer", "ServerRequest", "candidates", "start"]

@@ -1,0 +1,230 @@
+"""A server of our own from binaries on this machine: initialise, start, stop, remove."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reviewer.errors import ServerError
+from reviewer.guardian import Guardian
+from reviewer.postgres.account import Account, server_account
+from reviewer.postgres.cache import Entry
+from reviewer.postgres.folders import run_folder
+from reviewer.postgres.installation import Installation
+from reviewer.postgres.request import Candidate
+from reviewer.postgres.server import Address, RunningServer, connected
+
+if TYPE_CHECKING:
+    import psycopg
+
+USER = "postgres"
+"""The superuser, by the name that migrations expect (`GRANT … TO postgres`)."""
+PORT = 5432
+"""The number in the socket's name. No port is opened."""
+
+_INITDB_SECONDS = 300.0
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+SETTINGS = {
+    "listen_addresses": "",
+    # Nothing has to survive a crash.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "256MB",
+    # What is observed is caused by the migration, and by its own process: parallel workers keep counts of their own.
+    "autovacuum": "off",
+    "jit": "off",
+    "max_parallel_workers": "0",
+    "max_parallel_workers_per_gather": "0",
+    "max_parallel_maintenance_workers": "0",
+    "max_logical_replication_workers": "0",
+    # One transaction may create hundreds of tables, each with indexes, a sequence and a toast table.
+    "max_locks_per_transaction": "512",
+    "max_connections": "64",
+    "shared_buffers": "32MB",
+    "huge_pages": "off",
+    # Files in the data folder go with it; a segment in /dev/shm would stay when the server is killed.
+    "dynamic_shared_memory_type": "mmap",
+    # The same time zone everywhere: it decides whether `timestamp` to `timestamptz` rewrites a table.
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    "log_checkpoints": "off",
+    "log_min_error_statement": "panic",
+}
+
+
+@contextmanager
+def own_server(
+    candidate: Candidate,
+    guardian: Guardian,
+    why: Callable[[str], str],
+    others: Callable[[], tuple[Candidate, ...]],
+) -> Iterator[RunningServer]:
+    """A server from the binaries of `candidate`, on a unix socket only, that is gone without a trace afterwards.
+
+    Raises:
+        ServerError: it does not start, or there is no room for it.
+    """
+    if candidate.folder is None or candidate.version is None:
+        raise ValueError(f"{candidate} has no binaries")
+    account = server_account()
+    with ExitStack() as stack:
+        folder = stack.enter_context(run_folder(account, guardian))
+        cluster = _Cluster(Installation(candidate.folder, candidate.version), folder, account, guardian)
+        try:
+            cluster.prepare()
+            stack.callback(cluster.stop)
+            admin = cluster.start()
+        except OSError as error:
+            raise ServerError(
+                f"{candidate} cannot be started in {folder.parent}: {error.strerror or error}.",
+                "Make room, or set TMPDIR to a folder that can be written.",
+            ) from error
+        stack.callback(admin.close)
+        yield RunningServer(
+            source=candidate.source,
+            why=why,
+            address=cluster.address,
+            admin=admin,
+            last_words=cluster.last_words,
+            others=others,
+        )
+
+
+class _Cluster:
+    """One data folder and the server on it."""
+
+    def __init__(self, installation: Installation, folder: Path, account: Account, guardian: Guardian) -> None:
+        self._original = installation
+        self._installation = installation
+        self._folder = folder
+        self._data = folder / "data"
+        self._log = folder / "log"
+        self._account = account
+        self._guardian = guardian
+        self._from_cache = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> Address:
+        return Address(str(self._folder), PORT, USER)
+
+    def prepare(self) -> None:
+        if not self._installation.usable_by(self._account):
+            copied = self._folder / "installation"
+            copied.mkdir()
+            self._installation = self._original.copied_to(copied, self._account)
+        entry = Entry.of(self._original)
+        self._from_cache = entry.copy_to(self._data, self._account.uid, self._account.gid)
+        if not self._from_cache:
+            self._initialise(entry)
+
+    def start(self) -> psycopg.Connection[Any]:
+        try:
+            return self._start()
+        except ServerError:
+            if not self._from_cache:
+                raise
+        # What was kept may be damaged in a way that its size does not show.
+        self.stop()
+        entry = Entry.of(self._original)
+        entry.discard()
+        shutil.rmtree(self._data)
+        self._log.unlink(missing_ok=True)
+        self._initialise(entry)
+        return self._start()
+
+    def stop(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        self._process = None
+        # An immediate shutdown: nothing in there is worth a checkpoint.
+        process.send_signal(signal.SIGQUIT)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def last_words(self) -> str:
+        """The last line of the server's log that tells of trouble, else its last line."""
+        try:
+            lines = self._log.read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        trouble = [line for line in lines if any(word in line for word in ("FATAL:", "PANIC:", "terminated by"))]
+        return (trouble or lines or [""])[-1].strip()
+
+    def _initialise(self, entry: Entry) -> None:
+        done = None
+        for locale in self._locales():
+            shutil.rmtree(self._data, ignore_errors=True)
+            done = self._run_initdb(locale)
+            if done.returncode == 0:
+                entry.keep(self._data, self._guardian)
+                return
+        said = [line for line in done.stdout.splitlines() if "error:" in line] if done else []
+        reason = (said or (done.stdout.strip().splitlines()[-1:] if done else []) or ["it ended without a word"])[0]
+        raise ServerError(
+            f"PostgreSQL {self._original.version} in {self._original.folder} cannot be set up: {reason}"
+        )
+
+    def _locales(self) -> list[list[str]]:
+        """Ways to say "UTF-8 that sorts by code point": the best first, the last one works everywhere."""
+        built_in = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        return [*([built_in] if self._original.major >= 17 else []), ["--locale=C.UTF-8"], ["--locale=C"]]
+
+    def _run_initdb(self, locale: list[str]) -> subprocess.CompletedProcess[str]:
+        command = [str(self._installation.folder / "initdb"), "-D", str(self._data), "-U", USER, "-A", "trust"]
+        command += ["-E", "UTF8", "--no-sync", "--no-instructions", "--wal-segsize=1", "-T", "english", *locale]
+        try:
+            return self._account.run(command, timeout=_INITDB_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ServerError(f"`{command[0]}` did not end within {_INITDB_SECONDS:.0f} s.") from None
+
+    def _start(self) -> psycopg.Connection[Any]:
+        command = [str(self._installation.folder / "postgres"), "-D", str(self._data), "-p", str(PORT)]
+        settings = SETTINGS | {"unix_socket_directories": str(self._folder)}
+        if self._original.major >= 18:
+            settings["io_method"] = "sync"  # no workers to start
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        with self._log.open("ab") as log:
+            self._process = process = self._account.spawn(command, log)
+        # The driver is loaded while the server starts.
+        import_module("psycopg")
+        self._await_ready(process)
+        return connected(self.address, "postgres", self.last_words)
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        # What `pg_ctl -w` does, which looks only every 0.1 s. The eighth line is the state:
+        # https://www.postgresql.org/docs/current/storage-file-layout.html
+        deadline = time.monotonic() + _START_SECONDS
+        state = self._data / "postmaster.pid"
+        while time.monotonic() < deadline:
+            try:
+                lines = state.read_text().splitlines()
+            except FileNotFoundError:
+                lines = []
+            if len(lines) > 7 and lines[7].strip() == "ready":
+                return
+            if process.poll() is not None:
+                raise ServerError(
+                    f"PostgreSQL {self._original.version} in {self._original.folder} does not start: "
+                    f"{self.last_words() or f'it ends with status {process.returncode}'}"
+                )
+            time.sleep(0.002)
+        raise ServerError(f"PostgreSQL {self._original.version} was not ready within {_START_SECONDS:.0f} s.")

@@ -1,0 +1,87 @@
+"""Binaries that are installed on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from reviewer.postgres.installation import probe
+from reviewer.postgres.request import Candidate
+
+_PLACES = (
+    ("/usr/lib/postgresql", "*/bin"),  # Debian, Ubuntu
+    ("/usr", "pgsql-*/bin"),  # PostgreSQL's own packages for Red Hat and kin
+    ("/usr/libexec", "postgresql*"),  # Alpine
+    ("/opt/homebrew/opt", "postgresql*/bin"),
+    ("/usr/local/opt", "postgresql*/bin"),
+    ("/home/linuxbrew/.linuxbrew/opt", "postgresql*/bin"),
+    ("/Applications/Postgres.app/Contents/Versions", "*/bin"),
+    ("/usr/local/pgsql", "bin"),  # built from source
+)
+
+
+def candidates() -> tuple[Candidate, ...]:
+    """The installed binaries: what `PG_CONFIG` names first, then the newest supported, the broken ones last."""
+    asked = _asked_for()
+    seen = {asked.folder.resolve()} if asked and asked.folder else set()
+    found = []
+    for folder in _folders():
+        if folder not in seen:
+            seen.add(folder)
+            found.append(probe("local", folder))
+    found.sort(key=lambda one: (not one.problem, one.supported, _numbers(one.version)), reverse=True)
+    return (*([asked] if asked else []), *found)
+
+
+def asked_for() -> bool:
+    """Whether the user names binaries with `PG_CONFIG`: then no other local ones are meant."""
+    return bool(os.environ.get("PG_CONFIG"))
+
+
+def _asked_for() -> Candidate | None:
+    if not asked_for():
+        return None
+    program = os.environ["PG_CONFIG"]
+    try:
+        folder = _folder_that_it_names(program)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return Candidate(
+            "local", problem=f"binaries present but broken: PG_CONFIG={program} does not run ({reason})"
+        )
+    return probe("local", folder)
+
+
+def _folders() -> Iterator[Path]:
+    for program in ("postgres", "initdb"):
+        found = shutil.which(program)
+        if found:
+            # Links such as /usr/local/bin/postgres lead to where the other programs are.
+            folder = Path(found).resolve().parent
+            if (folder / "postgres").is_file():
+                yield folder
+    for base, pattern in _PLACES:
+        for folder in Path(base).glob(pattern):
+            if (folder / "postgres").is_file():
+                yield folder.resolve()
+    # Asked last: it costs a process, and often belongs to a client without a server.
+    config = shutil.which("pg_config")
+    if config:
+        try:
+            folder = _folder_that_it_names(config).resolve()
+        except (OSError, subprocess.SubprocessError):
+            return
+        if (folder / "postgres").is_file():
+            yield folder
+
+
+def _folder_that_it_names(pg_config: str) -> Path:
+    done = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, timeout=20, check=True)
+    return Path(done.stdout.strip())
+
+
+def _numbers(version: str | None) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")) if version else ()

@@ -1,0 +1,74 @@
+"""What a review wants of its server, and what was found that might be it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+OLDEST = 14
+"""The oldest major version that is supported."""
+NEWEST = 18
+"""The newest major version that is supported."""
+
+SOURCES = ("local", "embedded", "container")
+"""The ways to get a server that need no more than their name, in the order in which `auto` tries them."""
+
+
+@dataclass(frozen=True)
+class ServerRequest:
+    """Which server is wanted."""
+
+    source: str = "auto"
+    """`auto`, one of `SOURCES`, or the URL of a server that runs already."""
+    version: int | None = None
+    """The major version; any supported one when missing."""
+    extensions: frozenset[str] = field(default_factory=frozenset)
+    """Extensions that the migrations are known to want."""
+    image: str | None = None
+    """The container image to use instead of `postgres:N`."""
+
+    @property
+    def is_url(self) -> bool:
+        """Whether the source is the URL of a server that runs already."""
+        return "://" in self.source
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One server that could be started, or the reason why it cannot."""
+
+    source: str
+    """One of `SOURCES`, or `url`."""
+    version: str | None = None
+    """For example `16.14`; a major version alone where the rest is known only once it runs."""
+    folder: Path | None = None
+    """The folder with the binaries."""
+    extensions: frozenset[str] | None = None
+    """The extensions that it can create; missing where that is known only once it runs."""
+    image: str | None = None
+    """The container image."""
+    problem: str = ""
+    """Why it is unusable, as half a sentence; empty when it is usable."""
+
+    @property
+    def major(self) -> int | None:
+        """The major version, for example 16."""
+        return int(self.version.split(".")[0]) if self.version else None
+
+    @property
+    def supported(self) -> bool:
+        """Whether its major version is one that is supported."""
+        return self.major is not None and OLDEST <= self.major <= NEWEST
+
+    def lacks(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Those of `wanted` that it is known not to have."""
+        return frozenset() if self.extensions is None else wanted - self.extensions
+
+    def named(self, version: str | None) -> str:
+        """What it is, in a few words, with the exact `version` once that is known."""
+        where = f" in {self.folder}" if self.source == "local" and self.folder else ""
+        image = f" in {self.image}" if self.image else ""
+        return f"{self.source} PostgreSQL{' ' + version if version else ''}{where}{image}"
+
+    def __str__(self) -> str:
+        return self.named(self.version)

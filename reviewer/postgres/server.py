@@ -1,0 +1,257 @@
+"""A server that runs: how to reach it, and the scratch databases on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reviewer.errors import ServerError
+from reviewer.postgres.request import Candidate
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg import sql
+    from psycopg.abc import Query
+
+_LONGEST_NAME = 63
+_SETTLED = 5.0
+
+ALWAYS = {"client_min_messages": "debug1", "lc_messages": "C"}
+"""Settings of every scratch database: PostgreSQL tells what it does ("rewriting table"), and in English."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """What a client needs to connect, besides the name of a database."""
+
+    host: str
+    """A host's name, or the folder of the unix socket."""
+    port: int
+    user: str
+    password: str | None = field(default=None, repr=False)
+    sslmode: str | None = None
+    """As libpq spells it, where the user's URL had one."""
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether `host` is the folder of a unix socket."""
+        return self.host.startswith("/")
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The same in libpq's words. Says no to what the user's own PG… variables would add or put in its place."""
+        given = {"host": self.host, "port": str(self.port), "user": self.user, "hostaddr": "", "options": ""}
+        if self.password is not None:
+            given["password"] = self.password
+        if self.is_socket:
+            given |= {
+                "sslmode": "disable",
+                "gssencmode": "disable",
+                "channel_binding": "disable",
+                "requirepeer": "",
+            }
+        elif self.sslmode is not None:
+            given["sslmode"] = self.sslmode
+        return given
+
+
+class RunningServer:
+    """A PostgreSQL that is up, and scratch databases that can be made, cloned and dropped on it.
+
+    Every method that takes the name of a database takes what `create_database` returned, and refuses any other:
+    on a server of the user's nothing else is ever touched.
+    """
+
+    version: str
+    """For example `16.14`."""
+    source: str
+    """`url`, `local`, `embedded` or `container`."""
+    why: str
+    """One sentence: which server it is, and why this one."""
+    address: Address
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        why: Callable[[str], str],
+        address: Address,
+        admin: psycopg.Connection[Any],
+        prefix: str = "",
+        watch: Callable[[str], Callable[[], None]] | None = None,
+        last_words: Callable[[], str] = str,
+        others: Callable[[], tuple[Candidate, ...]] = tuple,
+    ) -> None:
+        """Take over a server that answers on the connection `admin`, which is the caller's to close.
+
+        Args:
+            source: where it comes from.
+            why: from the version to the sentence.
+            address: how others connect.
+            admin: a connection in autocommit mode, as a role that may create databases.
+            prefix: what the names of scratch databases begin with.
+            watch: called with a database's name before it is made; what it returns is called when it is gone.
+            last_words: what the server wrote last, for when it breaks.
+            others: what else could have been used.
+        """
+        self.version = admin.info.parameter_status("server_version") or ""
+        self.version = self.version.split()[0]
+        self.source = source
+        self.why = why(self.version)
+        self.address = address
+        self._admin = admin
+        self._prefix = prefix
+        self._watch = watch or (lambda _name: lambda: None)
+        self._last_words = last_words
+        self._others = others
+        self._databases: dict[str, Callable[[], None]] = {}
+
+    @property
+    def major(self) -> int:
+        """The major version, for example 16."""
+        return self._admin.info.server_version // 10000
+
+    def create_database(
+        self, name: str, template: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> str:
+        """Make the database `name`, empty or a clone of `template`, and return the name that it has on the server.
+
+        `settings` become its defaults for every session, besides `ALWAYS`; a clone inherits none.
+
+        Raises:
+            ServerError: the server refuses, for example because it has no room.
+        """
+        database = (self._prefix + name)[:_LONGEST_NAME]
+        if template is not None:
+            self._settle(self._ours(template))
+        gone = self._watch(database)
+        try:
+            self._execute(self._creation(database, template))
+        except BaseException:
+            gone()
+            raise
+        self._databases[database] = gone
+        self._configure(database, ALWAYS | dict(settings or {}))
+        return database
+
+    def drop_database(self, name: str) -> None:
+        """Drop the database `name`, ending whoever is connected to it."""
+        from psycopg import sql
+
+        self.terminate_connections(name)
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self._databases.pop(name)()
+
+    def drop_all(self) -> None:
+        """Drop every scratch database that is left."""
+        for name in list(self._databases):
+            self.drop_database(name)
+
+    def connect(self, name: str) -> psycopg.Connection[Any]:
+        """A new connection to the database `name`, in autocommit mode; the caller closes it.
+
+        Raises:
+            ServerError: the server does not answer any more.
+        """
+        return connected(self.address, self._ours(name), self._last_words)
+
+    def terminate_connections(self, name: str) -> None:
+        """End every other session on the database `name`, and wait until it is gone."""
+        self._execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            [self._ours(name)],
+        )
+        self._settle(name)
+
+    def has_extension(self, name: str) -> bool:
+        """Whether `CREATE EXTENSION name` can find its files on this server."""
+        found = self._execute("SELECT 1 FROM pg_available_extensions WHERE name = %s", [name])
+        return found.fetchone() is not None
+
+    def extension_sources(self, name: str) -> tuple[Candidate, ...]:
+        """The other servers that could have been used and are known to have the extension `name`."""
+        return tuple(
+            other
+            for other in self._others()
+            if not other.problem and other.supported and name in (other.extensions or ())
+        )
+
+    def _ours(self, name: str) -> str:
+        if name not in self._databases:
+            raise ValueError(f"{name!r} is not a scratch database of this review")
+        return name
+
+    def _creation(self, database: str, template: str | None) -> sql.Composed:
+        from psycopg import sql
+
+        words: list[sql.Composable] = [sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database))]
+        if template is not None:
+            words.append(sql.SQL("TEMPLATE {}").format(sql.Identifier(template)))
+        # Copying files makes the server flush all it has, which is cheap on a server of our own without fsync and two
+        # to five times as fast as through the log. On somebody else's server it would be a blow to everyone.
+        if self.major >= 15 and not self._prefix:
+            words.append(sql.SQL("STRATEGY file_copy"))
+        return sql.SQL(" ").join(words)
+
+    def _configure(self, database: str, settings: Mapping[str, str]) -> None:
+        import psycopg
+        from psycopg import sql
+
+        for parameter, value in settings.items():
+            statement = sql.SQL("ALTER DATABASE {} SET {} = {}").format(
+                sql.Identifier(database), sql.Identifier(parameter), sql.Literal(value)
+            )
+            try:
+                self._execute(statement)
+            except ServerError as error:
+                # `lc_messages` is a superuser's to set: on a server of the user's it stays as it is.
+                if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                    raise
+
+    def _settle(self, name: str) -> None:
+        """Wait for sessions that are on their way out: PostgreSQL itself would look again only after 0.1 s."""
+        deadline = time.monotonic() + _SETTLED
+        while time.monotonic() < deadline:
+            busy = self._execute(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() LIMIT 1", [name]
+            )
+            if busy.fetchone() is None:
+                return
+            time.sleep(0.002)
+
+    def _execute(self, statement: Query, values: list[str] | None = None) -> psycopg.Cursor[Any]:
+        import psycopg
+
+        try:
+            return self._admin.execute(statement, values)
+        except psycopg.Error as error:
+            if self._admin.broken:
+                raise _broke(self._last_words(), error) from error
+            raise ServerError(f"PostgreSQL {self.version} refuses: {_sentence(error)}") from error
+
+
+def connected(
+    address: Address, database: str, last_words: Callable[[], str] = str, *, seconds: int = 15
+) -> psycopg.Connection[Any]:
+    """A connection in autocommit mode.
+
+    Raises:
+        ServerError: nobody answers, or the server refuses.
+    """
+    import psycopg
+
+    parameters: dict[str, Any] = address.parameters
+    try:
+        return psycopg.connect(dbname=database, autocommit=True, connect_timeout=seconds, **parameters)
+    except psycopg.OperationalError as error:
+        raise _broke(last_words(), error) from error
+
+
+def _broke(last_words: str, error: psycopg.Error) -> ServerError:
+    return ServerError(f"The PostgreSQL server stopped answering: {last_words or _sentence(error)}")
+
+
+def _sentence(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error).strip().splitlines()[0]

@@ -1,0 +1,99 @@
+"""A server of the user's: scratch databases are made on it and dropped again, and nothing else is touched."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from reviewer.errors import ServerError, UsageError
+from reviewer.guardian import Guardian
+from reviewer.postgres.request import NEWEST, OLDEST, ServerRequest
+from reviewer.postgres.server import Address, RunningServer
+
+PREFIX = "alembic_reviewer_"
+"""What the names of scratch databases begin with; something that cannot be guessed follows."""
+
+_SECONDS = 15
+
+
+@contextmanager
+def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningServer]:
+    """The server that `request.source` names.
+
+    Raises:
+        UsageError: it is not a URL of a PostgreSQL server.
+        ServerError: nobody answers there, it is too old, or the role may not create databases.
+    """
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    # SQLAlchemy's way to name a driver means nothing to libpq.
+    url = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", request.source)
+    try:
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise UsageError(f"{_shown(request.source)} is not a postgresql:// URL.", _WAY_OUT)
+        parameters = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise UsageError(f"{_shown(request.source)} cannot be read: {str(error).strip()}.", _WAY_OUT) from error
+    conninfo = make_conninfo(url, connect_timeout=parameters.get("connect_timeout") or _SECONDS)
+    try:
+        admin = psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ServerError(f"The server of --postgres cannot be reached: {reason}", _WAY_OUT) from error
+    with admin:
+        _refuse_what_cannot_work(admin, request)
+        address = _address(admin, parameters.get("sslmode"))
+        server = RunningServer(
+            source="url",
+            why=lambda version: f"PostgreSQL {version} at {address.host}: its URL was given",
+            address=address,
+            admin=admin,
+            prefix=f"{PREFIX}{secrets.token_hex(5)}_",
+            watch=lambda name: partial(guardian.forget, guardian.database(conninfo, name)),
+        )
+        try:
+            yield server
+        finally:
+            server.drop_all()
+
+
+_WAY_OUT = "Give --postgres a URL such as postgresql://user:password@host/database, or leave it out."
+
+
+def _refuse_what_cannot_work(admin: Any, request: ServerRequest) -> None:
+    major = admin.info.server_version // 10000
+    if major < OLDEST:
+        raise ServerError(
+            f"The server of --postgres is PostgreSQL {major}: supported are {OLDEST} to {NEWEST}.",
+            "Name a newer server, or leave --postgres out.",
+        )
+    if request.version is not None and request.version != major:
+        raise UsageError(
+            f"The server of --postgres is PostgreSQL {major}, and --postgres-version asks for {request.version}.",
+            "Leave one of the two out.",
+        )
+    role, allowed, standby = admin.execute(
+        "SELECT rolname, rolcreatedb OR rolsuper, pg_is_in_recovery() FROM pg_roles WHERE rolname = current_user"
+    ).fetchone()
+    if standby:
+        raise ServerError("The server of --postgres is a standby: no databases can be made on it.", _WAY_OUT)
+    if not allowed:
+        raise ServerError(
+            f"The role {role} may not create databases on the server of --postgres.",
+            f"Grant it with `ALTER ROLE {role} CREATEDB`, or name a role that may.",
+        )
+
+
+def _address(admin: Any, sslmode: Any) -> Address:
+    info = admin.info
+    return Address(info.host, info.port, info.user, info.password or None, str(sslmode) if sslmode else None)
+
+
+def _shown(url: str) -> str:
+    """The URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", url)
