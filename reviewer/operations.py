@@ -41,6 +41,10 @@ class ColumnDefinition:
     check: str | None = None
     references: ForeignKey | None = None
     collation: str | None = None
+    constraint_names: tuple[str, ...] = ()
+    """Names given to the constraints written on it."""
+    unnamed_constraints: int = 0
+    """Keys, unique and check constraints written on it whose names the database invents."""
 
     @property
     def serial(self) -> bool:
@@ -53,7 +57,9 @@ class ColumnDefinition:
 
 @dataclass(frozen=True)
 class CreateTable:
-    """CREATE TABLE; constraints written in it come as part of it, not as operations of their own."""
+    """CREATE TABLE, CREATE FOREIGN TABLE or SELECT INTO; constraints written in it come as part of it, not as
+    operations of their own. `foreign_keys`, `primary_key`, `unique` and `checks` hold those that are written on
+    a column too."""
 
     table: Name
     columns: tuple[ColumnDefinition, ...] = ()
@@ -70,6 +76,8 @@ class CreateTable:
     temporary: bool = False
     as_query: bool = False
     inherits: tuple[Name, ...] = ()
+    like: tuple[Name, ...] = ()
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +173,7 @@ class DetachPartition:
     table: Name
     partition: Name
     concurrently: bool = False
+    """Also for `FINALIZE`, which ends such a detachment."""
 
 
 # -- columns --------------------------------------------------------------------------------------
@@ -279,6 +288,7 @@ class AddForeignKey:
     name: str | None
     key: ForeignKey
     not_valid: bool = False
+    """Also for `NOT ENFORCED` (PostgreSQL 18), which looks at no row either."""
 
 
 @dataclass(frozen=True)
@@ -287,6 +297,7 @@ class AddCheck:
     name: str | None
     expression: str
     not_valid: bool = False
+    """As of `AddForeignKey`."""
 
 
 @dataclass(frozen=True)
@@ -506,6 +517,8 @@ class RenameObject:
     kind: str
     object: Name
     new_name: str
+    table: Name | None = None
+    """Of a trigger, policy or rule: its table; of an attribute: its type."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Reading PostgreSQL's DDL from its tokens. Used by `reviewer.parse` only."""

@@ -1,0 +1,167 @@
+"""The heads of queries and of changes of rows, for those that sqlglot does not read or that are too long for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from reviewer.names import Name
+from reviewer.operations import Delete, Insert, Merge, Operation, Select, SetVariable, Update
+from reviewer.sql.cursor import Cursor, NotUnderstood
+from reviewer.sql.tokens import Kind
+
+_AFTER_TARGET = frozenset({"set", "using", "where", "returning", "from"})
+_FROM_IS_SYNTAX = frozenset({"extract", "substring", "trim", "overlay", "position"})
+
+
+def insert(cursor: Cursor) -> Iterator[Operation]:
+    """INSERT."""
+    cursor.expect("insert", "into")
+    table = cursor.name()
+    if cursor.accept("as"):
+        cursor.identifier()
+    mark = cursor.mark
+    columns: tuple[str, ...] = ()
+    if cursor.at_symbol("("):
+        inside = cursor.inside()
+        if inside.word not in {"select", "with", "values"}:
+            columns = tuple(_target_column(part) for part in inside.split())
+        else:
+            cursor.back_to(mark)
+    if cursor.done:
+        raise NotUnderstood
+    yield Insert(table, columns, () if cursor.at("values") else _sources(cursor))
+
+
+def _target_column(part: Cursor) -> str:
+    """The column of `a`, `a.b` and `a[1]`."""
+    return part.identifier()
+
+
+def update(cursor: Cursor) -> Iterator[Operation]:
+    """UPDATE."""
+    cursor.expect("update")
+    table = _target(cursor)
+    cursor.expect("set")
+    columns: list[str] = []
+    while True:
+        columns.extend(cursor.columns() if cursor.at_symbol("(") else [cursor.identifier()])
+        cursor.skip_until({"from", "where", "returning"}, expression=True)
+        if not cursor.accept_symbol(","):
+            break
+    filtered, sources = _tail(cursor)
+    yield Update(table, tuple(columns), filtered, sources)
+
+
+def delete(cursor: Cursor) -> Iterator[Operation]:
+    """DELETE."""
+    cursor.expect("delete", "from")
+    table = _target(cursor)
+    filtered, sources = _tail(cursor)
+    yield Delete(table, filtered, sources)
+
+
+def merge(cursor: Cursor) -> Iterator[Operation]:
+    """MERGE."""
+    cursor.expect("merge", "into")
+    table = _target(cursor)
+    cursor.expect("using")
+    sources = () if cursor.at_symbol("(") else (cursor.table(),)
+    cursor.skip_all()
+    yield Merge(table, sources)
+
+
+def select(cursor: Cursor) -> Iterator[Operation]:
+    """SELECT, VALUES, TABLE, and WITH where it changes nothing."""
+    if cursor.at("with") and cursor.holds("insert", "update", "delete", "merge"):
+        raise NotUnderstood
+    if cursor.accept("table"):
+        yield Select((cursor.table(),))
+        return
+    yield Select(_sources(cursor))
+
+
+def set_config(cursor: Cursor) -> Iterator[Operation]:
+    """`SELECT set_config('name', 'value', false)`, which is SET in another form."""
+    cursor.expect("select")
+    for column in cursor.split():
+        if column.accept("pg_catalog"):
+            column.expect_symbol(".")
+        column.expect("set_config")
+        name, value, local = column.inside().split()
+        column.accept("as")
+        if not column.done:
+            column.identifier()
+        column.expect_end()
+        given = value.next()
+        text = given.value if value.done else None
+        if text is None:
+            value.back_to(0)
+            text = value.rest()
+        yield SetVariable(name.string(), text, local.word in {"true", "t"})
+
+
+def _target(cursor: Cursor) -> Name:
+    table = cursor.table()
+    if cursor.accept("as") or not (cursor.done or cursor.word in _AFTER_TARGET):
+        cursor.identifier()
+    return table
+
+
+def _tail(cursor: Cursor) -> tuple[bool, tuple[Name, ...]]:
+    """Whether there is a WHERE, which a statement that was cut short may have, and the tables that are read."""
+    mark = cursor.mark
+    filtered = cursor.cut
+    while not cursor.done and not filtered:
+        filtered = cursor.skip_until({"where"}) or not (cursor.done or cursor.next())
+    cursor.back_to(mark)
+    return filtered, _sources(cursor)
+
+
+def _sources(cursor: Cursor) -> tuple[Name, ...]:
+    """The names behind FROM, JOIN and USING in the rest, each once."""
+    found: dict[Name, None] = {}
+    syntax = [False]
+    previous = ""
+    while not cursor.done:
+        token = cursor.next()
+        if token.kind is Kind.SYMBOL:
+            if token.value == "(":
+                syntax.append(previous in _FROM_IS_SYNTAX)
+            elif token.value == ")" and len(syntax) > 1:
+                syntax.pop()
+        elif token.kind is Kind.WORD and token.value in {"from", "join", "using"} and not syntax[-1]:
+            if previous != "distinct":
+                found.update(dict.fromkeys(_listed(cursor)))
+        previous = token.value
+    return tuple(found)
+
+
+def _listed(cursor: Cursor) -> Iterator[Name]:
+    """The tables of a FROM list as far as they are plain."""
+    while cursor.token.kind in {Kind.WORD, Kind.QUOTED} and not (cursor.at("lateral") or cursor.at("select")):
+        name = cursor.table()
+        if cursor.at_symbol("("):
+            return
+        yield name
+        if cursor.accept("as") or cursor.token.kind is Kind.QUOTED or _is_alias(cursor):
+            cursor.next()
+        if not cursor.accept_symbol(","):
+            return
+
+
+def _is_alias(cursor: Cursor) -> bool:
+    return cursor.word not in {
+        "", "where", "join", "inner", "left", "right", "full", "cross", "natural", "on", "using", "group", "order",
+        "limit", "offset", "union", "except", "intersect", "having", "window", "for", "returning", "fetch",
+        "tablesample", "when",
+    }  # fmt: skip
+
+
+READERS: dict[str, Callable[[Cursor], Iterator[Operation]]] = {
+    "insert": insert,
+    "update": update,
+    "delete": delete,
+    "merge": merge,
+    **dict.fromkeys(("select", "values", "table", "with", "("), select),
+}
+"""The reader of each head, by the first word of the statement."""
