@@ -1,0 +1,19 @@
+"""names are unique
+
+Revision ID: 8e5d2b4c7a10
+Revises: 1f0c6a7b9d23
+Create Date: 2026-01-15 09:00:00
+"""
+
+from alembic import op
+
+revision = "8e5d2b4c7a10"
+down_revision = "1f0c6a7b9d23"
+
+
+def upgrade():
+    op.create_unique_constraint(None, "items", ["name"])
+
+
+def downgrade():
+    op.drop_constraint(None, "items", type_="unique")

@@ -1,0 +1,3 @@
+import sys
+
+sys.exit("run `make secrets` first")

@@ -1,0 +1,22 @@
+"""items have a time
+
+Revision ID: 8e5d2b4c7a10
+Revises: 1f0c6a7b9d23
+Create Date: 2026-01-15 09:00:00
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "8e5d2b4c7a10"
+down_revision = "1f0c6a7b9d23"
+
+
+def upgrade():
+    op.add_column("items", sa.Column("created_at", sa.DateTime(), server_default=str(datetime.now())))
+
+
+def downgrade():
+    op.drop_column("items", "created_at")

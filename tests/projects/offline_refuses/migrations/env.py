@@ -1,0 +1,13 @@
+from alembic import context
+from sqlalchemy import create_engine
+
+connectable = create_engine(context.config.get_main_option("sqlalchemy.url"))
+
+if context.is_offline_mode():
+    raise NotImplementedError("offline mode is not supported")
+
+with connectable.connect() as connection:
+    context.configure(connection=connection)
+
+    with context.begin_transaction():
+        context.run_migrations()

@@ -1,0 +1,10 @@
+from alembic import context
+from sqlalchemy import create_engine
+
+connectable = create_engine(context.config.get_main_option("sqlalchemy.url"))
+
+with connectable.connect() as connection:
+    context.configure(connection=connection, transaction_per_migration=True)
+
+    with context.begin_transaction():
+        context.run_migrations()

@@ -1,0 +1,27 @@
+"""create items
+
+Revision ID: 1f0c6a7b9d23
+Revises: 
+Create Date: 2025-01-10 09:00:00
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "1f0c6a7b9d23"
+down_revision = None
+
+
+def upgrade():
+    op.execute("CREATE EXTENSION IF NOT EXISTS citext")
+    op.execute("CREATE EXTENSION IF NOT EXISTS pgcrypto")
+    op.create_table(
+        "items",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("name", postgresql.CITEXT()),
+    )
+
+
+def downgrade():
+    op.drop_table("items")

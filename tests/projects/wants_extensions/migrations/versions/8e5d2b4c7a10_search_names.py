@@ -1,0 +1,20 @@
+"""search names
+
+Revision ID: 8e5d2b4c7a10
+Revises: 1f0c6a7b9d23
+Create Date: 2026-01-15 09:00:00
+"""
+
+from alembic import op
+
+revision = "8e5d2b4c7a10"
+down_revision = "1f0c6a7b9d23"
+
+
+def upgrade():
+    op.execute('CREATE EXTENSION IF NOT EXISTS "pg_trgm"')
+    op.execute("CREATE INDEX ix_items_name ON items USING gin ((name::text) gin_trgm_ops)")
+
+
+def downgrade():
+    op.drop_index("ix_items_name", table_name="items")
