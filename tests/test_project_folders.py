@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reviewer import toml
 from reviewer.recording import Direction, FailureKind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PROJECTS = sorted(path.parent for path in (Path(__file__).parent / "projects").glob("*/project.toml"))
 
@@ -24,7 +19,7 @@ every_project = pytest.mark.parametrize("project", PROJECTS, ids=lambda path: pa
 
 
 def described(project: Path) -> dict[str, Any]:
-    return tomllib.loads((project / "project.toml").read_text())
+    return toml.loads((project / "project.toml").read_bytes())
 
 
 def places(project: Path) -> list[str]:
