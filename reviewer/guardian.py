@@ -71,7 +71,7 @@ class Guardian:
             process.wait()
 
     def folder(self, path: Path) -> str:
-        """Remove `path` and end every process that has it in its command line. Returns what to `forget`."""
+        """Remove the folder or file `path` and end every process that has it in its command line. Returns what to `forget`."""
         return self._watch({"kind": "folder", "path": str(path)})
 
     def group(self, pgid: int) -> str:
@@ -168,6 +168,8 @@ def _clear_folder(path: str) -> None:
     end_processes_on(path)
     for _ in range(3):  # a process that was just ended may have written one more file
         shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # a file, or a link
+            os.unlink(path)  # noqa: PTH108 - as above
         if not os.path.lexists(path):
             return
         time.sleep(0.05)

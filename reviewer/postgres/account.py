@@ -44,8 +44,10 @@ class Account:
         shift = 6 if found.st_uid == self.uid else 3 if found.st_gid == self.gid else 0
         return found.st_mode & (others << shift) == others << shift
 
-    def run(self, command: Sequence[str], *, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Run `command` to its end and return its output, errors included.
+    def run(
+        self, command: Sequence[str], *, timeout: float, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `command` to its end, the file number `stdin` as its input; return its output, errors included.
 
         Raises:
             OSError: it could not be started.
@@ -59,7 +61,7 @@ class Account:
             extra_groups=groups,
             env=clean_environment(),
             cwd="/",
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

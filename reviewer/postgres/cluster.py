@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ServerError
@@ -80,6 +81,9 @@ def own_server(
     if candidate.folder is None or candidate.version is None:
         raise ValueError(f"{candidate} has no binaries")
     account = server_account()
+    # The driver takes longer to load than the server to start: it is loaded meanwhile.
+    loading = Thread(target=import_module, args=["psycopg"], daemon=True)
+    loading.start()
     with ExitStack() as stack:
         folder = stack.enter_context(run_folder(account, guardian))
         cluster = _Cluster(Installation(candidate.folder, candidate.version), folder, account, guardian)
@@ -127,7 +131,7 @@ class _Cluster:
             copied.mkdir()
             self._installation = self._original.copied_to(copied, self._account)
         entry = Entry.of(self._original)
-        self._from_cache = entry.copy_to(self._data, self._account.uid, self._account.gid)
+        self._from_cache = entry.unpack(self._data, self._account)
         if not self._from_cache:
             self._initialise(entry)
 
@@ -141,7 +145,7 @@ class _Cluster:
         self.stop()
         entry = Entry.of(self._original)
         entry.discard()
-        shutil.rmtree(self._data)
+        shutil.rmtree(self._data, ignore_errors=True)
         self._log.unlink(missing_ok=True)
         self._initialise(entry)
         return self._start()

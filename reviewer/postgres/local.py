@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from reviewer.postgres.installation import probe
@@ -28,10 +29,14 @@ def candidates() -> tuple[Candidate, ...]:
     asked = _asked_for()
     seen = {asked.folder.resolve()} if asked and asked.folder else set()
     found = []
-    for folder in _folders():
-        if folder not in seen:
-            seen.add(folder)
-            found.append(probe("local", folder))
+    # `pg_config` is asked last: it costs a process, and often belongs to a client without a server.
+    for folders in (_folders(), _folders_of_pg_config()):
+        for folder in folders:
+            if folder not in seen:
+                seen.add(folder)
+                found.append(probe("local", folder))
+        if found:
+            break
     found.sort(key=lambda one: (not one.problem, one.supported, _numbers(one.version)), reverse=True)
     return (*([asked] if asked else []), *found)
 
@@ -67,15 +72,15 @@ def _folders() -> Iterator[Path]:
         for folder in Path(base).glob(pattern):
             if (folder / "postgres").is_file():
                 yield folder.resolve()
-    # Asked last: it costs a process, and often belongs to a client without a server.
+
+
+def _folders_of_pg_config() -> Iterator[Path]:
     config = shutil.which("pg_config")
     if config:
-        try:
+        with suppress(OSError, subprocess.SubprocessError):
             folder = _folder_that_it_names(config).resolve()
-        except (OSError, subprocess.SubprocessError):
-            return
-        if (folder / "postgres").is_file():
-            yield folder
+            if (folder / "postgres").is_file():
+                yield folder
 
 
 def _folder_that_it_names(pg_config: str) -> Path:

@@ -13,7 +13,7 @@ from reviewer.postgres.request import Candidate
 if TYPE_CHECKING:
     import psycopg
     from psycopg import sql
-    from psycopg.abc import Query
+    from typing_extensions import LiteralString
 
 _LONGEST_NAME = 63
 _SETTLED = 5.0
@@ -221,7 +221,9 @@ class RunningServer:
                 return
             time.sleep(0.002)
 
-    def _execute(self, statement: Query, values: list[str] | None = None) -> psycopg.Cursor[Any]:
+    def _execute(
+        self, statement: LiteralString | sql.Composed, values: list[str] | None = None
+    ) -> psycopg.Cursor[Any]:
         import psycopg
 
         try:
