@@ -1,0 +1,87 @@
+"""Workflow commands of GitHub Actions: findings on the lines of the diff, without any permission.
+
+The runner keeps ten annotations of each kind per step, so the worst ten are shown and the last one counts the rest.
+https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reviewer.finding import Finding, Severity
+from reviewer.report import inert
+from reviewer.report.digest import Shown, digest, number
+from reviewer.verdict import Report
+
+PER_KIND = 10
+"""What the runner keeps per kind and step (`_maxCountPerIssueType` in its ExecutionContext.cs)."""
+LONGEST = 4_000
+"""The runner cuts a message at 4,096 characters."""
+
+
+def render(report: Report, prefix: str = "") -> str:
+    """`report` as one command a line; empty where there is nothing to say.
+
+    `prefix` is the folder of the repository inside the workspace: paths are read relative to the workspace.
+    """
+    shown = [each for tree in report.trees for each in digest(tree).all_findings]
+    commands = {
+        severity: [_command(each, prefix) for each in shown if each.finding.severity is severity]
+        for severity in Severity
+    }
+    errors = [_line("error", {"title": "The review is not complete"}, inert.sentence(e)) for e in report.all_errors]
+    commands[Severity.ERROR] = errors + commands[Severity.ERROR]
+    lines = [line for severity in Severity for line in _bounded(commands[severity], severity, shown)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _bounded(lines: Sequence[str], severity: Severity, shown: Sequence[Shown]) -> Iterator[str]:
+    if len(lines) <= PER_KIND:
+        yield from lines
+        return
+    yield from lines[: PER_KIND - 1]
+    left = len(lines) - PER_KIND + 1
+    rest = [each.finding for each in shown if each.finding.severity is severity][-left:]
+    named = "\n".join(f"{inert.name(each.rule)} at {_place(each)}" for each in rest)
+    yield _line(severity.value, {"title": f"{number(left, severity.value)} more"}, inert.cut(named, LONGEST))
+
+
+def _place(finding: Finding) -> str:
+    return inert.visible(str(finding.location)) if finding.location else "no line"
+
+
+def _command(shown: Shown, prefix: str) -> str:
+    finding = shown.finding
+    properties = {}
+    if finding.location:
+        properties["file"] = f"{prefix.rstrip('/')}/{finding.location.path}" if prefix else finding.location.path
+        if finding.location.line:
+            properties["line"] = str(finding.location.line)
+    properties["title"] = finding.rule
+    return _line(finding.severity.value, properties, inert.cut("\n".join(_message(shown)), LONGEST))
+
+
+def _message(shown: Shown) -> Iterator[str]:
+    finding = shown.finding
+    yield inert.sentence(finding.message)
+    if finding.severity is not Severity.NOTICE:
+        yield from map(inert.sentence, shown.facts)
+    for step, body in enumerate(finding.remedy, 1):
+        several = f" (deploy {step} of {len(finding.remedy)})" if len(finding.remedy) > 1 else ""
+        yield f"\nInstead{several}:"
+        yield inert.block(body, limit=LONGEST)
+
+
+def _line(kind: str, properties: dict[str, str], message: str) -> str:
+    """One command, escaped as the runner unescapes it."""
+    named = ",".join(f"{key}={_property(inert.visible(value))}" for key, value in properties.items())
+    # the older form of command is looked for anywhere in a line
+    return f"::{kind} {named}::{_data(message)}".replace("##[", r"##\x5b")
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

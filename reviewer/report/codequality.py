@@ -1,0 +1,37 @@
+"""GitLab's code quality report: https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format."""
+
+from __future__ import annotations
+
+from reviewer.finding import Severity
+from reviewer.recording import Location
+from reviewer.report import inert
+from reviewer.report.digest import digest
+from reviewer.report.fingerprint import fingerprints
+from reviewer.verdict import Report
+
+_SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "major", Severity.NOTICE: "info"}
+
+
+def render(report: Report) -> str:
+    """The findings of `report` that count, as GitLab shows them beside a merge request."""
+    revisions = [revision for tree in report.trees for revision in tree.recording.revisions]
+    fallback = next(
+        (Location(revision.path, revision.upgrade_line or 1) for revision in revisions), Location(".", 1)
+    )
+    shown = [each for tree in report.trees for each in digest(tree).all_findings]
+    return inert.json_text(
+        [
+            {
+                "description": inert.sentence(each.finding.message),
+                "check_name": each.finding.rule,
+                "fingerprint": fingerprint,
+                "severity": _SEVERITIES[each.finding.severity],
+                "location": {
+                    "path": place.path,
+                    "lines": {"begin": max(place.line, 1)},
+                },
+            }
+            for each, fingerprint in fingerprints(shown)
+            for place in [each.finding.location or fallback]
+        ]
+    )

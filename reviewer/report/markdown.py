@@ -1,0 +1,390 @@
+"""The pull request comment and the job summary, in GitHub's Markdown.
+
+Whatever comes from the project stands in code spans and fenced blocks only, where names, links, images and HTML
+mean nothing; the page is short enough for a comment, and cut by leaving things out, never by breaking off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from reviewer.finding import Finding, Severity
+from reviewer.recording import Location, Statement
+from reviewer.report import inert
+from reviewer.report.digest import (
+    UNTESTED,
+    RevisionDigest,
+    Shown,
+    TreeDigest,
+    counted,
+    digest,
+    headline,
+    number,
+    witness,
+)
+from reviewer.verdict import Report, Verdict, worst
+
+MARKER = re.compile(r"\A<!-- alembic-reviewer v1 id=(?P<id>\S+) run=(?P<run>\S+) sha=(?P<sha>\S+) -->")
+"""The first line of a comment of ours. Anywhere else it means nothing."""
+
+SUMMARY_SIZE = 1_000_000
+"""Characters and bytes of a job summary: GitHub drops one of more than 1 MiB."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the page will stand, and what it links to. Without any of it, nothing is linked and nothing marked."""
+
+    repository: str = ""
+    """Address of the repository, `https://github.com/owner/name`, for links to lines."""
+    sha: str = ""
+    """The commit that the links point to."""
+    run_url: str = ""
+    """Address of the run that made the report."""
+    marker_id: str = ""
+    """What the comment is found again by; empty: no marker."""
+    run: str = ""
+    """Number and attempt of the run, `123456.1`, for the marker."""
+    characters: int = 60_000
+    """GitHub refuses comments of more than 65,536 characters."""
+    bytes: int = 65_000
+
+
+SUMMARY = Place(characters=SUMMARY_SIZE, bytes=SUMMARY_SIZE)
+"""A page for the job summary, without links."""
+
+
+@dataclass(frozen=True)
+class _Detail:
+    """How much is shown."""
+
+    sql: int
+    """Lines of emitted SQL per revision; 0: none."""
+    findings: int
+    remedies: bool = True
+    statements: bool = True
+    rows: int = 1_000
+    """Rows of the table of revisions, and entries of each list."""
+    table: bool = True
+
+
+_DETAILS = (
+    _Detail(sql=2_000, findings=1_000),
+    _Detail(sql=50, findings=1_000),
+    _Detail(sql=0, findings=1_000),
+    _Detail(sql=0, findings=100, rows=100),
+    _Detail(sql=0, findings=60, rows=100),
+    _Detail(sql=0, findings=100, rows=50, remedies=False),
+    _Detail(sql=0, findings=100, rows=50, remedies=False, statements=False),
+    _Detail(sql=0, findings=30, rows=20, remedies=False, statements=False),
+    _Detail(sql=0, findings=0, rows=20),
+    _Detail(sql=0, findings=0, rows=0, table=False),
+)
+"""From everything to the bare counts. The first that fits is taken."""
+
+_ICONS = {
+    Verdict.PASS: "✅",
+    Verdict.SKIPPED: "✅",
+    Verdict.WARN: "⚠️",
+    Verdict.FAIL: "❌",
+    Verdict.ERROR: "🚫",
+}
+_SEVERITIES = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}  # noqa: RUF001  (an emoji)
+_STATEMENT_LINES = 12
+_COLUMNS = 400
+_REMEDY = 4_000
+
+
+def render(report: Report, place: Place = Place()) -> str:
+    """`report` as Markdown, as much of it as `place` has room for."""
+    page = ""
+    trees = tuple(digest(tree) for tree in report.trees)
+    for detail in _DETAILS:
+        page = "\n".join(_Page(report, trees, place, detail).lines()) + "\n"
+        if _fits(page, place):
+            break
+    return page
+
+
+def marker(place: Place) -> str:
+    """The first line of the comment, an HTML comment that nobody sees; empty without an id."""
+    if not place.marker_id:
+        return ""
+    return f"<!-- alembic-reviewer v1 id={_word(place.marker_id)} run={_word(place.run)} sha={_word(place.sha)} -->"
+
+
+def _fits(page: str, place: Place) -> bool:
+    return len(page) <= place.characters and len(page.encode()) <= place.bytes
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]", "", text)[:64] or "0"
+
+
+# -- what is foreign ------------------------------------------------------------------------------
+
+
+def span(text: str, *, in_table: bool = False) -> str:
+    """`text` as a code span that nothing in it can end."""
+    shown = _unmarked(inert.name(text)) or " "
+    ticks = "`" * (_longest_run(shown, "`") + 1)
+    pad = (
+        " "
+        if shown.startswith("`") or shown.endswith("`") or (shown[0] == shown[-1] == " " and shown.strip())
+        else ""
+    )
+    if in_table:
+        # a bar ends a cell even in code; a backslash before it helps only where none stands before that one
+        shown = shown.replace("|", r"\x7c")
+    return f"{ticks}{pad}{shown}{pad}{ticks}"
+
+
+def fence(text: str, language: str) -> list[str]:
+    """`text` as a fenced block that nothing in it can end."""
+    shown = _unmarked(inert.block(text))
+    ticks = "`" * max(3, _longest_run(shown, "`") + 1)
+    return [f"{ticks}{language}", *shown.split("\n"), ticks]
+
+
+def _unmarked(text: str) -> str:
+    """No HTML comment, so that no marker but ours is ever on a page."""
+    return text.replace("<!--", r"<!\x2d-")
+
+
+def _longest_run(text: str, character: str) -> int:
+    return max((len(run) for run in re.findall(re.escape(character) + "+", text)), default=0)
+
+
+_HARMLESS = re.compile(r"[A-Za-z0-9 .,:;()'\"/%+=?_-]*")
+_LINKING = re.compile(r"://|www\.|\bGH-\d|\b(?=\w*\d)(?=\w*[a-f])[0-9a-f]{7,40}\b", re.IGNORECASE)
+
+
+def prose(text: str) -> str:
+    """A sentence of ours with names in back-ticks: the names as code, the words as words.
+
+    Where a name has brought back-ticks of its own, or anything else that could mean something outside of code,
+    the whole sentence becomes code.
+    """
+    shown = inert.sentence(text)
+    parts = shown.split("`")
+    words = parts[::2]
+    if len(parts) % 2 == 0 or not all(_HARMLESS.fullmatch(each) and not _LINKING.search(each) for each in words):
+        return _long_span(shown)
+    return "".join(span(part) if n % 2 else _escaped(part) for n, part in enumerate(parts))
+
+
+def _escaped(words: str) -> str:
+    return words.replace("_", r"\_")
+
+
+def _long_span(text: str) -> str:
+    shown = _unmarked(text) or " "
+    ticks = "`" * (_longest_run(shown, "`") + 1)
+    return f"{ticks} {shown} {ticks}"
+
+
+# -- the page -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Page:
+    report: Report
+    trees: tuple[TreeDigest, ...]
+    place: Place
+    detail: _Detail
+
+    def lines(self) -> Iterator[str]:
+        """The page, line by line; every part closes what it opens."""
+        report = self.report
+        if self.place.marker_id:
+            yield marker(self.place)
+        yield f"### {_ICONS[report.verdict]} Migration review: {headline(report)}"
+        for error in report.all_errors[: max(self.detail.rows, 1)]:
+            yield from ("", f"**Could not review:** {prose(error)}")
+        if self.detail.table:
+            for tree in self.trees:
+                yield from self._table(tree)
+        yield from self._findings()
+        if self.detail.rows:
+            yield from self._folded(number(len(report.suppressed), "suppressed finding"), self._suppressed())
+            yield from self._folded(f"{len(report.all_skipped)} skipped", self._skipped())
+            unrecognized = [each for tree in report.trees for each in tree.unrecognized]
+            what = number(len(unrecognized), "statement") + " not recognized"
+            yield from self._folded(what, self._unrecognized(unrecognized))
+        if self.detail.sql:
+            yield from self._folded("The emitted SQL", self._sql())
+        if report.verdict is not Verdict.SKIPPED or self.place.run_url:
+            yield from ("", f"<sub>{self._footer()}</sub>")
+
+    def _footer(self) -> str:
+        parts = [_tag(inert.name(witness(self.report))), _tag(f"alembic-reviewer {inert.name(self.report.tool)}")]
+        if self.place.run_url:
+            parts.append(f'<a href="{_address(self.place.run_url)}">run</a>')
+        if self.detail is not _DETAILS[0]:
+            parts.append("shortened: the whole report is in the run")
+        return " · ".join(parts)
+
+    # -- the table of revisions --
+
+    def _table(self, tree: TreeDigest) -> Iterator[str]:
+        if not tree.revisions:
+            return
+        yield ""
+        if len(self.report.trees) > 1:
+            yield from (f"**Tree {span(tree.name)}**", "")
+        labelled = any(revision.rollback != UNTESTED for revision in tree.revisions)
+        columns = ["Revision", "What it does", *(["Rollback"] if labelled else []), "Strongest lock", "Findings"]
+        yield _row(columns)
+        yield _row(["---"] * len(columns))
+        for revision in tree.revisions[: self.detail.rows]:
+            yield _row(self._cells(revision, labelled=labelled))
+        left = len(tree.revisions) - self.detail.rows
+        if left > 0:
+            yield _row(["", f"and {number(left, 'more revision')}", *[""] * (len(columns) - 2)])
+
+    def _cells(self, found: RevisionDigest, *, labelled: bool) -> Iterator[str]:
+        findings = [shown.finding for shown in found.findings]
+        icon = next((_SEVERITIES[severity] for severity in Severity if severity.rank == worst(findings)), "✅")
+        name = span(found.revision.id, in_table=True)
+        about = found.phrase or found.revision.message
+        yield f"{'🚫' if found.failure else icon} {self._link(name, Location(found.revision.path, 0))}"
+        yield span(about, in_table=True) if about else ""
+        if labelled:
+            yield found.rollback
+        if found.strongest:
+            yield f"{found.strongest.mode} on {span(found.strongest.on, in_table=True)}"
+        else:
+            yield "none" if found.observed else "not observed"
+        yield counted(findings) or ("its upgrade failed" if found.failure else "none")
+
+    # -- the findings --
+
+    def _findings(self) -> Iterator[str]:
+        every = [shown for tree in self.trees for shown in tree.all_findings]
+        # the worst are shown where there is no room for all, in the order of the revisions all the same
+        kept = sorted(every, key=lambda shown: -shown.finding.severity.rank)[: self.detail.findings]
+        chosen = {id(shown) for shown in kept}
+        for shown in every:
+            if id(shown) in chosen:
+                yield from self._finding(shown)
+        left = [shown.finding for shown in every if id(shown) not in chosen]
+        if left and chosen:
+            yield from ("", f"And {counted(left)} more.")
+
+    def _finding(self, shown: Shown) -> Iterator[str]:
+        finding = shown.finding
+        yield ""
+        where = f" at {self._located(finding.location)}" if finding.location else ""
+        way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
+        yield f"#### {_SEVERITIES[finding.severity]} {_rule(finding)}{where}{way}"
+        yield from ("", prose(finding.message))
+        if self.detail.statements and finding.severity is not Severity.NOTICE:
+            if finding.sql is not None:
+                sql = inert.excerpt(finding.sql, lines=_STATEMENT_LINES, columns=_COLUMNS)
+                yield from (
+                    "",
+                    *fence("\n".join([*sql.lines, *([f"-- ... {sql.note}"] if sql.note else [])]), "sql"),
+                )
+            yield ""
+            yield from (f"- {prose(fact)}" for fact in shown.facts)
+        if self.detail.remedies and finding.remedy:
+            yield from self._folded(_instead(finding), self._remedy(finding))
+
+    def _remedy(self, finding: Finding) -> Iterator[str]:
+        for step, body in enumerate(finding.remedy, 1):
+            if len(finding.remedy) > 1:
+                yield from (f"Deploy {step}:", "")
+            yield from (*fence(inert.cut(body, _REMEDY), "python"), "")
+
+    # -- lists --
+
+    def _suppressed(self) -> Iterator[str]:
+        for finding in self.report.suppressed[: self.detail.rows]:
+            where = f" at {self._located(finding.location)}" if finding.location else ""
+            reason = finding.suppressed.reason if finding.suppressed else ""
+            yield f"- {_rule(finding)}{where}: {span(inert.sentence(reason))}"
+        yield from self._more(len(self.report.suppressed))
+
+    def _skipped(self) -> Iterator[str]:
+        for each in self.report.all_skipped[: self.detail.rows]:
+            yield f"- {prose(each.what)}: {prose(each.reason)}"
+        yield from self._more(len(self.report.all_skipped))
+
+    def _unrecognized(self, statements: Sequence[Statement]) -> Iterator[str]:
+        for each in statements[: self.detail.rows]:
+            yield f"- {self._located(each.location)}" if each.location else "- somewhere"
+            sql = inert.excerpt(each.sql, lines=_STATEMENT_LINES, columns=_COLUMNS)
+            shown = "\n".join([*sql.lines, *([f"-- ... {sql.note}"] if sql.note else [])])
+            yield from ("", *(f"  {line}" for line in fence(shown, "sql")), "")
+        yield from self._more(len(statements))
+
+    def _more(self, count: int) -> Iterator[str]:
+        if count > self.detail.rows:
+            yield f"- and {count - self.detail.rows:,} more"
+
+    def _sql(self) -> Iterator[str]:
+        for tree in self.trees:
+            for revision in tree.revisions[: self.detail.rows]:
+                if revision.upgrade:
+                    yield from (span(revision.revision.id), "")
+                    yield from (*fence("\n".join(self._script(revision.upgrade)), "sql"), "")
+
+    def _script(self, statements: Sequence[Statement]) -> Iterator[str]:
+        room = self.detail.sql
+        for n, each in enumerate(statements):
+            if room <= 0:
+                yield f"-- ... {number(len(statements) - n, 'more statement')}"
+                return
+            sql = inert.excerpt(each.sql, lines=room, columns=_COLUMNS)
+            yield f"-- line {each.location.line}" if each.location else f"-- {each.origin.value}"
+            yield from sql.lines
+            if sql.note:
+                yield f"-- ... {sql.note}"
+            yield ""
+            room -= len(sql.lines)
+
+    # -- small parts --
+
+    def _folded(self, summary: str, body: Iterable[str]) -> Iterator[str]:
+        lines = "\n".join(body).strip("\n")
+        if lines:
+            # GitHub reads Markdown in <details> only after an empty line
+            yield from ("", f"<details><summary>{summary}</summary>", "", lines, "", "</details>")
+
+    def _located(self, location: Location) -> str:
+        return self._link(span(str(location)), location)
+
+    def _link(self, text: str, location: Location) -> str:
+        outside = location.path.startswith("/") or {"..", "."} & set(re.split(r"[/\\]", location.path))
+        if outside or not (self.place.repository and self.place.sha):
+            return text
+        line = f"#L{location.line}" if location.line else ""
+        path = quote(location.path.encode("utf-8", "replace"), safe="/")
+        return f"[{text}]({_address(self.place.repository)}/blob/{_word(self.place.sha)}/{path}{line})"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(finding: Finding) -> str:
+    """A rule's id: the catalogue's word, or code where it is none that could stand there."""
+    return finding.rule if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", finding.rule) else span(finding.rule)
+
+
+def _instead(finding: Finding) -> str:
+    steps = len(finding.remedy)
+    return "Write this instead" if steps == 1 else f"Write this instead, in {steps} deploys"
+
+
+def _tag(text: str) -> str:
+    """Words of ours and a version in raw HTML."""
+    return re.sub(r"[^A-Za-z0-9 .,:;()+-]", "", text)
+
+
+def _address(url: str) -> str:
+    """A URL of the platform's as it can stand in a link."""
+    return quote(url, safe=":/?#=&%.-_~").replace("&", "&amp;").rstrip("/")

@@ -1,0 +1,194 @@
+"""The comment: nothing foreign leaves its code, it always fits, and it says the same as the report."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from reviewer.finding import Finding
+from reviewer.recording import Location
+from reviewer.report import markdown
+from reviewer.report.markdown import Place
+from reviewer.verdict import Report
+from tests.report import reports
+
+PLACE = Place(
+    "https://github.com/acme/shop", "5f" * 20, "https://github.com/acme/shop/actions/runs/7", "0123456789ab", "7.1"
+)
+every_report = pytest.mark.parametrize("report", reports.REPORTS.values(), ids=reports.REPORTS.keys())
+awkward = st.text(st.sampled_from(list("`|\\~<>@#[](){}!&;$*_-=+.:/wax019 \t\r\n\u202e\x1b'\"")), max_size=60)
+
+
+def tokens(page: str) -> list[Token]:
+    """Every token of the page, those inside of lines too."""
+    found: list[Token] = []
+    for token in MarkdownIt("commonmark").enable("table").parse(page):
+        found += [token, *(token.children or [])]
+    return found
+
+
+def outside_code(page: str) -> str:
+    """All text that is not code, and all HTML."""
+    kinds = {"text", "html_inline", "html_block"}
+    return "\n".join(token.content for token in tokens(page) if token.type in kinds)
+
+
+def without_our_tags(text: str) -> str:
+    ours = r"</?details>|</?sub>|<summary>[^<>]*</summary>|<a href=\"[^\"<>]*\">|</a>"
+    return re.sub(ours, "", text.replace(markdown.marker(PLACE), "", 1))
+
+
+@every_report
+def test_nothing_outside_of_code_can_mean_anything(report: Report) -> None:
+    page = markdown.render(report, PLACE)
+
+    left = without_our_tags(outside_code(page))
+
+    assert re.findall(r"[@<>\[\]*~`$]|#\d|GH-\d|://|www\.|evil", left) == []
+
+
+@every_report
+def test_every_link_leads_to_a_line_of_the_repository_and_there_is_no_image(report: Report) -> None:
+    page = tokens(markdown.render(report, PLACE))
+
+    targets = {str(token.attrs["href"]) for token in page if token.type == "link_open"}
+
+    assert [token for token in page if token.type == "image"] == []
+    assert [target for target in targets if not target.startswith(f"{PLACE.repository}/blob/{PLACE.sha}/")] == []
+
+
+@every_report
+def test_the_only_html_comment_is_our_marker_on_the_first_line(report: Report) -> None:
+    page = markdown.render(report, PLACE)
+
+    assert page.startswith(markdown.marker(PLACE) + "\n")
+    assert page.count("<!--") == 1
+    assert "<!--" not in markdown.render(report)
+
+
+@every_report
+def test_details_and_fences_are_closed_even_where_there_is_little_room(report: Report) -> None:
+    for characters in (100_000, 20_000, 8_000, 3_000, 1_000):
+        page = markdown.render(report, replace(PLACE, characters=characters))
+        found = tokens(page)
+        html = " ".join(token.content for token in found if token.type.startswith("html"))
+
+        assert html.count("<details>") == html.count("</details>")
+        assert found[-1].type != "fence"
+        assert page.endswith("</sub>\n")
+
+
+@pytest.mark.parametrize("name", ["terrible", "hostile", "typical", "vast"])
+@pytest.mark.parametrize("characters", [60_000, 10_000, 2_000])
+def test_it_fits(name: str, characters: int) -> None:
+    report = {**reports.REPORTS, "vast": reports.VAST}[name]
+
+    page = markdown.render(report, replace(PLACE, characters=characters))
+
+    assert len(page) <= characters
+    assert len(page.encode()) <= 65_000
+
+
+def test_bytes_count_as_well_as_characters() -> None:
+    findings = tuple(
+        replace(reports.BLOCKING_INDEX, message=f"Building `{'索' * 200}{n}` blocks.", sql="索" * 300)
+        for n in range(120)
+    )
+    report = replace(reports.TYPICAL, trees=(replace(reports.TYPICAL.trees[0], findings=findings),))
+
+    page = markdown.render(report, PLACE)
+
+    assert len(page.encode()) <= 65_000
+    assert len(page) > 20_000
+
+
+def test_the_worst_findings_are_shown_where_there_is_no_room_for_all() -> None:
+    page = markdown.render(reports.TERRIBLE, replace(PLACE, characters=20_000))
+
+    assert "#### ❌ several-heads" in page
+    assert re.search(r"\nAnd \d+ errors more\.\n", page)
+
+
+def test_a_shortened_page_says_so() -> None:
+    assert "shortened" in markdown.render(reports.VAST, PLACE)
+    assert "shortened" not in markdown.render(reports.TYPICAL, PLACE)
+
+
+def test_the_title_counts() -> None:
+    title = markdown.render(reports.TYPICAL).split("\n")[0]
+
+    assert title == (
+        "### ❌ Migration review: 2 errors, 1 warning, 1 notice in 2 of 3 revisions; 1 finding suppressed; 1 skipped"
+    )
+
+
+def test_the_marker_can_be_read_again() -> None:
+    found = markdown.MARKER.match(markdown.render(reports.CLEAN, PLACE))
+
+    assert found is not None
+    assert found.groupdict() == {"id": "0123456789ab", "run": "7.1", "sha": "5f" * 20}
+
+
+def test_the_rollback_column_is_there_once_something_is_known() -> None:
+    assert "| Rollback |" not in markdown.render(reports.TYPICAL)
+    assert "| Rollback |" in markdown.render(reports.TERRIBLE)
+
+
+@pytest.mark.parametrize("path", ["../../other/repo/x.py", "/etc/x.py", "a/./x.py", "a\\..\\x.py"])
+def test_a_path_that_leaves_the_repository_is_not_linked(path: str) -> None:
+    finding: Finding = replace(reports.DROPPED, suppressed=None, location=Location(path, 1))
+    report = replace(reports.TYPICAL, trees=(replace(reports.TYPICAL.trees[0], findings=(finding,)),))
+
+    assert f"at `{path}:1`\n" in markdown.render(report, PLACE)
+
+
+@given(awkward)
+def test_a_code_span_holds_whatever_it_is_given(text: str) -> None:
+    found = [token.type for token in tokens(f"a {markdown.span(text)} z") if token.type != "inline"]
+
+    assert found == ["paragraph_open", "text", "code_inline", "text", "paragraph_close"]
+
+
+@given(awkward)
+def test_a_code_span_in_a_table_stays_in_its_cell(text: str) -> None:
+    page = f"| a | b |\n| --- | --- |\n| {markdown.span(text, in_table=True)} | z |"
+
+    cells = [token.children or [] for token in tokens(page) if token.type == "inline"]
+
+    assert [[child.type for child in cell] for cell in cells] == [["text"], ["text"], ["code_inline"], ["text"]]
+    assert "|" not in cells[2][0].content
+
+
+@given(awkward)
+def test_a_fence_holds_whatever_it_is_given(text: str) -> None:
+    found = tokens("\n".join([*markdown.fence(text, "sql"), "", "z"]))
+
+    assert [token.type for token in found if token.type != "inline"] == [
+        "fence",
+        "paragraph_open",
+        "text",
+        "paragraph_close",
+    ]
+
+
+@given(awkward, awkward)
+def test_a_sentence_shows_no_more_than_words_outside_of_code(name: str, words: str) -> None:
+    page = f"x {markdown.prose(f'Adding `{name}` fails: {words}')} z"
+
+    found = {token.type for token in tokens(page)}
+
+    assert found <= {"paragraph_open", "inline", "text", "text_special", "code_inline", "paragraph_close"}
+    assert re.findall(r"[@<>\[\]*~`$#&]|://|www\.", outside_code(page)) == []
+
+
+def test_a_sentence_of_ours_reads_as_one() -> None:
+    assert (
+        markdown.prose("Adding `fk_a` takes SHARE ROW EXCLUSIVE; lock_timeout is 0 (none).")
+        == r"Adding `fk_a` takes SHARE ROW EXCLUSIVE; lock\_timeout is 0 (none)."
+    )
