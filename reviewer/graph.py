@@ -149,12 +149,13 @@ class Graph:
             return self.tips(heads)
         if name in self._owners:
             return (self._owners[name],)
-        found = [rev for rev in sorted(self.revisions) if name and rev.startswith(name)]
-        found = [rev for rev in found if within is None or rev in within]
-        if name in found:
+        if name in self.revisions and (within is None or name in within):
             return (name,)
+        means = {each: self._owners.get(each, each) for each in (*self.revisions, *self._owners)}
+        found = sorted(each for each, rev in means.items() if within is None or rev in within)
+        found = [each for each in found if name and each.startswith(name)]
         if len(found) == 1:
-            return (found[0],)
+            return (means[found[0]],)
         if found:
             raise UsageError(
                 f"`{symbol}` is the beginning of {len(found)} ids: {', '.join(found)}.", "Write more of it."
@@ -222,10 +223,14 @@ class Graph:
         for label, owner in self._owners.items():
             reached = set(_reached([owner], self._children))
             # Alembic gives a label to the revisions before it as well, back to where the branch parts.
-            line = self._line(owner)
-            while len(line) == 1 and len(self._children[line[0]]) == 1 and line[0] not in reached:
-                reached.add(line[0])
-                line = self._line(line[0])
+            here = owner
+            while (
+                len(self._dependents[here]) <= 1 and len(line := self._line(here)) == 1 and line[0] not in reached
+            ):
+                here = line[0]
+                if len(self._dependents[here]) > 1:
+                    break
+                reached.add(here)
             for rev in reached:
                 found.setdefault(rev, set()).add(label)
         return {rev: frozenset(labels) for rev, labels in found.items()}

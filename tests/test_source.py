@@ -1,0 +1,226 @@
+"""One revision file, read without running it."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from reviewer.source import Import, Problem, ProblemKind, SourceRevision, read_source, wanted_extensions
+
+
+def read(text: str, path: str = "versions/x.py") -> SourceRevision:
+    found = read_source(inspect.cleandoc(text).encode(), path)
+    assert isinstance(found, SourceRevision), found
+    return found
+
+
+def problem(text: str | bytes, path: str = "versions/x.py") -> Problem:
+    found = read_source(text if isinstance(text, bytes) else inspect.cleandoc(text).encode(), path)
+    assert isinstance(found, Problem), found
+    return found
+
+
+def test_reads_everything_that_a_file_says() -> None:
+    found = read(
+        '''
+        """Add users
+
+        Revision ID: 1a
+        """
+        from alembic import op
+
+        revision: str = "1a"
+        down_revision: str | None = "0f"
+        branch_labels = ("core",)
+        depends_on = ["x", "y"]
+
+
+        def upgrade() -> None:
+            op.add_column()
+
+
+        def downgrade() -> None:
+            op.drop_column()
+        '''
+    )
+
+    assert found == SourceRevision(
+        id="1a",
+        down_revisions=("0f",),
+        path="versions/x.py",
+        depends_on=("x", "y"),
+        branch_labels=("core",),
+        message="Add users",
+        line=8,
+        upgrade_line=13,
+        downgrade_line=17,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("None", ()),
+        ("()", ()),
+        ("tuple()", ()),
+        ("'a'", ("a",)),
+        ("'a' 'b'", ("ab",)),
+        ("('a'\n 'b')", ("ab",)),
+        ("'a' + 'b'", ("ab",)),
+        ("f'{revision}_old'", ("r_old",)),
+        ("EARLIER", ("e",)),
+        ("('a', EARLIER)", ("a", "e")),
+        ("['a'] + ['b']", ("a", "b")),
+        ("('None',)", ("None",)),
+        ("'9.a-b_c'", ("9.a-b_c",)),
+    ],
+)
+def test_reads_what_can_be_told_without_running(written: str, meant: tuple[str, ...]) -> None:
+    found = read_source(f"EARLIER = 'e'\nrevision = 'r'\ndown_revision = {written}\n".encode(), "x.py")
+
+    assert isinstance(found, SourceRevision)
+    assert (found.down_revisions, found.source_problem) == (meant, None)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["f()", "'a' if x else 'b'", "x['a']", "'a'.lower()", "down_revision", "UNKNOWN", "f'{revision!r}'", "1"],
+)
+def test_a_computed_down_revision_is_a_problem_but_no_crash(written: str) -> None:
+    found = read_source(f"revision = 'r'\ndown_revision = {written}\n".encode(), "v/x.py")
+
+    assert isinstance(found, SourceRevision)
+    assert found.source_problem is not None
+    assert (found.source_problem.kind, found.source_problem.line) == (ProblemKind.COMPUTED, 2)
+    assert not found.source_problem.fatal
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if x:\n    down_revision = 'a'\nelse:\n    down_revision = 'b'\n",
+        "try:\n    down_revision = f()\nexcept E:\n    down_revision = None\n",
+        "from settings import down_revision\n",
+        "down_revision = 'a'\ndown_revision += 'b'\n",
+    ],
+    ids=["if", "try", "imported", "added to"],
+)
+def test_a_value_that_depends_on_something_is_not_guessed(text: str) -> None:
+    found = read_source(b"revision = 'r'\n" + text.encode(), "x.py")
+
+    assert isinstance(found, SourceRevision)
+    assert found.source_problem is not None
+    assert found.source_problem.kind is ProblemKind.COMPUTED
+
+
+def test_several_names_set_at_once_are_read() -> None:
+    found = read("revision, down_revision = 'a', 'b'")
+
+    assert (found.id, found.down_revisions) == ("a", ("b",))
+
+
+def test_a_branch_label_may_be_the_text_none() -> None:
+    assert read("revision = 'a'\nbranch_labels = 'None'").branch_labels == ("None",)
+
+
+def test_a_syntax_error_names_file_and_line() -> None:
+    found = problem("revision = 'a'\ndef upgrade(:\n", "versions/x.py")
+
+    assert (found.kind, found.line, found.fatal) == (ProblemKind.SYNTAX, 2, True)
+    assert found.message.startswith("versions/x.py:2 cannot be read as Python")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"revision = 'a'\0", {ProblemKind.UNREADABLE, ProblemKind.SYNTAX}),
+        (b"# coding: nonsense\nrevision = 'a'", {ProblemKind.SYNTAX}),
+        (b"revision = '\xff'", {ProblemKind.SYNTAX, ProblemKind.UNREADABLE}),
+        (b"x = " + b"(" * 10_000, {ProblemKind.SYNTAX, ProblemKind.UNREADABLE}),
+        (b"import helpers", {ProblemKind.NO_REVISION}),
+        (b"revision = make()", {ProblemKind.COMPUTED}),
+    ],
+    ids=["NUL byte", "unknown encoding", "not UTF-8", "nested without end", "no revision", "computed id"],
+)
+def test_what_cannot_be_read_is_a_problem_that_names_the_file(content: bytes, kind: set[ProblemKind]) -> None:
+    found = problem(content)
+
+    assert found.kind in kind
+    assert "versions/x.py" in found.message
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfrevision = 'a'", b"# coding: latin-1\nrevision = 'a'  # \xfc"])
+def test_a_byte_order_mark_or_a_declared_encoding_is_no_problem(content: bytes) -> None:
+    assert isinstance(read_source(content, "x.py"), SourceRevision)
+
+
+def test_an_invalid_escape_in_a_migration_is_not_reported_as_ours() -> None:
+    assert read(r"revision = 'a'; x = '\d'").id == "a"
+
+
+def test_an_old_file_has_its_id_in_its_name() -> None:
+    assert read("def upgrade(): pass", "versions/1975ea83b712.py").id == "1975ea83b712"
+
+
+@pytest.mark.parametrize(
+    ("body", "empty"),
+    [
+        ("", True),
+        ("def downgrade(): pass", True),
+        ("def downgrade(): ...", True),
+        ("def downgrade():\n    '''Nothing.'''\n    return None", True),
+        ("def downgrade(): raise NotImplementedError", False),
+        ("def downgrade(): op.drop_table('a')", False),
+        ("from helpers import downgrade", False),
+        ("downgrade = helper", False),
+        ("if x:\n    def downgrade(): op.drop_table('a')", False),
+    ],
+)
+def test_tells_whether_downgrade_does_anything(body: str, empty: bool) -> None:
+    assert read("revision = 'a'\n" + body).downgrade_is_empty is empty
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("'''Other words.'''\nrevision='a'\ndef upgrade():\n  # why\n  op.x( 1 )\n", True),
+        ("revision = 'a'\ndef upgrade():\n    '''Explained.'''\n    op.x(1)\n", True),
+        ("revision = 'a'\ndef upgrade():\n    op.x(2)\n", False),
+        ("revision = 'a'\ndown_revision = None\ndef upgrade():\n    op.x(1)\n", False),
+    ],
+    ids=["formatting, comments and docstring", "docstring of a function", "argument", "assignment"],
+)
+def test_the_digest_is_about_what_the_file_does(other: str, same: bool) -> None:
+    text = "'''Words.'''\nrevision = 'a'\ndef upgrade():\n    op.x(1)\n"
+
+    assert (read(text).digest == read(other).digest) is same
+
+
+def test_lists_the_modules_that_a_file_imports() -> None:
+    found = read(
+        "import os, app.models\nrevision = 'a'\ndef upgrade():\n    from .x import y\n    from app import db"
+    )
+
+    assert found.imports == (Import("app.models", 1), Import("os", 1), Import(".x", 4), Import("app", 5))
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ('op.execute("CREATE EXTENSION pg_trgm")', {"pg_trgm"}),
+        ("op.execute('create extension if not exists \"uuid-ossp\" WITH SCHEMA x')", {"uuid-ossp"}),
+        (
+            'op.execute("""\n  CREATE EXTENSION\n IF NOT EXISTS Hstore;\n CREATE EXTENSION citext""")',
+            {"hstore", "citext"},
+        ),
+        ('op.execute("CREATE EXTENSION IF NOT " "EXISTS unaccent")', {"unaccent"}),
+        ('for e in ("a", "b"):\n    op.execute(f"CREATE EXTENSION IF NOT EXISTS {e}")', {"a", "b"}),
+        ("for e in ['a-b']:\n    op.execute(f'CREATE EXTENSION \"{e}\"')", {"a-b"}),
+        ("E = ('a',)\nfor e in E:\n    op.execute(f'CREATE EXTENSION {e}')", {"a"}),
+        ('op.execute("DROP EXTENSION citext")  # CREATE EXTENSION citext', set()),
+        ('def f():\n    """Runs CREATE EXTENSION citext."""', set()),
+    ],
+)
+def test_names_the_extensions_that_are_wanted(code: str, names: set[str]) -> None:
+    assert wanted_extensions([read("revision = 'a'\n" + code)]) == names
