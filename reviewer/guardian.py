@@ -110,16 +110,38 @@ class Guardian:
             self._process.stdin.flush()
 
 
+def _group_lives(pgid: int) -> bool:
+    try:
+        os.killpg(pgid, 0)
+    except OSError:
+        return False
+    # What is left may be the dead that nobody has collected yet.
+    states = [_stat(int(name)) for name in _numbered()]
+    return not states or any(fields[0] not in "ZX" for fields in states if fields[2:3] == [str(pgid)])
+
+
 def start_time(pid: int) -> str:
     """When the process `pid` started, as an opaque word that tells it from a later one with the same number.
 
     Empty when there is no such process or the system does not say. Source: field 22 of proc_pid_stat(5).
     """
+    return (_stat(pid)[19:20] or [""])[0]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on, or none."""
     try:
         # The second field is the command in brackets, which may itself hold spaces and brackets.
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _numbered() -> list[str]:
+    try:
+        return [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - many, and names are enough
+    except OSError:
+        return []
 
 
 def processes_on(folder: str) -> list[int]:
@@ -127,13 +149,15 @@ def processes_on(folder: str) -> list[int]:
     return [pid for pid, arguments in _command_lines() if pid != os.getpid() and _mentions(arguments, folder)]
 
 
-def end_processes_on(folder: str) -> None:
+def end_processes_on(folder: str, *, spare: int = 0) -> None:
     """End the servers and helpers that were started on `folder`, and wait until they are gone.
+
+    The process `spare` is left alone: the guardian's own reviewer, should the folder be among its arguments.
 
     SIGQUIT is PostgreSQL's immediate shutdown: the server ends its backends and gives back its shared
     memory, which SIGKILL would leave behind.
     """
-    pids = processes_on(folder)
+    pids = [pid for pid in processes_on(folder) if pid != spare]
     for how in (signal.SIGQUIT, signal.SIGKILL):
         for pid in pids:
             with contextlib.suppress(OSError):
@@ -141,7 +165,7 @@ def end_processes_on(folder: str) -> None:
         deadline = time.monotonic() + GIVE_UP_AFTER / 2
         while pids and time.monotonic() < deadline:
             time.sleep(0.005)
-            pids = processes_on(folder)
+            pids = [pid for pid in processes_on(folder) if pid != spare]
 
 
 def _mentions(arguments: list[str], folder: str) -> bool:
@@ -149,23 +173,27 @@ def _mentions(arguments: list[str], folder: str) -> bool:
 
 
 def _command_lines() -> list[tuple[int, list[str]]]:
-    if not os.path.isdir("/proc/self"):  # noqa: PTH112 - pathlib raises where /proc may not be read
+    names = _numbered()
+    if not names:
         listing = subprocess.run(
-            ["/bin/ps", "-axo", "pid=,command="], capture_output=True, text=True, errors="replace", check=False
+            ["/bin/ps", "-ax", "-ww", "-o", "pid=", "-o", "command="],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         ).stdout
         words = [line.split() for line in listing.splitlines()]
         return [(int(line[0]), line[1:]) for line in words if line]
     found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208 - names are enough, and there are many
-        if name.isdigit():
-            with contextlib.suppress(OSError):
-                raw = Path("/proc", name, "cmdline").read_bytes()
-                found.append((int(name), raw.decode(errors="replace").split("\0")))
+    for name in names:
+        with contextlib.suppress(OSError):
+            raw = Path("/proc", name, "cmdline").read_bytes()
+            found.append((int(name), raw.decode(errors="replace").split("\0")))
     return found
 
 
-def _clear_folder(path: str) -> None:
-    end_processes_on(path)
+def _clear_folder(path: str, reviewer: int) -> None:
+    end_processes_on(path, spare=reviewer)
     for _ in range(3):  # a process that was just ended may have written one more file
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # a file, or a link
@@ -183,22 +211,25 @@ def _kill_group(pgid: int, started: str) -> None:
     with contextlib.suppress(OSError):
         os.killpg(pgid, signal.SIGKILL)
     deadline = time.monotonic() + GIVE_UP_AFTER / 2
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(pgid, 0)
-        except OSError:
-            return
+    while time.monotonic() < deadline and _group_lives(pgid):
         time.sleep(0.005)
 
 
 # These two need libraries of the reviewer's environment, which the guardian itself does without.
 _DROP_DATABASE = """
-import json, sys
+import json, sys, time
 import psycopg
 from psycopg import sql
 wanted = json.load(sys.stdin)
 with psycopg.connect(wanted["conninfo"], autocommit=True, connect_timeout=5) as connection:
     name = sql.Identifier(wanted["name"])
+    creating = "CREATE DATABASE " + name.as_string(connection)
+    # A server that is busy making it does not notice that nobody waits for it any more.
+    for _ in range(50):
+        busy = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND starts_with(query, %s)"
+        if connection.execute(busy, [creating]).fetchone() is None:
+            break
+        time.sleep(0.1)
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 """
 _REMOVE_CONTAINER = """
@@ -221,10 +252,10 @@ def _with_libraries(code: str, wanted: dict[str, str]) -> None:
         )
 
 
-def _clear_up(thing: dict[str, str]) -> None:
+def _clear_up(thing: dict[str, str], reviewer: int) -> None:
     kind = thing["kind"]
     if kind == "folder":
-        _clear_folder(thing["path"])
+        _clear_folder(thing["path"], reviewer)
     elif kind == "group":
         _kill_group(int(thing["pgid"]), thing["started"])
     elif kind == "database":
@@ -236,6 +267,7 @@ def _clear_up(thing: dict[str, str]) -> None:
 def _watch_over_the_pipe() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
+    reviewer = os.getppid()
     watched: dict[str, None] = {}
     for line in sys.stdin.buffer:
         try:
@@ -251,7 +283,7 @@ def _watch_over_the_pipe() -> None:
     things.sort(key=lambda thing: ["group", "database", "container", "folder"].index(thing["kind"]))
     for thing in things:
         with contextlib.suppress(Exception):  # one thing that cannot be cleared up must not save the others
-            _clear_up(thing)
+            _clear_up(thing, reviewer)
     # Nothing of ours needs the interpreter's slow way out.
     os._exit(0)
 

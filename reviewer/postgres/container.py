@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from reviewer.errors import ServerError
 from reviewer.guardian import Guardian
@@ -73,7 +71,7 @@ def _engine_problem() -> str:
         return ""  # asking over the network is not cheap: found out when it is used
     runtime = os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")
     usual = ("/var/run/docker.sock", Path.home() / ".docker/run/docker.sock", f"{runtime}/docker.sock")
-    sockets = [urlsplit(host).path] if host else [str(path) for path in usual]
+    sockets = [host.removeprefix("unix://")] if host else [str(path) for path in usual]
     for path in sockets:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(2)
@@ -101,8 +99,8 @@ def container_server(
         from testcontainers.core.container import DockerContainer
     except ImportError as error:
         raise ServerError(f"Containers need the package {error.name}, which is not installed.", _WAY_OUT) from error
-    password = secrets.token_urlsafe(16)
-    name = f"alembic-reviewer-{secrets.token_hex(5)}"
+    password = os.urandom(16).hex()
+    name = f"alembic-reviewer-{os.urandom(5).hex()}"
     # The guardian removes the container when we cannot: no need for a second image that does the same.
     testcontainers_config.ryuk_disabled = True
     watched = guardian.container(name)

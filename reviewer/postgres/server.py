@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing_extensions import LiteralString
 
 _LONGEST_NAME = 63
-_SETTLED = 5.0
 
 ALWAYS = {"client_min_messages": "debug1", "lc_messages": "C"}
 """Settings of every scratch database: PostgreSQL tells what it does ("rewriting table"), and in English."""
@@ -125,12 +124,13 @@ class RunningServer:
         """
         database = (self._prefix + name)[:_LONGEST_NAME]
         if template is not None:
-            self._settle(self._ours(template))
+            self._settle(self._ours(template), seconds=1.0)
         gone = self._watch(database)
         try:
             self._execute(self._creation(database, template))
-        except BaseException:
-            gone()
+        except ServerError:
+            if not self._admin.broken:  # else nobody knows whether it was made
+                gone()
             raise
         self._databases[database] = gone
         self._configure(database, ALWAYS | dict(settings or {}))
@@ -163,7 +163,7 @@ class RunningServer:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             [self._ours(name)],
         )
-        self._settle(name)
+        self._settle(name, seconds=5.0)
 
     def has_extension(self, name: str) -> bool:
         """Whether `CREATE EXTENSION name` can find its files on this server."""
@@ -210,9 +210,9 @@ class RunningServer:
                 if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                     raise
 
-    def _settle(self, name: str) -> None:
+    def _settle(self, name: str, *, seconds: float) -> None:
         """Wait for sessions that are on their way out: PostgreSQL itself would look again only after 0.1 s."""
-        deadline = time.monotonic() + _SETTLED
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             busy = self._execute(
                 "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() LIMIT 1", [name]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -53,13 +53,15 @@ def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningSe
             why=lambda version: f"PostgreSQL {version} at {address.host}: its URL was given",
             address=address,
             admin=admin,
-            prefix=f"{PREFIX}{secrets.token_hex(5)}_",
+            prefix=f"{PREFIX}{os.urandom(5).hex()}_",
             watch=lambda name: partial(guardian.forget, guardian.database(conninfo, name)),
         )
         try:
             yield server
         finally:
-            server.drop_all()
+            # What cannot be dropped now is left to the guardian, which tries once more.
+            with suppress(ServerError):
+                server.drop_all()
 
 
 _WAY_OUT = "Give --postgres a URL such as postgresql://user:password@host/database, or leave it out."
