@@ -26,6 +26,7 @@ __all__ = [
     "SourceRevision",
     "between",
     "changed_files",
+    "has_revisions",
     "new_revisions",
     "read_commit",
     "read_source",
@@ -115,6 +116,11 @@ def changed_files(tree: Tree, git: Git, commit: str) -> frozenset[str]:
     """
     folders = _folders(tree, git)
     return frozenset(path for path in git.changed(commit, folders) if _is_loaded(tree, folders, path))
+
+
+def has_revisions(tree: Tree) -> bool:
+    """Whether there is any revision file where the configuration says; env.py may say another place."""
+    return next(_revision_files(tree), None) is not None
 
 
 def new_revisions(now: Graph, base: Graph) -> Selection:

@@ -22,6 +22,7 @@ from reviewer.history import (
     Selection,
     between,
     changed_files,
+    has_revisions,
     new_revisions,
     read_commit,
     read_worktree,
@@ -90,7 +91,7 @@ def trees(config: Config) -> tuple[Tree, ...]:
 def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     """What is to be reviewed in `tree`. Raises `UsageError` where that cannot be told."""
     root = root_of(config.path) or tree.directory
-    if tree.unresolved or not tree.version_locations:
+    if tree.unresolved or not has_revisions(tree):
         tree = _located(config, tree, environ)
     if config.revisions is not None:
         graph = read_worktree(tree, root)

@@ -40,7 +40,6 @@ PROTOCOL = 1
 ASYNC_DRIVERS = ("asyncpg", "psycopg_async", "aiosqlite", "aiomysql", "asyncmy", "aioodbc", "aiosql")
 # What decides where a connection goes, and how it proves who it is. Everything else (options,
 # application_name, server_settings …) is the project's business and stays.
-NOWHERE = "alembic-reviewer.invalid"  # stands in the ini where the project has written no sqlalchemy.url
 TARGET = frozenset(
     "host hostaddr port user password passfile dbname database dsn service servicefile unix_sock ssl sslmode "
     "sslcert sslkey sslpassword sslrootcert sslcrl sslcrldir sslcompression sslnegotiation sslsni sslcertmode "
@@ -181,8 +180,6 @@ class Redirection:
         for name in ("creator", "async_creator", "pool"):
             kwargs.pop(name, None)
         is_async = bool(kwargs.get("_is_async")) or url.drivername.partition("+")[2] in ASYNC_DRIVERS
-        if url.host == NOWHERE:
-            return url.set(drivername="postgresql+" + self.driver(is_async))
         if url.get_backend_name() != "postgresql":
             keep = ("echo", "future", "execution_options", "_is_async", "_coerce_config", "poolclass")
             for name in [name for name in kwargs if name not in keep]:
@@ -198,7 +195,7 @@ class Redirection:
         for driver, module in (
             [("asyncpg", "asyncpg"), ("psycopg", "psycopg")]
             if is_async
-            else [("psycopg", "psycopg"), ("psycopg2", "psycopg2"), ("pg8000", "pg8000")]
+            else [("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("pg8000", "pg8000")]
         ):
             if installed(module) and (driver != "psycopg" or sqlalchemy_version() >= (2, 0)):
                 return driver
@@ -494,7 +491,7 @@ class Watcher:
         if maybe_rewritten:  # TRUNCATE makes a new, empty file too: that is no rewrite
             sizes = self.ask(
                 connection,
-                "SELECT json_object_agg(oid::text, pg_relation_size(oid)) FROM pg_class WHERE oid IN (%s)"
+                "SELECT json_object_agg(oid::text, pg_relation_size(oid))::text FROM pg_class WHERE oid IN (%s)"
                 % ", ".join(str(oid) for oid, _ in maybe_rewritten),
             )
             observation["rewritten"] += [relation for oid, relation in maybe_rewritten if sizes.get(str(oid))]
@@ -618,8 +615,10 @@ class Sources:
         self.env = None
         self.cache = {}
 
-    def learn(self, script, env):
-        locations = getattr(script, "_version_locations", None) or getattr(script, "version_locations", None)
+    def learn(self, script, env, final=True):
+        """`final`: env.py has had its say. Before, Alembic's own property must not be asked: it remembers."""
+        locations = getattr(script, "_version_locations", None) if final else None
+        locations = locations or getattr(script, "version_locations", None)
         if not isinstance(locations, (list, tuple)) or not locations:
             locations = [os.path.join(str(script.dir), "versions")]
         self.folders = tuple(
@@ -679,10 +678,13 @@ class Runner:
         self.watcher = Watcher(channel, self.redirection, self.sources)
         self.watcher.own_lock_timeout = setup.get("own_lock_timeout")
         self.flask_context = None
+        self.worker_thread = False
 
     def install(self):
         self.redirection.install()
         self.watcher.install()
+        tolerate_missing_logging_sections()
+        remember_code()
 
     def config(self):
         """Alembic's own Config, made as its command line makes it."""
@@ -711,8 +713,6 @@ class Runner:
         config = Config(**given)
         if setup.get("script_location"):
             config.set_main_option("script_location", setup["script_location"].replace("%", "%%"))
-        if config.get_main_option("sqlalchemy.url") is None:
-            config.set_main_option("sqlalchemy.url", "postgresql://" + NOWHERE)
         if setup.get("launcher"):
             self.launch(config)
         return config
@@ -749,10 +749,26 @@ class Runner:
         env = os.path.join(str(script.dir), "env.py")
         if not os.path.exists(env):
             raise Expected("environment", "There is no env.py in %s" % script.dir)
-        self.sources.learn(script, env)
+        self.sources.learn(script, env, final=False)
         with EnvironmentContext(config, script, fn=lambda rev, context: fn(rev, context, script), **options):
-            script.run_env()
+            self.run_env(script)
         return script
+
+    def run_env(self, script):
+        """Run env.py; in a worker thread of an AnyIO event loop where it asks for one, as some applications do."""
+        if not self.worker_thread:
+            try:
+                return script.run_env()
+            except RuntimeError as error:
+                if "AnyIO worker thread" not in str(error):
+                    raise
+                self.worker_thread = True
+        import anyio.to_thread
+
+        async def inside():
+            await anyio.to_thread.run_sync(script.run_env)
+
+        anyio.run(inside)
 
     def run(self, command):
         for name, value in (command.get("environ") or {}).items():
@@ -923,6 +939,39 @@ class Runner:
             traceback=as_text("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]),
             **more
         )
+
+
+def remember_code():
+    """Alembic loads every revision file anew for every command: compile each only once."""
+    from importlib.machinery import SourceFileLoader
+
+    original = SourceFileLoader.source_to_code
+    known = {}
+
+    def source_to_code(loader, data, path, **options):
+        key = (path, bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else None)
+        if key[1] is None:
+            return original(loader, data, path, **options)
+        if key not in known:
+            known[key] = original(loader, data, path, **options)
+        return known[key]
+
+    SourceFileLoader.source_to_code = source_to_code
+
+
+def tolerate_missing_logging_sections():
+    """An alembic.ini without logging sections is no reason not to review: what env.py logs is not read anyway."""
+    import logging.config
+
+    original = logging.config.fileConfig
+
+    def file_config(*args, **kwargs):
+        try:
+            return original(*args, **kwargs)
+        except (KeyError, RuntimeError):  # RuntimeError: Python 3.12 and later
+            return None
+
+    logging.config.fileConfig = file_config
 
 
 def versions():
