@@ -12,7 +12,8 @@ from reviewer.recording import Direction, FailureKind
 
 PROJECTS = sorted(path.parent for path in (Path(__file__).parent / "projects").glob("*/project.toml"))
 
-OUTCOMES = {"ok", "ProjectError", "CannotReview", *(kind.value for kind in FailureKind)}
+KINDS = {kind.value for kind in FailureKind}
+OUTCOMES = {"ok", "skipped", "ProjectError", *KINDS}
 DIRECTIONS = {direction.value for direction in Direction}
 
 every_project = pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
@@ -45,6 +46,7 @@ def test_expects_an_outcome_that_there_is(project: Path) -> None:
 
     assert expect["outcome"] in OUTCOMES
     assert expect.get("direction", "upgrade") in DIRECTIONS
+    assert (expect.get("kind") in KINDS) == (expect["outcome"] == "skipped")
 
 
 @every_project

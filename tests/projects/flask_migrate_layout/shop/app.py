@@ -10,6 +10,6 @@ class Database:
         return create_engine("postgresql+psycopg://shop@db.internal/shop")
 
 
-current_app = SimpleNamespace(
+application = SimpleNamespace(
     extensions={"migrate": SimpleNamespace(db=Database(), configure_args={"compare_type": True})}
 )
