@@ -116,7 +116,7 @@ def _project_options(command: Any) -> Any:
 @click.option("--ignore", metavar="RULE", multiple=True, help="Not these rules.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For the whole run.")
 @click.pass_context
-def review(ctx: click.Context, **flags: Any) -> None:
+def review(ctx: click.Context, /, **flags: Any) -> None:
     """Review the new revisions of the project in PATH.
 
     Exit status: 0 nothing at or above --fail-on, 1 findings at or above it, 2 wrong usage or
@@ -141,9 +141,9 @@ def rules(form: str) -> None:
     """List every rule: its id, severity, and what it says."""
     with _Failures():
         import checks
-        from reviewer.report.rules import as_json, as_text
+        from reviewer.report import rules as page
 
-        click.echo((as_json if form == "json" else as_text)(checks.load()))
+        click.echo((page.as_json if form == "json" else page.as_text)(checks.load()), nl=False)
 
 
 @main.command()
@@ -158,20 +158,21 @@ def explain(rule: str) -> None:
         known = checks.by_id()
         if rule not in known:
             raise UsageError(f"There is no rule `{rule}`.", nearest(rule, known))
-        click.echo(page.render(known[rule], sys.stdout))
+        click.echo(page.render(known[rule], sys.stdout), nl=False)
 
 
 @main.command()
 @_project_options
 @click.pass_context
-def doctor(ctx: click.Context, **flags: Any) -> None:
+def doctor(ctx: click.Context, /, **flags: Any) -> None:
     """Say what a review would use, and why; and what is wrong, each with its way out."""
     with _Failures():
         from reviewer.doctor import examine
-        from reviewer.report.terminal import print_diagnosis
+        from reviewer.report import diagnosis as page
+        from reviewer.report.terminal import Terminal
 
         diagnosis = examine(_config(flags), os.environ)
-        print_diagnosis(diagnosis)
+        click.echo(page.render(diagnosis, Terminal.of(sys.stdout)), nl=False)
         ctx.exit(0 if diagnosis.healthy else 3)
 
 
