@@ -78,7 +78,7 @@ def without_commands(page: str) -> str:
     The runner obeys a line that begins, white space aside, with `::`, and `##[` anywhere in a line.
     https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
     """
-    return re.sub(r"(?m)^(\s*):(?=:)", r"\1\\x3a", page.replace("##[", r"##\x5b"))
+    return re.sub(r"(?m)^([^\S\n]*):(?=:)", r"\1\\x3a", page.replace("##[", r"##\x5b"))
 
 
 def json_text(value: object) -> str:

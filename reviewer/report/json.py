@@ -123,6 +123,7 @@ def _revision(found: RevisionDigest) -> Document:
         "phrase": found.phrase,
         "depends_on": list(revision.depends_on),
         "branch_labels": list(revision.branch_labels),
+        "upgrade_line": revision.upgrade_line,
         "strongest_lock": {"mode": strongest.mode.value, "relations": [str(table) for table in strongest.tables]}
         if strongest
         else None,
@@ -288,6 +289,7 @@ def _read_tree(tree: Document, found: Document) -> TreeReport:
                     tuple(each["depends_on"]),
                     tuple(each["branch_labels"]),
                     each["message"],
+                    each["upgrade_line"],
                 )
                 for each in revisions
             ),

@@ -63,25 +63,28 @@ class _Detail:
 
     sql: int
     """Lines of emitted SQL per revision; 0: none."""
-    findings: int
-    remedies: bool = True
-    statements: bool = True
+    full: int
+    """Findings with statement, evidence and remedy, the worst first."""
+    brief: int
+    """Findings beyond those, in a line each."""
     rows: int = 1_000
-    """Rows of the table of revisions, and entries of each list."""
-    table: bool = True
+    """Rows of the table of revisions, and entries of each list; 0: neither."""
 
 
 _DETAILS = (
-    _Detail(sql=2_000, findings=1_000),
-    _Detail(sql=50, findings=1_000),
-    _Detail(sql=0, findings=1_000),
-    _Detail(sql=0, findings=100, rows=100),
-    _Detail(sql=0, findings=60, rows=100),
-    _Detail(sql=0, findings=100, rows=50, remedies=False),
-    _Detail(sql=0, findings=100, rows=50, remedies=False, statements=False),
-    _Detail(sql=0, findings=30, rows=20, remedies=False, statements=False),
-    _Detail(sql=0, findings=0, rows=20),
-    _Detail(sql=0, findings=0, rows=0, table=False),
+    _Detail(500, 1_000, 1_000),
+    _Detail(50, 1_000, 1_000),
+    _Detail(0, 1_000, 1_000),
+    _Detail(0, 60, 1_000, 100),
+    _Detail(0, 30, 1_000, 100),
+    _Detail(0, 30, 200, 50),
+    _Detail(0, 15, 200, 50),
+    _Detail(0, 15, 80, 50),
+    _Detail(0, 8, 80, 20),
+    _Detail(0, 8, 30, 20),
+    _Detail(0, 2, 20, 20),
+    _Detail(0, 0, 0, 20),
+    _Detail(0, 0, 0, 0),
 )
 """From everything to the bare counts. The first that fits is taken."""
 
@@ -103,7 +106,7 @@ def render(report: Report, place: Place = Place()) -> str:
     page = ""
     trees = tuple(digest(tree) for tree in report.trees)
     for detail in _DETAILS:
-        page = "\n".join(_Page(report, trees, place, detail).lines()) + "\n"
+        page = inert.without_commands("\n".join(_Page(report, trees, place, detail).lines()) + "\n")
         if _fits(page, place):
             break
     return page
@@ -204,7 +207,7 @@ class _Page:
         yield f"### {_ICONS[report.verdict]} Migration review: {headline(report)}"
         for error in report.all_errors[: max(self.detail.rows, 1)]:
             yield from ("", f"**Could not review:** {prose(error)}")
-        if self.detail.table:
+        if self.detail.rows:
             for tree in self.trees:
                 yield from self._table(tree)
         yield from self._findings()
@@ -264,33 +267,36 @@ class _Page:
 
     def _findings(self) -> Iterator[str]:
         every = [shown for tree in self.trees for shown in tree.all_findings]
-        # the worst are shown where there is no room for all, in the order of the revisions all the same
-        kept = sorted(every, key=lambda shown: -shown.finding.severity.rank)[: self.detail.findings]
-        chosen = {id(shown) for shown in kept}
+        # where there is no room for all, the worst come in full, in the order of the revisions all the same
+        worst_first = [id(shown) for shown in sorted(every, key=lambda shown: -shown.finding.severity.rank)]
+        full = set(worst_first[: self.detail.full])
+        brief = set(worst_first[self.detail.full : self.detail.full + self.detail.brief])
         for shown in every:
-            if id(shown) in chosen:
+            if id(shown) in full:
                 yield from self._finding(shown)
-        left = [shown.finding for shown in every if id(shown) not in chosen]
-        if left and chosen:
+        if brief:
+            yield ""
+        for shown in every:
+            if id(shown) in brief:
+                yield f"- {self._title(shown.finding)}: {prose(shown.finding.message)}"
+        left = [shown.finding for shown in every if id(shown) not in full | brief]
+        if left and full:
             yield from ("", f"And {counted(left)} more.")
+
+    def _title(self, finding: Finding) -> str:
+        where = f" at {self._located(finding.location)}" if finding.location else ""
+        way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
+        return f"{_SEVERITIES[finding.severity]} {_rule(finding)}{where}{way}"
 
     def _finding(self, shown: Shown) -> Iterator[str]:
         finding = shown.finding
-        yield ""
-        where = f" at {self._located(finding.location)}" if finding.location else ""
-        way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
-        yield f"#### {_SEVERITIES[finding.severity]} {_rule(finding)}{where}{way}"
-        yield from ("", prose(finding.message))
-        if self.detail.statements and finding.severity is not Severity.NOTICE:
+        yield from ("", f"#### {self._title(finding)}", "", prose(finding.message))
+        if finding.severity is not Severity.NOTICE:
             if finding.sql is not None:
-                sql = inert.excerpt(finding.sql, lines=_STATEMENT_LINES, columns=_COLUMNS)
-                yield from (
-                    "",
-                    *fence("\n".join([*sql.lines, *([f"-- ... {sql.note}"] if sql.note else [])]), "sql"),
-                )
+                yield from ("", *_statement(finding.sql))
             yield ""
             yield from (f"- {prose(fact)}" for fact in shown.facts)
-        if self.detail.remedies and finding.remedy:
+        if finding.remedy:
             yield from self._folded(_instead(finding), self._remedy(finding))
 
     def _remedy(self, finding: Finding) -> Iterator[str]:
@@ -316,9 +322,7 @@ class _Page:
     def _unrecognized(self, statements: Sequence[Statement]) -> Iterator[str]:
         for each in statements[: self.detail.rows]:
             yield f"- {self._located(each.location)}" if each.location else "- somewhere"
-            sql = inert.excerpt(each.sql, lines=_STATEMENT_LINES, columns=_COLUMNS)
-            shown = "\n".join([*sql.lines, *([f"-- ... {sql.note}"] if sql.note else [])])
-            yield from ("", *(f"  {line}" for line in fence(shown, "sql")), "")
+            yield from ("", *(f"  {line}" for line in _statement(each.sql)), "")
         yield from self._more(len(statements))
 
     def _more(self, count: int) -> Iterator[str]:
@@ -373,6 +377,11 @@ def _row(cells: Iterable[str]) -> str:
 def _rule(finding: Finding) -> str:
     """A rule's id: the catalogue's word, or code where it is none that could stand there."""
     return finding.rule if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", finding.rule) else span(finding.rule)
+
+
+def _statement(sql: str) -> list[str]:
+    shown = inert.excerpt(sql, lines=_STATEMENT_LINES, columns=_COLUMNS)
+    return fence("\n".join([*shown.lines, *([f"-- ... {shown.note}"] if shown.note else [])]), "sql")
 
 
 def _instead(finding: Finding) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Literal
@@ -11,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
+
+    from reviewer.doctor import Diagnosis
 
 Colours = Literal["standard", "256", "truecolor", "windows"]
 
@@ -83,6 +86,19 @@ class Terminal:
         highlighted = Syntax("", language, theme="ansi_dark").highlight(source)
         highlighted.rstrip()
         return list(highlighted.split("\n", allow_blank=True))
+
+
+def encodable(text: str, stream: IO[str] | None) -> str:
+    """`text` with an escape for every character that the encoding of `stream` lacks; of a file that is UTF-8."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def print_diagnosis(diagnosis: Diagnosis) -> None:
+    """Writes what `doctor` found to standard output."""
+    from reviewer.report import diagnosis as page
+
+    sys.stdout.write(encodable(page.render(diagnosis, Terminal.of(sys.stdout)), sys.stdout))
 
 
 def _breaks(text: str, room: int) -> list[int]:

@@ -1,0 +1,198 @@
+"""One page for a browser: no script, nothing loaded from elsewhere, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+from reviewer.finding import Finding, Severity
+from reviewer.recording import Location, Statement
+from reviewer.report import inert
+from reviewer.report.digest import (
+    UNTESTED,
+    RevisionDigest,
+    Shown,
+    TreeDigest,
+    counted,
+    digest,
+    headline,
+    witness,
+)
+from reviewer.verdict import Report, Verdict
+
+_SQL_LINES = 40
+_COLUMNS = 1_000
+_REMEDY = 20_000
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1f2328; --paper: #fff; --soft: #59636e; --line: #d1d9e0; --shade: #f6f8fa;
+  --bad: #c3222c; --mind: #8a5a00; --note: #0550ae; --good: #116329 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --soft: #9198a1; --line: #3d444d;
+  --shade: #161b22; --bad: #ff7b72; --mind: #e3b341; --note: #79c0ff; --good: #7ee787 } }
+* { box-sizing: border-box }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
+h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.5rem } h3 { font-size: 1rem; margin: 0 0 .5rem }
+code, pre { font: .875em/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; unicode-bidi: isolate }
+code { background: var(--shade); padding: .1em .3em; border-radius: 4px }
+pre { background: var(--shade); padding: .75rem 1rem; border-radius: 6px; overflow-x: auto }
+pre code { padding: 0; background: none; font-size: 1em }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; vertical-align: top; overflow-wrap: break-word; padding: .4rem .6rem; border-bottom: 1px solid var(--line) }
+article { border: 1px solid var(--line); border-left-width: 4px; border-radius: 6px; padding: 1rem; margin: 1rem 0 }
+article.error { border-left-color: var(--bad) } article.warning { border-left-color: var(--mind) }
+article.notice { border-left-color: var(--note) }
+.error > h3 b, .fail, .verdict-error { color: var(--bad) } .warning > h3 b, .warn { color: var(--mind) }
+.notice > h3 b { color: var(--note) } .pass, .skipped { color: var(--good) }
+dl { display: grid; grid-template-columns: fit-content(10rem) minmax(0, 1fr); gap: .2rem 1rem; margin: .5rem 0 }
+dt, footer, .soft { color: var(--soft) } dd { margin: 0 }
+summary { cursor: pointer } footer { margin: 3rem 0 1rem; border-top: 1px solid var(--line); padding-top: .5rem }
+"""
+
+
+def render(report: Report) -> str:
+    """`report` as one HTML page."""
+    return inert.without_commands("\n".join(_page(report)) + "\n")
+
+
+def _page(report: Report) -> Iterator[str]:
+    yield "<!DOCTYPE html>"
+    yield '<html lang="en">'
+    yield '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    yield f"<title>Migration review: {escape(report.verdict.value)}</title>"
+    yield f"<style>{_STYLE}</style></head>"
+    yield "<body>"
+    kind = "verdict-error" if report.verdict is Verdict.ERROR else report.verdict.value
+    yield f'<h1><span class="{kind}">{report.verdict.value}</span>: {escape(headline(report))}</h1>'
+    for error in report.all_errors:
+        yield f"<p><b>Could not review:</b> {_prose(error)}</p>"
+    trees = [digest(tree) for tree in report.trees]
+    for tree in trees:
+        yield from _tree(tree, named=len(trees) > 1)
+    yield from _list("Suppressed", (_suppressed(finding) for finding in report.suppressed))
+    yield from _list("Skipped", (f"{_prose(each.what)}: {_prose(each.reason)}" for each in report.all_skipped))
+    unrecognized = [each for tree in report.trees for each in tree.unrecognized]
+    yield from _list("Not recognized", (f"{_place(each.location)}{_sql(each.sql)}" for each in unrecognized))
+    yield f"<footer>{escape(inert.name(witness(report)))} · alembic-reviewer {escape(inert.name(report.tool))}</footer>"
+    yield "</body>"
+    yield "</html>"
+
+
+def _tree(tree: TreeDigest, *, named: bool) -> Iterator[str]:
+    if named:
+        yield f"<h2>Tree {_code(tree.name)}</h2>"
+    if tree.revisions:
+        yield from _table(tree.revisions)
+    if tree.findings:
+        yield "<section>"
+        for shown in tree.findings:
+            yield from _finding(shown)
+        yield "</section>"
+    for revision in tree.revisions:
+        yield from _revision(revision)
+
+
+def _table(revisions: Sequence[RevisionDigest]) -> Iterator[str]:
+    labelled = any(revision.rollback != UNTESTED for revision in revisions)
+    titles = ["Revision", "What it does", *(["Rollback"] if labelled else []), "Strongest lock", "Findings"]
+    yield "<table>"
+    yield f"<thead><tr>{''.join(f'<th>{title}' for title in titles)}</thead>"
+    for revision in revisions:
+        yield f"<tr>{''.join(f'<td>{cell}' for cell in _cells(revision, labelled=labelled))}"
+    yield "</table>"
+
+
+def _cells(found: RevisionDigest, *, labelled: bool) -> Iterator[str]:
+    yield _code(found.revision.id)
+    yield escape(inert.sentence(found.phrase or found.revision.message))
+    if labelled:
+        yield found.rollback
+    if found.strongest:
+        yield f"{found.strongest.mode} on {_code(found.strongest.on)}"
+    else:
+        yield "none" if found.observed else "not observed"
+    yield counted([shown.finding for shown in found.findings]) or "none"
+
+
+def _revision(revision: RevisionDigest) -> Iterator[str]:
+    if not (revision.findings or revision.upgrade or revision.failure):
+        return
+    yield "<section>"
+    yield f"<h2>{_code(revision.revision.id)} {escape(inert.sentence(revision.phrase or revision.revision.message))}</h2>"
+    yield f'<p class="soft">{_code(revision.revision.path)}</p>'
+    if revision.rollback != UNTESTED:
+        yield f"<p>Rollback: {revision.rollback}</p>"
+    if revision.failure:
+        yield f"<p>Its upgrade failed: {_prose(revision.failure)}</p>"
+    for shown in revision.findings:
+        yield from _finding(shown)
+    if revision.upgrade:
+        yield "<details><summary>The emitted SQL</summary>"
+        yield from (_statement(each) for each in revision.upgrade[:_SQL_LINES])
+        left = len(revision.upgrade) - _SQL_LINES
+        yield f"<p>and {left:,} more</p></details>" if left > 0 else "</details>"
+    yield "</section>"
+
+
+def _finding(shown: Shown) -> Iterator[str]:
+    finding = shown.finding
+    way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
+    yield f'<article class="{finding.severity.value}">'
+    yield f"<h3><b>{finding.severity.value}</b> {escape(inert.name(finding.rule))} {_place(finding.location)}{way}</h3>"
+    yield f"<p>{_prose(finding.message)}</p>"
+    if finding.severity is not Severity.NOTICE:
+        if finding.sql is not None:
+            yield _sql(finding.sql)
+        facts = [inert.sentence(fact).partition(": ") for fact in shown.facts]
+        yield f"<dl>{''.join(f'<dt>{_prose(label)}<dd>{_prose(rest)}' for label, _, rest in facts)}</dl>"
+    yield from _remedy(finding)
+    yield "</article>"
+
+
+def _remedy(finding: Finding) -> Iterator[str]:
+    steps = len(finding.remedy)
+    for step, body in enumerate(finding.remedy, 1):
+        yield f"<p>Instead, deploy {step} of {steps}:</p>" if steps > 1 else "<p>Instead:</p>"
+        yield f"<pre><code>{escape(inert.block(body, limit=_REMEDY))}</code></pre>"
+
+
+def _suppressed(finding: Finding) -> str:
+    reason = finding.suppressed.reason if finding.suppressed else ""
+    return f"{escape(inert.name(finding.rule))} {_place(finding.location)}: {escape(inert.sentence(reason))}"
+
+
+def _list(title: str, items: Iterable[str]) -> Iterator[str]:
+    shown = list(items)
+    if shown:
+        yield f"<h2>{title}</h2>"
+        yield "<ul>"
+        yield from (f"<li>{item}</li>" for item in shown)
+        yield "</ul>"
+
+
+def _statement(statement: Statement) -> str:
+    return f'<p class="soft">{_place(statement.location) or statement.origin.value}</p>{_sql(statement.sql)}'
+
+
+def _sql(sql: str) -> str:
+    shown = inert.excerpt(sql, lines=_SQL_LINES, columns=_COLUMNS)
+    note = f"\n-- ... {shown.note}" if shown.note else ""
+    lines = "\n".join(shown.lines)
+    return f"<pre><code>{escape(lines + note)}</code></pre>"
+
+
+def _place(location: Location | None) -> str:
+    return _code(str(location)) if location else ""
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(inert.name(text))}</code>"
+
+
+def _prose(text: str) -> str:
+    """A sentence, the names in it (between back-ticks) as code."""
+    parts = escape(inert.sentence(text)).split("`")
+    if len(parts) % 2 == 0:
+        return "`".join(parts)
+    return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))

@@ -1,0 +1,78 @@
+"""The list of all rules, for people and for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rich.text import Text
+
+from reviewer.finding import Severity
+from reviewer.report import inert
+from reviewer.report.terminal import Terminal, encodable
+from reviewer.rule import Check, Rule
+
+GROUPS = {
+    "locking": "Blocking reads or writes",
+    "rewriting": "Rewriting a table",
+    "losing-data": "Losing data",
+    "breaking-code": "Breaking the code that is running",
+    "not-working": "Not working as meant",
+    "history": "History",
+    "schema": "Schema advice",
+}
+"""The groups in the order they are shown; one that is not here comes last, under its own name."""
+
+_SEVERITIES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
+
+
+def as_text(checks: Sequence[Check], terminal: Terminal | None = None) -> str:
+    """The rules by group, one a line; for standard output where no terminal is given."""
+    shown = (terminal or Terminal.of(sys.stdout)).printed(_lines([check.RULE for check in checks]))
+    return shown if terminal else encodable(shown, sys.stdout).removesuffix("\n")
+
+
+def as_json(checks: Sequence[Check]) -> str:
+    """The rules as a JSON list, by id."""
+    return inert.json_text(
+        [
+            {
+                "id": check.RULE.id,
+                "severity": check.RULE.severity.value,
+                "group": check.RULE.group,
+                "summary": check.RULE.summary,
+                "lock": check.RULE.lock.value if check.RULE.lock else None,
+                "rewrites": check.RULE.rewrites,
+                "scans": check.RULE.scans,
+                "default": check.RULE.default,
+                "since": check.RULE.since,
+            }
+            for check in sorted(checks, key=lambda check: check.RULE.id)
+        ]
+    ).removesuffix("\n")
+
+
+def _lines(rules: Sequence[Rule]) -> Iterator[Text]:
+    width = max((len(rule.id) for rule in rules), default=0)
+    ordered = sorted(rules, key=lambda rule: (_position(rule.group), rule.group, -rule.severity.rank, rule.id))
+    for n, (group, members) in enumerate(groupby(ordered, key=lambda rule: rule.group)):
+        if n:
+            yield Text("")
+        yield Text(inert.name(GROUPS.get(group, group)), "bold")
+        for rule in members:
+            severity = (f"{rule.severity.value:7}", _SEVERITIES[rule.severity])
+            off = "" if rule.default else " (off unless selected)"
+            yield Text.assemble(
+                "  ",
+                (f"{inert.name(rule.id):{width}}", "bold"),
+                "  ",
+                severity,
+                "  ",
+                inert.sentence(rule.summary),
+                off,
+            )
+
+
+def _position(group: str) -> int:
+    return list(GROUPS).index(group) if group in GROUPS else len(GROUPS)

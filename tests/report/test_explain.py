@@ -1,0 +1,61 @@
+"""The documentation of a rule, and the list of all."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+
+import checks
+from reviewer.report import explain, rules
+from reviewer.report.terminal import Terminal
+from reviewer.rule import Check
+from tests.report.example_check import CHECK
+
+every_check = pytest.mark.parametrize("check", [CHECK, *checks.load()], ids=lambda check: check.RULE.id)
+
+
+@every_check
+def test_every_check_can_be_explained(check: Check) -> None:
+    page = explain.page(check, Terminal())
+
+    assert page.startswith(f"# {check.RULE.id}\n")
+    assert "## Why it hurts\n" in page
+    assert f"# reviewer: allow[{check.RULE.id}]" in page
+
+
+@every_check
+def test_a_terminal_gets_it_set_to_its_width(check: Check) -> None:
+    page = re.sub(r"\x1b\[[0-9;]*m", "", explain.page(check, Terminal(70, "standard")))
+
+    assert check.RULE.id in page
+    assert [line for line in page.split("\n") if len(line) > 70] == []
+
+
+def test_a_stream_that_is_no_terminal_gets_markdown() -> None:
+    assert explain.render(CHECK, io.StringIO()) == explain.page(CHECK, Terminal())
+
+
+def test_the_list_has_one_line_for_each_rule() -> None:
+    known = checks.load()
+    lines = rules.as_text(known, Terminal()).splitlines()
+
+    assert len([line for line in lines if re.match(r"  [a-z]", line)]) == len(known)
+
+
+def test_the_list_can_be_read_by_programs() -> None:
+    (rule,) = json.loads(rules.as_json([CHECK]))
+
+    assert rule == {
+        "id": "validating-foreign-key",
+        "severity": "error",
+        "group": "locking",
+        "summary": "a foreign key reads the table while writes wait",
+        "lock": "SHARE ROW EXCLUSIVE",
+        "rewrites": False,
+        "scans": True,
+        "default": True,
+        "since": "0.1.0",
+    }

@@ -1,0 +1,76 @@
+"""What holds for every format."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+from reviewer import report as formats
+from reviewer.report import json as report_json
+from reviewer.verdict import Report
+from tests.report import reports
+
+every_format = pytest.mark.parametrize("form", formats.FORMATS)
+every_report = pytest.mark.parametrize("report", reports.REPORTS.values(), ids=reports.REPORTS.keys())
+
+
+@every_format
+@every_report
+def test_the_same_report_gives_the_same_text(form: str, report: Report) -> None:
+    assert formats.render(form, report) == formats.render(form, report)
+
+
+@every_format
+@every_report
+def test_can_be_made_from_the_json_report(form: str, report: Report) -> None:
+    read = report_json.load(report_json.render(report))
+
+    assert formats.render(form, read) == formats.render(form, report)
+
+
+@every_format
+@every_report
+def test_gives_a_job_no_command_but_annotations(form: str, report: Report) -> None:
+    page = formats.render(form, report)
+    commands = [line for line in page.splitlines() if line.lstrip().startswith("::")]
+
+    assert "##[" not in page
+    assert [line for line in commands if not line.startswith(("::error ", "::warning ", "::notice "))] == []
+    assert form == "annotations" or commands == []
+
+
+@every_format
+@every_report
+def test_shows_nothing_invisible(form: str, report: Report) -> None:
+    page = formats.render(form, report)
+
+    assert [
+        line for line in page.split("\n") if not line.replace("\N{VARIATION SELECTOR-16}", "").isprintable()
+    ] == []
+
+
+@every_format
+def test_ten_megabytes_of_sql_stay_readable(form: str) -> None:
+    page = formats.render(form, reports.VAST)
+
+    assert form == "json" or len(page) < 100_000
+
+
+@every_format
+def test_can_be_written_where_the_encoding_knows_no_more_than_ascii(form: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+
+    stream.write(formats.render(form, reports.HOSTILE, stream))
+
+
+def test_a_format_is_loaded_when_it_is_used() -> None:
+    code = (
+        "import sys, reviewer.report; print(*[name for name in sys.modules if name.startswith('reviewer.report.')])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "\n"
