@@ -211,7 +211,7 @@ def _our_table(file: Path) -> Mapping[str, Any] | None:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """A sentence that names what may have been meant by `name`, or everything that there is."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=1)
     return f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(sorted(known))}."
 
 

@@ -185,7 +185,7 @@ def _mistakes(each: Suppression, known_rules: Collection[str]) -> Iterator[Findi
         yield _complaint(UNKNOWN, each, each.problem)
     for rule in each.rules:
         if rule and rule not in known_rules:
-            near = difflib.get_close_matches(rule, known_rules, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(rule, known_rules, n=1)
             hint = f"did you mean `{near[0]}`?" if near else "`alembic-reviewer rules` lists them all."
             yield _complaint(UNKNOWN, each, f"There is no rule `{rule}` to allow; {hint}", rule)
 

@@ -1,0 +1,244 @@
+"""Comments that accept a finding."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from reviewer.finding import Basis, Finding, Severity, Suppressed
+from reviewer.recording import Direction, Location
+from reviewer.suppressions import Suppression, apply, read
+
+RULES = {"blocking-index", "dropped-column", "unknown-suppression", "unused-suppression"}
+
+
+def finding(line: int, rule: str = "blocking-index", path: str = "v/a.py") -> Finding:
+    return Finding(rule, Severity.ERROR, "m", "r", Location(path, line), Direction.UPGRADE, Basis.PARSED)
+
+
+def reviewed(source: str, *findings: Finding) -> tuple[Finding, ...]:
+    return apply(findings, {"v/a.py": read(inspect.cleandoc(source), "v/a.py")}, RULES, revisions={"v/a.py": "r"})
+
+
+def complaints(source: str, *findings: Finding) -> list[tuple[str, int, str]]:
+    return [
+        (each.rule, each.location.line, each.message)
+        for each in reviewed(source, *findings)[len(findings) :]
+        if each.location and each.severity is Severity.ERROR and each.revision == "r"
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "op.x()  # reviewer: allow[blocking-index] small table",
+        "# reviewer: allow[blocking-index] small table\nop.x()",
+        "# reviewer: allow[blocking-index] small table\n# More words.\nop.x()",
+        "op.x(\n    1,  # reviewer: allow[blocking-index] small table\n    2,\n)",
+        "op.x(\n    # reviewer: allow[blocking-index] small table\n    1,\n)",
+        "op.x(\n    1,\n)  # reviewer: allow[blocking-index] small table",
+        "# reviewer: allow[blocking-index] small table\nop.x(\n    1,\n)",
+        'op.x("""\n  SQL\n""")  # reviewer: allow[blocking-index] small table',
+        "# reviewer: allow[dropped-column, blocking-index] small table\nop.x()",
+        "#reviewer:allow[blocking-index]   small table",
+        "# reviewer: allow[blocking-index]: small table\nop.x()",
+        "x = 1\n\n# reviewer: allow-file[blocking-index] small table\n",
+        "if x: op.x()  # reviewer: allow[blocking-index] small table",
+        "# reviewer: allow[blocking-index] small table\n@decorated\ndef f(): pass",
+    ],
+)
+def test_a_comment_speaks_for_its_logical_line(source: str) -> None:
+    suppressions = read(source if source.endswith(("\n", ")")) else source + "\nop.y()\n", "v/a.py")
+    lines = [line for each in suppressions for line in range(max(each.first_line, 1), max(each.last_line, 1) + 1)]
+
+    found = [apply([finding(line)], {"v/a.py": suppressions}, RULES)[0].suppressed for line in lines]
+
+    assert {each.reason for each in found if each} == {"small table"}
+
+
+def test_every_line_of_a_call_is_covered_and_no_line_around_it() -> None:
+    source = inspect.cleandoc(
+        """
+        def upgrade():
+            op.w()
+            # reviewer: allow[blocking-index] small table
+            op.x(
+                1,
+            )
+            op.y()  # reviewer: allow[dropped-column] nobody reads it
+            op.z()
+        """
+    )
+
+    found = read(source, "v/a.py")
+
+    assert found == (
+        Suppression("v/a.py", 3, ("blocking-index",), "small table", first_line=4, last_line=6),
+        Suppression("v/a.py", 7, ("dropped-column",), "nobody reads it", first_line=7, last_line=7),
+    )
+
+
+def test_a_finding_that_is_accepted_keeps_everything_and_says_why() -> None:
+    (found,) = reviewed("# reviewer: allow[blocking-index] small table\nop.x()", finding(2))
+
+    assert found.suppressed == Suppressed("small table", 1)
+    assert (found.rule, found.severity, found.location) == ("blocking-index", Severity.ERROR, Location("v/a.py", 2))
+
+
+def test_text_inside_strings_is_no_comment() -> None:
+    source = (
+        'op.execute("""\n# reviewer: allow[blocking-index] x\n""")\ny = "# reviewer: allow[blocking-index] x"\n'
+    )
+
+    assert read(source, "v/a.py") == ()
+
+
+def test_a_comment_behind_the_line_before_is_not_above() -> None:
+    source = "op.x()  # reviewer: allow[blocking-index] small table\nop.y()"
+
+    assert reviewed(source, finding(2))[0].suppressed is None
+
+
+def test_only_the_rules_that_are_named_are_accepted() -> None:
+    source = "op.x()  # reviewer: allow[dropped-column] nobody reads it"
+
+    found = reviewed(source, finding(1), finding(1, "dropped-column"))
+
+    assert [each.suppressed is None for each in found] == [True, False]
+
+
+def test_a_comment_in_another_file_does_not_count() -> None:
+    (found, _) = reviewed("op.x()  # reviewer: allow[blocking-index] small table", finding(1, path="v/b.py"))
+
+    assert found.suppressed is None
+
+
+def test_a_finding_without_a_place_is_left_as_it_is() -> None:
+    without = Finding("several-heads", Severity.ERROR, "m", None, None, Direction.UPGRADE, Basis.PARSED)
+
+    assert apply([without], {}, RULES) == (without,)
+
+
+def test_the_nearest_comment_gives_the_reason_and_both_are_used() -> None:
+    source = (
+        "# reviewer: allow-file[blocking-index] all small\nop.x()  # reviewer: allow[blocking-index] this one\n"
+    )
+
+    found = reviewed(source, finding(2))
+
+    assert [each.suppressed for each in found] == [Suppressed("this one", 2)]
+
+
+@pytest.mark.parametrize(
+    ("comment", "message"),
+    [
+        (
+            "# reviewer: allow[bloking-index] x",
+            "There is no rule `bloking-index` to allow; did you mean `blocking-index`?",
+        ),
+        ("# reviewer: allow[zzzz] x", "There is no rule `zzzz` to allow; `alembic-reviewer rules` lists them all."),
+        ("# reviewer: allow[*] x", "There is no rule `*` to allow; `alembic-reviewer rules` lists them all."),
+        (
+            "# reviewer: allow[blocking-index]",
+            "This suppression of `blocking-index` gives no reason; write why it is safe behind the bracket.",
+        ),
+        (
+            "# reviewer: allow-file[blocking-index] -",
+            "This suppression of `blocking-index` gives no reason; write why it is safe behind the bracket.",
+        ),
+        ("# reviewer: allow[] x", "This suppression names no rule; write `# reviewer: allow[rule-id] reason`."),
+        (
+            "# reviewer: allow[blocking-index,] x",
+            "This suppression names no rule; write `# reviewer: allow[rule-id] reason`.",
+        ),
+        (
+            "# reviewer: allow blocking-index",
+            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+        ),
+        (
+            "# reviewer: ignore[blocking-index] x",
+            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+        ),
+        (
+            "# reviewer: allow-line[blocking-index]",
+            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+        ),
+        (
+            "# Reviewer: Allow[blocking-index] x",
+            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+        ),
+        (
+            "# reviewer: allow[blocking-index x",
+            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+        ),
+    ],
+)
+def test_a_comment_that_is_wrong_suppresses_nothing_and_is_a_finding(comment: str, message: str) -> None:
+    found = reviewed(f"{comment}\nop.x()", finding(2))
+
+    assert found[0].suppressed is None
+    assert complaints(f"{comment}\nop.x()", finding(2)) == [("unknown-suppression", 1, message)]
+
+
+@pytest.mark.parametrize(
+    "comment", ["# reviewer: Ada Lovelace", "# Reviewers: allow for it", "# the reviewer allows it"]
+)
+def test_a_comment_about_a_person_is_no_suppression(comment: str) -> None:
+    assert read(f"{comment}\nop.x()", "v/a.py") == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        (
+            "# reviewer: allow[blocking-index] x\nop.x()",
+            1,
+            "This suppression of `blocking-index` matches no finding on the line that it stands on or above; remove it.",
+        ),
+        (
+            "op.x()\n# reviewer: allow-file[blocking-index] x",
+            2,
+            "This suppression of `blocking-index` matches no finding in this file; remove it.",
+        ),
+        (
+            "# reviewer: allow[blocking-index] x\n\nop.x()",
+            1,
+            "This suppression of `blocking-index` stands above no statement; put it right above or behind one.",
+        ),
+    ],
+)
+def test_a_comment_that_accepts_nothing_is_a_finding(source: str, line: int, message: str) -> None:
+    assert complaints(source) == [("unused-suppression", line, message)]
+
+
+def test_of_several_rules_each_must_be_used() -> None:
+    source = "op.x()  # reviewer: allow[blocking-index, dropped-column, blockin-index] x"
+
+    assert [(rule, line) for rule, line, _ in complaints(source, finding(1))] == [
+        ("unknown-suppression", 1),
+        ("unused-suppression", 1),
+    ]
+
+
+def test_a_comment_for_a_rule_that_was_not_asked_is_not_called_unused() -> None:
+    suppressions = {"v/a.py": read("op.x()  # reviewer: allow[blocking-index] x", "v/a.py")}
+
+    assert apply([], suppressions, RULES, asked_rules={"dropped-column"}) == ()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"\xff\xfe # reviewer: allow[x] y",
+        b"# reviewer: nothing\nx = (",
+        b"# coding: nonsense\n# reviewer",
+        b"'''reviewer",
+    ],
+)
+def test_a_file_that_is_no_python_is_no_crash(source: bytes) -> None:
+    assert read(source, "v/a.py") == ()
+
+
+def test_what_stands_before_a_syntax_error_is_read() -> None:
+    assert [each.line for each in read("op.x()  # reviewer: allow[blocking-index] x\ny = (", "v/a.py")] == [1]
