@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import subprocess
@@ -127,9 +128,7 @@ class _Cluster:
 
     def prepare(self) -> None:
         if not self._installation.usable_by(self._account):
-            copied = self._folder / "installation"
-            copied.mkdir()
-            self._installation = self._original.copied_to(copied, self._account)
+            self._installation = self._copied()
         entry = Entry.of(self._original)
         self._from_cache = entry.unpack(self._data, self._account)
         if not self._from_cache:
@@ -171,6 +170,20 @@ class _Cluster:
             return ""
         trouble = [line for line in lines if any(word in line for word in ("FATAL:", "PANIC:", "terminated by"))]
         return (trouble or lines or [""])[-1].strip()
+
+    def _copied(self) -> Installation:
+        target = self._folder / "installation"
+        target.mkdir()
+        try:
+            return self._original.copied_to(target, self._account)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise ServerError(
+                f"PostgreSQL {self._original.version} in {self._original.folder} cannot be used by root: the account"
+                " that the server must run under cannot reach it, and the files are not where a copy needs them.",
+                "Make the folder readable and its parents enterable for everyone, or run as an ordinary user.",
+            ) from error
 
     def _initialise(self, entry: Entry) -> None:
         done = None

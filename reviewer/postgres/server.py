@@ -124,7 +124,12 @@ class RunningServer:
         """
         database = (self._prefix + name)[:_LONGEST_NAME]
         if template is not None:
-            self._settle(self._ours(template), seconds=1.0)
+            still_open = self._settle(self._ours(template), seconds=1.0)
+            if still_open is not None:  # PostgreSQL would say so after five seconds more
+                raise ServerError(
+                    f"The database {template} cannot be cloned: a session on it is still open, which last ran"
+                    f" `{still_open[:200]}`."
+                )
         gone = self._watch(database)
         try:
             self._execute(self._creation(database, template))
@@ -210,15 +215,20 @@ class RunningServer:
                 if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                     raise
 
-    def _settle(self, name: str, *, seconds: float) -> None:
-        """Wait for sessions that are on their way out: PostgreSQL itself would look again only after 0.1 s."""
+    def _settle(self, name: str, *, seconds: float) -> str | None:
+        """Wait for sessions that are on their way out: PostgreSQL itself would look again only after 0.1 s.
+
+        Returns what one of them last ran, if any is still there in the end.
+        """
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while True:
             busy = self._execute(
-                "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() LIMIT 1", [name]
-            )
-            if busy.fetchone() is None:
-                return
+                "SELECT query FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend' LIMIT 1",
+                [name],
+            ).fetchone()
+            if busy is None or time.monotonic() > deadline:
+                return None if busy is None else str(busy[0] or "")
             time.sleep(0.002)
 
     def _execute(

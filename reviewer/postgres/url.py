@@ -36,9 +36,13 @@ def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningSe
     try:
         if not url.startswith(("postgresql://", "postgres://")):
             raise UsageError(f"{_shown(request.source)} is not a postgresql:// URL.", _WAY_OUT)
+        if url.partition("://")[2].partition("/")[0].count("@") > 1:
+            raise UsageError(f"{_shown(request.source)} has an @ in its password.", "Write it as %40.")
         parameters = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        raise UsageError(f"{_shown(request.source)} cannot be read: {str(error).strip()}.", _WAY_OUT) from error
+        raise UsageError(
+            f"{_shown(request.source)} cannot be read: {_shown(str(error).strip())}.", _WAY_OUT
+        ) from error
     conninfo = make_conninfo(url, connect_timeout=parameters.get("connect_timeout") or _SECONDS)
     try:
         admin = psycopg.connect(conninfo, autocommit=True)
@@ -96,6 +100,7 @@ def _address(admin: Any, sslmode: Any) -> Address:
     return Address(info.host, info.port, info.user, info.password or None, str(sslmode) if sslmode else None)
 
 
-def _shown(url: str) -> str:
-    """The URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", url)
+def _shown(text: str) -> str:
+    """`text`, which quotes a URL, without the passwords in it."""
+    without = re.sub(r"""(://[^:/@\s"']*):[^\s"']*@""", r"\1:…@", text)
+    return re.sub(r"""([?&](?:ssl)?password=)[^&\s"']*""", r"\1…", without)

@@ -1,0 +1,103 @@
+"""The cache of fresh data folders: shared, damaged, unwritable."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from reviewer.guardian import Guardian
+from reviewer.postgres import ServerRequest, start
+from tests.postgres.conftest import as_root, held_server
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("ALEMBIC_REVIEWER_CACHE", str(folder))
+    return folder
+
+
+def answers(guardian: Guardian) -> bool:
+    with start(ServerRequest(), guardian) as server, server.connect(server.create_database("one")) as connection:
+        return connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def entries(cache: Path) -> list[Path]:
+    return sorted((cache / "clusters").iterdir())
+
+
+def test_the_second_run_uses_what_the_first_one_made(own_cache: Path, guardian: Guardian) -> None:
+    assert answers(guardian)
+    (made,) = entries(own_cache)
+    before = made.stat()
+
+    assert answers(guardian)
+
+    assert (entries(own_cache), made.stat().st_mtime_ns) == ([made], before.st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda whole: whole[:-20_000], id="cut short"),
+        pytest.param(lambda _: b"", id="empty"),
+        pytest.param(
+            lambda whole: whole.replace(b"data/global/", b"data/globul/"), id="the same size, names changed"
+        ),
+        pytest.param(lambda whole: b"x" * len(whole), id="the same size, rubbish"),
+    ],
+)
+def test_a_damaged_entry_is_made_anew(damage: object, own_cache: Path, guardian: Guardian) -> None:
+    assert callable(damage)
+    assert answers(guardian)
+    (made,) = entries(own_cache)
+    whole = made.read_bytes()
+    made.write_bytes(damage(whole))
+
+    assert answers(guardian)
+
+    (again,) = entries(own_cache)
+    assert again.stem.rpartition(".")[2] == str(again.stat().st_size)
+    assert b"data/global/" in again.read_bytes()
+
+
+def test_two_first_runs_at_once_leave_whole_entries(own_cache: Path, guardian: Guardian) -> None:
+    good: list[bool] = []
+    threads = [threading.Thread(target=lambda: good.append(answers(guardian))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert good == [True, True, True]
+    assert all(entry.stem.rpartition(".")[2] == str(entry.stat().st_size) for entry in entries(own_cache))
+
+
+def test_works_where_the_cache_cannot_be_made(
+    tmp_path: Path, guardian: Guardian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ALEMBIC_REVIEWER_CACHE", str(tmp_path / "file" / "cache"))
+
+    assert answers(guardian)
+
+
+@as_root
+def test_works_where_the_cache_may_not_be_written(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o755)
+
+    with held_server("auto", user="nobody", ALEMBIC_REVIEWER_CACHE=str(locked)) as held:
+        assert held.release() == ""
+
+    assert list(locked.iterdir()) == []
+
+
+def test_the_entry_is_readable_by_its_user_only(own_cache: Path, guardian: Guardian) -> None:
+    assert answers(guardian)
+
+    (made,) = entries(own_cache)
+    assert (made.stat().st_mode & 0o077, made.stat().st_uid) == (0, os.geteuid())

@@ -1,0 +1,288 @@
+"""Servers from binaries: started, used, stopped, killed, and gone without a trace."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reviewer.errors import ServerError
+from reviewer.guardian import Guardian, end_processes_on, processes_on
+from reviewer.postgres import ServerRequest, candidates, start
+from tests.postgres.conftest import HOLDER, ROOT, as_root, held_server
+
+HERE = {found.source for found in candidates(ServerRequest()) if found.supported and not found.problem}
+both = pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(name, marks=pytest.mark.skipif(name not in HERE, reason=f"no {name} binaries on this machine"))
+        for name in ("local", "embedded")
+    ],
+)
+
+
+def becomes_true(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@both
+def test_runs_on_a_private_socket_and_leaves_nothing_behind(source: str, guardian: Guardian) -> None:
+    with start(ServerRequest(source), guardian) as server:
+        folder = Path(server.address.host)
+        with server.connect(server.create_database("one")) as connection:
+            row = connection.execute(
+                "SELECT current_setting('listen_addresses'), inet_server_addr(), current_setting('server_encoding'),"
+                " split_part(current_setting('server_version'), ' ', 1)"
+            ).fetchone()
+        mode = stat.S_IMODE(folder.stat().st_mode)
+
+    assert row == ("", None, "UTF8", server.version)
+    assert mode == 0o700
+    assert not folder.exists()
+    assert processes_on(str(folder)) == []
+
+
+@both
+def test_clones_keep_the_rows_and_get_settings_of_their_own(source: str, guardian: Guardian) -> None:
+    with start(ServerRequest(source), guardian) as server:
+        base = server.create_database("base", settings={"lock_timeout": "7s"})
+        with server.connect(base) as connection:
+            connection.execute("CREATE TABLE t AS SELECT generate_series(1, 3) AS n")
+        clone = server.create_database("clone", base, {"statement_timeout": "9s"})
+        with server.connect(clone) as connection:
+            row = connection.execute(
+                "SELECT (SELECT sum(n) FROM t), current_setting('lock_timeout'), current_setting('statement_timeout'),"
+                " current_setting('client_min_messages'), current_setting('lc_messages'), current_setting('TimeZone')"
+            ).fetchone()
+
+    assert row == (6, "0", "9s", "debug1", "C", "UTC")
+
+
+def test_drops_a_database_that_is_in_use(guardian: Guardian) -> None:
+    import psycopg
+
+    with start(ServerRequest(), guardian) as server:
+        name = server.create_database("used")
+        connection = server.connect(name)
+        server.drop_database(name)
+
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+        with pytest.raises(ValueError, match="not a scratch database"):
+            server.connect(name)
+        assert server.create_database("used") == name
+        connection.close()
+
+
+def test_ends_sessions_so_that_a_database_can_be_cloned(guardian: Guardian) -> None:
+    with start(ServerRequest(), guardian) as server:
+        base = server.create_database("base")
+        connection = server.connect(base)
+        with pytest.raises(ServerError, match="The database base cannot be cloned: a session on it is still open"):
+            server.create_database("clone", base)
+
+        server.terminate_connections(base)
+
+        assert server.create_database("clone", base) == "clone"
+        connection.close()
+
+
+def test_hundreds_of_tables_fit_into_one_transaction(guardian: Guardian) -> None:
+    with (
+        start(ServerRequest(), guardian) as server,
+        server.connect(server.create_database("big")) as connection,
+        connection.transaction(),
+    ):
+        for number in range(600):
+            connection.execute(f"CREATE TABLE t{number} (id serial PRIMARY KEY, a text UNIQUE)".encode())
+        found = connection.execute("SELECT count(*) FROM pg_class WHERE relname ~ '^t[0-9]+$'").fetchone()
+
+    assert found == (600,)
+
+
+def test_two_servers_at_once_do_not_meet(guardian: Guardian) -> None:
+    names: list[list[tuple[str, ...]]] = []
+    both_run = threading.Barrier(2, timeout=60)
+
+    def run(number: int) -> None:
+        with start(ServerRequest(), guardian) as server:
+            name = server.create_database(f"only_{number}")
+            both_run.wait()
+            with server.connect(name) as connection:
+                names.append(
+                    connection.execute("SELECT datname FROM pg_database WHERE datname ~ '^only'").fetchall()
+                )
+            both_run.wait()
+
+    threads = [threading.Thread(target=run, args=[number]) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(names) == [[("only_1",)], [("only_2",)]]
+
+
+@both
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_nothing_stays_when_the_reviewer_is_killed(source: str, how: signal.Signals) -> None:
+    with held_server(source) as held:
+        assert held.folder.exists()
+        assert processes_on(str(held.folder))
+
+        held.process.send_signal(how)
+
+        assert becomes_true(lambda: not held.folder.exists())
+        assert processes_on(str(held.folder)) == []
+
+
+def test_nothing_stays_when_the_reviewer_is_killed_while_the_server_starts(tmp_path: Path) -> None:
+    for delay in (0.05, 0.1, 0.15, 0.2, 0.3):
+        # An empty cache, so that all the ways through the start are hit: initdb, packing, starting.
+        environment = os.environ | {
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(tmp_path),
+            "ALEMBIC_REVIEWER_CACHE": str(tmp_path / str(delay)),
+        }
+        with subprocess.Popen(
+            [sys.executable, str(HOLDER), "auto"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        ) as process:
+            time.sleep(delay)
+            process.kill()
+
+    def left() -> list[Path]:
+        return [*tmp_path.glob("alembic-reviewer-*"), *tmp_path.rglob(".building-*")]
+
+    assert becomes_true(lambda: not left())
+    assert processes_on(str(tmp_path)) == []
+
+
+def test_the_server_sees_nothing_of_the_environment() -> None:
+    with held_server("auto", A_SECRET="hush") as held:
+        (postmaster, *_) = processes_on(str(held.folder))
+        environment = Path(f"/proc/{postmaster}/environ").read_bytes()
+        session = os.getsid(postmaster)
+        held.release()
+
+    assert b"hush" not in environment
+    assert session == postmaster
+
+
+def test_is_not_misled_by_the_users_own_libpq_variables() -> None:
+    with held_server("auto", PGHOSTADDR="192.0.2.1", PGOPTIONS="-c search_path=x", PGSSLMODE="require") as held:
+        assert held.release() == ""
+
+
+@as_root
+@both
+def test_root_runs_the_server_as_somebody_else(source: str) -> None:
+    with held_server(source) as held:
+        assert held.owner != 0
+        assert held.release() == ""
+
+
+@as_root
+@both
+def test_an_ordinary_user_runs_it_as_himself(source: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o777)
+    cache.chmod(0o777)
+    with held_server(source, user="nobody", ALEMBIC_REVIEWER_CACHE=str(cache)) as held:
+        assert held.owner == pwd.getpwnam("nobody").pw_uid
+        assert held.release() == ""
+
+    assert not held.folder.exists()
+
+
+@as_root
+def test_root_can_use_binaries_that_only_root_can_reach(
+    tmp_path: Path, guardian: Guardian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (embedded, *_) = (found for found in candidates(ServerRequest()) if found.source == "embedded")
+    if embedded.folder is None:
+        pytest.skip("no embedded binaries on this machine")
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    package = embedded.folder.parents[1]
+    for part in (package, package.with_name(package.name + ".libs")):
+        subprocess.run(["cp", "-r", str(part), str(private)], check=True)
+    config = private / package.name / embedded.folder.parent.name / "bin" / "pg_config"
+    monkeypatch.setenv("PG_CONFIG", str(config))
+
+    with start(ServerRequest("local"), guardian) as server:
+        version = server.version
+
+    assert version == embedded.version
+
+
+def test_uses_a_short_folder_when_tmpdir_is_long(
+    tmp_path: Path, guardian: Guardian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    with start(ServerRequest(), guardian) as server:
+        socket_path = f"{server.address.host}/.s.PGSQL.{server.address.port}"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(socket_path)
+
+    assert len(socket_path) <= 103
+
+
+def test_removes_what_a_dead_run_left_and_nothing_else(guardian: Guardian) -> None:
+    with held_server("auto") as living, held_server("auto") as dead:
+        (dead_guardian,) = children(dead.process.pid, "guardian.py")
+        os.kill(dead_guardian, signal.SIGKILL)
+        os.kill(dead.process.pid, signal.SIGKILL)
+        dead.process.wait()
+        stranger = dead.folder.with_name("alembic-reviewer-of-somebody")
+        stranger.mkdir()
+
+        with start(ServerRequest(), guardian):
+            left = (dead.folder.exists(), bool(processes_on(str(dead.folder))))
+            kept = (living.folder.exists(), bool(processes_on(str(living.folder))), stranger.exists())
+        stranger.rmdir()
+        living.release()
+
+    assert left == (False, False)
+    assert kept == (True, True, True)
+
+
+def test_says_why_a_server_that_broke_does_not_answer(guardian: Guardian) -> None:
+    with start(ServerRequest(), guardian) as server:
+        name = server.create_database("one")
+        end_processes_on(server.address.host)
+
+        with pytest.raises(ServerError, match=r"The PostgreSQL server stopped answering: .+"):
+            server.connect(name)
+        with pytest.raises(ServerError, match=r"The PostgreSQL server stopped answering: .+"):
+            server.create_database("two")
+
+
+def children(parent: int, program: str) -> list[int]:
+    listing = subprocess.run(
+        ["ps", "-e", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 2) for line in listing.splitlines()]
+    return [int(pid) for pid, its_parent, args in rows if int(its_parent) == parent and program in args]
