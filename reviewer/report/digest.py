@@ -127,6 +127,12 @@ class Shown:
     tree: str
 
     @property
+    def sql(self) -> str | None:
+        """The statement that it is about, or that failed."""
+        failed = self.finding.evidence.get("sql")
+        return self.finding.sql if self.finding.sql is not None else failed if isinstance(failed, str) else None
+
+    @property
     def facts(self) -> tuple[str, ...]:
         """What is known, one line each, names in back-ticks."""
         lines = []
@@ -144,7 +150,12 @@ class Shown:
     @property
     def _evidence(self) -> Iterator[tuple[str, object]]:
         for key, value in self.finding.evidence.items():
-            if value in (None, "", [], (), {}) or (self.seen and key in _SEEN) or (self.held and key in _HELD):
+            if (
+                key in _TOLD
+                or value in (None, "", [], (), {})
+                or (self.seen and key in _SEEN)
+                or (self.held and key in _HELD)
+            ):
                 continue
             if isinstance(value, str) and value in self.finding.message:
                 continue
@@ -160,6 +171,8 @@ _BASES = {
 _SEEN = frozenset(
     {"lock", "locks", "mode", "table", "tables", "rewritten", "rewrites", "scanned", "scans", "rows", "built"}
 )
+# What is shown in another place, or says nothing to people.
+_TOLD = frozenset({"kind", "sql"})
 _HELD = frozenset({"held", "held_since", "since"})
 
 

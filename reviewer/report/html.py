@@ -142,8 +142,8 @@ def _finding(shown: Shown) -> Iterator[str]:
     yield f"<h3><b>{finding.severity.value}</b> {escape(inert.name(finding.rule))} {_place(finding.location)}{way}</h3>"
     yield f"<p>{_prose(finding.message)}</p>"
     if finding.severity is not Severity.NOTICE:
-        if finding.sql is not None:
-            yield _sql(finding.sql)
+        if shown.sql is not None:
+            yield _sql(shown.sql)
         facts = [inert.sentence(fact).partition(": ") for fact in shown.facts]
         yield f"<dl>{''.join(f'<dt>{_prose(label)}<dd>{_prose(rest)}' for label, _, rest in facts)}</dl>"
     yield from _remedy(finding)

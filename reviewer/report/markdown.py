@@ -292,8 +292,8 @@ class _Page:
         finding = shown.finding
         yield from ("", f"#### {self._title(finding)}", "", prose(finding.message))
         if finding.severity is not Severity.NOTICE:
-            if finding.sql is not None:
-                yield from ("", *_statement(finding.sql))
+            if shown.sql is not None:
+                yield from ("", *_statement(shown.sql))
             yield ""
             yield from (f"- {prose(fact)}" for fact in shown.facts)
         if finding.remedy:

@@ -76,12 +76,17 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
         yield Text.assemble("tree ", (inert.name(tree.name), "bold"))
     for shown in tree.findings:
         yield from _finding(shown, terminal)
+    apart = True
     for revision in tree.revisions:
-        yield from _revision(revision, terminal)
+        lines = list(_revision(revision, terminal))
+        # revisions of which there is only one thing to say stand together
+        if apart or len(lines) > 1:
+            yield Text("")
+        yield from lines
+        apart = len(lines) > 1
 
 
 def _revision(revision: RevisionDigest, terminal: Terminal) -> Iterator[Text]:
-    yield Text("")
     about = inert.sentence(revision.phrase) or inert.sentence(revision.revision.message)
     title = Text.assemble((inert.name(revision.revision.id), "bold"), "  ", about)
     yield from terminal.wrapped(title, 0)
@@ -91,7 +96,7 @@ def _revision(revision: RevisionDigest, terminal: Terminal) -> Iterator[Text]:
         mode = (lock.mode.value, "yellow" if blocks else "")
         line = Text.assemble("strongest lock: ", mode, " on ", inert.name(lock.on), blocks)
         yield from terminal.wrapped(line, 2)
-    elif revision.observed:
+    elif revision.observed and revision.findings:
         yield Text("  strongest lock: none on a table that existed before")
     if revision.rollback != UNTESTED:
         yield Text(f"  rollback: {revision.rollback}")
@@ -115,8 +120,8 @@ def _finding(shown: Shown, terminal: Terminal) -> Iterator[Text]:
     )
     yield from terminal.wrapped(_prose(finding.message), 4)
     loud = finding.severity is not Severity.NOTICE
-    if loud and finding.sql is not None:
-        yield from _sql(finding.sql, terminal)
+    if loud and shown.sql is not None:
+        yield from _sql(shown.sql, terminal)
     for fact in shown.facts if loud else ():
         label, _, rest = inert.sentence(fact).partition(": ")
         yield from terminal.wrapped(Text.assemble((f"{label}: ", "dim"), _prose(rest)), 4)
