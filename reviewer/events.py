@@ -17,7 +17,7 @@ class Event(msgspec.Struct, tag_field="event", frozen=True):
     """Base of all events; the tag is the lower-case class name."""
 
 
-class Hello(Event, tag="hello"):
+class Hello(Event, tag="hello", frozen=True):
     """First word: protocol number and versions."""
 
     protocol: int
@@ -29,26 +29,28 @@ class Hello(Event, tag="hello"):
     sqlalchemy: str = ""
 
 
-class Ready(Event, tag="ready"):
+class Ready(Event, tag="ready", frozen=True):
     """Alembic and SQLAlchemy are imported."""
 
 
-class ModeEvent(Event, tag="mode"):
+class ModeEvent(Event, tag="mode", frozen=True):
     """env.py has configured a migration context."""
 
     per_migration: bool
     transactional_ddl: bool
     dialect: str
     driver: str
+    version_table: str = "alembic_version"
+    version_table_schema: str | None = None
 
 
-class Again(Event, tag="again"):
+class Again(Event, tag="again", frozen=True):
     """env.py has run migrations more than once, as for several databases."""
 
     count: int
 
 
-class RevisionEvent(Event, tag="revision"):
+class RevisionEvent(Event, tag="revision", frozen=True):
     """A revision begins or has ended."""
 
     phase: Literal["begin", "end"]
@@ -57,7 +59,7 @@ class RevisionEvent(Event, tag="revision"):
     seconds: float = 0.0
 
 
-class Begin(Event, tag="begin"):
+class Begin(Event, tag="begin", frozen=True):
     """A statement is about to be sent."""
 
     n: int
@@ -93,7 +95,7 @@ class RawObservation(msgspec.Struct, frozen=True):
     built: list[RawRelation]
 
 
-class Ended(Event, tag="statement"):
+class Ended(Event, tag="statement", frozen=True):
     """A statement has ended, well or not."""
 
     n: int
@@ -105,7 +107,7 @@ class Ended(Event, tag="statement"):
     observation: RawObservation | None = None
 
 
-class Rendered(Event, tag="rendered"):
+class Rendered(Event, tag="rendered", frozen=True):
     """A statement that was rendered without a database."""
 
     sql: str
@@ -115,7 +117,7 @@ class Rendered(Event, tag="rendered"):
     inside: bool
 
 
-class Failed(Event, tag="failed"):
+class Failed(Event, tag="failed", frozen=True):
     """The command failed, in a way that the runner can name."""
 
     kind: str
@@ -129,7 +131,7 @@ class Failed(Event, tag="failed"):
     fatal: bool = False
 
 
-class Unrendered(Event, tag="unrendered"):
+class Unrendered(Event, tag="unrendered", frozen=True):
     """One revision cannot be rendered without a database; the others go on."""
 
     id: str
@@ -143,14 +145,14 @@ class Unrendered(Event, tag="unrendered"):
     traceback: str = ""
 
 
-class Described(Event, tag="describe"):
+class Described(Event, tag="describe", frozen=True):
     """Where the project's revisions are, after env.py has had its say."""
 
     directory: str
     folders: list[str]
 
 
-class Done(Event, tag="done"):
+class Done(Event, tag="done", frozen=True):
     """The command has ended well. `calls`: how often env.py has run migrations; `connected`: connections made."""
 
     calls: int

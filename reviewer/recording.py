@@ -77,6 +77,8 @@ class FailureKind(Enum):
     """The project has no PostgreSQL driver installed."""
     UNTOUCHED = "untouched"
     """env.py ran to its end, and the throw-away database was not touched."""
+    UNSTAMPED = "unstamped"
+    """Alembic ended well, and the database's version does not say so: its last transaction was rolled back."""
     OFFLINE = "offline"
     """The revision cannot be rendered as SQL without a database."""
 

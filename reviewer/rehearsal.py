@@ -90,6 +90,8 @@ class _Run:
     again: bool = False
     connected: int = 0
     called: int = 0
+    version_table: str = "alembic_version"
+    version_schema: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -136,6 +138,7 @@ class _Rehearsal:
         self._skipped: list[Skipped] = []
         self._mode = TransactionMode()
         self._driver = ""
+        self._last = ""
         self._base = Catalogue()
         self._filled: tuple[Name, ...] = ()
         self._confirmed: set[tuple[str | None, str]] = set()
@@ -306,6 +309,7 @@ class _Rehearsal:
             self._confirm(run)
         if run.ok:
             self._check_touched(run, self._plan.revisions)
+            self._check_stamped(run, deployed=self._last)
         elif run.failed_revision is None and not run.passes:
             assert run.failure is not None
             raise _Stop(*self._environment_failed(run.failure))
@@ -317,6 +321,28 @@ class _Rehearsal:
             reason = "a revision before it failed" if not run.ok else "the upgrade did not run it"
             run.passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
         return run
+
+    def _check_stamped(self, run: _Run, deployed: str) -> None:
+        """Alembic may end well although its last transaction was rolled back: the database has the last word."""
+        import psycopg
+        from psycopg import sql
+
+        table = sql.Identifier(*(part for part in (run.version_schema, run.version_table) if part))
+        try:
+            with self._server.connect(deployed) as connection:
+                rows = connection.execute(sql.SQL("SELECT version_num FROM {}").format(table)).fetchall()
+        except psycopg.Error:
+            rows = []
+        missing = {revision.id for revision in self._heads()} - {str(row[0]) for row in rows}
+        for position, each in enumerate(run.passes):
+            if each.revision in missing:
+                run.failed_revision = each.revision
+                run.failure = Failure(
+                    FailureKind.UNSTAMPED,
+                    "Alembic ended without an error, but its version number is not in the database: the transaction that"
+                    " wrote it was ended by the revision itself, and what came after was rolled back",
+                )
+                run.passes[position] = replace(each, outcome=Outcome.FAILED, failure=run.failure)
 
     def _without_rows(self, failed: _Run, base: str) -> None:
         """When an upgrade fails on a statement and there were rows: what happens without them is told too."""
@@ -422,6 +448,7 @@ class _Rehearsal:
         if answer.timed_out or answer.exit_status is not None:
             self._process.close()
             self._process = None
+        self._last = database
         self._mode = run.mode or self._mode
         self._driver = run.driver or self._driver
         return run
@@ -547,9 +574,15 @@ class _Chain:
     def _run(self, revision: str, direction: Direction) -> _Run:
         way = "downgrade" if direction is Direction.DOWNGRADE else "upgrade"
         command = {"do": "step", "revision": revision, "direction": way}
-        return self._rehearsal._run(
+        run = self._rehearsal._run(
             command, self._database, Rehearsal.STEPWISE, again=direction is Direction.UPGRADE_AGAIN
         )
+        if not run.ok and not run.passes:  # it failed before the revision's own code began
+            run.failed_revision = revision
+            run.passes.append(
+                Pass(revision, direction, Rehearsal.STEPWISE, Outcome.FAILED, failure=run.failure)
+            )
+        return run
 
     def _remember(self) -> None:
         self._rehearsal._server.terminate_connections(self._database)
@@ -637,6 +670,7 @@ class _Reader:
                     run.called += 1
                     run.mode = TransactionMode(event.per_migration, event.transactional_ddl)
                     run.driver = event.driver
+                    run.version_table, run.version_schema = event.version_table, event.version_table_schema
                 case AgainEvent():
                     run.again = True
                 case RevisionEvent(phase="begin"):

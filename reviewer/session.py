@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from reviewer.history import (
 )
 from reviewer.interpreter import RunnerProcess, Setup, environment
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
-from reviewer.recording import Mode, Recording
+from reviewer.recording import Mode, Recording, Skipped
 from reviewer.rehearsal import Plan, address_for_runner, database_url, rehearse
 from reviewer.verdict import Report, TreeReport
 
@@ -74,9 +75,11 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
             if server is None:
                 from reviewer.static import render
 
-                recordings.append(render(plan, guardian, folder))
+                made = render(plan, guardian, folder)
             else:
-                recordings.append(rehearse(plan, server, guardian, folder, progress))
+                made = rehearse(plan, server, guardian, folder, progress)
+            unread = tuple(Skipped(problem.path, problem.message) for problem in each.graph.problems if not problem.fatal)
+            recordings.append(replace(made, skipped=made.skipped + unread))
     progress("judging")
     if config.save_recording is not None:
         _save(recordings, config.save_recording)
@@ -163,7 +166,7 @@ def judged(config: Config, recordings: Sequence[Recording], roots: Mapping[str, 
     for each in recordings:
         report = review(each, selected) if each.revisions else TreeReport(each)
         root = roots.get(each.tree, config.path)
-        findings = _suppressed(config, report.findings, each, root, {check.RULE.id for check in loaded})
+        findings = _suppressed(report.findings, each, root, loaded, selected)
         reports.append(replace(report, findings=_with_severities(config, findings)))
     return Report(tool=__version__, trees=tuple(reports), fail_on=config.fail_on)
 
@@ -174,13 +177,21 @@ def _selected(config: Config, loaded: Sequence[Check]) -> list[Check]:
 
 
 def _suppressed(
-    config: Config, findings: Sequence[Finding], each: Recording, root: Path, known: set[str]
+    findings: Sequence[Finding], each: Recording, root: Path, loaded: Sequence[Check], selected: Sequence[Check]
 ) -> tuple[Finding, ...]:
     found = {}
     for path in {revision.path for revision in each.revisions}:
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            found[path] = suppressions.read((root / path).read_text(encoding="utf-8"), path)
-    return tuple(suppressions.apply(findings, found, known))
+        with contextlib.suppress(OSError):
+            found[path] = suppressions.read((root / path).read_bytes(), path)
+    return tuple(
+        suppressions.apply(
+            findings,
+            found,
+            {check.RULE.id for check in loaded},
+            asked_rules={check.RULE.id for check in selected},
+            revisions={revision.path: revision.id for revision in each.revisions},
+        )
+    )
 
 
 def _with_severities(config: Config, findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -251,7 +262,8 @@ def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
 def _mentions_flask(tree: Tree) -> bool:
     env = tree.env_py
     try:
-        return env is not None and "current_app" in env.read_text(encoding="utf-8", errors="replace")
+        text = env.read_text(encoding="utf-8", errors="replace") if env is not None else ""
+        return re.search(r"^\s*from\s+flask\s+import\s[^#]*\bcurrent_app\b", text, re.MULTILINE) is not None
     except OSError:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,10 @@ from reviewer.recording import (
     TransactionMode,
 )
 from reviewer.rehearsal import Plan, relative
+
+
+_UNBOUND = re.compile(r"%\(\w+\)s|(?<![:\w]):[a-z_]\w*(?!:)")
+"""A parameter that Alembic has left in the text."""
 
 
 def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
@@ -59,6 +64,11 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
                     Skipped(f"{direction.value} of revision {revision.id}", f"it cannot be rendered as SQL: {reason}{where}")
                 )
             passes.append(rendered)
+            skipped += [
+                Skipped(f"values of {each.location}", "the statement was rendered without its values")
+                for each in rendered.statements
+                if _UNBOUND.search(each.sql)
+            ]
     return Recording(
         tool=__version__,
         mode=Mode.STATIC,

@@ -84,7 +84,10 @@ def test_ends_as_its_description_says(project: Path, mode: str, tmp_path: Path) 
     else:
         check_failure(recording, wanted)
     if "new" in expected:
-        assert [r.id for r in recording.revisions] == expected["new"]
+        ids = [r.id for r in recording.revisions]
+        assert sorted(ids) == sorted(expected["new"])
+        assert all(ids.index(up) < ids.index(r.id) for r in recording.revisions for up in r.down_revisions if up in ids)
+    assert wanted.get("skipped", "") in " ".join(each.reason for each in recording.skipped), recording.skipped
     check_statements(recording, wanted.get("statements", []))
     if done.returncode in {0, 1}:
         json.loads(done.stdout)

@@ -711,7 +711,9 @@ class Runner:
                 raise Expected("environment", "This Alembic does not read pyproject.toml; Alembic 1.16 and later do")
             given["toml_file"] = setup["toml"]
         config = Config(**given)
-        if setup.get("script_location"):
+        if setup.get("script_location"):  # as Flask-Migrate does, whose command has the project's folder on the path
+            if os.getcwd() not in sys.path:
+                sys.path.insert(0, os.getcwd())
             config.set_main_option("script_location", setup["script_location"].replace("%", "%%"))
         if setup.get("launcher"):
             self.launch(config)
@@ -794,7 +796,10 @@ class Runner:
         wanted = command["revision"]
 
         def steps(script, rev):
-            return [make(script.revision_map, script.get_revision(wanted))]
+            revision = script.get_revision(wanted)
+            if not hasattr(revision.module, command["direction"]):
+                raise Expected("raised", "the revision has no %s()" % command["direction"])
+            return [make(script.revision_map, revision)]
 
         self.online(steps)
 
@@ -809,6 +814,8 @@ class Runner:
                 transactional_ddl=bool(context.impl.transactional_ddl),
                 dialect=context.dialect.name,
                 driver=context.dialect.driver,
+                version_table=context.version_table,
+                version_table_schema=context.version_table_schema,
             )
             calls.append(1)
             if len(calls) > 1:
@@ -925,7 +932,7 @@ class Runner:
         if isinstance(error, NotImplementedError):
             deliberate = True
         in_revision = place is not None and place[0] != self.sources.env
-        if kind == "raised" and not in_revision:
+        if kind == "raised" and cause is None and not in_revision:
             kind = "environment"
         self.channel.emit(
             event=event,
