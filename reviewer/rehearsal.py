@@ -8,6 +8,7 @@ it was seen again in a fresh process, on a fresh clone of the base state.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
     from reviewer.postgres import Address, RunningServer
 
 Progress = Callable[[str], None]
+
+_NUMBERS = itertools.count(1)
+"""For names of databases: several trees share one server."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,6 @@ class _Rehearsal:
         self._process: RunnerProcess | None = None
         self._hello: Hello | None = None
         self._fresh_each = False
-        self._databases = 0
         self._passes: list[Pass] = []
         self._skipped: list[Skipped] = []
         self._mode = TransactionMode()
@@ -472,12 +475,11 @@ class _Rehearsal:
         self._process.hello()
 
     def _database(self, template: str | None = None) -> str:
-        self._databases += 1
         if template is not None:
             # PostgreSQL clones no database that somebody is connected to, as env.py's own pool may be
             self._server.terminate_connections(template)
         return self._server.create_database(
-            f"review_{self._databases}", template=template, settings={"lock_timeout": OWN_LOCK_TIMEOUT}
+            f"review_{next(_NUMBERS)}", template=template, settings={"lock_timeout": OWN_LOCK_TIMEOUT}
         )
 
     # -- the recording ----------------------------------------------------------------------------

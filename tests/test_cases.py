@@ -1,0 +1,24 @@
+"""Every labelled case gets the verdict that a careful reviewer gave it, with what PostgreSQL did before their eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import cases
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[cases.Bench]:
+    with cases.bench() as running:
+        yield running
+
+
+@pytest.mark.parametrize("case", cases.load(), ids=lambda case: f"{case.id}: {case.title}")
+def test_has_the_verdict_of_a_careful_reviewer(case: cases.Case, bench: cases.Bench) -> None:
+    report = bench.review(case)
+
+    said = [f"{f.severity.value} {f.rule}: {f.message}" for f in cases.loud(report.findings)]
+    assert report.all_errors == ()
+    assert case.judge(report.findings), f"{case.verdict}, and the review says: {said}"
