@@ -55,7 +55,9 @@ def _project_options(command: Any) -> Any:
                 help="alembic.ini or pyproject.toml; again for several trees.",
             ),
             click.option("-x", "x", metavar="NAME=VALUE", multiple=True, help="As `alembic -x`."),
-            click.option("--name", "section", metavar="SECTION", help="As `alembic --name`: section of the ini file."),
+            click.option(
+                "--name", "section", metavar="SECTION", help="As `alembic --name`: section of the ini file."
+            ),
             click.option(
                 "--launcher",
                 metavar="MODULE:FUNCTION",
@@ -76,7 +78,9 @@ def _project_options(command: Any) -> Any:
                 metavar="auto|local|embedded|container|URL",
                 help="Where the throw-away PostgreSQL comes from.",
             ),
-            click.option("--postgres-version", type=int, metavar="N", help="Major version of PostgreSQL, 14 to 18."),
+            click.option(
+                "--postgres-version", type=int, metavar="N", help="Major version of PostgreSQL, 14 to 18."
+            ),
             click.option("--postgres-image", metavar="IMAGE", help="Container image instead of postgres:N."),
         ]
     ):
@@ -93,7 +97,9 @@ def _project_options(command: Any) -> Any:
     metavar="FILE",
     help="SQL that the history starts from, applied to the empty database first.",
 )
-@click.option("--rows", type=click.IntRange(0), metavar="N", help="Rows to put into each table before the revisions run.")
+@click.option(
+    "--rows", type=click.IntRange(0), metavar="N", help="Rows to put into each table before the revisions run."
+)
 @click.option("--no-rows", is_flag=True, help="The same as --rows 0.")
 @click.option(
     "--format",
@@ -102,7 +108,9 @@ def _project_options(command: Any) -> Any:
     multiple=True,
     help="Form of the report; again for several, each takes the --output after it.",
 )
-@click.option("--output", "outputs", metavar="FILE", multiple=True, help="File for the report instead of standard output.")
+@click.option(
+    "--output", "outputs", metavar="FILE", multiple=True, help="File for the report instead of standard output."
+)
 @click.option("--save-recording", type=click.Path(path_type=Path), metavar="FILE", help="Keep what happened.")
 @click.option(
     "--recording", type=click.Path(path_type=Path), metavar="FILE", help="Judge a kept recording; no server needed."
@@ -183,7 +191,9 @@ def _config(flags: dict[str, Any], outputs: Sequence[tuple[str, Path | None]] = 
     return load({**flags, "outputs": tuple(outputs)}, root_of(flags["path"]))
 
 
-def _paired(order: Sequence[str], formats: Sequence[str], outputs: Sequence[str]) -> tuple[tuple[str, Path | None], ...]:
+def _paired(
+    order: Sequence[str], formats: Sequence[str], outputs: Sequence[str]
+) -> tuple[tuple[str, Path | None], ...]:
     """Each --format with the --output after it; an --output before any --format is for the text report."""
     pairs: list[tuple[str, Path | None]] = []
     named, files = iter(formats), iter(outputs)
@@ -211,7 +221,9 @@ def _write(report: Report, config: Config) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(render(form, report, None), encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"The report cannot be written to {file}: {error.strerror}.", "Name another file.") from None
+            raise UsageError(
+                f"The report cannot be written to {file}: {error.strerror}.", "Name another file."
+            ) from None
 
 
 class _progress:  # noqa: N801  (used as a function)
@@ -244,7 +256,9 @@ class _Failures:
             click.echo(f"alembic-reviewer: {error}", err=True)
             sys.exit(error.exit_status)
         if isinstance(error, OSError) and error.errno in {28, 122}:  # ENOSPC, EDQUOT
-            full = CannotReview("The disk is full.", "Free some room, or name another temporary folder with TMPDIR.")
+            full = CannotReview(
+                "The disk is full.", "Free some room, or name another temporary folder with TMPDIR."
+            )
             click.echo(f"alembic-reviewer: {full}", err=True)
             sys.exit(full.exit_status)
         if isinstance(error, KeyboardInterrupt):

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Union
 
+from reviewer import manual
 from reviewer.finding import Severity
 from reviewer.locks import LockMode
 from reviewer.names import Name
-from reviewer.operations import Operation
+from reviewer.operations import AddColumn, CreateIndex, Operation, RenameColumn
 from reviewer.recording import (
     Catalogue,
     Column,
@@ -101,6 +102,10 @@ class Context:
     revision: Revision | None = None
     understood: Understood | None = None
     """The statement at hand with all its operations; None for a `Story` or a `Recording`."""
+    story: Story | None = None
+    """The revision as a whole, to look ahead and at its downgrade; None for a `Recording`."""
+    stories: tuple[Story, ...] = ()
+    """Every revision under review, parents first; only for a `Recording`."""
     held: Mapping[tuple[str, str], Held] = field(default_factory=dict)
     """Strongest lock per existing relation (schema, name) that the transaction held *before* this statement."""
     created: frozenset[Name] = frozenset()
@@ -129,6 +134,21 @@ class Context:
     def observed(self) -> bool:
         """Whether there was a server to watch this statement."""
         return self.observation is not None
+
+    @property
+    def refusal(self) -> Statement | None:
+        """The same statement in a pass in which the server refused it, for example because of rows."""
+        if self.understood is None or self.story is None:
+            return None
+        here = self.statement
+        same = (
+            each
+            for run in self.story.passes
+            if run.direction is self.direction
+            for each in run.statements
+            if each.error is not None and each.location == here.location and each.sql == here.sql
+        )
+        return here if here.error is not None else next(same, None)
 
     @property
     def static(self) -> bool:
@@ -171,25 +191,113 @@ class Context:
         """The opposite of `is_new`: the table is in production now, with rows and with traffic."""
         return not self.is_new(name)
 
+    def is_new_column(self, table: Name, column: str) -> bool:
+        """Whether the column came in the same deploy, with its table or by an earlier statement."""
+        if self.is_new(table):
+            return True
+        for operation, _ in reversed(self.before):
+            match operation:
+                case RenameColumn(table=on, new_name=new) if new == column and on.matches(table):
+                    column = operation.column
+                case AddColumn(table=on) if operation.column.name == column and on.matches(table):
+                    return True
+        return False
+
+    def is_new_index(self, index: Name) -> bool:
+        """Whether the index came in the same deploy, with its table or by an earlier statement."""
+        for relation in self._relations():
+            if relation.kind.endswith("index") and relation.as_name.matches(index):
+                return relation.new
+        return any(
+            isinstance(operation, CreateIndex) and operation.name == index.name for operation, _ in self.before
+        )
+
+    def absent(self, table: Name, column: str | None = None) -> bool:
+        """Whether a server knows that there was no such table, or no such column, before the new revisions."""
+        if self.static or (self.observation is None and self.statement.error is None):
+            return False
+        if column is not None:
+            return self.column(table, column) is None
+        return self.table(table) is None
+
+    def index_table(self, index: Name) -> Table | None:
+        """The table that the index belonged to before the new revisions."""
+        return next(
+            (
+                table
+                for table in self.base.tables
+                if (table.name.schema or "public") == (index.schema or "public")
+                and any(found.name == index.name for found in table.indexes)
+            ),
+            None,
+        )
+
+    def revision_operations(self) -> tuple[Operation, ...]:
+        """Every operation of the same revision and direction, in order."""
+        if self.story is None:
+            return ()
+        return tuple(operation for operation, _ in self.story.operations(self.direction))
+
+    def same_revision(self) -> tuple[tuple[Operation, Statement], ...]:
+        """Operations of the same revision and direction that came before this statement."""
+        return self._split()[0]
+
+    def later(self) -> tuple[tuple[Operation, Statement], ...]:
+        """Operations of the same revision and direction that come after this statement."""
+        return self._split()[1]
+
     # -- what the statement did -------------------------------------------------------------------
 
     def lock(self, name: Name) -> LockMode | None:
-        """The strongest lock that this statement newly took on the relation; None where none was seen."""
-        modes = [lock.mode for lock in self._locks() if lock.relation.as_name.matches(name)]
+        """The strongest lock that this statement newly took on the relation, as seen, or as the manual says where
+        nobody could look; None where it took none.
+        """
+        modes = [lock.mode for lock in self.all_locks() if lock.relation.as_name.matches(name)]
         return max(modes, default=None)
 
     def locks(self) -> Mapping[Relation, LockMode]:
         """Strongest newly taken lock per existing table, in the order they were taken; indexes left out."""
         found: dict[Relation, LockMode] = {}
-        for lock in self._locks():
+        for lock in self.all_locks():
             if lock.relation.is_table and not lock.relation.new:
                 known = found.get(lock.relation)
                 found[lock.relation] = max(lock.mode, known) if known else lock.mode
         return found
 
+    def strongest(self, name: Name, at_least: LockMode) -> LockMode:
+        """The strongest lock in force on the relation while this statement runs, held before or newly taken;
+        `at_least` is what the statement is known to take.
+        """
+        held = [held.mode for held in self.held.values() if held.relation.as_name.matches(name)]
+        return max([at_least, *held, self.lock(name) or at_least])
+
+    def partitions(self, name: Name) -> tuple[Table, ...]:
+        """The partitions that the table had before the new revisions, one level down."""
+        return tuple(t for t in self.base.tables if t.partition_of is not None and t.partition_of.matches(name))
+
+    def is_partitioned(self, name: Name) -> bool:
+        """Whether the table was a partitioned one before the new revisions."""
+        found = self.table(name)
+        return found is not None and found.kind == "partitioned table"
+
+    @property
+    def evidence(self) -> dict[str, object]:
+        """What was seen of the statement, for machines; empty without a server."""
+        if self.observation is None:
+            return {}
+        work = self.work()
+        found: dict[str, object] = {
+            "locks": {str(relation): str(mode) for relation, mode in self.locks().items()},
+            "rewritten": [str(w.table) for w in work if w.kind == "rewrite"],
+            "scanned": {str(w.table): w.rows for w in work if w.kind == "scan"},
+            "built": [str(w.index) for w in work if w.kind == "build"],
+        }
+        return {key: value for key, value in found.items() if value}
+
     def work(self) -> tuple[Work, ...]:
         """What takes time in proportion to an existing table: rewrites, index builds, scans. A rewrite includes the
-        scan and the index builds that come with it, an index build the scan."""
+        scan and the index builds that come with it, an index build the scan.
+        """
         seen = self.observation
         if seen is None:
             return ()
@@ -209,12 +317,18 @@ class Context:
         return (*rewritten, *built, *scanned)
 
     def rewrote(self, name: Name) -> bool:
-        """Whether the server wrote the existing table anew."""
-        return any(w.kind == "rewrite" and w.table.as_name.matches(name) for w in self.work())
+        """Whether the server wrote the existing table, or a partition of it, anew."""
+        return any(w.kind == "rewrite" and self._belongs(w.table, name) for w in self.work())
 
     def scanned(self, name: Name) -> bool:
-        """Whether the server read the whole existing table, in a rewrite or an index build too."""
-        return any(w.table.as_name.matches(name) for w in self.work())
+        """Whether the server read the whole existing table, or a partition of it, in a rewrite or an index build
+        too.
+        """
+        return any(self._belongs(w.table, name) for w in self.work())
+
+    def built(self, name: Name) -> bool:
+        """Whether the server built or rebuilt an index of the existing table."""
+        return any(w.kind == "build" and self._belongs(w.table, name) for w in self.work())
 
     def scan(self, name: Name) -> Scan | None:
         """The sequential scan of the table, new or existing, if there was one."""
@@ -236,6 +350,27 @@ class Context:
         """Operations that came before this statement in its transaction; without a server: in its revision."""
         return self.before[self.transaction_start :]
 
+    def _split(self) -> tuple[tuple[tuple[Operation, Statement], ...], tuple[tuple[Operation, Statement], ...]]:
+        if self.story is None or self.understood is None:
+            return (), ()
+        statements = self.story.upgrade if self.direction is Direction.UPGRADE else self.story.downgrade
+        here = next((n for n, each in enumerate(statements) if each is self.understood), len(statements))
+        before, after = statements[:here], statements[here + 1 :]
+        return (
+            tuple((operation, each.statement) for each in before for operation in each.operations),
+            tuple((operation, each.statement) for each in after for operation in each.operations),
+        )
+
+    def _belongs(self, relation: Relation, name: Name) -> bool:
+        """Whether the relation is the table itself or a partition of it, at any depth."""
+        table: Name | None = relation.as_name
+        while table is not None:
+            if table.matches(name):
+                return True
+            known = self.table(table)
+            table = known.partition_of if known else None
+        return False
+
     def _relations(self) -> Iterator[Relation]:
         seen = self.observation
         if seen is None:
@@ -248,5 +383,15 @@ class Context:
         for held in self.held.values():
             yield held.relation
 
-    def _locks(self) -> tuple[Lock, ...]:
-        return self.observation.locks if self.observation else ()
+    def all_locks(self) -> tuple[Lock, ...]:
+        """Every lock that this statement newly took, indexes and new relations too."""
+        if self.observation is not None and self.observation.transaction is not None:
+            return self.observation.locks
+        if self.understood is None:
+            return ()
+        # nobody could look: the locks of a statement in no transaction are gone with it
+        return tuple(
+            Lock(Relation(name.schema or "public", name.name, "table", new=self.is_new(name)), mode)
+            for operation in self.understood.operations
+            for name, mode in manual.locks(operation)
+        )

@@ -112,7 +112,9 @@ def _versions(config: Config, tree: Tree, interpreter: Interpreter, environ: Map
     yield Entry("found there", f"Python {hello.python}, Alembic {hello.alembic}, SQLAlchemy {hello.sqlalchemy}")
     drivers = ", ".join(f"{name} {version}" for name, version in hello.drivers.items())
     if drivers:
-        yield Entry("driver", drivers, "env.py's URL decides which is used; one of these where it names another database")
+        yield Entry(
+            "driver", drivers, "env.py's URL decides which is used; one of these where it names another database"
+        )
     else:
         yield Entry("driver", "none", way_out="Install a PostgreSQL driver there, for example psycopg[binary].")
 

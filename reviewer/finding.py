@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -75,7 +75,7 @@ def concern(
     """A `Concern` from text as it is written in a check: indentation and line breaks of the source removed."""
     return Concern(
         " ".join(message.split()),
-        tuple(inspect.cleandoc(body) for body in remedy),
+        tuple(textwrap.dedent(body).strip("\n") for body in remedy),
         about,
         severity,
         basis,

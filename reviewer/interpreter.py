@@ -314,7 +314,8 @@ def environment(
     source: Mapping[str, str], given: Mapping[str, str], passed: tuple[str, ...], url: str
 ) -> dict[str, str]:
     """The environment for env.py: what an ordinary program needs from `source`, the names in `passed`, and `given`
-    with `{url}` replaced by the throw-away database's URL."""
+    with `{url}` replaced by the throw-away database's URL.
+    """
     kept = {name: value for name, value in source.items() if PASSED.fullmatch(name) or name in passed}
     return {**kept, **{name: value.replace("{url}", url) for name, value in given.items()}}
 

@@ -59,7 +59,8 @@ class ColumnDefinition:
 class CreateTable:
     """CREATE TABLE, CREATE FOREIGN TABLE or SELECT INTO; constraints written in it come as part of it, not as
     operations of their own. `foreign_keys`, `primary_key`, `unique` and `checks` hold those that are written on
-    a column too."""
+    a column too.
+    """
 
     table: Name
     columns: tuple[ColumnDefinition, ...] = ()
@@ -467,7 +468,8 @@ class CreateDomain:
 @dataclass(frozen=True)
 class AlterDomain:
     """ALTER DOMAIN; `action` is one of `add constraint`, `drop constraint`, `validate constraint`, `set not null`,
-    `drop not null`, `set default`, `drop default`, `rename constraint`."""
+    `drop not null`, `set default`, `drop default`, `rename constraint`.
+    """
 
     domain: Name
     action: str
@@ -478,7 +480,8 @@ class AlterDomain:
 @dataclass(frozen=True)
 class CreateObject:
     """CREATE of any other named object: `sequence`, `function`, `procedure`, `trigger`, `policy`, `extension`,
-    `schema`, `type`, `rule`, `statistics`, `collation`, `aggregate`, `role`, `database`, `publication` …"""
+    `schema`, `type`, `rule`, `statistics`, `collation`, `aggregate`, `role`, `database`, `publication` …
+    """
 
     kind: str
     object: Name
@@ -512,7 +515,8 @@ class DropObject:
 @dataclass(frozen=True)
 class RenameObject:
     """RENAME of anything that is not a table, column, index, constraint or enum value. Kinds as in
-    `CreateObject`, and `view`, `materialized view`, `domain`, `attribute`."""
+    `CreateObject`, and `view`, `materialized view`, `domain`, `attribute`.
+    """
 
     kind: str
     object: Name

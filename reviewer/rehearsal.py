@@ -20,8 +20,8 @@ from urllib.parse import quote
 
 from reviewer import __version__
 from reviewer.errors import ReviewerError, ServerError
-from reviewer.events import Begin, Ended, Hello, ModeEvent, RawObservation, RawRelation, RevisionEvent
 from reviewer.events import Again as AgainEvent
+from reviewer.events import Begin, Ended, Hello, ModeEvent, RawObservation, RawRelation, RevisionEvent
 from reviewer.guardian import Guardian
 from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess, Setup
 from reviewer.locks import LockMode
@@ -396,7 +396,9 @@ class _Rehearsal:
                 both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
                 self._skip(revision, both, "its upgrade failed")
                 for later in self._plan.revisions[position + 1 :]:
-                    self._skip(later, (Direction.UPGRADE, *both), f"revision {revision.id} before it does not upgrade")
+                    self._skip(
+                        later, (Direction.UPGRADE, *both), f"revision {revision.id} before it does not upgrade"
+                    )
                 return
             self._there_and_back(revision, chain, rows)
 
@@ -458,9 +460,7 @@ class _Rehearsal:
 
     def _urls(self, database: str) -> dict[str, str]:
         url = database_url(self._server.address, database)
-        return {
-            name: value.replace("{url}", url) for name, value in self._plan.environ.items() if "{url}" in value
-        }
+        return {name: value.replace("{url}", url) for name, value in self._plan.environ.items() if "{url}" in value}
 
     def _start_process(self) -> None:
         self._process = RunnerProcess(
@@ -545,7 +545,9 @@ class _Chain:
             self._rehearsal._confirm(run)
             fresh = True
         if not run.ok:
-            self._restore(revision, Direction.UPGRADE if direction is Direction.UPGRADE else None, restart=not fresh)
+            self._restore(
+                revision, Direction.UPGRADE if direction is Direction.UPGRADE else None, restart=not fresh
+            )
         elif direction is Direction.UPGRADE:
             self._since.append(revision.id)
         return run
@@ -581,19 +583,18 @@ class _Chain:
         )
         if not run.ok and not run.passes:  # it failed before the revision's own code began
             run.failed_revision = revision
-            run.passes.append(
-                Pass(revision, direction, Rehearsal.STEPWISE, Outcome.FAILED, failure=run.failure)
-            )
+            run.passes.append(Pass(revision, direction, Rehearsal.STEPWISE, Outcome.FAILED, failure=run.failure))
         return run
 
     def _remember(self) -> None:
         self._rehearsal._server.terminate_connections(self._database)
-        old, self._checkpoint = self._checkpoint, self._rehearsal._database(self._database)
+        self._checkpoint = self._rehearsal._database(self._database)
         self._since = []
 
     def _restore(self, revision: Revision, direction: Direction | None, restart: bool = True) -> None:
         """A fresh process and a fresh clone, in the state just before `revision` goes in `direction`.
-        None: the state after its upgrade."""
+        None: the state after its upgrade.
+        """
         if restart:
             self._rehearsal._restart()
         self._database = self._rehearsal._database(self._checkpoint)
@@ -635,6 +636,9 @@ class _Blockade:
                     )
         return None
 
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object lies in memory, as Python prints it: another number in every run."""
 
 _MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 """SQLSTATEs for a table, column, object, function or schema that does not exist."""
@@ -678,9 +682,7 @@ class _Reader:
                 case RevisionEvent(phase="begin"):
                     revision, ended = event.id, False
                     current = [] if run.passes else before
-                    run.passes.append(
-                        Pass(event.id, self._direction, self._rehearsal, Outcome.OK, statements=())
-                    )
+                    run.passes.append(Pass(event.id, self._direction, self._rehearsal, Outcome.OK, statements=()))
                 case RevisionEvent(phase="end"):
                     ended = True
                     if run.passes:
@@ -696,7 +698,7 @@ class _Reader:
                     open_begin = None
         run.connected = answer.done.connected if answer.done else 1
         if not answer.ok:
-            run.failure = self._failure(answer, run, open_begin, revision)
+            run.failure = self._failure(answer, run, open_begin)
             if run.passes and (not ended or self._bookkeeping(run)):
                 run.failed_revision = revision
                 run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
@@ -707,7 +709,7 @@ class _Reader:
         """It failed after the last revision's own code, as when its transaction commits: still that revision's doing."""
         return bool(run.passes)
 
-    def _failure(self, answer: Answer, run: _Run, open_begin: Begin | None, revision: str | None) -> Failure:
+    def _failure(self, answer: Answer, run: _Run, open_begin: Begin | None) -> Failure:
         statement = next(
             (s for p in reversed(run.passes) for s in reversed(p.statements) if s.error is not None), None
         )
@@ -734,7 +736,9 @@ class _Reader:
             location = location if failed.in_revision else statement.location or location
         return Failure(
             kind,
-            statement.error if own and statement is not None and statement.error else failed.message,
+            statement.error
+            if own and statement is not None and statement.error
+            else _ADDRESS.sub("", failed.message),
             location,
             statement.sql if own and statement is not None else None,
             (statement.sqlstate if own and statement is not None else None) or failed.sqlstate,
@@ -778,9 +782,7 @@ class _Reader:
         return Location(relative(Path(path), self._plan.root), line)
 
     def _stack_location(self, stack: str) -> Location | None:
-        import re
-
-        folders = tuple({os.path.dirname(str(self._plan.root / r.path)) for r in self._plan.revisions})
+        folders = tuple({str((self._plan.root / r.path).parent) for r in self._plan.revisions})
         for match in re.finditer(r'File "([^"]+)", line (\d+)', stack):
             if match.group(1).startswith(folders) or match.group(1).endswith("env.py"):
                 return self._location(match.group(1), int(match.group(2)))
@@ -845,7 +847,9 @@ def _how_it_ended(status: int | None) -> str:
 
 def _makes_table(statement: Statement) -> bool:
     locks = statement.observation.locks if statement.observation else ()
-    return statement.origin is Origin.REVISION and any(lock.relation.new and lock.relation.is_table for lock in locks)
+    return statement.origin is Origin.REVISION and any(
+        lock.relation.new and lock.relation.is_table for lock in locks
+    )
 
 
 def _short(sql: str) -> str:

@@ -44,7 +44,7 @@ def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
         asked = [check for check in ordered if direction in check.RULE.directions]
         findings += _replay(recording, stories, direction, asked, understood)
     findings += _stories(recording, stories, ordered)
-    findings += _ask(recording, Context(recording), ordered)
+    findings += _ask(recording, Context(recording, stories=tuple(stories)), ordered)
 
     return TreeReport(
         recording=recording,
@@ -62,9 +62,7 @@ def _understand(each: Pass) -> tuple[Understood, ...]:
     )
 
 
-def _story(
-    revision: Revision, recording: Recording, understood: dict[int, tuple[Understood, ...]]
-) -> Story:
+def _story(revision: Revision, recording: Recording, understood: dict[int, tuple[Understood, ...]]) -> Story:
     passes = recording.passes_of(revision.id)
     up = _judged(passes, Direction.UPGRADE)
     down = _judged(passes, Direction.DOWNGRADE)
@@ -102,9 +100,9 @@ class _Replay:
             self.start = len(self.before)
         self.transaction = transaction
 
-    def take(self, understood: Understood, revision: Revision) -> None:
+    def take(self, understood: Understood, revision: Revision, context: Context) -> None:
         statement = understood.statement
-        for lock in statement.observation.locks if statement.observation else ():
+        for lock in context.all_locks() if statement.error is None else ():
             key = (lock.relation.schema, lock.relation.name)
             known = self.held.get(key)
             if not lock.relation.new and (known is None or known.mode < lock.mode):
@@ -155,9 +153,10 @@ def _replay(
                 created=frozenset(state.created),
                 before=tuple(state.before),
                 transaction_start=state.start,
+                story=story,
             )
             yield from _ask_statement(each, context, checks)
-            state.take(each, story.revision)
+            state.take(each, story.revision, context)
 
 
 def _transaction(statement: Statement, revision: Revision) -> int | None:
@@ -180,7 +179,7 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
 
 def _stories(recording: Recording, stories: Sequence[Story], checks: Sequence[Check]) -> Iterator[Finding]:
     for story in stories:
-        yield from _ask(story, Context(recording, revision=story.revision), checks)
+        yield from _ask(story, Context(recording, revision=story.revision, story=story), checks)
 
 
 def _ask(subject: Subject, context: Context, checks: Iterable[Check]) -> Iterator[Finding]:
@@ -203,7 +202,7 @@ def _finding(check: Check, concern: Concern, context: Context) -> Finding:
         location=concern.location or (statement.location if statement else None) or _place(context),
         direction=concern.direction or context.direction,
         basis=concern.basis or (Basis.OBSERVED if context.observed else Basis.PARSED),
-        evidence=concern.evidence,
+        evidence={**context.evidence, **concern.evidence},
         remedy=concern.remedy,
         about=concern.about,
         sql=statement.sql if statement else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -52,7 +52,8 @@ class Example:
     """A migration that documents a rule and tests it on a live server.
 
     `given` is what is already deployed; in `upgrade` and `downgrade` the lines that must be flagged by the rule
-    end in `# flagged`, all others must not be. Names in scope: op, sa, postgresql.
+    end in `# flagged`, all others must not be. A first line that is nothing but `# flagged` stands for the line of
+    the `def`. Names in scope: op, sa, postgresql.
     """
 
     title: str
@@ -67,13 +68,20 @@ class Example:
     transaction_per_migration: bool = False
     then: tuple[str, ...] = ()
     """`upgrade()` bodies of revisions that follow in the same deploy, with `# flagged` too."""
+    beside: tuple[str, ...] = ()
+    """`upgrade()` bodies of revisions of the same deploy that have the same parent as `upgrade`."""
 
     def __post_init__(self) -> None:
         for name in ("upgrade", "given", "downgrade"):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, inspect.cleandoc(value))
-        object.__setattr__(self, "then", tuple(inspect.cleandoc(body) for body in self.then))
+                object.__setattr__(self, name, _body(value))
+        for name in ("then", "beside"):
+            object.__setattr__(self, name, tuple(_body(body) for body in getattr(self, name)))
+
+
+def _body(text: str) -> str:
+    return textwrap.dedent(text).strip()
 
 
 class Check(Protocol):

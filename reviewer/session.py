@@ -78,7 +78,9 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
                 made = render(plan, guardian, folder)
             else:
                 made = rehearse(plan, server, guardian, folder, progress)
-            unread = tuple(Skipped(problem.path, problem.message) for problem in each.graph.problems if not problem.fatal)
+            unread = tuple(
+                Skipped(problem.path, problem.message) for problem in each.graph.problems if not problem.fatal
+            )
             recordings.append(replace(made, skipped=made.skipped + unread))
     progress("judging")
     if config.save_recording is not None:
@@ -272,7 +274,9 @@ def _save(recordings: Sequence[Recording], path: Path) -> None:
     try:
         path.write_text(recording.dumps(recordings), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"The recording cannot be written to {path}: {error.strerror}.", "Name another file.") from None
+        raise UsageError(
+            f"The recording cannot be written to {path}: {error.strerror}.", "Name another file."
+        ) from None
 
 
 __all__ = ["Scope", "judged", "plan_for", "replayed", "review_project", "scope", "setup_of", "trees"]

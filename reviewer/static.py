@@ -29,7 +29,6 @@ from reviewer.recording import (
 )
 from reviewer.rehearsal import Plan, relative
 
-
 _UNBOUND = re.compile(r"%\(\w+\)s|(?<![:\w]):[a-z_]\w*(?!:)")
 """A parameter that Alembic has left in the text."""
 
@@ -61,7 +60,10 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
                 reason = rendered.reason or (rendered.failure.message if rendered.failure else why)
                 where = f" ({rendered.failure.location})" if rendered.failure and rendered.failure.location else ""
                 skipped.append(
-                    Skipped(f"{direction.value} of revision {revision.id}", f"it cannot be rendered as SQL: {reason}{where}")
+                    Skipped(
+                        f"{direction.value} of revision {revision.id}",
+                        f"it cannot be rendered as SQL: {reason}{where}",
+                    )
                 )
             passes.append(rendered)
             skipped += [
@@ -79,7 +81,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
         transactions=mode,
         history=plan.history,
         tree=plan.tree,
-        errors=_errors(plan, passes),
+        errors=_errors(passes),
     )
 
 
@@ -95,18 +97,20 @@ def _read(answer: Answer, direction: Direction, plan: Plan) -> tuple[dict[str, P
                 current = None
             case Rendered(origin="revision") if current is not None:
                 location = Location(relative(Path(event.path), plan.root), event.line or 1) if event.path else None
-                statement = Statement(
-                    event.sql, location, Origin.REVISION, in_transaction=event.inside
-                )
+                statement = Statement(event.sql, location, Origin.REVISION, in_transaction=event.inside)
                 passes[current] = replace(passes[current], statements=(*passes[current].statements, statement))
             case Unrendered():
                 failure = Failure(
                     FailureKind.OFFLINE,
                     event.message,
-                    Location(relative(Path(event.path), plan.root), event.line) if event.path and event.line else None,
+                    Location(relative(Path(event.path), plan.root), event.line)
+                    if event.path and event.line
+                    else None,
                     deliberate=event.deliberate,
                 )
-                outcome = Outcome.SKIPPED if not event.deliberate or direction is Direction.UPGRADE else Outcome.FAILED
+                outcome = (
+                    Outcome.SKIPPED if not event.deliberate or direction is Direction.UPGRADE else Outcome.FAILED
+                )
                 passes[event.id] = replace(
                     passes[event.id], outcome=outcome, failure=failure, reason=event.message, statements=()
                 )
@@ -125,7 +129,7 @@ def _why(answer: Answer, plan: Plan) -> str:
     return "nothing was rendered for it"
 
 
-def _errors(plan: Plan, passes: list[Pass]) -> tuple[str, ...]:
+def _errors(passes: list[Pass]) -> tuple[str, ...]:
     upgrades = [each for each in passes if each.direction is Direction.UPGRADE]
     if not upgrades or any(each.outcome is Outcome.OK for each in upgrades):
         return ()

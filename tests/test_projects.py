@@ -8,12 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reviewer import toml
 from reviewer.recording import Outcome, Pass, Recording, Statement, loads
 
 PROJECTS = sorted(path.parent for path in (Path(__file__).parent / "projects").glob("*/project.toml"))
@@ -21,15 +21,27 @@ SOURCES = {"auto": [], "static": ["--static"]}
 
 
 def described(project: Path) -> dict[str, Any]:
-    return tomllib.loads((project / "project.toml").read_text())
+    return toml.loads((project / "project.toml").read_bytes())
 
 
 def review(project: Path, *more: str) -> tuple[subprocess.CompletedProcess[str], tuple[Recording, ...]]:
     """Run the command on a project; the recordings are there where the review came so far."""
     recording = project / "recording.json"
     done = subprocess.run(
-        [sys.executable, "-m", "reviewer.cli", "review", ".", "--python", sys.executable, "--format", "json",
-         "--save-recording", str(recording), *more],  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "reviewer.cli",
+            "review",
+            ".",
+            "--python",
+            sys.executable,
+            "--format",
+            "json",
+            "--save-recording",
+            str(recording),
+            *more,
+        ],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True,
@@ -86,7 +98,9 @@ def test_ends_as_its_description_says(project: Path, mode: str, tmp_path: Path) 
     if "new" in expected:
         ids = [r.id for r in recording.revisions]
         assert sorted(ids) == sorted(expected["new"])
-        assert all(ids.index(up) < ids.index(r.id) for r in recording.revisions for up in r.down_revisions if up in ids)
+        assert all(
+            ids.index(up) < ids.index(r.id) for r in recording.revisions for up in r.down_revisions if up in ids
+        )
     assert wanted.get("skipped", "") in " ".join(each.reason for each in recording.skipped), recording.skipped
     check_statements(recording, wanted.get("statements", []))
     if done.returncode in {0, 1}:

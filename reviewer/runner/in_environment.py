@@ -200,7 +200,7 @@ class Redirection:
             if installed(module) and (driver != "psycopg" or sqlalchemy_version() >= (2, 0)):
                 return driver
         wanted = "asyncpg or psycopg" if is_async else "psycopg, psycopg2 or pg8000"
-        raise Expected("no-driver", "The project's interpreter has no PostgreSQL driver that SQLAlchemy can use")
+        raise Expected("no-driver", "The project's interpreter has no PostgreSQL driver (%s)" % wanted)
 
     def connect(self, dialect, record, cargs, cparams):
         if self.offline:
@@ -368,7 +368,9 @@ class Watcher:
         raw, watched = self.watched(connection)
         seconds = time.perf_counter() - watched.started
         rows = getattr(cursor, "rowcount", None)
-        event = dict(event="statement", n=self.count, seconds=seconds, in_transaction=in_transaction(raw, connection))
+        event = dict(
+            event="statement", n=self.count, seconds=seconds, in_transaction=in_transaction(raw, connection)
+        )
         if isinstance(rows, int) and rows >= 0:
             event["rows"] = rows
         if self.observe:
@@ -705,13 +707,21 @@ class Runner:
         options = CommandLine(prog="alembic").parser.parse_args(arguments)
         if setup.get("flask"):
             return self.flask_config()
-        given = {"file_": setup.get("config"), "ini_section": setup.get("section") or "alembic", "cmd_opts": options}
+        given = {
+            "file_": setup.get("config"),
+            "ini_section": setup.get("section") or "alembic",
+            "cmd_opts": options,
+        }
         if setup.get("toml"):
             if "toml_file" not in inspect.signature(Config.__init__).parameters:
-                raise Expected("environment", "This Alembic does not read pyproject.toml; Alembic 1.16 and later do")
+                raise Expected(
+                    "environment", "This Alembic does not read pyproject.toml; Alembic 1.16 and later do"
+                )
             given["toml_file"] = setup["toml"]
         config = Config(**given)
-        if setup.get("script_location"):  # as Flask-Migrate does, whose command has the project's folder on the path
+        if setup.get(
+            "script_location"
+        ):  # as Flask-Migrate does, whose command has the project's folder on the path
             if os.getcwd() not in sys.path:
                 sys.path.insert(0, os.getcwd())
             config.set_main_option("script_location", setup["script_location"].replace("%", "%%"))
@@ -882,7 +892,11 @@ class Runner:
                 dialect=context.dialect.name,
                 driver="",
             )
-            make = MigrationStep.downgrade_from_script if command.get("downgrade") else MigrationStep.upgrade_from_script
+            make = (
+                MigrationStep.downgrade_from_script
+                if command.get("downgrade")
+                else MigrationStep.upgrade_from_script
+            )
             return [
                 self.wrapped(make(script.revision_map, script.get_revision(each)), swallow=True)
                 for each in command["revisions"]
@@ -944,7 +958,7 @@ class Runner:
             sqlstate=sqlstate,
             deliberate=bool(deliberate and kind == "raised"),
             traceback=as_text("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]),
-            **more
+            **more,
         )
 
 
