@@ -20,13 +20,25 @@ from reviewer.sql.tokens import Kind, Token
 
 _LONG = 64
 """Characters of a string constant that are handed on; the rest tells nothing about the statement."""
-_KNOWN_OPERATORS = frozenset("( ) [ ] , . ; : :: := => .. + - * / < > = <= >= <> != || ^".split())
+_KNOWN_OPERATORS = frozenset(
+    {"(", ")", "[", "]", ",", ".", ";", ":", "::", ":=", "=>", "..",
+     "+", "-", "*", "/", "^", "<", ">", "=", "<=", ">=", "<>", "!=", "||"}
+)  # fmt: skip
+_SPECIAL_ARGUMENTS = frozenset(
+    {"CAST", "EXTRACT", "JSON_OBJECT", "JSON_OBJECTAGG", "JSON_TABLE", "JSON_VALUE", "NORMALIZE", "OVERLAY",
+     "POSITION", "SUBSTRING", "TRIM", "XMLELEMENT", "XMLTABLE"}
+)  # fmt: skip
+_NO_FUNCTIONS = frozenset({"row", "array"})
 _CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
 
 class _Parser(PostgresParser):
     # Every function keeps the name that it was called by: sqlglot would make one of now() and CURRENT_TIMESTAMP.
     FUNCTIONS = {}  # noqa: RUF012  (declared by the base class)
+    # Left are those whose arguments are not a list: CAST(a AS b), EXTRACT(a FROM b).
+    FUNCTION_PARSERS = {  # noqa: RUF012
+        name: parse for name, parse in PostgresParser.FUNCTION_PARSERS.items() if name in _SPECIAL_ARGUMENTS
+    }
 
     def _warn_unsupported(self) -> None:
         """Say nothing: the caller sees the `Command`, and logging belongs to the user."""
@@ -36,14 +48,17 @@ class _Dialect(Postgres):
     Parser = _Parser
 
 
+_DIALECT = _Dialect()
+
+
 def operations(sql: str, tokens: Sequence[Token]) -> tuple[Operation, ...]:
     """What one statement of rows does, in order. Raises `NotUnderstood`."""
-    dialect = _Dialect()
     try:
-        trees = dialect.parser(error_level=ErrorLevel.IMMEDIATE).parse(dialect.tokenize(_spelled(sql, tokens)))
+        trees = _DIALECT.parse(_spelled(sql, tokens), error_level=ErrorLevel.IMMEDIATE)
         tree = trees[0] if len(trees) == 1 else None
         found = tuple(_operations(tree)) if isinstance(tree, exp.Expr) else ()
-    except Exception as problem:  # noqa: BLE001  (besides its own errors sqlglot lets RecursionError, IndexError … out)
+    # Besides its own errors sqlglot lets out RecursionError, IndexError and others.
+    except Exception as problem:
         raise NotUnderstood from problem
     if not found:
         raise NotUnderstood
@@ -139,7 +154,7 @@ def _tables(statement: exp.Expr, target: exp.Table | None = None) -> tuple[Name,
     found: dict[Name, None] = {}
     into = statement.args.get("into")
     aside = {id(target), id(into.this) if isinstance(into, exp.Into) else 0}
-    for node in statement.walk(prune=lambda n: n is not statement and isinstance(n, _CHANGES)):
+    for node in statement.walk(prune=lambda n: n is not statement and isinstance(n, (*_CHANGES, exp.Lock))):
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier) and id(node) not in aside:
             name = _name(node)
             if name.schema is not None or not _is_cte(node, name.name):
@@ -170,6 +185,8 @@ def _is_cte(table: exp.Expr, name: str) -> bool:
 def _calls(tree: exp.Expr) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for node in tree.find_all(exp.Anonymous):
+        if node.name in _NO_FUNCTIONS:
+            continue
         around = node.parent
         schema = around.this.name if isinstance(around, exp.Dot) and around.expression is node else ""
         found[f"{schema}.{node.name}" if schema not in {"", "pg_catalog"} else node.name] = None

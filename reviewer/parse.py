@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 from reviewer.operations import Operation, SessionCommand, Unrecognized
 from reviewer.sql import commands, queries
+from reviewer.sql import tokens as lexer
 from reviewer.sql.alter import alter
 from reviewer.sql.create import create
 from reviewer.sql.cursor import Cursor, NotUnderstood
 from reviewer.sql.tokens import Kind, Token
-from reviewer.sql import tokens as lexer
 
 _READERS = {"create": create, "alter": alter, **commands.READERS}
 _TOO_LONG_FOR_TREES = 4_000

@@ -374,7 +374,7 @@ def _domain(cursor: Cursor) -> Operation:
 
 def _object(cursor: Cursor, kind: str) -> Operation:
     cursor.if_exists()
-    if kind in {"user mapping"}:
+    if kind == "user mapping":
         return AlterObject(kind, Name(cursor.rest()))
     name = signature(cursor)
     table = None

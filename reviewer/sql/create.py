@@ -77,6 +77,7 @@ class _Parts:
     names: list[str] = field(default_factory=list)
     unnamed: int = 0
     like: list[Name] = field(default_factory=list)
+    not_null: set[str] = field(default_factory=set)
     unrecognized: list[Unrecognized] = field(default_factory=list)
 
     def read(self, part: Cursor, table: Name) -> None:
@@ -118,7 +119,7 @@ class _Parts:
             case AddUnique(columns=columns):
                 self.unique.append(columns)
             case AddNotNull(column=name):
-                self.columns = [replace(c, nullable=False) if c.name == name else c for c in self.columns]
+                self.not_null.add(name)
         if constraint.name is not None:
             self.names.append(constraint.name)
         else:
@@ -143,7 +144,7 @@ def _table(cursor: Cursor, draft: CreateTable) -> Iterator[Operation]:
         raise NotUnderstood
     yield replace(
         _table_tail(cursor, draft),
-        columns=tuple(parts.columns),
+        columns=tuple(replace(c, nullable=False) if c.name in parts.not_null else c for c in parts.columns),
         foreign_keys=tuple(parts.foreign_keys),
         primary_key=parts.primary_key,
         unique=tuple(parts.unique),
@@ -231,6 +232,7 @@ def _view(cursor: Cursor, *, replaces: bool, materialized: bool) -> CreateView:
 def _type(cursor: Cursor) -> Operation:
     name = cursor.name()
     if not cursor.accept("as", "enum"):
+        cursor.skip_all()
         return CreateObject("type", name)
     inside = cursor.inside()
     cursor.expect_end()

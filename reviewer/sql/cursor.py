@@ -280,4 +280,3 @@ class Cursor:
 
     def _fail(self) -> str:
         raise NotUnderstood
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from reviewer.names import Name
 from reviewer.operations import (
     AddCheck,
     AddExclusion,
@@ -15,7 +16,6 @@ from reviewer.operations import (
     ColumnDefinition,
     ForeignKey,
 )
-from reviewer.names import Name
 from reviewer.sql.cursor import Cursor, NotUnderstood
 from reviewer.sql.tokens import Kind
 
@@ -292,5 +292,3 @@ def _index_column(part: Cursor) -> str:
     if name.schema is not None or (part.token.kind is Kind.SYMBOL and not part.done):
         raise NotUnderstood
     return name.name
-
-

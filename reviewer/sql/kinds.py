@@ -35,9 +35,8 @@ def accept_kind(cursor: Cursor) -> str:
 
 def signature(cursor: Cursor) -> Name:
     """A name, and the arguments of a function behind it, which are dropped; an operator is its own name."""
-    if cursor.token.kind is Kind.SYMBOL and not cursor.at_symbol("("):
-        name = Name(cursor.next().value)
-    elif cursor.token.kind in {Kind.STRING, Kind.NUMBER}:  # LANGUAGE 'x', LARGE OBJECT 1
+    is_operator = cursor.token.kind is Kind.SYMBOL and not cursor.at_symbol("(")
+    if is_operator or cursor.token.kind in {Kind.STRING, Kind.NUMBER}:  # LANGUAGE 'x', LARGE OBJECT 1
         name = Name(cursor.next().value)
     else:
         parts = [cursor.identifier()]

@@ -81,7 +81,7 @@ def select(cursor: Cursor) -> Iterator[Operation]:
 
 
 def set_config(cursor: Cursor) -> Iterator[Operation]:
-    """`SELECT set_config('name', 'value', false)`, which is SET in another form."""
+    """SET in its other form, a SELECT of one or several `set_config`."""
     cursor.expect("select")
     for column in cursor.split():
         if column.accept("pg_catalog"):
@@ -129,11 +129,15 @@ def _sources(cursor: Cursor) -> tuple[Name, ...]:
                 syntax.append(previous in _FROM_IS_SYNTAX)
             elif token.value == ")" and len(syntax) > 1:
                 syntax.pop()
-        elif token.kind is Kind.WORD and token.value in {"from", "join", "using"} and not syntax[-1]:
-            if previous != "distinct":
-                found.update(dict.fromkeys(_listed(cursor)))
+        elif token.kind is Kind.WORD and _names_tables(token.value, previous, in_call=syntax[-1]):
+            found.update(dict.fromkeys(_listed(cursor)))
         previous = token.value
     return tuple(found)
+
+
+def _names_tables(word: str, previous: str, *, in_call: bool) -> bool:
+    """Whether a table comes behind this word: not so in `IS DISTINCT FROM` and `extract(a FROM b)`."""
+    return word in {"from", "join", "using"} and previous != "distinct" and not in_call
 
 
 def _listed(cursor: Cursor) -> Iterator[Name]:
