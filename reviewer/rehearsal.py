@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future

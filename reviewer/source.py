@@ -128,7 +128,7 @@ def wanted_extensions(revisions: Iterable[SourceRevision]) -> frozenset[str]:
     return frozenset(found)
 
 
-class _Computed(Exception):  # noqa: N818 (it is a signal between two functions, not an error)
+class _Computed(Exception):
     """A value cannot be told from the text."""
 
 
