@@ -367,7 +367,10 @@ class _Rehearsal:
 
     def rows_matter(self, run: _Run) -> bool:
         """Whether a failure may be due to the rows in the tables."""
-        return bool(self._filled) and run.failure is not None and run.failure.kind is FailureKind.STATEMENT
+        failure = run.failure
+        if not self._filled or failure is None or failure.deliberate:
+            return False
+        return failure.kind in {FailureKind.STATEMENT, FailureKind.RAISED}
 
     def confirmed(self, run: _Run) -> bool:
         """Whether the very same failure was already seen in a fresh process."""
