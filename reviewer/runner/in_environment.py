@@ -45,7 +45,14 @@ TARGET = frozenset(
     "sslcert sslkey sslpassword sslrootcert sslcrl sslcrldir sslcompression sslnegotiation sslsni sslcertmode "
     "ssl_context ssl_min_protocol_version ssl_max_protocol_version gssencmode krbsrvname gsslib gssdelegation "
     "channel_binding require_auth requirepeer target_session_attrs load_balance_hosts replication direct_tls "
-    "source_address tcp_keepalive timeout connect_timeout".split()
+    "source_address tcp_keepalive timeout connect_timeout sock".split()
+)
+# The same as environment variables. PGHOST and its like are ours; PGOPTIONS and PGAPPNAME are the project's.
+LEADING_ELSEWHERE = frozenset(
+    "PGHOSTADDR PGSERVICE PGSERVICEFILE PGSYSCONFDIR PGPASSFILE PGREQUIRESSL PGSSLMODE PGSSLNEGOTIATION PGSSLCERT "
+    "PGSSLKEY PGSSLCERTMODE PGSSLROOTCERT PGSSLCRL PGSSLCRLDIR PGSSLSNI PGREQUIREPEER PGREQUIREAUTH "
+    "PGCHANNELBINDING PGGSSENCMODE PGKRBSRVNAME PGGSSLIB PGGSSDELEGATION PGTARGETSESSIONATTRS "
+    "PGLOADBALANCEHOSTS PGCONNECT_TIMEOUT".split()
 )
 # Statements that must be the first of their transaction, or that end one: no query of ours before them.
 NO_QUERY_BEFORE = re.compile(
@@ -174,6 +181,7 @@ class Redirection:
             return original(redirection.url(url, kwargs), kwargs)
 
         URL._instantiate_plugins = instantiate_plugins
+        Drivers(self.arguments).install()
 
     def url(self, url, kwargs):
         """The URL that an engine is made from: PostgreSQL's, with a driver that is installed."""
@@ -203,26 +211,31 @@ class Redirection:
         raise Expected("no-driver", "The project's interpreter has no PostgreSQL driver (%s)" % wanted)
 
     def connect(self, dialect, record, cargs, cparams):
+        return dialect.connect(**self.arguments(dialect.driver, cparams))
+
+    def arguments(self, driver, given):
+        """What a driver is to connect with instead of `given`, which it keeps but for where it leads."""
         if self.offline:
             raise Expected("offline", "a connection to a database is wanted, and offline there is none")
-        cargs = []
-        cparams = {name: value for name, value in cparams.items() if name not in TARGET}
+        wanted = {name: value for name, value in given.items() if name not in TARGET}
         host, port = self.address["host"], self.address["port"]
-        cparams["user"] = self.address["user"]
+        wanted["user"] = self.address["user"]
         if self.address.get("password"):
-            cparams["password"] = self.address["password"]
-        driver = dialect.driver
+            wanted["password"] = self.address["password"]
         if driver == "pg8000" and host.startswith("/"):
-            cparams["unix_sock"] = "%s/.s.PGSQL.%s" % (host, port)
+            wanted["unix_sock"] = "%s/.s.PGSQL.%s" % (host, port)
         else:
-            cparams["host"], cparams["port"] = host, port
-        if self.address.get("sslmode"):
-            cparams["ssl" if driver == "asyncpg" else "sslmode"] = self.address["sslmode"]
-            if driver == "pg8000":
-                del cparams["sslmode"]
-        cparams["dbname" if driver.startswith("psycopg") else "database"] = self.database
+            wanted["host"], wanted["port"] = host, port
+        libpq = driver.startswith("psycopg")
+        if libpq:
+            wanted["hostaddr"] = ""
+        if self.address.get("sslmode") and driver != "pg8000":
+            wanted["sslmode" if libpq else "ssl"] = self.address["sslmode"]
+        wanted["dbname" if libpq else "database"] = self.database
+        for name in LEADING_ELSEWHERE.intersection(os.environ):  # env.py may have set it
+            del os.environ[name]
         self.connected += 1
-        return dialect.connect(*cargs, **cparams)
+        return wanted
 
     def remember(self, connection, *_):
         if not any(engine is connection.engine for engine in self.engines):
@@ -241,6 +254,99 @@ class Redirection:
         )
         if address.get("password"):
             os.environ["PGPASSWORD"] = address["password"]
+
+
+class Drivers:
+    """Sends what is connected without SQLAlchemy, with a driver's own functions, to the same place.
+
+    Each driver is changed when it is imported, before anybody can have taken its `connect` out of it. What a driver
+    does not have in this version is left alone: SQLAlchemy's connections are redirected all the same.
+    """
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.known = {
+            "psycopg": self.psycopg,
+            "psycopg2": self.psycopg2,
+            "asyncpg.connection": self.asyncpg,
+            "pg8000.core": self.pg8000,
+        }
+
+    def install(self):
+        sys.meta_path.insert(0, self)
+        for name, change in self.known.items():
+            if name in sys.modules:
+                change(sys.modules[name])
+
+    def find_spec(self, name, path=None, target=None):
+        change = self.known.get(name)
+        if change is None:
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        spec = next((spec for spec in (finder.find_spec(name, path, target) for finder in others) if spec), None)
+        if spec is None or not hasattr(spec.loader, "exec_module"):
+            return spec
+        original = spec.loader.exec_module
+
+        def exec_module(module):
+            original(module)
+            change(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+    def psycopg(self, module):
+        from psycopg.conninfo import conninfo_to_dict
+
+        for kind in (module.Connection, module.AsyncConnection):
+            # one stays a coroutine function, and the other none
+            kind.connect = classmethod(
+                self.redirected(kind.connect.__func__, "psycopg", "conninfo", conninfo_to_dict)
+            )
+        module.connect = module.Connection.connect
+
+    def psycopg2(self, module):
+        from psycopg2.extensions import parse_dsn
+
+        module.connect = self.redirected(module.connect, "psycopg2", "dsn", parse_dsn)
+
+    def asyncpg(self, module):
+        from urllib.parse import parse_qsl, urlsplit
+
+        def settings(dsn):  # what else a URL says is a setting of the session
+            said = dict(parse_qsl(urlsplit(dsn).query))
+            return {"server_settings": {name: value for name, value in said.items() if name not in TARGET}}
+
+        module.connect = self.redirected(module.connect, "asyncpg", "dsn", settings)
+
+    def pg8000(self, module):
+        for name in ("CoreConnection", "Connection"):
+            kind = getattr(module, name, None)
+            if kind is not None:
+                kind.__init__ = self.redirected(kind.__init__, "pg8000")
+
+    def redirected(self, original, driver, text=None, parse=None):
+        """`original` with other arguments. `text` names the parameter that may hold them all, `parse` reads it."""
+        import functools
+        import inspect
+
+        signature = inspect.signature(original)
+        rest = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+
+        @functools.wraps(original)
+        def connect(*args, **kwargs):
+            given = dict(signature.bind_partial(*args, **kwargs).arguments)
+            bound = [given.pop(name) for name in ("cls", "self") if name in given]
+            for name in rest:
+                given.update(given.pop(name, {}))
+            written = {}
+            try:
+                written = parse(given.pop(text)) if given.get(text) else {}
+            except Exception:  # the driver would have refused it; what else it says is not needed to go elsewhere
+                pass
+            return original(*bound, **self.arguments(driver, dict(written, **given)))
+
+        return connect
 
 
 def importable(url):
@@ -526,9 +632,16 @@ def driver_connection(connection):
 def listen(raw, messages):
     """Collect what the server says, with whatever the driver offers for it."""
     if hasattr(raw, "add_notice_handler"):  # psycopg
-        raw.add_notice_handler(lambda diagnostic: messages.append(diagnostic.message_primary or ""))
+        raw.add_notice_handler(lambda said: messages.extend(lines(said.message_primary, said.message_detail)))
     elif hasattr(raw, "add_log_listener"):  # asyncpg
-        raw.add_log_listener(lambda _, message: messages.append(message.message or ""))
+        raw.add_log_listener(lambda _, said: messages.extend(lines(said.message, getattr(said, "detail", None))))
+
+
+def lines(message, detail):
+    """The detail of a cascade names what went with it, one object a line."""
+    if detail and "cascades to" in detail:
+        return [message or ""] + detail.split("\n")
+    return [message or ""]
 
 
 def drain(raw, messages):
