@@ -46,7 +46,8 @@ class Concern:
     message: str
     """One sentence with the user's names: which object, which lock, who waits, until when."""
     remedy: tuple[str, ...] = ()
-    """Bodies of `upgrade()`, one per deploy, as valid Alembic code."""
+    """What to write instead of the statement: bodies of `upgrade()`, each a revision of its own, as valid Alembic
+    code. What comes before the statement in the same revision stays before it."""
     about: tuple[str, ...] = ()
     """What it is about, for example `("column", "t", "a")`: two rules that see one cause say the same here."""
     severity: Severity | None = None

@@ -1,0 +1,99 @@
+"""
+A statement was seen to lock a table and to work through one, and no other rule knows why.
+
+## Why it hurts
+
+Whatever it is (a DO block, a function call, a statement that this version does not know), PostgreSQL was seen to take a
+lock that makes others wait, and to read or write a whole table while holding it. Others wait for as long as the table is
+large.
+
+## Do this instead
+
+Split it: take the lock in one short transaction, and do the work in another, in batches. If the statement calls a function
+that alters tables, look at what is inside, and write those statements into the revision.
+
+## Not flagged
+
+- What another rule explains.
+- Work on tables that the same deploy creates.
+- Statements that no server was watched running: text does not tell what is inside.
+
+## References
+
+- <https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.rule import Example, Rule
+from reviewer.verdict import Understood
+
+RULE = Rule(
+    id="blocking-statement",
+    summary="others wait while a statement works through a whole table",
+    severity=Severity.ERROR,
+    group="locking",
+    scans=True,
+    last_resort=2,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Understood():
+            work = context.work()
+            blocking = {table: mode for table, mode in context.locks().items() if mode.blocks_writes}
+            if not work or not blocking:
+                return
+            table, mode = max(blocking.items(), key=lambda item: item[1].strength)
+            yield concern(
+                f"""
+                This statement {" and ".join(each.phrase for each in work[:2])} under {mode} on `{table}`, so
+                {mode.blocks} of `{table}` wait until the transaction ends.
+                """,
+                about=("table", str(table)),
+            )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
+
+EXAMPLES = [
+    Example(
+        "a DO block that alters and updates",
+        given=USERS,
+        upgrade='''
+        op.execute(  # flagged
+            """
+            DO $$ BEGIN
+                ALTER TABLE users ADD COLUMN nick text;
+                UPDATE users SET nick = name;
+            END $$
+            """
+        )
+        ''',
+    ),
+    Example(
+        "a function that does it",
+        given=f"""
+        {USERS}
+        op.execute(
+            "CREATE FUNCTION tidy() RETURNS void LANGUAGE sql"
+            " AS 'CREATE INDEX users_name ON users (name)'"
+        )
+        """,
+        upgrade="""
+        op.execute("SELECT tidy()")  # flagged
+        """,
+    ),
+    Example(
+        "a DO block that takes a lock and reads nothing",
+        given=USERS,
+        upgrade="""
+        op.execute("DO $$ BEGIN ALTER TABLE users ADD COLUMN nick text; END $$")
+        """,
+    ),
+]

@@ -1,0 +1,112 @@
+"""
+Adding a unique constraint builds its index while reads and writes wait.
+
+## Why it hurts
+
+`ADD CONSTRAINT ... UNIQUE` takes ACCESS EXCLUSIVE on the table and builds an index over all of it. Until the transaction
+ends nobody reads or writes the table. (CREATE INDEX alone would only block writes.) `unique=True` on an added column
+does the same.
+
+## Do this instead
+
+Build a unique index CONCURRENTLY, outside a transaction, and in a later revision make it the constraint's with UNIQUE
+USING INDEX, which is instant. There is no NOT VALID for unique constraints. On a partitioned table there is no way
+without waiting.
+
+## Not flagged
+
+- `UNIQUE USING INDEX`.
+- Constraints on a table that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import AddColumn, AddUnique, ColumnDefinition
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="blocking-unique-constraint",
+    summary="reads and writes wait while the constraint's index is built",
+    severity=Severity.ERROR,
+    group="locking",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    scans=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddUnique(table=table, columns=columns, using_index=None) if context.exists(table):
+            name = subject.name or remedies.constraint_name(table, columns, "key")
+            yield from _concern(table, name, columns, (), context)
+        case AddColumn(table=table, column=ColumnDefinition(unique=True) as column) if context.exists(table):
+            if context.rewrote(table):
+                return
+            name = remedies.constraint_name(table, [column.name], "key")
+            added = remedies.add_column(table, column, default=column.default, nullable=column.nullable)
+            yield from _concern(table, name, (column.name,), (added,), context)
+
+
+def _concern(
+    table: Name, name: str, columns: tuple[str, ...], first: tuple[str, ...], context: Context
+) -> Iterator[Concern]:
+    if context.observed and not context.built(table):
+        return
+    yield concern(
+        f"""
+        Adding unique constraint `{name}` builds its index over every row of `{table}` under ACCESS EXCLUSIVE, so reads
+        and writes of `{table}` wait until the transaction ends.
+        """,
+        remedy=(*first, *remedies.constraint_from_index("UNIQUE", table, name, columns, context.statement.sql))
+        if not context.is_partitioned(table)
+        else (),
+        about=("constraint", str(table), name),
+    )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, email varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "on a table that exists",
+        given=USERS,
+        upgrade="""
+        op.create_unique_constraint("uq_users_email", "users", ["email"])  # flagged
+        """,
+    ),
+    Example(
+        "written on a new column",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN nick text UNIQUE")  # flagged
+        """,
+    ),
+    Example(
+        "USING INDEX",
+        given=f"""
+        {USERS}
+        op.create_index("uq_users_email", "users", ["email"], unique=True)
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD CONSTRAINT uq_users_email UNIQUE USING INDEX uq_users_email")
+        """,
+    ),
+    Example(
+        "on a table of the same revision",
+        upgrade="""
+        op.create_table("notes", sa.Column("id", sa.BigInteger()))
+        op.create_unique_constraint("uq_notes_id", "notes", ["id"])
+        """,
+    ),
+]

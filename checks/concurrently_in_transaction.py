@@ -1,0 +1,121 @@
+"""
+CONCURRENTLY inside a transaction: PostgreSQL refuses it, and the deploy stops.
+
+## Why it hurts
+
+`CREATE INDEX CONCURRENTLY` and its kin commit in between, so they cannot run inside a transaction block. Alembic runs a
+revision, and by default a whole upgrade, in one. A text of several statements sent at once is a transaction too, even in
+autocommit mode.
+
+## Do this instead
+
+Put the one statement into `with op.get_context().autocommit_block():`, in a revision of its own.
+
+## Not flagged
+
+- Statements in an autocommit block, and in projects that set `transactional_ddl=False`.
+- `REFRESH MATERIALIZED VIEW CONCURRENTLY`: it may run in a transaction.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY>
+- <https://alembic.sqlalchemy.org/en/latest/api/runtime.html#alembic.runtime.migration.MigrationContext.autocommit_block>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.operations import CreateIndex, DetachPartition, DropIndex, Operation, Reindex
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="concurrently-in-transaction",
+    summary="PostgreSQL refuses it inside a transaction, and the deploy stops",
+    severity=Severity.ERROR,
+    group="not-working",
+    directions=frozenset({Direction.UPGRADE, Direction.DOWNGRADE}),
+    replaces=frozenset({"failing-upgrade", "failing-downgrade"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case (
+            CreateIndex(concurrently=True)
+            | DropIndex(concurrently=True)
+            | Reindex(concurrently=True)
+            | DetachPartition(concurrently=True)
+        ) if _inside(context):
+            alone = context.understood is not None and len(context.understood.operations) == 1
+            what = _words(subject)
+            yield concern(
+                f"{what} cannot run inside a transaction, and Alembic runs the revision in one."
+                if alone
+                else f"{what} cannot run in one text with other statements, which PostgreSQL runs as one transaction.",
+                remedy=[remedies.outside_transaction(remedies.execute(context.statement.sql))] if alone else [],
+                basis=Basis.PARSED if context.static else Basis.OBSERVED,
+                evidence={"sqlstate": context.statement.sqlstate} if context.statement.sqlstate else None,
+            )
+
+
+def _inside(context: Context) -> bool:
+    if context.static:
+        return context.statement.in_transaction
+    return context.statement.sqlstate == "25001"
+
+
+def _words(operation: Operation) -> str:
+    match operation:
+        case CreateIndex(name=name):
+            return f"CREATE INDEX CONCURRENTLY `{name}`" if name else "CREATE INDEX CONCURRENTLY"
+        case DropIndex(index=index):
+            return f"DROP INDEX CONCURRENTLY `{index}`"
+        case DetachPartition(partition=partition):
+            return f"DETACH PARTITION `{partition}` CONCURRENTLY"
+        case _:
+            return "REINDEX CONCURRENTLY"
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "in the revision's transaction",
+        given=USERS,
+        upgrade="""
+        op.create_index("ix_users_name", "users", ["name"], postgresql_concurrently=True)  # flagged
+        """,
+    ),
+    Example(
+        "in one text with another statement",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("SET lock_timeout = '5s'; CREATE INDEX CONCURRENTLY ix_name ON users (name)")  # flagged
+        """,
+    ),
+    Example(
+        "in the downgrade",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("ix_users_name", "users", ["name"], postgresql_concurrently=True)
+        """,
+        downgrade="""
+        op.drop_index("ix_users_name", "users", postgresql_concurrently=True)  # flagged
+        """,
+    ),
+    Example(
+        "in an autocommit block",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("ix_users_name", "users", ["name"], postgresql_concurrently=True)
+        """,
+    ),
+]

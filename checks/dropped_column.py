@@ -1,0 +1,111 @@
+"""
+Dropping a column destroys its values, and breaks the code that still reads it.
+
+## Why it hurts
+
+The drop is instant and final: a downgrade can bring the column back, but not what was in it. And while the migration is
+deployed the old code still runs: SQLAlchemy names every mapped column in each SELECT and INSERT, so all of them fail
+from the commit on.
+
+## Do this instead
+
+Take the column out of the models first, and deploy that. Drop the column in a later release, when nothing reads it any
+more, and say so beside the statement: `# reviewer: allow[dropped-column] unused since 2.4`. Keep a copy of what may be
+wanted again.
+
+## Not flagged
+
+- Columns that the same deploy has added.
+- `DROP COLUMN IF EXISTS` where there is no such column.
+- A column that looks renamed by drop and add: see `rename-as-drop`.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-alter.html#DDL-ALTER-REMOVING-A-COLUMN>
+- <https://docs.sqlalchemy.org/en/20/orm/queryguide/columns.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import AddColumn, DropColumn, Operation, Update
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="dropped-column",
+    summary="its values are gone for good, and the code that still reads it fails",
+    severity=Severity.ERROR,
+    group="losing-data",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropColumn(table=table, column=column) if not context.is_new_column(table, column):
+            if context.absent(table, column) and subject.if_exists:
+                return
+            kept = any(_copies(earlier, table, column) for earlier, _ in context.same_revision())
+            lost = "breaks the running code, which still reads and writes it"
+            if not kept:
+                lost = f"destroys its values and {lost}"
+            yield concern(
+                f"Dropping `{table}.{column}` {lost}{_comes_back_empty(subject, context, kept)}.",
+                about=("column", str(table), column),
+            )
+
+
+def _copies(operation: Operation, table: Name, column: str) -> bool:
+    """Whether the values of the column were put elsewhere before."""
+    match operation:
+        case Update(table=into, reads=reads, sources=sources):
+            return column in reads and (into.matches(table) or any(source.matches(table) for source in sources))
+    return False
+
+
+def _comes_back_empty(dropped: DropColumn, context: Context, kept: bool) -> str:
+    if context.story is None or kept:
+        return ""
+    for operation, _ in context.story.operations(Direction.DOWNGRADE):
+        match operation:
+            case AddColumn(table=table, column=column):
+                if table.matches(dropped.table) and column.name == dropped.column:
+                    return "; the downgrade adds the column again, but not what was in it"
+    return ""
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "a column with values",
+        given=USERS,
+        upgrade="""
+        op.drop_column("users", "name")  # flagged
+        """,
+        downgrade="""
+        op.add_column("users", sa.Column("name", sa.String(50)))
+        """,
+    ),
+    Example(
+        "a column of the same deploy",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("nick", sa.Text()))
+        """,
+        then=('op.drop_column("users", "nick")',),
+    ),
+    Example(
+        "if there is one, and there is none",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users DROP COLUMN IF EXISTS nick")
+        """,
+    ),
+]

@@ -1,0 +1,121 @@
+"""
+Dropping a table destroys its rows, and breaks the code that still reads it.
+
+## Why it hurts
+
+The drop is final: a downgrade can bring the table back, but not its rows. Code of the running version that still reads
+or writes it fails from the commit on. Dropping a table with foreign keys also takes ACCESS EXCLUSIVE on every table that
+they refer to.
+
+## Do this instead
+
+Take the table out of the models first, and deploy that. In a later release rename it, wait, and drop it when nobody has
+missed it; say so beside the statement: `# reviewer: allow[dropped-table] unused since 2.4`. Keep a copy of what may be
+wanted again.
+
+## Not flagged
+
+- Tables that the same deploy has created.
+- `DROP TABLE IF EXISTS` where there is no such table.
+- A table that was copied into one that takes its name in the same revision, as `batch_alter_table(recreate="always")`
+  does it: the rows are kept (see `work-under-lock` for what the copy does to everybody else).
+- A table that looks renamed by drop and create: see `rename-as-drop`.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-droptable.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import CreateTable, DropTable, Insert, RenameTable
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="dropped-table",
+    summary="its rows are gone for good, and the code that still reads it fails",
+    severity=Severity.ERROR,
+    group="losing-data",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropTable(table=table, if_exists=if_exists) if context.exists(table):
+            if (if_exists and context.absent(table)) or _replaced(table, context):
+                return
+            kept = _copied(table, context)
+            lost = "breaks the running code, which still reads and writes it"
+            if not kept:
+                lost = f"destroys its rows and {lost}"
+            yield concern(
+                f"Dropping `{table}` {lost}{_comes_back_empty(table, context, kept)}.",
+                about=("table", str(table)),
+            )
+
+
+def _copied(table: Name, context: Context) -> bool:
+    """Whether the rows were put into another table before."""
+    return any(
+        isinstance(earlier, Insert) and any(source.matches(table) for source in earlier.sources)
+        for earlier, _ in context.same_revision()
+    )
+
+
+def _replaced(table: Name, context: Context) -> bool:
+    """Whether a copy takes the table's name in the same revision."""
+    return _copied(table, context) and any(
+        isinstance(later, RenameTable) and Name(later.new_name, later.table.schema).matches(table)
+        for later, _ in context.later()
+    )
+
+
+def _comes_back_empty(table: Name, context: Context, kept: bool) -> str:
+    if context.story is None or kept:
+        return ""
+    downgrade = context.story.operations(Direction.DOWNGRADE)
+    if any(isinstance(operation, CreateTable) and operation.table.matches(table) for operation, _ in downgrade):
+        return "; the downgrade creates the table again, but not its rows"
+    return ""
+
+
+USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
+EXAMPLES = [
+    Example(
+        "a table with rows",
+        given=USERS,
+        upgrade="""
+        op.drop_table("users")  # flagged
+        """,
+        downgrade=USERS,
+    ),
+    Example(
+        "created anew under the same name",
+        given=USERS,
+        upgrade="""
+        op.execute("DROP TABLE IF EXISTS users")  # flagged
+        op.create_table("users", sa.Column("key", sa.Text(), primary_key=True))
+        """,
+    ),
+    Example(
+        "a table of the same deploy",
+        upgrade=USERS,
+        then=('op.drop_table("users")',),
+    ),
+    Example(
+        "if there is one, and there is none",
+        given=USERS,
+        upgrade="""
+        op.execute("DROP TABLE IF EXISTS people")
+        """,
+    ),
+]

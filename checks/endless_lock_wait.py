@@ -1,0 +1,121 @@
+"""
+Nothing bounds how long a statement waits for its lock, and everybody else waits behind it.
+
+## Why it hurts
+
+A statement that needs a strong lock waits for every query that is running on the table. While it waits it stands in the
+queue, and all who come later stand behind it, even for a plain SELECT. With `lock_timeout` at 0 that lasts as long as the
+longest query: one report that runs for ten minutes makes an instant `ADD COLUMN` an outage of ten minutes.
+
+## Do this instead
+
+Set `lock_timeout` where all migrations get it, most easily in env.py, on the connection:
+`connection.execute(text("SET lock_timeout = '5s'"))`. A deploy that runs into it fails quickly and can be tried again.
+
+## Not flagged
+
+- Statements for which a timeout is in force, wherever it was set: env.py, the role, the database, the revision.
+- Locks on tables that the same deploy creates, and locks that make nobody wait, such as those of CONCURRENTLY.
+- Reviews without a server: no text tells what timeout is in force.
+
+## References
+
+- <https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.recording import Recording, Relation, Statement
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="endless-lock-wait",
+    summary="everybody queues behind a migration that waits for its lock without end",
+    severity=Severity.WARNING,
+    group="locking",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Recording():
+            waiting = [
+                (story.revision.id, statement, *strongest)
+                for story in context.stories
+                for statement in (understood.statement for understood in story.upgrade)
+                if (strongest := _unbounded(statement)) is not None
+            ]
+            if not waiting:
+                return
+            _, first, table, mode = waiting[0]
+            others = len(waiting) - 1
+            yield concern(
+                f"""
+                `lock_timeout` is 0 when {mode} on `{table}` is asked for{
+                    f" (and at {others} more statements)" if others else ""
+                }: while it waits behind a running query, everybody else who wants `{table}` waits behind it,
+                without end.
+                """,
+                remedy=[
+                    remedies.execute("SET LOCAL lock_timeout = '5s'") + "\n" + remedies.execute(first.sql),
+                ]
+                if not first.parameters
+                else [],
+                basis=Basis.OBSERVED,
+                location=first.location,
+                evidence={
+                    "statements": [
+                        f"{statement.location}: {mode} on {table}" for _, statement, table, mode in waiting[:50]
+                    ],
+                },
+            )
+
+
+def _unbounded(statement: Statement) -> tuple[Relation, LockMode] | None:
+    """The strongest lock that makes others wait and that may be waited for without end."""
+    seen = statement.observation
+    if seen is None or seen.lock_timeout or statement.location is None:
+        return None
+    blocking = [
+        (lock.relation, lock.mode)
+        for lock in seen.locks
+        if lock.mode.blocks_writes and lock.relation.is_table and not lock.relation.new
+    ]
+    return max(blocking, key=lambda found: found[1].strength, default=None)
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
+
+EXAMPLES = [
+    Example(
+        "no timeout, told once",
+        given=USERS,
+        upgrade="""
+        op.execute("SET lock_timeout = 0")
+        op.add_column("users", sa.Column("age", sa.Integer()))  # flagged
+        op.drop_column("users", "name")
+        """,
+    ),
+    Example(
+        "a timeout is in force",
+        given=USERS,
+        upgrade="""
+        op.execute("SET LOCAL lock_timeout = '5s'")
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+    ),
+    Example(
+        "a new table",
+        upgrade="""
+        op.execute("SET lock_timeout = 0")
+        op.create_table("notes", sa.Column("id", sa.BigInteger()))
+        op.add_column("notes", sa.Column("text", sa.Text()))
+        """,
+    ),
+]

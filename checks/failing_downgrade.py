@@ -1,0 +1,101 @@
+"""
+The downgrade does not run: there is no way back.
+
+## Why it hurts
+
+A downgrade is wanted when a release has gone wrong. One that fails then costs the time that nobody has, and often leaves
+no way but to write SQL by hand on the production database.
+
+## Do this instead
+
+Make the downgrade the reverse of the upgrade, in reverse order, with every constraint under its name. PostgreSQL's
+message names what is wrong. Where there is no way back, say so: `raise NotImplementedError("restore from the backup")`.
+
+## Not flagged
+
+- A downgrade that raises on purpose: the revision is reported as irreversible.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/naming.html>
+- <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import failures
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="failing-downgrade",
+    summary="there is no way back: the downgrade does not run",
+    severity=Severity.ERROR,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story:
+            failed = story.failed(Direction.DOWNGRADE)
+            if failed is None or not failures.is_the_revisions(failed) or failures.on_purpose(failed):
+                return
+            yield concern(
+                f"The downgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.",
+                about=("failure", revision.id, Direction.DOWNGRADE.value),
+                basis=Basis.OBSERVED,
+                location=failures.place(revision, failed),
+                direction=Direction.DOWNGRADE,
+                evidence=failures.evidence(failed),
+            )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age integer)")'
+
+EXAMPLES = [
+    Example(
+        "a constraint without a name",
+        given=USERS,
+        upgrade="""
+        op.create_check_constraint("adult", "users", "age > 17", postgresql_not_valid=True)
+        """,
+        downgrade="""
+        op.drop_constraint("users_age_check", "users")  # flagged
+        """,
+    ),
+    Example(
+        "NOT NULL again, and the table has rows",
+        given=USERS,
+        upgrade="""
+        op.drop_column("users", "age")
+        """,
+        downgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), nullable=False))  # flagged
+        """,
+    ),
+    Example(
+        "the reverse of the upgrade",
+        given=USERS,
+        upgrade="""
+        op.create_check_constraint("adult", "users", "age > 17", postgresql_not_valid=True)
+        """,
+        downgrade="""
+        op.drop_constraint("adult", "users")
+        """,
+    ),
+    Example(
+        "raises on purpose",
+        given=USERS,
+        upgrade="""
+        op.create_check_constraint("adult", "users", "age > 17", postgresql_not_valid=True)
+        """,
+        downgrade="""
+        raise NotImplementedError("there is no way back")
+        """,
+    ),
+]

@@ -1,0 +1,89 @@
+"""
+After a downgrade the upgrade does not run again: something was left behind.
+
+## Why it hurts
+
+The release was rolled back, the mistake mended, and now the upgrade fails on what the downgrade has forgotten: most often
+an enum type, which Alembic creates with a table and does not drop with it, or a column, or everything because the
+downgrade is empty. The way forward is then SQL by hand on the production database.
+
+## Do this instead
+
+Undo everything that the upgrade makes. Enum types need it said: `sa.Enum(name="mood").drop(op.get_bind())` after the
+last column that uses it is gone.
+
+## Not flagged
+
+- A downgrade that fails itself, or raises on purpose: there is no second upgrade.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/autogenerate.html#what-does-autogenerate-detect-and-what-does-it-not-detect>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import failures
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="failing-second-upgrade",
+    summary="after a rollback the upgrade does not run again",
+    severity=Severity.ERROR,
+    group="not-working",
+    replaces=frozenset({"missing-downgrade"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story:
+            failed = story.failed(Direction.UPGRADE_AGAIN)
+            if failed is None or not failures.is_the_revisions(failed):
+                return
+            empty = ", which does nothing" if revision.downgrade_is_empty else ""
+            yield concern(
+                f"""
+                After a downgrade{empty}, the upgrade of `{revision.id}` fails: {failures.words(failed)}.
+                """,
+                about=("failure", revision.id, Direction.UPGRADE_AGAIN.value),
+                basis=Basis.OBSERVED,
+                location=failures.place(revision, failed),
+                direction=Direction.UPGRADE_AGAIN,
+                evidence=failures.evidence(failed),
+            )
+
+
+EXAMPLES = [
+    Example(
+        "the enum type stays behind",
+        upgrade="""
+        op.create_table("users", sa.Column("mood", sa.Enum("good", "bad", name="mood")))  # flagged
+        """,
+        downgrade="""
+        op.drop_table("users")
+        """,
+    ),
+    Example(
+        "an empty downgrade",
+        upgrade="""
+        op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))  # flagged
+        """,
+        downgrade="pass",
+    ),
+    Example(
+        "the enum type dropped too",
+        upgrade="""
+        op.create_table("users", sa.Column("mood", sa.Enum("good", "bad", name="mood")))
+        """,
+        downgrade="""
+        op.drop_table("users")
+        sa.Enum(name="mood").drop(op.get_bind())
+        """,
+    ),
+]

@@ -1,0 +1,94 @@
+"""
+The upgrade does not run.
+
+## Why it hurts
+
+The deploy stops half way. In Alembic's default mode everything is rolled back and the new code starts on the old schema;
+where a revision has committed in between, the database is in a state that no revision describes. Some upgrades fail only
+where tables hold rows, and some only when several revisions are run by one `alembic upgrade`: a test on an empty
+database, one step at a time, passes.
+
+## Do this instead
+
+PostgreSQL's message names the cause. Where it fails on rows, clean them in an earlier revision or loosen the constraint;
+where it fails only together with the revisions before it, set `transaction_per_migration=True` in env.py or commit in
+between with `op.get_context().autocommit_block()`.
+
+## Not flagged
+
+- Where a more specific rule explains why, for example `required-column`, that one speaks.
+- What is not the revision's doing: a missing driver, an env.py that fails.
+
+## References
+
+- <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import failures
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="failing-upgrade",
+    summary="the deploy stops: the upgrade does not run",
+    severity=Severity.ERROR,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story:
+            failed = story.failed(Direction.UPGRADE)
+            if failed is None or not failures.is_the_revisions(failed):
+                return
+            yield concern(
+                f"The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.",
+                about=("failure", revision.id, Direction.UPGRADE.value),
+                basis=Basis.OBSERVED,
+                location=failures.place(revision, failed),
+                direction=Direction.UPGRADE,
+                evidence=failures.evidence(failed),
+            )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50) NOT NULL)")'
+
+EXAMPLES = [
+    Example(
+        "a type that is not there",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("mood", sa.Enum("good", "bad", name="mood")))  # flagged
+        """,
+    ),
+    Example(
+        "only where there are rows",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = NULL")  # flagged
+        """,
+    ),
+    Example(
+        "Python that raises",
+        given=USERS,
+        upgrade="""
+        users = {}
+        op.drop_column("users", users["name"])  # flagged
+        """,
+    ),
+    Example(
+        "the type created first",
+        given=USERS,
+        upgrade="""
+        sa.Enum("good", "bad", name="mood").create(op.get_bind())
+        op.add_column("users", sa.Column("mood", postgresql.ENUM("good", "bad", name="mood", create_type=False)))
+        """,
+    ),
+]

@@ -1,0 +1,139 @@
+"""
+The downgrade does nothing: a rollback succeeds, and the database stays as the upgrade left it.
+
+## Why it hurts
+
+`alembic downgrade` reports success and moves the version back, while tables, columns and constraints of the upgrade are
+still there. The old code then runs against the new schema, and the next upgrade fails on objects that exist already.
+
+## Do this instead
+
+Write the reverse of the upgrade. Where there is none, say so: `raise NotImplementedError("restore from the backup")`
+stops a rollback that cannot work, and is reported as irreversible, not as a mistake.
+
+## Not flagged
+
+- Merge revisions, and revisions whose upgrade does nothing.
+- Upgrades that leave nothing to take back: VALIDATE CONSTRAINT, maintenance, comments, an enum value or an extension
+  added with IF NOT EXISTS, which a downgrade had better leave.
+- Changes of rows alone.
+- A downgrade that raises on purpose.
+- Where the second upgrade fails because nothing was undone, `failing-second-upgrade` says so.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/tutorial.html#downgrading>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.operations import (
+    AddEnumValue,
+    Analyze,
+    Call,
+    ChangeOwner,
+    Cluster,
+    ClusterOn,
+    Comment,
+    Copy,
+    CreateObject,
+    Delete,
+    DoBlock,
+    Insert,
+    LockTable,
+    Merge,
+    Operation,
+    Privileges,
+    RefreshMaterializedView,
+    Reindex,
+    Select,
+    SessionCommand,
+    SetVariable,
+    TransactionControl,
+    Truncate,
+    Unrecognized,
+    Update,
+    Vacuum,
+    ValidateConstraint,
+)
+from reviewer.recording import Direction, Location
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="missing-downgrade",
+    summary="a rollback reports success and undoes nothing",
+    severity=Severity.WARNING,
+    group="losing-data",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story if revision.downgrade_is_empty and not revision.is_merge:
+            if any(_leaves_something(operation) for operation, _ in story.operations(Direction.UPGRADE)):
+                yield concern(
+                    f"""
+                    `downgrade()` of `{revision.id}` does nothing: a rollback reports success and leaves what the
+                    upgrade has made.
+                    """,
+                    about=("failure", revision.id, Direction.UPGRADE_AGAIN.value),
+                    basis=Basis.PARSED,
+                    location=Location(revision.path, revision.downgrade_line or revision.upgrade_line or 1),
+                    direction=Direction.DOWNGRADE,
+                )
+
+
+def _leaves_something(operation: Operation) -> bool:
+    match operation:
+        case AddEnumValue(if_not_exists=True) | CreateObject(kind="extension" | "schema", if_not_exists=True):
+            return False
+        case (
+            Insert() | Update() | Delete() | Merge() | Copy() | Truncate() | Select() | SetVariable() | LockTable()
+            | SessionCommand() | TransactionControl() | Analyze() | Vacuum() | Cluster() | ClusterOn() | Reindex()
+            | RefreshMaterializedView() | ValidateConstraint() | Comment() | Privileges() | ChangeOwner()
+            | DoBlock() | Call() | Unrecognized()
+        ):  # fmt: skip
+            return False
+    return True
+
+
+USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
+EXAMPLES = [
+    Example(
+        "an addition that can be repeated",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS age integer")
+        """,
+        downgrade="""
+        # flagged
+        pass
+        """,
+    ),
+    Example(
+        "nothing to take back",
+        given=f"""
+        {USERS}
+        op.execute("ALTER TABLE users ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users VALIDATE CONSTRAINT positive")
+        """,
+        downgrade="pass",
+    ),
+    Example(
+        "irreversible on purpose",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+        downgrade="""
+        raise NotImplementedError("restore users from the backup")
+        """,
+    ),
+]

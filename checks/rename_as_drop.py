@@ -1,0 +1,194 @@
+"""
+A rename that was written as drop and add: the values are gone, and nothing was copied.
+
+## Why it hurts
+
+Autogenerate cannot know that a column or table was renamed. It sees one name gone and another come, and writes a drop
+and an add. The revision runs up, down and up again without an error, and every value is lost.
+
+## Do this instead
+
+Keep the old column and copy: add the new one, let the code write both, copy the old rows in batches, and drop the old
+column a release later. A plain rename (`op.alter_column(..., new_column_name=...)`, `op.rename_table`) keeps the values,
+but breaks the code that runs while it is deployed: see `renamed-column` and `renamed-table`.
+
+## Not flagged
+
+- A drop and an add of different types: `dropped-column` speaks.
+- A column whose values were copied in between: nothing is lost.
+- Tables and columns that the same deploy has created.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/autogenerate.html#what-does-autogenerate-detect-and-what-does-it-not-detect>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import AddColumn, CreateTable, DropColumn, DropTable, Insert, Update
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="rename-as-drop",
+    summary="what looks like a rename is a drop and an add, and loses every value",
+    severity=Severity.ERROR,
+    group="losing-data",
+    replaces=frozenset({"dropped-column", "dropped-table"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropColumn(table=table, column=old) if not context.is_new_column(table, old):
+            type_ = _type_of_column(table, old, context)
+            new = _new_column(subject, type_, context) if type_ else None
+            if type_ and new and not _column_copied(table, old, new, context):
+                yield concern(
+                    f"""
+                    `{table}.{old}` is dropped and `{new}` of the same type is added: this looks like a rename, and it
+                    destroys every value of `{old}`.
+                    """,
+                    remedy=remedies.second_column(table, old, new, type_)[_came_first(new, context) :],
+                    about=("column", str(table), old),
+                )
+        case DropTable(table=table) if context.exists(table):
+            created = _new_table(subject, context)
+            if created and not _table_copied(table, context):
+                yield concern(
+                    f"""
+                    `{table}` is dropped and `{created}` with the same columns is created: this looks like a rename, and
+                    it destroys every row of `{table}`.
+                    """,
+                    remedy=[_keep_rows(table, created, context)],
+                    about=("table", str(table)),
+                )
+
+
+def _type_of_column(table: Name, column: str, context: Context) -> str | None:
+    """From the state before; without a server from the downgrade, which adds the column again."""
+    known = context.column(table, column)
+    if known is not None:
+        return known.type
+    for operation, _ in context.story.operations(Direction.DOWNGRADE) if context.story else ():
+        if isinstance(operation, AddColumn) and operation.table.matches(table) and operation.column.name == column:
+            return operation.column.type
+    return None
+
+
+def _new_column(dropped: DropColumn, type_: str, context: Context) -> str | None:
+    """The column that came in exchange: of one type, the first gone goes with the first come."""
+    same = types.canonical(type_)
+    gone = [
+        operation.column
+        for operation in context.revision_operations()
+        if isinstance(operation, DropColumn)
+        and operation.table.matches(dropped.table)
+        and types.canonical(_type_of_column(operation.table, operation.column, context) or "") == same
+    ]
+    come = [
+        operation.column.name
+        for operation in context.revision_operations()
+        if isinstance(operation, AddColumn)
+        and operation.table.matches(dropped.table)
+        and types.canonical(operation.column.type) == same
+        and operation.column.name != dropped.column
+    ]
+    return dict(zip(gone, come, strict=False)).get(dropped.column)
+
+
+def _came_first(new: str, context: Context) -> bool:
+    """Whether the new column is there already when the old one is dropped."""
+    return any(isinstance(operation, AddColumn) and operation.column.name == new for operation, _ in context.before)
+
+
+def _keep_rows(table: Name, created: Name, context: Context) -> str:
+    if context.is_new(created):
+        return remedies.outside_transaction(
+            remedies.execute(f"INSERT INTO {created.sql} SELECT * FROM {table.sql}")
+        )
+    view = remedies.execute(f"CREATE VIEW {table.sql} AS SELECT * FROM {created.sql}")
+    return remedies.call("op.rename_table", table, created.name) + "\n" + view
+
+
+def _column_copied(table: Name, old: str, new: str, context: Context) -> bool:
+    return any(
+        isinstance(operation, Update) and operation.table.matches(table) and new in operation.columns
+        and old in operation.reads
+        for operation in context.revision_operations()
+    )  # fmt: skip
+
+
+def _new_table(dropped: DropTable, context: Context) -> Name | None:
+    known = context.table(dropped.table)
+    columns: dict[str, str] = {}
+    if known is not None:
+        columns = {column.name: types.canonical(column.type) for column in known.columns}
+    elif context.story:
+        for operation, _ in context.story.operations(Direction.DOWNGRADE):
+            if isinstance(operation, CreateTable) and operation.table.matches(dropped.table):
+                columns = {column.name: types.canonical(column.type) for column in operation.columns}
+    for operation in context.revision_operations():
+        if isinstance(operation, CreateTable) and columns and not operation.table.matches(dropped.table):
+            same = {column.name: types.canonical(column.type) for column in operation.columns} == columns
+            if same:
+                return operation.table
+    return None
+
+
+def _table_copied(table: Name, context: Context) -> bool:
+    return any(
+        isinstance(operation, Insert) and any(source.matches(table) for source in operation.sources)
+        for operation in context.revision_operations()
+    )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "a column, as autogenerate writes it",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("full_name", sa.String(50)))
+        op.drop_column("users", "name")  # flagged
+        """,
+        downgrade="""
+        op.add_column("users", sa.Column("name", sa.String(50)))
+        op.drop_column("users", "full_name")
+        """,
+    ),
+    Example(
+        "a table, as autogenerate writes it",
+        given=USERS,
+        upgrade="""
+        op.create_table(
+            "accounts", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("name", sa.String(50))
+        )
+        op.drop_table("users")  # flagged
+        """,
+    ),
+    Example(
+        "of another type",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.drop_column("users", "name")
+        """,
+    ),
+    Example(
+        "copied in between",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("full_name", sa.String(50)))
+        op.execute("UPDATE users SET full_name = name")
+        op.drop_column("users", "name")
+        """,
+    ),
+]

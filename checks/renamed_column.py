@@ -1,0 +1,84 @@
+"""
+Renaming a column breaks the code that is running, in the moment of the commit.
+
+## Why it hurts
+
+The rename itself is instant. But the code that runs while the migration is deployed still sends the old name, and every
+such query fails from the commit on until the last process of the old version is gone. No order of deploying code and
+migration avoids it.
+
+## Do this instead
+
+Rename in the model only, and keep the column: `new_name = mapped_column("old_name")`. Where the column itself must
+have another name: add the new column, let the code write both, copy the old rows in batches, let the code read the new
+one, and drop the old column a release later.
+
+## Not flagged
+
+- Columns that the same deploy has added: no running code knows them.
+- Columns of a table that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html>
+- <https://docs.sqlalchemy.org/en/20/orm/declarative_tables.html#naming-declarative-mapped-columns-explicitly>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import RenameColumn
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="renamed-column",
+    summary="the running code still asks for the old name and fails from the commit on",
+    severity=Severity.ERROR,
+    group="breaking-code",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case RenameColumn(table=table, column=old, new_name=new) if not context.is_new_column(table, old):
+            yield concern(
+                f"""
+                Renaming `{table}.{old}` to `{new}` breaks every query of the running code that names `{old}`, from the
+                commit until the last process of the old version is gone.
+                """,
+                remedy=_copy(table, old, new, context),
+                about=("column", str(table), old),
+            )
+
+
+def _copy(table: Name, old: str, new: str, context: Context) -> tuple[str, ...]:
+    column = context.column(table, old)
+    return remedies.second_column(table, old, new, column.type) if column else ()
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "a column in use",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", new_column_name="full_name")  # flagged
+        """,
+    ),
+    Example(
+        "a column of the same revision",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("nick", sa.Text()))
+        op.alter_column("users", "nick", new_column_name="nickname")
+        """,
+    ),
+]

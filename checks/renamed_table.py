@@ -1,0 +1,95 @@
+"""
+Renaming a table breaks the code that is running, in the moment of the commit.
+
+## Why it hurts
+
+The rename itself is instant. But the code that runs while the migration is deployed still sends the old name, and every
+such query fails from the commit on until the last process of the old version is gone.
+
+## Do this instead
+
+Rename the model and keep the table: `__tablename__` may differ from the name of the class. Or rename, and in the same
+revision create a view under the old name: PostgreSQL lets plain views be read and written like the table. Drop the view
+a release later.
+
+## Not flagged
+
+- A rename with a view under the old name in the same revision.
+- Tables that the same deploy has created.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-createview.html#SQL-CREATEVIEW-UPDATABLE-VIEWS>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import CreateView, RenameTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="renamed-table",
+    summary="the running code still asks for the old name and fails from the commit on",
+    severity=Severity.ERROR,
+    group="breaking-code",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case RenameTable(table=table, new_name=new) if context.exists(table) and not _stays_readable(
+            table, context
+        ):
+            renamed = Name(new, table.schema)
+            yield concern(
+                f"""
+                Renaming `{table}` to `{new}` breaks every query of the running code that names `{table}`, from the
+                commit until the last process of the old version is gone.
+                """,
+                remedy=[
+                    remedies.call("op.rename_table", table, new)
+                    + "\n"
+                    + remedies.execute(f"CREATE VIEW {table.sql} AS SELECT * FROM {renamed.sql}"),
+                ],
+                about=("table", str(table)),
+            )
+
+
+def _stays_readable(table: Name, context: Context) -> bool:
+    return any(isinstance(later, CreateView) and later.view.matches(table) for later, _ in context.later())
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "a table in use",
+        given=USERS,
+        upgrade="""
+        op.rename_table("users", "accounts")  # flagged
+        """,
+    ),
+    Example(
+        "with a view under the old name",
+        given=USERS,
+        upgrade="""
+        op.rename_table("users", "accounts")
+        op.execute("CREATE VIEW users AS SELECT * FROM accounts")
+        """,
+    ),
+    Example(
+        "a table of the same revision",
+        upgrade=f"""
+        {USERS}
+        op.rename_table("users", "accounts")
+        """,
+    ),
+]

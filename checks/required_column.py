@@ -1,0 +1,104 @@
+"""
+A new column that is NOT NULL and has no server default stops the rows that are there, and the code that runs.
+
+## Why it hurts
+
+`ADD COLUMN ... NOT NULL` without a server default has no value for existing rows: PostgreSQL refuses it as soon as
+the table has one. On a table that is empty it passes, and then every INSERT of the code that still runs fails, because
+that code does not name the column. `default=` of SQLAlchemy does not help: it is applied by the new code only and
+never reaches the database.
+
+## Do this instead
+
+Give the column a `server_default`: PostgreSQL keeps a constant default beside the table and writes no row for it. Where
+no value makes sense for all rows, add the column as nullable, let the new code write it, fill the old rows in batches,
+and make it NOT NULL in a later deploy (see `scanning-not-null`).
+
+## Not flagged
+
+- Columns of a table that the same deploy creates: it is empty, and no running code knows it.
+- Columns with a server default, an identity, a serial type or a generated value: PostgreSQL has a value for each row.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES>
+- <https://docs.sqlalchemy.org/en/20/core/defaults.html#server-invoked-ddl-explicit-default-expressions>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import AddColumn, ColumnDefinition
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="required-column",
+    summary="a NOT NULL column without a server default fails on rows, and the running code cannot insert",
+    severity=Severity.ERROR,
+    group="breaking-code",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    replaces=frozenset({"failing-upgrade", "blocking-statement", "work-under-lock"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddColumn(table=table, column=column) if _required(column) and context.exists(table):
+            refused = context.refusal is not None and context.refusal.sqlstate == "23502"
+            value = types.neutral(column.type) if column.references is None else None
+            yield concern(
+                f"""
+                `{table}.{column.name}` is NOT NULL and has no server default, so PostgreSQL refuses it where `{table}`
+                has rows, and each INSERT of the running code fails until the new code is everywhere.
+                """,
+                remedy=[
+                    remedies.add_column(table, column, default=value, nullable=value is None),
+                ],
+                about=("column", str(table), column.name),
+                basis=Basis.OBSERVED if refused else None,
+            )
+
+
+def _required(column: ColumnDefinition) -> bool:
+    filled = column.default is not None or column.identity or column.generated is not None or column.serial
+    return (not column.nullable or column.primary_key) and not filled
+
+
+USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
+EXAMPLES = [
+    Example(
+        "on a table with rows",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), nullable=False))  # flagged
+        """,
+    ),
+    Example(
+        "on an empty table",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("name", sa.String(50), nullable=False, default=""))  # flagged
+        """,
+        rows=False,
+    ),
+    Example(
+        "with a server default",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), nullable=False, server_default="0"))
+        """,
+    ),
+    Example(
+        "on a table of the same revision",
+        upgrade=f"""
+        {USERS}
+        op.add_column("users", sa.Column("age", sa.Integer(), nullable=False))
+        """,
+    ),
+]

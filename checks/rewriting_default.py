@@ -1,0 +1,122 @@
+"""
+A new column with a volatile default writes the whole table anew while reads and writes wait.
+
+## Why it hurts
+
+A constant default costs nothing: PostgreSQL keeps it beside the table. So does one that is the same for every row of a
+statement, as `now()` is. But a volatile default (`gen_random_uuid()`, `clock_timestamp()`, `random()`, `nextval()`, a
+function of your own that is not marked otherwise) has another value for each row: PostgreSQL writes all rows into a new
+file and builds every index anew, under ACCESS EXCLUSIVE. Until the transaction ends nobody reads or writes the table.
+
+## Do this instead
+
+Add the column without a default, then set the default: it holds for new rows only. Fill the old rows in batches, each
+committed by itself. If it is to be NOT NULL, make it so afterwards (see `scanning-not-null`).
+
+## Not flagged
+
+- Constant defaults, and functions that are STABLE or IMMUTABLE: nothing is written. On a server it is seen whether the
+  table was rewritten; from text alone only well-known volatile functions are.
+- Columns of a table that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES>
+- <https://www.postgresql.org/docs/current/xfunc-volatility.html>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer import remedies, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import AddColumn, ColumnDefinition
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="rewriting-default",
+    summary="reads and writes wait while the whole table is written anew",
+    severity=Severity.ERROR,
+    group="rewriting",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    rewrites=True,
+    scans=True,
+)
+
+_VOLATILE = re.compile(
+    r"\b(gen_random_uuid|uuid_generate_v\w+|uuidv[47]|random|random_normal|clock_timestamp|timeofday|nextval|setval"
+    r"|gen_random_bytes|gen_salt)\s*\(",
+    re.IGNORECASE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddColumn(table=table, column=ColumnDefinition(default=str(default)) as column) if context.exists(
+            table
+        ):
+            if column.serial or column.identity or not _rewrites(subject, default, context):
+                return
+            yield concern(
+                f"""
+                Adding `{table}.{column.name}` with the volatile default `{default}` writes every row of `{table}` anew
+                under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
+                """,
+                remedy=[
+                    remedies.add_column(table, column) + "\n" + remedies.set_default(table, column.name, default),
+                    remedies.fill_default(table, column.name),
+                    *(() if column.nullable else remedies.not_null(table, column.name, context.major)),
+                ],
+                about=("column", str(table), column.name),
+            )
+
+
+def _rewrites(added: AddColumn, default: str, context: Context) -> bool:
+    if context.observed:
+        # the table of a domain with a constraint is rewritten whatever the default: see rewriting-domain-column
+        return context.rewrote(added.table) and ("(" in default or types.built_in(added.column.type))
+    return _VOLATILE.search(default) is not None
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'
+
+EXAMPLES = [
+    Example(
+        "another value for each row",
+        given=USERS,
+        upgrade="""
+        op.add_column(  # flagged
+            "users", sa.Column("key", sa.Uuid(), nullable=False, server_default=sa.text("gen_random_uuid()"))
+        )
+        """,
+    ),
+    Example(
+        "a function of the user's, volatile as it is not marked otherwise",
+        given=f"""
+        {USERS}
+        op.execute("CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42'")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN answer int DEFAULT answer() + random()::int")  # flagged
+        """,
+    ),
+    Example(
+        "a constant, and the time of the statement",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), nullable=False, server_default="0"))
+        op.add_column("users", sa.Column("made", sa.DateTime(), nullable=False, server_default=sa.func.now()))
+        """,
+    ),
+    Example(
+        "on a table of the same revision",
+        upgrade="""
+        op.create_table("notes", sa.Column("id", sa.BigInteger()))
+        op.add_column("notes", sa.Column("key", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))
+        """,
+    ),
+]

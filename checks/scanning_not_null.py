@@ -1,0 +1,135 @@
+"""
+SET NOT NULL reads every row while reads and writes wait.
+
+## Why it hurts
+
+`ALTER COLUMN ... SET NOT NULL` takes ACCESS EXCLUSIVE on the table and reads all of it to see that no value is NULL.
+Until the transaction ends nobody reads or writes the table.
+
+## Do this instead
+
+Prove it first. Add `CHECK (column IS NOT NULL)` as NOT VALID, validate it in a transaction of its own, and then set NOT
+NULL: PostgreSQL sees that the constraint proves it, and reads nothing. The constraint can go afterwards. From PostgreSQL
+18 on it is shorter: `ADD CONSTRAINT ... NOT NULL column NOT VALID`, then VALIDATE CONSTRAINT.
+
+## Not flagged
+
+- A column for which a valid CHECK proves it already, or which is NOT NULL already: nothing is read.
+- Columns of a table that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import AddCheck, AddNotNull, SetNotNull, ValidateConstraint
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="scanning-not-null",
+    summary="reads and writes wait while every row is looked at for NULL",
+    severity=Severity.ERROR,
+    group="locking",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    scans=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column, not_valid=False):
+            if not context.exists(table) or not _reads(table, column, context):
+                return
+            yield concern(
+                f"""
+                Making `{table}.{column}` NOT NULL reads every row of `{table}` under ACCESS EXCLUSIVE, so reads and
+                writes of `{table}` wait until the transaction ends.
+                """,
+                remedy=remedies.not_null(table, column, context.major),
+                about=("column", str(table), column),
+                severity=context.certainty(RULE.severity) if context.statement.error is None else None,
+            )
+
+
+def _reads(table: Name, column: str, context: Context) -> bool:
+    if context.observed:
+        proved = f'"{table.name}.{column}" are sufficient to prove'
+        return context.scanned(table) and not context.says(proved)
+    return not _proved(table, column, context)
+
+
+def _proved(table: Name, column: str, context: Context) -> bool:
+    """Whether earlier statements of the deploy have put a valid CHECK there that says so."""
+    validated = {
+        operation.name
+        for operation, _ in context.before
+        if isinstance(operation, ValidateConstraint) and operation.table.matches(table)
+    }
+    says_so = re.compile(rf'\(*\s*"?{re.escape(column)}"?\s+is\s+not\s+null\s*\)*', re.IGNORECASE)
+    return any(
+        isinstance(operation, AddCheck)
+        and operation.table.matches(table)
+        and (not operation.not_valid or operation.name in validated)
+        and says_so.fullmatch(operation.expression.strip())
+        for operation, _ in context.before
+    )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "with nothing that proves it",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", nullable=False)  # flagged
+        """,
+    ),
+    Example(
+        "proved by a valid CHECK",
+        given=f"""
+        {USERS}
+        op.create_check_constraint("name_is_set", "users", "name IS NOT NULL")
+        """,
+        upgrade="""
+        op.alter_column("users", "name", nullable=False)
+        """,
+    ),
+    Example(
+        "a CHECK that is not valid proves nothing",
+        given=f"""
+        {USERS}
+        op.create_check_constraint("name_is_set", "users", "name IS NOT NULL", postgresql_not_valid=True)
+        """,
+        upgrade="""
+        op.alter_column("users", "name", nullable=False)  # flagged
+        """,
+    ),
+    Example(
+        "on a table of the same revision",
+        upgrade="""
+        op.create_table("notes", sa.Column("id", sa.BigInteger()))
+        op.alter_column("notes", "id", nullable=False)
+        """,
+    ),
+    Example(
+        "in PostgreSQL 18's two steps",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD CONSTRAINT name_is_set NOT NULL name NOT VALID")
+        """,
+        then=('op.execute("ALTER TABLE users VALIDATE CONSTRAINT name_is_set")',),
+        transaction_per_migration=True,
+        since=18,
+    ),
+]

@@ -1,0 +1,125 @@
+"""
+Adding a check constraint reads every row while reads and writes wait.
+
+## Why it hurts
+
+`ADD CONSTRAINT ... CHECK` takes ACCESS EXCLUSIVE on the table and reads all of it to see whether every row passes. Until
+the transaction ends nobody reads or writes the table, not even with a plain SELECT.
+
+## Do this instead
+
+Add the constraint as NOT VALID, which checks new rows only and returns at once. Then validate it in a later revision, in
+a transaction of its own: VALIDATE CONSTRAINT reads the old rows under SHARE UPDATE EXCLUSIVE, which blocks nobody's reads
+or writes.
+
+## Not flagged
+
+- Constraints that are NOT VALID.
+- Constraints on a table that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import AddCheck, AddColumn, ColumnDefinition
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="validating-check",
+    summary="reads and writes wait while every row is checked",
+    severity=Severity.ERROR,
+    group="locking",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    scans=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddCheck(table=table, not_valid=False, expression=expression) if context.exists(table):
+            if context.observed and not context.scanned(table):
+                return
+            name = subject.name or remedies.constraint_name(table, (), "check").replace("__", "_")
+            yield concern(
+                f"""
+                Adding check constraint `{name}` reads every row of `{table}` under ACCESS EXCLUSIVE, so reads and writes
+                of `{table}` wait until the transaction ends.
+                """,
+                remedy=[
+                    remedies.call("op.create_check_constraint", name, table, expression, postgresql_not_valid=True),
+                    remedies.validate(table, name),
+                ],
+                about=("constraint", str(table), name),
+            )
+        case AddColumn(table=table, column=ColumnDefinition(check=str(expression)) as column) if context.exists(
+            table
+        ):
+            if context.rewrote(table) or (context.observed and not context.scanned(table)):
+                return
+            name = remedies.constraint_name(table, [column.name], "check")
+            yield concern(
+                f"""
+                Adding column `{column.name}` with a CHECK reads every row of `{table}` under ACCESS EXCLUSIVE, so reads
+                and writes of `{table}` wait until the transaction ends.
+                """,
+                remedy=[
+                    remedies.add_column(table, column, default=column.default, nullable=column.nullable),
+                    remedies.call("op.create_check_constraint", name, table, expression, postgresql_not_valid=True),
+                    remedies.validate(table, name),
+                ],
+                about=("constraint", str(table), name),
+                severity=None if context.observed else Severity.WARNING,
+            )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age integer)")'
+
+EXAMPLES = [
+    Example(
+        "on a table that exists",
+        given=USERS,
+        upgrade="""
+        op.create_check_constraint("not_negative", "users", "age >= 0")  # flagged
+        """,
+    ),
+    Example(
+        "written on a new column",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN mood text DEFAULT 'good' CHECK (mood IN ('good', 'bad'))")  # flagged
+        """,
+    ),
+    Example(
+        "NOT VALID, to be validated later",
+        given=USERS,
+        upgrade="""
+        op.create_check_constraint("not_negative", "users", "age >= 0", postgresql_not_valid=True)
+        """,
+    ),
+    Example(
+        "validated in a revision of its own",
+        given=f"""
+        {USERS}
+        op.create_check_constraint("not_negative", "users", "age >= 0", postgresql_not_valid=True)
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users VALIDATE CONSTRAINT not_negative")
+        """,
+    ),
+    Example(
+        "on a table of the same revision",
+        upgrade="""
+        op.create_table("notes", sa.Column("id", sa.BigInteger()))
+        op.create_check_constraint("positive", "notes", "id > 0")
+        """,
+    ),
+]

@@ -1,0 +1,182 @@
+"""
+Work that takes as long as a table is large, done while the transaction holds a lock that makes others wait.
+
+## Why it hurts
+
+A lock is held until its transaction ends. `ADD COLUMN` is instant, but an UPDATE of all rows after it in the same
+transaction keeps ACCESS EXCLUSIVE for as long as it runs: nobody reads or writes the table in that time. It is the same
+when the lock is on another table than the work: a new table's foreign key holds the table that it refers to. And by
+default Alembic runs all pending revisions in one transaction, so the lock may come from an earlier revision.
+
+## Do this instead
+
+Take the lock in one transaction and do the work in another: put the work into a revision of its own, set
+`transaction_per_migration=True` in env.py, and change rows in batches that are committed one by one inside
+`op.get_context().autocommit_block()`.
+
+## Not flagged
+
+- Work on tables that the same deploy creates.
+- Changes of single rows by their key: an index finds them. (The rehearsal turns sequential scans off, so one that is seen
+  is one that no index could replace.)
+- Work in a transaction that holds no lock which blocks writes.
+- Statements that another rule explains: that one names the lock.
+
+## References
+
+- <https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES>
+- <https://alembic.sqlalchemy.org/en/latest/api/runtime.html#alembic.runtime.environment.EnvironmentContext.configure.params.transaction_per_migration>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Held, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import Delete, Insert, Merge, Operation, Update
+from reviewer.rule import Example, Rule
+from reviewer.verdict import Understood
+
+RULE = Rule(
+    id="work-under-lock",
+    summary="others wait for a lock that is held while rows are worked on",
+    severity=Severity.ERROR,
+    group="locking",
+    scans=True,
+    last_resort=1,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Understood(statement=statement, operations=operations):
+            held = context.blocking()
+            work = _work(operations, context) if held else None
+            if work is None or statement.error is not None:
+                return
+            first = held[0]
+            yield concern(
+                f"""
+                {work[:1].upper()}{work[1:]} while the transaction holds {first.mode} on `{first.relation}`{
+                    _since(first, context)
+                }, so {first.mode.blocks} of `{first.relation}` wait until it is done.
+                """,
+                remedy=_remedy(operations, context),
+                about=("table", str(first.relation)),
+                evidence={
+                    "held": {str(each.relation): str(each.mode) for each in held},
+                    "held_since": str(first.since.location) if first.since.location else None,
+                },
+            )
+
+
+def _work(operations: tuple[Operation, ...], context: Context) -> str | None:
+    """What the statement does that takes as long as an existing table is large, as a phrase without a subject."""
+    for operation in operations:
+        match operation:
+            case Update(table=table, filtered=False) if context.exists(table):
+                return f"updating every row of `{table}`"
+            case Delete(table=table, filtered=False) if context.exists(table):
+                return f"deleting every row of `{table}`"
+            case Insert(table=table, sources=sources):
+                copied = next((source for source in sources if _whole(source, context)), None)
+                if copied:
+                    return f"copying rows of `{copied}` into `{table}`"
+    if not context.work():
+        return None
+    first = context.work()[0]
+    for operation in operations:
+        match operation:
+            case Update(table=table):
+                return f"updating `{table}` by reading every row of `{first.table}`"
+            case Delete(table=table):
+                return f"deleting from `{table}` by reading every row of `{first.table}`"
+            case Merge(table=table):
+                return f"merging into `{table}` by reading every row of `{first.table}`"
+    return {
+        "rewrite": f"writing `{first.table}` anew",
+        "build": f"building index `{first.index}` on `{first.table}`",
+    }.get(first.kind, f"reading every row of `{first.table}`")
+
+
+def _whole(source: Name, context: Context) -> bool:
+    """Whether a source of INSERT ... SELECT that exists was read as a whole: by a scan, or as many rows came of it."""
+    if not context.exists(source):
+        return False
+    if not context.observed:
+        return True
+    known = context.table(source)
+    rows = context.statement.rows
+    return context.scanned(source) or (known is not None and rows is not None and rows >= max(known.rows, 2))
+
+
+def _since(held: Held, context: Context) -> str:
+    place = f", taken in line {held.since.location.line}" if held.since.location else ", taken before"
+    if held.revision and context.revision and held.revision != context.revision.id:
+        place += f" of revision `{held.revision}`"
+    return place
+
+
+def _remedy(operations: tuple[Operation, ...], context: Context) -> tuple[str, ...]:
+    """The work in a revision of its own, after the one that takes the lock."""
+    match operations:
+        case (Update() | Delete() | Insert() | Merge(),) if not context.statement.parameters:
+            return (remedies.outside_transaction(remedies.execute(context.statement.sql)),)
+        case _:
+            return ()
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
+
+EXAMPLES = [
+    Example(
+        "a new column, filled in the same revision",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("nick", sa.Text()))
+        op.execute("UPDATE users SET nick = name")  # flagged
+        """,
+    ),
+    Example(
+        "the lock is on one table, the work on another",
+        given=f"""
+        {USERS}
+        op.execute("CREATE TABLE orders (id bigint PRIMARY KEY, state text)")
+        """,
+        upgrade="""
+        op.execute("CREATE TABLE notes (id bigint, user_id bigint REFERENCES users)")
+        op.execute("DELETE FROM orders WHERE state = 'gone'")  # flagged
+        """,
+    ),
+    Example(
+        "the lock comes from an earlier revision of the same transaction",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("nick", sa.Text()))
+        """,
+        then=('op.execute("UPDATE users SET nick = name")  # flagged',),
+    ),
+    Example(
+        "with a transaction for each revision",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("nick", sa.Text()))
+        """,
+        then=('op.execute("UPDATE users SET nick = name")',),
+        transaction_per_migration=True,
+    ),
+    Example(
+        "one row by its key, and rows of a new table",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("nick", sa.Text()))
+        op.execute("UPDATE users SET nick = 'root' WHERE id = 1")
+        op.execute("CREATE TABLE notes (id bigint, text text)")
+        op.execute("INSERT INTO notes VALUES (1, 'first')")
+        op.execute("UPDATE notes SET text = 'second'")
+        """,
+    ),
+]

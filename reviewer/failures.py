@@ -1,0 +1,76 @@
+"""What a failed pass says: in words, where, and under which conditions."""
+
+from __future__ import annotations
+
+from reviewer.context import Story
+from reviewer.recording import Direction, FailureKind, Location, Outcome, Pass, Rehearsal, Revision
+
+_NOT_THE_REVISIONS = frozenset(
+    {
+        FailureKind.ENVIRONMENT,
+        FailureKind.IMPORT,
+        FailureKind.NO_DRIVER,
+        FailureKind.UNTOUCHED,
+        FailureKind.OFFLINE,
+    }
+)
+
+
+def is_the_revisions(failed: Pass) -> bool:
+    """Whether the revision itself failed: what the environment lacks is told elsewhere in the report."""
+    return failed.failure is not None and failed.failure.kind not in _NOT_THE_REVISIONS
+
+
+def on_purpose(failed: Pass) -> bool:
+    """Whether the revision's own code raised on a line of its own."""
+    return failed.failure is not None and failed.failure.deliberate
+
+
+def words(failed: Pass) -> str:
+    """Why it failed, as the middle of a sentence."""
+    failure = failed.failure
+    if failure is None:
+        return "no reason is known"
+    message = failure.message.strip().rstrip(".")
+    match failure.kind:
+        case FailureKind.STATEMENT:
+            return f"PostgreSQL says {message}"
+        case FailureKind.RAISED:
+            return f"its own code raises {message}"
+        case FailureKind.TIMEOUT:
+            return message or "it did not end in time"
+        case FailureKind.LOCK:
+            return message or "it waits for a lock that it holds itself through another connection"
+        case _:
+            return message
+
+
+def where(story: Story, failed: Pass) -> str:
+    """Under which conditions it failed, where other passes tell; empty where it fails always or nothing is known."""
+    others = [
+        each
+        for each in story.passes
+        if each.direction is failed.direction and each.outcome is Outcome.OK and each is not failed
+    ]
+    if failed.rows and any(not each.rows for each in others):
+        return " where its tables hold rows, and passes on empty ones"
+    if failed.direction is Direction.UPGRADE and failed.rehearsal is Rehearsal.DEPLOYED and others:
+        return " in one `alembic upgrade` with the revisions before it, and passes by itself"
+    return ""
+
+
+def place(revision: Revision, failed: Pass) -> Location:
+    """The line that failed, else the function."""
+    if failed.failure is not None and failed.failure.location is not None:
+        return failed.failure.location
+    line = revision.downgrade_line if failed.direction is Direction.DOWNGRADE else revision.upgrade_line
+    return Location(revision.path, line or 1)
+
+
+def evidence(failed: Pass) -> dict[str, object]:
+    """The failure, for machines."""
+    failure = failed.failure
+    if failure is None:
+        return {}
+    found = {"kind": failure.kind.value, "sqlstate": failure.sqlstate, "sql": failure.sql}
+    return {key: value for key, value in found.items() if value}
