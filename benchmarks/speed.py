@@ -1,0 +1,393 @@
+"""Prints how fast the reviewer is, as ratios and times measured in one run on this machine, each with its target.
+
+    python benchmarks/speed.py [--runs N] [--postgres KIND] [NAME ...]
+
+NAME: review, observation, checks, startup, nothing-new; all of them without a name. Ends with status 1 where a target
+is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reviewer.postgres import RunningServer
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = Path(sys.executable).parent
+REVIEWER = str(COMMANDS / "alembic-reviewer")
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith(("GIT_", "ALEMBIC_REVIEWER"))
+} | {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+ENVIRONMENT["VIRTUAL_ENV"] = sys.prefix
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the result."""
+
+    what: str
+    value: float
+    unit: str
+    target: float
+    how: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is reached."""
+        return self.value <= self.target
+
+    def __str__(self) -> str:
+        word = "ok    " if self.met else "MISSED"
+        return f"{word} {self.what}: {self.value:.2f}{self.unit} (at most {self.target:g}{self.unit})\n       {self.how}"
+
+
+def main() -> int:
+    """Measure what is asked for and print it as it comes."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory(prefix="alembic-reviewer-speed-") as folder:
+        figures = []
+        for name in arguments.names or BENCHMARKS:
+            for figure in BENCHMARKS[name](Path(folder), arguments):
+                print(figure, flush=True)
+                figures.append(figure)
+    return 0 if all(figure.met for figure in figures) else 1
+
+
+# -- review ---------------------------------------------------------------------------------------
+
+
+def review(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """A review of one new revision over the three bare commands that it replaces."""
+    project = _blog(folder / "blog")
+    call = [REVIEWER, "review", str(project), "--base", "main", "--postgres", arguments.postgres]
+    _call(call, fine=(0, 1))  # keeps the data folder, writes the byte code
+    with _server(arguments.postgres) as server:
+        base = server.create_database("base")
+        ini = project / "bare.ini"
+
+        def aim(database: str) -> None:
+            from reviewer.rehearsal import database_url
+
+            url = database_url(server.address, database).replace("postgresql:", "postgresql+psycopg:", 1)
+            text = (project / "alembic.ini").read_text()
+            ini.write_text(re.sub(r"(?m)^sqlalchemy.url = .*", lambda _: f"sqlalchemy.url = {url}", text))
+
+        def bare() -> None:
+            for command in (["upgrade", "head"], ["downgrade", "-1"], ["upgrade", "head"]):
+                _call([str(COMMANDS / "alembic"), "-c", str(ini), *command], cwd=project)
+
+        aim(base)
+        _call([str(COMMANDS / "alembic"), "-c", str(ini), "upgrade", BLOG_BASE], cwd=project)
+        _fill(server, base)
+        bares, reviews = [], []
+        peak = 0.0
+        for number in range(arguments.runs):
+            database = server.create_database(f"run_{number}", base)
+            aim(database)
+            bares.append(_seconds(bare))
+            began = time.perf_counter()
+            peak = max(peak, _peak_megabytes(call))
+            reviews.append(time.perf_counter() - began)
+            server.drop_database(database)
+    ratio = statistics.median(r / b for r, b in zip(reviews, bares, strict=True))
+    yield Figure(
+        "review of one revision, server start included, over upgrade, downgrade, upgrade on a running server",
+        ratio,
+        "",
+        1.5,
+        f"{_median(reviews)} over {_median(bares)}, {arguments.runs} runs each, by turns",
+    )
+    yield Figure("peak memory of the largest process of a review", peak, " MB", 200, "wait4, ru_maxrss")
+
+
+BLOG_BASE = "5d3c0f7b9a21"
+BLOG_NEW = "91b7e6d20c4f"
+
+
+def _blog(folder: Path) -> Path:
+    """The blog as a git repository: its history on `main`, one new revision on the branch that is checked out."""
+    shutil.copytree(ROOT / "examples" / "blog", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "alembic-reviewer.toml").unlink()
+    versions = folder / "migrations" / "versions"
+    later = {name: path for path in versions.glob("*.py") for name in [path.name[:12]] if _is_new(path)}
+    new = later.pop(BLOG_NEW).rename(folder / "new.py")
+    for path in later.values():
+        path.unlink()
+    (folder / ".gitignore").write_text("__pycache__\nbare.ini\n")
+    text = new.read_text()
+    new.unlink()
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    _commit(folder)
+    _git(folder, "switch", "--quiet", "--create", "branch")
+    (versions / f"{BLOG_NEW}_new.py").write_text(text)
+    _commit(folder)
+    return folder
+
+
+def _is_new(path: Path) -> bool:
+    """Whether the blog's revision in `path` comes after its base."""
+    dates = {p: re.search(r"Create Date: (.+)", p.read_text()) for p in path.parent.glob("*.py")}
+    base = next(date for p, date in dates.items() if p.name.startswith(BLOG_BASE))
+    mine = dates[path]
+    return base is not None and mine is not None and mine.group(1) > base.group(1)
+
+
+# -- observation and checks -----------------------------------------------------------------------
+
+
+def observation(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """A revision of 500 statements, watched and not."""
+    from reviewer.guardian import Guardian
+    from reviewer.interpreter import RunnerProcess, Setup
+    from reviewer.rehearsal import address_for_runner
+
+    project = _large(folder / "large-500", 500)
+    watched, unwatched = [], []
+    with _server(arguments.postgres) as server, Guardian() as guardian:
+        setup = Setup(directory=project, config=project / "alembic.ini")
+        with RunnerProcess((sys.executable,), setup, ENVIRONMENT, folder, guardian) as process:
+            process.hello()
+
+            def upgrade(database: str, to: str, observe: bool) -> float:
+                began = time.perf_counter()
+                answer = process.run(
+                    {
+                        "do": "upgrade",
+                        "to": [to],
+                        "database": database,
+                        "address": address_for_runner(server.address),
+                        "observe": observe,
+                        "environ": {},
+                    },
+                    time.monotonic() + 600,
+                )
+                assert answer.ok, answer.failed
+                return time.perf_counter() - began
+
+            base = server.create_database("base")
+            upgrade(base, "first", observe=False)
+            server.terminate_connections(base)
+            _fill(server, base)
+            for number in range(arguments.runs + 1):
+                for observe, times in ((False, unwatched), (True, watched)):
+                    database = server.create_database(f"run_{number}_{observe}", base)
+                    times.append(upgrade(database, "new", observe))
+                    server.drop_database(database)
+    ratio = statistics.median(w / u for w, u in zip(watched[1:], unwatched[1:], strict=True))
+    yield Figure(
+        "a revision of 500 statements with observation, over the same without",
+        ratio,
+        "",
+        1.5,
+        f"{_median(watched[1:])} over {_median(unwatched[1:])}, {arguments.runs} runs each, by turns",
+    )
+
+
+def checks(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """Every check over a recording of a revision of 1,000 statements."""
+    import checks as all_checks
+    from reviewer import recording
+    from reviewer.review import review as judge
+
+    project = _large(folder / "large-1000", 1000)
+    kept = folder / "recording.json"
+    call = [REVIEWER, "review", str(project), "--revisions", "first:head", "--postgres", arguments.postgres]
+    _call([*call, "--save-recording", str(kept)], fine=(0, 1))
+    loaded = all_checks.load()
+    (recorded,) = recording.loads(kept.read_bytes())
+    statements = [len(each.statements) for each in recorded.passes]
+    first = _seconds(lambda: judge(recorded, loaded))
+    program = (
+        "import time, sys; from pathlib import Path; from reviewer import recording; import checks\n"
+        "from reviewer.review import review; loaded = checks.load()\n"
+        "(each,) = recording.loads(Path(sys.argv[1]).read_bytes()); import reviewer.parse\n"
+        "reviewer.parse.parse('SELECT 1'); began = time.perf_counter(); review(each, loaded)\n"
+        "print(time.perf_counter() - began)"
+    )
+    times = [
+        float(_call([sys.executable, "-c", program, str(kept)]).stdout) for _ in range(max(3, arguments.runs // 2))
+    ]
+    yield Figure(
+        f"all {len(loaded)} checks over a revision of 1,000 statements",
+        statistics.median(times),
+        " s",
+        1.0,
+        f"{sum(statements)} statements in {len(statements)} passes; parsing included; in this process {first:.2f} s",
+    )
+
+
+def _large(folder: Path, number: int) -> Path:
+    """A project with 20 tables and one new revision of `number` statements of several kinds."""
+    versions = folder / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (folder / "alembic.ini").write_text(
+        "[alembic]\nscript_location = %(here)s/migrations\nsqlalchemy.url = postgresql+psycopg://nobody@nowhere.invalid/x\n"
+    )
+    shutil.copy(ROOT / "examples" / "blog" / "migrations" / "script.py.mako", folder / "migrations")
+    (folder / "migrations" / "env.py").write_text(_ENV)
+    tables = [
+        f"op.create_table('base_{n}', sa.Column('id', sa.Integer, primary_key=True), sa.Column('name', sa.Text))"
+        for n in range(20)
+    ]
+    _write_revision(versions / "first.py", "first", None, tables, ["pass"])
+    up, down = [], []
+    for n in range(number):
+        table = f"base_{n % 20}"
+        match n % 5:
+            case 0:
+                up.append(
+                    f"op.create_table('new_{n}', sa.Column('id', sa.Integer, primary_key=True),"
+                    " sa.Column('name', sa.String(50), nullable=False), sa.Column('at', sa.DateTime(timezone=True)))"
+                )
+                down.append(f"op.drop_table('new_{n}')")
+            case 1:
+                up.append(f"op.add_column('{table}', sa.Column('c_{n}', sa.Integer))")
+                down.append(f"op.drop_column('{table}', 'c_{n}')")
+            case 2:
+                up.append(f"op.create_index('ix_{n}', 'new_{n - 2}', ['name'])")
+            case 3:
+                up.append(f"op.execute(\"UPDATE {table} SET name = name || 'x' WHERE id = {n}\")")
+            case _:
+                up.append(f"op.alter_column('new_{n - 4}', 'name', nullable=True)")
+    _write_revision(versions / "new.py", "new", "first", up, list(reversed(down)))
+    return folder
+
+
+def _write_revision(path: Path, name: str, down: str | None, upgrade: list[str], downgrade: list[str]) -> None:
+    bodies = [
+        f"def {what}():\n" + "".join(f"    {line}\n" for line in lines)
+        for what, lines in (("upgrade", upgrade), ("downgrade", downgrade))
+    ]
+    head = f"from alembic import op\nimport sqlalchemy as sa\n\nrevision = {name!r}\ndown_revision = {down!r}\n"
+    path.write_text("\n\n".join([head, *bodies]))
+
+
+_ENV = """
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+
+engine = engine_from_config(context.config.get_section("alembic"), poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+# -- small things ---------------------------------------------------------------------------------
+
+
+def startup(_: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """The list of rules, which imports every check."""
+    call = [REVIEWER, "rules"]
+    _call(call)
+    times = [_processor_seconds(call) for _ in range(arguments.runs)]
+    yield Figure(
+        "processor time of `alembic-reviewer rules`", statistics.median(times), " s", 0.3, f"{arguments.runs} runs"
+    )
+
+
+def nothing_new(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """A review of a branch that adds no revision."""
+    project = folder / "nothing"
+    _blog(project)
+    call = [REVIEWER, "review", str(project), "--base", "HEAD"]
+    _call(call)
+    times = [_seconds(lambda: _call(call)) for _ in range(arguments.runs)]
+    yield Figure("a branch without new revisions", statistics.median(times), " s", 0.6, f"{arguments.runs} runs")
+
+
+BENCHMARKS: dict[str, Callable[[Path, argparse.Namespace], Iterator[Figure]]] = {
+    "review": review,
+    "observation": observation,
+    "checks": checks,
+    "startup": startup,
+    "nothing-new": nothing_new,
+}
+
+
+@contextlib.contextmanager
+def _server(source: str) -> Iterator[RunningServer]:
+    from reviewer.guardian import Guardian
+    from reviewer.postgres import ServerRequest, start
+
+    with Guardian() as guardian, start(ServerRequest(source), guardian) as server:
+        yield server
+
+
+def _fill(server: RunningServer, database: str) -> None:
+    """The rows that a review puts there, for a comparison on the same tables."""
+    from reviewer import catalogue, rows
+
+    with server.connect(database) as connection:
+        rows.fill(connection, catalogue.read(connection), 100)
+
+
+def _call(
+    command: list[str], cwd: Path | None = None, fine: tuple[int, ...] = (0,)
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    if done.returncode not in fine:
+        sys.exit(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done
+
+
+def _peak_megabytes(command: list[str]) -> float:
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, usage = os.wait4(process.pid, 0)
+    process.returncode = 0
+    return usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
+
+
+def _processor_seconds(command: list[str]) -> float:
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    _, _, usage = os.wait4(process.pid, 0)
+    process.returncode = 0
+    return usage.ru_utime + usage.ru_stime
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def _median(times: list[float]) -> str:
+    return f"{statistics.median(times):.2f} s"
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    _call(["git", "-C", str(folder), *arguments])
+
+
+def _commit(folder: Path) -> None:
+    _git(folder, "add", "--all")
+    _git(folder, "commit", "--quiet", "--message", "change")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*BENCHMARKS, []])
+    parser.add_argument("--runs", type=int, default=7, help="of each thing that is timed (default 7)")
+    parser.add_argument("--postgres", default="auto", help="as for the reviewer")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
