@@ -170,6 +170,44 @@ def explain(rule: str) -> None:
 
 
 @main.command()
+@click.argument("report", type=click.Path(path_type=Path))
+@click.option("--repo", metavar="OWNER/NAME", default="", help="Repository. Default: GITHUB_REPOSITORY.")
+@click.option(
+    "--pull-request", type=click.IntRange(1), metavar="N", help="Default: the event's, or the one of --sha."
+)
+@click.option("--sha", metavar="COMMIT", default="", help="Head commit of the pull request, for links to lines.")
+@click.option("--api-url", metavar="URL", default="", help="For GitHub Enterprise: https://HOST/api/v3.")
+@click.option("--server-url", metavar="URL", default="", help="For GitHub Enterprise: https://HOST.")
+@click.option(
+    "--run", metavar="N[.N]", default="", help="Number of this CI run: a lower one never overwrites a higher."
+)
+@click.option("--run-url", metavar="URL", default="", help="Address of this CI run.")
+@click.option("--comment-id", metavar="NAME", default="", help="Keeps several comments on one pull request apart.")
+@click.option(
+    "--mode",
+    type=click.Choice(["update", "recreate", "hide-and-recreate"]),
+    default="update",
+    help="What becomes of the comment that is there.",
+)
+@click.option("--on-findings", is_flag=True, help="Write no first comment where nothing was found.")
+@click.option("--inline", is_flag=True, help="Comment on the changed lines too.")
+@click.option("--dry-run", is_flag=True, help="Print the comment and send nothing.")
+def comment(*, report: Path, repo: str, mode: str, on_findings: bool, **flags: Any) -> None:
+    """Put REPORT, as `review --format json` wrote it, on a pull request of GitHub.
+
+    The token comes from GITHUB_TOKEN. One comment is found again and updated.
+    """
+    with _Failures():
+        from reviewer.github.command import Call, run
+        from reviewer.github.comment import Mode
+        from reviewer.github.publication import When
+
+        when = When.ON_FINDINGS if on_findings else When.AUTO
+        call = Call(report=report, repository=repo, mode=Mode(mode), when=when, **flags)
+        click.echo(run(call, os.environ).rstrip("\n"))
+
+
+@main.command()
 @_project_options
 @click.pass_context
 def doctor(ctx: click.Context, /, **flags: Any) -> None:

@@ -48,6 +48,8 @@ class Place:
     """What the comment is found again by; empty: no marker."""
     run: str = ""
     """Number and attempt of the run, `123456.1`, for the marker."""
+    note: str = ""
+    """Words of ours for the last line: who vouches for the report."""
     characters: int = 60_000
     """GitHub refuses comments of more than 65,536 characters."""
     bytes: int = 65_000
@@ -226,6 +228,8 @@ class _Page:
         parts = [_tag(inert.name(witness(self.report))), _tag(f"alembic-reviewer {inert.name(self.report.tool)}")]
         if self.place.run_url:
             parts.append(f'<a href="{_address(self.place.run_url)}">run</a>')
+        if self.place.note:
+            parts.append(_tag(self.place.note))
         if self.detail is not _DETAILS[0]:
             parts.append("shortened: the whole report is in the run")
         return " · ".join(parts)

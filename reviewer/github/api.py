@@ -1,0 +1,426 @@
+"""Requests to GitHub: PyGithub sends them, this module says what is tried again, how long, and what went wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from reviewer import __version__
+from reviewer.errors import ReviewerError, UsageError
+from reviewer.github import queries
+
+BUDGET = 120.0
+"""Seconds that one publication may wait for GitHub in all."""
+_TIMEOUT = 20
+_ATTEMPTS = 5
+_PAGE = 100
+_MOST_PAGES = 50
+_ACTIONS = "github-actions[bot]"
+"""Who the token of a workflow run is; it may not ask (`GET /user` is 403)."""
+
+T = TypeVar("T")
+
+
+class ApiError(ReviewerError):
+    """GitHub did not do what it was asked to."""
+
+
+class Forbidden(ApiError):
+    """The token may not do this, or may not even see it."""
+
+
+class NotFound(ApiError):
+    """It is not there, or the token may not see it: GitHub does not tell the two apart."""
+
+
+class Invalid(ApiError):
+    """GitHub did not accept the content."""
+
+
+class Unavailable(ApiError):
+    """GitHub is down, too slow, or wants us to wait longer than we may."""
+
+
+class Unsure(Unavailable):
+    """The request may have been carried out, or not."""
+
+
+class Comment(msgspec.Struct, frozen=True):
+    """A comment on a pull request."""
+
+    id: int
+    node_id: str
+    body: str
+    url: str
+    ours: bool
+    """Written by the same account that the token belongs to."""
+    hidden: bool = False
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """A conversation on a line of the diff, by its first comment."""
+
+    node_id: str
+    body: str
+    ours: bool
+    hidden: bool
+    replied: bool
+
+
+class ChangedFile(msgspec.Struct, frozen=True):
+    """A file of a pull request, with its diff where GitHub gives one."""
+
+    filename: str
+    status: str = ""
+    patch: str | None = None
+
+
+class _User(msgspec.Struct):
+    login: str
+
+
+class _RestComment(msgspec.Struct):
+    id: int
+    node_id: str = ""
+    body: str | None = ""
+    html_url: str = ""
+    user: _User | None = None
+
+
+class _Head(msgspec.Struct):
+    sha: str
+
+
+class _Repo(msgspec.Struct):
+    full_name: str
+
+
+class _Base(msgspec.Struct):
+    repo: _Repo
+
+
+class FoundPullRequest(msgspec.Struct):
+    """A pull request as GitHub lists it."""
+
+    number: int
+    head: _Head
+    base: _Base
+    state: str = ""
+
+
+class _PageInfo(msgspec.Struct):
+    hasNextPage: bool  # noqa: N815  (GitHub's name)
+    endCursor: str | None = None  # noqa: N815  (GitHub's name)
+
+
+class _Node(msgspec.Struct):
+    id: str
+    body: str
+    viewerDidAuthor: bool  # noqa: N815  (GitHub's name)
+    isMinimized: bool  # noqa: N815  (GitHub's name)
+    url: str = ""
+    fullDatabaseId: str | int | None = None  # noqa: N815  (GitHub's name)
+
+
+class _ThreadComments(msgspec.Struct):
+    totalCount: int  # noqa: N815  (GitHub's name)
+    nodes: list[_Node]
+
+
+class _Thread(msgspec.Struct):
+    comments: _ThreadComments
+
+
+class _CommentPage(msgspec.Struct):
+    pageInfo: _PageInfo  # noqa: N815  (GitHub's name)
+    nodes: list[_Node]
+
+
+class _ThreadPage(msgspec.Struct):
+    pageInfo: _PageInfo  # noqa: N815  (GitHub's name)
+    nodes: list[_Thread]
+
+
+@dataclass
+class Api:
+    """One repository on one GitHub. Every method is one request unless it says otherwise."""
+
+    token: str
+    repository: str
+    """`owner/name`."""
+    api_url: str = "https://api.github.com"
+    budget: float = BUDGET
+    """Seconds that may be waited in all, over all requests."""
+    pause: Callable[[float], None] = time.sleep
+    between_writes: float = 1.0
+    """Seconds; GitHub asks for at least one."""
+    timeout: int = _TIMEOUT
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.api_url)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise UsageError(
+                f"{self.api_url} is not the address of a GitHub API.", "Give it as https://HOST/api/v3."
+            )
+        if not self.token.strip():
+            raise UsageError("There is no token for GitHub.", "Set GITHUB_TOKEN.")
+        if not self.token.strip().isascii() or not self.token.strip().isprintable():
+            raise UsageError("The token for GitHub is not one.", "Set GITHUB_TOKEN to the token alone.")
+        from github import Auth, Github
+
+        github = Github(
+            auth=Auth.Token(self.token.strip()),
+            base_url=self.api_url.rstrip("/"),
+            timeout=self.timeout,
+            user_agent=f"alembic-reviewer/{__version__}",
+            seconds_between_requests=0,
+            seconds_between_writes=self.between_writes,
+            # PyGithub would repeat a POST on a 502, which makes a second comment, and never a PATCH
+            retry=None,
+            lazy=True,
+        )
+        self._requester = github.requester
+        self._waited = 0.0
+
+    # -- comments ---------------------------------------------------------------------------------
+
+    def comments(self, number: int) -> list[Comment]:
+        """All comments on the pull request, oldest first; one request per hundred."""
+        try:
+            return [
+                _comment(node)
+                for page in self._pages(queries.COMMENTS, "comments", number, _CommentPage)
+                for node in page.nodes
+            ]
+        except (Invalid, NotFound):
+            # an older Enterprise Server, or a token that GraphQL does not take
+            return self._comments_by_rest(number)
+
+    def create(self, number: int, body: str) -> Comment:
+        """Write a new comment. Raises `Unsure` where it may exist now all the same."""
+        found = self._rest("POST", f"/issues/{number}/comments", {"body": body}, repeat=False)
+        return _rest_comment(_as(_RestComment, found), ours=True)
+
+    def update(self, comment: Comment, body: str) -> Comment:
+        """Write `comment` anew. Raises `NotFound` where somebody has deleted it."""
+        found = self._rest("PATCH", f"/issues/comments/{comment.id}", {"body": body})
+        return _rest_comment(_as(_RestComment, found), ours=True)
+
+    def delete(self, comment: Comment) -> None:
+        """Delete `comment`; one that is gone already is no error."""
+        try:
+            self._rest("DELETE", f"/issues/comments/{comment.id}")
+        except NotFound:
+            return
+
+    def minimize(self, node_id: str, why: str) -> None:
+        """Fold a comment or review comment; `why` is OUTDATED, DUPLICATE or RESOLVED."""
+        self._graphql(queries.MINIMIZE, {"id": node_id, "why": why})
+
+    # -- the diff ---------------------------------------------------------------------------------
+
+    def files(self, number: int) -> list[ChangedFile]:
+        """The files of the pull request; one request per hundred."""
+        return [_as(ChangedFile, each) for each in self._listed(f"/pulls/{number}/files")]
+
+    def threads(self, number: int) -> list[Thread]:
+        """The conversations on lines of the diff; one request per hundred."""
+        found = []
+        for page in self._pages(queries.THREADS, "reviewThreads", number, _ThreadPage):
+            for thread in page.nodes:
+                for first in thread.comments.nodes[:1]:
+                    replied = thread.comments.totalCount > 1
+                    found.append(Thread(first.id, first.body, first.viewerDidAuthor, first.isMinimized, replied))
+        return found
+
+    def review(self, number: int, sha: str, body: str, comments: list[dict[str, object]]) -> None:
+        """One review with comments on lines. Raises `Invalid` where one of the lines is not in the diff."""
+        payload = {"commit_id": sha, "event": "COMMENT", "body": body, "comments": comments}
+        self._rest("POST", f"/pulls/{number}/reviews", payload, repeat=False)
+
+    # -- pull requests ----------------------------------------------------------------------------
+
+    def pull_request(self, number: int) -> FoundPullRequest:
+        """The pull request of that number."""
+        return _as(FoundPullRequest, self._rest("GET", f"/pulls/{number}"))
+
+    def open_pull_requests(self, owner: str, branch: str) -> list[FoundPullRequest]:
+        """Open pull requests from `branch` of `owner`'s repository."""
+        head = quote(f"{owner}:{branch}", safe="")
+        return [_as(FoundPullRequest, each) for each in self._listed(f"/pulls?state=open&head={head}")]
+
+    def pull_requests_of(self, sha: str) -> list[FoundPullRequest]:
+        """Pull requests that contain the commit `sha`."""
+        return [_as(FoundPullRequest, each) for each in self._listed(f"/commits/{sha}/pulls")]
+
+    # -- private ----------------------------------------------------------------------------------
+
+    def _comments_by_rest(self, number: int) -> list[Comment]:
+        me = self._me()
+        found = [_as(_RestComment, each) for each in self._listed(f"/issues/{number}/comments")]
+        return [_rest_comment(each, ours=bool(each.user and each.user.login == me)) for each in found]
+
+    def _me(self) -> str:
+        try:
+            return _as(_User, self._send("GET", "/user")).login
+        except Forbidden:
+            return _ACTIONS
+
+    def _listed(self, path: str) -> Iterator[object]:
+        joint = "&" if "?" in path else "?"
+        for page in range(1, _MOST_PAGES + 1):
+            found = self._rest("GET", f"{path}{joint}per_page={_PAGE}&page={page}")
+            if not isinstance(found, list):
+                raise _unexpected()
+            yield from found
+            if len(found) < _PAGE:
+                return
+
+    def _pages(self, query: str, what: str, number: int, shape: type[T]) -> Iterator[T]:
+        owner, _, name = self.repository.partition("/")
+        after: str | None = None
+        for _ in range(_MOST_PAGES):
+            found = self._graphql(query, {"owner": owner, "name": name, "number": number, "after": after})
+            pull_request = (found.get("repository") or {}).get("pullRequest")
+            if pull_request is None:
+                raise NotFound(
+                    f"{self.repository} has no pull request {number}.", "Check the number and the token."
+                )
+            page = _as(shape, pull_request.get(what))
+            yield page
+            info: _PageInfo = page.pageInfo  # type: ignore[attr-defined]  # both pages have it
+            if not info.hasNextPage:
+                return
+            after = info.endCursor
+
+    def _graphql(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
+        found = self._send("POST", self._requester.graphql_url, {"query": query, "variables": dict(variables)})
+        if not isinstance(found, dict):
+            raise _unexpected()
+        if errors := found.get("errors"):
+            first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+            kind, message = str(first.get("type", "")), str(first.get("message", "no reason given"))
+            error = {"FORBIDDEN": Forbidden, "NOT_FOUND": NotFound, "RATE_LIMITED": Unavailable}.get(kind, Invalid)
+            if "not accessible" in message:
+                error = Forbidden
+            raise error(f"GitHub refused: {message}.", _permission({}))
+        data = found.get("data")
+        if not isinstance(data, dict):
+            raise _unexpected()
+        return data
+
+    def _rest(
+        self, verb: str, path: str, payload: Mapping[str, object] | None = None, *, repeat: bool = True
+    ) -> object:
+        return self._send(verb, f"/repos/{self.repository}{path}", payload, repeat=repeat)
+
+    def _send(
+        self, verb: str, path: str, payload: Mapping[str, object] | None = None, *, repeat: bool = True
+    ) -> object:
+        """One request, again where that does no harm. `repeat`: whether it may be carried out twice."""
+        import requests
+        from github import GithubException
+
+        for attempt in range(1, _ATTEMPTS + 1):
+            began = time.monotonic()
+            try:
+                return self._requester.requestJsonAndCheck(verb, path, input=payload)[1]
+            except GithubException as error:
+                headers = {str(k).lower(): str(v) for k, v in (error.headers or {}).items()}
+                wait, problem = _judged(error.status, _message(error), headers, attempt, repeat=repeat)
+                if wait is None:
+                    raise problem from None
+            except (requests.RequestException, OSError) as error:
+                self._waited += time.monotonic() - began
+                unreached = isinstance(error, requests.ConnectTimeout)
+                words = f"GitHub at {self.api_url} does not answer: {type(error).__name__}."
+                if not repeat and not unreached:
+                    raise Unsure(words) from None
+                wait, problem = 2.0 ** (attempt - 1), Unavailable(words, "Try again later.")
+            if attempt == _ATTEMPTS or self._waited + wait > self.budget:
+                raise problem
+            self._waited += wait
+            self.pause(wait)
+        raise AssertionError("the last attempt raises")
+
+
+def _judged(
+    status: int, message: str, headers: Mapping[str, str], attempt: int, *, repeat: bool
+) -> tuple[float | None, ApiError]:
+    """How many seconds to wait before the next attempt, None for never; and what to say if there is none."""
+    limited = status == 429 or (
+        status == 403
+        and (
+            "retry-after" in headers
+            or headers.get("x-ratelimit-remaining") == "0"
+            or "rate limit" in message.lower()
+        )
+    )
+    if limited:
+        wait = _named_wait(headers)
+        return wait, Unavailable(f"GitHub wants {wait:.0f} seconds of rest: {message}.", "Run it again later.")
+    if status >= 500:
+        words = f"GitHub answered {status}: {message}."
+        return (2.0 ** (attempt - 1), Unavailable(words, "Try again later.")) if repeat else (None, Unsure(words))
+    match status:
+        case 401:
+            return None, Forbidden(f"GitHub does not accept the token: {message}.", "Give another token.")
+        case 403 | 451:
+            return None, Forbidden(f"GitHub refused: {message}.", _permission(headers))
+        case 404 | 410:
+            return None, NotFound(
+                f"GitHub has no such thing: {message}.", "Check the repository, the number, the token."
+            )
+        case _:
+            return None, Invalid(f"GitHub did not accept it ({status}): {message}.")
+
+
+def _named_wait(headers: Mapping[str, str]) -> float:
+    """https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately"""
+    try:
+        if "retry-after" in headers:
+            return max(float(headers["retry-after"]), 0.0)
+        if headers.get("x-ratelimit-remaining") == "0":
+            return max(float(headers["x-ratelimit-reset"]) - time.time(), 0.0) + 1
+    except (KeyError, ValueError):
+        pass
+    return 60.0
+
+
+def _permission(headers: Mapping[str, str]) -> str:
+    needed = headers.get("x-accepted-github-permissions") or "pull-requests: write"
+    return f"Give the job the permission `{needed.replace('_', '-').replace('=', ': ')}`."
+
+
+def _message(error: Any) -> str:
+    data = error.data
+    found = data.get("message") if isinstance(data, dict) else data
+    details = data.get("errors") if isinstance(data, dict) else None
+    words = " ".join(str(found or "no reason given").split())[:300].rstrip(".")
+    return f"{words} {' '.join(str(details).split())[:300]}" if details else words
+
+
+def _comment(node: _Node) -> Comment:
+    return Comment(
+        int(node.fullDatabaseId or 0), node.id, node.body, node.url, node.viewerDidAuthor, node.isMinimized
+    )
+
+
+def _rest_comment(found: _RestComment, *, ours: bool) -> Comment:
+    return Comment(found.id, found.node_id, found.body or "", found.html_url, ours)
+
+
+def _as(shape: type[T], found: object) -> T:
+    try:
+        return msgspec.convert(found, shape)
+    except msgspec.ValidationError as error:
+        raise _unexpected(str(error)) from None
+
+
+def _unexpected(why: str = "another form than its description says") -> Unavailable:
+    return Unavailable(f"What answers is not GitHub's API: {why}.", "Check the address of the API.")

@@ -1,0 +1,99 @@
+"""`alembic-reviewer comment`: a report to a pull request, from any CI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reviewer.errors import UsageError
+from reviewer.finding import Severity
+from reviewer.github import comment, publication
+from reviewer.github.api import Api, ApiError
+from reviewer.github.comment import Mode, Status
+from reviewer.github.event import Event, from_environment
+from reviewer.github.publication import MOST_BYTES, Target, When, Wish
+from reviewer.report import json
+from reviewer.verdict import Report
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked for on the command line. Empty means: from the environment."""
+
+    report: Path
+    repository: str = ""
+    pull_request: int | None = None
+    sha: str = ""
+    api_url: str = ""
+    server_url: str = ""
+    run: str = ""
+    run_url: str = ""
+    comment_id: str = ""
+    mode: Mode = Mode.UPDATE
+    when: When = When.AUTO
+    inline: bool = False
+    dry_run: bool = False
+
+
+def run(call: Call, environ: Mapping[str, str]) -> str:
+    """Do what `call` asks for and return what there is to print: the comment, or a sentence about it.
+
+    Raises `UsageError` for what is missing, `ApiError` where GitHub does not take the comment.
+    """
+    report = read_report(call.report)
+    event = _completed(from_environment(environ), call)
+    wish = Wish(comment.identity(call.comment_id), call.when, call.mode, call.inline)
+    if call.dry_run:
+        known = Target(call.pull_request or 0, call.sha) if call.sha else None
+        return publication.body_of(report, event, known, wish)
+    if not event.repository:
+        raise UsageError("Nothing tells which repository to comment in.", "Name it with --repo OWNER/NAME.")
+    api = Api(environ.get("GITHUB_TOKEN", ""), event.repository, event.api_url)
+    outcome, posted = publication.publish(api, report, event, _target(call, event, api), wish)
+    if outcome.status in {Status.FORBIDDEN, Status.FAILED}:
+        raise ApiError(*outcome.why.split("\n", 1))
+    words = f"{outcome.status.value}: {outcome.url or outcome.why}"
+    if posted is None:
+        return words
+    return (
+        f"{words}\nreview comments: {posted.why or f'{posted.new} new, {posted.kept} kept, {posted.folded} folded'}"
+    )
+
+
+def read_report(path: Path, fail_on: str = "") -> Report:
+    """The report in `path`, judged by `fail_on` where one is given. Raises `UsageError` for anything but a report."""
+    way_out = "Name a file that `alembic-reviewer review --format json --output FILE` has written."
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"The report {path} cannot be read: {error.strerror}.", way_out) from None
+    if len(text) > MOST_BYTES:
+        raise UsageError(f"The report {path} is larger than {MOST_BYTES >> 20} MiB.", way_out)
+    report = json.load(text)
+    if fail_on:
+        report = replace(report, fail_on=None if fail_on == "never" else Severity(fail_on))
+    return report
+
+
+def _completed(event: Event, call: Call) -> Event:
+    return replace(
+        event,
+        repository=call.repository or event.repository,
+        api_url=call.api_url.rstrip("/") or event.api_url,
+        server_url=call.server_url.rstrip("/") or event.server_url,
+        run=call.run or event.run,
+        run_url=call.run_url or event.run_url,
+    )
+
+
+def _target(call: Call, event: Event, api: Api) -> Target:
+    if call.pull_request is not None and call.sha:
+        return Target(call.pull_request, call.sha)
+    if call.pull_request is None and call.sha:
+        return publication.with_commit(api, call.sha)
+    found = publication.locate(event, api, call.pull_request)
+    if not isinstance(found, Target):
+        raise UsageError(f"There is no pull request to comment on: {found.why}.", "Name one with --pull-request N.")
+    return found
