@@ -28,6 +28,17 @@ _SPECIAL_ARGUMENTS = frozenset(
     {"CAST", "EXTRACT", "JSON_OBJECT", "JSON_OBJECTAGG", "JSON_TABLE", "JSON_VALUE", "NORMALIZE", "OVERLAY",
      "POSITION", "SUBSTRING", "TRIM", "XMLELEMENT", "XMLTABLE"}
 )  # fmt: skip
+_ORDINARY_NAMES = frozenset(
+    """
+    alter anti apply asof autoincrement blob byte cache call clob comment commit connect_by_root copy database
+    datetime declare describe drop enum exec execute explain file fixed format function glob hugeint if index inout
+    keep kill list load lock long longblob longtext map mediumblob mediumint mediumtext namespace nullable number
+    object optimize out overwrite percent pivot pragma prepare procedure qualify ref refresh regexp reindex rename
+    replace reset revoke rlike rollback schema semi sequence session settings short show str straight_join string
+    struct tinyblob tinyint tinytext trigger truncate type uncache unpivot use vacuum variant view volatile xor
+    """.split()  # noqa: SIM905  (a page of quotes is hard to read)
+)
+"""Keywords of sqlglot's that are names like any other in a query to PostgreSQL."""
 _NO_FUNCTIONS = frozenset({"row", "array"})
 _CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
@@ -78,7 +89,7 @@ def _spelled(sql: str, tokens: Sequence[Token]) -> str:
         elif token.kind is Kind.WORD and token.value == "overriding" and _overrides(tokens, position):
             skipping = 2
         else:
-            spelled.append(_one(sql, token))
+            spelled.append(_one(sql, token, after_dot=spelled[-1:] == ["."]))
     return " ".join(spelled)
 
 
@@ -86,11 +97,11 @@ def _overrides(tokens: Sequence[Token], position: int) -> bool:
     return [t.value for t in tokens[position + 1 : position + 3]] in (["system", "value"], ["user", "value"])
 
 
-def _one(sql: str, token: Token) -> str:
+def _one(sql: str, token: Token, *, after_dot: bool) -> str:
     match token.kind:
-        case Kind.WORD:
+        case Kind.WORD if not after_dot and token.value not in _ORDINARY_NAMES:
             return token.value
-        case Kind.QUOTED:
+        case Kind.WORD | Kind.QUOTED:
             return '"' + token.value.replace('"', '""') + '"'
         case Kind.PARAMETER:
             return "$1"

@@ -46,7 +46,7 @@ def drop(cursor: Cursor) -> Iterator[Operation]:
         return
     cursor.accept("procedural")
     kind = accept_kind(cursor)
-    concurrently = cursor.accept("concurrently")
+    concurrently = kind == "index" and cursor.accept("concurrently")
     if_exists = cursor.if_exists()
     if kind in {"cast", "transform", "user mapping"}:
         yield DropObject(kind, Name(cursor.rest()), if_exists=if_exists)
@@ -305,13 +305,13 @@ def set_variable(cursor: Cursor) -> Iterator[Operation]:
         cursor.skip_all()
         yield SessionCommand("set constraints")
         return
-    if not reset and (cursor.accept("transaction") or cursor.accept("session", "characteristics")):
-        cursor.skip_all()
-        yield TransactionControl("set transaction")
-        return
     local = cursor.accept("local")
     if not local and cursor.at("session") and not cursor.at("session", "authorization"):
         cursor.next()
+    if not reset and cursor.accept_any("transaction", "characteristics"):
+        cursor.skip_all()
+        yield TransactionControl("set transaction")
+        return
     name = next((spelled for words, spelled in _SPELLED.items() if cursor.accept(*words)), None)
     if name is None:
         setting = cursor.name()

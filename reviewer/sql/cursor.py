@@ -13,7 +13,7 @@ _CLOSING = {")", "]"}
 _NOTHING: frozenset[str] = frozenset()
 
 
-class NotUnderstood(Exception):  # noqa: N818  (not an error: it ends in `Unrecognized`)
+class NotUnderstood(Exception):
     """The statement, or the part of it, is not what its reader expects."""
 
 

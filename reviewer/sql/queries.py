@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from reviewer.names import Name
+from reviewer.names import RESERVED, Name
 from reviewer.operations import Delete, Insert, Merge, Operation, Select, SetVariable, Update
 from reviewer.sql.cursor import Cursor, NotUnderstood
 from reviewer.sql.tokens import Kind
 
 _AFTER_TARGET = frozenset({"set", "using", "where", "returning", "from"})
+_NO_CALLS = RESERVED | {"values", "exists", "over", "filter", "row", "recursive", "materialized"}
 _FROM_IS_SYNTAX = frozenset({"extract", "substring", "trim", "overlay", "position"})
 
 
@@ -64,10 +65,9 @@ def merge(cursor: Cursor) -> Iterator[Operation]:
     """MERGE."""
     cursor.expect("merge", "into")
     table = _target(cursor)
-    cursor.expect("using")
-    sources = () if cursor.at_symbol("(") else (cursor.table(),)
-    cursor.skip_all()
-    yield Merge(table, sources)
+    if not cursor.at("using"):
+        raise NotUnderstood
+    yield Merge(table, _sources(cursor))
 
 
 def select(cursor: Cursor) -> Iterator[Operation]:
@@ -77,7 +77,10 @@ def select(cursor: Cursor) -> Iterator[Operation]:
     if cursor.accept("table"):
         yield Select((cursor.table(),))
         return
-    yield Select(_sources(cursor))
+    mark = cursor.mark
+    sources = _sources(cursor)
+    cursor.back_to(mark)
+    yield Select(sources, _calls(cursor))
 
 
 def set_config(cursor: Cursor) -> Iterator[Operation]:
@@ -132,6 +135,17 @@ def _sources(cursor: Cursor) -> tuple[Name, ...]:
         elif token.kind is Kind.WORD and _names_tables(token.value, previous, in_call=syntax[-1]):
             found.update(dict.fromkeys(_listed(cursor)))
         previous = token.value
+    return tuple(found)
+
+
+def _calls(cursor: Cursor) -> tuple[str, ...]:
+    """The names in front of parentheses, keywords left out, each once."""
+    found: dict[str, None] = {}
+    while not cursor.done:
+        token = cursor.next()
+        is_name = token.kind is Kind.QUOTED or (token.kind is Kind.WORD and token.value not in _NO_CALLS)
+        if is_name and cursor.at_symbol("("):
+            found[token.value] = None
     return tuple(found)
 
 
