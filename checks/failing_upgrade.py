@@ -17,6 +17,8 @@ between with `op.get_context().autocommit_block()`.
 ## Not flagged
 
 - Where a more specific rule explains why, for example `required-column`, that one speaks.
+- As an error: what fails only on rows that the reviewer has made up, and on no others. PostgreSQL's refusal is then a
+  warning, an exception of the revision's own code a notice; give rows like yours with `--seed FILE`.
 - What is not the revision's doing: a missing driver, an env.py that fails.
 
 ## References
@@ -31,7 +33,7 @@ from collections.abc import Iterator
 from reviewer import failures
 from reviewer.context import Context, Story, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.recording import Direction
+from reviewer.recording import Direction, FailureKind, Pass
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -48,14 +50,26 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             failed = story.failed(Direction.UPGRADE)
             if failed is None or not failures.is_the_revisions(failed):
                 return
+            sure = failures.certain(story, failed)
+            doubt = "" if sure else " The rows were made up to fit the schema: see whether yours are like them."
             yield concern(
-                f"The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.",
+                f"The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.{doubt}",
+                severity=_severity(sure, failed),
                 about=("failure", revision.id, Direction.UPGRADE.value),
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),
                 direction=Direction.UPGRADE,
                 evidence=failures.evidence(failed),
             )
+
+
+def _severity(sure: bool, failed: Pass) -> Severity:
+    """PostgreSQL's own refusal of a row that the schema allows is worth more than that of code which wants to
+    understand what is in it."""
+    if sure:
+        return Severity.ERROR
+    refused = failed.failure is not None and failed.failure.kind is FailureKind.STATEMENT
+    return Severity.WARNING if refused else Severity.NOTICE
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50) NOT NULL)")'

@@ -15,6 +15,8 @@ _NOT_THE_REVISIONS = frozenset(
     }
 )
 
+_NOT_NULL_VIOLATION = "23502"
+
 
 def is_the_revisions(failed: Pass) -> bool:
     """Whether the revision itself failed: what the environment lacks is told elsewhere in the report."""
@@ -57,6 +59,22 @@ def where(story: Story, failed: Pass) -> str:
     if failed.direction is Direction.UPGRADE and failed.rehearsal is Rehearsal.DEPLOYED and others:
         return " in one `alembic upgrade` with the revisions before it, and passes by itself"
     return ""
+
+
+def only_with_rows(story: Story, failed: Pass) -> bool:
+    """Whether it fails on rows that the reviewer made up, and passes on the same tables without them."""
+    return failed.rows and any(
+        each.outcome is Outcome.OK and not each.rows and each.direction is failed.direction for each in story.passes
+    )
+
+
+def certain(story: Story, failed: Pass) -> bool:
+    """Whether it fails in production too. Rows that are made up prove it only where any row would do: a NOT NULL
+    that is violated. Other values may be such as the application never writes."""
+    if not only_with_rows(story, failed):
+        return True
+    failure = failed.failure
+    return failure is not None and failure.kind is FailureKind.STATEMENT and failure.sqlstate == _NOT_NULL_VIOLATION
 
 
 def place(revision: Revision, failed: Pass) -> Location:
