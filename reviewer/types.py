@@ -153,3 +153,46 @@ def _parts(type_: str) -> tuple[str, str, str]:
     if base == "character" and not length:
         length = "1"
     return base, length, suffix
+
+
+def narrows(old: str, new: str) -> bool:
+    """Whether a change from `old` to `new` may meet values that the new type refuses, cuts off or rounds."""
+    old_base, old_length, old_suffix = _parts(old)
+    new_base, new_length, new_suffix = _parts(new)
+    if old_suffix or new_suffix or keeps_storage(old, new):
+        return False
+    order = next((row for row in _NARROWING if old_base in row and new_base in row), None)
+    if old_base != new_base and order is not None:
+        return order.index(new_base) < order.index(old_base)
+    if new_base in {"character varying", "character", "bit", "bit varying"} and old_base in {*_STRINGS, new_base}:
+        return bool(new_length) and (not old_length or int(new_length) < int(old_length))
+    if old_base == new_base == "numeric":
+        return bool(new_length) and not _holds(old_length, new_length)
+    if old_base == new_base and new_base.startswith(("timestamp", "time ", "interval")):
+        return int(new_length or 6) < int(old_length or 6)
+    if new_base == "numeric":
+        return bool(new_length) and old_base in {"real", "double precision"}
+    numbers = {"smallint", "integer", "bigint"}
+    return (old_base in {"numeric", "real", "double precision"} and new_base in numbers) or (
+        old_base in _STRINGS and new_base in numbers | {"numeric", "boolean", "uuid", "date", "jsonb", "json"}
+    )
+
+
+_STRINGS = frozenset({"character varying", "text", "character", "citext"})
+_NARROWING = (
+    ("smallint", "integer", "bigint"),
+    ("real", "double precision"),
+    ("date", "timestamp without time zone"),
+    ("date", "timestamp with time zone"),
+    ("time without time zone", "timestamp without time zone"),
+)
+"""Types of one kind, each holding all of those before it."""
+
+
+def _holds(old_length: str, new_length: str) -> bool:
+    """Whether a `numeric` of the new length holds every value of the old one."""
+    if not old_length:
+        return False
+    (old_digits, _, old_scale), (new_digits, _, new_scale) = old_length.partition(","), new_length.partition(",")
+    before, scale = int(old_digits) - int(old_scale or 0), int(old_scale or 0)
+    return int(new_scale or 0) >= scale and int(new_digits) - int(new_scale or 0) >= before

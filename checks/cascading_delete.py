@@ -1,0 +1,86 @@
+"""
+Deleting a parent now deletes its children as well.
+
+## Why it hurts
+
+`ON DELETE CASCADE` turns one DELETE into many, in tables that the statement does not name. Code that deleted a parent
+which had no children left, or that counted on being refused, deletes rows from now on that nobody asked it to delete.
+
+## Do this instead
+
+Use `ON DELETE RESTRICT` and delete the children by name, unless they are a part of the parent and worth nothing without
+it.
+
+## Not flagged
+
+- Keys of tables that the same deploy has created: no running code has rows in them.
+- Other actions: `SET NULL`, `RESTRICT`, `NO ACTION`.
+- A key that had the same action before and is only made anew.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import AddColumn, AddForeignKey, ForeignKey
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="cascading-delete",
+    summary="deleting a parent row deletes its children too",
+    severity=Severity.NOTICE,
+    group="losing-data",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddForeignKey() | AddColumn():
+            for table, key in state.foreign_keys(subject):
+                if key.on_delete == "CASCADE" and context.exists(table) and not _before(table, key, context):
+                    yield concern(
+                        f"From now on deleting a row of `{key.referenced}` deletes the rows of `{table}` that refer to it.",
+                        about=("column", str(table), *key.columns),
+                    )
+
+
+def _before(table: Name, key: ForeignKey, context: Context) -> bool:
+    known = context.table(table)
+    return known is not None and any(
+        each.columns == key.columns and "ON DELETE CASCADE" in each.definition for each in known.constraints
+    )
+
+
+USERS = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
+op.execute("CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint)")
+"""
+
+EXAMPLES = [
+    Example(
+        "on a table that is in use",
+        given=USERS,
+        upgrade="""
+        op.create_foreign_key(  # flagged
+            "fk", "orders", "users", ["user_id"], ["id"], ondelete="CASCADE", postgresql_not_valid=True
+        )
+        """,
+    ),
+    Example(
+        "refused while there are children",
+        given=USERS,
+        upgrade="""
+        op.create_foreign_key(
+            "fk", "orders", "users", ["user_id"], ["id"], ondelete="RESTRICT", postgresql_not_valid=True
+        )
+        """,
+    ),
+]

@@ -1,0 +1,138 @@
+"""
+CASCADE drops objects that the statement does not name.
+
+## Why it hurts
+
+`DROP ... CASCADE` takes everything with it that depends on the dropped object: views that read it, foreign keys of other
+tables that point to it, columns whose type it is. None of them is in the revision, so no reviewer sees them, and a
+downgrade that brings back the one object does not bring back the others. Which ones they are depends on the database:
+production may have a view that no other one has.
+
+## Do this instead
+
+Leave CASCADE out. PostgreSQL then refuses the drop and lists what depends on the object; drop or change these by name.
+
+## Not flagged
+
+- CASCADE where nothing depended on the object, as the server has seen.
+- What went with it was created by the same deploy.
+- `DROP SCHEMA ... CASCADE` and `TRUNCATE ... CASCADE`: see `dropped-schema` and `truncated-table`.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-depend.html>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import DropColumn, DropConstraint, DropIndex, DropObject, DropTable, DropView
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="cascading-drop",
+    summary="objects that nobody named vanish with the dropped one",
+    severity=Severity.ERROR,
+    group="losing-data",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropObject(kind="schema" | "database"):
+            return
+        case (
+            DropTable(table=name, cascade=True)
+            | DropView(view=name, cascade=True)
+            | DropIndex(index=name, cascade=True)
+            | DropColumn(table=name, cascade=True)
+            | DropConstraint(table=name, cascade=True)
+            | DropObject(object=name, cascade=True)
+        ):
+            gone = [each for each in _gone(context) if not _new(each, context)]
+            if context.observed and not gone:
+                return
+            what = _what(subject, name)
+            if context.is_new(name) and not gone:
+                return
+            with_it = ", ".join(gone) if gone else "whatever depends on it in production"
+            yield concern(
+                f"Dropping {what} with CASCADE takes with it what no statement names: {with_it}.",
+                about=("cascade", str(name), what),
+                severity=context.certainty(RULE.severity),
+                evidence={"dropped": gone},
+            )
+
+
+def _gone(context: Context) -> list[str]:
+    """What PostgreSQL says it has dropped, in its own words."""
+    said = context.observation.messages if context.observation else ()
+    found = [each for message in said for each in re.findall(r"drop cascades to (.+)", message)]
+    return [each for each in dict.fromkeys(found) if not re.fullmatch(r"\d+ other objects?", each)] or found
+
+
+def _new(gone: str, context: Context) -> bool:
+    """Whether the object, or the table that it is part of, was created by the same deploy."""
+    name = gone.split(" ")[-1].replace('"', "")
+    schema, _, last = name.rpartition(".")
+    named = Name(last, schema or None)
+    return state.made(context, named) or any(created.matches(named) for created in context.created)
+
+
+def _what(
+    operation: DropTable | DropView | DropIndex | DropColumn | DropConstraint | DropObject, name: Name
+) -> str:
+    match operation:
+        case DropColumn(column=column):
+            return f"`{name}.{column}`"
+        case DropConstraint(name=constraint):
+            return f"the constraint `{constraint}` of `{name}`"
+        case DropObject(kind="owned"):
+            return f"what `{name}` owns"
+        case DropObject(kind=kind):
+            return f"the {kind} `{name}`"
+        case DropView():
+            return f"the view `{name}`"
+    return f"`{name}`"
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "a type, and the columns that have it",
+        given="""
+        op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, mood mood)")
+        """,
+        upgrade="""
+        op.execute("DROP TYPE mood CASCADE")  # flagged
+        """,
+    ),
+    Example(
+        "a column, and two views",
+        given=f"""
+        {USERS}
+        op.execute("CREATE VIEW names AS SELECT name FROM users")
+        op.execute("CREATE VIEW more_names AS SELECT name FROM users")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users DROP COLUMN name CASCADE")  # flagged
+        """,
+    ),
+    Example(
+        "nothing depends on it",
+        given="""
+        op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+        """,
+        upgrade="""
+        op.execute("DROP TYPE mood CASCADE")
+        """,
+    ),
+]

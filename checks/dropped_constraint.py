@@ -1,0 +1,118 @@
+"""
+Without the constraint, rows come in that it kept out.
+
+## Why it hurts
+
+From the commit on nothing stops duplicates, orphans or values that the constraint forbade, also from code that relied on
+it. Bringing it back later reads every row, and fails on the first one that came in meanwhile.
+
+## Do this instead
+
+Make sure that the rule is meant to go, and not just in the way of something else. Where it is replaced, add the new one
+(NOT VALID) before the old one is dropped.
+
+## Not flagged
+
+- Constraints that the same revision adds again, wider or otherwise.
+- A CHECK (... IS NOT NULL) of the recipe for NOT NULL, once the column is NOT NULL.
+- Constraints that the same deploy has added, and those of tables that it has created.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-constraints.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import (
+    AddCheck,
+    AddExclusion,
+    AddForeignKey,
+    AddPrimaryKey,
+    AddUnique,
+    DropConstraint,
+    SetNotNull,
+)
+from reviewer.recording import Constraint
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="dropped-constraint",
+    summary="rows come in that the constraint kept out",
+    severity=Severity.NOTICE,
+    group="losing-data",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropConstraint(table=table, name=name) if context.exists(table):
+            known = context.table(table)
+            found = next((each for each in known.constraints if each.name == name), None) if known else None
+            if (known is not None and found is None) or _replaced(table, name, found, context):
+                return
+            what = f"the {found.kind} constraint `{name}`" if found else f"the constraint `{name}`"
+            yield concern(
+                f"Dropping {what} of `{table}` lets in rows that it kept out.",
+                about=("constraint", str(table), name),
+                evidence={"definition": found.definition} if found else None,
+            )
+
+
+def _replaced(table: Name, name: str, found: Constraint | None, context: Context) -> bool:
+    columns = found.columns if found else ()
+    proof = found is not None and found.kind == "check" and "IS NOT NULL" in found.definition
+    for operation, _ in (*context.before, *context.later()):
+        match operation:
+            case (
+                AddCheck(table=on, name=added)
+                | AddExclusion(table=on, name=added)
+                | AddForeignKey(table=on, name=added)
+                | AddUnique(table=on, name=added)
+                | AddPrimaryKey(table=on, name=added)
+            ) if on.matches(table) and (added == name or _same_kind(operation, columns, found)):
+                return True
+            case SetNotNull(table=on, column=column) if proof and on.matches(table) and column in columns:
+                return True
+    return False
+
+
+def _same_kind(operation: object, columns: tuple[str, ...], found: Constraint | None) -> bool:
+    match operation:
+        case AddForeignKey(key=key):
+            return found is not None and found.kind == "foreign key" and key.columns == columns
+        case AddUnique() | AddPrimaryKey():
+            return found is not None and found.kind in {"unique", "primary key"}
+        case AddCheck():
+            return (
+                found is not None
+                and found.kind == "check"
+                and any(each in operation.expression for each in columns)
+            )
+    return False
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age int CONSTRAINT grown CHECK (age > 17))")'
+
+EXAMPLES = [
+    Example(
+        "and nothing in its place",
+        given=USERS,
+        upgrade="""
+        op.drop_constraint("grown", "users", type_="check")  # flagged
+        """,
+    ),
+    Example(
+        "replaced by a wider one",
+        given=USERS,
+        upgrade="""
+        op.drop_constraint("grown", "users", type_="check")
+        op.create_check_constraint("grown", "users", "age > 12", postgresql_not_valid=True)
+        """,
+    ),
+]

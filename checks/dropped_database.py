@@ -1,0 +1,64 @@
+"""
+Dropping a database destroys it as a whole, and no migration can get that right.
+
+## Why it hurts
+
+`DROP DATABASE` removes every schema, table and row at once and cannot be undone. In a transaction, where Alembic runs
+its revisions, PostgreSQL refuses it; in an autocommit block nothing stops it.
+
+## Do this instead
+
+Never from a migration. Databases come and go by hand, with a backup that was tried.
+
+## Not flagged
+
+- Anything else than DROP DATABASE: for schemas see `dropped-schema`.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-dropdatabase.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import DropObject
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="dropped-database",
+    summary="a whole database is gone",
+    severity=Severity.ERROR,
+    group="losing-data",
+    replaces=frozenset({"failing-upgrade"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropObject(kind="database", object=database):
+            yield concern(
+                f"Dropping the database `{database}` destroys everything in it, and no downgrade brings it back.",
+                about=("object", "database", str(database)),
+            )
+
+
+EXAMPLES = [
+    Example(
+        "from a migration",
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("DROP DATABASE IF EXISTS reports_of_last_year")  # flagged
+        """,
+    ),
+    Example(
+        "a schema that is empty",
+        given='op.execute("CREATE SCHEMA old")',
+        upgrade="""
+        op.execute("DROP SCHEMA old")
+        """,
+    ),
+]

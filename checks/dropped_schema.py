@@ -1,0 +1,77 @@
+"""
+Dropping a schema destroys everything in it.
+
+## Why it hurts
+
+`DROP SCHEMA ... CASCADE` names one thing and takes all tables, views, types and functions of the schema with it, rows
+included. No downgrade brings them back.
+
+## Do this instead
+
+Take the objects out one by one, each in a revision that names it, after the code has stopped to use them; then drop the
+empty schema without CASCADE, which PostgreSQL refuses as long as anything is left.
+
+## Not flagged
+
+- A schema that the same deploy has created.
+- A drop without CASCADE: it works on an empty schema only.
+- A drop with CASCADE that took nothing with it, as the server has seen.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-dropschema.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import DropObject
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="dropped-schema",
+    summary="every table of the schema is gone with all rows",
+    severity=Severity.ERROR,
+    group="losing-data",
+    replaces=frozenset({"cascading-drop"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropObject(kind="schema", object=schema, cascade=True) if not state.made(context, schema, "schema"):
+            if context.observed and not context.says("drop cascades to"):
+                return
+            tables = [str(table.name) for table in context.base.tables if table.name.schema == schema.name]
+            with_it = f" with {', '.join(f'`{table}`' for table in tables[:5])}" if tables else ""
+            more = f" and {len(tables) - 5} more tables" if len(tables) > 5 else ""
+            yield concern(
+                f"Dropping the schema `{schema}` destroys everything in it{with_it}{more}.",
+                about=("object", "schema", str(schema)),
+                severity=context.certainty(RULE.severity),
+                evidence={"tables": tables},
+            )
+
+
+SCHEMA = 'op.execute("CREATE SCHEMA old"); op.execute("CREATE TABLE old.users (id bigint PRIMARY KEY)")'
+
+EXAMPLES = [
+    Example(
+        "with everything in it",
+        given=SCHEMA,
+        upgrade="""
+        op.execute("DROP SCHEMA old CASCADE")  # flagged
+        """,
+    ),
+    Example(
+        "an empty one",
+        given='op.execute("CREATE SCHEMA old")',
+        upgrade="""
+        op.execute("DROP SCHEMA old")
+        """,
+    ),
+]

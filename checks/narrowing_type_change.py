@@ -1,0 +1,92 @@
+"""
+The new type holds less than the old one: values are refused or cut off.
+
+## Why it hurts
+
+A shorter `varchar`, fewer digits of a `numeric`, `bigint` made `integer`, a timestamp made a date: the first value that
+does not fit stops the deploy, or is rounded without a word. A database without such rows, as in tests, shows neither.
+
+## Do this instead
+
+Look in production which values do not fit. Add a CHECK that forbids new ones (NOT VALID, validated later), mend the old
+ones in batches, and then leave the type as it is: the CHECK says the same without a rewrite.
+
+## Not flagged
+
+- Columns that the same deploy has added.
+- Changes that keep every value: wider `varchar`, `varchar` to `text`, more digits.
+- That the table is written anew is told by `rewriting-type-change`.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DATA-TYPE>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import AlterColumnType
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="narrowing-type-change",
+    summary="values that do not fit the new type stop the deploy or are cut off",
+    severity=Severity.ERROR,
+    group="losing-data",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    replaces=frozenset({"failing-upgrade", "fails-on-legal-rows"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AlterColumnType(table=table, column=column, type=new) if not context.is_new_column(table, column):
+            known = state.column(context, table, column)
+            if known is None or not types.narrows(known.type, new):
+                return
+            if context.statement.sqlstate is not None and context.statement.sqlstate not in _DOES_NOT_FIT:
+                return
+            yield concern(
+                f"""
+                `{table}.{column}` holds less as `{types.canonical(new)}` than as `{types.canonical(known.type)}`: values
+                that do not fit stop the deploy or are cut off.
+                """,
+                about=("column", str(table), column, "narrower"),
+                evidence={"from": known.type, "to": types.canonical(new)},
+            )
+
+
+_DOES_NOT_FIT = frozenset({"22001", "22003", "22008", "22P02", "22007"})
+"""SQLSTATEs of a value that the new type does not take."""
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50), paid numeric(10, 2))")'
+
+EXAMPLES = [
+    Example(
+        "a shorter varchar",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", type_=sa.String(10))  # flagged
+        """,
+    ),
+    Example(
+        "fewer digits",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "paid", type_=sa.Numeric(10, 0))  # flagged
+        """,
+    ),
+    Example(
+        "a longer varchar",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", type_=sa.String(100))
+        """,
+    ),
+]

@@ -1,0 +1,113 @@
+"""
+With the column goes a key, unique constraint or index over several columns that no statement names.
+
+## Why it hurts
+
+PostgreSQL drops every constraint and index that a dropped column is part of, without CASCADE and without a word. A
+`UNIQUE (a, b)` is gone with `b`: duplicates of `a` come in from then on, and the downgrade that adds the column again
+does not bring it back. The same for a multi-column index: queries that used its other columns become slow.
+
+## Do this instead
+
+Drop the constraint or index in a statement of its own before the column, and create what must hold from now on.
+
+## Not flagged
+
+- What is about the dropped column alone, unless it is the primary key.
+- Constraints and indexes that the same revision drops by name, or creates again.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-DROP-COLUMN>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import (
+    AddCheck,
+    AddForeignKey,
+    AddPrimaryKey,
+    AddUnique,
+    CreateIndex,
+    DropColumn,
+    DropConstraint,
+    DropIndex,
+)
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="silently-dropped-constraint",
+    summary="a constraint or index vanishes that no statement names",
+    severity=Severity.WARNING,
+    group="losing-data",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropColumn(table=table, column=column) if not context.is_new_column(table, column):
+            gone = _gone(table, column, context)
+            if gone:
+                yield concern(
+                    f"With `{table}.{column}` goes {' and '.join(gone.values())}, which no statement names.",
+                    about=("constraint", str(table), *gone),
+                    evidence={"dropped": list(gone)},
+                )
+
+
+def _gone(table: Name, column: str, context: Context) -> dict[str, str]:
+    known = context.table(table)
+    if known is None:
+        return {}
+    found = {
+        each.name: f"the {each.kind} `{each.name}` over `{', '.join(each.columns)}`"
+        for each in known.constraints
+        if column in each.columns
+        and (len(each.columns) > 1 or each.kind == "primary key")
+        and each.kind != "not null"
+    }
+    for index in known.indexes:
+        if column in index.columns and len(index.columns) > 1 and index.constraint is None:
+            found[index.name] = f"the index `{index.name}` over `{', '.join(index.columns)}`"
+    for operation, _ in (*context.before, *context.later()):
+        match operation:
+            case (
+                DropConstraint(name=name)
+                | AddUnique(name=str() as name)
+                | AddForeignKey(name=str() as name)
+                | AddCheck(name=str() as name)
+                | AddPrimaryKey(name=str() as name)
+                | CreateIndex(name=str() as name)
+            ):
+                found.pop(name, None)
+            case DropIndex(index=index_name):
+                found.pop(index_name.name, None)
+    return found
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, a int, b int, CONSTRAINT a_b UNIQUE (a, b))")'
+
+EXAMPLES = [
+    Example(
+        "a unique constraint over two columns",
+        given=USERS,
+        upgrade="""
+        op.drop_column("users", "b")  # flagged
+        """,
+    ),
+    Example(
+        "dropped by name before",
+        given=USERS,
+        upgrade="""
+        op.drop_constraint("a_b", "users", type_="unique")
+        op.drop_column("users", "b")
+        """,
+    ),
+]

@@ -1,0 +1,129 @@
+"""
+The upgrade changes rows, and the downgrade does not change them back.
+
+## Why it hurts
+
+After a rollback the old code meets rows that it did not write: inserted ones stay, changed ones keep their new values,
+deleted ones are gone for good. The next upgrade inserts the same rows once more.
+
+## Do this instead
+
+Undo the change in `downgrade()`, as far as what was there before is known. Rows that are deleted are better put aside
+first, in a table of their own, from which the downgrade can bring them back. Where nothing can be undone, raise on
+purpose: `raise NotImplementedError("restore orders from the backup")`.
+
+## Not flagged
+
+- Rows of tables, and values of columns, that the same deploy has created: they go with them.
+- Rows that the downgrade inserts, changes or deletes again.
+- Rows that were copied into another table before they are deleted.
+- A downgrade that raises on purpose says that there is no way back; rows that are deleted are still told.
+- A DELETE without WHERE: see `unfiltered-change`.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/ops.html#alembic.operations.Operations.bulk_insert>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import Copy, CreateTable, Delete, DropTable, Insert, Merge, Truncate, Update
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="unreversed-data-change",
+    summary="a rollback leaves the changed rows as they are",
+    severity=Severity.NOTICE,
+    group="losing-data",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Delete(table=table, filtered=True) if context.exists(table):
+            if _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge):
+                return
+            yield concern(
+                f"The rows that this deletes from `{table}` are gone for good: nothing keeps them, no downgrade brings them back.",
+                about=("rows", str(table)),
+                severity=Severity.WARNING,
+            )
+        case Insert(table=table) | Copy(table=Name() as table, into=True) if context.exists(table):
+            if _known_way_back(context) and not _undone(table, context, Delete, Truncate, DropTable):
+                yield concern(
+                    f"The downgrade does not delete the rows that this inserts into `{table}`.",
+                    about=("rows", str(table)),
+                )
+        case Update(table=table, columns=columns, filtered=True) if context.exists(table):
+            old = [column for column in columns if not context.is_new_column(table, column)]
+            if old and _known_way_back(context) and not _undone(table, context, Update, DropTable):
+                yield concern(
+                    f"The downgrade does not bring back what `{table}.{old[0]}` held before this UPDATE.",
+                    about=("rows", str(table)),
+                )
+
+
+def _known_way_back(context: Context) -> bool:
+    """Whether there is a downgrade that claims to undo the revision."""
+    story = context.story
+    return story is not None and not story.revision.downgrade_is_empty and bool(story.downgrade)
+
+
+def _undone(table: Name, context: Context, *kinds: type) -> bool:
+    operations = context.story.operations(Direction.DOWNGRADE) if context.story else ()
+    return any(
+        isinstance(operation, kinds)
+        and getattr(operation, "table", None) is not None
+        and operation.table.matches(table)  # type: ignore[union-attr]  # every one of `kinds` has a table
+        for operation, _ in operations
+    )
+
+
+def _put_aside(table: Name, context: Context) -> bool:
+    for operation, _ in context.before:
+        match operation:
+            case Insert(sources=sources) if any(source.matches(table) for source in sources):
+                return True
+            case CreateTable(as_query=True):
+                return True
+    return False
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
+
+EXAMPLES = [
+    Example(
+        "rows deleted for good",
+        given=USERS,
+        upgrade="""
+        op.execute("DELETE FROM users WHERE id < 10")  # flagged
+        """,
+    ),
+    Example(
+        "rows that the downgrade leaves",
+        given=USERS,
+        upgrade="""
+        op.execute("INSERT INTO users (id, name) VALUES (0, 'nobody')")  # flagged
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+        downgrade="""
+        op.drop_column("users", "age")
+        """,
+    ),
+    Example(
+        "rows that the downgrade deletes",
+        given=USERS,
+        upgrade="""
+        op.execute("INSERT INTO users (id, name) VALUES (0, 'nobody')")
+        """,
+        downgrade="""
+        op.execute("DELETE FROM users WHERE id = 0")
+        """,
+    ),
+]
