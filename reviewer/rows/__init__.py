@@ -1,0 +1,256 @@
+"""Rows for the base state: legal ones, so that what fails on rows in production fails in the rehearsal.
+
+PostgreSQL itself is the judge. Each table is filled by one INSERT of ordinary values; where a constraint refuses
+them, by one that chooses among candidates with the constraint's own words; where that is refused too, row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reviewer.names import Name
+from reviewer.recording import Catalogue, Skipped, Table
+from reviewer.rows import insertion, shape
+from reviewer.rows.insertion import NoParents, Way
+from reviewer.rows.shape import Key, Schema, Shape
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_PATIENCE = "10s"
+"""How long one table may take, a trigger of the project's included."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What `fill` did."""
+
+    catalogue: Catalogue
+    """With the number of rows of each table."""
+    tables: tuple[Name, ...]
+    """Tables that hold rows of ours; all of them were empty before."""
+    skipped: tuple[Skipped, ...]
+    """Tables that took no row, each with the reason."""
+
+
+def fill(
+    connection: Connection[tuple[object, ...]],
+    catalogue: Catalogue,
+    rows: int,
+    version_table: str = "alembic_version",
+) -> Filled:
+    """Put up to `rows` rows into every table that has none. Every value follows from its table, column and row.
+
+    A partitioned table gets its rows through its partitions, those that can take one. A table that takes no row is
+    told as skipped, with PostgreSQL's reason.
+    """
+    schema = shape.read(connection)
+    with connection.transaction():
+        connection.execute("SET LOCAL client_min_messages = error")
+        connection.execute(f"SET LOCAL statement_timeout = '{_PATIENCE}'")
+        connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        work = _Work(connection, schema, version_table)
+        if rows:
+            work.fill(rows)
+    counted = {table.name: work.counts.get(table.oid, 0) for table in schema.tables}
+    tables = tuple(replace(table, rows=_counted(table, counted)) for table in catalogue.tables)
+    return Filled(replace(catalogue, tables=tables), tuple(work.filled), tuple(work.skipped))
+
+
+def take_out(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
+    """Remove all rows of `tables` again, firing no trigger and following no foreign key."""
+    with connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")
+        for table in tables:
+            connection.execute(f"DELETE FROM ONLY {table.sql}")
+
+
+def _counted(table: Table, counted: dict[Name, int]) -> int:
+    return next((number for name, number in counted.items() if name.matches(table.name)), 0)
+
+
+class _Work:
+    def __init__(self, connection: Connection[tuple[object, ...]], schema: Schema, version_table: str) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._tables = [t for t in schema.tables if t.name.name != version_table]
+        self.filled: list[Name] = []
+        self.skipped: list[Skipped] = []
+        self.counts = self._count(schema.tables)
+        self._forced = False
+
+    def fill(self, rows: int) -> None:
+        order = list(_parents_first(self._schema, self._tables))
+        later: list[tuple[Shape, Key]] = []
+        had = {oid for oid, count in self.counts.items() if count}
+        for table, missing in order:
+            if table.partitioned or table.oid in had or (table.root and table.root in had):
+                continue
+            reason = self._fill_table(table, rows, missing)
+            if self.counts[table.oid]:
+                self.filled.append(table.name)
+                later += [(table, key) for key in table.keys if key in missing or key.referenced == table.oid]
+            else:
+                self.skipped.append(Skipped(f"rows of table {table.name}", reason))
+        for table in self._tables:
+            if table.partitioned and not any(self._schema.leaves(table.oid)) and not table.root:
+                self.skipped.append(
+                    Skipped(f"rows of table {table.name}", "it is partitioned and has no partition")
+                )
+        for table, key in later:
+            self._set_later(table, key)
+        if self._forced:
+            self._sweep()
+        self.counts |= self._count(table for table in self._tables if table.partitioned)
+
+    def _fill_table(self, table: Shape, rows: int, missing: tuple[Key, ...]) -> str:
+        later = insertion.names(missing)
+        number, first = rows, 1
+        if table.root:
+            leaves = list(self._schema.leaves(table.root))
+            number = max(-(-rows // len(leaves)), 1)
+            first += leaves.index(table) * number
+        forced = any(not f.nullable for key in missing for f in table.fields if f.name in key.columns)
+        self._forced = self._forced or forced
+        plain = Way(number, first, later=later)
+        reason = ""
+        tried_judged = False
+        for way in (
+            plain,
+            replace(plain, judged=True),
+            replace(plain, judged=True, one_by_one=True),
+            replace(plain, judged=True, required_only=True),
+            replace(plain, judged=True, required_only=True, one_by_one=True),
+        ):
+            try:
+                statement = insertion.statement(self._schema, table, self.counts, way)
+            except NoParents as error:
+                return str(error)
+            refused = self._insert(table, statement, forced)
+            if refused is None:
+                return ""
+            if not reason or (way.judged and not tried_judged and refused):
+                reason = refused or reason
+            tried_judged = tried_judged or way.judged
+        return reason or "no row of ours satisfies its constraints"
+
+    def _insert(self, table: Shape, statement: str, forced: bool) -> str | None:
+        """None where rows were taken, else why not."""
+        import psycopg
+
+        try:
+            with self._connection.transaction():
+                if forced:
+                    self._connection.execute("SET LOCAL session_replication_role = replica")
+                done = self._connection.execute(statement.encode())
+                if forced:
+                    self._connection.execute("SET LOCAL session_replication_role = origin")
+                count = done.rowcount if done.rowcount >= 0 else self._count([table])[table.oid]
+        except psycopg.Error as error:
+            return _reason(error)
+        if not count:
+            return ""
+        self.counts[table.oid] = count
+        if table.root:
+            self.counts[table.root] = self.counts.get(table.root, 0) + count
+        return None
+
+    def _set_later(self, table: Shape, key: Key) -> None:
+        """As far as the other constraints let it be: a row whose reference stays empty is legal too."""
+        import psycopg
+
+        statement = insertion.set_later(self._schema, table, key, self.counts)
+        if statement is None:
+            return
+        try:
+            with self._connection.transaction():
+                if self._forced:
+                    self._connection.execute("SET LOCAL session_replication_role = replica")
+                self._connection.execute(statement.encode())
+                if self._forced:
+                    self._connection.execute("SET LOCAL session_replication_role = origin")
+        except psycopg.Error:
+            return
+
+    def _sweep(self) -> None:
+        """Rows that were put in with foreign keys switched off and that refer to nothing go again."""
+        keys = [
+            (t, k)
+            for t in self._tables
+            if t.name in self.filled
+            for k in t.keys
+            if self._schema.table(k.referenced)
+        ]
+        with self._connection.transaction():
+            self._connection.execute("SET LOCAL session_replication_role = replica")
+            gone = -1
+            while gone:
+                gone = 0
+                for table, key in keys:
+                    gone += self._connection.execute(insertion.orphans(self._schema, table, key).encode()).rowcount
+            self._connection.execute("SET LOCAL session_replication_role = origin")
+        self.counts = self._count(self._schema.tables)
+        for table in self._tables:
+            if table.name in self.filled and not self.counts[table.oid]:
+                self.filled.remove(table.name)
+                reason = "its foreign keys form a circle in which no row can be the first"
+                self.skipped.append(Skipped(f"rows of table {table.name}", reason))
+
+    def _count(self, tables: Iterable[Shape]) -> dict[int, int]:
+        found: dict[int, int] = {}
+        listed = list(tables)
+        for start in range(0, len(listed), 200):
+            query = " UNION ALL ".join(
+                f"SELECT {t.oid}, count(*) FROM {t.name.sql if t.partitioned else 'ONLY ' + t.name.sql}"
+                for t in listed[start : start + 200]
+            )
+            for oid, count in self._connection.execute(query.encode()).fetchall():
+                found[int(str(oid))] = int(str(count))
+        return found
+
+
+def _reason(error: Exception) -> str:
+    import psycopg
+
+    assert isinstance(error, psycopg.Error)
+    return (error.diag.message_primary or str(error)).strip().split("\n")[0]
+
+
+def _parents_first(schema: Schema, tables: Iterable[Shape]) -> Iterator[tuple[Shape, tuple[Key, ...]]]:
+    """The tables in an order in which rows can refer to rows, each with the foreign keys that have to wait."""
+    waiting = {table.oid: table for table in tables}
+    while waiting:
+        # a table at the top of partitions is there when its partitions are
+        open_ = {oid for oid, table in waiting.items()} | {t.root for t in waiting.values() if t.root}
+        ready = [
+            table
+            for table in waiting.values()
+            if not any(
+                key.referenced in open_ and key.referenced not in {table.oid, table.root} for key in table.keys
+            )
+            and not (table.partitioned and any(leaf.oid in waiting for leaf in schema.leaves(table.oid)))
+        ]
+        missing: dict[int, tuple[Key, ...]] = {}
+        if not ready:
+            first = min(
+                (t for t in waiting.values() if not t.partitioned),
+                key=lambda t: _broken(t, _open_keys(t, open_)),
+                default=next(iter(waiting.values())),
+            )
+            ready = [first]
+            missing = {first.oid: _open_keys(first, open_)}
+        for table in ready:
+            yield table, missing.get(table.oid, ())
+            del waiting[table.oid]
+
+
+def _open_keys(table: Shape, open_: set[int]) -> tuple[Key, ...]:
+    return tuple(key for key in table.keys if key.referenced in open_ and key.referenced != table.oid)
+
+
+def _broken(table: Shape, keys: tuple[Key, ...]) -> tuple[int, int, str]:
+    """How much it takes to fill the table before those it refers to: required keys first."""
+    required = {each.name for each in table.fields if not each.nullable}
+    return (sum(all(c in required for c in key.columns) for key in keys), len(keys), str(table.name))
