@@ -69,7 +69,9 @@ SELECT json_build_object(
         'partition_of', (SELECT json_build_object('name', p.relname, 'schema', pn.nspname)
             FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
             JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhrelid = r.oid AND c.relispartition LIMIT 1)
+            WHERE i.inhrelid = r.oid AND c.relispartition LIMIT 1),
+        'policies', coalesce((SELECT json_agg(p.polname ORDER BY p.polname) FROM pg_policy p
+            WHERE p.polrelid = r.oid), '[]'::json)
         ) ORDER BY r.nspname, r.relname)
       FROM relations r LEFT JOIN columns USING (oid) LEFT JOIN constraints USING (oid) LEFT JOIN indexes USING (oid)),
       '[]'::json),

@@ -296,6 +296,8 @@ class Table:
     partition_of: Name | None = None
     rows: int = 0
     """Rows that it had when the rehearsal began."""
+    policies: tuple[str, ...] = ()
+    """Names of its row security policies."""
 
     def column(self, name: str) -> Column | None:
         """The column called `name`, if there is one."""

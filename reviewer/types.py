@@ -196,3 +196,19 @@ def _holds(old_length: str, new_length: str) -> bool:
     (old_digits, _, old_scale), (new_digits, _, new_scale) = old_length.partition(","), new_length.partition(",")
     before, scale = int(old_digits) - int(old_scale or 0), int(old_scale or 0)
     return int(new_scale or 0) >= scale and int(new_digits) - int(new_scale or 0) >= before
+
+
+def kind(type_: str) -> str:
+    """What Python makes of the type's values: `text`, `number`, `moment`; the type itself where nothing is known."""
+    base, _, suffix = _parts(type_)
+    return _KINDS.get(base, base) + suffix
+
+
+_KINDS = {
+    **dict.fromkeys(("character varying", "text", "character", "citext", "name"), "text"),
+    **dict.fromkeys(("smallint", "integer", "bigint"), "whole number"),
+    **dict.fromkeys(("real", "double precision"), "floating number"),
+    **dict.fromkeys(("inet", "cidr"), "address"),
+    **dict.fromkeys(("bit", "bit varying"), "bits"),
+    **dict.fromkeys(("json", "jsonb"), "document"),
+}

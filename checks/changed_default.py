@@ -1,0 +1,77 @@
+"""
+Rows get another value than before where the code leaves the column out.
+
+## Why it hurts
+
+While the migration is deployed two versions of the code run. Both now get the new default, and rows of the last minutes
+differ from those of the minutes before, though the code that wrote them is the same.
+
+## Do this instead
+
+Let the new code write the value that it means, and change the default when no old code is left.
+
+## Not flagged
+
+- A first default on a column that had none.
+- The same default in another spelling, and defaults that only move a sequence.
+- Columns that the same deploy has added.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-default.html>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import SetDefault
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="changed-default",
+    summary="the running code writes another value from now on",
+    severity=Severity.NOTICE,
+    group="breaking-code",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case SetDefault(table=table, column=column, default=new) if not context.is_new_column(table, column):
+            known = context.column(table, column)
+            if known is None or known.default is None or _bare(known.default) == _bare(new):
+                return
+            yield concern(
+                f"The default of `{table}.{column}` changes from `{known.default}` to `{new}`, for the running code too.",
+                about=("column", str(table), column, "default"),
+            )
+
+
+def _bare(default: str) -> str:
+    """Without casts, parentheses and case, in which PostgreSQL's spelling differs from the user's."""
+    return re.sub(r"::[\w .\"]+(\(\d+\))?(\[\])?|[()\s]", "", default).lower()
+
+
+USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, mood text DEFAULT 'good', age int)")"""
+
+EXAMPLES = [
+    Example(
+        "another value",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "mood", server_default="bad")  # flagged
+        """,
+    ),
+    Example(
+        "a first default, and the same once more",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "age", server_default="0")
+        op.alter_column("users", "mood", server_default="good")
+        """,
+    ),
+]

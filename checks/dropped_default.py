@@ -1,0 +1,146 @@
+"""
+The column must have a value, and the running code that left it to the default cannot insert any more.
+
+## Why it hurts
+
+Code that does not name the column in its INSERTs got the default. Without it the column becomes NULL, and NOT NULL
+refuses the row. This is also the end of a well-meant idiom: add a NOT NULL column with a server default to fill the old
+rows, and drop the default in the same revision. The code of the last release knows nothing of the column and runs until
+the deploy is over: each of its INSERTs fails.
+
+## Do this instead
+
+Keep the default until no code is left that does not write the column, and drop it in a later release. A default that is
+never used costs nothing.
+
+## Not flagged
+
+- Columns that may be NULL: the old code's rows have NULL there.
+- A default that is dropped and set again in the same revision, as around a change of type.
+- Tables that the same deploy has created, and columns that it drops.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-DEFAULT>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import (
+    AddIdentity,
+    DropColumn,
+    DropDefault,
+    DropIdentity,
+    DropNotNull,
+    SetDefault,
+    SetNotNull,
+)
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="dropped-default",
+    summary="INSERTs of the running code that relied on the default fail",
+    severity=Severity.WARNING,
+    group="breaking-code",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropDefault(table=table, column=column) | DropIdentity(table=table, column=column) if context.exists(
+            table
+        ):
+            known = state.column(context, table, column)
+            if known is None and not context.static:
+                return
+            if known is not None and (
+                _may_be_null(known.nullable, table, column, context) or _had_none(known, subject)
+            ):
+                return
+            if any(_comes_back(later, table, column) for later, _ in context.later()):
+                return
+            if known is not None and known.new:
+                yield concern(
+                    f"""
+                    `{table}.{column}` is added with a default that is dropped again: the running code does not know the
+                    column, and each of its INSERTs into `{table}` fails because the column is NOT NULL.
+                    """,
+                    about=("column", str(table), column),
+                )
+            else:
+                yield concern(
+                    f"""
+                    Without the default of `{table}.{column}`, INSERTs of the running code that leave the column out fail
+                    because it is NOT NULL.
+                    """,
+                    about=("column", str(table), column),
+                    severity=RULE.severity if known else RULE.severity.lower,
+                )
+
+
+def _may_be_null(nullable: bool, table: Name, column: str, context: Context) -> bool:
+    return nullable and not any(
+        isinstance(later, SetNotNull) and later.table.matches(table) and later.column == column
+        for later, _ in context.later()
+    )
+
+
+def _had_none(known: state.ColumnState, subject: DropDefault | DropIdentity) -> bool:
+    """Whether there was no default to drop: autogenerate renders `server_default=None` also where nothing was set."""
+    return isinstance(subject, DropDefault) and known.default is None
+
+
+def _comes_back(operation: object, table: Name, column: str) -> bool:
+    match operation:
+        case (
+            SetDefault(table=on, column=name)
+            | AddIdentity(table=on, column=name)
+            | DropColumn(table=on, column=name)
+        ):
+            return on.matches(table) and name == column
+        case DropNotNull(table=on, column=name):
+            return on.matches(table) and name == column
+    return False
+
+
+USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, mood varchar(50) NOT NULL DEFAULT 'good')")"""
+
+EXAMPLES = [
+    Example(
+        "added with a default that does not stay",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), nullable=False, server_default="0"))
+        op.alter_column("users", "age", server_default=None)  # flagged
+        """,
+    ),
+    Example(
+        "a default that code relies on",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "mood", server_default=None)  # flagged
+        """,
+    ),
+    Example(
+        "of a column that may be NULL",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), server_default="0"))
+        op.alter_column("users", "age", server_default=None)
+        """,
+    ),
+    Example(
+        "around a change of type",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "mood", server_default=None)
+        op.alter_column("users", "mood", type_=sa.Text(), server_default="bad")
+        """,
+    ),
+]

@@ -1,0 +1,91 @@
+"""
+Dropping a view, function, sequence or extension breaks the code that still uses it.
+
+## Why it hurts
+
+PostgreSQL knows which of its own objects depend on it, and refuses the drop then. It does not know the queries of the
+running code: from the commit on each of them that names the object fails.
+
+## Do this instead
+
+Take it out of the code first, and drop it a release later.
+
+## Not flagged
+
+- Objects that the same deploy has created.
+- A drop and create of the same name in one transaction, as it is usual for views: nobody sees the gap.
+- `IF EXISTS` where there is nothing of that name, as the server has seen.
+- Types, triggers, policies and rules: what no table uses any more is not named by queries.
+- With CASCADE: see `cascading-drop`.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-dropview.html>
+- <https://www.postgresql.org/docs/current/ddl-depend.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import DropObject, DropView
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="dropped-object",
+    summary="the code that still uses it fails",
+    severity=Severity.WARNING,
+    group="breaking-code",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropView(view=name, materialized=materialized):
+            yield from _told("materialized view" if materialized else "view", name, context)
+        case DropObject(kind=kind, object=name) if kind in _NAMED_BY_CODE:
+            yield from _told(kind, name, context)
+
+
+_NAMED_BY_CODE = frozenset(
+    {"function", "procedure", "routine", "aggregate", "sequence", "extension", "foreign table", "operator"}
+)
+
+
+def _told(kind: str, name: Name, context: Context) -> Iterator[Concern]:
+    if context.is_new(name) or state.made(context, name) or context.says("does not exist, skipping"):
+        return
+    if state.makes((operation for operation, _ in context.later()), name):
+        return
+    yield concern(
+        f"Dropping the {kind} `{name}` breaks every statement of the running code that still uses it.",
+        about=("object", kind, str(name)),
+    )
+
+
+VIEW = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
+op.execute("CREATE VIEW people AS SELECT id FROM users")
+"""
+
+EXAMPLES = [
+    Example(
+        "a view in use",
+        given=VIEW,
+        upgrade="""
+        op.execute("DROP VIEW people")  # flagged
+        """,
+    ),
+    Example(
+        "a view that is made anew",
+        given=VIEW,
+        upgrade="""
+        op.execute("DROP VIEW people")
+        op.execute("CREATE VIEW people AS SELECT id, id AS number FROM users")
+        """,
+    ),
+]

@@ -1,0 +1,72 @@
+"""
+Code that runs does not know the new label and cannot read rows that have it.
+
+## Why it hurts
+
+SQLAlchemy's Enum raises a LookupError for a label that it was not told of. As soon as the new code writes the first row
+with the new value, the old code fails when it reads that row.
+
+## Do this instead
+
+Deploy code that can read the new value first. Write it only when no older code is left.
+
+## Not flagged
+
+- Types that the same deploy has created.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertype.html>
+- <https://docs.sqlalchemy.org/en/20/core/type_basics.html#sqlalchemy.types.Enum>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import AddEnumValue
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="new-enum-value",
+    summary="the running code cannot read rows that have the new value",
+    severity=Severity.NOTICE,
+    group="breaking-code",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddEnumValue(type=type_, value=value) if (
+            not state.made(context, type_) and not context.statement.error
+        ):
+            known = next((each for each in context.base.enums if each.name.matches(type_)), None)
+            if known is not None and value in known.labels:
+                return
+            yield concern(
+                f"The running code cannot read rows with the new value `{value}` of `{type_}`.",
+                about=("type", str(type_), value),
+            )
+
+
+MOOD = """op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")"""
+
+EXAMPLES = [
+    Example(
+        "of a type in use",
+        given=MOOD,
+        upgrade="""
+        op.execute("ALTER TYPE mood ADD VALUE 'sad'")  # flagged
+        """,
+    ),
+    Example(
+        "of a type of the same revision",
+        upgrade=f"""
+        {MOOD}
+        op.execute("ALTER TYPE mood ADD VALUE 'sad'")
+        """,
+    ),
+]

@@ -1,0 +1,95 @@
+"""
+Row level security is on, and no policy lets anybody see a row.
+
+## Why it hurts
+
+From the commit on every role that does not own the table sees no row and can write none: with no policy, PostgreSQL
+denies by default, without an error. A test that runs as the owner, and so does most code in development, notices nothing.
+
+## Do this instead
+
+Create the policies in the same transaction, before row level security is turned on.
+
+## Not flagged
+
+- A table that has a policy already, or gets one in the same revision.
+- Tables that the same deploy has created: nobody has rows in them.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-rowsecurity.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import Call, CreateObject, DoBlock, RowSecurity, Unrecognized
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="row-security-without-policy",
+    summary="every role but the owner sees no row any more",
+    severity=Severity.WARNING,
+    group="breaking-code",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case RowSecurity(table=table, action="enable") if context.exists(table):
+            known = context.table(table)
+            if known is not None and known.policies:
+                return
+            around = (*context.before, *context.later())
+            if any(_policy_on(operation, table) for operation, _ in around):
+                return
+            yield concern(
+                f"Row level security without a policy shows every role but the owner of `{table}` no row at all.",
+                about=("table", str(table), "row security"),
+            )
+
+
+def _policy_on(operation: object, table: Name) -> bool:
+    match operation:
+        case CreateObject(kind="policy", table=Name() as on):
+            return on.matches(table)
+        case DoBlock() | Call() | Unrecognized():
+            return True  # it may create one, and no text tells
+    return False
+
+
+USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")"""
+
+EXAMPLES = [
+    Example(
+        "no policy",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ENABLE ROW LEVEL SECURITY")  # flagged
+        """,
+    ),
+    Example(
+        "with a policy",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ENABLE ROW LEVEL SECURITY")
+        op.execute("CREATE POLICY everybody ON users USING (true)")
+        """,
+    ),
+    Example(
+        "with a policy that was there",
+        given=f"""
+        {USERS}
+        op.execute("CREATE POLICY everybody ON users USING (true)")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users ENABLE ROW LEVEL SECURITY")
+        """,
+    ),
+]

@@ -1,0 +1,89 @@
+"""
+The running code still reads and writes the old type.
+
+## Why it hurts
+
+Drivers bind and decode values by the column's type. Old code that sends a string where an integer is now, or that
+compares naive with aware timestamps, fails; prepared statements of asyncpg and psycopg fail once with `cached plan must
+not change result type`.
+
+## Do this instead
+
+Add a column of the new type beside the old one, let the code write both, copy the old rows in batches, switch reading
+over, and drop the old column a release later.
+
+## Not flagged
+
+- Changes within one kind: a longer `varchar`, `varchar` to `text`, `integer` to `bigint`, more digits.
+- Columns that the same deploy has added.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DATA-TYPE>
+- <https://magicstack.github.io/asyncpg/current/faq.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import AlterColumnType, RenameObject
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="type-changed-for-old-code",
+    summary="the running code still sends and expects the old type",
+    severity=Severity.WARNING,
+    group="breaking-code",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AlterColumnType(table=table, column=column, type=new) if not context.is_new_column(table, column):
+            known = state.column(context, table, column)
+            if known is None or context.statement.error or types.kind(known.type) == types.kind(new):
+                return
+            if _renamed(known.type, context):
+                return
+            harmless = context.observed and not context.rewrote(table)
+            yield concern(
+                f"""
+                `{table}.{column}` becomes `{types.canonical(new)}`, and the running code still sends and expects
+                `{types.canonical(known.type)}`.
+                """,
+                about=("column", str(table), column, "type"),
+                severity=RULE.severity.lower if harmless else RULE.severity,
+            )
+
+
+def _renamed(old: str, context: Context) -> bool:
+    """Whether the type is the old one under the name that it got in the same revision: an enum that is swapped."""
+    return any(isinstance(earlier, RenameObject) and earlier.object.name == old for earlier, _ in context.before)
+
+
+USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50), born varchar(10))")"""
+
+EXAMPLES = [
+    Example(
+        "a string becomes a date",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, born timestamp)")
+        """,
+        upgrade="""
+        op.alter_column("users", "born", type_=sa.Text())  # flagged
+        """,
+    ),
+    Example(
+        "text stays text",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", type_=sa.Text())
+        """,
+    ),
+]
