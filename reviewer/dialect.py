@@ -57,6 +57,8 @@ class _Parser(PostgresParser):
 
 class _Dialect(Postgres):
     Parser = _Parser
+    # Subscripts stay as they are written: turning them into offsets is logged.
+    INDEX_OFFSET = 0
 
 
 _DIALECT = _Dialect()
@@ -150,6 +152,8 @@ def _change(node: exp.Expr) -> Operation:
             return Insert(table, columns, sources)
         case exp.Update():
             columns, reads = _assignments(node)
+            if not columns:
+                raise NotUnderstood
             return Update(table, columns, _filtered(node), sources, reads)
         case exp.Delete():
             return Delete(table, _filtered(node), sources)
