@@ -110,14 +110,20 @@ class _Stop(Exception):
 
 
 def rehearse(
-    plan: Plan, server: Future[RunningServer], guardian: Guardian, folder: Path, progress: Progress = lambda _: None
+    plan: Plan,
+    server: Future[RunningServer],
+    guardian: Guardian,
+    folder: Path,
+    progress: Progress = lambda _: None,
+    runner: Callable[..., RunnerProcess] = RunnerProcess,
 ) -> Recording:
     """Run everything in `plan` and tell what happened.
 
-    `server` may still be starting: the project's interpreter starts beside it. What goes wrong in the project is in
+    `server` may still be starting: the project's interpreter starts beside it. `runner` makes its process, from the
+    arguments of `RunnerProcess`. What goes wrong in the project is in
     the recording; raises `ReviewerError` only where there is no server or no interpreter.
     """
-    rehearsal = _Rehearsal(plan, server, guardian, folder, progress)
+    rehearsal = _Rehearsal(plan, server, guardian, folder, progress, runner)
     try:
         return rehearsal.run()
     finally:
@@ -126,8 +132,15 @@ def rehearse(
 
 class _Rehearsal:
     def __init__(
-        self, plan: Plan, server: Future[RunningServer], guardian: Guardian, folder: Path, progress: Progress
+        self,
+        plan: Plan,
+        server: Future[RunningServer],
+        guardian: Guardian,
+        folder: Path,
+        progress: Progress,
+        runner: Callable[..., RunnerProcess],
     ) -> None:
+        self._runner = runner
         self._plan = plan
         self._server_to_be = server
         self._guardian = guardian
@@ -466,7 +479,7 @@ class _Rehearsal:
         return {name: value.replace("{url}", url) for name, value in self._plan.environ.items() if "{url}" in value}
 
     def _start_process(self) -> None:
-        self._process = RunnerProcess(
+        self._process = self._runner(
             self._plan.interpreter, self._plan.setup, self._plan.environ, self._folder, self._guardian
         )
 
@@ -639,6 +652,9 @@ class _Blockade:
                     )
         return None
 
+
+_NUMBERS = itertools.count(1)
+"""Several trees are rehearsed on one server: no two databases of one process have the same name."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where an object lies in memory, as Python prints it: another number in every run."""

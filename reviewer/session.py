@@ -95,7 +95,7 @@ def trees(config: Config) -> tuple[Tree, ...]:
 
 def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     """What is to be reviewed in `tree`. Raises `UsageError` where that cannot be told."""
-    root = root_of(config.path) or tree.directory
+    root = root_of(config.path) or _common_root(config.path, tree)
     if tree.unresolved or not has_revisions(tree):
         tree = _located(config, tree, environ)
     if config.revisions is not None:
@@ -259,6 +259,12 @@ def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
         process.hello()
         described = process.describe(address_for_runner(server.address), database, config.timeout)
     return tree.located(Path(described.directory), [Path(each) for each in described.folders])
+
+
+def _common_root(path: Path, tree: Tree) -> Path:
+    """What paths are relative to where there is no git: PATH, so that several trees are told apart."""
+    folder = (path if path.is_dir() else path.parent).resolve()
+    return folder if tree.directory.is_relative_to(folder) else tree.directory
 
 
 def _mentions_flask(tree: Tree) -> bool:

@@ -59,14 +59,16 @@ NO_QUERY_BEFORE = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:set\s+(?:session\s+characteristics|transaction|local\s+transaction)|begin|start|commit|end|rollback|abort)\b",
     re.I | re.S,
 )
+FORGETS_PREPARED = re.compile(r"\b(?:discard|deallocate)\b", re.I)
 READS_ROWS = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:update|delete|merge|with|select|insert\b.*?\bselect)\b", re.I | re.S
 )
 
 # Everything about the relations that this transaction has locked, in one round trip. Relations that the
-# transaction has created itself (oid above the base's highest) are told once.
+# transaction has created itself (oid above the base's highest) are told once. Prepared, because planning it takes
+# longer than running it.
 NARROW = """
-SELECT json_build_array(
+PREPARE {name} (oid, oid) AS SELECT json_build_array(
     now()::text, current_setting('lock_timeout'), current_setting('statement_timeout'), pg_backend_pid(),
     coalesce((SELECT json_agg(json_build_array(
         l.relation::bigint, l.modes, n.nspname, c.relname, c.relkind::text,
@@ -74,7 +76,7 @@ SELECT json_build_array(
         i.indrelid::bigint))
      FROM (SELECT relation, array_agg(mode) AS modes FROM pg_locks
            WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
-             AND (relation <= {base} OR relation > {last}) GROUP BY relation) l
+             AND (relation <= $1 OR relation > $2) GROUP BY relation) l
      LEFT JOIN pg_class c ON c.oid = l.relation
      LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
      LEFT JOIN pg_index i ON i.indexrelid = c.oid), '[]'::json)
@@ -385,6 +387,7 @@ class Watched:
         self.number = number
         self.messages = []
         self.relations = {}  # oid -> (schema, name, kind, filenode, scans, tuples, table)
+        self.totals = {}  # oid -> (scans, tuples) of the whole session
         self.locks = {}  # oid -> set of modes held
         self.base = None  # highest oid when the command began
         self.last = None
@@ -393,6 +396,7 @@ class Watched:
         self.seqscan_off = False
         self.started = 0.0
         self.listening = False
+        self.prepared = None  # the name under which this session knows NARROW
 
 
 class Watcher:
@@ -408,6 +412,7 @@ class Watcher:
         self.connections = {}
         self.base = None
         self.count = 0
+        self.prepared = 0
 
     def install(self):
         from sqlalchemy import event
@@ -447,10 +452,10 @@ class Watcher:
             if NO_QUERY_BEFORE.match(statement):
                 watched.stale = True
             elif watched.stale:
-                self.look_around(connection, watched)
+                self.look_around(connection, raw, watched)
             if READS_ROWS.match(statement) and not watched.seqscan_off:
                 # the tables of a rehearsal are small: without this every change by key would be a scan
-                self.quietly(connection, "SET enable_seqscan = off")
+                self.quietly(connection, raw, "SET enable_seqscan = off")
                 watched.seqscan_off = True
             drain(raw, watched.messages)
             del watched.messages[:]
@@ -481,8 +486,10 @@ class Watcher:
             event["rows"] = rows
         if self.observe:
             if watched.seqscan_off:
-                self.quietly(connection, "RESET enable_seqscan")
+                self.quietly(connection, raw, "RESET enable_seqscan")
                 watched.seqscan_off = False
+            if FORGETS_PREPARED.search(statement):
+                watched.prepared = None
             event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
         self.channel.emit(**event)
 
@@ -507,23 +514,34 @@ class Watcher:
             sqlstate=sqlstate,
         )
 
-    def quietly(self, connection, sql):
+    def quietly(self, connection, raw, sql):
+        """The one value that `sql` brings, if any, past SQLAlchemy and as much of the driver as can be left out."""
         self.busy = True
         try:
-            return connection.exec_driver_sql(sql)
+            if getattr(getattr(raw, "pgconn", None), "transaction_status", None) == 2:  # psycopg, in a transaction
+                return with_libpq(raw, sql)
+            if type(raw).__module__.startswith("psycopg2"):
+                with raw.cursor(cursor_factory=sys.modules["psycopg2.extensions"].cursor) as cursor:
+                    cursor.execute(sql)
+                    return cursor.fetchone()[0] if cursor.description else None
+            result = connection.exec_driver_sql(sql)
+            return result.scalar() if result.returns_rows else None
         finally:
             self.busy = False
 
-    def ask(self, connection, sql):
-        self.busy = True
-        try:
-            return json.loads(connection.exec_driver_sql(sql).scalar())
-        finally:
-            self.busy = False
+    def ask(self, connection, raw, sql):
+        return json.loads(self.quietly(connection, raw, sql))
 
-    def look_around(self, connection, watched):
+    def narrow(self, connection, raw, watched):
+        if watched.prepared is None:
+            self.prepared += 1
+            watched.prepared = "alembic_reviewer_%d" % self.prepared
+            self.quietly(connection, raw, NARROW.format(name=watched.prepared))
+        return "EXECUTE %s (%d, %d)" % (watched.prepared, self.base, watched.last)
+
+    def look_around(self, connection, raw, watched):
         """The state of every relation: what a transaction's first statement is compared with."""
-        now, lock_timeout, statement_timeout, pid, rows = self.ask(connection, WIDE)
+        now, lock_timeout, statement_timeout, pid, rows = self.ask(connection, raw, WIDE)
         if self.base is None:
             self.base = max([row[0] for row in rows], default=16383)
         watched.relations = {row[0]: tuple(row[2:9]) for row in rows}
@@ -534,12 +552,12 @@ class Watcher:
 
     def look(self, connection, raw, watched, inside):
         if inside and not watched.stale:
-            sql = NARROW.format(base=self.base, last=watched.last)
+            sql = self.narrow(connection, raw, watched)
         else:
             sql = WIDE
         if self.base is None:
             self.base = max(watched.relations, default=16383)
-        now, lock_timeout, statement_timeout, pid, rows = self.ask(connection, sql)
+        now, lock_timeout, statement_timeout, pid, rows = self.ask(connection, raw, sql)
         drain(raw, watched.messages)
         observation = {
             "lock_timeout": 0 if lock_timeout == self.own_lock_timeout else milliseconds(lock_timeout),
@@ -567,7 +585,7 @@ class Watcher:
                 continue
             if len(row) > 9:  # outside a transaction: totals of the session, which are never reset
                 totals = (row[9] + row[6], row[10] + row[7])
-                before_scans, before_tuples = getattr(watched, "totals", {}).get(oid, (0, 0))
+                before_scans, before_tuples = watched.totals.get(oid, totals)
                 more_scans, more_tuples = totals[0] - before_scans, totals[1] - before_tuples
             else:
                 before_scans, before_tuples = (known[4], known[5]) if known else (0, 0)
@@ -599,6 +617,7 @@ class Watcher:
         if maybe_rewritten:  # TRUNCATE makes a new, empty file too: that is no rewrite
             sizes = self.ask(
                 connection,
+                raw,
                 "SELECT json_object_agg(oid::text, pg_relation_size(oid))::text FROM pg_class WHERE oid IN (%s)"
                 % ", ".join(str(oid) for oid, _ in maybe_rewritten),
             )
@@ -629,9 +648,20 @@ def driver_connection(connection):
     return fairy
 
 
+def with_libpq(raw, sql):
+    """Past the cursor of psycopg, which takes longer than the query."""
+    result = raw.pgconn.exec_(sql.encode("ascii"))
+    if result.status not in (1, 2):  # neither COMMAND_OK nor TUPLES_OK
+        raise RuntimeError((result.error_message or b"").decode("utf-8", "replace"))
+    value = result.get_value(0, 0) if result.status == 2 else None
+    return None if value is None else value.decode(raw.info.encoding)
+
+
 def listen(raw, messages):
     """Collect what the server says, with whatever the driver offers for it."""
     if hasattr(raw, "add_notice_handler"):  # psycopg
+        # psycopg would drop every prepared statement of the session, ours too, after a DROP
+        raw.prepare_threshold = None
         raw.add_notice_handler(lambda said: messages.extend(lines(said.message_primary, said.message_detail)))
     elif hasattr(raw, "add_log_listener"):  # asyncpg
         raw.add_log_listener(lambda _, said: messages.extend(lines(said.message, getattr(said, "detail", None))))
