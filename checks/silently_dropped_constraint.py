@@ -67,7 +67,7 @@ def _gone(table: Name, column: str, context: Context) -> dict[str, str]:
     if known is None:
         return {}
     found = {
-        each.name: f"the {each.kind} `{each.name}` over `{', '.join(each.columns)}`"
+        each.name: f"the {each.kind}{'' if each.kind.endswith('key') else ' constraint'} `{each.name}` over `{', '.join(each.columns)}`"
         for each in known.constraints
         if column in each.columns
         and (len(each.columns) > 1 or each.kind == "primary key")

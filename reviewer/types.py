@@ -212,3 +212,17 @@ _KINDS = {
     **dict.fromkeys(("bit", "bit varying"), "bits"),
     **dict.fromkeys(("json", "jsonb"), "document"),
 }
+
+
+def family(type_: str) -> str:
+    """Types that one btree operator family compares without a cast, by a name of ours."""
+    found, _, suffix = _parts(type_)
+    return _FAMILIES.get(found, _KINDS.get(found, found)) + suffix
+
+
+_FAMILIES = dict.fromkeys(("date", "timestamp without time zone", "timestamp with time zone"), "moment")
+
+
+def base(type_: str) -> str:
+    """The canonical name without length or array."""
+    return _parts(type_)[0]

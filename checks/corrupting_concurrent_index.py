@@ -1,0 +1,68 @@
+"""
+PostgreSQL 14.0 to 14.3 can leave rows out of an index that is built CONCURRENTLY.
+
+## Why it hurts
+
+A bug of these versions lets `CREATE INDEX CONCURRENTLY` and `REINDEX CONCURRENTLY` miss rows that change during the
+build. The index looks valid, and queries that use it do not find these rows.
+
+## Do this instead
+
+Update the server to 14.4 or newer before the deploy, and rebuild indexes that were built concurrently before.
+
+## Not flagged
+
+- Other versions. The version is that of the server of the review: give production's with `--postgres`.
+
+## References
+
+- <https://www.postgresql.org/docs/release/14.4/>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import CreateIndex, Reindex
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="corrupting-concurrent-index",
+    summary="the index silently misses rows",
+    severity=Severity.WARNING,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateIndex(concurrently=True) | Reindex(concurrently=True) if _has_the_bug(context):
+            yield concern(
+                f"""
+                PostgreSQL {context.recording.server.version if context.recording.server else ""} may leave rows out of an
+                index that is built CONCURRENTLY; 14.4 mends it.
+                """,
+                about=("server",),
+            )
+
+
+def _has_the_bug(context: Context) -> bool:
+    server = context.recording.server
+    return server is not None and re.match(r"14\.[0-3](\D|$)", server.version) is not None
+
+
+EXAMPLES = [
+    Example(
+        "on a server without the bug",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")
+        """,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)
+        """,
+    ),
+]

@@ -1,0 +1,194 @@
+"""
+A failure in the middle leaves the revision half applied, and it cannot be run again.
+
+## Why it hurts
+
+An autocommit block commits what came before it, and each statement in it by itself. If a later one fails (a concurrent
+index on duplicates, a lock timeout), the earlier ones stay, but Alembic has not written down that the revision ran. The
+next `alembic upgrade` starts from its first line and fails on what exists already; somebody has to repair it by hand.
+
+## Do this instead
+
+One statement that needs no transaction per revision, and nothing else in it. Where several belong together, make each of
+them repeatable: `IF NOT EXISTS`, `IF EXISTS`, or a drop before the create.
+
+## Not flagged
+
+- A revision of one autocommit statement; settings such as `SET lock_timeout` do not count.
+- Steps before the last one that can simply be run again.
+- Projects that run without transactional DDL: there every revision is like this.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/api/runtime.html#alembic.runtime.migration.MigrationContext.autocommit_block>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.operations import (
+    AddColumn,
+    AddEnumValue,
+    AlterColumnOptions,
+    AlterColumnType,
+    Analyze,
+    ChangeOwner,
+    Cluster,
+    Comment,
+    CreateIndex,
+    CreateObject,
+    CreateTable,
+    CreateView,
+    Delete,
+    DoBlock,
+    DropColumn,
+    DropConstraint,
+    DropDefault,
+    DropIndex,
+    DropNotNull,
+    DropObject,
+    DropTable,
+    LockTable,
+    Operation,
+    Privileges,
+    RefreshMaterializedView,
+    Reindex,
+    ReplicaIdentity,
+    RowSecurity,
+    Select,
+    SessionCommand,
+    SetDefault,
+    SetLogged,
+    SetNotNull,
+    SetStorageParameters,
+    SetTrigger,
+    SetVariable,
+    TransactionControl,
+    Truncate,
+    Update,
+    Vacuum,
+    ValidateConstraint,
+)
+from reviewer.recording import Statement
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="half-applied-revision",
+    summary="after a failure it can neither go on nor start again",
+    severity=Severity.WARNING,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story if context.recording.transactions.transactional_ddl:
+            steps = _steps(story)
+            stays = next((n for n, step in enumerate(steps[:-1]) if not _repeatable(step)), None)
+            if stays is None or len(steps) < 2:
+                return
+            kept = next((s for o, s in steps[stays] if not _again(o)), steps[stays][0][1])
+            yield concern(
+                f"""
+                If a later statement of `{revision.id}` fails, what this one did stays committed while the revision is not
+                recorded as applied, and running it again fails.
+                """,
+                about=("steps", revision.id),
+                location=kept.location,
+                basis=Basis.OBSERVED if kept.observation else Basis.PARSED,
+            )
+
+
+_Step = list[tuple[Operation, Statement]]
+
+
+def _steps(story: Story) -> list[_Step]:
+    """What is committed together: all of a transaction, or one statement outside of one."""
+    found: list[_Step] = []
+    last: object = None
+    for operation, statement in story.operations():
+        if isinstance(operation, SetVariable | Select | SessionCommand | TransactionControl) or statement.error:
+            if statement.error:
+                found.append([(operation, statement)])
+            continue
+        transaction = _transaction(statement)
+        same_statement = bool(found) and found[-1][-1][1] is statement
+        if not same_statement and (not found or transaction is None or transaction != last):
+            found.append([])
+        found[-1].append((operation, statement))
+        last = transaction
+    return found
+
+
+def _transaction(statement: Statement) -> int | None:
+    if not statement.in_transaction:
+        return None
+    seen = statement.observation
+    return seen.transaction if seen is not None and seen.transaction is not None else -1
+
+
+def _repeatable(step: _Step) -> bool:
+    return all(_again(operation) for operation, _ in step)
+
+
+def _again(operation: Operation) -> bool:
+    """Whether it can run a second time and end in the same state."""
+    match operation:
+        case (
+            CreateTable(if_not_exists=True) | AddColumn(if_not_exists=True) | CreateIndex(if_not_exists=True)
+            | AddEnumValue(if_not_exists=True) | CreateObject(if_not_exists=True) | CreateObject(replace=True)
+            | CreateView(replace=True) | DropTable(if_exists=True) | DropColumn(if_exists=True)
+            | DropIndex(if_exists=True) | DropConstraint(if_exists=True) | DropObject(if_exists=True)
+            | ValidateConstraint() | SetNotNull() | DropNotNull() | SetDefault() | DropDefault() | AlterColumnType()
+            | AlterColumnOptions() | SetStorageParameters() | SetLogged() | SetTrigger() | RowSecurity()
+            | ReplicaIdentity() | ChangeOwner() | Privileges() | Comment() | Analyze() | Vacuum() | Cluster()
+            | Reindex() | RefreshMaterializedView() | LockTable() | Truncate() | Delete() | DoBlock()
+            | Update(filtered=True)
+        ):  # fmt: skip
+            return True
+    return False
+
+
+USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")"""
+
+EXAMPLES = [
+    Example(
+        "a column, then a concurrent index",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))  # flagged
+        with op.get_context().autocommit_block():
+            op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)
+        """,
+    ),
+    Example(
+        "two indexes in one block",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)  # flagged
+            op.create_index("by_both", "users", ["name", "id"], postgresql_concurrently=True)
+        """,
+    ),
+    Example(
+        "nothing but one index",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("SET lock_timeout = '5s'")
+            op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)
+        """,
+    ),
+    Example(
+        "what stays can be run again",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("DROP INDEX CONCURRENTLY IF EXISTS by_name")
+            op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)
+        """,
+    ),
+]

@@ -1,0 +1,96 @@
+"""
+The index is dropped before the one that replaces it is there.
+
+## Why it hurts
+
+Between the two statements no query has an index for these columns. Each one reads the whole table until the new index is
+built, which takes as long as the table is big; a unique index guards nothing meanwhile.
+
+## Do this instead
+
+Build the new index under another name first, drop the old one then, and rename the new one if its name matters.
+
+## Not flagged
+
+- Both in one transaction: nobody sees the gap (see `blocking-index` for what the build locks).
+- Indexes that are invalid or that the same deploy has created.
+- An index on other columns.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import CreateIndex, DropIndex
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="index-gap",
+    summary="queries have no index until the new one is built",
+    severity=Severity.WARNING,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DropIndex(index=name) if not context.is_new_index(name):
+            table = context.index_table(name)
+            dropped = next((each for each in table.indexes if each.name == name.name), None) if table else None
+            if table is None or dropped is None or not dropped.valid or not dropped.columns:
+                return
+            if any(
+                each.valid
+                and not each.partial
+                and each.name != name.name
+                and each.columns[:1] == dropped.columns[:1]
+                for each in state.keys(context, table.name)
+            ):
+                return
+            for later, statement in context.later():
+                match later:
+                    case CreateIndex(table=on, name=new, columns=columns) if on.matches(table.name):
+                        together = statement.in_transaction and context.statement.in_transaction
+                        if columns[:1] == dropped.columns[:1] and not together:
+                            yield concern(
+                                f"""
+                                From the drop of `{name}` until `{new}` is built, no query on `{table.name}` has an index
+                                that begins with `{columns[0]}`.
+                                """,
+                                about=("index", name.name, "gap"),
+                            )
+                            return
+
+
+USERS = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text, age int)")
+op.execute("CREATE INDEX by_name ON users (name)")
+"""
+
+EXAMPLES = [
+    Example(
+        "dropped first",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("DROP INDEX CONCURRENTLY IF EXISTS by_name")  # flagged
+            op.create_index("by_name", "users", ["name", "age"], postgresql_concurrently=True)
+        """,
+    ),
+    Example(
+        "created first",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("CREATE INDEX CONCURRENTLY by_name_and_age ON users (name, age)")
+            op.execute("DROP INDEX CONCURRENTLY by_name")
+        """,
+    ),
+]

@@ -1,0 +1,99 @@
+"""
+An index that a failed build left behind is taken for a good one.
+
+## Why it hurts
+
+When `CREATE INDEX CONCURRENTLY` fails or is cancelled, an invalid index stays: no query uses it, a unique one guards
+nothing, and each write still pays for it. `IF NOT EXISTS` finds its name, skips the build and reports success: the deploy
+goes through, and the index that everybody counts on is not there.
+
+## Do this instead
+
+Drop what may be left first, and build without IF NOT EXISTS:
+
+    with op.get_context().autocommit_block():
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_users_name")
+        op.create_index("ix_users_name", "users", ["name"], postgresql_concurrently=True)
+
+## Not flagged
+
+- `IF NOT EXISTS` after a `DROP INDEX ... IF EXISTS` of the same name.
+- `IF NOT EXISTS` where the valid index is there: see `masking-if-exists`.
+- Builds that are not concurrent: they leave nothing behind.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer import remedies, state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import CreateIndex, DropIndex
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="invalid-index",
+    summary="an unusable leftover of a failed build is taken for the index",
+    severity=Severity.ERROR,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateIndex(table=table, name=str() as name, concurrently=True, if_not_exists=True):
+            if any(isinstance(each, DropIndex) and each.index.name == name for each, _ in context.before):
+                return
+            known = next((each for each in state.keys(context, table) if each.name == name), None)
+            if known is not None and known.valid:
+                return
+            left = (
+                "is there and invalid, so it is skipped"
+                if known
+                else "may be left invalid by a failed build, and then it is skipped"
+            )
+            index = Name(name, table.schema)
+            yield concern(
+                f"The index `{name}` {left}: the revision succeeds and no query can use the index.",
+                remedy=[
+                    remedies.outside_transaction(
+                        remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql}")
+                        + "\n"
+                        + remedies.execute(
+                            re.sub(r"\s+IF\s+NOT\s+EXISTS", "", context.statement.sql, count=1, flags=re.IGNORECASE)
+                        )
+                    )
+                ],
+                about=("index", name),
+                severity=RULE.severity if known else RULE.severity.lower,
+            )
+
+
+USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")"""
+
+EXAMPLES = [
+    Example(
+        "if it is not there",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_name ON users (name)")  # flagged
+        """,
+    ),
+    Example(
+        "after the leftover is dropped",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("DROP INDEX CONCURRENTLY IF EXISTS by_name")
+            op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_name ON users (name)")
+        """,
+    ),
+]

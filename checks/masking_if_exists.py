@@ -1,0 +1,96 @@
+"""
+IF [NOT] EXISTS turned a statement into nothing.
+
+## Why it hurts
+
+The object that is there may have other columns, another type or other rules than the one that the revision describes.
+The statement succeeds, the revision is recorded, and from then on the history and the database say different things.
+
+## Do this instead
+
+Leave IF [NOT] EXISTS out of revisions that run in a transaction: an error says at once that the database is not as
+expected. It has its place in autocommit blocks, which may have to be run again.
+
+## Not flagged
+
+- Statements that did something.
+- Schemas and extensions: there is no other shape that they could have.
+- In an autocommit block: there it is the way to be repeatable.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-createtable.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import (
+    AddColumn,
+    CreateIndex,
+    CreateObject,
+    CreateTable,
+    DropColumn,
+    DropConstraint,
+    DropIndex,
+    DropObject,
+    DropTable,
+)
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="masking-if-exists",
+    summary="nothing was done, and nobody is told",
+    severity=Severity.NOTICE,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case (
+            CreateTable(table=name, if_not_exists=True)
+            | AddColumn(table=name, if_not_exists=True)
+            | CreateIndex(table=name, if_not_exists=True)
+            | CreateObject(object=name, if_not_exists=True)
+            | DropTable(table=name, if_exists=True)
+            | DropColumn(table=name, if_exists=True)
+            | DropIndex(index=name, if_exists=True)
+            | DropConstraint(table=name, if_exists=True)
+            | DropObject(object=name, if_exists=True)
+        ) if context.statement.in_transaction:
+            if isinstance(subject, CreateObject) and subject.kind in {"schema", "extension"}:
+                return
+            said = next((each for each in _messages(context) if each.endswith(", skipping")), None)
+            if said:
+                yield concern(
+                    f"The statement does nothing, and the revision goes on as if it had: {said.removesuffix(', skipping')}.",
+                    about=("nothing", str(name)),
+                )
+
+
+def _messages(context: Context) -> tuple[str, ...]:
+    return context.observation.messages if context.observation else ()
+
+
+USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(10))")"""
+
+EXAMPLES = [
+    Example(
+        "a table with other columns is there",
+        given=USERS,
+        upgrade="""
+        op.execute("CREATE TABLE IF NOT EXISTS users (id bigint PRIMARY KEY, name text)")  # flagged
+        """,
+    ),
+    Example(
+        "it did something",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS age int")
+        """,
+    ),
+]

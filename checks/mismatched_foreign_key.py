@@ -1,0 +1,122 @@
+"""
+The referencing column has another type than the key that it refers to.
+
+## Why it hurts
+
+Where the types are of different kinds, each check of the key casts one side, and an index may not be usable for it. And a
+column that is smaller than the key runs full first: an `integer` that refers to a `bigint` key cannot hold the ids that
+are to come.
+
+## Do this instead
+
+Give the column exactly the type of the key.
+
+## Not flagged
+
+- Types of one family that compare without a cast, such as `varchar` and `text`.
+- Columns whose type the review does not know.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK>
+- <https://www.postgresql.org/docs/current/indexes-opclass.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import AddColumn, AddForeignKey, CreateTable, ForeignKey
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="mismatched-foreign-key",
+    summary="the column and the key that it refers to have different types",
+    severity=Severity.WARNING,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddForeignKey() | AddColumn() | CreateTable():
+            for table, key in state.foreign_keys(subject):
+                for column, other in zip(key.columns, _referenced(key, context), strict=False):
+                    mine, theirs = (
+                        _type(subject, table, column, context),
+                        _type(subject, key.referenced, other, context),
+                    )
+                    if mine is None or theirs is None:
+                        continue
+                    smaller = _size(mine) < _size(theirs)
+                    if types.family(mine) == types.family(theirs) and not smaller:
+                        continue
+                    what = f"`{table}.{column}` is `{types.canonical(mine)}`"
+                    yield concern(
+                        f"{what}, and `{key.referenced}.{other}`, which it refers to, is `{types.canonical(theirs)}`.",
+                        about=("column", str(table), column, "key type"),
+                        severity=RULE.severity.lower if smaller else RULE.severity,
+                    )
+
+
+def _referenced(key: ForeignKey, context: Context) -> tuple[str, ...]:
+    """The columns that the key refers to; where none are named, those of the primary key."""
+    if key.referenced_columns:
+        return key.referenced_columns
+    known = context.table(key.referenced)
+    if known is not None:
+        return next((each.columns for each in known.constraints if each.kind == "primary key"), ())
+    for operation, _ in context.before:
+        match operation:
+            case CreateTable(table=table, primary_key=columns) if table.matches(key.referenced):
+                return columns
+    return ()
+
+
+def _type(
+    subject: AddForeignKey | AddColumn | CreateTable, table: Name, column: str, context: Context
+) -> str | None:
+    match subject:
+        case AddColumn(table=on, column=added) if on.matches(table) and added.name == column:
+            return added.type
+        case CreateTable(table=on, columns=columns) if on.matches(table):
+            return next((each.type for each in columns if each.name == column), None)
+    known = state.column(context, table, column)
+    return known.type if known else None
+
+
+def _size(type_: str) -> int:
+    return {"smallint": 2, "integer": 4, "bigint": 8}.get(types.base(type_), 0)
+
+
+USERS = """op.execute("CREATE TABLE users (id uuid PRIMARY KEY, name varchar(10) UNIQUE, number numeric UNIQUE)")"""
+
+EXAMPLES = [
+    Example(
+        "a whole number that refers to a numeric",
+        given=USERS,
+        upgrade="""
+        op.create_table(  # flagged
+            "orders",
+            sa.Column("id", sa.BigInteger(), primary_key=True),
+            sa.Column("number", sa.BigInteger(), sa.ForeignKey("users.number"), index=True),
+        )
+        """,
+    ),
+    Example(
+        "the same type, and one that compares without a cast",
+        given=USERS,
+        upgrade="""
+        op.create_table(
+            "orders",
+            sa.Column("id", sa.BigInteger(), primary_key=True),
+            sa.Column("user_id", sa.Uuid(), sa.ForeignKey("users.id"), index=True),
+            sa.Column("user_name", sa.Text(), sa.ForeignKey("users.name"), index=True),
+        )
+        """,
+    ),
+]

@@ -1,0 +1,91 @@
+"""
+Another index does the same already.
+
+## Why it hurts
+
+An index whose columns are the first columns of another one is never needed for a lookup, but each INSERT and UPDATE has
+to maintain it, and each backup and vacuum to read it. A column that is named twice adds nothing.
+
+## Do this instead
+
+Leave it out. If the new index is to replace the old one, drop that in the same change.
+
+## Not flagged
+
+- A unique index: it forbids what the other one allows.
+- Partial indexes, expressions, other access methods than btree, other sort orders.
+- An index that the same revision drops.
+
+## References
+
+- <https://www.postgresql.org/docs/current/indexes-multicolumn.html>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import CreateIndex, DropIndex
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="redundant-index",
+    summary="every write pays for an index that no query needs",
+    severity=Severity.NOTICE,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateIndex(table=table, name=name, columns=columns, where=None, method=None | "btree"):
+            twice = next((column for n, column in enumerate(columns) if column in columns[:n]), None)
+            if twice is not None:
+                yield concern(f"The index `{name}` names `{twice}` twice.", about=("index", name or ""))
+                return
+            if (
+                subject.unique
+                or subject.include
+                or not all(re.fullmatch(r'\w+|".+"', column) for column in columns)
+            ):
+                return
+            dropped = {each.index.name for each, _ in context.later() if isinstance(each, DropIndex)}
+            for other in state.keys(context, table):
+                if other.name in dropped or other.partial or not other.valid or not columns or other.name == name:
+                    continue
+                if other.columns[: len(columns)] == columns:
+                    which = f"`{other.name}`" if other.name else "a key"
+                    yield concern(
+                        f"The index `{name}` on `{', '.join(columns)}` is not needed beside {which} on `{', '.join(other.columns)}`.",
+                        about=("index", name or ""),
+                    )
+                    return
+
+
+USERS = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text, age int)")
+op.execute("CREATE INDEX by_name_and_age ON users (name, age)")
+"""
+
+EXAMPLES = [
+    Example(
+        "the first column of another index",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)  # flagged
+        """,
+    ),
+    Example(
+        "the second column of another index",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("by_age", "users", ["age"], postgresql_concurrently=True)
+        """,
+    ),
+]

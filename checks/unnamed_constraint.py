@@ -1,0 +1,102 @@
+"""
+The database invents the constraint's name, and the downgrade cannot name it.
+
+## Why it hurts
+
+Autogenerate writes `op.create_foreign_key(None, ...)` and, in the downgrade, `op.drop_constraint(None, ...)`. The upgrade
+works, because PostgreSQL invents a name. The downgrade raises: there is no name to drop.
+
+## Do this instead
+
+Give the constraint a name in both directions, or set `MetaData(naming_convention=...)` once, so that every constraint of
+the models has one.
+
+## Not flagged
+
+- Names that a naming convention gives.
+- Constraints that are written in CREATE TABLE or on a new column: they go with the table or the column.
+- Unnamed primary keys: their name is always the table's with `_pkey`.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/naming.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import failures
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.operations import AddCheck, AddExclusion, AddForeignKey, AddUnique
+from reviewer.recording import Direction
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="unnamed-constraint",
+    summary="the downgrade cannot drop what has no name",
+    severity=Severity.WARNING,
+    group="history",
+    replaces=frozenset({"failing-downgrade"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story:
+            failed = story.failed(Direction.DOWNGRADE)
+            if failed is None or failed.failure is None or not _lacks_a_name(failed.failure.message):
+                return
+            yield concern(
+                f"The downgrade of `{revision.id}` drops a constraint without saying its name, and raises.",
+                about=("failure", revision.id, Direction.DOWNGRADE.value),
+                severity=Severity.ERROR,
+                basis=Basis.OBSERVED,
+                location=failures.place(revision, failed),
+                direction=Direction.DOWNGRADE,
+            )
+        case (
+            AddForeignKey(table=table, name=None)
+            | AddCheck(table=table, name=None)
+            | AddUnique(table=table, name=None)
+            | AddExclusion(table=table, name=None)
+        ) if context.exists(table):
+            yield concern(
+                f"PostgreSQL invents the name of the new constraint on `{table}`, so nothing can name it for sure later.",
+                about=("constraint", str(table), "unnamed"),
+                severity=RULE.severity.lower,
+            )
+
+
+def _lacks_a_name(message: str) -> bool:
+    return "it has no name" in message or "constraint name is required" in message.lower()
+
+
+USERS = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
+op.execute("CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint)")
+"""
+
+EXAMPLES = [
+    Example(
+        "None for a name, both ways",
+        given=USERS,
+        upgrade="""
+        op.create_foreign_key(None, "orders", "users", ["user_id"], ["id"], postgresql_not_valid=True)  # flagged
+        """,
+        downgrade="""
+        op.drop_constraint(None, "orders", type_="foreignkey")  # flagged
+        """,
+    ),
+    Example(
+        "with a name",
+        given=USERS,
+        upgrade="""
+        op.create_foreign_key("fk", "orders", "users", ["user_id"], ["id"], postgresql_not_valid=True)
+        """,
+        downgrade="""
+        op.drop_constraint("fk", "orders", type_="foreignkey")
+        """,
+    ),
+]
