@@ -58,6 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"Dropping `{table}.{column}` {lost}{_comes_back_empty(subject, context, kept)}.",
                 about=("column", str(table), column),
+                severity=context.certainty(RULE.severity) if subject.if_exists else None,
             )
 
 

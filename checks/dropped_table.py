@@ -59,6 +59,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"Dropping `{table}` {lost}{_comes_back_empty(table, context, kept)}.",
                 about=("table", str(table)),
+                severity=context.certainty(RULE.severity) if subject.if_exists else None,
             )
 
 

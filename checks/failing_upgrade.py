@@ -65,7 +65,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _severity(sure: bool, failed: Pass) -> Severity:
     """PostgreSQL's own refusal of a row that the schema allows is worth more than that of code which wants to
-    understand what is in it."""
+    understand what is in it.
+    """
     if sure:
         return Severity.ERROR
     refused = failed.failure is not None and failed.failure.kind is FailureKind.STATEMENT

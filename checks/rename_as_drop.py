@@ -111,7 +111,7 @@ def _came_first(new: str, context: Context) -> bool:
 def _keep_rows(table: Name, created: Name, context: Context) -> str:
     if context.is_new(created):
         return remedies.outside_transaction(
-            remedies.execute(f"INSERT INTO {created.sql} SELECT * FROM {table.sql}")
+            remedies.execute(f"INSERT INTO {created.sql} SELECT * FROM {table.sql} ON CONFLICT DO NOTHING")
         )
     view = remedies.execute(f"CREATE VIEW {table.sql} AS SELECT * FROM {created.sql}")
     return remedies.call("op.rename_table", table, created.name) + "\n" + view

@@ -122,8 +122,13 @@ def _since(held: Held, context: Context) -> str:
 
 def _remedy(operations: tuple[Operation, ...], context: Context) -> tuple[str, ...]:
     """The work in a revision of its own, after the one that takes the lock."""
+    if context.statement.parameters:
+        return ()
     match operations:
-        case (Update() | Delete() | Insert() | Merge(),) if not context.statement.parameters:
+        case (Update(table=table, filtered=False),):
+            key = context.integer_key(table)
+            return (remedies.in_ranges(table, key, context.statement.sql),) if key else ()
+        case (Update() | Insert() | Merge(),):
             return (remedies.outside_transaction(remedies.execute(context.statement.sql)),)
         case _:
             return ()

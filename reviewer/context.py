@@ -271,6 +271,17 @@ class Context:
         held = [held.mode for held in self.held.values() if held.relation.as_name.matches(name)]
         return max([at_least, *held, self.lock(name) or at_least])
 
+    def integer_key(self, name: Name) -> str | None:
+        """The column that was the table's whole primary key before the new revisions, where it is a whole number."""
+        table = self.table(name)
+        if table is None:
+            return None
+        keys = [constraint.columns for constraint in table.constraints if constraint.kind == "primary key"]
+        if len(keys) != 1 or len(keys[0]) != 1:
+            return None
+        column = table.column(keys[0][0])
+        return column.name if column and column.type in {"smallint", "integer", "bigint"} else None
+
     def partitions(self, name: Name) -> tuple[Table, ...]:
         """The partitions that the table had before the new revisions, one level down."""
         return tuple(t for t in self.base.tables if t.partition_of is not None and t.partition_of.matches(name))

@@ -40,8 +40,7 @@ def call(function: str, *arguments: object, **options: object) -> str:
 
 def execute(sql: str) -> str:
     """`op.execute(...)`. Colons that SQLAlchemy would take for bound parameters are escaped."""
-    safe = re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", sql.strip().rstrip(";"))
-    return call("op.execute", safe)
+    return call("op.execute", _safe(sql))
 
 
 def outside_transaction(body: str) -> str:
@@ -170,6 +169,23 @@ def in_batches(table: Name, assignment: str, where: str) -> str:
     return outside_transaction(batch + "\nwhile op.get_bind().execute(batch).rowcount:\n    pass")
 
 
+def in_ranges(table: Name, key: str, sql: str) -> str:
+    """A change of all rows, 1,000 keys at a time, each range committed by itself. `sql` has no WHERE."""
+    change = sql.strip().rstrip(";").replace("{", "{{").replace("}", "}}")
+    limits = f"SELECT min({quoted(key)}), max({quoted(key)}) FROM {table.sql}"
+    change = f"{change} WHERE {quoted(key)} BETWEEN {{start}} AND {{start + 999}}"
+    return outside_transaction(
+        "\n".join(
+            (
+                f"limits = op.get_bind().execute({call('sa.text', limits)})",
+                "first, last = limits.one()",
+                "for start in range(first or 0, (last or 0) + 1, 1000):",
+                f"    {call('op.execute', Code('f' + _string(_safe(change))))}".replace("\n", "\n    "),
+            )
+        )
+    )
+
+
 def fill_default(table: Name, column: str) -> str:
     """The rows that have no value get the column's default, in batches."""
     return in_batches(table, f"{quoted(column)} = DEFAULT", f"{quoted(column)} IS NULL")
@@ -179,6 +195,10 @@ def constraint_name(table: Name, columns: Sequence[str], suffix: str) -> str:
     """The name that PostgreSQL would give, cut to the 63 bytes that it keeps."""
     middle = "_".join(columns)
     return f"{table.name[: 61 - len(suffix) - min(len(middle), 28)]}_{middle[:28]}_{suffix}"
+
+
+def _safe(sql: str) -> str:
+    return re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", sql.strip().rstrip(";"))
 
 
 def _only_columns(index: CreateIndex, sql: str) -> bool:

@@ -1,0 +1,302 @@
+"""Runs the examples of checks: each becomes revisions of a small Alembic project, rehearsed on one shared server.
+
+One process of the interpreter serves all of them: the project stays, and its ini names another folder of revisions each
+time. What has to be seen in a fresh process, a failure above all, still gets one.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import itertools
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from reviewer.config import Config
+from reviewer.events import Hello
+from reviewer.finding import Finding
+from reviewer.guardian import Guardian
+from reviewer.history import between, read_worktree
+from reviewer.interpreter import Answer, RunnerProcess
+from reviewer.postgres import RunningServer, ServerRequest, start
+from reviewer.project import Interpreter, find_trees
+from reviewer.recording import Catalogue, Direction, Mode, Recording, Revision
+from reviewer.rehearsal import rehearse
+from reviewer.rule import Example
+from reviewer.session import Scope, plan_for
+
+_INI = """
+[alembic]
+script_location = migrations
+version_locations = %(here)s/{folder}
+path_separator = os
+sqlalchemy.url = postgresql+psycopg://
+per_migration = {per_migration}
+lock_timeout = {lock_timeout}
+"""
+
+_ENV = """
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+config = context.config
+with create_engine("postgresql+psycopg://", poolclass=pool.NullPool).connect() as connection:
+    if config.get_main_option("lock_timeout") != "0":
+        connection.exec_driver_sql("SET lock_timeout = '%s'" % config.get_main_option("lock_timeout"))
+        connection.commit()
+    context.configure(
+        connection=connection, transaction_per_migration=config.get_main_option("per_migration") == "True"
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+_REVISION = """
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = {id!r}
+down_revision = {down!r}
+
+
+def upgrade():
+{upgrade}
+
+
+def downgrade():
+{downgrade}
+"""
+
+_ON_PURPOSE = 'raise NotImplementedError("not part of the example")'
+_FLAG = "# flagged"
+
+
+@dataclass(frozen=True)
+class Story:
+    """Revisions to be rehearsed: what is deployed already, and what is new."""
+
+    given: tuple[str, ...]
+    """`upgrade()` bodies, one after the other."""
+    new: tuple[str, ...]
+    """`upgrade()` bodies, one after the other."""
+    beside: tuple[str, ...] = ()
+    """`upgrade()` bodies with the same parent as the first of `new`."""
+    downgrade: str | None = None
+    """Of the first of `new`."""
+    per_migration: bool = False
+    rows: bool = True
+    lock_timeout: str = "0"
+
+    @classmethod
+    def of(cls, example: Example) -> Story:
+        """The story that an example tells."""
+        return cls(
+            given=(example.given,),
+            new=(example.upgrade, *example.then),
+            beside=example.beside,
+            downgrade=example.downgrade,
+            per_migration=example.transaction_per_migration,
+            rows=example.rows,
+        )
+
+    def with_remedy(self, finding: Finding, recording: Recording) -> Story:
+        """The remedy of a finding, deployed as it says, after what came before the statement."""
+        revisions = [*self.new, *self.beside]
+        assert finding.location is not None
+        position = [revision.path for revision in recording.revisions].index(finding.location.path)
+        revision = recording.revisions[position]
+        if finding.direction is Direction.DOWNGRADE:
+            before = revisions[: position + 1]
+        else:
+            line = finding.location.line - (revision.upgrade_line or 0)
+            before = [*revisions[:position], _until(revisions[position], line)]
+        return replace(
+            self,
+            given=(*self.given, *before),
+            new=finding.remedy,
+            beside=(),
+            downgrade=None,
+            per_migration=True,
+            lock_timeout="5s",
+        )
+
+
+def flagged(example: Example, recording: Recording) -> list[tuple[str, int]]:
+    """The places that an example says are flagged."""
+    places = []
+    for revision, body in zip(recording.revisions, Story.of(example).new + example.beside, strict=True):
+        places += [(revision.path, line) for line in _lines(body, revision.upgrade_line)]
+    if example.downgrade is not None:
+        first = recording.revisions[0]
+        places += [(first.path, line) for line in _lines(example.downgrade, first.downgrade_line)]
+    return sorted(places)
+
+
+def without_server(recording: Recording) -> Recording:
+    """What a static review would know of the same statements."""
+    passes = [
+        replace(
+            each,
+            failure=None,
+            statements=tuple(
+                replace(statement, observation=None, error=None, sqlstate=None, rows=None)
+                for statement in each.statements
+            ),
+        )
+        for each in recording.passes
+        if each.direction is not Direction.UPGRADE_AGAIN
+    ]
+    return replace(recording, mode=Mode.STATIC, passes=tuple(passes), server=None, base=Catalogue())
+
+
+class Bench:
+    """A server and an interpreter that serve any number of stories, one after the other."""
+
+    def __init__(self, server: RunningServer, guardian: Guardian, folder: Path) -> None:
+        self.major = server.major
+        self._server: Future[RunningServer] = Future()
+        self._server.set_result(server)
+        self._guardian = guardian
+        self._folder = folder
+        self._kept: _KeptProcess | None = None
+        self._numbers = itertools.count(1)
+        self._known: dict[Story, Recording] = {}
+        (folder / "migrations").mkdir()
+        (folder / "migrations" / "env.py").write_text(_ENV)
+        (folder / "work").mkdir()
+
+    def record(self, story: Story) -> Recording:
+        """Rehearse the story; a second time it is remembered."""
+        if story not in self._known:
+            self._known[story] = self._rehearse(story)
+        return self._known[story]
+
+    def close(self) -> None:
+        """End the interpreter."""
+        if self._kept is not None:
+            self._kept.really_close()
+
+    def _rehearse(self, story: Story) -> Recording:
+        base = self._write(story)
+        config = Config(path=self._folder, revisions=f"{base}:heads", rows=5 if story.rows else 0)
+        (tree,) = find_trees(self._folder, (), "alembic", git_root=None)
+        graph = read_worktree(tree, self._folder)
+        selection = between(graph, f"{base}:heads")
+        scope = Scope(tree, selection, graph, self._folder)
+        plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
+        plan = replace(plan, revisions=tuple(sorted(plan.revisions, key=_order)))
+        starts = itertools.count()
+
+        def runner(*arguments: Any) -> Any:
+            if next(starts):  # a rehearsal that asks for another process wants a fresh one
+                return RunnerProcess(*arguments)
+            if self._kept is None or self._kept.ended:
+                self._kept = _KeptProcess(RunnerProcess(*arguments))
+            return self._kept
+
+        recording = rehearse(plan, self._server, self._guardian, self._folder / "work", runner=runner)
+        self._server.result().drop_all()
+        return recording
+
+    def _write(self, story: Story) -> str:
+        folder = self._folder / f"versions{next(self._numbers)}"
+        folder.mkdir()
+        ini = _INI.format(folder=folder.name, per_migration=story.per_migration, lock_timeout=story.lock_timeout)
+        (self._folder / "alembic.ini").write_text(ini)
+        parent: str | None = None
+        for number, body in enumerate(story.given):
+            parent = _write_revision(folder, f"given{number}", parent, body, None)
+        base = str(parent)
+        number = 0
+        for number, body in enumerate(story.new, 1):
+            parent = _write_revision(folder, f"new{number}", parent, body, story.downgrade if number == 1 else None)
+        for further, body in enumerate(story.beside, number + 1):
+            _write_revision(folder, f"new{further}", base, body, None)
+        return base
+
+
+class _KeptProcess:
+    """A process of the interpreter that outlives a rehearsal."""
+
+    def __init__(self, process: RunnerProcess) -> None:
+        self._process = process
+        self._hello: Hello | None = None
+        self.ended = False
+
+    def hello(self) -> Hello:
+        self._hello = self._hello or self._process.hello()
+        return self._hello
+
+    def run(self, *arguments: Any) -> Answer:
+        answer = self._process.run(*arguments)
+        if answer.timed_out or answer.exit_status is not None:
+            self.really_close()
+        return answer
+
+    def close(self) -> None:
+        pass
+
+    def really_close(self) -> None:
+        self.ended = True
+        self._process.close()
+
+
+@contextlib.contextmanager
+def bench(postgres: str = "auto", version: int | None = None) -> Iterator[Bench]:
+    """A bench with a server of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="examples-") as name,
+        Guardian() as guardian,
+        start(ServerRequest(postgres, version), guardian) as server,
+    ):
+        running = Bench(server, guardian, Path(name).resolve())
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+def _write_revision(folder: Path, id_: str, parent: str | None, body: str, downgrade: str | None) -> str:
+    text = _REVISION.format(
+        id=id_,
+        down=parent,
+        upgrade=textwrap.indent(body if _has_code(body) else f"{body}\npass", "    "),
+        downgrade=textwrap.indent(_ON_PURPOSE if downgrade is None else downgrade, "    "),
+    )
+    (folder / f"{id_}.py").write_text(text.lstrip())
+    return id_
+
+
+def _has_code(body: str) -> bool:
+    return bool(ast.parse(body).body)
+
+
+def _lines(body: str, def_line: int | None) -> Iterator[int]:
+    assert def_line is not None
+    for number, line in enumerate(body.splitlines(), 1):
+        if line == _FLAG and number == 1:
+            yield def_line
+        elif line.endswith(_FLAG):
+            yield def_line + number
+
+
+def _until(body: str, line: int) -> str:
+    """The statements of `body` that end before `line`."""
+    before = [node for node in ast.parse(body).body if (node.end_lineno or 0) < line]
+    return "\n".join(str(ast.get_source_segment(body, node)) for node in before)
+
+
+def _order(revision: Revision) -> int:
+    return int(revision.id.removeprefix("new"))
+
+
+def places(findings: Sequence[Finding]) -> list[tuple[str, int]]:
+    """Where the findings are."""
+    return sorted((finding.location.path, finding.location.line) for finding in findings if finding.location)

@@ -1,0 +1,136 @@
+"""Every check is held to what its own module says, on a live server. A new check never touches this file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+import checks
+from reviewer.finding import Basis, Finding, Severity
+from reviewer.locks import LockMode
+from reviewer.recording import Direction, Observation, Outcome, Recording, Rehearsal
+from reviewer.review import review
+from reviewer.rule import SECTIONS, Check, Example
+from tests import examples
+from tests.examples import Bench, Story
+
+CHECKS = checks.load()
+EXAMPLES = [pytest.param(c, e, id=f"{c.RULE.id}: {e.title}") for c in CHECKS for e in c.EXAMPLES]
+BAD = [
+    pytest.param(c, e, id=f"{c.RULE.id}: {e.title}")
+    for c in CHECKS
+    for e in c.EXAMPLES
+    if any("# flagged" in body for body in (e.upgrade, e.downgrade or "", *e.then, *e.beside))
+]
+
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.RULE.id)
+every_example = pytest.mark.parametrize(("check", "example"), EXAMPLES)
+every_bad_example = pytest.mark.parametrize(("check", "example"), BAD)
+
+VERSION = int(os.environ["TEST_POSTGRES_VERSION"]) if "TEST_POSTGRES_VERSION" in os.environ else None
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[Bench]:
+    with examples.bench(version=VERSION) as running:
+        yield running
+
+
+def record(bench: Bench, example: Example) -> Recording:
+    if bench.major < example.since:
+        pytest.skip(f"PostgreSQL {example.since} is the first that can run it")
+    recording = bench.record(Story.of(example))
+    assert recording.errors == ()
+    return recording
+
+
+def by(check: Check, recording: Recording) -> list[Finding]:
+    return [finding for finding in review(recording, CHECKS).findings if finding.rule == check.RULE.id]
+
+
+@every_example
+def test_flags_the_lines_it_says_and_no_other(check: Check, example: Example, bench: Bench) -> None:
+    recording = record(bench, example)
+
+    found = by(check, recording)
+
+    assert examples.places(found) == examples.flagged(example, recording)
+
+
+@every_bad_example
+def test_claims_what_the_server_does(check: Check, example: Example, bench: Bench) -> None:
+    recording = record(bench, example)
+
+    seen = [seen for f in by(check, recording) if (seen := observation(f, recording)) is not None]
+
+    rule = check.RULE
+    for each in seen:
+        if rule.lock is not None and each.transaction is not None:
+            assert rule.lock in taken(each)
+        assert each.rewritten or not rule.rewrites
+        assert each.scanned or each.rewritten or each.built or not rule.scans
+
+
+@every_bad_example
+def test_remedies_run_and_are_not_flagged_themselves(check: Check, example: Example, bench: Bench) -> None:
+    recording = record(bench, example)
+
+    for finding in by(check, recording):
+        if finding.remedy:
+            remedied = bench.record(Story.of(example).with_remedy(finding, recording))
+            upgrades = [p for p in remedied.passes if p.direction is Direction.UPGRADE]
+            loud = [f for f in review(remedied, CHECKS).findings if f.severity is not Severity.NOTICE]
+
+            assert [(p.revision, p.failure) for p in upgrades if p.outcome is not Outcome.OK] == []
+            assert [(f.rule, f.message) for f in loud] == []
+
+
+@every_example
+def test_without_a_server_is_no_more_certain_than_text_allows(check: Check, example: Example, bench: Bench) -> None:
+    recording = record(bench, example)
+
+    found = by(check, examples.without_server(recording))
+
+    errors = [finding for finding in found if finding.severity is Severity.ERROR]
+    assert {f.basis for f in found} <= {Basis.PARSED, Basis.COMPARED}
+    assert set(examples.places(errors)) <= set(examples.flagged(example, recording))
+
+
+@every_check
+def test_file_is_named_after_the_rule(check: Check) -> None:
+    assert check.__name__ == "checks." + check.RULE.id.replace("-", "_")
+
+
+@every_check
+def test_shows_a_bad_and_a_good_migration(check: Check) -> None:
+    bad = [e for c, e in (parameters.values for parameters in BAD) if c is check]
+
+    assert 0 < len(bad) < len(check.EXAMPLES)
+
+
+@every_check
+def test_documents_every_section(check: Check) -> None:
+    lines = (check.__doc__ or "").strip().splitlines()
+
+    assert [line for line in lines if line.startswith("## ")] == list(SECTIONS)
+    assert not lines[0].startswith("#")
+
+
+def observation(finding: Finding, recording: Recording) -> Observation | None:
+    """What the server did at the finding's statement as it is deployed, where it ran."""
+    for each in recording.passes:
+        if each.rehearsal is Rehearsal.DEPLOYED and each.revision == finding.revision:
+            for statement in each.statements:
+                if (
+                    statement.location == finding.location
+                    and statement.sql == finding.sql
+                    and statement.observation
+                ):
+                    return statement.observation
+    return None
+
+
+def taken(observation: Observation) -> set[LockMode]:
+    return {lock.mode for lock in observation.locks if not lock.relation.new}
