@@ -20,6 +20,8 @@ from reviewer.sql.tokens import Kind, Token
 
 _LONG = 64
 """Characters of a string constant that are handed on; the rest tells nothing about the statement."""
+_MOST_NODES = 10_000
+"""Nodes that sqlglot may make for one statement: some nestings (`ARRAY[ARRAY[...]]`) double them at each level."""
 _KNOWN_OPERATORS = frozenset(
     {"(", ")", "[", "]", ",", ".", ";", ":", "::", ":=", "=>", "..",
      "+", "-", "*", "/", "^", "<", ">", "=", "<=", ">=", "<>", "!=", "||"}
@@ -67,7 +69,7 @@ _DIALECT = _Dialect()
 def operations(sql: str, tokens: Sequence[Token]) -> tuple[Operation, ...]:
     """What one statement of rows does, in order. Raises `NotUnderstood`."""
     try:
-        trees = _DIALECT.parse(_spelled(sql, tokens), error_level=ErrorLevel.IMMEDIATE)
+        trees = _DIALECT.parse(_spelled(sql, tokens), error_level=ErrorLevel.IMMEDIATE, max_nodes=_MOST_NODES)
         tree = trees[0] if len(trees) == 1 else None
         found = tuple(_operations(tree)) if isinstance(tree, exp.Expr) else ()
     # Besides its own errors sqlglot lets out RecursionError, IndexError and others.
@@ -111,6 +113,9 @@ def _one(sql: str, token: Token, *, after_dot: bool) -> str:
             value = token.value
             short = value if len(value) <= _LONG else f"{value[:_LONG]} {len(value)} {hash(value)}"
             return "'" + short.replace("'", "''") + "'"
+        case Kind.NUMBER:
+            digits = token.value.replace("_", "")
+            return str(int(digits, 0)) if digits[1:2].isalpha() and digits[1] not in "eE" else digits
         case Kind.SYMBOL if token.value not in _KNOWN_OPERATORS:
             return "||"
     return sql[token.start : token.end]

@@ -222,7 +222,7 @@ def test_an_update_tells_what_it_reads() -> None:
         ("", False), ("WHERE true", False), ("WHERE 1=1", False), ("WHERE 'a' = 'a'", False), ("WHERE (TRUE)", False),
         ("WHERE not false", False), ("WHERE a = 1 OR true", False), ("WHERE true AND 1 = 1", False),
         ("WHERE a = 1", True), ("WHERE 1 = 2", True), ("WHERE false", True), ("WHERE true AND a", True),
-        ("WHERE a = a", True), ("WHERE a = %(b)s", True), ("WHERE CURRENT OF c", True), ("WHERE $1 = $1", True),
+        ("WHERE 0x10 = 0X1_0", False), ("WHERE 1e5 = 1_0", True), ("WHERE a = a", True), ("WHERE a = %(b)s", True), ("WHERE CURRENT OF c", True), ("WHERE $1 = $1", True),
     ],
 )  # fmt: skip
 def test_a_tautology_is_no_filter(where: str, filtered: bool) -> None:
@@ -420,6 +420,8 @@ def test_deep_nesting_ends(depth: int) -> None:
     assert len(parse("SELECT " + "(" * depth + "1" + ")" * depth)) == 1
     assert len(parse("SELECT " + "f(" * depth + "1" + ")" * depth)) == 1
     assert len(parse("SELECT * FROM " + "(SELECT * FROM " * depth + "t" + ") x" * depth)) == 1
+    assert len(parse("SELECT " + "ARRAY[" * depth + "1" + "]" * depth)) == 1
+    assert len(parse("SELECT " + "date (" * depth + "1" + ")" * depth)) == 1
     assert len(parse("SELECT " + "CASE WHEN a THEN " * depth + "1" + " END" * depth)) == 1
 
 
