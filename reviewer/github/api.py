@@ -187,6 +187,12 @@ class Api:
         self._requester = github.requester
         self._waited = 0.0
 
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._requester.close()
+
     # -- comments ---------------------------------------------------------------------------------
 
     def comments(self, number: int) -> list[Comment]:

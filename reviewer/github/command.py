@@ -49,8 +49,8 @@ def run(call: Call, environ: Mapping[str, str]) -> str:
         return publication.body_of(report, event, known, wish)
     if not event.repository:
         raise UsageError("Nothing tells which repository to comment in.", "Name it with --repo OWNER/NAME.")
-    api = Api(environ.get("GITHUB_TOKEN", ""), event.repository, event.api_url)
-    outcome, posted = publication.publish(api, report, event, _target(call, event, api), wish)
+    with Api(environ.get("GITHUB_TOKEN", ""), event.repository, event.api_url) as api:
+        outcome, posted = publication.publish(api, report, event, _target(call, event, api), wish)
     if outcome.status in {Status.FORBIDDEN, Status.FAILED}:
         raise ApiError(*outcome.why.split("\n", 1))
     words = f"{outcome.status.value}: {outcome.url or outcome.why}"
