@@ -1,0 +1,172 @@
+"""Write what is generated in the documentation, or say with --check what is out of step.
+
+    python3 scripts/docs.py [--check] [FILE ...]
+
+Generated are: docs/checks/ from the docstrings and examples of the checks; the output under every `$ alembic-reviewer`
+in the console blocks of README.md and docs/; the table of findings in the README of each example, from a review of it.
+Without FILE all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from environment import ROOT, prepared
+
+if TYPE_CHECKING:
+    from reviewer.rule import Check
+
+PAGES = ROOT / "docs" / "checks"
+CONSOLE = re.compile(
+    r"(?<=```console\n)\$ (alembic-reviewer\b[^\n|]*?)(?: \| head -n (\d+))?\n(.*?)(?=^```$)",
+    re.DOTALL | re.MULTILINE,
+)
+TABLE = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- end of findings -->)", re.DOTALL)
+
+
+def main() -> int:
+    """Write, or compare, and name the files that differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; status 1 where something is out of step"
+    )
+    arguments = parser.parse_args()
+    stale = []
+    for file in [ROOT / each for each in arguments.files] or [PAGES, *_with_commands(), *_examples()]:
+        for path, text in generated(file):
+            if (path.read_text(encoding="utf-8") if path.exists() else None) == text:
+                continue
+            stale.append(path.relative_to(ROOT).as_posix())
+            if arguments.check:
+                continue
+            if text is None:
+                path.unlink()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    for name in stale:
+        print(f"{'out of step' if arguments.check else 'written'}: {name}")
+    if stale and arguments.check:
+        print("`python3 scripts/docs.py` writes them.")
+    return 1 if stale and arguments.check else 0
+
+
+def generated(file: Path) -> Iterator[tuple[Path, str | None]]:
+    """What `file` is to hold; for the folder of pages every page in it, None for one that is to go."""
+    if file == PAGES:
+        yield from _pages()
+        return
+    text = CONSOLE.sub(_console, file.read_text(encoding="utf-8"))
+    yield file, TABLE.sub(lambda _: _findings(file.parent), text)
+
+
+# -- pages of the checks --------------------------------------------------------------------------
+
+
+def _pages() -> Iterator[tuple[Path, str | None]]:
+    import checks
+    from reviewer.report.explain import document
+
+    built_in = [check for check in checks.load() if check.__name__.startswith("checks.")]
+    wanted = {PAGES / f"{check.RULE.id}.md": document(check).rstrip() + "\n" for check in built_in}
+    wanted[PAGES / "README.md"] = "\n".join(_index(built_in)) + "\n"
+    yield from wanted.items()
+    yield from ((path, None) for path in sorted(PAGES.glob("*.md")) if path not in wanted)
+
+
+def _index(checks: Sequence[Check]) -> Iterator[str]:
+    from reviewer.report.rules import GROUPS
+
+    yield "# Checks"
+    yield ""
+    yield "Written by `scripts/docs.py` from the checks themselves; `alembic-reviewer explain RULE` shows the same page."
+    order = list(GROUPS)
+    rules = sorted((c.RULE for c in checks), key=lambda r: (order.index(r.group), -r.severity.rank, r.id))
+    for group, members in groupby(rules, key=lambda rule: rule.group):
+        yield from ("", f"## {GROUPS[group]}", "", "| rule | severity | what it says |", "|---|---|---|")
+        for rule in members:
+            off = "" if rule.default else " (off unless selected)"
+            yield f"| [{rule.id}]({rule.id}.md) | {rule.severity.value}{off} | {rule.summary} |"
+
+
+# -- what the command prints ----------------------------------------------------------------------
+
+
+def _with_commands() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def _console(block: re.Match[str]) -> str:
+    command, first_lines, _ = block.groups()
+    lines = _printed(command.split()).rstrip("\n").split("\n")
+    piped = f" | head -n {first_lines}" if first_lines else ""
+    shown = lines[: int(first_lines)] if first_lines else lines
+    return "\n".join([f"$ {command}{piped}", *shown, ""])
+
+
+def _printed(command: Sequence[str]) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITHUB_"))}
+    environment |= {"COLUMNS": "100", "VIRTUAL_ENV": sys.prefix}
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / command[0]), *command[1:]],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in {0, 1}:
+        sys.exit(f"`{' '.join(command)}` ends with status {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+# -- what is found in the examples ----------------------------------------------------------------
+
+
+def _examples() -> list[Path]:
+    return [path for path in sorted((ROOT / "examples").glob("*/README.md")) if TABLE.search(path.read_text())]
+
+
+def _findings(folder: Path) -> str:
+    place = folder.relative_to(ROOT).as_posix()
+    report = json.loads(
+        _printed(["alembic-reviewer", "review", place, "--postgres", "embedded", "--format", "json"])
+    )
+    rows = [
+        (
+            f"`{each['revision']}`" if each["revision"] else "all",
+            f"[{_name(each)}]({Path(each['path']).relative_to(place).as_posix()}#L{each['line']})"
+            if each["path"]
+            else "",
+            each["direction"] or "",
+            f"[{each['rule']}](../../docs/checks/{each['rule']}.md)",
+            each["severity"],
+        )
+        for each in report["findings"]
+        if each["suppressed"] is None
+    ]
+    lines = ["| revision | line | direction | rule | severity |", "|---|---|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""])
+
+
+def _name(finding: dict[str, object]) -> str:
+    return f"line {finding['line']}"
+
+
+if __name__ == "__main__":
+    try:
+        import reviewer  # noqa: F401 - whether it is there is what we want to know
+    except ImportError:
+        python = str(prepared("dev") / "python")
+        sys.exit(subprocess.run([python, *sys.argv], check=False).returncode)
+    sys.exit(main())
