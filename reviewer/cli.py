@@ -151,7 +151,7 @@ def rules(form: str) -> None:
         import checks
         from reviewer.report import rules as page
 
-        click.echo((page.as_json if form == "json" else page.as_text)(checks.load()), nl=False)
+        click.echo((page.as_json if form == "json" else page.as_text)(checks.load()))
 
 
 @main.command()
