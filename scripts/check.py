@@ -9,6 +9,7 @@ from environment import prepared, run
 
 def main() -> None:
     commands = prepared("dev")
+    run([str(commands / "python"), "-m", "tests.majors"])
     run([str(commands / "ruff"), "format", "--check", "."])
     run([str(commands / "ruff"), "check", "."])
     run([str(commands / "mypy")])

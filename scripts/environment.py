@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -21,13 +22,16 @@ def prepared(extra: str) -> Path:
     commands = FOLDER / "bin"
     stamp = FOLDER / f".installed-{extra}"
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    if not (commands / "python").exists():
-        print("making .venv", flush=True)
-        venv.create(FOLDER, with_pip=True)
-    if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"installing the reviewer and its {extra} requirements", flush=True)
-        run([str(commands / "python"), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[{extra}]"])
-        stamp.write_text(wanted)
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another script may be at it
+        if not (commands / "python").exists():
+            print("making .venv", flush=True)
+            venv.create(FOLDER, with_pip=True)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            print(f"installing the reviewer and its {extra} requirements", flush=True)
+            run([str(commands / "python"), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[{extra}]"])
+            stamp.write_text(wanted)
     return commands
 
 
