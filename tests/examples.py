@@ -195,7 +195,8 @@ class Bench:
         starts = itertools.count()
 
         def runner(*arguments: Any) -> Any:
-            if next(starts):  # a rehearsal that asks for another process wants a fresh one
+            # a rehearsal that asks for another process wants a fresh one, unless all that failed was meant to fail
+            if next(starts) and not (self._kept and self._kept.unspoilt):
                 return RunnerProcess(*arguments)
             if self._kept is None or self._kept.ended:
                 self._kept = _KeptProcess(RunnerProcess(*arguments))
@@ -229,6 +230,7 @@ class _KeptProcess:
         self._process = process
         self._hello: Hello | None = None
         self.ended = False
+        self.unspoilt = True
 
     def hello(self) -> Hello:
         self._hello = self._hello or self._process.hello()
@@ -236,6 +238,7 @@ class _KeptProcess:
 
     def run(self, *arguments: Any) -> Answer:
         answer = self._process.run(*arguments)
+        self.unspoilt = answer.ok or (answer.failed is not None and answer.failed.deliberate)
         if answer.timed_out or answer.exit_status is not None:
             self.really_close()
         return answer
