@@ -200,6 +200,47 @@ class Failure:
     """The revision's own code raised an exception on its own line: said on purpose."""
 
 
+class Change(Enum):
+    """How a state of the database differs from the one that it should be."""
+
+    LEFT_BEHIND = "left behind"
+    MISSING = "missing"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which two states of the catalogue differ."""
+
+    kind: str
+    """What it is: `table`, `column`, `constraint`, `index`, `enum type`, `sequence` … (see `reviewer.snapshot`)."""
+    name: str
+    change: Change
+    table: str | None = None
+    """The table that it belongs to."""
+    aspect: str = ""
+    """Of a changed one: what has changed, for example `type` or `default`."""
+    before: str | None = None
+    after: str | None = None
+    """Of a changed one: the two values. Of one that is missing or left behind: `after` is its definition."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Values of one column, or rows of one table, that did not survive the way there and back."""
+
+    table: str
+    column: str | None
+    """None: whole rows."""
+    values: int
+    """How many are lost or changed."""
+    of: int
+    """How many there were."""
+    before: str | None = None
+    after: str | None = None
+    """One example; None stands for NULL, or for a row that is gone."""
+
+
 @dataclass(frozen=True)
 class Pass:
     """One revision run once in one direction."""
@@ -215,6 +256,19 @@ class Pass:
     """Why it was skipped."""
     rows: bool = True
     """Whether the tables held rows; False for the run that follows when it fails on rows."""
+    worst: bool = False
+    """Whether the rows were the hardest that the schema before the upgrade allows, not ordinary ones."""
+    written: tuple[str, ...] = ()
+    """Of a downgrade that was tried on rows which only the upgraded schema allows: what they held, in words."""
+    compared: bool = False
+    """Whether the state afterwards was compared: after a downgrade with the one before the upgrade, after a second
+    upgrade with the one after the first."""
+    differences: tuple[Difference, ...] = ()
+    """What that comparison of the catalogue found."""
+    losses: tuple[Loss, ...] = ()
+    """What that comparison of the rows found, those that were there before the upgrade."""
+    brought: tuple[str, ...] = ()
+    """Of a downgrade: tables and columns of the upgraded state that are gone, with whatever was written to them."""
 
 
 @dataclass(frozen=True)
@@ -388,6 +442,9 @@ class Recording:
     """Name of the migration tree where a project has several."""
     errors: tuple[str, ...] = ()
     """Why revisions could not be reviewed, one sentence each with its way out."""
+    trials: tuple[Pass, ...] = ()
+    """Passes beside the two rehearsals that failed: on the worst rows that the base state allows, and downgrades
+    on rows that only the upgraded schema allows. What passed is not kept."""
 
     def passes_of(self, revision: str) -> tuple[Pass, ...]:
         """The passes of one revision, in the order they ran."""

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,11 +50,16 @@ from reviewer.recording import (
     Statement,
     TransactionMode,
 )
+from reviewer.roundtrip import Departure, RoundTrip, touched
 
 if TYPE_CHECKING:
     from reviewer.postgres import Address, RunningServer
+    from reviewer.snapshot import Snapshot
 
 Progress = Callable[[str], None]
+
+_ABOUT_VALUES = frozenset({"22", "23"})
+"""Classes of SQLSTATEs that say something about a value: it does not fit, or a constraint refuses it."""
 
 _NUMBERS = itertools.count(1)
 """For names of databases: several trees share one server."""
@@ -156,6 +161,8 @@ class _Rehearsal:
         self._driver = ""
         self._last = ""
         self._base = Catalogue()
+        self._state: Snapshot | None = None
+        self._trials: list[Pass] = []
         self._filled: tuple[Name, ...] = ()
         self._confirmed: set[tuple[str | None, str]] = set()
         self._start_process()
@@ -188,11 +195,12 @@ class _Rehearsal:
     # -- base state -------------------------------------------------------------------------------
 
     def _prepare_base(self) -> str:
-        from reviewer import catalogue, rows
+        from reviewer import catalogue, rows, snapshot
 
         base = self._build_base()
         with self._server.connect(base) as connection:
             filled = rows.fill(connection, catalogue.read(connection), self._plan.rows)
+            self._state = snapshot.take(connection)
         self._base, self._filled = filled.catalogue, filled.tables
         self._skipped += filled.skipped
         return base
@@ -303,7 +311,8 @@ class _Rehearsal:
         self._passes += run.passes
         if len(revisions) == 1:
             if run.ok:
-                self._there_and_back(revisions[0], _Chain(self, base, deployed, [revisions[0].id]))
+                departure = self._departure(revisions[0], base)
+                self._there_and_back(revisions[0], _Chain(self, base, deployed, [revisions[0].id]), departure)
                 return
             self._without_rows(run, base)
             self._skip(revisions[0], (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN), "its upgrade failed")
@@ -397,16 +406,18 @@ class _Rehearsal:
         rows = True
         for position, revision in enumerate(self._plan.revisions):
             self._progress(f"revision {revision.id}: up, down, up")
+            departure = self._departure(revision, chain.database)
             run = chain.step(revision, Direction.UPGRADE)
             self._keep(run, rows)
             if not run.ok and rows and self.rows_matter(run):
                 rows = False
                 chain.start_over(self._empty(base))
+                departure = self._departure(revision, chain.database)
                 run = chain.step(revision, Direction.UPGRADE)
                 self._keep(run, rows)
             if not run.ok and self._deployed_well(revision) and chain.jump(revision):
                 # it runs in one upgrade with those before it, and only by itself it does not
-                self._there_and_back(revision, chain, rows)
+                self._there_and_back(revision, chain, departure, rows)
                 continue
             if not run.ok:
                 both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
@@ -416,7 +427,7 @@ class _Rehearsal:
                         later, (Direction.UPGRADE, *both), f"revision {revision.id} before it does not upgrade"
                     )
                 return
-            self._there_and_back(revision, chain, rows)
+            self._there_and_back(revision, chain, departure, rows)
 
     def _deployed_well(self, revision: Revision) -> bool:
         return any(
@@ -425,14 +436,81 @@ class _Rehearsal:
             if each.revision == revision.id
         )
 
-    def _there_and_back(self, revision: Revision, chain: _Chain, rows: bool = True) -> None:
+    def _there_and_back(
+        self, revision: Revision, chain: _Chain, departure: Departure | None, rows: bool = True
+    ) -> None:
+        trip = RoundTrip(self._server, departure) if departure else None
+        if trip is not None and not self._written_between(revision, chain, trip, rows):
+            trip = None
         down = chain.step(revision, Direction.DOWNGRADE)
+        if down.ok and trip is not None and down.passes:
+            with self._looking(revision):
+                down.passes[-1] = trip.went_down(chain.database, down.passes[-1])
         self._keep(down, rows)
         if not down.ok:
             self._skip(revision, (Direction.UPGRADE_AGAIN,), "its downgrade failed")
+            if trip is not None and trip.upgraded is not None:
+                self._state = trip.upgraded
             return
         again = chain.step(revision, Direction.UPGRADE_AGAIN)
+        if again.ok and trip is not None and again.passes:
+            with self._looking(revision):
+                again.passes[-1], self._state = trip.went_up_again(chain.database, again.passes[-1])
+        elif trip is not None and trip.upgraded is not None:
+            self._state = trip.upgraded
         self._keep(again, rows)
+
+    def _departure(self, revision: Revision, database: str) -> Departure | None:
+        """The state that `revision` starts from; None where it cannot be read."""
+        from reviewer import contents
+
+        assert self._state is not None
+        deployed = [each for each in self._passes if each.revision == revision.id]
+        tables = touched(deployed)
+        found: list[Departure] = []
+        with self._looking(revision):
+            read: tuple[contents.Rows, ...] = ()
+            if tables and self._plan.rows:
+                with self._server.connect(database) as connection:
+                    read = contents.read(connection, self._base, tables)
+            found.append(Departure(self._base, self._state, tables if self._plan.rows else (), read))
+        return found[0] if found else None
+
+    def _written_between(self, revision: Revision, chain: _Chain, trip: RoundTrip, rows: bool) -> bool:
+        """Write as an application would after the upgrade. A downgrade that fails on what only the new schema allows
+        is told, and the way back goes on without those rows. Returns whether the states could be read.
+        """
+        seen = False
+        with self._looking(revision):
+            wrote = trip.went_up(chain.database, write=rows and self._plan.rows > 0)
+            seen = True
+            if trip.stretches and rows:
+                clone = self._database(chain.database)
+                held = trip.stretch(clone)
+                if held:
+                    self._try_downgrade(revision, clone, held)
+            if wrote:
+                chain.wrote()
+        return seen
+
+    def _try_downgrade(self, revision: Revision, database: str, held: tuple[str, ...]) -> None:
+        command = {"do": "step", "revision": revision.id, "direction": "downgrade"}
+        run = self._run(command, database, observe=False)
+        failure = run.failure
+        if failure is not None and (failure.sqlstate or "")[:2] in _ABOUT_VALUES and run.passes:
+            self._trials.append(replace(run.passes[-1], written=held))
+        elif failure is not None and not failure.deliberate:
+            self._restart()
+
+    @contextlib.contextmanager
+    def _looking(self, revision: Revision) -> Iterator[None]:
+        """Looking at the database ourselves: where the server does not let us, the comparison is skipped."""
+        import psycopg
+
+        try:
+            yield
+        except (psycopg.Error, ServerError) as error:
+            self._skip_once(f"comparison of revision {revision.id}", str(error).strip().split("\n")[0])
 
     def _keep(self, run: _Run, rows: bool) -> None:
         self._passes += [replace(each, rows=rows) for each in run.passes]
@@ -532,6 +610,7 @@ class _Rehearsal:
             base=self._base,
             tree=self._plan.tree,
             errors=errors,
+            trials=tuple(self._trials),
         )
 
 
@@ -547,6 +626,16 @@ class _Chain:
         self._checkpoint = checkpoint
         self._database = database
         self._since = done
+        self._written = False
+
+    @property
+    def database(self) -> str:
+        """The one that follows the rehearsal now."""
+        return self._database
+
+    def wrote(self) -> None:
+        """Rows were written that a replay from the checkpoint would not bring back: a failure need not be real."""
+        self._written = True
 
     def step(self, revision: Revision, direction: Direction) -> _Run:
         if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
@@ -554,9 +643,10 @@ class _Chain:
         run = self._run(revision.id, direction)
         fresh = False
         if not run.ok and not _final(run.failure) and not self._rehearsal.confirmed(run):
+            failed = run
             self._restore(revision, direction)
             run = self._run(revision.id, direction)
-            if run.ok:
+            if run.ok and not self._failed_on_written(failed):
                 self._rehearsal._fresh_each = True
             self._rehearsal._confirm(run)
             fresh = True
@@ -567,6 +657,15 @@ class _Chain:
         elif direction is Direction.UPGRADE:
             self._since.append(revision.id)
         return run
+
+    def _failed_on_written(self, failed: _Run) -> bool:
+        """Whether it failed on rows that were written after the upgrade: told as such, and no doubt about env.py."""
+        failure = failed.failure
+        if not self._written or failure is None or (failure.sqlstate or "")[:2] not in _ABOUT_VALUES:
+            return False
+        if failed.passes:
+            self._rehearsal._trials.append(replace(failed.passes[-1], written=("rows written after the upgrade",)))
+        return True
 
     def jump(self, revision: Revision) -> bool:
         """Go to the state after `revision` in one upgrade from the base state; whether that worked."""

@@ -49,6 +49,7 @@ def fill(
     schema = shape.read(connection)
     with connection.transaction():
         connection.execute("SET LOCAL client_min_messages = error")
+        connection.execute("SET LOCAL jit = off")
         connection.execute(f"SET LOCAL statement_timeout = '{_PATIENCE}'")
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         work = _Work(connection, schema, version_table)

@@ -1,0 +1,171 @@
+"""The rows of a few tables, compared by key and column across the way there and back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from reviewer.names import Name, quoted
+from reviewer.recording import Catalogue, Loss, Table
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_MOST = 500
+"""No more rows of a table than that are compared."""
+_SHOWN = 60
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one table holds."""
+
+    table: Name
+    key: tuple[str, ...]
+    """The columns that tell the rows apart; empty: nothing does, and they are compared in their order."""
+    rows: tuple[Row, ...]
+
+    def keyed(self) -> dict[tuple[object, ...], Row] | None:
+        """The rows by key; None where that tells them not apart."""
+        if not self.key or any(column not in row for row in self.rows[:1] for column in self.key):
+            return None
+        found = {tuple(_comparable(row[column]) for column in self.key): row for row in self.rows}
+        return found if len(found) == len(self.rows) else None
+
+
+def read(
+    connection: Connection[tuple[object, ...]], catalogue: Catalogue, tables: Iterable[Name]
+) -> tuple[Rows, ...]:
+    """The rows of those of `tables` that are there, as JSON values; of large ones the first by key."""
+    import psycopg
+
+    wanted = [table for name in tables if (table := catalogue.table(name)) is not None]
+    found = []
+    for table in wanted:
+        key = _key(table)
+        order = ", ".join(f"t.{quoted(column)}" for column in key) or "t.ctid"
+        only = "" if table.kind == "partitioned table" else "ONLY "
+        if table.kind == "partitioned table" and not key:
+            order = "t::text"
+        query = f"SELECT to_jsonb(t)::text FROM {only}{table.name.sql} t ORDER BY {order} LIMIT {_MOST}"
+        try:
+            with connection.transaction():
+                answer = connection.execute(query.encode()).fetchall()
+        except psycopg.Error:
+            continue
+        rows = tuple(json.loads(str(text), parse_float=Decimal) for (text,) in answer)
+        found.append(Rows(table.name, key, rows))
+    return tuple(found)
+
+
+def compare(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Loss, ...]:
+    """What rows that were there `before` have lost. Rows that came are no loss, nor are columns that came.
+
+    A column or a table that is gone as a whole is a difference of the catalogue, and not told here.
+    """
+    now = {rows.table: rows for rows in after}
+    found: list[Loss] = []
+    for rows in before:
+        if rows.table in now and rows.rows:
+            found += _compared(rows, now[rows.table])
+    return tuple(found)
+
+
+def _compared(before: Rows, after: Rows) -> list[Loss]:
+    old = before.keyed()
+    new = Rows(after.table, before.key, after.rows).keyed() if old is not None else None
+    table = str(before.table)
+    if old is not None and new is not None and old.keys() & new.keys():
+        pairs = [(row, new[key]) for key, row in old.items() if key in new]
+        gone = [row for key, row in old.items() if key not in new]
+    elif len(before.rows) == len(after.rows):
+        pairs, gone = list(zip(before.rows, after.rows, strict=True)), []
+        if _same(before.rows, after.rows):
+            return []
+    else:
+        left = Counter(_whole(row, before.rows) for row in after.rows)
+        gone = []
+        for row in before.rows:
+            whole = _whole(row, before.rows)
+            if left[whole]:
+                left[whole] -= 1
+            else:
+                gone.append(row)
+        pairs = []
+    found = [Loss(table, None, len(gone), len(before.rows), _shown(gone[0]), None)] if gone else []
+    for column in before.rows[0]:
+        changed = [(a[column], b[column]) for a, b in pairs if column in b and not _equal(a[column], b[column])]
+        if changed:
+            old_value, new_value = changed[0]
+            found.append(Loss(table, column, len(changed), len(pairs), _shown(old_value), _shown(new_value)))
+    return found
+
+
+def _same(before: Sequence[Row], after: Sequence[Row]) -> bool:
+    return Counter(_whole(row, before) for row in before) == Counter(_whole(row, before) for row in after)
+
+
+def _whole(row: Row, like: Sequence[Row]) -> str:
+    return json.dumps({name: _comparable(row.get(name)) for name in like[0]}, default=str, sort_keys=True)
+
+
+def _key(table: Table) -> tuple[str, ...]:
+    """The primary key, or the columns of a unique constraint or index that can hold no NULL."""
+    for constraint in table.constraints:
+        if constraint.kind == "primary key":
+            return constraint.columns
+    required = {column.name for column in table.columns if not column.nullable}
+    for index in table.indexes:
+        if index.unique and index.columns and set(index.columns) <= required and " WHERE " not in index.definition:
+            return index.columns
+    return ()
+
+
+def _comparable(value: object) -> object:
+    """The same for values of the same meaning: 1, 1.0 and '1' as a key, documents whatever their spelling."""
+    match value:
+        case bool():
+            return value
+        case int() | Decimal():
+            return str(Decimal(value).normalize())
+        case dict() | list():
+            return json.dumps(value, sort_keys=True, default=str)
+        case _:
+            return value
+
+
+def _equal(one: object, other: object) -> bool:
+    if one == other:
+        return True
+    if isinstance(one, str) and isinstance(other, str):
+        return one.rstrip() == other.rstrip() or _moment(one) == _moment(other)
+    if one is None or other is None or isinstance(one, bool) or isinstance(other, bool):
+        return False
+    return str(_comparable(one)) == str(_comparable(other)) or _parsed(one) == _parsed(other)
+
+
+def _parsed(value: object) -> object:
+    """A document that is stored as text is the same document."""
+    if isinstance(value, str) and value[:1] in "{[":
+        try:
+            return json.loads(value, parse_float=Decimal)
+        except ValueError:
+            return value
+    return value
+
+
+def _moment(text: str) -> str:
+    return text.removesuffix("+00:00").replace("T", " ")
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

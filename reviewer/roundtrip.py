@@ -1,0 +1,136 @@
+"""The way there and back of one revision: what the catalogue and the rows are before, between and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reviewer import contents, snapshot
+from reviewer.contents import Rows
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.recording import Catalogue, Change, Difference, Origin, Pass
+from reviewer.rows import writing
+from reviewer.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from reviewer.postgres import RunningServer
+
+_MOST_TABLES = 30
+"""No more tables than that are compared row by row."""
+
+
+def touched(passes: Iterable[Pass]) -> tuple[Name, ...]:
+    """Tables of the base state that the revision's own statements have locked for writing, changed or read whole."""
+    found: dict[Name, None] = {}
+    for each in passes:
+        for statement in each.statements:
+            seen = statement.observation
+            if seen is None or statement.origin is not Origin.REVISION:
+                continue
+            relations = [lock.relation for lock in seen.locks if lock.mode >= LockMode.ROW_EXCLUSIVE]
+            relations += [*seen.rewritten, *(scan.relation for scan in seen.scanned)]
+            found |= dict.fromkeys(r.as_name for r in relations if r.is_table and not r.new)
+    return tuple(found)[:_MOST_TABLES]
+
+
+def reads_rows(passes: Iterable[Pass]) -> bool:
+    """Whether a statement's success may depend on what the rows of existing tables hold."""
+    for each in passes:
+        for statement in each.statements:
+            seen = statement.observation
+            if seen is None or statement.origin is not Origin.REVISION:
+                continue
+            if any(not scan.relation.new for scan in seen.scanned) or any(not r.new for r in seen.rewritten):
+                return True
+            if any(not index.table_new for index in seen.built):
+                return True
+    return False
+
+
+@dataclass(frozen=True)
+class Departure:
+    """The state before the upgrade."""
+
+    catalogue: Catalogue
+    snapshot: Snapshot
+    tables: tuple[Name, ...]
+    """Those that the revision touches."""
+    rows: tuple[Rows, ...]
+
+
+class RoundTrip:
+    """Follows one revision from its first upgrade to its second."""
+
+    def __init__(self, server: RunningServer, departure: Departure) -> None:
+        self._server = server
+        self._before = departure
+        self.upgraded: Snapshot | None = None
+        self.changes: tuple[Difference, ...] = ()
+        """What the upgrade did to the catalogue."""
+
+    def went_up(self, database: str, write: bool) -> bool:
+        """Look at the upgraded state, and `write` new rows as an application would; whether any were written."""
+        with self._connect(database) as connection:
+            self.upgraded = snapshot.take(connection)
+            self.changes = snapshot.compare(self._before.snapshot, self.upgraded)
+            return write and writing.add(connection, self._tables_now())
+
+    def stretch(self, database: str) -> tuple[str, ...]:
+        """Write to a clone of the upgraded state what only the upgraded schema allows; what that was."""
+        with self._connect(database) as connection:
+            return writing.stretch(connection, self._tables_now(), self.changes)
+
+    @property
+    def stretches(self) -> bool:
+        """Whether there is anything that only the upgraded schema allows."""
+        return bool(self._before.rows) and writing.stretches(self.changes)
+
+    def went_down(self, database: str, each: Pass) -> Pass:
+        """The pass of the downgrade with what it left behind, lost and took away."""
+        assert self.upgraded is not None
+        with self._connect(database) as connection:
+            now = snapshot.take(connection)
+            rows = contents.read(connection, self._before.catalogue, (r.table for r in self._before.rows))
+        brought = [
+            f"{difference.table}.{difference.name}" if difference.table else difference.name
+            for difference in self.changes
+            if difference.change is Change.LEFT_BEHIND and difference.kind in {"table", "column"}
+        ]
+        differences = snapshot.compare(self._before.snapshot, now)
+        still = {
+            f"{d.table}.{d.name}" if d.table else d.name for d in differences if d.change is Change.LEFT_BEHIND
+        }
+        return replace(
+            each,
+            compared=True,
+            differences=differences,
+            losses=contents.compare(self._before.rows, rows),
+            brought=tuple(name for name in brought if name not in still),
+        )
+
+    def went_up_again(self, database: str, each: Pass) -> tuple[Pass, Snapshot]:
+        """The pass of the second upgrade with how its result differs from the first; and the state now."""
+        assert self.upgraded is not None
+        with self._connect(database) as connection:
+            now = snapshot.take(connection)
+        return replace(each, compared=True, differences=snapshot.compare(self.upgraded, now)), now
+
+    def _tables_now(self) -> list[Name]:
+        new = [d.name for d in self.changes if d.kind == "table" and d.change is Change.LEFT_BEHIND]
+        return [*self._before.tables, *map(_named, new[:_MOST_TABLES])]
+
+    def _connect(self, database: str) -> Connection[tuple[object, ...]]:
+        connection: Connection[tuple[object, ...]] = self._server.connect(database)
+        # the migration's own process may have left a transaction open
+        connection.execute("SET lock_timeout = '2s'")
+        connection.execute("SET client_min_messages = error")
+        return connection
+
+
+def _named(text: str) -> Name:
+    schema, dot, name = text.partition(".")
+    return Name(name, schema) if dot else Name(text, "public")

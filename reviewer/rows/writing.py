@@ -1,0 +1,216 @@
+"""What an application would write between an upgrade and a rollback: new rows, values in new columns, and what
+only the upgraded schema allows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from reviewer.names import Name, quoted
+from reviewer.recording import Change, Difference
+from reviewer.rows import insertion, shape, values
+from reviewer.rows.insertion import NoParents, Way
+from reviewer.rows.shape import Field, Schema, Shape
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_FIRST = 1001
+_NEW_ROWS = 5
+
+
+def add(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> bool:
+    """Put a few new ordinary rows into `tables`, and values into what is empty in half of the old ones.
+
+    Returns whether anything was written.
+    """
+    schema = shape.read(connection)
+    wanted = _wanted(schema, tables)
+    done = False
+    with connection.transaction():
+        _prepare(connection)
+        counts = _counts(connection, schema, wanted)
+        waiting = wanted
+        for _ in range(3):  # new tables may refer to each other
+            refused = []
+            for table in waiting:
+                if _add(connection, schema, table, counts):
+                    counts[table.oid] = counts.get(table.oid, 0) + 1
+                    done = True
+                else:
+                    refused.append(table)
+            waiting = refused
+    return done
+
+
+def stretches(differences: Iterable[Difference]) -> bool:
+    """Whether an upgrade that changed the catalogue like this lets in values that were refused before."""
+    return any(
+        (
+            d.kind in {"column", "enum type"}
+            and d.change is Change.CHANGED
+            and d.aspect in {"not null", "type", "labels"}
+        )
+        or (
+            d.kind == "constraint"
+            and d.change is Change.MISSING
+            and (d.after or "").startswith(("UNIQUE", "PRIMARY"))
+        )
+        for d in differences
+    )
+
+
+def stretch(
+    connection: Connection[tuple[object, ...]], tables: Iterable[Name], differences: Iterable[Difference]
+) -> tuple[str, ...]:
+    """Write what only the upgraded schema allows; `differences` say how the upgrade has changed it.
+
+    Returns what was written, each as a noun: "NULL in `users.age`".
+    """
+    schema = shape.read(connection)
+    wanted = _wanted(schema, tables)
+    told: list[str] = []
+    with connection.transaction():
+        _prepare(connection)
+        for difference in differences:
+            table = next((t for t in wanted if str(t.name) == difference.table), None)
+            if table is not None:
+                told += _stretch(connection, table, difference)
+            elif difference.kind == "enum type" and difference.change is Change.CHANGED:
+                told += _new_labels(connection, schema, schema.tables, difference)
+    return tuple(told)
+
+
+def _wanted(schema: Schema, tables: Iterable[Name]) -> list[Shape]:
+    names = list(tables)
+    return [t for t in schema.tables if not t.partitioned and any(name.matches(t.name) for name in names)]
+
+
+def _prepare(connection: Connection[tuple[object, ...]]) -> None:
+    connection.execute("SET LOCAL client_min_messages = error")
+    connection.execute("SET LOCAL jit = off")
+    connection.execute("SET LOCAL statement_timeout = '5s'")
+    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def _counts(connection: Connection[tuple[object, ...]], schema: Schema, tables: Iterable[Shape]) -> dict[int, int]:
+    oids = {table.oid for table in tables} | {key.referenced for table in tables for key in table.keys}
+    parts = [
+        f"SELECT {t.oid}, count(*) FROM {t.name.sql if t.partitioned else 'ONLY ' + t.name.sql}"
+        for t in schema.tables
+        if t.oid in oids
+    ]
+    rows = connection.execute(" UNION ALL ".join(parts).encode()).fetchall() if parts else []
+    return {int(str(oid)): int(str(count)) for oid, count in rows}
+
+
+def _add(
+    connection: Connection[tuple[object, ...]], schema: Schema, table: Shape, counts: Mapping[int, int]
+) -> bool:
+    """New rows, and values in those columns of old rows that are still empty."""
+    done = False
+    for judged in (False, True):
+        try:
+            way = Way(_NEW_ROWS, _FIRST, judged=judged)
+            done = _try(connection, insertion.statement(schema, table, counts, way))
+            if done:
+                break
+        except NoParents:
+            break
+    empty = [each for each in table.fields if each.nullable and each.generated is None and each.default is None]
+    for each in empty:
+        value = values.ordinary(schema, each, str(table.name))
+        if value is not None and not any(each.name in key.columns for key in table.keys):
+            column = quoted(each.name)
+            _try(
+                connection,
+                f"UPDATE ONLY {table.name.sql} t SET {column} = n.value FROM (SELECT ctid AS place, {value} AS value"
+                f" FROM (SELECT ctid, row_number() OVER (ORDER BY ctid)::int AS g FROM ONLY {table.name.sql}"
+                f" WHERE {column} IS NULL) s WHERE g % 2 = 0) n WHERE n.place = t.ctid",
+            )
+    return done
+
+
+def _stretch(connection: Connection[tuple[object, ...]], table: Shape, difference: Difference) -> list[str]:
+    """One value that the schema before the upgrade refused."""
+    where = f"{table.name}.{difference.name}"
+    field = next((each for each in table.fields if each.name == difference.name), None)
+    told = []
+    match difference:
+        case Difference(kind="column", change=Change.CHANGED, aspect="not null", after=None) if field:
+            if _set(connection, table, field, "NULL"):
+                told.append(f"NULL in `{where}`")
+        case Difference(kind="column", change=Change.CHANGED, aspect="type", before=str(old), after=str(new)) if (
+            field
+        ):
+            value = _wider(old, new)
+            if value is not None and _set(connection, table, field, value[0]):
+                told.append(f"{value[1]} in `{where}`")
+        case Difference(kind="constraint", change=Change.MISSING, after=str(definition)):
+            unique = re.match(r"(?:UNIQUE|PRIMARY KEY) .*\(([^()]+)\)", definition)
+            if unique and _repeat(connection, table, unique.group(1)):
+                told.append(f"the same {unique.group(1)} twice in `{table.name}`")
+    return told
+
+
+def _new_labels(
+    connection: Connection[tuple[object, ...]], schema: Schema, tables: Iterable[Shape], difference: Difference
+) -> list[str]:
+    old = (difference.before or "").split(", ")
+    new = [label for label in (difference.after or "").split(", ") if label not in old]
+    told = []
+    for table in tables:
+        for field in table.fields:
+            kind = schema.by_oid.get(field.type)
+            same = kind is not None and kind.kind == "e" and kind.name == difference.name.split(".")[-1]
+            if same and new and _set(connection, table, field, values.literal(new[0])):
+                told.append(f"`{new[0]}` in `{table.name}.{field.name}`")
+    return told
+
+
+def _wider(old: str, new: str) -> tuple[str, str] | None:
+    """A value that `new` takes and `old` does not, and what it is."""
+    text = re.compile(r"(?:character varying|character)(?:\((\d+)\))?$|text$")
+    before, after = text.match(old), text.match(new)
+    if before and after and before.group(1) and old != "text":
+        short = int(before.group(1))
+        long = int(after.group(1)) if after.group(1) else short + 1
+        return (f"repeat('x', {short + 1})", f"{short + 1} characters") if long > short else None
+    ranks = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+    if old in ranks and ranks.get(new, 0 if new != "numeric" else 2**64) > ranks[old]:
+        return str(ranks[old]), f"{ranks[old]:,}"
+    return None
+
+
+def _set(connection: Connection[tuple[object, ...]], table: Shape, field: Field, value: str) -> bool:
+    name = table.name.sql
+    return _try(
+        connection,
+        f"UPDATE {name} SET {quoted(field.name)} = {value}"
+        f" WHERE ctid = (SELECT ctid FROM {name} ORDER BY ctid DESC LIMIT 1)",
+    )
+
+
+def _repeat(connection: Connection[tuple[object, ...]], table: Shape, columns: str) -> bool:
+    name = table.name.sql
+    return _try(
+        connection,
+        f"UPDATE {name} t SET ({columns}) = (SELECT {columns} FROM {name} ORDER BY ctid LIMIT 1)"
+        f" WHERE ctid = (SELECT ctid FROM {name} ORDER BY ctid DESC LIMIT 1)"
+        if "," in columns
+        else f"UPDATE {name} SET {columns} = (SELECT {columns} FROM {name} ORDER BY ctid LIMIT 1)"
+        f" WHERE ctid = (SELECT ctid FROM {name} ORDER BY ctid DESC LIMIT 1)",
+    )
+
+
+def _try(connection: Connection[tuple[object, ...]], statement: str) -> bool:
+    """Whether it changed anything. What the schema refuses is nothing that an application could write."""
+    import psycopg
+
+    try:
+        with connection.transaction():
+            return connection.execute(statement.encode()).rowcount > 0
+    except psycopg.Error:
+        return False
