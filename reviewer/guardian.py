@@ -74,9 +74,11 @@ class Guardian:
         """Remove the folder or file `path` and end every process that has it in its command line. Returns what to `forget`."""
         return self._watch({"kind": "folder", "path": str(path)})
 
-    def group(self, pgid: int) -> str:
-        """Kill the process group `pgid`, whose leader must be running now. Returns what to `forget`."""
-        return self._watch({"kind": "group", "pgid": pgid, "started": start_time(pgid)})
+    def group(self, pgid: int, mark: str = "") -> str:
+        """Kill the process group `pgid`, whose leader must be running now, and every process that has `mark`, such as
+        `NAME=value`, in the environment that it was started with. Returns what to `forget`.
+        """
+        return self._watch({"kind": "group", "pgid": pgid, "started": start_time(pgid), "mark": mark})
 
     def database(self, conninfo: str, name: str) -> str:
         """Drop the database `name` through a connection to `conninfo`. Returns what to `forget`."""
@@ -215,6 +217,28 @@ def _kill_group(pgid: int, started: str) -> None:
         time.sleep(0.005)
 
 
+def marked(mark: str) -> list[int]:
+    """The processes that were started with `mark` in their environment, also those that left their group (Linux)."""
+    found = []
+    for name in _numbered() if mark else []:
+        with contextlib.suppress(OSError):
+            if mark.encode() in Path("/proc", name, "environ").read_bytes().split(b"\0"):
+                found.append(int(name))
+    return found
+
+
+def _kill_marked(mark: str) -> None:
+    # Who is being started while we look is found in the next round.
+    for _ in range(10):
+        found = [pid for pid in marked(mark) if _stat(pid)[:1] not in ([], ["Z"])]
+        for pid in found:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not found:
+            return
+        time.sleep(0.01)
+
+
 # These two need libraries of the reviewer's environment, which the guardian itself does without.
 _DROP_DATABASE = """
 import json, sys, time
@@ -258,6 +282,7 @@ def _clear_up(thing: dict[str, str], reviewer: int) -> None:
         _clear_folder(thing["path"], reviewer)
     elif kind == "group":
         _kill_group(int(thing["pgid"]), thing["started"])
+        _kill_marked(thing["mark"])
     elif kind == "database":
         _with_libraries(_DROP_DATABASE, thing)
     elif kind == "container":

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from reviewer.errors import InterpreterError
 from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Described, Done, Failed, Hello, Ready, decode
-from reviewer.guardian import Guardian
+from reviewer.guardian import Guardian, marked
 
 RUNNER = Path(__file__).parent / "runner" / "in_environment.py"
 PROTOCOL = 1
@@ -116,7 +116,7 @@ class RunnerProcess:
             ) from None
         finally:
             theirs.close()
-        self._watched = guardian.group(self._process.pid)
+        self._watched = guardian.group(self._process.pid, f"{MARK}={self._token}")
         self._drain = threading.Thread(target=self._read_output, daemon=True)
         self._drain.start()
         self._send(
@@ -287,7 +287,7 @@ class RunnerProcess:
         return ""
 
     def _kill(self) -> None:
-        for pid in {self._process.pid, *_marked(self._token)}:
+        for pid in {self._process.pid, *marked(f"{MARK}={self._token}")}:
             with contextlib.suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
             with contextlib.suppress(OSError):
@@ -318,16 +318,3 @@ def environment(
     """
     kept = {name: value for name, value in source.items() if PASSED.fullmatch(name) or name in passed}
     return {**kept, **{name: value.replace("{url}", url) for name, value in given.items()}}
-
-
-def _marked(token: str) -> list[int]:
-    """Processes that the migration has started and that left its group: they still carry our mark (Linux)."""
-    mark = f"{MARK}={token}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import queue
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,25 +20,31 @@ from tests.command import Place, project, revision, somewhere, told
 
 
 class Listener:
-    """Stands where the real database would be, and counts who comes."""
+    """Stands where the real database would be, hangs up on everybody, and knows who came."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
+        self._came: queue.SimpleQueue[int] = queue.SimpleQueue()
+        threading.Thread(target=self._answer, daemon=True).start()
 
     def heard(self) -> int:
-        """How many have come so far: who has connected waits in the queue until it is accepted."""
-        count = 0
-        while True:
-            try:
-                self._socket.accept()[0].close()
-            except BlockingIOError:
-                return count
-            count += 1
+        """How many have come so far: all those before our own call."""
+        with socket.create_connection(("127.0.0.1", self.port)) as own:
+            return len(list(iter(self._came.get, own.getsockname()[1])))
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    def _answer(self) -> None:
+        while True:
+            try:
+                connection, address = self._socket.accept()
+            except OSError:
+                return
+            connection.close()
+            self._came.put(address[1])
 
 
 @pytest.fixture
