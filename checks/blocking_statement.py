@@ -46,7 +46,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Understood():
             work = context.work()
-            blocking = {table: mode for table, mode in context.locks().items() if mode.blocks_writes}
+            blocking = {table: mode for table, mode in context.locks().items() if table.hindered_by(mode)}
             if not work or not blocking:
                 return
             table, mode = max(blocking.items(), key=lambda item: item[1].strength)

@@ -85,7 +85,7 @@ def _unbounded(statement: Statement) -> tuple[Relation, LockMode] | None:
     blocking = [
         (lock.relation, lock.mode)
         for lock in seen.locks
-        if lock.mode.blocks_writes and lock.relation.is_table and not lock.relation.new
+        if lock.relation.hindered_by(lock.mode) and lock.relation.is_table and not lock.relation.new
     ]
     return max(blocking, key=lambda found: found[1].strength, default=None)
 

@@ -105,7 +105,7 @@ class Context:
     story: Story | None = None
     """The revision as a whole, to look ahead and at its downgrade; None for a `Recording`."""
     stories: tuple[Story, ...] = ()
-    """Every revision under review, parents first; only for a `Recording`."""
+    """Every revision under review, parents first."""
     held: Mapping[tuple[str, str], Held] = field(default_factory=dict)
     """Strongest lock per existing relation (schema, name) that the transaction held *before* this statement."""
     created: frozenset[Name] = frozenset()
@@ -246,6 +246,13 @@ class Context:
         """Operations of the same revision and direction that come after this statement."""
         return self._split()[1]
 
+    def rest_of_deploy(self) -> Iterator[Operation]:
+        """Operations of the same direction that come after this statement, in its revision and in those after it."""
+        yield from (operation for operation, _ in self.later())
+        here = next((n for n, story in enumerate(self.stories) if story is self.story), len(self.stories))
+        for story in self.stories[here + 1 :]:
+            yield from (operation for operation, _ in story.operations(self.direction))
+
     # -- what the statement did -------------------------------------------------------------------
 
     def lock(self, name: Name) -> LockMode | None:
@@ -354,7 +361,7 @@ class Context:
 
     def blocking(self) -> tuple[Held, ...]:
         """Locks on existing tables that were held before this statement and that block writes, strongest first."""
-        held = [h for h in self.held.values() if h.relation.is_table and h.mode.blocks_writes]
+        held = [h for h in self.held.values() if h.relation.is_table and h.relation.hindered_by(h.mode)]
         return tuple(sorted(held, key=lambda h: -h.mode.strength))
 
     def same_transaction(self) -> tuple[tuple[Operation, Statement], ...]:

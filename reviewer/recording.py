@@ -120,6 +120,12 @@ class Relation:
         """Whether rows live in it: a table, partitioned or foreign table, or a materialized view."""
         return self.kind in {"table", "partitioned table", "foreign table", "materialized view"}
 
+    def hindered_by(self, mode: LockMode) -> bool:
+        """Whether ordinary work on it waits while `mode` is held: reads, or writes, which a materialized view has
+        none of.
+        """
+        return mode.blocks_reads or (mode.blocks_writes and self.kind != "materialized view")
+
     def __str__(self) -> str:
         return str(self.as_name)
 
@@ -411,6 +417,16 @@ class TransactionMode:
 
 
 @dataclass(frozen=True)
+class HistoryEntry:
+    """Something that source and git say of one revision, and where."""
+
+    revision: str
+    location: Location
+    detail: str = ""
+    """Of a collision: the other head. Of an import: the module. Of an inserted revision: the one that stands on it."""
+
+
+@dataclass(frozen=True)
 class History:
     """What source and git say of the revision graph, for the rules about history."""
 
@@ -420,6 +436,21 @@ class History:
     """Heads that the base already has."""
     labelled_heads: tuple[str, ...] = ()
     """Of `heads`, those on a branch of their own with a label, which are meant to stay apart."""
+    edited: tuple[HistoryEntry, ...] = ()
+    """Revisions that the base has too, and that do something else now."""
+    deleted: tuple[HistoryEntry, ...] = ()
+    """Revisions of the base that are gone."""
+    inserted: tuple[HistoryEntry, ...] = ()
+    """New revisions below revisions that the base has."""
+    colliding: tuple[HistoryEntry, ...] = ()
+    """New heads that the tip of the base branch has another head beside."""
+    imports: tuple[HistoryEntry, ...] = ()
+    """Modules of the application that new revisions import."""
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether the branch changes what the base has already."""
+        return bool(self.edited or self.deleted or self.inserted)
 
 
 @dataclass(frozen=True)

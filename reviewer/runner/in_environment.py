@@ -570,6 +570,7 @@ class Watcher:
             "built": [],
         }
         said = "\n".join(watched.messages)
+        files = {known[3] for known in watched.relations.values()}
         maybe_rewritten = []
         for row in rows:
             oid, modes, schema, name, kind, filenode, scans, tuples, table = row[:9]
@@ -601,7 +602,8 @@ class Watcher:
             if kind in "rm" and not new and more_scans > 0:
                 observation["scanned"].append([relation, more_tuples])
             if known is None and kind == "i":
-                observation["built"].append(relation)
+                if filenode not in files:  # ALTER COLUMN TYPE may make an index anew around the file of the old one
+                    observation["built"].append(relation)
             elif known is not None and known[3] != filenode and filenode is not None:
                 if kind == "i":
                     observation["built"].append(relation)
