@@ -97,6 +97,8 @@ class Case:
     transaction_per_migration: bool = False
     rows: str | None = None
     """What an application writes between the upgrade and the downgrade."""
+    given: str = ""
+    """The body of the base revision, where it is not `setup`."""
 
     @property
     def safe(self) -> bool:
@@ -155,7 +157,7 @@ def write(case: Case, folder: Path) -> None:
     base = {
         "revision": "base0",
         "down_revision": None,
-        "upgrade": "\n".join(executed(sql) for sql in case.setup) or "pass",
+        "upgrade": case.given or "\n".join(executed(sql) for sql in case.setup) or "pass",
         "downgrade": _NOT_LOOKED_AT,
     }
     for each in (base, *case.revisions):
@@ -177,13 +179,16 @@ class Bench:
         self._server: Future[RunningServer] = Future()
         self._server.set_result(server)
         self._guardian = guardian
+        self.last: dict[str, str] = {}
+        """The revision files of the case reviewed last, by revision."""
 
-    def review(self, case: Case, *, static: bool = False) -> Report:
+    def review(self, case: Case, *, static: bool = False, rows: int = 100, select: Sequence[str] = ()) -> Report:
         """Review the case as `alembic-reviewer review --revisions base0:heads` would."""
         with tempfile.TemporaryDirectory(prefix="case-") as name:
             folder = Path(name).resolve()
             write(case, folder)
-            config = Config(path=folder, revisions="base0:heads", static=static)
+            config = Config(path=folder, revisions="base0:heads", static=static, rows=rows, select=tuple(select))
+            self.last = {file.stem: file.read_text() for file in (folder / "migrations" / "versions").iterdir()}
             (tree,) = find_trees(folder, (), "alembic", git_root=None)
             graph = read_worktree(tree, folder)
             scope = Scope(tree, between(graph, "base0:heads"), graph, folder)
