@@ -1,6 +1,6 @@
 """Prints the score over labelled cases: how many unsafe ones are told, how many safe ones are left alone.
 
-    python benchmarks/cases.py [--static] [--postgres KIND] [--postgres-version N] [--file CASES.json] [ID ...]
+python benchmarks/cases.py [--static] [--postgres KIND] [--postgres-version N] [--file CASES.json] [ID ...]
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def main() -> int:
             good = case.judge(report.findings) and not report.all_errors
             right[case.verdict] += good
             if not good or arguments.all:
-                print(f"{'right' if good else 'WRONG'} {case.id} is {case.verdict}: {case.title} {list(case.hazards)}")
+                print(
+                    f"{'right' if good else 'WRONG'} {case.id} is {case.verdict}: {case.title} {list(case.hazards)}"
+                )
                 for error in report.all_errors:
                     print(f"    {error}")
                 for finding in report.findings:

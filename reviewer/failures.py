@@ -70,7 +70,8 @@ def only_with_rows(story: Story, failed: Pass) -> bool:
 
 def certain(story: Story, failed: Pass) -> bool:
     """Whether it fails in production too. Rows that are made up prove it only where any row would do: a NOT NULL
-    that is violated. Other values may be such as the application never writes."""
+    that is violated. Other values may be such as the application never writes.
+    """
     if not only_with_rows(story, failed):
         return True
     failure = failed.failure

@@ -144,7 +144,7 @@ def _when_ready(address: Address, last_words: Callable[[], str]) -> psycopg.Conn
     while True:
         try:
             return connected(address, "postgres", last_words)
-        except ServerError:  # noqa: PERF203 - refused until it is ready
+        except ServerError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
