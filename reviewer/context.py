@@ -278,6 +278,11 @@ class Context:
         held = [held.mode for held in self.held.values() if held.relation.as_name.matches(name)]
         return max([at_least, *held, self.lock(name) or at_least])
 
+    def is_part(self, relation: Relation) -> bool:
+        """Whether the relation was a partition of another table before the new revisions."""
+        known = self.table(relation.as_name)
+        return known is not None and known.partition_of is not None
+
     def integer_key(self, name: Name) -> str | None:
         """The column that was the table's whole primary key before the new revisions, where it is a whole number."""
         table = self.table(name)
@@ -336,17 +341,17 @@ class Context:
 
     def rewrote(self, name: Name) -> bool:
         """Whether the server wrote the existing table, or a partition of it, anew."""
-        return any(w.kind == "rewrite" and self._belongs(w.table, name) for w in self.work())
+        return any(w.kind == "rewrite" and self.belongs(w.table, name) for w in self.work())
 
     def scanned(self, name: Name) -> bool:
         """Whether the server read the whole existing table, or a partition of it, in a rewrite or an index build
         too.
         """
-        return any(self._belongs(w.table, name) for w in self.work())
+        return any(self.belongs(w.table, name) for w in self.work())
 
     def built(self, name: Name) -> bool:
         """Whether the server built or rebuilt an index of the existing table."""
-        return any(w.kind == "build" and self._belongs(w.table, name) for w in self.work())
+        return any(w.kind == "build" and self.belongs(w.table, name) for w in self.work())
 
     def scan(self, name: Name) -> Scan | None:
         """The sequential scan of the table, new or existing, if there was one."""
@@ -379,7 +384,7 @@ class Context:
             tuple((operation, each.statement) for each in after for operation in each.operations),
         )
 
-    def _belongs(self, relation: Relation, name: Name) -> bool:
+    def belongs(self, relation: Relation, name: Name) -> bool:
         """Whether the relation is the table itself or a partition of it, at any depth."""
         table: Name | None = relation.as_name
         while table is not None:

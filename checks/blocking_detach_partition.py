@@ -1,0 +1,82 @@
+"""
+Detaching a partition takes ACCESS EXCLUSIVE on the whole partitioned table.
+
+## Why it hurts
+
+`DETACH PARTITION` needs ACCESS EXCLUSIVE on the partitioned table and on the partition. It waits for every query that runs
+on the table, all that come later wait behind it, and the lock is held until the transaction ends.
+
+## Do this instead
+
+`DETACH PARTITION ... CONCURRENTLY`, outside a transaction, in a revision of its own: it takes SHARE UPDATE EXCLUSIVE on
+the partitioned table. It is not possible while the table has a DEFAULT partition.
+
+## Not flagged
+
+- `DETACH PARTITION ... CONCURRENTLY`.
+- Partitioned tables that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DETACH-PARTITION>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import DetachPartition
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="blocking-detach-partition",
+    summary="the whole partitioned table stands still",
+    severity=Severity.ERROR,
+    group="locking",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case DetachPartition(concurrently=False, table=table, partition=partition) if context.exists(table):
+            yield concern(
+                f"""
+                Detaching `{partition}` takes ACCESS EXCLUSIVE on all of `{table}`: its reads and writes wait behind it
+                while it waits for running queries, and until the transaction ends.
+                """,
+                remedy=[
+                    remedies.outside_transaction(
+                        remedies.execute(f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql} CONCURRENTLY")
+                    )
+                ],
+                about=("table", str(table)),
+            )
+
+
+EVENTS = """
+op.execute("CREATE TABLE events (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day)")
+op.execute("CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+"""
+
+EXAMPLES = [
+    Example(
+        "in the revision's transaction",
+        given=EVENTS,
+        upgrade="""
+        op.execute("ALTER TABLE events DETACH PARTITION events_2024")  # flagged
+        """,
+    ),
+    Example(
+        "CONCURRENTLY",
+        given=EVENTS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("ALTER TABLE events DETACH PARTITION events_2024 CONCURRENTLY")
+        """,
+    ),
+]

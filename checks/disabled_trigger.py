@@ -1,0 +1,106 @@
+"""
+Triggers are switched off: foreign keys and the application's own rules are not enforced.
+
+## Why it hurts
+
+`DISABLE TRIGGER ALL` switches off the triggers that enforce foreign keys too. Whatever is written until they are switched
+on again, by anybody, is checked by nothing, and it is not checked afterwards either. The statement takes SHARE ROW
+EXCLUSIVE, so writes of the table wait until the transaction ends.
+
+## Do this instead
+
+Write the rows in an order in which every constraint holds, or make the foreign key DEFERRABLE and defer it for the
+transaction. Where a trigger has to be off for a change of rows, name it, and switch it on again in the same transaction:
+others then never see it off.
+
+## Not flagged
+
+- A trigger that is named, and switched on again in the same revision.
+- Tables that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-DISABLE-ENABLE-TRIGGER>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import SetTrigger
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="disabled-trigger",
+    summary="rows are written that no foreign key and no trigger has checked",
+    severity=Severity.WARNING,
+    group="locking",
+    lock=LockMode.SHARE_ROW_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case SetTrigger(table=table, enabled=False, name=name) if context.exists(table):
+            every = name.lower() in {"all", "user"}
+            again = any(
+                isinstance(later, SetTrigger)
+                and later.enabled
+                and later.table.matches(table)
+                and later.name == name
+                for later, _ in context.later()
+            )
+            if again and not every:
+                return
+            what = {"all": "all triggers, foreign keys among them,", "user": "all triggers of the application"}.get(
+                name.lower(), f"trigger `{name}`"
+            )
+            until = "until they are switched on again" if again else "and nothing switches them on again"
+            yield concern(
+                f"""
+                Switching off {what} on `{table}` lets rows in that nothing has checked, {until}; SHARE ROW EXCLUSIVE
+                makes writes of `{table}` wait until the transaction ends.
+                """,
+                about=("table", str(table)),
+            )
+
+
+USERS = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")
+op.execute(
+    "CREATE FUNCTION trim_name() RETURNS trigger LANGUAGE plpgsql"
+    " AS 'BEGIN NEW.name = trim(NEW.name); RETURN NEW; END'"
+)
+op.execute("CREATE TRIGGER trim BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION trim_name()")
+"""
+
+EXAMPLES = [
+    Example(
+        "all of them",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users DISABLE TRIGGER ALL")  # flagged
+        op.execute("UPDATE users SET name = 'a' WHERE id = 1")
+        op.execute("ALTER TABLE users ENABLE TRIGGER ALL")
+        """,
+    ),
+    Example(
+        "one, and never on again",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users DISABLE TRIGGER trim")  # flagged
+        """,
+    ),
+    Example(
+        "one, for a change of rows",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users DISABLE TRIGGER trim")
+        op.execute("UPDATE users SET name = 'a' WHERE id = 1")
+        op.execute("ALTER TABLE users ENABLE TRIGGER trim")
+        """,
+    ),
+]

@@ -1,0 +1,79 @@
+"""
+LOCK TABLE makes everybody wait by hand.
+
+## Why it hurts
+
+Without a mode `LOCK TABLE` takes ACCESS EXCLUSIVE, which blocks even a plain SELECT, and it is held until the transaction
+ends: by default that is the end of the whole upgrade, all later revisions included.
+
+## Do this instead
+
+Most statements take the lock that they need by themselves. Where one is wanted beforehand, take the weakest mode that
+does, as the last thing before it is needed, with a `lock_timeout`, and in a transaction of its own.
+
+## Not flagged
+
+- Modes that let reads and writes go on.
+- Tables that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-lock.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import LockTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="explicit-lock",
+    summary="others wait for a lock that is taken by hand",
+    severity=Severity.WARNING,
+    group="locking",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case LockTable(table=table, mode=mode) if context.exists(table):
+            lock = LockMode(mode)
+            if lock.blocks_writes:
+                yield concern(
+                    f"""
+                    LOCK TABLE takes {lock} on `{table}`, so {lock.blocks} of `{table}` wait until the transaction ends.
+                    """,
+                    about=("table", str(table)),
+                )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
+
+EXAMPLES = [
+    Example(
+        "without a mode",
+        given=USERS,
+        upgrade="""
+        op.execute("LOCK TABLE users")  # flagged
+        """,
+    ),
+    Example(
+        "a mode that blocks writes",
+        given=USERS,
+        upgrade="""
+        op.execute("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE")  # flagged
+        """,
+    ),
+    Example(
+        "a mode that blocks nobody's reads and writes",
+        given=USERS,
+        upgrade="""
+        op.execute("LOCK TABLE users IN SHARE UPDATE EXCLUSIVE MODE")
+        """,
+    ),
+]

@@ -1,0 +1,116 @@
+"""
+A type change that leaves the table as it is builds its indexes anew while reads and writes wait.
+
+## Why it hurts
+
+Another collation, or a type that is stored alike but ordered differently, needs no new rows, but every index on the column
+is built anew, under ACCESS EXCLUSIVE on the table. Until the transaction ends nobody reads or writes the table.
+
+## Do this instead
+
+Put a new column beside the old one, with its own index built CONCURRENTLY, and copy the values in batches. Or drop the
+index CONCURRENTLY, change the type, which is then instant, and build the index again CONCURRENTLY, if the queries can do
+without it in the meantime.
+
+## Not flagged
+
+- Type changes that keep the indexes too: a longer `varchar` does.
+- Changes that write the table anew: see `rewriting-type-change`.
+- Reviews without a server: which indexes there are is not in the text.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import AddPrimaryKey, AddUnique, AlterColumnType
+from reviewer.recording import Index
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="index-rebuilding-type-change",
+    summary="reads and writes wait while indexes of the column are built anew",
+    severity=Severity.ERROR,
+    group="rewriting",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    scans=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AlterColumnType(table=table, column=column) if context.built(table) and not context.rewrote(table):
+            operations = context.understood.operations if context.understood else ()
+            if any(isinstance(operation, AddUnique | AddPrimaryKey) for operation in operations):
+                return
+            built = [work.index for work in context.work() if work.kind == "build" and work.index]
+            names = ", ".join(f"`{index.name}`" for index in built)
+            yield concern(
+                f"""
+                Changing `{table}.{column}` builds {names} anew under ACCESS EXCLUSIVE, so reads and writes of `{table}`
+                wait until the transaction ends.
+                """,
+                remedy=_remedy(table, {index.name for index in built}, context),
+                about=("column", str(table), column),
+            )
+
+
+def _remedy(table: Name, built: set[str], context: Context) -> tuple[str, ...]:
+    """Without the index in between; none where one backs a constraint."""
+    known = context.table(table)
+    indexes = [index for index in known.indexes if index.name in built] if known else []
+    if len(indexes) != len(built) or any(index.constraint for index in indexes):
+        return ()
+    return (
+        *(_dropped(table, index) for index in indexes),
+        remedies.execute(context.statement.sql),
+        *(
+            remedies.outside_transaction(
+                remedies.execute(index.definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
+            )
+            for index in indexes
+        ),
+    )
+
+
+def _dropped(table: Name, index: Index) -> str:
+    return remedies.outside_transaction(
+        remedies.call(
+            "op.drop_index",
+            Name(index.name, table.schema),
+            table_name=table.name,
+            postgresql_concurrently=True,
+        )
+    )
+
+
+USERS = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")
+op.execute("CREATE INDEX users_name ON users (name)")
+"""
+
+EXAMPLES = [
+    Example(
+        "another collation",
+        given=USERS,
+        upgrade="""
+        op.execute('ALTER TABLE users ALTER COLUMN name TYPE varchar(50) COLLATE "C"')  # flagged
+        """,
+    ),
+    Example(
+        "a longer varchar",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", type_=sa.String(100))
+        """,
+    ),
+]

@@ -1,0 +1,92 @@
+"""
+A new column of a domain with a constraint writes the whole table anew, even without a default.
+
+## Why it hurts
+
+PostgreSQL does not know whether NULL, or the default, is allowed in a domain with a CHECK or NOT NULL before it has tried.
+So it writes all rows into a new file and builds every index anew, under ACCESS EXCLUSIVE. Until the transaction ends
+nobody reads or writes the table.
+
+## Do this instead
+
+Give the column the type that the domain is made of, and put the domain's check on it as NOT VALID; validate it in a later
+revision, in a transaction of its own.
+
+## Not flagged
+
+- Domains without a constraint.
+- Tables that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-createdomain.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import AddColumn, CreateDomain
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="rewriting-domain-column",
+    summary="reads and writes wait while the whole table is written anew",
+    severity=Severity.ERROR,
+    group="rewriting",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    rewrites=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddColumn(table=table, column=column) if context.exists(table) and not types.built_in(column.type):
+            if column.identity or column.generated or "(" in (column.default or ""):
+                return
+            if context.rewrote(table) if context.observed else _constrained(column.type, context):
+                yield concern(
+                    f"""
+                    Adding `{table}.{column.name}` of the domain `{column.type}` writes every row of `{table}` anew under
+                    ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
+                    """,
+                    about=("column", str(table), column.name),
+                )
+
+
+def _constrained(type_: str, context: Context) -> bool:
+    """Whether the same deploy has created such a domain; of others the text does not tell."""
+    return any(
+        isinstance(operation, CreateDomain) and operation.constrained and str(operation.domain) == type_
+        for operation, _ in context.before
+    )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
+
+EXAMPLES = [
+    Example(
+        "a domain with a CHECK",
+        given=f"""
+        {USERS}
+        op.execute("CREATE DOMAIN email AS text CHECK (VALUE LIKE '%@%')")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN mail email")  # flagged
+        """,
+    ),
+    Example(
+        "a domain without a constraint",
+        given=f"""
+        {USERS}
+        op.execute("CREATE DOMAIN label AS text")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN mark label")
+        """,
+    ),
+]

@@ -1,0 +1,119 @@
+"""
+A stored generated column writes the whole table anew while reads and writes wait.
+
+## Why it hurts
+
+`GENERATED ALWAYS AS (...) STORED` needs a value in every existing row, so PostgreSQL writes all rows into a new file and
+builds every index anew, under ACCESS EXCLUSIVE. `SET EXPRESSION` does the same again. Until the transaction ends nobody
+reads or writes the table.
+
+## Do this instead
+
+From PostgreSQL 18 on a VIRTUAL column costs nothing: its value is computed when it is read. Before that: a plain column,
+a trigger that fills it for new and changed rows, and the old rows filled in batches.
+
+## Not flagged
+
+- Virtual columns.
+- Tables that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-generated-columns.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import quoted
+from reviewer.operations import AddColumn, ColumnDefinition, SetExpression
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="rewriting-generated-column",
+    summary="reads and writes wait while a value is computed for every row",
+    severity=Severity.ERROR,
+    group="rewriting",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    rewrites=True,
+    scans=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddColumn(table=table, column=ColumnDefinition(generated=str(expression), stored=True) as column):
+            if not context.exists(table) or (context.observed and not context.rewrote(table)):
+                return
+            virtual = (
+                f"ALTER TABLE {table.sql} ADD COLUMN {quoted(column.name)} {column.type}"
+                f" GENERATED ALWAYS AS ({expression}) VIRTUAL"
+            )
+            filled = remedies.in_batches(
+                table,
+                f"{quoted(column.name)} = {expression}",
+                f"{quoted(column.name)} IS DISTINCT FROM ({expression})",
+            )
+            yield concern(
+                f"""
+                Adding the stored generated column `{table}.{column.name}` writes every row of `{table}` anew under ACCESS
+                EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
+                """,
+                remedy=[remedies.execute(virtual)]
+                if context.major >= 18
+                else [remedies.add_column(table, column), filled],
+                about=("column", str(table), column.name),
+            )
+        case SetExpression(table=table, column=name) if context.exists(table):
+            if context.rewrote(table) if context.observed else True:
+                yield concern(
+                    f"""
+                    Giving `{table}.{name}` another expression writes every row of `{table}` anew under ACCESS EXCLUSIVE,
+                    so reads and writes of `{table}` wait until the transaction ends.
+                    """,
+                    about=("column", str(table), name),
+                    severity=context.certainty(RULE.severity) if context.statement.error is None else None,
+                )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
+
+EXAMPLES = [
+    Example(
+        "stored",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("low", sa.Text(), sa.Computed("lower(name)", persisted=True)))  # flagged
+        """,
+    ),
+    Example(
+        "another expression",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, double bigint GENERATED ALWAYS AS (id * 2) STORED)")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users ALTER COLUMN double SET EXPRESSION AS (id + id)")  # flagged
+        """,
+        since=17,
+    ),
+    Example(
+        "virtual",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN low text GENERATED ALWAYS AS (lower(name)) VIRTUAL")
+        """,
+        since=18,
+    ),
+    Example(
+        "on a table of the same revision",
+        upgrade="""
+        op.create_table("notes", sa.Column("text", sa.Text()))
+        op.add_column("notes", sa.Column("low", sa.Text(), sa.Computed("lower(text)", persisted=True)))
+        """,
+    ),
+]

@@ -1,0 +1,90 @@
+"""
+VACUUM FULL or CLUSTER writes a whole table anew while nobody can use it.
+
+## Why it hurts
+
+Both copy all rows into a new file and build every index anew, under ACCESS EXCLUSIVE. Nobody reads or writes the table for
+as long as that takes.
+
+## Do this instead
+
+Not in a migration. A plain VACUUM makes space reusable without blocking anybody. To give space back, or to bring rows
+into an order, use pg_repack, which works beside the running application.
+
+## Not flagged
+
+- A plain VACUUM, and ANALYZE.
+- Tables that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-vacuum.html>
+- <https://www.postgresql.org/docs/current/sql-cluster.html>
+- <https://reorg.github.io/pg_repack/>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name
+from reviewer.operations import Cluster, Vacuum
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="rewriting-maintenance",
+    summary="reads and writes wait while the whole table is written anew",
+    severity=Severity.ERROR,
+    group="locking",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    rewrites=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Vacuum(full=True, table=table) | Cluster(table=table):
+            if isinstance(table, Name) and not context.exists(table):
+                return
+            if context.observed and not context.work():
+                return
+            what = "VACUUM FULL" if isinstance(subject, Vacuum) else "CLUSTER"
+            on = f"`{table}`" if table else "every table"
+            yield concern(
+                f"""
+                {what} writes {on} anew under ACCESS EXCLUSIVE, so reads and writes of {on} wait until it is done.
+                """,
+                about=("table", str(table)),
+            )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
+
+EXAMPLES = [
+    Example(
+        "VACUUM FULL",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("VACUUM FULL users")  # flagged
+        """,
+    ),
+    Example(
+        "CLUSTER",
+        given=USERS,
+        upgrade="""
+        op.execute("CLUSTER users USING users_pkey")  # flagged
+        """,
+    ),
+    Example(
+        "a plain VACUUM",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("VACUUM ANALYZE users")
+        """,
+    ),
+]

@@ -1,0 +1,93 @@
+"""
+Attaching a table as a partition reads all of it while nobody can use it.
+
+## Why it hurts
+
+`ATTACH PARTITION` takes ACCESS EXCLUSIVE on the table that becomes a partition and reads every row to see whether it
+belongs there. A DEFAULT partition is locked and read as well, for rows that belong into the new one. Until the transaction
+ends nobody reads or writes those tables.
+
+## Do this instead
+
+Put a CHECK constraint on the table that says what the bounds say, as NOT VALID, and validate it in a transaction of its
+own. ATTACH PARTITION then sees that every row belongs, and reads nothing. (The bounds exclude NULL: the columns must be
+NOT NULL, or the check must say so.) The same works for a DEFAULT partition, with the opposite check.
+
+## Not flagged
+
+- Tables with a valid constraint that implies the bounds: PostgreSQL reads nothing.
+- Tables that the same deploy creates.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-ATTACH-PARTITION>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import AttachPartition
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="scanning-attach-partition",
+    summary="reads and writes wait while every row is checked against the bounds",
+    severity=Severity.ERROR,
+    group="locking",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    scans=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AttachPartition(table=table, partition=partition):
+            read = [str(work.table) for work in context.work()]
+            if not context.observed and context.exists(partition):
+                read = [str(partition)]
+            if read:
+                tables = " and ".join(f"`{each}`" for each in dict.fromkeys(read))
+                yield concern(
+                    f"""
+                    Attaching `{partition}` to `{table}` reads every row of {tables} under ACCESS EXCLUSIVE, so reads and
+                    writes of {tables} wait until the transaction ends.
+                    """,
+                    about=("table", str(partition)),
+                    severity=context.certainty(RULE.severity) if context.statement.error is None else None,
+                )
+
+
+EVENTS = """
+op.execute("CREATE TABLE events (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day)")
+op.execute("CREATE TABLE old_events (id bigint NOT NULL, day date NOT NULL)")
+op.execute("INSERT INTO old_events VALUES (1, '2024-05-05')")
+"""
+ATTACH = """
+op.execute("ALTER TABLE events ATTACH PARTITION old_events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+"""
+
+EXAMPLES = [
+    Example(
+        "nothing says that the rows belong there",
+        given=EVENTS,
+        upgrade=ATTACH.strip() + "  # flagged",
+    ),
+    Example(
+        "a valid CHECK says so",
+        given=EVENTS
+        + """op.execute("ALTER TABLE old_events ADD CHECK (day >= '2024-01-01' AND day < '2025-01-01')")""",
+        upgrade=ATTACH,
+    ),
+    Example(
+        "a table of the same revision",
+        given=EVENTS,
+        upgrade="""
+        op.execute("CREATE TABLE new_events (id bigint NOT NULL, day date NOT NULL)")
+        op.execute("ALTER TABLE events ATTACH PARTITION new_events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')")
+        """,
+    ),
+]

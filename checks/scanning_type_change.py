@@ -1,0 +1,108 @@
+"""
+A type change that writes no row still reads all of them, to check a constraint again.
+
+## Why it hurts
+
+Some type changes only touch the catalogue, for example a longer `varchar`. But a valid CHECK constraint that uses the
+column is checked again on every row, under ACCESS EXCLUSIVE. Until the transaction ends nobody reads or writes the table.
+
+## Do this instead
+
+Drop the constraint, change the type, add the constraint again as NOT VALID, in one revision: all instant. Validate it in
+the next one, in a transaction of its own.
+
+## Not flagged
+
+- Type changes that read nothing, and those that write the table anew: see `rewriting-type-change`.
+- Reviews without a server: whether a constraint uses the column is not in the text.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import remedies
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.names import Name, quoted
+from reviewer.operations import AddCheck, AddForeignKey, AlterColumnType, SetNotNull
+from reviewer.recording import Constraint
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="scanning-type-change",
+    summary="reads and writes wait while a constraint is checked again on every row",
+    severity=Severity.ERROR,
+    group="rewriting",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+    scans=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AlterColumnType(table=table, column=column) if context.scanned(table):
+            if context.rewrote(table) or context.built(table) or _other_reason(context):
+                return
+            checked = _checks(table, column, context)
+            again = ", ".join(f"`{each.name}`" for each in checked) or "its constraints"
+            yield concern(
+                f"""
+                Changing the type of `{table}.{column}` checks {again} again on every row of `{table}` under ACCESS
+                EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
+                """,
+                remedy=_remedy(table, checked, context) if checked else (),
+                about=("column", str(table), column),
+            )
+
+
+def _other_reason(context: Context) -> bool:
+    """Whether another action of the same statement reads the table."""
+    operations = context.understood.operations if context.understood else ()
+    return any(isinstance(operation, AddCheck | AddForeignKey | SetNotNull) for operation in operations)
+
+
+def _checks(table: Name, column: str, context: Context) -> list[Constraint]:
+    known = context.table(table)
+    return [
+        each for each in (known.constraints if known else ()) if each.kind == "check" and column in each.columns
+    ]
+
+
+def _remedy(table: Name, checked: list[Constraint], context: Context) -> tuple[str, ...]:
+    dropped = [remedies.call("op.drop_constraint", each.name, table, type_="check") for each in checked]
+    added = [
+        remedies.execute(f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(each.name)} {each.definition} NOT VALID")
+        for each in checked
+    ]
+    return (
+        "\n".join([*dropped, remedies.execute(context.statement.sql), *added]),
+        *(remedies.validate(table, each.name) for each in checked),
+    )
+
+
+USERS = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50) CONSTRAINT named CHECK (length(name) > 0))")
+"""
+
+EXAMPLES = [
+    Example(
+        "a longer varchar with a CHECK",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", type_=sa.String(100))  # flagged
+        """,
+    ),
+    Example(
+        "a longer varchar without one",
+        given='op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")',
+        upgrade="""
+        op.alter_column("users", "name", type_=sa.String(100))
+        """,
+    ),
+]

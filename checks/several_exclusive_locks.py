@@ -1,0 +1,110 @@
+"""
+One transaction takes ACCESS EXCLUSIVE on several tables, one after the other.
+
+## Why it hurts
+
+Each lock is held until the transaction ends, so the first table stands still while the statement for the second waits for
+its own lock, behind whatever runs there. An application that touches the same tables in another order makes a deadlock,
+and PostgreSQL then cancels one of the two.
+
+## Do this instead
+
+One table for each revision, with `transaction_per_migration=True` in env.py and a `lock_timeout`.
+
+## Not flagged
+
+- Locks that one statement takes on several tables: see `unnamed-lock`.
+- Tables that the same deploy creates.
+- A table that is dropped: `dropped-table` speaks.
+
+## References
+
+- <https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-DEADLOCKS>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.locks import LockMode
+from reviewer.operations import DropTable
+from reviewer.recording import Relation
+from reviewer.rule import Example, Rule
+from reviewer.verdict import Understood
+
+RULE = Rule(
+    id="several-exclusive-locks",
+    summary="the first table stands still while the migration waits for the next one",
+    severity=Severity.WARNING,
+    group="locking",
+    lock=LockMode.ACCESS_EXCLUSIVE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Understood(operations=operations) if not any(isinstance(each, DropTable) for each in operations):
+            held = [h for h in context.blocking() if h.mode.blocks_reads and not context.is_part(h.relation)]
+            taken = [table for table, mode in context.locks().items() if mode.blocks_reads and _own(table, context)]
+            others = [table for table in taken if all(h.relation.as_name != table.as_name for h in held)]
+            # told once for each transaction: at the second table
+            if len({h.since.location for h in held}) != 1 or not others:
+                return
+            first = held[0]
+            line = f" since line {first.since.location.line}" if first.since.location else ""
+            yield concern(
+                f"""
+                ACCESS EXCLUSIVE on `{others[0]}` is asked for while the transaction holds it on `{first.relation}`{line},
+                so reads and writes of `{first.relation}` wait as long as this statement waits for `{others[0]}`.
+                """,
+                about=("tables", str(first.relation), str(others[0])),
+                evidence={"held": {str(h.relation): str(h.mode) for h in held}},
+            )
+
+
+def _own(table: Relation, context: Context) -> bool:
+    return not context.is_part(table)
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'
+ORDERS = 'op.execute("CREATE TABLE orders (id bigint PRIMARY KEY)")'
+
+EXAMPLES = [
+    Example(
+        "two tables in one revision",
+        given=f"{USERS}\n{ORDERS}",
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.add_column("orders", sa.Column("total", sa.Integer()))  # flagged
+        """,
+    ),
+    Example(
+        "two tables in two revisions that one transaction runs",
+        given=f"{USERS}\n{ORDERS}",
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+        then=('op.add_column("orders", sa.Column("total", sa.Integer()))  # flagged',),
+    ),
+    Example(
+        "with a transaction for each revision",
+        given=f"{USERS}\n{ORDERS}",
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+        then=('op.add_column("orders", sa.Column("total", sa.Integer()))',),
+        transaction_per_migration=True,
+    ),
+    Example(
+        "one table twice, and a new one",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.add_column("users", sa.Column("name", sa.Text()))
+        op.create_table("notes", sa.Column("id", sa.BigInteger()))
+        op.add_column("notes", sa.Column("text", sa.Text()))
+        """,
+    ),
+]

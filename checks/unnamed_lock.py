@@ -1,0 +1,141 @@
+"""
+The statement locks a table that it does not name.
+
+## Why it hurts
+
+Some statements lock more than their text shows. Dropping a foreign key, or a table that has one, takes ACCESS EXCLUSIVE
+on the table that it refers to; a new partition takes it on the partitioned table; a constraint of a domain locks every
+table that uses it. Nobody who reads the revision expects that table to stand still, and while the statement waits for
+its lock there, all reads and writes of that table wait behind it.
+
+## Do this instead
+
+Run such a statement alone, in a short transaction, with a `lock_timeout`. Drop foreign keys one by one before the table.
+Give a new partition to its table with `CREATE TABLE ... (LIKE ...)` and ATTACH PARTITION, which takes a weaker lock. To
+rename a constraint do not drop and add it: `ALTER TABLE ... RENAME CONSTRAINT` locks no other table.
+
+## Not flagged
+
+- Tables that the statement names, and their partitions.
+- Tables that the same deploy creates.
+- Locks that make nobody wait.
+- A new table's foreign key is a notice: it holds SHARE ROW EXCLUSIVE on the table that it refers to, which makes writes
+  wait, but it reads nothing.
+
+## References
+
+- <https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import (
+    Call,
+    CreateTable,
+    DoBlock,
+    DropIndex,
+    DropObject,
+    DropView,
+    Operation,
+    Reindex,
+    RenameIndex,
+    Select,
+    Truncate,
+    Unrecognized,
+)
+from reviewer.rule import Example, Rule
+from reviewer.verdict import Understood
+
+RULE = Rule(
+    id="unnamed-lock",
+    summary="a table that the statement does not name stands still",
+    severity=Severity.WARNING,
+    group="locking",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Understood(operations=operations) if context.observed and not _opaque(operations):
+            named = [name for operation in operations for name in _names(operation)]
+            for relation, mode in context.locks().items():
+                if not mode.blocks_writes or relation.kind == "materialized view":
+                    continue
+                if any(context.belongs(relation, name) for name in named):
+                    continue
+                yield concern(
+                    f"""
+                    This statement takes {mode} on `{relation}`, which it does not name, so {mode.blocks} of `{relation}`
+                    wait until the transaction ends.
+                    """,
+                    about=("table", str(relation)),
+                    severity=None if mode.blocks_reads else Severity.NOTICE,
+                )
+
+
+def _opaque(operations: tuple[Operation, ...]) -> bool:
+    """Whether the text cannot name its tables: code, or objects that stand for tables."""
+    return any(
+        isinstance(each, DoBlock | Call | Select | Unrecognized | DropIndex | RenameIndex | Reindex)
+        or (isinstance(each, DropView | DropObject | Truncate) and each.cascade)
+        for each in operations
+    )
+
+
+def _names(value: object) -> Iterator[Name]:
+    """Every name in an operation. A table that a new one refers to, or is a part of, is not what it is about."""
+    if isinstance(value, Name):
+        yield value
+    elif isinstance(value, CreateTable):
+        yield value.table
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _names(each)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _names(getattr(value, field.name))
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'
+ORDERS = 'op.execute("CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint CONSTRAINT fk REFERENCES users)")'
+
+EXAMPLES = [
+    Example(
+        "a foreign key dropped locks the table that it referred to",
+        given=f"{USERS}\n{ORDERS}",
+        upgrade="""
+        op.drop_constraint("fk", "orders")  # flagged
+        """,
+    ),
+    Example(
+        "a partition created locks the partitioned table",
+        given="""
+        op.execute("CREATE TABLE events (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day)")
+        """,
+        upgrade="""
+        op.execute(  # flagged
+            "CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')"
+        )
+        """,
+    ),
+    Example(
+        "a foreign key renamed",
+        given=f"{USERS}\n{ORDERS}",
+        upgrade="""
+        op.execute("ALTER TABLE orders RENAME CONSTRAINT fk TO fk_user")
+        """,
+    ),
+    Example(
+        "both tables are named",
+        given=f"{USERS}\n{ORDERS}",
+        upgrade="""
+        op.create_foreign_key("again", "orders", "users", ["user_id"], ["id"], postgresql_not_valid=True)
+        """,
+    ),
+]
