@@ -1,0 +1,147 @@
+"""The action's second step: publish the report. It has the token, and runs nothing of the project's."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from reviewer.errors import ReviewerError, UsageError
+from reviewer.github import commands, inline, publication
+from reviewer.github.api import Api, ApiError
+from reviewer.github.command import read_report
+from reviewer.github.comment import Outcome, Status
+from reviewer.github.event import Event, from_environment
+from reviewer.github.inputs import Inputs, Purpose
+from reviewer.github.publication import Target, When, Wish
+from reviewer.verdict import Report
+
+_LARGEST_SOURCE = 1 << 20
+_PR_SET_DUMPABLE = 4
+
+
+def main() -> int:
+    """Run the step in the environment of this process; its exit status."""
+    _undumpable()
+    environ = dict(os.environ)
+    token = environ.pop("REVIEWER_GITHUB_TOKEN", "")
+    os.environ.pop("REVIEWER_GITHUB_TOKEN", None)
+    return run(environ, token, sys.stdout)
+
+
+def run(environ: Mapping[str, str], token: str, out: TextIO) -> int:
+    """The step. What becomes of the comment never changes the verdict; the exit status is the gate."""
+    try:
+        inputs, event = Inputs.read(environ), from_environment(environ)
+        report = _report(inputs, environ)
+    except ReviewerError as error:
+        print(commands.message("error", str(error), "alembic-reviewer"), file=out)
+        commands.set_outputs(environ, {"verdict": "error", "comment-status": Status.FAILED.value})
+        return error.exit_status
+    outcome, posted = _published(report, inputs, event, token, _source(inputs, environ))
+    for line in _words(outcome, posted, inputs, event):
+        print(line, file=out)
+    outputs = {"comment-status": outcome.status.value, "comment-url": outcome.url}
+    commands.set_outputs(environ, {**outputs, "verdict": report.verdict.value})
+    out.flush()
+    if inputs.when is When.ALWAYS and outcome.status in {Status.FORBIDDEN, Status.FAILED}:
+        return 1
+    return report.verdict.exit_status if inputs.purpose is Purpose.REVIEW else 0
+
+
+def _report(inputs: Inputs, environ: Mapping[str, str]) -> Report:
+    given = environ.get("REVIEWER_REPORT_JSON", "")
+    if inputs.purpose is Purpose.REVIEW:
+        if not given:
+            raise UsageError("The first step left no report.", "Its log says why.")
+        report = read_report(Path(given))
+        if hashlib.sha256(Path(given).read_bytes()).hexdigest() != environ.get("REVIEWER_DIGEST", ""):
+            raise UsageError("The report was changed after the review had written it: it is not published.")
+        return report
+    if not inputs.report_directory:
+        raise UsageError(
+            "`mode: comment` needs the input report-directory.", "Name the folder that holds report.json."
+        )
+    workspace = Path(environ.get("GITHUB_WORKSPACE") or ".")
+    return read_report(workspace / inputs.report_directory / "report.json", inputs.fail_on or "error")
+
+
+def _published(
+    report: Report, inputs: Inputs, event: Event, token: str, source: inline.Source
+) -> tuple[Outcome, inline.Posted | None]:
+    if inputs.when is When.NEVER and not inputs.annotations.by_review:
+        return Outcome(Status.SKIPPED, why="a comment is not wished for"), None
+    if event.pull_request is None and event.upstream is None and inputs.pull_request is None:
+        return Outcome(Status.SKIPPED, why=f"the event {event.name} has no pull request"), None
+    wish = Wish(inputs.marker_id, inputs.when, inputs.mode, inputs.annotations.by_review)
+    try:
+        with Api(token, event.repository, event.api_url) as api:
+            target = publication.locate(event, api, inputs.pull_request)
+            if not isinstance(target, Target):
+                return target, None
+            return publication.publish(api, report, event, target, publication.with_note(wish, event), source)
+    except ApiError as error:
+        return Outcome(Status.FORBIDDEN if event.read_only else Status.FAILED, why=str(error)), None
+    except UsageError as error:
+        return Outcome(Status.FAILED, why=str(error)), None
+
+
+def _words(outcome: Outcome, posted: inline.Posted | None, inputs: Inputs, event: Event) -> list[str]:
+    lines = []
+    match outcome.status:
+        case Status.FORBIDDEN if event.read_only and inputs.when is not When.ALWAYS:
+            said = f"There is no comment, as expected: {event.read_only}, so the token may only read."
+            lines.append(
+                commands.message("notice", f"{said} The review is in the job summary.", "alembic-reviewer")
+            )
+        case Status.FORBIDDEN | Status.FAILED:
+            kind = "error" if inputs.when is When.ALWAYS else "warning"
+            lines.append(commands.message(kind, f"There is no comment: {outcome.why}", "alembic-reviewer"))
+        case status:
+            why = f": {outcome.why}" if outcome.why else ""
+            lines.append(f"comment {status.value}{why} {outcome.url}".rstrip())
+    if posted is not None and posted.why:
+        lines.append(commands.message("warning", f"There are no review comments: {posted.why}", "alembic-reviewer"))
+    elif posted is not None:
+        lines.append(
+            f"review comments: {posted.new} new, {posted.kept} kept, {posted.folded} folded, "
+            f"{posted.elsewhere} on lines that cannot be commented on"
+        )
+    return lines
+
+
+def _source(inputs: Inputs, environ: Mapping[str, str]) -> Callable[[str], str | None]:
+    """Reads revision files as text. Where nothing is checked out, and in `mode: comment`, there are none."""
+    given, workspace = environ.get("REVIEWER_ROOT", ""), environ.get("GITHUB_WORKSPACE", "")
+    if inputs.purpose is Purpose.COMMENT or not given or not workspace:
+        return lambda _: None
+    root = Path(given).resolve()
+    if not root.is_relative_to(Path(workspace).resolve()):
+        return lambda _: None
+
+    def read(path: str) -> str | None:
+        try:
+            file = (root / path).resolve()
+            if not file.is_relative_to(root) or not file.is_file() or file.stat().st_size > _LARGEST_SOURCE:
+                return None
+            return file.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+
+    return read
+
+
+def _undumpable() -> None:
+    """Keep other processes of the same user from reading our environment and memory, as far as Linux does."""
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    except (OSError, AttributeError):
+        return  # not Linux: hardening only, the job is the boundary
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The action's first step: run the project's migrations and write the report. It is never given a token."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from reviewer import __version__
+from reviewer.config import Config, load
+from reviewer.errors import CannotReview, ReviewerError, UsageError
+from reviewer.finding import Severity
+from reviewer.git import Git, GitError, root_of
+from reviewer.github import commands
+from reviewer.github.commands import CommandFiles
+from reviewer.github.event import Event, from_environment
+from reviewer.github.inputs import Inputs
+from reviewer.report import inert
+from reviewer.verdict import Report, Verdict
+
+_SECRETS = ("GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+
+
+def main() -> int:
+    """Run the step in the environment of this process; its exit status."""
+    for name in _SECRETS:
+        os.environ.pop(name, None)
+    return run(dict(os.environ), sys.stdout)
+
+
+def run(environ: Mapping[str, str], out: TextIO) -> int:
+    """The step. 0 wherever a report was written: the gate comes after publishing."""
+    try:
+        inputs, event = Inputs.read(environ), from_environment(environ)
+        if event.runs_strangers:
+            raise UsageError(
+                f"Migrations are not run in a run started by `{event.name}`: it has rights that the author of the "
+                "code may not have.",
+                "Review in `pull_request`, and use `mode: comment` here. See SECURITY.md.",
+            )
+        folder = _report_folder(inputs, environ)
+    except ReviewerError as error:
+        print(commands.message("error", str(error), "alembic-reviewer"), file=out)
+        commands.set_outputs(environ, {"verdict": Verdict.ERROR.value})
+        return error.exit_status
+    if event.closed:
+        commands.set_outputs(environ, {"verdict": Verdict.SKIPPED.value, "findings": "0", "errors": "0"})
+        print("The pull request is closed: there is nothing to review.", file=out)
+        return 0
+    files = CommandFiles.of(environ)
+    report, root = _reviewed(inputs, event, environ, out)
+    if changed := files.restore():
+        names = ", ".join(f"`{inert.name(name)}`" for name in changed)
+        said = (
+            f"The project's code wrote to the files by which a step commands the runner ({names}): it was undone."
+        )
+        report = replace(report, errors=(*report.errors, said))
+    outputs = _write(report, folder)
+    outputs |= {"root": str(root)} if root else {}
+    _show(report, inputs, event, root, environ, out)
+    commands.set_outputs(environ, outputs)
+    return 0
+
+
+def base_of(event: Event, base_ref: str, folder: Path) -> str | None:
+    """The commit to compare with, as this event tells it; None where it does not.
+
+    Raises `GitError` where there is no repository.
+    """
+    if base_ref:
+        return base_ref
+    git = Git.containing(folder)
+    default = f"origin/{event.default_branch}" if event.default_branch else ""
+    known_default = default if default and git.commit(default) else None
+    if event.pull_request is not None:
+        # GitHub's merge of the pull request has its base as the first parent: newer than what the payload says.
+        # A checkout of the head itself may end in a merge too, of the base into the branch.
+        if event.pull_request.head_sha and git.commit("HEAD^2") == event.pull_request.head_sha:
+            return git.commit("HEAD^1")
+        target = f"origin/{event.pull_request.base_ref}"
+        return target if git.commit(target) else event.pull_request.base_sha or None
+    if event.before and (git.commit(event.before) or git.shallow or event.name == "merge_group"):
+        return event.before
+    return known_default
+
+
+def _reviewed(inputs: Inputs, event: Event, environ: Mapping[str, str], out: TextIO) -> tuple[Report, Path | None]:
+    """The report, also of a review that could not be made; and the root that its paths are relative to."""
+    fail_on = None if inputs.fail_on == "never" else Severity(inputs.fail_on or "error")
+    root = None
+    try:
+        workspace = Path(environ.get("GITHUB_WORKSPACE") or ".")
+        try:
+            os.chdir(workspace / inputs.working_directory)
+        except OSError as error:
+            raise UsageError(
+                f"The input working-directory is `{inputs.working_directory}`, which cannot be entered: {error.strerror}.",
+                "Name a folder of the checked out repository; has actions/checkout run before?",
+            ) from None
+        root = root_of(Path())
+        config = load(inputs.flags(), root)
+        fail_on = config.fail_on
+        return _review(config, event, inputs.base_ref, environ), root
+    except ReviewerError as error:
+        return Report(__version__, (), fail_on, errors=(str(error),)), root
+    except OSError as error:
+        full = CannotReview(f"The machine does not let us review: {error.strerror}.")
+        return Report(__version__, (), fail_on, errors=(str(full),)), root
+    except Exception as error:  # noqa: BLE001  (a bug of ours must fail the job with a report, not without)
+        lines = "".join(traceback.format_exception(error))
+        print(inert.without_commands(inert.block(lines)), file=out)
+        said = f"The reviewer has a bug: {type(error).__name__}. Please report it with the lines of the log."
+        return Report(__version__, (), fail_on, errors=(said,)), root
+
+
+def _review(config: Config, event: Event, base_ref: str, environ: Mapping[str, str]) -> Report:
+    from reviewer.session import review_project
+
+    if config.revisions is None or base_ref or event.pull_request or event.before:
+        try:
+            base = base_of(event, base_ref, Path())
+        except GitError:
+            base = None  # the review itself says what is wrong with the repository
+        if base is not None:
+            config = replace(config, base=base, revisions=None)
+    return review_project(config, environ)
+
+
+def _report_folder(inputs: Inputs, environ: Mapping[str, str]) -> Path:
+    workspace = Path(environ.get("GITHUB_WORKSPACE") or ".").absolute()
+    try:
+        if inputs.report_directory:
+            folder = workspace / inputs.report_directory
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+        return Path(tempfile.mkdtemp(prefix="alembic-reviewer-report-", dir=environ.get("RUNNER_TEMP") or None))
+    except OSError as error:
+        raise UsageError(
+            f"The input report-directory is `{inputs.report_directory}`, which cannot be made: {error.strerror}."
+        ) from None
+
+
+def _write(report: Report, folder: Path) -> dict[str, str]:
+    from reviewer.report import render
+
+    files = {
+        form: folder / f"report.{end}" for form, end in (("json", "json"), ("sarif", "sarif"), ("markdown", "md"))
+    }
+    for form, file in files.items():
+        file.write_text(render(form, report), encoding="utf-8")
+    return {
+        "verdict": report.verdict.value,
+        "findings": str(len(report.findings)),
+        "errors": str(sum(finding.severity is Severity.ERROR for finding in report.findings)),
+        "report-json": str(files["json"]),
+        "sarif": str(files["sarif"]),
+        "digest": hashlib.sha256(files["json"].read_bytes()).hexdigest(),
+    }
+
+
+def _show(
+    report: Report, inputs: Inputs, event: Event, root: Path | None, environ: Mapping[str, str], out: TextIO
+) -> None:
+    from reviewer.report import markdown, render
+    from reviewer.report.annotations import render as as_commands
+
+    print(render("text", report), file=out)
+    if inputs.annotations.by_command:
+        workspace = Path(environ.get("GITHUB_WORKSPACE") or ".").resolve()
+        # the runner reads paths relative to the workspace, and the checkout may be in a folder of it
+        inside = root is not None and root.resolve() != workspace and root.resolve().is_relative_to(workspace)
+        prefix = root.resolve().relative_to(workspace).as_posix() if root and inside else ""
+        print(as_commands(report, prefix), end="", file=out)
+    if inputs.summary:
+        place = replace(markdown.SUMMARY, repository=event.repository_url, sha=event.head_sha)
+        commands.add_summary(environ, markdown.render(report, place))
+    out.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
