@@ -58,6 +58,8 @@ class Selection:
     """Revisions of the base that are gone, as they were."""
     inserted: tuple[SourceRevision, ...] = ()
     """New revisions before old ones: databases that have run the old ones will never run them."""
+    colliding: tuple[tuple[SourceRevision, str], ...] = ()
+    """New heads, each with a head that came to the base branch since this branch left it."""
     carried: tuple[str, ...] = ()
     """Old revisions that stand on inserted ones, so they can only run after them; not under review."""
     dependencies: Mapping[str, tuple[str, ...]] | None = None
@@ -78,8 +80,24 @@ class Selection:
     def history(self) -> recording.History:
         """What the rules about history need to know."""
         return recording.History(
-            heads=self.heads, base_heads=self.previous_heads, labelled_heads=self.labelled_heads
+            heads=self.heads,
+            base_heads=self.previous_heads,
+            labelled_heads=self.labelled_heads,
+            edited=tuple(_entry(each, each.upgrade_line) for each in self.edited),
+            deleted=tuple(_entry(each) for each in self.deleted),
+            inserted=tuple(_entry(each, detail=", ".join(self.carried[:1])) for each in self.inserted),
+            colliding=tuple(_entry(each, detail=other) for each, other in self.colliding),
         )
+
+    def beside(self, base: Graph, tip: Graph) -> Selection:
+        """The same, with the heads that collide with those of `tip`, what the branch will be merged into."""
+        merged = Graph({**tip.revisions, **{each.id: each for each in self.revisions}})
+        apart = set(merged.labelled_heads)
+        others = [
+            head for head in merged.heads if head not in apart and head in tip.revisions and head not in base.revisions
+        ]
+        mine = [each for each in self.revisions if each.id in merged.heads and each.id not in apart]
+        return replace(self, colliding=tuple((each, other) for each in mine for other in others[:1]))
 
 
 def read_worktree(tree: Tree, root: Path) -> Graph:
@@ -174,6 +192,10 @@ def _selection(graph: Graph, new: Iterable[str], before: Iterable[str]) -> Selec
         labelled_heads=graph.labelled_heads,
         dependencies={rev: graph.dependencies[rev] for rev in order},
     )
+
+
+def _entry(each: SourceRevision, line: int | None = None, detail: str = "") -> recording.HistoryEntry:
+    return recording.HistoryEntry(each.id, recording.Location(each.path, line or each.line), detail)
 
 
 def _differs(now: Graph, base: Graph, rev: str) -> bool:

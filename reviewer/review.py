@@ -154,6 +154,7 @@ def _replay(
                 before=tuple(state.before),
                 transaction_start=state.start,
                 story=story,
+                stories=tuple(stories),
             )
             yield from _ask_statement(each, context, checks)
             state.take(each, story.revision, context)
@@ -179,7 +180,7 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
 
 def _stories(recording: Recording, stories: Sequence[Story], checks: Sequence[Check]) -> Iterator[Finding]:
     for story in stories:
-        yield from _ask(story, Context(recording, revision=story.revision, story=story), checks)
+        yield from _ask(story, Context(recording, revision=story.revision, story=story, stories=tuple(stories)), checks)
 
 
 def _ask(subject: Subject, context: Context, checks: Iterable[Check]) -> Iterator[Finding]:

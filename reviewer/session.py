@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,9 +30,10 @@ from reviewer.history import (
     read_worktree,
     wanted_extensions,
 )
+from reviewer.imports import application_imports
 from reviewer.interpreter import RunnerProcess, Setup, environment
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
-from reviewer.recording import Mode, Recording, Skipped
+from reviewer.recording import History, Mode, Recording, Skipped
 from reviewer.rehearsal import Plan, address_for_runner, database_url, rehearse
 from reviewer.verdict import Report, TreeReport
 
@@ -107,7 +109,11 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     if not changed_files(tree, git, base.commit):
         return Scope(tree, Selection(), Graph({}), root, since)
     graph = read_worktree(tree, root)
-    return Scope(tree, new_revisions(graph, read_commit(tree, git, base.commit, graph)), graph, root, since)
+    before = read_commit(tree, git, base.commit, graph)
+    selection = new_revisions(graph, before)
+    if base.tip != base.commit:
+        selection = selection.beside(before, read_commit(tree, git, base.tip, graph))
+    return Scope(tree, selection, graph, root, since)
 
 
 def setup_of(config: Config, tree: Tree) -> Setup:
@@ -134,12 +140,18 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         interpreter=interpreter.command,
         environ=environment(environ, config.env, config.pass_env, "{url}"),
         root=scope.root,
-        history=scope.selection.history(),
+        history=history_of(scope),
         base_schema=config.base_schema,
         rows=config.rows,
         timeout=config.timeout,
         tree=scope.tree.name,
     )
+
+
+def history_of(scope: Scope) -> History:
+    """What the rules about history need to know of a tree."""
+    found = application_imports(scope.selection.revisions, scope.tree, scope.root)
+    return replace(scope.selection.history(), imports=found)
 
 
 def replayed(config: Config) -> Report:
@@ -166,7 +178,7 @@ def judged(config: Config, recordings: Sequence[Recording], roots: Mapping[str, 
     selected = _selected(config, loaded)
     reports = []
     for each in recordings:
-        report = review(each, selected) if each.revisions else TreeReport(each)
+        report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
         root = roots.get(each.tree, config.path)
         findings = _suppressed(report.findings, each, root, loaded, selected)
         reports.append(replace(report, findings=_with_severities(config, findings)))
@@ -182,7 +194,8 @@ def _suppressed(
     findings: Sequence[Finding], each: Recording, root: Path, loaded: Sequence[Check], selected: Sequence[Check]
 ) -> tuple[Finding, ...]:
     found = {}
-    for path in {revision.path for revision in each.revisions}:
+    edited = {entry.location.path for entry in each.history.edited}
+    for path in edited | {revision.path for revision in each.revisions}:
         with contextlib.suppress(OSError):
             found[path] = suppressions.read((root / path).read_bytes(), path)
     return tuple(
@@ -223,21 +236,20 @@ def _server(
 @contextlib.contextmanager
 def _workplace() -> Iterator[tuple[Guardian, Path]]:
     """A guardian, and a folder that goes away with us."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="alembic-reviewer-"))
-    except OSError as error:
-        raise CannotReview(
-            f"No temporary folder can be made in {tempfile.gettempdir()}: {error.strerror}.",
-            "Free some room there, or name another folder with TMPDIR.",
-        ) from None
-    try:
-        with Guardian() as guardian:
+    with Guardian() as guardian:
+        try:
+            # Watched before it is there: who is killed in between leaves nothing behind.
+            folder = Path(tempfile.gettempdir()) / f"alembic-reviewer-{secrets.token_hex(8)}"
             watched = guardian.folder(folder)
-            yield guardian, folder
-            shutil.rmtree(folder, ignore_errors=True)
-            guardian.forget(watched)
-    finally:
+            folder.mkdir(0o700)
+        except OSError as error:
+            raise CannotReview(
+                f"No temporary folder can be made: {error.strerror}.",
+                "Free some room, or name another folder for temporary files with TMPDIR.",
+            ) from None
+        yield guardian, folder
         shutil.rmtree(folder, ignore_errors=True)
+        guardian.forget(watched)
 
 
 def _nothing_new(each: Scope) -> Recording:
