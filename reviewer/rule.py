@@ -35,6 +35,9 @@ class Rule:
     """The flagged statement writes a table anew: a claim that a live server checks."""
     scans: bool = False
     """The flagged statement reads a whole table: a claim that a live server checks."""
+    sqlstate: str | None = None
+    """The SQLSTATE with which a server refuses the flagged statement: a claim that a live server checks, in one of
+    the examples at least."""
     directions: frozenset[Direction] = frozenset({Direction.UPGRADE})
     """Which passes' operations and statements the check is asked about."""
     replaces: frozenset[str] = frozenset()

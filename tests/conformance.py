@@ -1,0 +1,271 @@
+"""Holds every example of every check against real servers: what the rule claims, and what the server did.
+
+`python3 scripts/conformance.py` runs it on every supported major version and writes docs/conformance.md. New checks
+are found by themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import checks
+from reviewer.finding import Finding, Severity
+from reviewer.guardian import Guardian
+from reviewer.recording import Direction, Observation, Outcome, Recording, Rehearsal, Statement
+from reviewer.review import review
+from reviewer.rule import Check, Example, Rule
+from tests import examples, majors
+from tests.examples import Bench, Story
+
+PAGE = Path(__file__).parent.parent / "docs" / "conformance.md"
+
+FLAGGED = "flagged"
+"""What a cell says where there is nothing to see on the server: the rule is about more than what a statement does."""
+NOT_RUN = "not run"
+"""What a cell says of a version that cannot run any of the rule's bad examples."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One example on one server."""
+
+    rule: str
+    example: str
+    major: int
+    bad: bool
+    """Whether the example has a line that must be flagged."""
+    ran: bool = True
+    seen: tuple[str, ...] = ()
+    """What the flagged statements did, in words."""
+    differences: tuple[str, ...] = ()
+    """Where the server or the review did not do what the check's module says, a sentence each."""
+
+
+@contextlib.contextmanager
+def bench(major: int) -> Iterator[Bench]:
+    """A bench on a server of that major version; skips the test that asks where it was not fetched."""
+    with (
+        majors.server(major) as server,
+        Guardian() as guardian,
+        tempfile.TemporaryDirectory(prefix="conformance-") as name,
+    ):
+        running = Bench(server, guardian, Path(name).resolve())
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+def try_out(bench: Bench, check: Check, example: Example) -> Trial:
+    """Rehearse the example and its remedies and compare them with what the check's module says."""
+    bad = _is_bad(example)
+    if bench.major < example.since:
+        return Trial(check.RULE.id, example.title, bench.major, bad, ran=False)
+    recording = bench.record(Story.of(example))
+    found = [f for f in review(recording, checks.load()).findings if f.rule == check.RULE.id]
+    differences = [
+        *recording.errors,
+        *_misplaced(found, example, recording),
+        *_unkept(check.RULE, found, recording),
+        *_unsafe(bench, Story.of(example), found, recording),
+    ]
+    seen = dict.fromkeys(word for f in found for word in _words(f, recording))
+    return Trial(check.RULE.id, example.title, bench.major, bad, True, tuple(seen), tuple(differences))
+
+
+def cell(trials: Iterable[Trial]) -> str:
+    """What was observed on one version, from the trials of one rule there."""
+    bad = [trial for trial in trials if trial.bad]
+    if not any(trial.ran for trial in bad):
+        return NOT_RUN
+    seen = dict.fromkeys(word for trial in bad for word in trial.seen)
+    return "; ".join(sorted(seen, key=_rank)) or FLAGGED
+
+
+def claim(rule: Rule) -> str:
+    """What the rule promises of the flagged statement."""
+    done = [word for word, claimed in (("rewrite", rule.rewrites), ("scan", rule.scans)) if claimed]
+    told = [str(rule.lock)] if rule.lock else []
+    told += [" and ".join(done)] if done else []
+    told += [f"error {rule.sqlstate}"] if rule.sqlstate else []
+    return ", ".join(told) or FLAGGED
+
+
+def missing_refusals(trials: Sequence[Trial]) -> list[str]:
+    """Of the trials of one rule on one version: the error that it promises and that no example met."""
+    rule = checks.by_id()[trials[0].rule].RULE
+    ran = [trial for trial in trials if trial.bad and trial.ran]
+    if rule.sqlstate and ran and not any(f"error {rule.sqlstate}" in trial.seen for trial in ran):
+        return [f"no example of {rule.id} is refused with {rule.sqlstate} on PostgreSQL {ran[0].major}"]
+    return []
+
+
+def page(trials: Sequence[Trial]) -> str:
+    """The table of rules and versions as a page of documentation."""
+    lines = [
+        *_HEAD,
+        f"| rule | claim | {' | '.join(map(str, majors.MAJORS))} |",
+        f"|---|---|{'---|' * len(majors.MAJORS)}",
+    ]
+    for check in checks.load():
+        cells = [cell(t for t in trials if t.rule == check.RULE.id and t.major == major) for major in majors.MAJORS]
+        first = cells[-1]
+        row = " | ".join("=" if text == first and n < len(cells) - 1 else text for n, text in enumerate(cells))
+        lines.append(f"| `{check.RULE.id}` | {claim(check.RULE)} | {row} |")
+    ran = sum(trial.ran for trial in trials)
+    differences = [*dict.fromkeys(_said(trials))]
+    lines += ["", f"{ran} trials of {len(checks.load())} rules; {len(differences) or 'no'} differences."]
+    lines += ["", *(f"- {each}" for each in differences)] if differences else []
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = """\
+# Conformance
+
+Written by `python3 scripts/conformance.py`. Every example of every check runs on a real server of every supported major
+version, and so does every remedy, one revision for each step, with rows in the tables. *Claim* is what the rule says of
+a statement that it flags; the columns say what the servers did at the flagged statements: locks newly taken on tables
+that were there before, `rewrite`, `index build` and `scan` of such a table, or the error with which the server refused.
+Several cases are set apart by `;`. `=` is the same as on the newest version, `flagged` means that the rule is not about
+what one statement does, `not run` that the version has no such statement.
+""".splitlines()
+
+
+def _said(trials: Sequence[Trial]) -> Iterator[str]:
+    for trial in trials:
+        for difference in trial.differences:
+            yield f"PostgreSQL {trial.major}, `{trial.rule}`, {trial.example}: {difference}"
+    for check in checks.load():
+        for major in majors.MAJORS:
+            here = [t for t in trials if t.rule == check.RULE.id and t.major == major]
+            yield from missing_refusals(here) if here else ()
+
+
+def _is_bad(example: Example) -> bool:
+    return any(
+        "# flagged" in body for body in (example.upgrade, example.downgrade or "", *example.then, *example.beside)
+    )
+
+
+def _misplaced(found: Sequence[Finding], example: Example, recording: Recording) -> Iterator[str]:
+    there, wanted = examples.places(found), examples.flagged(example, recording)
+    if there != wanted:
+        yield f"flagged at {_places(there)}, not at {_places(wanted)}"
+
+
+def _places(places: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{Path(path).name}:{line}" for path, line in places) or "no line"
+
+
+def _unkept(rule: Rule, found: Sequence[Finding], recording: Recording) -> Iterator[str]:
+    """Claims that the server did not keep, for the statements that ran."""
+    for finding in found:
+        seen = _observation(finding, recording)
+        if seen is None:
+            continue
+        if rule.lock and seen.transaction is not None:
+            taken = {lock.mode for lock in seen.locks if not lock.relation.new}
+            if rule.lock not in taken:
+                yield f"the claim is {rule.lock}, and it took {', '.join(map(str, sorted(taken))) or 'no lock'}"
+        if rule.rewrites and not seen.rewritten:
+            yield "the claim is a rewrite, and nothing was rewritten"
+        if rule.scans and not (seen.scanned or seen.rewritten or seen.built):
+            yield "the claim is a scan, and nothing was scanned"
+
+
+def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Recording) -> Iterator[str]:
+    """What is wrong with the remedies, deployed as they say."""
+    for finding in found:
+        if not finding.remedy:
+            continue
+        remedied = bench.record(story.with_remedy(finding, recording))
+        yield from (f"remedy: {error}" for error in remedied.errors)
+        for each in remedied.passes:
+            if each.direction is Direction.UPGRADE and each.outcome is not Outcome.OK:
+                why = each.failure.message if each.failure else each.reason
+                yield f"remedy: step {each.revision} does not run: {why}"
+        for other in review(remedied, checks.load()).findings:
+            if other.severity is not Severity.NOTICE:
+                yield f"remedy: {other.severity.value} {other.rule}: {other.message}"
+
+
+def _words(finding: Finding, recording: Recording) -> Iterator[str]:
+    seen = _observation(finding, recording)
+    if seen is not None and seen.transaction is not None:
+        yield _deeds(seen)
+    refused = {s.sqlstate for s in _statements(finding, recording) if s.sqlstate}
+    yield from (f"error {sqlstate}" for sqlstate in sorted(refused))
+
+
+def _deeds(seen: Observation) -> str:
+    locks = [lock.mode for lock in seen.locks if lock.relation.is_table and not lock.relation.new]
+    work = [
+        word
+        for word, done in (
+            ("rewrite", any(not each.new for each in seen.rewritten)),
+            ("index build", any(not each.table_new for each in seen.built)),
+            ("scan", any(not scan.relation.new for scan in seen.scanned)),
+        )
+        if done
+    ]
+    told = [str(max(locks))] if locks else []
+    return ", ".join([*told, " and ".join(work)] if work else told) or FLAGGED
+
+
+def _rank(word: str) -> tuple[bool, str]:
+    return word.startswith("error"), word
+
+
+def _observation(finding: Finding, recording: Recording) -> Observation | None:
+    """What the server did at the finding's statement, as deployed where that ran."""
+    ran = [s for s in _statements(finding, recording) if s.sql == finding.sql and s.observation]
+    return ran[0].observation if ran else None
+
+
+def _statements(finding: Finding, recording: Recording) -> list[Statement]:
+    passes = [p for p in recording.passes if p.revision == finding.revision and p.direction is finding.direction]
+    passes.sort(key=lambda each: each.rehearsal is not Rehearsal.DEPLOYED)
+    return [s for each in passes for s in each.statements if s.location == finding.location]
+
+
+def main() -> int:
+    """Run everything, print the table, write the page."""
+    parser = argparse.ArgumentParser(
+        description="Hold every check against PostgreSQL 14 to 18 and write the table."
+    )
+    parser.add_argument("--rule", action="append", help="only this rule, and write nothing")
+    parser.add_argument("--major", action="append", type=int, choices=majors.MAJORS)
+    arguments = parser.parse_args()
+    majors.fetch()
+    jobs = [(major, arguments.rule) for major in arguments.major or majors.MAJORS]
+    with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
+        trials = [trial for some in pool.starmap(_run_some, jobs, chunksize=1) for trial in some]
+    text = page(trials)
+    whole = not arguments.rule and not arguments.major
+    sys.stdout.write(text)
+    if whole:
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(text, encoding="utf-8")
+    return 1 if any(_said(trials)) else 0
+
+
+def _run_some(major: int, rules: Sequence[str] | None) -> list[Trial]:
+    with bench(major) as running:
+        return [
+            try_out(running, check, example)
+            for check in checks.load()
+            if not rules or check.RULE.id in rules
+            for example in check.EXAMPLES
+        ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
