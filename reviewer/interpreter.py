@@ -251,13 +251,17 @@ class RunnerProcess:
                     answer.stack = self._where()
                     self._kill()
                     return
-                if not selector.select(min(left, 0.5)):
-                    answer.waited = (quiet() if quiet else None) or answer.waited
-                    continue
-                try:
-                    data = self._channel.recv(1 << 20)
-                except OSError:
-                    data = b""
+                over = self._process.poll() is not None
+                if not selector.select(0 if over else min(left, 0.5)):
+                    if not over:
+                        answer.waited = (quiet() if quiet else None) or answer.waited
+                        continue
+                    data = b""  # nothing more will come, though a child of the migration may hold the channel open
+                else:
+                    try:
+                        data = self._channel.recv(1 << 20)
+                    except OSError:
+                        data = b""
                 if not data or len(self._rest) > MAX_EVENT_BYTES:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         self._process.wait(2)
