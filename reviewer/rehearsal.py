@@ -627,10 +627,12 @@ class _Chain:
         self._database = database
         self._since = done
         self._written = False
+        self._owed: tuple[Revision, Direction | None, bool] | None = None
 
     @property
     def database(self) -> str:
         """The one that follows the rehearsal now."""
+        self._settle()
         return self._database
 
     def wrote(self) -> None:
@@ -638,6 +640,7 @@ class _Chain:
         self._written = True
 
     def step(self, revision: Revision, direction: Direction) -> _Run:
+        self._settle()
         if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
             self._remember()
         run = self._run(revision.id, direction)
@@ -651,9 +654,8 @@ class _Chain:
             self._rehearsal._confirm(run)
             fresh = True
         if not run.ok:
-            self._restore(
-                revision, Direction.UPGRADE if direction is Direction.UPGRADE else None, restart=not fresh
-            )
+            # only when something follows: the state after the last failure is nobody's business
+            self._owed = (revision, Direction.UPGRADE if direction is Direction.UPGRADE else None, not fresh)
         elif direction is Direction.UPGRADE:
             self._since.append(revision.id)
         return run
@@ -669,6 +671,7 @@ class _Chain:
 
     def jump(self, revision: Revision) -> bool:
         """Go to the state after `revision` in one upgrade from the base state; whether that worked."""
+        self._settle()
         database = self._rehearsal._database(self._base)
         command = {"do": "upgrade", "to": [revision.id]}
         if not self._rehearsal._run(command, database, observe=False).ok:
@@ -679,6 +682,7 @@ class _Chain:
 
     def start_over(self, checkpoint: str) -> None:
         """Go on from another base, up to where this one is."""
+        self._settle()
         done, self._since = self._since, []
         self._base = self._checkpoint = checkpoint
         self._database = self._rehearsal._database(checkpoint)
@@ -705,6 +709,12 @@ class _Chain:
         self._rehearsal._server.terminate_connections(self._database)
         self._checkpoint = self._rehearsal._database(self._database)
         self._since = []
+
+    def _settle(self) -> None:
+        """Bring back the state that the last failure took away."""
+        if self._owed is not None:
+            owed, self._owed = self._owed, None
+            self._restore(*owed)
 
     def _restore(self, revision: Revision, direction: Direction | None, restart: bool = True) -> None:
         """A fresh process and a fresh clone, in the state just before `revision` goes in `direction`.
