@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
+from reviewer import rollback
 from reviewer.context import Context, Held
 from reviewer.finding import Basis, Finding, Severity
 from reviewer.locks import LockMode
@@ -24,7 +25,7 @@ from reviewer.recording import (
 )
 from reviewer.verdict import Report, TreeReport, Understood, Verdict
 
-UNTESTED = "untested"
+UNTESTED = rollback.UNTESTED
 """The rollback label of a revision whose downgrade nothing is known of."""
 
 
@@ -267,18 +268,6 @@ def digest(tree: TreeReport) -> TreeDigest:
     )
 
 
-def rollback(passes: Sequence[Pass]) -> str:
-    """What is known of the way back, as in the JSON report."""
-    failed = [each for each in passes if each.direction is not Direction.UPGRADE and each.outcome is Outcome.FAILED]
-    if not failed:
-        return UNTESTED
-    deliberate = all(
-        each.direction is Direction.DOWNGRADE and each.failure is not None and each.failure.deliberate
-        for each in failed
-    )
-    return "irreversible" if deliberate else "broken"
-
-
 def furthest(passes: Iterable[Pass], direction: Direction = Direction.UPGRADE) -> Pass | None:
     """The pass in `direction` that a report speaks of: one that ended well, the deployed one, the longest."""
     ran = [each for each in passes if each.direction is direction and each.outcome is not Outcome.SKIPPED]
@@ -297,7 +286,7 @@ def _revision(revision: Revision, recording: Recording, phrase: str, findings: t
         tree=recording.tree,
         revision=revision,
         phrase=phrase or ("joins branches" if revision.is_merge else ""),
-        rollback=rollback(passes),
+        rollback=rollback.label(recording, revision.id),
         strongest=_strongest(upgrade),
         observed=any(statement.observation for statement in upgrade),
         findings=findings,

@@ -1,0 +1,286 @@
+"""
+The downgrade leaves another schema than the one before the upgrade.
+
+## Why it hurts
+
+A downgrade that ends without an error looks like a way back. What it forgets stays in the production database, where no
+revision describes it: an enum type that makes the next upgrade fail, a column that is still NOT NULL and stops the old
+code, an index that was not built again and makes it slow. Nobody sees it until the release is tried a second time.
+
+## Do this instead
+
+Undo everything, in reverse order, and let `alembic check` or this review compare. What is easily forgotten: enum types,
+which Alembic creates with a table and never drops (`sa.Enum(name="mood").drop(op.get_bind())`), indexes and server
+defaults of a column that is added again, and everything that `op.execute()` made.
+
+## Not flagged
+
+- The order of columns, names that PostgreSQL made up itself, and server defaults that are a moment in time.
+- What belongs to a table or a column that is itself left behind or missing: one cause, one finding.
+- A downgrade that is empty, or raises on purpose: see `missing-downgrade`.
+- As a notice only: labels of an enum type, which PostgreSQL cannot drop, extensions, and comments.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/autogenerate.html#what-does-autogenerate-detect-and-what-does-it-not-detect>
+- <https://www.postgresql.org/docs/current/sql-altertype.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reviewer import failures
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.recording import Change, Difference, Direction, Location, Outcome, Pass
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="incomplete-downgrade",
+    summary="a rollback leaves something behind, or does not bring something back",
+    severity=Severity.ERROR,
+    group="not-working",
+    replaces=frozenset({"failing-second-upgrade"}),
+)
+
+_MOST = 8
+"""No more differences than that are told one by one."""
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story if not revision.downgrade_is_empty:
+            down = _compared(story, Direction.DOWNGRADE)
+            again = _compared(story, Direction.UPGRADE_AGAIN)
+            if down is not None and down.differences:
+                yield from _told(story, down.differences)
+            elif again is not None and again.differences:
+                yield _another(story, again.differences)
+
+
+def _compared(story: Story, direction: Direction) -> Pass | None:
+    passes = (p for p in story.passes if p.direction is direction and p.outcome is Outcome.OK and p.compared)
+    return next(passes, None)
+
+
+def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
+    revision = story.revision
+    failed = story.failed(Direction.UPGRADE_AGAIN)
+    cause = _cause(differences, failed) if failed is not None else None
+    shown = list(differences[:_MOST])
+    if cause is not None and cause not in shown:
+        shown[-1] = cause
+    more = len(differences) - len(shown)
+    for position, difference in enumerate(shown):
+        then = ""
+        if difference is cause and failed is not None:
+            then = f"; the next upgrade then fails: {failures.words(failed)}"
+        if more and position == len(shown) - 1:
+            then += f"; {more} more differences are in the recording"
+        fix = _fix(difference)
+        yield concern(
+            f"After the downgrade of `{revision.id}`, {_sentence(difference)}{fix and ': ' + fix}{then}.",
+            about=("failure", revision.id, Direction.UPGRADE_AGAIN.value)
+            if difference is cause
+            else _about(difference),
+            severity=Severity.NOTICE if _harmless(difference) and difference is not cause else None,
+            basis=Basis.COMPARED,
+            location=Location(revision.path, revision.downgrade_line or 1),
+            direction=Direction.DOWNGRADE,
+            evidence=_evidence(difference),
+        )
+
+
+def _another(story: Story, differences: Sequence[Difference]) -> Concern:
+    revision = story.revision
+    told = "; ".join(_sentence(difference) for difference in differences[:3])
+    return concern(
+        f"The second upgrade of `{revision.id}` gives another schema than the first: {told}.",
+        about=_about(differences[0]),
+        severity=Severity.NOTICE if all(map(_harmless, differences)) else Severity.WARNING,
+        basis=Basis.COMPARED,
+        location=Location(revision.path, revision.upgrade_line or 1),
+        direction=Direction.UPGRADE_AGAIN,
+        evidence=_evidence(differences[0]),
+    )
+
+
+def _cause(differences: Sequence[Difference], failed: Pass) -> Difference | None:
+    """The difference that the second upgrade stumbles over."""
+    failure = failed.failure
+    if failure is None or not failures.is_the_revisions(failed):
+        return None
+    words = f"{failure.message} {failure.sql or ''}"
+    named = [difference for difference in differences if difference.name.split(".")[-1] in words]
+    return named[0] if named else differences[0]
+
+
+def _sentence(difference: Difference) -> str:
+    what = _object(difference)
+    match difference:
+        case Difference(change=Change.LEFT_BEHIND):
+            return f"{what} is left behind"
+        case Difference(change=Change.MISSING):
+            return f"{what} is missing"
+        case Difference(kind="column", aspect="not null", after=None):
+            return f"{what} takes NULL, which it did not before"
+        case Difference(kind="column", aspect="not null"):
+            return f"{what} is still NOT NULL, which it was not before"
+        case Difference(kind="enum type", aspect="labels", before=before, after=after):
+            old, new = (before or "").split(", "), (after or "").split(", ")
+            extra, lost = [x for x in new if x not in old], [x for x in old if x not in new]
+            told = [f"still has {_listed(extra)}"] if extra else []
+            told += [f"no longer has {_listed(lost)}"] if lost else []
+            return f"{what} {' and '.join(told) or 'has its labels in another order'}"
+        case Difference(aspect="name", before=before, after=after):
+            return f"{what} is now called `{after}`"
+        case Difference(aspect=aspect, before=None, after=after):
+            return f"{what} still has {_aspect(aspect)} `{_short(after)}`, which it had not before"
+        case Difference(aspect=aspect, before=before, after=None):
+            return f"{what} has no {_aspect(aspect)} any more, which was `{_short(before)}`"
+        case Difference(aspect=aspect, before=before, after=after):
+            return f"the {_aspect(aspect)} of {what} is `{_short(after)}` and was `{_short(before)}`"
+
+
+def _object(difference: Difference) -> str:
+    if difference.kind == "column":
+        return f"column `{difference.table}.{difference.name}`"
+    on = f" on `{difference.table}`" if difference.table else ""
+    return f"{difference.kind} `{difference.name}`{on}"
+
+
+def _aspect(aspect: str) -> str:
+    return {"default": "server default", "definition": "definition"}.get(aspect, aspect)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(f"`{label}`" for label in labels)
+
+
+def _short(text: str | None) -> str:
+    flat = " ".join((text or "").split())
+    return flat if len(flat) <= 80 else flat[:79] + "…"
+
+
+def _fix(difference: Difference) -> str:
+    """What to write in the downgrade, where that follows from the difference alone."""
+    name, table = difference.name, difference.table
+    schema, dot, bare = name.partition(".")
+    where = f", schema={schema!r}" if dot else ""
+    bare = bare if dot else name
+    on_schema, on_dot, on = (table or "").partition(".")
+    on_where = f", schema={on_schema!r}" if on_dot else ""
+    on = on if on_dot else (table or "")
+    match difference:
+        case Difference(kind="enum type", change=Change.LEFT_BEHIND):
+            return f"add `sa.Enum(name={bare!r}{where}).drop(op.get_bind())`"
+        case Difference(kind="table", change=Change.LEFT_BEHIND):
+            return f"add `op.drop_table({bare!r}{where})`"
+        case Difference(kind="column", change=Change.LEFT_BEHIND):
+            return f"add `op.drop_column({on!r}, {name!r}{on_where})`"
+        case Difference(kind="index", change=Change.LEFT_BEHIND):
+            return f"add `op.drop_index({name!r}, table_name={on!r}{on_where})`"
+        case Difference(kind="constraint", change=Change.LEFT_BEHIND):
+            return f"add `op.drop_constraint({name!r}, {on!r}{on_where})`"
+        case Difference(
+            kind="domain" | "sequence" | "view" | "materialized view" | "schema" as kind, change=Change.LEFT_BEHIND
+        ):
+            return f'add `op.execute("DROP {kind.upper()} {name}")`'
+        case Difference(kind="composite type" | "range type", change=Change.LEFT_BEHIND):
+            return f'add `op.execute("DROP TYPE {name}")`'
+        case Difference(kind="trigger" | "policy" | "rule" as kind, change=Change.LEFT_BEHIND):
+            return f'add `op.execute("DROP {kind.upper()} {name} ON {table}")`'
+        case Difference(kind="column", aspect="not null", change=Change.CHANGED):
+            return f"add `op.alter_column({on!r}, {name!r}, nullable={difference.after is not None}{on_where})`"
+        case Difference(kind="column", aspect="default", before=None, change=Change.CHANGED):
+            return f"add `op.alter_column({on!r}, {name!r}, server_default=None{on_where})`"
+        case Difference(kind="column", aspect="default", before=str(before), change=Change.CHANGED):
+            return f"add `op.alter_column({on!r}, {name!r}, server_default=sa.text({before!r}){on_where})`"
+        case Difference(kind="enum type", aspect="labels", before=str(before), after=str(after)):
+            if set(before.split(", ")) < set(after.split(", ")):
+                return "PostgreSQL cannot drop a label, only the whole type"
+    return ""
+
+
+def _harmless(difference: Difference) -> bool:
+    """What a rollback can hardly undo, or what changes nothing for anybody."""
+    match difference:
+        case Difference(kind="extension", change=Change.LEFT_BEHIND):
+            return True
+        case Difference(aspect="comment"):
+            return True
+        case Difference(kind="enum type", aspect="labels", before=str(before), after=str(after)):
+            return set(before.split(", ")) <= set(after.split(", "))
+    return False
+
+
+def _about(difference: Difference) -> tuple[str, ...]:
+    match difference.kind:
+        case "column" | "constraint":
+            return (difference.kind, difference.table or "", difference.name)
+        case "enum type" | "domain" | "composite type" | "range type":
+            return ("type", difference.name)
+        case kind:
+            return (kind, difference.name)
+
+
+def _evidence(difference: Difference) -> dict[str, object]:
+    found = {"before": difference.before, "after": difference.after}
+    return {key: value for key, value in found.items() if value and difference.change is Change.CHANGED}
+
+
+USERS = """op.create_table(
+    "users", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("name", sa.String(50), server_default="x")
+)"""
+
+EXAMPLES = [
+    Example(
+        "an enum type that stays when its table goes",
+        given=USERS,
+        upgrade="""
+        op.create_table(
+            "moods", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("mood", sa.Enum("good", name="mood"))
+        )
+        """,
+        downgrade="""
+        # flagged
+        op.drop_table("moods")
+        """,
+    ),
+    Example(
+        "a column that comes back without its default",
+        given=USERS,
+        upgrade="""
+        op.drop_column("users", "name")
+        """,
+        downgrade="""
+        # flagged
+        op.add_column("users", sa.Column("name", sa.String(50)))
+        """,
+    ),
+    Example(
+        "the enum type dropped as well",
+        given=USERS,
+        upgrade="""
+        op.create_table(
+            "moods", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("mood", sa.Enum("good", name="mood"))
+        )
+        """,
+        downgrade="""
+        op.drop_table("moods")
+        sa.Enum(name="mood").drop(op.get_bind())
+        """,
+    ),
+    Example(
+        "an index under another name that PostgreSQL made up, and another order of columns",
+        given="op.execute('CREATE TABLE users (id bigint PRIMARY KEY, name text, age int); CREATE INDEX ON users (name)')",
+        upgrade="""
+        op.drop_column("users", "name")
+        """,
+        downgrade="""
+        op.add_column("users", sa.Column("name", sa.Text()))
+        op.create_index("ix_users_name", "users", ["name"])
+        """,
+    ),
+]

@@ -1,0 +1,138 @@
+"""
+Upgrade and downgrade without an error, and the rows are no longer what they were.
+
+## Why it hurts
+
+A rollback is meant to bring back the state before the release. This one brings back the schema, and not the data: values
+were changed, cut, rounded, merged or emptied on the way there and nothing on the way back knows what they were. It is
+seen when the rollback has been run, and then the only copy is the backup.
+
+## Do this instead
+
+Keep the old values until the release is known to stay: write the new form into a new column and drop the old one in a
+later release. Where that is not worth it, raise in the downgrade on purpose and say what to restore:
+`raise NotImplementedError("restore public.users.email from the backup")`.
+
+## Not flagged
+
+- Values that were written after the upgrade and have no place in the old schema: the rollback label says so.
+- What `dropped-column`, `dropped-table` and `truncated-table` say already.
+- Other spellings of the same value: `1.50` and `1.5`, a document with its keys in another order.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/tutorial.html#downgrading>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.operations import DropColumn, DropTable, Truncate
+from reviewer.recording import Direction, Location, Loss
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="lossy-round-trip",
+    summary="a rollback brings back the schema and not the data",
+    severity=Severity.WARNING,
+    group="not-working",
+    replaces=frozenset({"unreversed-data-change"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story:
+            losses = [
+                loss for each in story.passes if each.direction is Direction.DOWNGRADE for loss in each.losses
+            ]
+            for loss in losses:
+                if _told_by_a_drop(loss, story):
+                    continue
+                yield concern(
+                    f"After the upgrade and downgrade of `{revision.id}`, {_sentence(loss)}.",
+                    about=("column", loss.table, loss.column) if loss.column else ("table", loss.table),
+                    basis=Basis.COMPARED,
+                    location=Location(revision.path, revision.downgrade_line or 1),
+                    direction=Direction.DOWNGRADE,
+                    evidence={"values": loss.values, "of": loss.of, "before": loss.before, "after": loss.after},
+                )
+
+
+def _told_by_a_drop(loss: Loss, story: Story) -> bool:
+    for operation, _ in story.operations(Direction.UPGRADE):
+        match operation:
+            case DropTable(table=table) | Truncate(table=table) if str(table) == loss.table:
+                return True
+            case DropColumn(table=table, column=column) if str(table) == loss.table and column == loss.column:
+                return True
+    return False
+
+
+def _sentence(loss: Loss) -> str:
+    if loss.column is None:
+        return f"{loss.values} of {loss.of} rows of `{loss.table}` in the rehearsal are gone"
+    where = f"`{loss.table}.{loss.column}`"
+    old, new = _value(loss.before), _value(loss.after)
+    verb = "are lost" if loss.after is None else "are changed"
+    return f"{loss.values} of {loss.of} values of {where} in the rehearsal {verb}: {old} became {new}"
+
+
+def _value(value: str | None) -> str:
+    return "NULL" if value is None else f"`{value}`"
+
+
+USERS = """op.create_table(
+    "users", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("name", sa.String(50)),
+    sa.Column("score", sa.Numeric(10, 2))
+)"""
+
+EXAMPLES = [
+    Example(
+        "values that are changed in place",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = upper(name)")
+        """,
+        downgrade="""
+        # flagged
+        op.execute("UPDATE users SET name = lower(name)")
+        """,
+    ),
+    Example(
+        "a type that keeps less",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "score", type_=sa.Integer())
+        """,
+        downgrade="""
+        # flagged
+        op.alter_column("users", "score", type_=sa.Numeric(10, 2))
+        """,
+    ),
+    Example(
+        "a form that can be turned back",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "score", type_=sa.Float())
+        op.alter_column("users", "name", type_=sa.Text())
+        """,
+        downgrade="""
+        op.alter_column("users", "score", type_=sa.Numeric(10, 2))
+        op.alter_column("users", "name", type_=sa.String(50))
+        """,
+    ),
+    Example(
+        "a column that the upgrade adds, with what was written to it",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), server_default="1"))
+        """,
+        downgrade="""
+        op.drop_column("users", "age")
+        """,
+    ),
+]

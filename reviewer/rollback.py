@@ -1,0 +1,63 @@
+"""The rollback label of a revision: what is known of the way back, in one word that programs can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reviewer.recording import Change, Direction, Outcome, Pass, Recording, Rehearsal
+
+LOSSLESS = "lossless"
+"""Nothing is lost, not even what is written after the upgrade."""
+LOSES_NEW_DATA = "loses-new-data"
+"""What was there before the upgrade survives; what is written to new tables and columns is dropped with them."""
+LOSES_EXISTING_DATA = "loses-existing-data"
+"""Rows or values that were there before the upgrade do not come back."""
+DATA_DEPENDENT = "data-dependent"
+"""The downgrade runs, or fails, according to what was written after the upgrade."""
+IRREVERSIBLE = "irreversible"
+"""The downgrade raises on purpose."""
+BROKEN = "broken"
+"""The downgrade fails, or the upgrade does not run again after it."""
+UNTESTED = "untested"
+"""Nothing is known of it: no server, or the upgrade failed."""
+
+_HOLDS_DATA = frozenset({"table", "column"})
+
+
+def label(recording: Recording, revision: str) -> str:
+    """What is known of the way back from `revision`."""
+    passes = [
+        each for each in recording.passes if each.revision == revision and each.rehearsal is Rehearsal.STEPWISE
+    ]
+    down = _best(passes, Direction.DOWNGRADE)
+    if down is None:
+        return UNTESTED
+    if down.outcome is Outcome.FAILED:
+        return IRREVERSIBLE if down.failure is not None and down.failure.deliberate else BROKEN
+    again = _best(passes, Direction.UPGRADE_AGAIN)
+    if again is not None and again.outcome is Outcome.FAILED and not _failed_on_new_data(again):
+        return BROKEN
+    if down.losses or any(d.change is Change.MISSING and d.kind in _HOLDS_DATA for d in down.differences):
+        return LOSES_EXISTING_DATA
+    if _fails_with_rows(passes) or any(each.written and each.revision == revision for each in recording.trials):
+        return DATA_DEPENDENT
+    if not down.compared or not down.rows:
+        return UNTESTED
+    return LOSES_NEW_DATA if down.brought else LOSSLESS
+
+
+def _best(passes: Sequence[Pass], direction: Direction) -> Pass | None:
+    """The pass that counts: one with rows that ended well, else one that failed with rows, else one without."""
+    ran = [each for each in passes if each.direction is direction and each.outcome is not Outcome.SKIPPED]
+    with_rows = [each for each in ran if each.rows] or ran
+    return next((each for each in with_rows if each.outcome is Outcome.OK), with_rows[0] if with_rows else None)
+
+
+def _fails_with_rows(passes: Sequence[Pass]) -> bool:
+    down = [each for each in passes if each.direction is Direction.DOWNGRADE]
+    return any(p.rows and p.outcome is Outcome.FAILED for p in down) and any(p.outcome is Outcome.OK for p in down)
+
+
+def _failed_on_new_data(again: Pass) -> bool:
+    """Whether the second upgrade failed on a value, not on what the downgrade left behind."""
+    return again.failure is not None and (again.failure.sqlstate or "")[:2] in {"22", "23"} and not again.rows
