@@ -1,0 +1,85 @@
+"""Every example and remedy of every check on a real server of every supported major version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+import checks
+from reviewer.rule import Check, Example
+from tests import conformance, majors
+from tests.conformance import PAGE, Trial
+from tests.examples import Bench
+
+TRIALS = [
+    pytest.param(major, check, example, id=f"{major}: {check.RULE.id}: {example.title}")
+    for major in majors.MAJORS
+    for check in checks.load()
+    for example in check.EXAMPLES
+]
+REFUSED = [check for check in checks.load() if check.RULE.sqlstate]
+
+
+@pytest.fixture(scope="session")
+def bench_of() -> Iterator[Callable[[int], Bench]]:
+    """A bench for each major version that is asked for, kept to the end."""
+    with ExitStack() as stack:
+        running: dict[int, Bench] = {}
+
+        def bench(major: int) -> Bench:
+            if major not in running:
+                running[major] = stack.enter_context(conformance.bench(major))
+            return running[major]
+
+        yield bench
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize(("major", "check", "example"), TRIALS)
+def test_the_server_does_what_the_rule_claims(
+    major: int, check: Check, example: Example, bench_of: Callable[[int], Bench]
+) -> None:
+    trial = conformance.try_out(bench_of(major), check, example)
+
+    if not trial.ran:
+        pytest.skip(f"PostgreSQL {example.since} is the first that can run it")
+    assert trial.differences == ()
+    assert not unwritten(trial), "`python3 scripts/conformance.py` writes what was seen into docs/conformance.md"
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("major", majors.MAJORS)
+@pytest.mark.parametrize("check", REFUSED, ids=lambda check: check.RULE.id)
+def test_the_server_refuses_as_the_rule_claims(major: int, check: Check, bench_of: Callable[[int], Bench]) -> None:
+    trials = [conformance.try_out(bench_of(major), check, example) for example in check.EXAMPLES]
+
+    assert conformance.missing_refusals(trials) == []
+
+
+def test_the_page_has_every_rule_on_every_version() -> None:
+    table = written()
+
+    assert set(table) == {check.RULE.id for check in checks.load()}
+    assert {len(cells) for cells in table.values()} == {len(majors.MAJORS)}
+    assert "no differences" in PAGE.read_text(encoding="utf-8")
+
+
+def written() -> dict[str, dict[int, str]]:
+    """The cells of docs/conformance.md by rule and major version."""
+    table = {}
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        row = re.fullmatch(r"\| `([\w-]+)` \| ([^|]*) \|(.*)\|", line)
+        if row:
+            cells = [cell.strip() for cell in row[3].split("|")]
+            table[row[1]] = {m: cells[-1] if c == "=" else c for m, c in zip(majors.MAJORS, cells, strict=True)}
+    return table
+
+
+def unwritten(trial: Trial) -> set[str]:
+    """What was seen and is not on the page."""
+    return set(trial.seen if trial.bad else ()) - set(
+        written().get(trial.rule, {}).get(trial.major, "").split("; ")
+    )
