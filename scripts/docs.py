@@ -3,13 +3,14 @@
     python3 scripts/docs.py [--check] [FILE ...]
 
 Generated are: docs/checks/ from the docstrings and examples of the checks; the output under every `$ alembic-reviewer`
-in the console blocks of README.md and docs/; the table of findings in the README of each example, from a review of it.
+in the console blocks of README.md and docs/; the format in docs/recording.md; the table of findings in the README of each example, from a review of it.
 Without FILE all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -31,6 +32,7 @@ CONSOLE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 TABLE = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- end of findings -->)", re.DOTALL)
+RECORDING = re.compile(r"(?<=<!-- recording -->\n).*?(?=<!-- end of recording -->)", re.DOTALL)
 
 
 def main() -> int:
@@ -61,13 +63,18 @@ def main() -> int:
     return 1 if stale and arguments.check else 0
 
 
+def _filled(text: str, folder: Path) -> str:
+    text = CONSOLE.sub(_console, text)
+    text = RECORDING.sub(lambda _: "\n".join(_classes()) + "\n", text)
+    return TABLE.sub(lambda _: _findings(folder), text)
+
+
 def generated(file: Path) -> Iterator[tuple[Path, str | None]]:
     """What `file` is to hold; for the folder of pages every page in it, None for one that is to go."""
     if file == PAGES:
         yield from _pages()
         return
-    text = CONSOLE.sub(_console, file.read_text(encoding="utf-8"))
-    yield file, TABLE.sub(lambda _: _findings(file.parent), text)
+    yield file, _filled(file.read_text(encoding="utf-8"), file.parent)
 
 
 # -- pages of the checks --------------------------------------------------------------------------
@@ -128,6 +135,33 @@ def _printed(command: Sequence[str]) -> str:
     if done.returncode not in {0, 1}:
         sys.exit(f"`{' '.join(command)}` ends with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+# -- the format of a recording --------------------------------------------------------------------
+
+
+def _classes() -> Iterator[str]:
+    """Every class of the recording with its fields, as its module documents them."""
+    parsed = ast.parse((ROOT / "reviewer" / "recording.py").read_text(encoding="utf-8"))
+    classes = [each for each in parsed.body if isinstance(each, ast.ClassDef) and not each.name.startswith("_")]
+    wholes_first = [each for each in reversed(classes) if each.decorator_list]
+    for each in [*wholes_first, *(each for each in classes if not each.decorator_list)]:
+        yield from ("", f"### {each.name}", "", _sentence(ast.get_docstring(each)), "")
+        for node, following in zip(each.body, [*each.body[1:], None], strict=True):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                what = f"- `{node.target.id}`: `{ast.unparse(node.annotation)}`"
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                what = f"- `{node.value.value!r}`".replace("'", '"')
+            else:
+                continue
+            documented = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            said = _sentence(str(following.value.value)) if documented else ""  # type: ignore[union-attr]
+            yield f"{what}. {said}" if said else what
+    yield ""
+
+
+def _sentence(text: str | None) -> str:
+    return " ".join((text or "").split())
 
 
 # -- what is found in the examples ----------------------------------------------------------------
