@@ -156,9 +156,18 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
     if "rows" in overrides or "no_rows" in overrides:
         from_file = {name: value for name, value in from_file.items() if name not in {"rows", "no_rows"}}
     values = {**from_file, **overrides}
+    _refuse_odd_launcher(values.get("launcher"))
     if values.pop("no_rows", False):
         values["rows"] = 0
     return Config(**{**values, "path": path, "source": source})
+
+
+def _refuse_odd_launcher(launcher: str | None) -> None:
+    if launcher is not None and not re.fullmatch(r"[\w.]+:\w+", launcher):
+        raise UsageError(
+            f"--launcher {launcher} is not of the form MODULE:FUNCTION.",
+            "Name the project's function that takes Alembic's Config.",
+        )
 
 
 def find_file(path: Path, git_root: Path | None = None) -> Path | None:

@@ -311,7 +311,7 @@ class RunnerProcess:
     def _last_words(self) -> str:
         self._drain.join(0.5)
         lines = [line for line in self.output.strip().splitlines() if line.strip()]
-        return f": {lines[-1].strip()}" if lines else ""
+        return f": {lines[-1].strip().rstrip('.')}" if lines else ""
 
 
 def environment(

@@ -500,7 +500,7 @@ def loads(text: str | bytes) -> tuple[Recording, ...]:
             raise RecordingError(f"The recording has format {found}; this version reads format {FORMAT}.", way_out)
         return msgspec.json.decode(text, type=_File).recordings
     except msgspec.MsgspecError as error:
-        raise RecordingError(f"The recording cannot be read: {error}.", way_out) from None
+        raise RecordingError(f"The file is no recording, or is cut short: {error}.", way_out) from None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ def apply(connection: Connection[tuple[object, ...]], path: Path) -> None:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The base schema {path} cannot be read: {error}.", "Give a file of plain SQL.") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UsageError(
+            f"The base schema {path} cannot be read: {why}.", "Give a file of plain SQL with --base-schema."
+        ) from None
     try:
         for sql, data in _parts(text):
             if data is None:

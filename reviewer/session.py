@@ -61,6 +61,8 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
     """Review what `config` asks for. Raises `ReviewerError` where nothing at all can be reviewed."""
     if config.recording is not None:
         return replayed(config)
+    if config.save_recording is not None:
+        _refuse_unwritable(config.save_recording)
     scopes = [each for tree in trees(config) for each in [scope(config, tree, environ)]]
     if not any(each.selection.revisions for each in scopes):
         recordings = [_nothing_new(each) for each in scopes]
@@ -286,6 +288,16 @@ def _mentions_flask(tree: Tree) -> bool:
         return re.search(r"^\s*from\s+flask\s+import\s[^#]*\bcurrent_app\b", text, re.MULTILINE) is not None
     except OSError:
         return False
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Said before the work, not after it."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UsageError(
+            f"The recording cannot be written to {path}: "
+            + ("it is a folder." if path.is_dir() else f"there is no folder {path.absolute().parent}."),
+            "Name another file with --save-recording.",
+        )
 
 
 def _save(recordings: Sequence[Recording], path: Path) -> None:

@@ -895,7 +895,13 @@ class Runner:
 
         module, _, function = self.setup["launcher"].partition(":")
         sys.path.insert(0, os.getcwd())
-        getattr(importlib.import_module(module), function)(config)
+        try:
+            launcher = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise Expected(
+                "environment", "the launcher %s is not to be had: %s" % (self.setup["launcher"], error)
+            ) from None
+        launcher(config)
 
     def environment(self, fn, **options):
         from alembic.runtime.environment import EnvironmentContext
