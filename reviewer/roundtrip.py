@@ -77,7 +77,7 @@ class RoundTrip:
         with self._connect(database) as connection:
             self.upgraded = snapshot.take(connection)
             self.changes = snapshot.compare(self._before.snapshot, self.upgraded)
-            return write and writing.add(connection, self._tables_now())
+            return write and writing.add(connection, self._tables_now(), self.changes)
 
     def stretch(self, database: str) -> tuple[str, ...]:
         """Write to a clone of the upgraded state what only the upgraded schema allows; what that was."""

@@ -5,7 +5,7 @@ only the upgraded schema allows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING
 
 from reviewer.names import Name, quoted
@@ -21,13 +21,16 @@ _FIRST = 1001
 _NEW_ROWS = 5
 
 
-def add(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> bool:
-    """Put a few new ordinary rows into `tables`, and values into what is empty in half of the old ones.
+def add(
+    connection: Connection[tuple[object, ...]], tables: Iterable[Name], differences: Iterable[Difference]
+) -> bool:
+    """Put a few new ordinary rows into `tables`, and values into half of the old rows of columns that are new.
 
     Returns whether anything was written.
     """
     schema = shape.read(connection)
     wanted = _wanted(schema, tables)
+    new = {(d.table, d.name) for d in differences if d.kind == "column" and d.change is Change.LEFT_BEHIND}
     done = False
     with connection.transaction():
         _prepare(connection)
@@ -36,7 +39,7 @@ def add(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> b
         for _ in range(3):  # new tables may refer to each other
             refused = []
             for table in waiting:
-                if _add(connection, schema, table, counts):
+                if _add(connection, schema, table, counts, new):
                     counts[table.oid] = counts.get(table.oid, 0) + 1
                     done = True
                 else:
@@ -107,9 +110,13 @@ def _counts(connection: Connection[tuple[object, ...]], schema: Schema, tables: 
 
 
 def _add(
-    connection: Connection[tuple[object, ...]], schema: Schema, table: Shape, counts: Mapping[int, int]
+    connection: Connection[tuple[object, ...]],
+    schema: Schema,
+    table: Shape,
+    counts: Mapping[int, int],
+    new: Set[tuple[str | None, str]],
 ) -> bool:
-    """New rows, and values in those columns of old rows that are still empty."""
+    """New rows, and values in the new columns of old rows."""
     done = False
     for judged in (False, True):
         try:
@@ -120,7 +127,7 @@ def _add(
         except NoParents:
             break
     empty = [each for each in table.fields if each.nullable and each.generated is None and each.default is None]
-    for each in empty:
+    for each in (each for each in empty if (str(table.name), each.name) in new):
         value = values.ordinary(schema, each, str(table.name))
         if value is not None and not any(each.name in key.columns for key in table.keys):
             column = quoted(each.name)
