@@ -390,7 +390,7 @@ class _Rehearsal:
     def rows_matter(self, run: _Run) -> bool:
         """Whether a failure may be due to the rows in the tables."""
         failure = run.failure
-        if not self._filled or failure is None or failure.deliberate:
+        if not self._filled or failure is None:
             return False
         return failure.kind in {FailureKind.STATEMENT, FailureKind.RAISED}
 
