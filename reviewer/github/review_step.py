@@ -168,7 +168,7 @@ def _show(
     report: Report, inputs: Inputs, event: Event, root: Path | None, environ: Mapping[str, str], out: TextIO
 ) -> None:
     from reviewer.report import markdown, render
-    from reviewer.report.annotations import render as as_commands
+    from reviewer.report.workflow_commands import render as as_commands
 
     print(render("text", report), file=out)
     if inputs.annotations.by_command:
