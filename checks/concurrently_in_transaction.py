@@ -38,6 +38,7 @@ RULE = Rule(
     summary="PostgreSQL refuses it inside a transaction, and the deploy stops",
     severity=Severity.ERROR,
     group="not-working",
+    sqlstate="25001",
     directions=frozenset({Direction.UPGRADE, Direction.DOWNGRADE}),
     replaces=frozenset({"failing-upgrade", "failing-downgrade"}),
 )

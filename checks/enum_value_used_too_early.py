@@ -49,6 +49,7 @@ RULE = Rule(
     summary="the deploy stops: the value is not committed yet when it is used",
     severity=Severity.ERROR,
     group="not-working",
+    sqlstate="55P04",
     replaces=frozenset({"failing-upgrade", "failing-second-upgrade", "blocking-statement"}),
 )
 

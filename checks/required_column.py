@@ -42,6 +42,7 @@ RULE = Rule(
     severity=Severity.ERROR,
     group="breaking-code",
     lock=LockMode.ACCESS_EXCLUSIVE,
+    sqlstate="23502",
     replaces=frozenset({"failing-upgrade", "blocking-statement", "work-under-lock"}),
 )
 

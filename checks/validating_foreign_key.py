@@ -117,6 +117,17 @@ EXAMPLES = [
         """,
     ),
     Example(
+        "on a partitioned table, where NOT VALID is supported from PostgreSQL 18 on",
+        given=f"""
+        {USERS}
+        op.execute("CREATE TABLE visits (day date NOT NULL, user_id bigint) PARTITION BY RANGE (day)")
+        op.execute("CREATE TABLE visits_rest PARTITION OF visits DEFAULT")
+        """,
+        upgrade="""
+        op.create_foreign_key("fk_user", "visits", "users", ["user_id"], ["id"])  # flagged
+        """,
+    ),
+    Example(
         "NOT VALID, to be validated later",
         given=f"{USERS}\n{ORDERS}",
         upgrade="""

@@ -108,21 +108,22 @@ def missing_refusals(trials: Sequence[Trial]) -> list[str]:
     return []
 
 
-def page(trials: Sequence[Trial]) -> str:
+def page(trials: Sequence[Trial], rules: Sequence[str] | None = None) -> str:
     """The table of rules and versions as a page of documentation."""
     lines = [
         *_HEAD,
+        "",
         f"| rule | claim | {' | '.join(map(str, majors.MAJORS))} |",
         f"|---|---|{'---|' * len(majors.MAJORS)}",
     ]
-    for check in checks.load():
+    for check in _checks(rules):
         cells = [cell(t for t in trials if t.rule == check.RULE.id and t.major == major) for major in majors.MAJORS]
         first = cells[-1]
         row = " | ".join("=" if text == first and n < len(cells) - 1 else text for n, text in enumerate(cells))
         lines.append(f"| `{check.RULE.id}` | {claim(check.RULE)} | {row} |")
     ran = sum(trial.ran for trial in trials)
     differences = [*dict.fromkeys(_said(trials))]
-    lines += ["", f"{ran} trials of {len(checks.load())} rules; {len(differences) or 'no'} differences."]
+    lines += ["", f"{ran} trials of {len(_checks(rules))} rules; {len(differences) or 'no'} differences."]
     lines += ["", *(f"- {each}" for each in differences)] if differences else []
     return "\n".join(lines) + "\n"
 
@@ -248,7 +249,7 @@ def main() -> int:
     jobs = [(major, arguments.rule) for major in arguments.major or majors.MAJORS]
     with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
         trials = [trial for some in pool.starmap(_run_some, jobs, chunksize=1) for trial in some]
-    text = page(trials)
+    text = page(trials, arguments.rule)
     whole = not arguments.rule and not arguments.major
     sys.stdout.write(text)
     if whole:
@@ -258,13 +259,18 @@ def main() -> int:
 
 
 def _run_some(major: int, rules: Sequence[str] | None) -> list[Trial]:
+    trials = []
     with bench(major) as running:
-        return [
-            try_out(running, check, example)
-            for check in checks.load()
-            if not rules or check.RULE.id in rules
-            for example in check.EXAMPLES
-        ]
+        for check in _checks(rules):
+            trials += [try_out(running, check, example) for example in check.EXAMPLES]
+            for line in _said([t for t in trials if t.rule == check.RULE.id]):
+                sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"PostgreSQL {major}: {sum(t.ran for t in trials)} examples\n")
+    return trials
+
+
+def _checks(rules: Sequence[str] | None = None) -> list[Check]:
+    return [check for check in checks.load() if not rules or check.RULE.id in rules]
 
 
 if __name__ == "__main__":
