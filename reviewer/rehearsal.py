@@ -50,7 +50,7 @@ from reviewer.recording import (
     Statement,
     TransactionMode,
 )
-from reviewer.roundtrip import Departure, RoundTrip, touched
+from reviewer.roundtrip import Departure, RoundTrip, reads_rows, touched
 
 if TYPE_CHECKING:
     from reviewer.postgres import Address, RunningServer
@@ -182,6 +182,7 @@ class _Rehearsal:
         try:
             base = self._prepare_base()
             self._rehearse(base)
+            self._on_worst_rows(base)
         except _Stop as stop:
             errors = (str(stop),)
             self._skip_the_rest(str(stop).split("\n")[0])
@@ -320,6 +321,27 @@ class _Rehearsal:
         if not run.ok:
             self._without_rows(run, base)
         self._stepwise(_Chain(self, base, self._database(base), []), base)
+
+    def _on_worst_rows(self, base: str) -> None:
+        """Where the upgrade looks at rows and ordinary ones let it pass: the worst that the base state allows.
+
+        The last thing that is done, because a process in which it has failed is not used again.
+        """
+        deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
+        tables = [name for name in touched(deployed) if any(name.matches(filled) for filled in self._filled)]
+        well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
+        if not (deployed and well and tables and reads_rows(deployed)):
+            return
+        from reviewer.rows import worst
+
+        self._progress("upgrading the worst rows that the schema allows")
+        with self._looking(self._plan.revisions[0]):
+            database = self._database(base)
+            with self._server.connect(database) as connection:
+                worst.make(connection, tables)
+            run = self._run({"do": "upgrade", "to": [r.id for r in self._heads()]}, database, observe=False)
+            if not run.ok and run.failed_revision is not None and self.rows_matter(run):
+                self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))
 
     def _deployed(self, database: str, base: str) -> _Run:
         self._progress("upgrading as a deploy does")

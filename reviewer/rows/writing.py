@@ -86,6 +86,26 @@ def stretch(
     return tuple(told)
 
 
+def add_rows(
+    connection: Connection[tuple[object, ...]],
+    schema: Schema,
+    table: Shape,
+    number: int,
+    first: int,
+    counts: Mapping[int, int] | None = None,
+) -> bool:
+    """Put `number` more ordinary rows into one table, counted from row `first`; whether it took any."""
+    known = _counts(connection, schema, [table]) if counts is None else counts
+    for judged in (False, True):
+        try:
+            statement = insertion.statement(schema, table, known, Way(number, first, judged=judged))
+        except NoParents:
+            return False
+        if _try(connection, statement):
+            return True
+    return False
+
+
 def _wanted(schema: Schema, tables: Iterable[Name]) -> list[Shape]:
     names = list(tables)
     return [t for t in schema.tables if not t.partitioned and any(name.matches(t.name) for name in names)]
@@ -117,15 +137,7 @@ def _add(
     new: Set[tuple[str | None, str]],
 ) -> bool:
     """New rows, and values in the new columns of old rows."""
-    done = False
-    for judged in (False, True):
-        try:
-            way = Way(_NEW_ROWS, _FIRST, judged=judged)
-            done = _try(connection, insertion.statement(schema, table, counts, way))
-            if done:
-                break
-        except NoParents:
-            break
+    done = add_rows(connection, schema, table, _NEW_ROWS, _FIRST, counts)
     empty = [each for each in table.fields if each.nullable and each.generated is None and each.default is None]
     for each in (each for each in empty if (str(table.name), each.name) in new):
         value = values.ordinary(schema, each, str(table.name))

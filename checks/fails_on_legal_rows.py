@@ -1,0 +1,164 @@
+"""
+Rows that the schema allows today stop the upgrade.
+
+## Why it hurts
+
+A new constraint, a narrower type or a conversion looks at every row that is there. Tests have tidy rows; production has
+ten years of them. What no constraint forbids is there: a NULL, the same name twice, a reference to nothing, an empty
+string that is no number. The deploy then stops at the first of them, after it has read the table under its lock.
+
+## Do this instead
+
+Ask production before the deploy, with the query that comes with the finding. Where there are such rows, clean them in a
+revision before, in batches; where there are none, make sure that none come: add the constraint as `NOT VALID` first,
+which holds for new rows at once, and validate it in a later deploy.
+
+## Not flagged
+
+- Rows that the base schema refuses already, by NOT NULL, UNIQUE, CHECK or a foreign key.
+- Rows that the same upgrade has cleaned before.
+- Tables that the history itself has filled: what they hold is known.
+- As a notice only: `VALIDATE CONSTRAINT`, which may fail without harm and be tried again.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import failures
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.names import Name, quoted
+from reviewer.operations import (
+    AddCheck,
+    AddForeignKey,
+    AddNotNull,
+    AddPrimaryKey,
+    AddUnique,
+    AlterColumnType,
+    CreateIndex,
+    Operation,
+    SetNotNull,
+    ValidateConstraint,
+)
+from reviewer.recording import Direction, Pass
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="fails-on-legal-rows",
+    summary="rows that the schema allows today stop the upgrade",
+    severity=Severity.WARNING,
+    group="not-working",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) as story if not context.static:
+            failed = next((t for t in context.recording.trials if t.worst and t.revision == revision.id), None)
+            if failed is None or failed.failure is None:
+                return
+            operation = _operation(story, failed)
+            query = _query(operation)
+            ask = f" Ask production: `{query}`" if query else ""
+            yield concern(
+                f"""
+                The upgrade of `{revision.id}` fails on rows that the schema allows: {failures.words(failed)}.{ask}
+                """,
+                about=("failure", revision.id, Direction.UPGRADE.value),
+                severity=Severity.NOTICE if isinstance(operation, ValidateConstraint) else None,
+                basis=Basis.OBSERVED,
+                location=failures.place(revision, failed),
+                direction=Direction.UPGRADE,
+                evidence={**failures.evidence(failed), **({"query": query} if query else {})},
+            )
+
+
+def _operation(story: Story, failed: Pass) -> Operation | None:
+    """The operation that failed, as it was read from the same statement of the rehearsal."""
+    sql = failed.failure.sql if failed.failure else None
+    for operation, statement in story.operations(Direction.UPGRADE):
+        if statement.sql == sql:
+            return operation
+    return None
+
+
+def _query(operation: Operation | None) -> str | None:
+    """What finds such rows in production."""
+    match operation:
+        case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column):
+            return _count(table, f"{quoted(column)} IS NULL")
+        case AddCheck(table=table, expression=expression):
+            return _count(table, f"NOT ({expression})")
+        case (
+            AddUnique(table=table, columns=columns)
+            | AddPrimaryKey(table=table, columns=columns)
+            | CreateIndex(table=table, columns=columns, unique=True)
+        ) if columns:
+            listed = ", ".join(map(_key, columns))
+            where = f" WHERE {operation.where}" if isinstance(operation, CreateIndex) and operation.where else ""
+            return f"SELECT {listed}, count(*) FROM {table.sql}{where} GROUP BY {listed} HAVING count(*) > 1"
+        case AddForeignKey(table=table, key=key) if key.columns and len(key.columns) == len(key.referenced_columns):
+            pairs = zip(key.columns, key.referenced_columns, strict=True)
+            same = " AND ".join(f"r.{quoted(to)} = t.{quoted(column)}" for column, to in pairs)
+            given = " AND ".join(f"t.{quoted(column)} IS NOT NULL" for column in key.columns)
+            return (
+                f"SELECT count(*) FROM {table.sql} t WHERE {given}"
+                f" AND NOT EXISTS (SELECT FROM {key.referenced.sql} r WHERE {same})"
+            )
+        case AlterColumnType(table=table, column=column, type=type_):
+            size = type_.partition("(")[2].rstrip(")")
+            if type_.lower().startswith(("varchar", "character", "char")) and size.isdigit():
+                return _count(table, f"length({quoted(column)}::text) > {size}")
+            return f"SELECT DISTINCT {quoted(column)} FROM {table.sql} ORDER BY 1"
+    return None
+
+
+def _key(column: str) -> str:
+    return quoted(column) if column.isidentifier() else f"({column})"
+
+
+def _count(table: Name, condition: str) -> str:
+    return f"SELECT count(*) FROM {table.sql} WHERE {condition}"
+
+
+USERS = """op.create_table(
+    "users", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("email", sa.String(80)),
+    sa.Column("age", sa.Text())
+)"""
+
+EXAMPLES = [
+    Example(
+        "a unique constraint, and nothing forbids duplicates yet",
+        given=USERS,
+        upgrade="""
+        op.create_unique_constraint("uq_users_email", "users", ["email"])  # flagged
+        """,
+    ),
+    Example(
+        "NOT NULL on a column that takes NULL",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "email", nullable=False)  # flagged
+        """,
+    ),
+    Example(
+        "cleaned before",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET email = '' WHERE email IS NULL")
+        op.alter_column("users", "email", nullable=False)
+        """,
+    ),
+    Example(
+        "an index that forbids nothing",
+        given=USERS,
+        upgrade="""
+        op.create_index("ix_users_email", "users", ["email"])
+        """,
+    ),
+]
