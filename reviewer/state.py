@@ -153,3 +153,13 @@ def foreign_keys(operation: Operation) -> Iterator[tuple[Name, ForeignKey]]:
         case CreateTable(table=table, foreign_keys=found):
             for key in found:
                 yield table, key
+
+
+def new_columns(operation: Operation) -> Iterator[tuple[Name, ColumnDefinition]]:
+    """The columns that `operation` brings, with their table."""
+    match operation:
+        case CreateTable(table=table, columns=columns):
+            for each in columns:
+                yield table, each
+        case AddColumn(table=table, column=added):
+            yield table, added

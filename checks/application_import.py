@@ -1,0 +1,71 @@
+"""
+The revision imports the application, which goes on changing after it.
+
+## Why it hurts
+
+A revision is run again for years, on each new database and in each test run. When the model that it imports loses a
+column or moves to another module, the old revision fails or does something else, although nobody has touched it.
+
+## Do this instead
+
+Write what the revision needs into the revision: `sa.table("users", sa.column("name"))` for queries, and column types in
+plain SQLAlchemy.
+
+## Not flagged
+
+- Modules beside env.py, and relative imports: helpers of the migrations themselves.
+- Packages from elsewhere.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/ops.html#alembic.operations.Operations.bulk_insert>
+- <https://docs.sqlalchemy.org/en/20/core/metadata.html>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="application-import",
+    summary="the old revision breaks when the application changes",
+    severity=Severity.WARNING,
+    group="history",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            for entry in context.recording.history.imports:
+                if entry.revision == revision.id:
+                    models = any(part in _MODELS for part in re.split(r"[._]", entry.detail.lower()))
+                    yield concern(
+                        f"`{revision.id}` imports `{entry.detail}` from the application, and breaks when that changes.",
+                        about=("import", entry.detail),
+                        basis=Basis.PARSED,
+                        location=entry.location,
+                        severity=RULE.severity if models else RULE.severity.lower,
+                    )
+
+
+_MODELS = frozenset({"model", "models", "entity", "entities", "orm", "tables", "domain"})
+"""Parts of a module's name that speak of mapped classes; a module of column types changes less."""
+
+
+USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
+EXAMPLES = [
+    Example(
+        "a new revision on top",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+    ),
+]

@@ -1,0 +1,67 @@
+"""
+Since the branch was made, the base branch has got another revision with the same parent.
+
+## Why it hurts
+
+Each of the two pull requests is fine by itself, and both are green. Merged, the history has two heads, and `alembic
+upgrade head` refuses to run on every machine.
+
+## Do this instead
+
+Merge or rebase onto the base branch, and give the newer revision the other one as its `down_revision`; or join the two
+with `alembic merge heads`.
+
+## Not flagged
+
+- Heads on branches with a label of their own, which are meant to stay apart.
+- Two heads within the branch: see `several-heads`.
+- Without git, as with `--revisions`: there is no other branch.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/branches.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="colliding-head",
+    summary="once merged, `alembic upgrade head` refuses to run",
+    severity=Severity.ERROR,
+    group="history",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            for entry in context.recording.history.colliding:
+                if entry.revision == revision.id:
+                    yield concern(
+                        f"""
+                        The base branch has got `{entry.detail}` meanwhile: once merged, the history has two heads,
+                        `{revision.id}` and `{entry.detail}`, and `alembic upgrade head` refuses to run.
+                        """,
+                        about=("heads", revision.id, entry.detail),
+                        basis=Basis.COMPARED,
+                        location=entry.location,
+                    )
+
+
+USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
+EXAMPLES = [
+    Example(
+        "a new revision on top",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+    ),
+]

@@ -1,0 +1,65 @@
+"""
+A revision that the base branch has already does something else now.
+
+## Why it hurts
+
+Databases that have run it will never run it again: they keep what the old text did, new ones get what the new text does,
+and nothing tells them apart. The next revision then runs on two different schemas.
+
+## Do this instead
+
+Leave the old revision as it is, and make the change in a new one.
+
+## Not flagged
+
+- Comments, docstrings and formatting.
+- Revisions that only this branch has.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/tutorial.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.recording import Recording
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="edited-revision",
+    summary="databases that have run it already will never get the change",
+    severity=Severity.ERROR,
+    group="history",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Recording(history=history):
+            for entry in history.edited:
+                yield concern(
+                    f"""
+                    `{entry.revision}` is on the base branch already and does something else now: databases that have run it
+                    will never get the change.
+                    """,
+                    about=("revision", entry.revision),
+                    basis=Basis.COMPARED,
+                    location=entry.location,
+                )
+
+
+USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
+EXAMPLES = [
+    Example(
+        "a new revision on top",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+    ),
+]

@@ -1,0 +1,76 @@
+"""
+An amount of money is kept in a type that rounds.
+
+## Why it hurts
+
+Floating point cannot hold 0.10, so sums drift by cents. `money` depends on the server's locale and has no currency.
+
+## Do this instead
+
+Use `sa.Numeric(12, 2)` or whole cents in a `sa.BigInteger()`, and a column for the currency.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- Floating numbers whose name does not speak of money.
+
+## References
+
+- <https://www.postgresql.org/docs/current/datatype-money.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import AddColumn, CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="inexact-money",
+    summary="sums drift by cents",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable() | AddColumn():
+            for table, column in state.new_columns(subject):
+                if types.base(column.type) == 'money' or (types.kind(column.type) == 'floating number' and _MONEY & set(column.name.lower().split('_'))):
+                    yield concern(
+                        f"`{table}.{column.name}` keeps money as `{types.canonical(column.type)}`, which rounds.",
+                        about=("column", str(table), column.name, RULE.id),
+                    )
+
+
+_MONEY = frozenset("price amount cost total balance fee salary payment charge subtotal tax discount revenue".split())
+
+
+EXAMPLES = [
+    Example(
+        "a new table",
+        upgrade="""
+        op.create_table(  # flagged
+            "things",
+            sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+            sa.Column("total_price", sa.Float()),
+        )
+        """,
+    ),
+    Example(
+        "numeric",
+        upgrade="""
+        op.create_table(
+            "things",
+            sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+            sa.Column("total_price", sa.Numeric(12, 2)),
+        )
+        """,
+    ),
+]

@@ -1,0 +1,75 @@
+"""
+Nothing stops two rows with the same email, user name or slug.
+
+## Why it hurts
+
+Code that looks first and inserts then lets duplicates in as soon as two requests come at once.
+
+## Do this instead
+
+Add a unique constraint or a unique index, on `lower(email)` where case does not count.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- Columns with a unique constraint or index, alone or with others.
+
+## References
+
+- <https://www.postgresql.org/docs/current/indexes-unique.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import CreateIndex, CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="missing-unique",
+    summary="duplicates come in",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable(table=table, columns=columns):
+            known = list(state.keys_of(subject, table))
+            expressions = ""
+            for later, _ in context.later():
+                known += state.keys_of(later, table)
+                if isinstance(later, CreateIndex) and later.unique and later.table.matches(table):
+                    expressions += " ".join(later.columns)
+            for column in columns:
+                guarded = column.name in expressions or any(each.unique and column.name in each.columns for each in known)
+                if column.name.lower() in _ONE_EACH and not guarded:
+                    yield concern(
+                        f"Nothing stops two rows of `{table}` with the same `{column.name}`.",
+                        about=("column", str(table), column.name, RULE.id),
+                    )
+
+
+_ONE_EACH = frozenset({"email", "username", "user_name", "slug", "email_address", "login"})
+
+
+EXAMPLES = [
+    Example(
+        "an email",
+        upgrade="""
+        op.create_table("people", sa.Column("email", sa.Text(), nullable=False))  # flagged
+        """,
+    ),
+    Example(
+        "a unique one",
+        upgrade="""
+        op.create_table("people", sa.Column("email", sa.Text(), nullable=False, unique=True))
+        """,
+    ),
+]

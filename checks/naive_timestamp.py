@@ -1,0 +1,73 @@
+"""
+The column holds a time of day without saying where.
+
+## Why it hurts
+
+`timestamp` keeps what it is given and forgets the time zone. Two servers, or one before and after the clock change, write different moments as the same value.
+
+## Do this instead
+
+Use `sa.DateTime(timezone=True)`: a moment, stored in UTC.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- Dates, and times of day.
+
+## References
+
+- <https://wiki.postgresql.org/wiki/Don%27t_Do_This#Don.27t_use_timestamp_.28without_time_zone.29>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import AddColumn, CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="naive-timestamp",
+    summary="the same value means different moments",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable() | AddColumn():
+            for table, column in state.new_columns(subject):
+                if types.base(column.type) == 'timestamp without time zone':
+                    yield concern(
+                        f"`{table}.{column.name}` is a timestamp without time zone.",
+                        about=("column", str(table), column.name, RULE.id),
+                    )
+
+
+EXAMPLES = [
+    Example(
+        "a new table",
+        upgrade="""
+        op.create_table(  # flagged
+            "things",
+            sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+            sa.Column("seen", sa.DateTime()),
+        )
+        """,
+    ),
+    Example(
+        "with a time zone",
+        upgrade="""
+        op.create_table(
+            "things",
+            sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+            sa.Column("seen", sa.DateTime(timezone=True)),
+        )
+        """,
+    ),
+]

@@ -1,0 +1,74 @@
+"""
+The new column may refer to nothing.
+
+## Why it hurts
+
+Each reader has to think of the row without a parent, and an outer join is needed where an inner one was meant.
+
+## Do this instead
+
+Make the column NOT NULL where every row has a parent.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- Columns that are added to a table with rows: they have to be nullable at first.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="nullable-foreign-key",
+    summary="rows without a parent come in",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable(columns=columns):
+            for table, key in state.foreign_keys(subject):
+                for column in columns:
+                    if (column.name,) == key.columns and column.nullable and column.name not in subject.primary_key:
+                        yield concern(
+                            f"`{table}.{column.name}` refers to `{key.referenced}` and may be NULL.",
+                            about=("column", str(table), column.name, RULE.id),
+                        )
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'
+
+EXAMPLES = [
+    Example(
+        "a new table",
+        given=USERS,
+        upgrade="""
+        op.create_table(  # flagged
+            "orders", sa.Column("user_id", sa.BigInteger(), sa.ForeignKey("users.id"), index=True)
+        )
+        """,
+    ),
+    Example(
+        "NOT NULL",
+        given=USERS,
+        upgrade="""
+        op.create_table(
+            "orders", sa.Column("user_id", sa.BigInteger(), sa.ForeignKey("users.id"), nullable=False, index=True)
+        )
+        """,
+    ),
+]

@@ -1,0 +1,65 @@
+"""
+A serial column owns its sequence in a way that breaks in small places.
+
+## Why it hurts
+
+`serial` is an integer, a default and a sequence with permissions of its own. A dropped default leaves the sequence, a copied table shares it, and rights on the table do not reach it.
+
+## Do this instead
+
+Use an identity column: `sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True)`.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- Identity columns.
+
+## References
+
+- <https://wiki.postgresql.org/wiki/Don%27t_Do_This#Don.27t_use_serial>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import AddColumn, CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="serial-column",
+    summary="its sequence has an owner and permissions of its own",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable() | AddColumn():
+            for table, column in state.new_columns(subject):
+                if column.serial:
+                    yield concern(
+                        f"`{table}.{column.name}` is `{column.type.lower()}`, not an identity column.",
+                        about=("column", str(table), column.name, RULE.id),
+                    )
+
+
+EXAMPLES = [
+    Example(
+        "what SQLAlchemy makes of a plain integer key",
+        upgrade="""
+        op.create_table("things", sa.Column("id", sa.BigInteger(), primary_key=True))  # flagged
+        """,
+    ),
+    Example(
+        "an identity column",
+        upgrade="""
+        op.create_table("things", sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True))
+        """,
+    ),
+]

@@ -1,0 +1,83 @@
+"""
+A column for prose is cut to a few characters.
+
+## Why it hurts
+
+A VARCHAR under 256 for content, descriptions or comments is too short as soon as somebody writes more, and then each write fails.
+
+## Do this instead
+
+Use `sa.Text()`, and a CHECK on the length where there is a limit that means something.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- Columns for codes, names and the like.
+
+## References
+
+- <https://www.postgresql.org/docs/current/datatype-character.html>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer import state, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import AddColumn, CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="short-text",
+    summary="longer texts are refused",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable() | AddColumn():
+            for table, column in state.new_columns(subject):
+                if _LENGTH.fullmatch(types.canonical(column.type)) and column.name.lower().split('_')[-1] in _PROSE and _length(column.type) < 256:
+                    yield concern(
+                        f"`{table}.{column.name}` takes {_length(column.type)} characters only.",
+                        about=("column", str(table), column.name, RULE.id),
+                    )
+
+
+_PROSE = frozenset("content body description bio comment comments note notes message text summary details about".split())
+_LENGTH = re.compile(r"character varying\((\d+)\)")
+
+
+def _length(type_: str) -> int:
+    found = _LENGTH.fullmatch(types.canonical(type_))
+    return int(found[1]) if found else 0
+
+
+EXAMPLES = [
+    Example(
+        "a new table",
+        upgrade="""
+        op.create_table(  # flagged
+            "things",
+            sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+            sa.Column("description", sa.String(200)),
+        )
+        """,
+    ),
+    Example(
+        "text without a limit",
+        upgrade="""
+        op.create_table(
+            "things",
+            sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+            sa.Column("description", sa.Text()),
+        )
+        """,
+    ),
+]

@@ -1,0 +1,65 @@
+"""
+The key runs out of numbers after two billion rows.
+
+## Why it hurts
+
+An `integer` key ends at 2,147,483,647, counted by rows that were ever inserted, rolled back ones too. Making it `bigint` then rewrites the table and all that refer to it, while nobody can insert.
+
+## Do this instead
+
+Use `sa.BigInteger()` for keys that are counted up.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- `bigint`, `uuid` and text keys, and keys over several columns.
+
+## References
+
+- <https://www.postgresql.org/docs/current/datatype-numeric.html#DATATYPE-INT>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="small-primary-key",
+    summary="inserts fail after two billion rows",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable(table=table, columns=columns, primary_key=(name,)):
+            for column in columns:
+                if column.name == name and types.base(column.type) in {"integer", "smallint"} and column.references is None:
+                    yield concern(
+                        f"The key `{table}.{name}` is `{types.base(column.type)}` and runs out of numbers.",
+                        about=("column", str(table), name, RULE.id),
+                    )
+
+
+EXAMPLES = [
+    Example(
+        "an integer",
+        upgrade="""
+        op.create_table("things", sa.Column("id", sa.Integer(), primary_key=True))  # flagged
+        """,
+    ),
+    Example(
+        "a bigint",
+        upgrade="""
+        op.create_table("things", sa.Column("id", sa.BigInteger(), primary_key=True))
+        """,
+    ),
+]

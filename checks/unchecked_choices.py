@@ -1,0 +1,74 @@
+"""
+A column with a few right values takes any text.
+
+## Why it hurts
+
+A status that is misspelt once is neither found nor counted, and nothing says so.
+
+## Do this instead
+
+Add a CHECK that lists the values, or a table of them with a foreign key.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- Columns of an enum type, with a CHECK that names them, or with a foreign key.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-CHECK-CONSTRAINTS>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state, types
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import AddCheck, AddColumn, CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="unchecked-choices",
+    summary="misspelt values come in",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable() | AddColumn():
+            for table, column in state.new_columns(subject):
+                if column.name.lower().split("_")[-1] not in _CHOICES or types.kind(column.type) != "text":
+                    continue
+                checks = subject.checks if isinstance(subject, CreateTable) else ()
+                later = [each.expression for each, _ in context.later() if isinstance(each, AddCheck)]
+                if column.references or any(column.name in each for each in (*checks, *later, column.check or "")):
+                    continue
+                yield concern(
+                    f"`{table}.{column.name}` takes any text.", about=("column", str(table), column.name, RULE.id)
+                )
+
+
+_CHOICES = frozenset({"status", "role", "state", "kind"})
+
+
+EXAMPLES = [
+    Example(
+        "any text",
+        upgrade="""
+        op.create_table("people", sa.Column("status", sa.Text()))  # flagged
+        """,
+    ),
+    Example(
+        "listed",
+        upgrade="""
+        op.create_table(
+            "people", sa.Column("status", sa.Text()), sa.CheckConstraint("status IN ('in', 'out')", name="known")
+        )
+        """,
+    ),
+]

@@ -1,0 +1,97 @@
+"""
+No index begins with the columns of the foreign key.
+
+## Why it hurts
+
+PostgreSQL indexes the key that is referred to, not the column that refers to it. Each DELETE of a parent row, and each
+UPDATE of its key, reads the whole child table to see whether a row still refers to it. So does each join from the parent
+to its children.
+
+## Do this instead
+
+Add an index that begins with the columns of the key; on a table with rows CONCURRENTLY, in an autocommit block. On a new
+table `index=True` on the column is enough.
+
+## Not flagged
+
+- A key whose columns are the first ones of an index, of the primary key or of a unique constraint, also where the same
+  revision creates it later.
+- A key that is added to a column which was there before: whether an index is missing was so before, too.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer import state
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import AddColumn, AddForeignKey, CreateTable
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="unindexed-foreign-key",
+    summary="deleting a parent row reads the whole child table",
+    severity=Severity.NOTICE,
+    group="schema",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case AddForeignKey() | AddColumn() | CreateTable() if not context.statement.error:
+            for table, key in state.foreign_keys(subject):
+                if not key.columns or not all(context.is_new_column(table, c) or _adds(subject, c) for c in key.columns):
+                    continue
+                known = list(state.keys(context, table)) + list(state.keys_of(subject, table))
+                for later in context.rest_of_deploy():
+                    known += state.keys_of(later, table)
+                if any(set(each.columns[: len(key.columns)]) == set(key.columns) for each in known if not each.partial):
+                    continue
+                columns = ", ".join(key.columns)
+                yield concern(
+                    f"No index of `{table}` begins with `{columns}`: deleting a row of `{key.referenced}` reads all of `{table}`.",
+                    about=("column", str(table), *key.columns, "index"),
+                )
+
+
+def _adds(subject: AddForeignKey | AddColumn | CreateTable, column: str) -> bool:
+    match subject:
+        case AddColumn(column=added):
+            return added.name == column
+        case CreateTable():
+            return True
+    return False
+
+
+USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'
+
+EXAMPLES = [
+    Example(
+        "of a new table",
+        given=USERS,
+        upgrade="""
+        op.create_table(  # flagged
+            "orders",
+            sa.Column("id", sa.BigInteger(), primary_key=True),
+            sa.Column("user_id", sa.BigInteger(), sa.ForeignKey("users.id"), nullable=False),
+        )
+        """,
+    ),
+    Example(
+        "with an index",
+        given=USERS,
+        upgrade="""
+        op.create_table(
+            "orders",
+            sa.Column("id", sa.BigInteger(), primary_key=True),
+            sa.Column("user_id", sa.BigInteger(), sa.ForeignKey("users.id"), nullable=False),
+        )
+        op.create_index("by_user", "orders", ["user_id"])
+        """,
+    ),
+]

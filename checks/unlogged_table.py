@@ -1,0 +1,61 @@
+"""
+The table is empty after a crash, and replicas never have it.
+
+## Why it hurts
+
+An UNLOGGED table writes no log: it is fast, and its rows are gone after a crash or an unclean stop. A replica that takes over has none of them.
+
+## Do this instead
+
+Leave UNLOGGED out, unless the rows can be made again at any time.
+
+## Not flagged
+
+- Everything, unless the rule is selected: it is off by default.
+- Temporary tables.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-UNLOGGED>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity, concern
+from reviewer.operations import CreateTable, SetLogged
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="unlogged-table",
+    summary="its rows are gone after a crash",
+    severity=Severity.NOTICE,
+    group="schema",
+    default=False,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case CreateTable(table=table, unlogged=True) | SetLogged(table=table, logged=False):
+            yield concern(
+                f"`{table}` is unlogged: it is empty after a crash, and on every replica.", about=("table", str(table), RULE.id)
+            )
+
+
+EXAMPLES = [
+    Example(
+        "unlogged",
+        upgrade="""
+        op.create_table("cache", sa.Column("key", sa.Text(), primary_key=True), prefixes=["UNLOGGED"])  # flagged
+        """,
+    ),
+    Example(
+        "logged",
+        upgrade="""
+        op.create_table("cache", sa.Column("key", sa.Text(), primary_key=True))
+        """,
+    ),
+]

@@ -1,0 +1,61 @@
+"""
+A comment accepts a finding that is not there.
+
+## Why it hurts
+
+It was right once. Now it hides the next finding of that rule on its line, which nobody has looked at.
+
+## Do this instead
+
+Remove the comment.
+
+## Not flagged
+
+- Comments for rules that were not asked in this review.
+
+- Here: findings of this rule are made where the comments are applied to the findings
+  of all other rules (reviewer/suppressions.py).
+
+## References
+
+- <https://docs.python.org/3/library/tokenize.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Subject
+from reviewer.finding import Concern, Severity
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="unused-suppression",
+    summary="it hides the next finding, which nobody has looked at",
+    severity=Severity.ERROR,
+    group="history",
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    yield from ()
+
+
+USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
+EXAMPLES = [
+    Example(
+        "nothing is flagged there",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))  # reviewer: allow[dropped-table] empty since 2.4  # flagged
+        """,
+    ),
+    Example(
+        "a comment that accepts what is there",
+        given=USERS,
+        upgrade="""
+        op.drop_table("users")  # reviewer: allow[dropped-table] empty since 2.4
+        """,
+    ),
+]
