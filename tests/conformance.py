@@ -70,7 +70,7 @@ def try_out(bench: Bench, check: Check, example: Example) -> Trial:
     if bench.major < example.since:
         return Trial(check.RULE.id, example.title, bench.major, bad, ran=False)
     recording = bench.record(Story.of(example))
-    found = [f for f in review(recording, checks.load()).findings if f.rule == check.RULE.id]
+    found = [f for f in bench.findings(recording) if f.rule == check.RULE.id]
     differences = [
         *recording.errors,
         *_misplaced(found, example, recording),

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import checks
 from reviewer.config import Config
 from reviewer.events import Hello
 from reviewer.finding import Finding
@@ -29,7 +30,7 @@ from reviewer.project import Interpreter, find_trees
 from reviewer.recording import Catalogue, Direction, Mode, Recording, Revision
 from reviewer.rehearsal import rehearse
 from reviewer.rule import Example
-from reviewer.session import Scope, plan_for
+from reviewer.session import Scope, judged, plan_for
 
 _INI = """
 [alembic]
@@ -177,6 +178,12 @@ class Bench:
         if story not in self._known:
             self._known[story] = self._rehearse(story)
         return self._known[story]
+
+    def findings(self, recording: Recording) -> list[Finding]:
+        """What a review with every rule says of it; comments in the revisions that accept findings are heeded."""
+        config = Config(path=self._folder, select=tuple(checks.by_id()))
+        report = judged(config, [recording], {recording.tree: self._folder})
+        return [finding for finding in report.findings if finding.suppressed is None]
 
     def close(self) -> None:
         """End the interpreter."""
