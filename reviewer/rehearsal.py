@@ -26,6 +26,7 @@ from reviewer.guardian import Guardian
 from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess, Setup
 from reviewer.locks import LockMode
 from reviewer.names import Name
+from reviewer.postgres.server import MAKE_ROOM
 from reviewer.recording import (
     Catalogue,
     Direction,
@@ -566,6 +567,7 @@ class _Rehearsal:
             _Blockade(self._server, database),
         )
         run = _Reader(self._plan, rehearsal, again, command.get("direction") == "downgrade").read(answer)
+        self._explain(run)
         if answer.timed_out or answer.exit_status is not None:
             self._process.close()
             self._process = None
@@ -573,6 +575,27 @@ class _Rehearsal:
         self._mode = run.mode or self._mode
         self._driver = run.driver or self._driver
         return run
+
+    def _explain(self, run: _Run) -> None:
+        """What is the server's fault is not the revision's: a full disk ends the review, a missing extension is told."""
+        failure = run.failure
+        if failure is None:
+            return
+        if failure.sqlstate == _DISK_FULL:
+            raise ServerError(f"The throw-away server has no room left: {failure.message}.", MAKE_ROOM)
+        missing = _NO_EXTENSION.search(failure.message)
+        if missing is None:
+            return
+        others = self._server.extension_sources(missing.group(1) or missing.group(2))
+        ways = [f"--postgres {other.source} --postgres-version {other.major}" for other in others if other.major]
+        way_out = f"use {' or '.join(dict.fromkeys(ways))}" if ways else "nothing that was found here has it"
+        explained = replace(
+            failure,
+            message=f"{failure.message} on this {self._server.source} server; {way_out}, or name a server or an image"
+            " that has it with --postgres URL or --postgres-image IMAGE",
+        )
+        run.passes = [replace(each, failure=explained) if each.failure == failure else each for each in run.passes]
+        run.failure = explained
 
     def _urls(self, database: str) -> dict[str, str]:
         url = database_url(self._server.address, database)
@@ -789,6 +812,10 @@ _NUMBERS = itertools.count(1)
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where an object lies in memory, as Python prints it: another number in every run."""
+
+_DISK_FULL = "53100"
+
+_NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
 
 _MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 """SQLSTATEs for a table, column, object, function or schema that does not exist."""

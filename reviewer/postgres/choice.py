@@ -10,7 +10,7 @@ from reviewer.guardian import Guardian
 from reviewer.postgres import container, embedded, local
 from reviewer.postgres.cluster import own_server
 from reviewer.postgres.request import NEWEST, OLDEST, SOURCES, Candidate, ServerRequest
-from reviewer.postgres.server import RunningServer
+from reviewer.postgres.server import MAKE_ROOM, RunningServer
 
 
 def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
@@ -47,6 +47,8 @@ def start(request: ServerRequest, guardian: Guardian) -> Iterator[RunningServer]
         try:
             server = context.__enter__()
         except ServerError as error:
+            if "No space left on device" in error.sentence:  # others would need the same room
+                raise ServerError(error.sentence, MAKE_ROOM) from error
             if request.source != "auto":
                 raise
             passed.append(error.sentence.rstrip("."))

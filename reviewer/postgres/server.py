@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 63
 
+MAKE_ROOM = "Make room, or set TMPDIR to another folder for temporary files."
+"""The way out where the disk is full."""
+
 ALWAYS = {"client_min_messages": "debug1", "lc_messages": "C"}
 """Settings of every scratch database: PostgreSQL tells what it does ("rewriting table"), and in English."""
 
@@ -241,7 +244,8 @@ class RunningServer:
         except psycopg.Error as error:
             if self._admin.broken:
                 raise _broke(self._last_words(), error) from error
-            raise ServerError(f"PostgreSQL {self.version} refuses: {_sentence(error)}") from error
+            way_out = MAKE_ROOM if isinstance(error, psycopg.errors.DiskFull) else ""
+            raise ServerError(f"PostgreSQL {self.version} refuses: {_sentence(error)}.", way_out) from error
 
 
 def connected(
