@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,14 +62,19 @@ def run(call: Call, environ: Mapping[str, str]) -> str:
     )
 
 
-def read_report(path: Path, fail_on: str = "") -> Report:
-    """The report in `path`, judged by `fail_on` where one is given. Raises `UsageError` for anything but a report."""
+def read_report(path: Path, fail_on: str = "", digest: str | None = None) -> Report:
+    """The report in `path`, judged by `fail_on` where one is given.
+
+    Raises `UsageError` for anything but a report, and where it has another SHA-256 than `digest`.
+    """
     way_out = "Name a file that `alembic-reviewer review --format json --output FILE` has written."
     try:
         with path.open("rb") as stream:
             text = stream.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"The report {path} cannot be read: {error.strerror}.", way_out) from None
+    if digest is not None and hashlib.sha256(text).hexdigest() != digest:
+        raise UsageError("The report was changed after the review had written it, so it is not published.")
     if len(text) > MOST_BYTES:
         raise UsageError(f"The report {path} is larger than {MOST_BYTES >> 20} MiB.", way_out)
     report = json.load(text)

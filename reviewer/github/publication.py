@@ -138,4 +138,4 @@ def with_note(wish: Wish, event: Event) -> Wish:
     """`wish`, with a word about where the report comes from where it was made by somebody else's workflow."""
     if event.upstream is None:
         return wish
-    return replace(wish, note="as reported by the pull request's own run")
+    return replace(wish, note="as reported by the run of the pull request itself")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -43,6 +42,9 @@ def run(environ: Mapping[str, str], token: str, out: TextIO) -> int:
         commands.set_outputs(environ, {"verdict": "error", "comment-status": Status.FAILED.value})
         return error.exit_status
     outcome, posted = _published(report, inputs, event, token, _source(inputs, environ))
+    if inputs.purpose is Purpose.COMMENT and inputs.summary:
+        wish = publication.with_note(Wish(""), event)
+        commands.add_summary(environ, publication.body_of(report, event, None, wish))
     for line in _words(outcome, posted, inputs, event):
         print(line, file=out)
     outputs = {"comment-status": outcome.status.value, "comment-url": outcome.url}
@@ -58,10 +60,7 @@ def _report(inputs: Inputs, environ: Mapping[str, str]) -> Report:
     if inputs.purpose is Purpose.REVIEW:
         if not given:
             raise UsageError("The first step left no report.", "Its log says why.")
-        report = read_report(Path(given))
-        if hashlib.sha256(Path(given).read_bytes()).hexdigest() != environ.get("REVIEWER_DIGEST", ""):
-            raise UsageError("The report was changed after the review had written it: it is not published.")
-        return report
+        return read_report(Path(given), digest=environ.get("REVIEWER_DIGEST", ""))
     if not inputs.report_directory:
         raise UsageError(
             "`mode: comment` needs the input report-directory.", "Name the folder that holds report.json."

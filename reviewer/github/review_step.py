@@ -149,18 +149,19 @@ def _report_folder(inputs: Inputs, environ: Mapping[str, str]) -> Path:
 def _write(report: Report, folder: Path) -> dict[str, str]:
     from reviewer.report import render
 
-    files = {
-        form: folder / f"report.{end}" for form, end in (("json", "json"), ("sarif", "sarif"), ("markdown", "md"))
-    }
+    ends = {"json": "json", "sarif": "sarif", "markdown": "md"}
+    texts = {form: render(form, report) for form in ends}
+    files = {form: folder / f"report.{end}" for form, end in ends.items()}
     for form, file in files.items():
-        file.write_text(render(form, report), encoding="utf-8")
+        file.unlink(missing_ok=True)  # whatever the project's code may have put there, a link for example
+        file.write_text(texts[form], encoding="utf-8")
     return {
         "verdict": report.verdict.value,
         "findings": str(len(report.findings)),
         "errors": str(sum(finding.severity is Severity.ERROR for finding in report.findings)),
         "report-json": str(files["json"]),
         "sarif": str(files["sarif"]),
-        "digest": hashlib.sha256(files["json"].read_bytes()).hexdigest(),
+        "digest": hashlib.sha256(texts["json"].encode()).hexdigest(),
     }
 
 

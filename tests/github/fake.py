@@ -298,6 +298,7 @@ class FakeGitHub:
         found["number"], found["state"] = self.number, self.state
         found["head"]["sha"] = self.head
         found["base"]["repo"]["full_name"] = REPOSITORY
+        found["requested_teams"] = []  # those of GitHub's example lack what GitHub's description requires
         return found
 
     def _example(self, name: str) -> Any:
