@@ -14,6 +14,8 @@ message names what is wrong. Where there is no way back, say so: `raise NotImple
 ## Not flagged
 
 - A downgrade that raises on purpose: the revision is reported as irreversible.
+- As a notice only: one that fails on values which the upgrade itself has made possible, such as NULL where it drops a
+  NOT NULL. The rollback label is then `data-dependent`.
 
 ## References
 
@@ -42,6 +44,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story:
+            yield from _on_new_data(story, context)
             failed = story.failed(Direction.DOWNGRADE)
             if failed is None or not failures.is_the_revisions(failed) or failures.on_purpose(failed):
                 return
@@ -52,6 +55,25 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 location=failures.place(revision, failed),
                 direction=Direction.DOWNGRADE,
                 evidence=failures.evidence(failed),
+            )
+
+
+def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
+    """What was written after the upgrade, and only the new schema allows, stops the way back."""
+    revision = story.revision
+    for trial in context.recording.trials if not context.static else ():
+        if trial.revision == revision.id and trial.written and story.failed(Direction.DOWNGRADE) is None:
+            yield concern(
+                f"""
+                The downgrade of `{revision.id}` fails once there is {" or ".join(trial.written)}, which the upgrade
+                makes possible: {failures.words(trial)}.
+                """,
+                about=("failure", revision.id, Direction.DOWNGRADE.value, "new data"),
+                severity=Severity.NOTICE,
+                basis=Basis.OBSERVED,
+                location=failures.place(revision, trial),
+                direction=Direction.DOWNGRADE,
+                evidence=failures.evidence(trial),
             )
 
 
