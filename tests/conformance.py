@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import checks
-from reviewer.finding import Finding, Severity
+from reviewer.finding import Finding
 from reviewer.guardian import Guardian
 from reviewer.recording import Direction, Observation, Outcome, Recording, Rehearsal, Statement
 from reviewer.review import review
@@ -31,6 +31,8 @@ FLAGGED = "flagged"
 """What a cell says where there is nothing to see on the server: the rule is about more than what a statement does."""
 NOT_RUN = "not run"
 """What a cell says of a version that cannot run any of the rule's bad examples."""
+NO_CLAIM = "none"
+"""What a cell says where a rule claims nothing of a statement, and of a version that was not tried."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def try_out(bench: Bench, check: Check, example: Example) -> Trial:
 def cell(trials: Iterable[Trial]) -> str:
     """What was observed on one version, from the trials of one rule there."""
     bad = [trial for trial in trials if trial.bad]
+    if not bad:
+        return NO_CLAIM
     if not any(trial.ran for trial in bad):
         return NOT_RUN
     seen = dict.fromkeys(word for trial in bad for word in trial.seen)
@@ -96,7 +100,7 @@ def claim(rule: Rule) -> str:
     told = [str(rule.lock)] if rule.lock else []
     told += [" and ".join(done)] if done else []
     told += [f"error {rule.sqlstate}"] if rule.sqlstate else []
-    return ", ".join(told) or FLAGGED
+    return ", ".join(told) or NO_CLAIM
 
 
 def missing_refusals(trials: Sequence[Trial]) -> list[str]:
@@ -135,8 +139,8 @@ Written by `python3 scripts/conformance.py`. Every example of every check runs o
 version, and so does every remedy, one revision for each step, with rows in the tables. *Claim* is what the rule says of
 a statement that it flags; the columns say what the servers did at the flagged statements: locks newly taken on tables
 that were there before, `rewrite`, `index build` and `scan` of such a table, or the error with which the server refused.
-Several cases are set apart by `;`. `=` is the same as on the newest version, `flagged` means that the rule is not about
-what one statement does, `not run` that the version has no such statement.
+Several cases are set apart by `;`. `=` is the same as on the newest version, `flagged` means that the flagged statement
+does none of that, or that the rule is about the revision as a whole, `not run` that the version has no such statement.
 """.splitlines()
 
 
@@ -193,9 +197,8 @@ def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Rec
             if each.direction is Direction.UPGRADE and each.outcome is not Outcome.OK:
                 why = each.failure.message if each.failure else each.reason
                 yield f"remedy: step {each.revision} does not run: {why}"
-        for other in review(remedied, checks.load()).findings:
-            if other.severity is not Severity.NOTICE:
-                yield f"remedy: {other.severity.value} {other.rule}: {other.message}"
+        for other in examples.loud(review(remedied, checks.load()).findings):
+            yield f"remedy: {other.severity.value} {other.rule}: {other.message}"
 
 
 def _words(finding: Finding, recording: Recording) -> Iterator[str]:
@@ -246,7 +249,10 @@ def main() -> int:
     parser.add_argument("--major", action="append", type=int, choices=majors.MAJORS)
     arguments = parser.parse_args()
     majors.fetch()
-    jobs = [(major, arguments.rule) for major in arguments.major or majors.MAJORS]
+    rules = [check.RULE.id for check in _checks(arguments.rule)]
+    # parts, so that no process has nothing to do in the end
+    parts = [part for part in (rules[n::_PARTS] for n in range(_PARTS)) if part]
+    jobs = [(major, part) for major in arguments.major or majors.MAJORS for part in parts]
     with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
         trials = [trial for some in pool.starmap(_run_some, jobs, chunksize=1) for trial in some]
     text = page(trials, arguments.rule)
@@ -258,14 +264,17 @@ def main() -> int:
     return 1 if any(_said(trials)) else 0
 
 
-def _run_some(major: int, rules: Sequence[str] | None) -> list[Trial]:
+_PARTS = 4
+
+
+def _run_some(major: int, rules: Sequence[str]) -> list[Trial]:
     trials = []
     with bench(major) as running:
         for check in _checks(rules):
             trials += [try_out(running, check, example) for example in check.EXAMPLES]
             for line in _said([t for t in trials if t.rule == check.RULE.id]):
                 sys.stderr.write(f"{line}\n")
-    sys.stderr.write(f"PostgreSQL {major}: {sum(t.ran for t in trials)} examples\n")
+    sys.stderr.write(f"PostgreSQL {major}: {sum(t.ran for t in trials)} examples of {len(rules)} rules\n")
     return trials
 
 

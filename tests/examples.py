@@ -12,16 +12,17 @@ import itertools
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import checks
+from reviewer import snapshot
 from reviewer.config import Config
 from reviewer.events import Hello
-from reviewer.finding import Finding
+from reviewer.finding import Finding, Severity
 from reviewer.guardian import Guardian
 from reviewer.history import between, read_worktree
 from reviewer.interpreter import Answer, RunnerProcess
@@ -31,6 +32,7 @@ from reviewer.recording import Catalogue, Direction, Mode, Recording, Revision
 from reviewer.rehearsal import rehearse
 from reviewer.rule import Example
 from reviewer.session import Scope, judged, plan_for
+from reviewer.snapshot import Snapshot
 
 _INI = """
 [alembic]
@@ -109,24 +111,39 @@ class Story:
 
     def with_remedy(self, finding: Finding, recording: Recording) -> Story:
         """The remedy of a finding, deployed as it says, after what came before the statement."""
+        return self._instead(finding, recording, finding.remedy)
+
+    def without_remedy(self, finding: Finding, recording: Recording) -> Story:
+        """What was flagged, alone, after what came before it: for the state that the remedy has to reach."""
+        position, line = self._place(finding, recording)
+        body = (*self.new, *self.beside)[position]
+        nodes = [n for n in ast.parse(body).body if n.lineno <= line <= (n.end_lineno or 0)]
+        flagged = tuple(str(ast.get_source_segment(body, node)) for node in nodes)
+        return self._instead(finding, recording, flagged)
+
+    def _instead(self, finding: Finding, recording: Recording, new: tuple[str, ...]) -> Story:
         revisions = [*self.new, *self.beside]
-        assert finding.location is not None
-        position = [revision.path for revision in recording.revisions].index(finding.location.path)
-        revision = recording.revisions[position]
+        position, line = self._place(finding, recording)
         if finding.direction is Direction.DOWNGRADE:
             before = revisions[: position + 1]
         else:
-            line = finding.location.line - (revision.upgrade_line or 0)
             before = [*revisions[:position], _until(revisions[position], line)]
         return replace(
             self,
             given=(*self.given, *before),
-            new=finding.remedy,
+            new=new,
             beside=(),
             downgrade=None,
             per_migration=True,
             lock_timeout="5s",
         )
+
+    @staticmethod
+    def _place(finding: Finding, recording: Recording) -> tuple[int, int]:
+        """The position of the finding's revision, and the line in the body of its `upgrade()`."""
+        assert finding.location is not None
+        position = [revision.path for revision in recording.revisions].index(finding.location.path)
+        return position, finding.location.line - (recording.revisions[position].upgrade_line or 0)
 
 
 def flagged(example: Example, recording: Recording) -> list[tuple[str, int]]:
@@ -157,6 +174,11 @@ def without_server(recording: Recording) -> Recording:
     return replace(recording, mode=Mode.STATIC, passes=tuple(passes), server=None, base=Catalogue())
 
 
+def loud(findings: Sequence[Finding]) -> list[Finding]:
+    """What a remedy must not have: errors and warnings. That rows may be in its way is as true of any other way."""
+    return [f for f in findings if f.severity is not Severity.NOTICE and f.rule != "fails-on-legal-rows"]
+
+
 class Bench:
     """A server and an interpreter that serve any number of stories, one after the other."""
 
@@ -169,6 +191,7 @@ class Bench:
         self._kept: _KeptProcess | None = None
         self._numbers = itertools.count(1)
         self._known: dict[Story, Recording] = {}
+        self._schemas: dict[Story, Snapshot | None] = {}
         (folder / "migrations").mkdir()
         (folder / "migrations" / "env.py").write_text(_ENV)
         (folder / "work").mkdir()
@@ -184,6 +207,11 @@ class Bench:
         config = Config(path=self._folder, select=tuple(checks.by_id()))
         report = judged(config, [recording], {recording.tree: self._folder})
         return [finding for finding in report.findings if finding.suppressed is None]
+
+    def schema(self, story: Story) -> Snapshot | None:
+        """What the database looks like when the story has been deployed; None where that failed."""
+        self.record(story)
+        return self._schemas[story]
 
     def close(self) -> None:
         """End the interpreter."""
@@ -206,9 +234,16 @@ class Bench:
             if next(starts) and not (self._kept and self._kept.unspoilt):
                 return RunnerProcess(*arguments)
             if self._kept is None or self._kept.ended:
-                self._kept = _KeptProcess(RunnerProcess(*arguments))
+                self._kept = _KeptProcess(RunnerProcess(*arguments), deployed)
             return self._kept
 
+        def deployed(database: str) -> None:
+            with self._server.result().connect(database) as connection:
+                self._schemas[story] = snapshot.take(connection)
+
+        self._schemas[story] = None
+        if self._kept is not None:
+            self._kept.deployed = deployed
         recording = rehearse(plan, self._server, self._guardian, self._folder / "work", runner=runner)
         self._server.result().drop_all()
         return recording
@@ -233,8 +268,10 @@ class Bench:
 class _KeptProcess:
     """A process of the interpreter that outlives a rehearsal."""
 
-    def __init__(self, process: RunnerProcess) -> None:
+    def __init__(self, process: RunnerProcess, deployed: Callable[[str], None]) -> None:
         self._process = process
+        self.deployed = deployed
+        """Called with the name of the database in which the new revisions have just been deployed."""
         self._hello: Hello | None = None
         self.ended = False
         self.unspoilt = True
@@ -243,8 +280,10 @@ class _KeptProcess:
         self._hello = self._hello or self._process.hello()
         return self._hello
 
-    def run(self, *arguments: Any) -> Answer:
-        answer = self._process.run(*arguments)
+    def run(self, command: Mapping[str, Any], *arguments: Any) -> Answer:
+        answer = self._process.run(command, *arguments)
+        if answer.ok and command["do"] == "upgrade" and command["observe"]:
+            self.deployed(command["database"])
         self.unspoilt = answer.ok or (answer.failed is not None and answer.failed.deliberate)
         if answer.timed_out or answer.exit_status is not None:
             self.really_close()
