@@ -3,9 +3,9 @@ After a downgrade the upgrade does not run again: something was left behind.
 
 ## Why it hurts
 
-The release was rolled back, the mistake mended, and now the upgrade fails on what the downgrade has forgotten: most often
-an enum type, which Alembic creates with a table and does not drop with it, or a column, or everything because the
-downgrade is empty. The way forward is then SQL by hand on the production database.
+The release was rolled back, the mistake mended, and now the upgrade fails on what the downgrade has forgotten: a row that
+it had inserted, an enum type, or everything because the downgrade is empty. The way forward is then SQL by hand on the
+production database.
 
 ## Do this instead
 
@@ -15,6 +15,7 @@ last column that uses it is gone.
 ## Not flagged
 
 - A downgrade that fails itself, or raises on purpose: there is no second upgrade.
+- Where the catalogue shows what was left behind, `incomplete-downgrade` names it.
 
 ## References
 
@@ -61,12 +62,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 EXAMPLES = [
     Example(
-        "the enum type stays behind",
+        "a row stays behind",
+        given='op.execute("CREATE TABLE roles (name text PRIMARY KEY)")',
         upgrade="""
-        op.create_table("users", sa.Column("mood", sa.Enum("good", "bad", name="mood")))  # flagged
+        op.add_column("roles", sa.Column("rank", sa.Integer()))
+        op.execute("INSERT INTO roles VALUES ('guest', 1)")  # flagged
         """,
         downgrade="""
-        op.drop_table("users")
+        op.drop_column("roles", "rank")
         """,
     ),
     Example(

@@ -81,7 +81,9 @@ def test_remedies_run_and_are_not_flagged_themselves(check: Check, example: Exam
         if finding.remedy:
             remedied = bench.record(Story.of(example).with_remedy(finding, recording))
             upgrades = [p for p in remedied.passes if p.direction is Direction.UPGRADE]
-            loud = examples.loud(review(remedied, CHECKS).findings)
+            # what the migration itself was told of rows that may be there is as true of its remedy
+            told = {f.rule for f in review(recording, CHECKS).findings} - {check.RULE.id}
+            loud = [f for f in examples.loud(review(remedied, CHECKS).findings) if f.rule not in told]
 
             assert [(p.revision, p.failure) for p in upgrades if p.outcome is not Outcome.OK] == []
             assert [(f.rule, f.message) for f in loud] == []
