@@ -8,64 +8,11 @@ from pathlib import Path
 
 from tests.repository import git, write
 
-ENV = """\
-from alembic import context
-from sqlalchemy import create_engine
-
-with create_engine("postgresql+psycopg://nobody@nowhere.invalid/nothing").connect() as connection:
-    connection.exec_driver_sql("SET lock_timeout = '5s'")
-    connection.commit()
-    context.configure(connection=connection)
-    with context.begin_transaction():
-        context.run_migrations()
-"""
-
-FIRST = '''\
-"""people"""
-from alembic import op
-import sqlalchemy as sa
-
-revision = "aaa111"
-down_revision = None
-
-
-def upgrade():
-    op.create_table("people", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text))
-
-
-def downgrade():
-    op.drop_table("people")
-'''
-
-UNSAFE = '''\
-"""find people by name"""
-from alembic import op
-import sqlalchemy as sa
-
-revision = "bbb222"
-down_revision = "aaa111"
-
-
-def upgrade():
-    op.create_index("ix_people_name", "people", ["name"])
-
-
-def downgrade():
-    op.drop_index("ix_people_name", "people")
-'''
-
-SAFE = UNSAFE.replace(
-    '    op.create_index("ix_people_name", "people", ["name"])',
-    """\
-    with op.get_context().autocommit_block():
-        op.create_index("ix_people_name", "people", ["name"], postgresql_concurrently=True)""",
-).replace(
-    '    op.drop_index("ix_people_name", "people")',
-    """\
-    with op.get_context().autocommit_block():
-        op.drop_index("ix_people_name", "people", postgresql_concurrently=True)""",
-)
-
+_FILES = Path(__file__).parent / "selftest"
+ENV = (_FILES / "base/migrations/env.py").read_text()
+FIRST = (_FILES / "base/migrations/versions/aaa111_first.py").read_text()
+UNSAFE = (_FILES / "must_fail.py").read_text()
+SAFE = (_FILES / "must_pass.py").read_text()
 HARMLESS = UNSAFE.replace(
     'op.create_index("ix_people_name", "people", ["name"])',
     'op.create_table("notes", sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("body", sa.Text))',

@@ -1,0 +1,203 @@
+"""action.yml, the workflows, the queries and the SARIF, each held to what reads it on GitHub's side."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import checks
+from reviewer.github import inputs, publish_step, queries, review_step
+from reviewer.report import sarif
+from reviewer.verdict import Report
+from tests.github import npm
+from tests.github.runner import ACTION, ROOT
+from tests.report import reports
+
+EXAMPLES = sorted((ROOT / "examples/workflows").glob("*.yml"))
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+SCRIPTS = [ROOT / "action/environment.sh", ROOT / "action/review.sh", ROOT / "action/publish.sh"]
+
+every_workflow = pytest.mark.parametrize("file", [*EXAMPLES, *WORKFLOWS], ids=lambda file: file.name)
+
+
+def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a tool that is installed beside this Python."""
+    found = Path(sys.executable).parent / name
+    if not found.exists():
+        pytest.skip(f"{name} is not installed")
+    return subprocess.run([str(found), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+# -- what is declared is what is used --------------------------------------------------------------
+
+
+def test_every_input_reaches_a_step_and_every_step_uses_declared_ones() -> None:
+    text = (ROOT / "action.yml").read_text()
+
+    assert set(re.findall(r"inputs\.([\w-]+)", text)) == set(ACTION["inputs"])
+
+
+def test_a_step_reads_exactly_the_variables_that_it_is_given() -> None:
+    common = set(re.findall(r'(?:text|word|_one_of)\(\s*"([a-z-]+)"', Path(inputs.__file__).read_text()))
+    given = {
+        step["id"]: {name for name in step["env"] if name.startswith("REVIEWER_")}
+        for step in ACTION["runs"]["steps"]
+    }
+    read = {"REVIEWER_" + name.replace("-", "_").upper() for name in common}
+    own = {
+        name
+        for module in (publish_step, review_step)
+        for name in re.findall(r"REVIEWER_[A-Z_]+", inspect.getsource(module))
+    }
+
+    assert given["review"] | given["publish"] == read | own
+    assert not own & given["review"], "only publishing is given the token and the report"
+
+
+def test_every_output_is_one_that_a_step_sets() -> None:
+    used = set(re.findall(r"steps\.\w+\.outputs\.([\w-]+)", (ROOT / "action.yml").read_text()))
+    written = {
+        name
+        for module in (publish_step, review_step)
+        for name in re.findall(r'"([a-z]+(?:-[a-z]+)*)":', inspect.getsource(module))
+    }
+    root = {"root"}
+
+    assert used <= written | root
+    assert set(ACTION["outputs"]) <= used
+
+
+def test_no_expression_stands_in_a_script() -> None:
+    for step in ACTION["runs"]["steps"]:
+        assert "${{" not in step["run"]
+
+
+def test_the_step_that_runs_migrations_is_given_no_token() -> None:
+    review, publish = ACTION["runs"]["steps"]
+
+    assert "token" not in json.dumps(review["env"]).lower()
+    assert "github-token" in json.dumps(publish["env"])
+
+
+def test_the_lock_names_every_dependency_with_hashes() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    wanted = re.search(
+        r"^dependencies = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert wanted
+    names = {re.split(r"[\[<>=;]", each)[0] for each in re.findall(r'^\s+"([^"]+)"', wanted[1], re.MULTILINE)}
+
+    assert names <= set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    assert "http" not in lock
+    for line in re.findall(r"^[a-z0-9-]+==.*$", lock, re.MULTILINE):
+        assert line.endswith("\\"), f"without a hash: {line}"
+
+
+# -- tools -----------------------------------------------------------------------------------------
+
+
+def test_the_action_is_valid() -> None:
+    done = tool("check-jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml")
+
+    assert done.returncode == 0, done.stdout
+
+
+@every_workflow
+def test_a_workflow_is_valid(file: Path) -> None:
+    done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", str(file))
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("file", [ROOT / "action.yml", *EXAMPLES, *WORKFLOWS], ids=lambda file: file.name)
+def test_zizmor_finds_nothing(file: Path) -> None:
+    done = tool("zizmor", "--offline", "--no-progress", "--persona=auditor", "--no-config", str(file))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", [ROOT / "action.yml", *EXAMPLES, *WORKFLOWS], ids=lambda file: file.name)
+def test_action_validator_accepts(file: Path) -> None:
+    npm.package("@action-validator/core")
+    command = npm.package("@action-validator/cli") / "cli.mjs"
+    done = subprocess.run([npm.node(), str(command), str(file)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: file.name)
+def test_a_script_is_valid_bash(file: Path) -> None:
+    subprocess.run(["bash", "-n", str(file)], check=True)
+
+
+def test_examples_pin_every_action_and_start_without_permissions() -> None:
+    for file in [*EXAMPLES, *WORKFLOWS]:
+        text = file.read_text()
+
+        assert re.search(r"^permissions: \{\}$", text, re.MULTILINE), file.name
+        for used in re.findall(r"uses: (\S+)", text):
+            assert used == "./" or re.search(r"@[0-9a-f]{40}$", used), used
+        assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+
+
+# -- GraphQL and SARIF -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["COMMENTS", "THREADS", "MINIMIZE"])
+def test_a_query_is_valid_for_githubs_schema(name: str, tmp_path: Path) -> None:
+    schema = npm.package("@octokit/graphql-schema")
+    npm.package("graphql")
+    script = tmp_path / "validate.mjs"
+    script.write_text(
+        f"import {{ validate }} from {json.dumps((schema / 'index.js').as_uri())};\n"
+        "console.log(JSON.stringify(validate(process.argv[2]).map(String)));\n"
+    )
+
+    def problems(query: str) -> list[str]:
+        done = subprocess.run([npm.node(), str(script), query], capture_output=True, text=True, check=True)
+        found: list[str] = json.loads(done.stdout)
+        return found
+
+    query = getattr(queries, name)
+
+    assert problems(query) == []
+    assert problems(query.replace("{ id", "{ ident").replace("isMinimized }", "isMinimised }")) != []
+
+
+@pytest.mark.parametrize(
+    "report", [reports.TYPICAL, reports.TERRIBLE, reports.CLEAN], ids=["typical", "terrible", "clean"]
+)
+def test_the_sarif_file_is_what_github_asks_for(report: Report, tmp_path: Path) -> None:
+    npm.package("@microsoft/sarif-multitool")
+    tools = npm.package("@microsoft/sarif-multitool-linux") / "Sarif.Multitool"
+    tools.chmod(0o755)
+    file, out = tmp_path / "report.sarif", tmp_path / "validation.sarif"
+    file.write_text(sarif.render(report, checks.by_id()))
+
+    subprocess.run(
+        [
+            str(tools),
+            "validate",
+            str(file),
+            "--rule-kind",
+            "Sarif;GHAS",
+            "--output",
+            str(out),
+            "--log",
+            "ForceOverwrite",
+        ],
+        env={**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"},
+        capture_output=True,
+        check=False,
+    )
+    results = json.loads(out.read_text(encoding="utf-8-sig"))["runs"][0]["results"]
+    found = [(each["ruleId"], each.get("level", "warning"), each["message"]) for each in results]
+
+    assert [each for each in found if each[1] == "error"] == []
