@@ -394,8 +394,9 @@ def _instead(finding: Finding) -> str:
 
 
 def _tag(text: str) -> str:
-    """Words of ours and a version in raw HTML."""
-    return re.sub(r"[^A-Za-z0-9 .,:;()+-]", "", text)
+    """Words of ours and a version, in small print; as code where they are anything else."""
+    harmless = re.fullmatch(r"[A-Za-z0-9 .,:;()+-]{1,120}", text) and not _LINKING.search(text)
+    return text if harmless else span(inert.cut(text, 120))
 
 
 def _address(url: str) -> str:
