@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Union
 
 from reviewer import manual
@@ -240,11 +241,11 @@ class Context:
 
     def same_revision(self) -> tuple[tuple[Operation, Statement], ...]:
         """Operations of the same revision and direction that came before this statement."""
-        return self._split()[0]
+        return self._split[0]
 
     def later(self) -> tuple[tuple[Operation, Statement], ...]:
         """Operations of the same revision and direction that come after this statement."""
-        return self._split()[1]
+        return self._split[1]
 
     def rest_of_deploy(self) -> Iterator[Operation]:
         """Operations of the same direction that come after this statement, in its revision and in those after it."""
@@ -373,6 +374,7 @@ class Context:
         """Operations that came before this statement in its transaction; without a server: in its revision."""
         return self.before[self.transaction_start :]
 
+    @cached_property
     def _split(self) -> tuple[tuple[tuple[Operation, Statement], ...], tuple[tuple[Operation, Statement], ...]]:
         if self.story is None or self.understood is None:
             return (), ()

@@ -35,7 +35,7 @@ from reviewer.verdict import TreeReport, Understood
 
 def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
     """Everything that `checks` have to say about `recording`. Needs no database, no git and no clock."""
-    understood = {id(p): _understand(p) for p in recording.passes}
+    understood = {id(p): _understand(p) for p in _all_judged(recording)}
     stories = [_story(revision, recording, understood) for revision in recording.revisions]
     ordered = sorted(checks, key=lambda check: (check.RULE.last_resort, check.RULE.id))
 
@@ -52,6 +52,15 @@ def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
         unrecognized=tuple(_unrecognized(stories)),
         phrases=tuple((s.revision.id, describe([op for op, _ in s.operations()])) for s in stories),
     )
+
+
+def _all_judged(recording: Recording) -> Iterator[Pass]:
+    """The passes whose statements are looked at; those of the others are the same ones again."""
+    for revision in recording.revisions:
+        for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
+            judged = _judged(recording.passes_of(revision.id), direction)
+            if judged is not None:
+                yield judged
 
 
 def _understand(each: Pass) -> tuple[Understood, ...]:
@@ -169,28 +178,36 @@ def _transaction(statement: Statement, revision: Revision) -> int | None:
 
 def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
     explained = False
+    subjects = (*each.operations, each)
     for check in checks:
         asked = replace(context, explained=explained) if check.RULE.last_resort else context
         if check.RULE.last_resort and explained:
             continue
-        found = [f for subject in (*each.operations, each) for f in _ask(subject, asked, [check])]
+        found = [finding for subject in subjects for finding in _found(check, subject, asked)]
         explained = explained or (bool(found) and check.RULE.group in {"locking", "rewriting"})
         yield from found
 
 
 def _stories(recording: Recording, stories: Sequence[Story], checks: Sequence[Check]) -> Iterator[Finding]:
     for story in stories:
-        yield from _ask(story, Context(recording, revision=story.revision, story=story, stories=tuple(stories)), checks)
+        yield from _ask(
+            story, Context(recording, revision=story.revision, story=story, stories=tuple(stories)), checks
+        )
 
 
 def _ask(subject: Subject, context: Context, checks: Iterable[Check]) -> Iterator[Finding]:
     for check in checks:
-        seen: set[tuple[str, tuple[str, ...], Location | None]] = set()
-        for concern in check.check(subject, context):
-            key = (concern.message, concern.about, concern.location)
-            if key not in seen:
-                seen.add(key)
-                yield _finding(check, concern, context)
+        yield from _found(check, subject, context)
+
+
+def _found(check: Check, subject: Subject, context: Context) -> Sequence[Finding]:
+    concerns = tuple(check.check(subject, context))
+    if not concerns:  # what most checks say to most subjects
+        return ()
+    once: dict[tuple[str, tuple[str, ...], Location | None], Concern] = {}
+    for each in concerns:
+        once.setdefault((each.message, each.about, each.location), each)
+    return [_finding(check, each, context) for each in once.values()]
 
 
 def _finding(check: Check, concern: Concern, context: Context) -> Finding:

@@ -107,6 +107,9 @@ def _makes(operation: Operation, name: Name, kind: str | None) -> bool:
     return False
 
 
+_ABOUT_KEYS = (CreateTable, CreateIndex, AddUnique, AddPrimaryKey, AddColumn, DropIndex, DropConstraint)
+
+
 def keys(context: Context, table: Name) -> tuple[Key, ...]:
     """The indexes that the table has before the statement at hand, those behind constraints too."""
     known = context.table(table)
@@ -115,7 +118,7 @@ def keys(context: Context, table: Name) -> tuple[Key, ...]:
         for each in (known.indexes if known else ())
     ]
     for operation, statement in context.before:
-        if statement.error is not None:
+        if statement.error is not None or not isinstance(operation, _ABOUT_KEYS):
             continue
         match operation:
             case DropIndex(index=gone):
@@ -137,7 +140,7 @@ def keys_of(operation: Operation, table: Name) -> Iterator[Key]:
                 yield Key(None, columns, True)
         case CreateIndex(table=on) if on.matches(table):
             yield Key(operation.name, operation.columns, operation.unique, operation.where is not None)
-        case (AddUnique(table=on) | AddPrimaryKey(table=on)) if on.matches(table) and operation.columns:
+        case AddUnique(table=on) | AddPrimaryKey(table=on) if on.matches(table) and operation.columns:
             yield Key(operation.name, operation.columns, True)
         case AddColumn(table=on, column=added) if on.matches(table) and (added.unique or added.primary_key):
             yield Key(None, (added.name,), True)
