@@ -22,6 +22,7 @@ from reviewer.guardian import Guardian
 from reviewer.recording import Direction, Observation, Outcome, Recording, Rehearsal, Statement
 from reviewer.review import review
 from reviewer.rule import Check, Example, Rule
+from reviewer.snapshot import compare
 from tests import examples, majors
 from tests.examples import Bench, Story
 
@@ -33,6 +34,15 @@ NOT_RUN = "not run"
 """What a cell says of a version that cannot run any of the rule's bad examples."""
 NO_CLAIM = "none"
 """What a cell says where a rule claims nothing of a statement, and of a version that was not tried."""
+
+
+ELSEWHERE = {
+    "blocking-detach-partition": "DETACH CONCURRENTLY leaves a CHECK that says what the bound was",
+    "rewriting-generated-column": "a virtual column, or a plain one that a trigger fills",
+    "rewriting-serial": "a sequence as default, also where an identity was asked for",
+    "rewriting-type-change": "a second column stands beside the old one until no code reads the old one",
+}
+"""Rules whose remedy ends in another schema than the flagged statement, and why that is meant."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +201,8 @@ def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Rec
     for finding in found:
         if not finding.remedy:
             continue
-        remedied = bench.record(story.with_remedy(finding, recording))
+        remedy = story.with_remedy(finding, recording)
+        remedied = bench.record(remedy)
         yield from (f"remedy: {error}" for error in remedied.errors)
         for each in remedied.passes:
             if each.direction is Direction.UPGRADE and each.outcome is not Outcome.OK:
@@ -199,6 +210,19 @@ def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Rec
                 yield f"remedy: step {each.revision} does not run: {why}"
         for other in examples.loud(review(remedied, checks.load()).findings):
             yield f"remedy: {other.severity.value} {other.rule}: {other.message}"
+        if _ends_alike(finding):
+            meant, reached = bench.schema(story.without_remedy(finding, recording)), bench.schema(remedy)
+            for odd in compare(meant, reached) if meant and reached else ():
+                yield f"remedy: it ends elsewhere: {odd.kind} {odd.name} of {odd.table} is {odd.change.value} {odd.aspect}"
+
+
+def _ends_alike(finding: Finding) -> bool:
+    """Whether the remedy has to reach the schema that the flagged statement makes: another way to the same end. What
+    breaks running code or loses data has another end.
+    """
+    group = checks.by_id()[finding.rule].RULE.group
+    same_end = group in {"locking", "rewriting", "not-working"} and finding.rule not in ELSEWHERE
+    return same_end and finding.direction is Direction.UPGRADE
 
 
 def _words(finding: Finding, recording: Recording) -> Iterator[str]:
