@@ -6,11 +6,13 @@ import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import checks
 from reviewer.github import inputs, publish_step, queries, review_step
@@ -19,6 +21,7 @@ from reviewer.verdict import Report
 from tests.github import npm
 from tests.github.runner import ACTION, ROOT
 from tests.report import reports
+from tests.repository import git
 
 EXAMPLES = sorted((ROOT / "examples/workflows").glob("*.yml"))
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -201,3 +204,61 @@ def test_the_sarif_file_is_what_github_asks_for(report: Report, tmp_path: Path) 
     found = [(each["ruleId"], each.get("level", "warning"), each["message"]) for each in results]
 
     assert [each for each in found if each[1] == "error"] == []
+
+
+# -- hooks -----------------------------------------------------------------------------------------
+
+
+def _blog(folder: Path) -> Path:
+    project = folder / "blog"
+    shutil.copytree(
+        ROOT / "examples/blog", project, ignore=shutil.ignore_patterns("__pycache__", "alembic-reviewer.toml")
+    )
+    git(project, "init", "-q", "-b", "main")
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "the beginning")
+    return project
+
+
+def _environ() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_the_pre_commit_hook_reads_what_is_not_committed(tmp_path: Path) -> None:
+    [hook] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    project = _blog(tmp_path)
+    command = [*hook["entry"].split(), "--python", sys.executable]
+    before = subprocess.run(command, cwd=project, env=_environ(), capture_output=True, text=True, check=False)
+    (project / "migrations/versions/ffff_index.py").write_text(
+        'from alembic import op\nrevision = "ffff"\ndown_revision = "e8d1a35c7b60"\n\n\n'
+        'def upgrade():\n    op.create_index("ix", "users", ["username"])\n\n\n'
+        'def downgrade():\n    op.drop_index("ix", "users")\n'
+    )
+    git(project, "add", "-A")
+
+    after = subprocess.run(command, cwd=project, env=_environ(), capture_output=True, text=True, check=False)
+
+    assert before.returncode == 0, before.stdout + before.stderr
+    assert re.search(hook["files"], "migrations/versions/ffff_index.py")
+    assert after.returncode == 1, after.stdout + after.stderr
+    assert "blocking-index" in after.stdout
+
+
+def test_the_recipe_for_post_write_hooks_works(tmp_path: Path) -> None:
+    recipe = re.search(r"```ini\n(\[post_write_hooks\].*?)```", (ROOT / "docs/github.md").read_text(), re.DOTALL)
+    assert recipe
+    project = _blog(tmp_path)
+    with (project / "alembic.ini").open("a") as ini:
+        ini.write("\n" + recipe[1])
+
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "revision", "-m", "new"],
+        cwd=project,
+        env=_environ(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "in 1 revision" in done.stdout
