@@ -408,6 +408,10 @@ class Context:
         for held in self.held.values():
             yield held.relation
 
+    def _kind(self, name: Name) -> str:
+        known = self.table(name)
+        return known.kind if known else "table"
+
     def all_locks(self) -> tuple[Lock, ...]:
         """Every lock that this statement newly took, indexes and new relations too."""
         if self.observation is not None and self.observation.transaction is not None:
@@ -416,7 +420,7 @@ class Context:
             return ()
         # nobody could look: the locks of a statement in no transaction are gone with it
         return tuple(
-            Lock(Relation(name.schema or "public", name.name, "table", new=self.is_new(name)), mode)
+            Lock(Relation(name.schema or "public", name.name, self._kind(name), new=self.is_new(name)), mode)
             for operation in self.understood.operations
             for name, mode in manual.locks(operation)
         )
