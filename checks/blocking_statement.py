@@ -39,6 +39,7 @@ RULE = Rule(
     group="locking",
     scans=True,
     last_resort=2,
+    replaces=frozenset({"unnamed-lock"}),
 )
 
 

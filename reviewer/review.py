@@ -184,7 +184,7 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
         if check.RULE.last_resort and explained:
             continue
         found = [finding for subject in subjects for finding in _found(check, subject, asked)]
-        explained = explained or (bool(found) and check.RULE.group in {"locking", "rewriting"})
+        explained = explained or (bool(found) and check.RULE.about_work)
         yield from found
 
 

@@ -49,6 +49,11 @@ class Rule:
     """Whether it is on without being selected."""
     since: str = "0.1.0"
 
+    @property
+    def about_work(self) -> bool:
+        """Whether its findings explain what takes a statement as long as a table is large, and not a short lock."""
+        return self.rewrites or self.scans
+
 
 @dataclass(frozen=True)
 class Example:
