@@ -9,6 +9,7 @@ import pytest
 from reviewer.locks import LockMode
 from reviewer.names import Name
 from reviewer.recording import Direction, Outcome, Recording, Rehearsal, Statement
+from reviewer.snapshot import compare
 from tests import conformance, majors
 from tests.examples import Bench, Story
 
@@ -133,3 +134,16 @@ def test_a_new_table_is_told_from_existing_ones(recording: Recording) -> None:
 
     assert seen is not None
     assert {lock.relation.new for lock in seen.locks if lock.relation.is_table} == {True}
+
+
+def test_a_virtual_column_is_told_from_a_stored_one(bench: Bench) -> None:
+    if bench.major < 18:
+        pytest.skip("PostgreSQL 18 is the first with virtual columns")
+    table = 'op.execute("CREATE TABLE sums (a int, b int GENERATED ALWAYS AS (a * 2) {})")'
+    stored, virtual = (
+        bench.schema(Story(given=("",), new=(table.format(kind),))) for kind in ("STORED", "VIRTUAL")
+    )
+
+    assert stored is not None
+    assert virtual is not None
+    assert [(each.name, each.aspect) for each in compare(stored, virtual)] == [("b", "generated")]
