@@ -102,6 +102,12 @@ def _project_options(command: Any) -> Any:
 )
 @click.option("--no-rows", is_flag=True, help="The same as --rows 0.")
 @click.option(
+    "--base-from",
+    type=click.Choice(["history", "models"]),
+    help="Make the state before the new revisions from the history, or from the models of the base commit.",
+)
+@click.option("--no-old-code", is_flag=True, help="Do not try the code of the base commit on the new schema.")
+@click.option(
     "--format",
     "formats",
     type=click.Choice(FORMATS),

@@ -76,6 +76,8 @@ class Config:
     rows: int = 100
     """Rows in each table before the revisions run; 0 for none."""
     seed: str | None = None
+    old_code: bool = True
+    """Whether the code of the base commit is tried on the new schema."""
     outputs: tuple[Output, ...] = (Output("text"),)
     save_recording: Path | None = None
     recording: Path | None = None
@@ -159,6 +161,8 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
     _refuse_odd_launcher(values.get("launcher"))
     if values.pop("no_rows", False):
         values["rows"] = 0
+    if values.pop("no_old_code", False):
+        values["old_code"] = False
     return Config(**{**values, "path": path, "source": source})
 
 
@@ -269,6 +273,7 @@ class _Reader:
             "base_from": lambda key, value: self.choice(key, value, ("history", "models")),
             "rows": lambda key, value: self.number(key, value, least=0),
             "no_rows": self.switch,
+            "no_old_code": self.switch,
             "seed": self.text,
             "fail_on": self.fail_on,
             "select": self.texts,
@@ -428,4 +433,4 @@ def _key(name: str) -> str:
     return _KEYS.get(name, name.replace("_", "-"))
 
 
-_FIELDS_BY_KEY = {_key(name): name for name in (*(each.name for each in fields(Config)), "no_rows")}
+_FIELDS_BY_KEY = {_key(name): name for name in (*(each.name for each in fields(Config)), "no_rows", "no_old_code")}

@@ -152,6 +152,55 @@ class Described(Event, tag="describe", frozen=True):
     folders: list[str]
 
 
+class RawBroken(msgspec.Struct, frozen=True):
+    """Statements that ran on the state before and do not run on the state after."""
+
+    statements: list[str]
+    column: str | None
+    sql: str
+    error: str
+    sqlstate: str | None = None
+
+
+class MappedEvent(Event, tag="mapped", frozen=True):
+    """A table as the models know it, and what was tried on it."""
+
+    table: str
+    model: str
+    columns: list[str]
+    omitted: list[str]
+    tried: list[str]
+    broken: list[RawBroken]
+    schema: str | None = None
+
+
+class DiffersEvent(Event, tag="differs", frozen=True):
+    """An operation that autogenerate would write."""
+
+    code: str
+    kind: str
+    schema: str | None = None
+    table: str | None = None
+    column: str | None = None
+
+
+class FactEvent(Event, tag="fact", frozen=True):
+    """A client-side default or a one-to-many relationship of the models."""
+
+    kind: Literal["default", "relationship"]
+    model: str
+    table: str
+    column: str
+    schema: str | None = None
+    detail: str = ""
+    callable: bool = False
+    attribute: str = ""
+    cascades: bool = False
+    passive_deletes: bool = False
+    ondelete: str = ""
+    nullable: bool = True
+
+
 class Done(Event, tag="done", frozen=True):
     """The command has ended well. `calls`: how often env.py has run migrations; `connected`: connections made."""
 
@@ -171,6 +220,9 @@ AnyEvent = Union[
     Failed,
     Unrendered,
     Described,
+    MappedEvent,
+    DiffersEvent,
+    FactEvent,
     Done,
 ]
 

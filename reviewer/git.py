@@ -18,6 +18,9 @@ _KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG", "GIT_DISCOVERY_ACROSS_FILESYST
 """Beginnings of variables that say how git works, not which repository it works on. A git hook sets the others
 (GIT_DIR, GIT_INDEX_FILE …), and they would make us read another repository or a half-built index."""
 
+_SMALL = 1024 * 1024
+"""Bytes that a file which git ignores may have to be copied beside a checkout."""
+
 _REGULAR_FILES = frozenset({"100644", "100755"})
 
 
@@ -166,6 +169,25 @@ class Git:
             position = end + 1 + size + 1
         return found
 
+    def check_out(self, commit: str, folder: Path, index: Path) -> None:
+        """Write the files of `commit` below `folder`, through an index of its own: nothing in the repository changes,
+        no hook runs, and there is nothing to tell the repository when the folder goes away.
+
+        Files that git ignores and that lie between the tracked ones (generated modules, `.env`) are copied too.
+        """
+        own = {"GIT_INDEX_FILE": str(index), "GIT_LFS_SKIP_SMUDGE": "1"}
+        for arguments in (["read-tree", commit], ["checkout-index", "--all", "--quiet", f"--prefix={folder}/"]):
+            done = _run(self.root, arguments, more=own)
+            if done.returncode:
+                raise self._failed(done.stderr)
+        listing = ["ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"]
+        for name in _split(self._output(listing)):
+            source, target = self.root / name, folder / name
+            if name.endswith(("/", ".pyc")) or not source.is_file() or target.exists():
+                continue
+            if target.parent.is_dir() and source.stat().st_size <= _SMALL:
+                shutil.copyfile(source, target)
+
     def _usual_bases(self) -> Iterable[tuple[str, str]]:
         yield "origin/HEAD", "origin's default branch"
         for name in ("main", "master"):
@@ -260,9 +282,13 @@ def _start(folder: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
 
 
-def _run(folder: Path, arguments: list[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _run(
+    folder: Path, arguments: list[str], stdin: bytes = b"", more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     command, environment = _command(folder, arguments)
-    return subprocess.run(command, env=environment, input=stdin, capture_output=True, check=False)
+    return subprocess.run(
+        command, env=environment | dict(more or {}), input=stdin, capture_output=True, check=False
+    )
 
 
 def _explained(folder: Path, done: subprocess.CompletedProcess[bytes]) -> GitError:

@@ -53,6 +53,8 @@ class Setup:
     flask: bool = False
     x: tuple[str, ...] = ()
     launcher: str | None = None
+    moved: tuple[Path, Path] | None = None
+    """Of the code of another commit: the working tree, and the checkout that stands for it."""
 
 
 @dataclass
@@ -132,6 +134,7 @@ class RunnerProcess:
                 "launcher": setup.launcher,
                 "stack_file": str(self._stack),
                 "own_lock_timeout": OWN_LOCK_TIMEOUT,
+                "moved": [str(each) for each in setup.moved] if setup.moved else None,
             }
         )
 

@@ -26,8 +26,10 @@ from reviewer.guardian import Guardian
 from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess, Setup
 from reviewer.locks import LockMode
 from reviewer.names import Name
+from reviewer.old_code import OldProcess, OldSource, Trial, Unavailable, affected
 from reviewer.postgres.server import MAKE_ROOM
 from reviewer.recording import (
+    Broken,
     Catalogue,
     Direction,
     Environment,
@@ -37,6 +39,7 @@ from reviewer.recording import (
     Location,
     Lock,
     Mode,
+    Models,
     Observation,
     Origin,
     Outcome,
@@ -85,6 +88,12 @@ class Plan:
     rows: int = 100
     timeout: float = 300
     tree: str = ""
+    old: OldSource | None = None
+    """The code that is running while the migration runs."""
+    no_old: str = ""
+    """Why there is none."""
+    from_models: bool = False
+    """Make the base state from the old code's models instead of the history."""
 
 
 @dataclass
@@ -167,6 +176,9 @@ class _Rehearsal:
         self._filled: tuple[Name, ...] = ()
         self._confirmed: set[tuple[str | None, str]] = set()
         self._start_process()
+        self._old = Trial(plan.old, self._start_old, plan.no_old)
+        self._models = Models()
+        self._broke_in: dict[Broken, str] = {}
 
     @property
     def _server(self) -> RunningServer:
@@ -190,6 +202,7 @@ class _Rehearsal:
         return self._recording(errors)
 
     def close(self) -> None:
+        self._old.close()
         if self._process is not None:
             self._process.close()
             self._process = None
@@ -216,6 +229,9 @@ class _Rehearsal:
 
     def _build_base(self) -> str:
         base = self._before_history()
+        if self._plan.from_models:
+            self._make_from_models(base)
+            return base
         if not self._plan.base_heads:
             return base
         self._progress("bringing the database to the base revision")
@@ -263,6 +279,21 @@ class _Rehearsal:
             self._apply_base_schema(database)
         return database
 
+    def _make_from_models(self, database: str) -> None:
+        if not self._old.wanted:
+            raise _Stop(
+                f"The base state cannot be made from models: {self._plan.no_old or 'there is no base commit'}.",
+                "Review with --base REF in a git repository, or give the schema with --base-schema FILE.",
+            )
+        self._progress("making the base state from the models of the base commit")
+        try:
+            self._old.create({**self._command(database), "do": "create", "stamp": list(self._plan.base_heads)})
+        except Unavailable as error:
+            raise _Stop(
+                f"The base state cannot be made from the models of the base commit: {error}.",
+                "Give the schema with --base-schema FILE.",
+            ) from None
+
     def _environment_failed(self, failure: Failure) -> tuple[str, str]:
         where = f" at {failure.location}" if failure.location else ""
         match failure.kind:
@@ -307,10 +338,18 @@ class _Rehearsal:
     # -- the rehearsals ---------------------------------------------------------------------------
 
     def _rehearse(self, base: str) -> None:
-        revisions = self._plan.revisions
         deployed = self._database(base)
         run = self._deployed(deployed, base)
         self._passes += run.passes
+        if run.ok:
+            self._begin_old_code(base, self._last)
+        try:
+            self._step_by_step(base, deployed, run)
+        finally:
+            self._end_old_code(base)
+
+    def _step_by_step(self, base: str, deployed: str, run: _Run) -> None:
+        revisions = self._plan.revisions
         if len(revisions) == 1:
             if run.ok:
                 departure = self._departure(revisions[0], base)
@@ -343,6 +382,87 @@ class _Rehearsal:
             run = self._run({"do": "upgrade", "to": [r.id for r in self._heads()]}, database, observe=False)
             if not run.ok and run.failed_revision is not None and self.rows_matter(run):
                 self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))
+
+    # -- the code of the base commit, and the models --------------------------------------------------
+
+    def _begin_old_code(self, base: str, deployed: str) -> None:
+        """Look at the models while the upgraded state is there, and let the old code try its statements beside."""
+        if not self._old.wanted:
+            return
+        tables = affected(self._passes)
+        if tables is None or tables:
+            self._progress("trying the statements of the base commit's code")
+            before, after = self._database(base), self._database(deployed)
+            self._old.begin({**self._command(before), "head": after}, tables)
+        else:
+            self._old.reason = "the new revisions touch no table that was there before"
+        answer = self._compare(deployed)
+        if answer is not None:
+            self._old.compared(answer, self._base)
+
+    def _compare(self, database: str) -> Answer | None:
+        command = {**self._command(database), "do": "compare", "facts": True}
+        for again in (False, True):
+            if self._process is None or self._fresh_each or again:
+                self._restart()
+            assert self._process is not None
+            answer = self._process.run(command, self._deadline)
+            if answer.ok:
+                return answer
+        self._restart()
+        why = answer.failed.message.rstrip(".") if answer.failed else "it did not end"
+        self._skip_once("comparison of models and migrations", why)
+        return None
+
+    def _end_old_code(self, base: str) -> None:
+        if not self._old.wanted:
+            return
+        what = f"code of the base commit {self._plan.old.commit[:12] if self._plan.old else ''}"
+        if self._old.failure():
+            self._skip_once(what, self._old.reason)
+        try:
+            self._broke_in = self._which_revision(base)
+            if self._old.disagrees:
+                self._models = self._old.models(self._command(self._database(base)))
+            else:
+                self._models = self._old.models({})
+        except Unavailable as error:
+            self._old.reason = str(error)
+            self._skip_once(what, str(error))
+
+    def _which_revision(self, base: str) -> dict[Broken, str]:
+        """After which revision each thing broke: by the only one, or by trying after each."""
+        revisions, broken = self._plan.revisions, self._old.broke()
+        if not broken or len(revisions) == 1:
+            return dict.fromkeys(broken, revisions[0].id)
+        found: dict[Broken, str] = {}
+        database = self._database(base)
+        for revision in revisions:
+            run = self._run(
+                {"do": "step", "revision": revision.id, "direction": "upgrade"}, database, observe=False
+            )
+            if not run.ok:
+                break
+            for each in self._old.still(database):
+                for wanted in broken:
+                    if (wanted.table, wanted.column) == (each.table, each.column) and wanted not in found:
+                        found[wanted] = revision.id
+            if len(found) == len(broken):
+                break
+        return found
+
+    def _start_old(self, source: OldSource) -> OldProcess:
+        plan = self._plan
+        return OldProcess(source, plan.setup, plan.interpreter, plan.environ, self._folder, self._guardian)
+
+    def _command(self, database: str) -> dict[str, object]:
+        """What every command says: where the database is."""
+        return {
+            "database": database,
+            "address": address_for_runner(self._server.address),
+            "observe": False,
+            "environ": self._urls(database),
+        }
 
     def _deployed(self, database: str, base: str) -> _Run:
         self._progress("upgrading as a deploy does")
@@ -656,6 +776,8 @@ class _Rehearsal:
             tree=self._plan.tree,
             errors=errors,
             trials=tuple(self._trials),
+            old_code=self._old.result(self._broke_in),
+            models=self._models,
         )
 
 

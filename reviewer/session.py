@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reviewer import __version__, recording, suppressions
+from reviewer.additive import only_adds_tables
 from reviewer.config import Config
 from reviewer.errors import CannotReview, UsageError
 from reviewer.finding import Finding
@@ -32,6 +33,7 @@ from reviewer.history import (
 )
 from reviewer.imports import application_imports
 from reviewer.interpreter import RunnerProcess, Setup, environment
+from reviewer.old_code import OldSource
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
 from reviewer.recording import History, Mode, Recording, Skipped
 from reviewer.rehearsal import Plan, address_for_runner, database_url, rehearse
@@ -55,6 +57,8 @@ class Scope:
     """Paths in the report are relative to it: the git root, or the project where there is no git."""
     since: str = ""
     """What "new" means here, as a phrase for a human."""
+    base_commit: str | None = None
+    """The commit whose code is running while the migration runs; None where git does not tell."""
 
 
 def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
@@ -115,7 +119,7 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     selection = new_revisions(graph, before)
     if base.tip != base.commit:
         selection = selection.beside(before, read_commit(tree, git, base.tip, graph))
-    return Scope(tree, selection, graph, root, since)
+    return Scope(tree, selection, graph, root, since, base.commit)
 
 
 def setup_of(config: Config, tree: Tree) -> Setup:
@@ -147,7 +151,35 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         rows=config.rows,
         timeout=config.timeout,
         tree=scope.tree.name,
+        old=old_source(config, scope),
+        no_old=why_no_old_code(config, scope),
+        from_models=config.base_from == "models",
     )
+
+
+def old_source(config: Config, scope: Scope) -> OldSource | None:
+    """Where the code is that is running while the migration runs; None where it is not to be tried."""
+    if why_no_old_code(config, scope) or scope.base_commit is None:
+        return None
+    sources = []
+    for revision in scope.selection.revisions:
+        with contextlib.suppress(OSError):
+            sources.append((scope.root / revision.path).read_bytes())
+    needed = config.base_from == "models" or not only_adds_tables(sources)
+    return OldSource(scope.root, scope.base_commit, early=needed)
+
+
+def why_no_old_code(config: Config, scope: Scope) -> str:
+    """Why no code of a base commit is tried; empty where it is."""
+    if config.static:
+        return "there is no server to try it on"
+    if config.revisions is not None:
+        return "--revisions names no commit whose code is running"
+    if not config.old_code and config.base_from != "models":
+        return "turned off"
+    if scope.base_commit is None or not scope.tree.directory.is_relative_to(scope.root):
+        return "git names no commit whose code is running"
+    return ""
 
 
 def history_of(scope: Scope) -> History:

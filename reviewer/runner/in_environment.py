@@ -8,13 +8,15 @@ Protocol (version 1). JSON, one object a line, over the socket whose descriptor 
 The reviewer sends one `setup`, and then commands, one at a time; a command ends in `done` or `failed`.
 
     setup:      protocol, config, toml, section, directory, script_location, flask, x, launcher,
-                environ, original_environ, stack_file, own_lock_timeout
+                environ, original_environ, stack_file, own_lock_timeout, moved
     commands:   {"do": "upgrade", "to": [ids], ...}           as one `alembic upgrade` would
                 {"do": "step", "revision": id, "direction": "upgrade" | "downgrade", ...}
                 {"do": "offline", "revisions": [ids], "downgrade": bool}
                 {"do": "describe"}                            run env.py, run no revision
+                {"do": "probe" | "compare" | "create", ...}   see models.py
                 each with: database, address {host, port, user, password}, observe, environ
-    events:     hello, describe, mode, revision (begin, end), begin, statement, rendered, done, failed
+    events:     hello, describe, mode, revision (begin, end), begin, statement, rendered, done, failed,
+                mapped, differs, fact
 
 What is expected to go wrong (no env.py, a missing module, a migration that raises) is a `failed` event
 with a kind. If the process ends without `done` or `failed`, the migration ended it.
@@ -96,6 +98,7 @@ SELECT json_build_array(
      WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'i', 'I', 'm', 'v', 'S', 'f')), '[]'::json)
 )::text
 """
+NOTHING = frozenset()
 KINDS = {
     "r": "table",
     "p": "partitioned table",
@@ -485,9 +488,6 @@ class Watcher:
         if isinstance(rows, int) and rows >= 0:
             event["rows"] = rows
         if self.observe:
-            if watched.seqscan_off:
-                self.quietly(connection, raw, "RESET enable_seqscan")
-                watched.seqscan_off = False
             if FORGETS_PREPARED.search(statement):
                 watched.prepared = None
             event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
@@ -514,23 +514,28 @@ class Watcher:
             sqlstate=sqlstate,
         )
 
-    def quietly(self, connection, raw, sql):
-        """The one value that `sql` brings, if any, past SQLAlchemy and as much of the driver as can be left out."""
+    def quietly(self, connection, raw, sql, first=""):
+        """The one value that `sql` brings, if any, past SQLAlchemy and as much of the driver as can be left out.
+
+        `first` is run before it, in the same round trip where the driver can do that.
+        """
         self.busy = True
         try:
             if getattr(getattr(raw, "pgconn", None), "transaction_status", None) == 2:  # psycopg, in a transaction
-                return with_libpq(raw, sql)
+                return with_libpq(raw, first + sql)
             if type(raw).__module__.startswith("psycopg2"):
                 with raw.cursor(cursor_factory=sys.modules["psycopg2.extensions"].cursor) as cursor:
-                    cursor.execute(sql)
+                    cursor.execute(first + sql)
                     return cursor.fetchone()[0] if cursor.description else None
+            if first:
+                connection.exec_driver_sql(first)
             result = connection.exec_driver_sql(sql)
             return result.scalar() if result.returns_rows else None
         finally:
             self.busy = False
 
-    def ask(self, connection, raw, sql):
-        return json.loads(self.quietly(connection, raw, sql))
+    def ask(self, connection, raw, sql, first=""):
+        return json.loads(self.quietly(connection, raw, sql, first))
 
     def narrow(self, connection, raw, watched):
         if watched.prepared is None:
@@ -557,7 +562,9 @@ class Watcher:
             sql = WIDE
         if self.base is None:
             self.base = max(watched.relations, default=16383)
-        now, lock_timeout, statement_timeout, pid, rows = self.ask(connection, raw, sql)
+        first = "RESET enable_seqscan; " if watched.seqscan_off else ""
+        watched.seqscan_off = False
+        now, lock_timeout, statement_timeout, pid, rows = self.ask(connection, raw, sql, first)
         drain(raw, watched.messages)
         observation = {
             "lock_timeout": 0 if lock_timeout == self.own_lock_timeout else milliseconds(lock_timeout),
@@ -575,6 +582,8 @@ class Watcher:
         for row in rows:
             oid, modes, schema, name, kind, filenode, scans, tuples, table = row[:9]
             known = watched.relations.get(oid)
+            if len(row) == 9 and known == tuple(row[2:]) and watched.locks.get(oid, NOTHING).issuperset(modes):
+                continue  # nothing has happened to it
             new = oid > self.base
             if schema is None:  # dropped by this statement; where it was never known, it came and went within it
                 if known is None:
@@ -828,6 +837,8 @@ class Runner:
         self.worker_thread = False
 
     def install(self):
+        if self.setup.get("moved"):
+            beside("models").Moved(*self.setup["moved"]).install()
         self.redirection.install()
         self.watcher.install()
         tolerate_missing_logging_sections()
@@ -1075,6 +1086,62 @@ class Runner:
         self.channel.emit(event="describe", directory=os.path.realpath(str(script.dir)), **found)
         self.channel.emit(event="done", calls=1, connected=self.redirection.connected)
 
+    def probe(self, command):
+        """Try the statements of the models on the state before and on the state after."""
+        models = beside("models")
+        databases = {"before": command["database"], "after": command["head"]}
+        wanted = command.get("tables")
+
+        def look(context):
+            def engine_for(which):
+                self.redirection.move(command["address"], databases[which])
+                return context.connection.engine
+
+            models.probe(context, engine_for, server_words, wanted and set(map(tuple, wanted)), self.channel.emit)
+
+        self.inside(look)
+
+    def compare(self, command):
+        """Compare the models with the database, and tell what they say of themselves."""
+        models = beside("models")
+
+        def look(context):
+            for event in models.differences(context):
+                self.channel.emit(**event)
+            for event in models.facts(context) if command.get("facts") else ():
+                self.channel.emit(**event)
+
+        self.inside(look)
+
+    def inside(self, look):
+        """Run env.py and `look` where its migrations would run, unwatched."""
+        looked = []
+
+        def fn(rev, context, script):
+            if not looked:  # of several databases the first
+                looked.append(1)
+                self.watcher.busy = True
+                try:
+                    look(context)
+                finally:
+                    self.watcher.busy = False
+            return []
+
+        self.environment(fn)
+        self.channel.emit(event="done", calls=len(looked), connected=self.redirection.connected)
+
+    def create(self, command):
+        """Make the tables of the models, and stamp the database as having been migrated."""
+        models = beside("models")
+
+        def fn(rev, context, script):
+            for metadata in models.metadatas(context):
+                metadata.create_all(context.connection)
+            return script._stamp_revs(tuple(command["stamp"]), rev)
+
+        self.environment(fn)
+        self.channel.emit(event="done", calls=1, connected=self.redirection.connected)
+
     def failed(self, error, event="failed", **more):
         place, deliberate = self.sources.of_traceback(error)
         kind, message, sqlstate = "raised", None, None
@@ -1111,6 +1178,20 @@ class Runner:
             traceback=as_text("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]),
             **more,
         )
+
+
+def beside(name):
+    """A module of ours, from the file beside this one; the project cannot have one of that name."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    whole = "_alembic_reviewer_" + name
+    if whole not in sys.modules:
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py")
+        spec = spec_from_file_location(whole, path)
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[whole] = module
+    return sys.modules[whole]
 
 
 def remember_code():

@@ -1,0 +1,488 @@
+"""What the project's models say, and whether their statements run: the runner's commands that need more than env.py.
+
+Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
+Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
+
+    commands:   {"do": "probe", "head": database, "tables": [[schema, name]] | null}
+                    the statements that the mapped tables stand for, on `database` and then on `head`
+                {"do": "compare", "facts": bool}        autogenerate's comparison, and what the models say
+                {"do": "create", "stamp": [ids]}        create_all of the models
+    events:     mapped (a table and what ran before and does not run now), differs (an operation of autogenerate),
+                fact (a default or a relationship)
+"""
+
+import os
+import sys
+
+READ, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
+MOST_ROWS = 20
+MOST_LABELS = 30
+
+
+# -- modules of another commit --------------------------------------------------------------------
+
+
+class Moved:
+    """Finds in the checkout of another commit what would be found in the working tree, however it was installed."""
+
+    def __init__(self, root, checkout):
+        self.root, self.checkout = os.path.realpath(root), os.path.realpath(checkout)
+        prefix = os.path.realpath(sys.prefix)
+        self.environment = prefix + os.sep if prefix.startswith(self.root + os.sep) else None
+
+    def install(self):
+        sys.path[:] = [self.place(entry) or entry for entry in sys.path]
+        sys.meta_path.insert(0, self)
+
+    def place(self, path):
+        """Where `path` of the working tree is in the checkout; None for what is not of the working tree."""
+        if not isinstance(path, str) or not path:
+            return None
+        real = os.path.realpath(path)
+        if real != self.root and not real.startswith(self.root + os.sep):
+            return None
+        if real.startswith(self.checkout) or "site-packages" in real or "dist-packages" in real:
+            return None
+        if self.environment and real.startswith(self.environment):
+            return None
+        return self.checkout + real[len(self.root) :]
+
+    def find_spec(self, name, path=None, target=None):
+        import importlib.machinery
+        import importlib.util
+
+        later = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        asked = (finder.find_spec(name, path, target) for finder in later if hasattr(finder, "find_spec"))
+        spec = next((spec for spec in asked if spec), None)
+        if spec is None:
+            return None
+        inside = spec.submodule_search_locations
+        if not spec.has_location:
+            places = [self.place(each) for each in inside or ()]
+            if not any(places):
+                return spec
+            moved = importlib.machinery.ModuleSpec(name, None, is_package=True)
+            moved.submodule_search_locations = [new or old for new, old in zip(places, inside)]
+            return moved
+        place = self.place(spec.origin)
+        if place is None or (not os.path.exists(place) and not spec.origin.endswith(".py")):
+            return spec
+        if not os.path.exists(place):
+            raise ModuleNotFoundError("No module named %r in that commit" % name, name=name)
+        locations = None if inside is None else [self.place(each) or each for each in inside]
+        return importlib.util.spec_from_file_location(name, place, submodule_search_locations=locations)
+
+
+# -- what the models are --------------------------------------------------------------------------
+
+
+def metadatas(context):
+    """The project's target_metadata, as a list."""
+    target = context.opts.get("target_metadata")
+    if target is None:
+        return []
+    return list(target) if isinstance(target, (list, tuple)) else [target]
+
+
+def tables_of(context):
+    """(table, model's name, mapped columns) of every table of the metadata."""
+    by_table = {}
+    for mapper in mappers():
+        by_table.setdefault(id(mapper.local_table), []).append(mapper)
+    seen = set()
+    for metadata in metadatas(context):
+        for table in metadata.tables.values():
+            if (table.schema, table.name) in seen or table.info.get("is_view"):
+                continue
+            seen.add((table.schema, table.name))
+            found = by_table.get(id(table), [])
+            mapped = [c for c in table.columns if any(c in mapper.columns.values() for mapper in found)]
+            yield table, found[0].class_.__name__ if found else table.name, mapped or list(table.columns)
+
+
+def mappers():
+    module = sys.modules.get("sqlalchemy.orm.mapper")
+    registries = getattr(module, "_all_registries", None)
+    if registries is None:
+        return []
+    return [mapper for registry in registries() for mapper in registry.mappers]
+
+
+def facts(context):
+    """Client-side defaults and one-to-many relationships, as events."""
+    tables = set()
+    for table, model, columns in tables_of(context):
+        tables.add(id(table))
+        for column in columns:
+            default = column.default
+            if default is None or column.server_default is not None or getattr(default, "is_sequence", False):
+                continue
+            argument = getattr(default, "arg", None)
+            name = getattr(argument, "__name__", None)
+            yield {
+                "event": "fact",
+                "kind": "default",
+                "model": model,
+                "schema": table.schema,
+                "table": table.name,
+                "column": column.name,
+                "detail": "%s()" % name if callable(argument) and name else repr(argument)[:60],
+                "callable": bool(callable(argument)),
+            }
+    for event in relationships(tables):
+        yield event
+
+
+def relationships(tables):
+    if "sqlalchemy.orm" not in sys.modules:
+        return
+    from sqlalchemy.orm import configure_mappers
+
+    try:
+        configure_mappers()
+    except Exception:  # a model that env.py does not import: what is not configured says nothing
+        return
+    for mapper in mappers():
+        for relation in mapper.relationships:
+            if relation.direction.name != "ONETOMANY" or relation.parent is not mapper or relation.viewonly:
+                continue
+            for _, column in relation.local_remote_pairs:
+                table = getattr(column, "table", None)
+                if table is None or id(table) not in tables:
+                    continue
+                for key in column.foreign_keys:
+                    yield {
+                        "event": "fact",
+                        "kind": "relationship",
+                        "model": mapper.class_.__name__,
+                        "attribute": relation.key,
+                        "schema": table.schema,
+                        "table": table.name,
+                        "column": column.name,
+                        "cascades": bool(relation.cascade.delete),
+                        "passive_deletes": bool(relation.passive_deletes),
+                        "ondelete": (key.ondelete or (key.constraint.ondelete if key.constraint else None) or ""),
+                        "nullable": bool(column.nullable),
+                    }
+
+
+# -- autogenerate ---------------------------------------------------------------------------------
+
+
+def differences(context):
+    """What autogenerate would write, an operation an event, with env.py's own options."""
+    from alembic.autogenerate import produce_migrations, render
+    from alembic.autogenerate.api import AutogenContext
+
+    if not metadatas(context):
+        return
+    script = produce_migrations(context, context.opts["target_metadata"])
+    writing = AutogenContext(context, metadata=context.opts["target_metadata"], autogenerate=False)
+    for container in script.upgrade_ops_list:
+        for operation in flat(container.ops):
+            column = getattr(operation, "column", None)
+            yield {
+                "event": "differs",
+                "code": render.render_op_text(writing, operation),
+                "schema": getattr(operation, "schema", None),
+                "table": getattr(operation, "table_name", None) or getattr(operation, "source_table", None),
+                "column": getattr(operation, "column_name", None) or getattr(column, "name", None),
+                "kind": type(operation).__name__,
+            }
+
+
+def flat(operations):
+    for operation in operations:
+        inner = getattr(operation, "ops", None)
+        if inner is None:
+            yield operation
+        else:
+            for each in flat(inner):
+                yield each
+
+
+# -- the statements of the models -----------------------------------------------------------------
+
+
+class Refused(Exception):
+    """A statement that did not run: the server's words, or Python's where the driver did not come so far."""
+
+    def __init__(self, sql, message, sqlstate=None, column=None):
+        Exception.__init__(self, message)
+        self.sql, self.message, self.sqlstate, self.column = sql, message, sqlstate, column
+
+
+class Session:
+    """A connection to one of the two states, whose every statement is undone."""
+
+    def __init__(self, engine, words):
+        from sqlalchemy import event
+
+        self.words = words
+        self.sql = None
+        self.connection = engine.connect()
+        self.transaction = self.connection.begin()
+        event.listen(self.connection, "before_cursor_execute", self.sending)
+        self.execute("SET LOCAL statement_timeout = '5s'")
+        self.execute("SET LOCAL lock_timeout = '2s'")
+
+    def sending(self, connection, cursor, statement, parameters, context, executemany):
+        self.sql = statement if isinstance(statement, str) else str(statement)
+
+    def execute(self, sql):
+        self.connection.exec_driver_sql(sql)
+
+    def attempt(self, *steps):
+        """Do `steps` one after another and undo them; what the last of them brought. Raises Refused."""
+        inner = self.connection.begin_nested()
+        self.sql = None
+        try:
+            result = None
+            for step in steps:
+                result = step(self.connection)
+            return result
+        except Exception as error:
+            raise self.refused(error) from None
+        finally:
+            inner.rollback()
+
+    def refused(self, error):
+        original = getattr(error, "orig", None)
+        if original is None:
+            text = str(error).strip().split("\n")[0]
+            return Refused(self.sql or "", "%s: %s" % (type(error).__name__, text))
+        message, sqlstate = self.words(original)
+        return Refused(self.sql or "", message, sqlstate, said_column(original))
+
+    def close(self):
+        try:
+            self.transaction.rollback()
+        finally:
+            self.connection.close()
+
+
+def said_column(error):
+    """The column that the server names beside its message."""
+    seen = error
+    while seen is not None:
+        found = getattr(getattr(seen, "diag", None), "column_name", None) or getattr(seen, "column_name", None)
+        if not found and seen.args and isinstance(seen.args[0], dict):
+            found = seen.args[0].get("c")
+        if isinstance(found, str):
+            return found
+        seen = seen.__cause__
+    return None
+
+
+class Mapped:
+    """One table as the models of this commit know it, and the statements that they send for it."""
+
+    def __init__(self, table, model, columns):
+        self.table, self.model, self.columns = table, model, columns
+        self.key = [column for column in table.primary_key.columns if column in columns]
+        self.row = None
+
+    def written(self):
+        return [c for c in self.columns if c.computed is None and not getattr(c.identity, "always", False)]
+
+    def read(self, columns):
+        from sqlalchemy import select
+
+        return lambda connection: connection.execute(select(*columns).limit(MOST_ROWS)).fetchall()
+
+    def where(self, statement):
+        for column in self.key:
+            statement = statement.where(column == self.row[column.name])
+        return statement
+
+    def take_out(self, connection):
+        """Make room for the row without asking those that refer to it: that is not what is tried."""
+        inner = connection.begin_nested()
+        try:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.execute(self.where(self.table.delete()))
+            connection.exec_driver_sql("SET LOCAL session_replication_role = origin")
+            inner.commit()
+        except Exception:  # what is in the way is told by the INSERT
+            inner.rollback()
+
+    def insert(self, values):
+        return lambda connection: connection.execute(self.table.insert().values(values))
+
+    def update(self, values):
+        return lambda connection: connection.execute(self.where(self.table.update()).values(values))
+
+    def delete(self, connection):
+        connection.execute(self.where(self.table.delete()))
+
+    def least(self):
+        """What the ORM sends for an object of which only what is required was set."""
+        values = {}
+        own = getattr(self.table, "_autoincrement_column", None)
+        for column in self.written():
+            if column is own or column.default is not None or column.server_default is not None:
+                continue
+            if column.identity is not None:
+                continue
+            values[column] = None if column.nullable and column not in self.key else self.row[column.name]
+        return values
+
+    def statements(self):
+        """(what, column, steps) of everything that writes; `row` must be known."""
+        whole = {column: self.row[column.name] for column in self.written()}
+        if self.key:
+            yield INSERT, None, (self.take_out, self.insert(whole))
+            yield INSERT, None, (self.take_out, self.insert(self.least()))
+            changed = {column: value for column, value in whole.items() if column not in self.key}
+            if changed:
+                yield UPDATE, None, (self.update(changed),)
+            for column in changed:
+                for label in labels(column):
+                    yield UPDATE, column, (self.update({column: label}),)
+            yield DELETE, None, (self.delete,)
+        else:
+            yield INSERT, None, (self.insert(whole),)
+
+    def singly(self):
+        """An UPDATE for each column, to say which one it is."""
+        for column in self.written():
+            if column not in self.key:
+                yield column, (self.update({column: self.row[column.name]}),)
+
+
+def labels(column):
+    from sqlalchemy import Enum
+
+    if isinstance(column.type, Enum) and getattr(column.type, "native_enum", False):
+        return list(column.type.enums)[:MOST_LABELS]
+    return []
+
+
+class Probe:
+    """What ran on the state before and does not run on the state after."""
+
+    def __init__(self, before, after):
+        self.before, self.after = before, after
+
+    def run(self, mapped):
+        event = {
+            "event": "mapped",
+            "schema": mapped.table.schema,
+            "table": mapped.table.name,
+            "model": mapped.model,
+            "columns": [column.name for column in mapped.columns],
+            "omitted": [c.name for c in mapped.columns if c.server_default is not None or c.identity is not None],
+            "tried": [],
+            "broken": [],
+        }
+        readable = self.reads(mapped, event)
+        if readable and self.chosen(mapped, readable):
+            self.writes(mapped, event)
+        event["tried"] = sorted(set(event["tried"]))
+        return event
+
+    def reads(self, mapped, event):
+        """Read the table in both states; the rows before, None where that did not run at all."""
+        try:
+            rows = self.before.attempt(mapped.read(mapped.columns))
+        except Refused:
+            return None
+        event["tried"].append(READ)
+        try:
+            self.after.attempt(mapped.read(mapped.columns))
+            return rows
+        except Refused as refused:
+            whole = refused
+        for column in mapped.columns:
+            try:
+                self.after.attempt(mapped.read([column]))
+            except Refused as refused:
+                if refused.sqlstate == "42P01" or refused.sqlstate == "3F000":
+                    break
+                self.broke(event, READ, column.name, refused, whole.sql)
+        if not event["broken"]:
+            self.broke(event, READ, None, whole, whole.sql)
+        return rows
+
+    def chosen(self, mapped, rows):
+        best = max(rows, key=lambda row: sum(value is not None for value in row), default=None)
+        if best is not None:
+            mapped.row = {column.name: value for column, value in zip(mapped.columns, best)}
+        return mapped.row is not None
+
+    def writes(self, mapped, event):
+        for what, column, steps in mapped.statements():
+            try:
+                self.before.attempt(*steps)
+            except Refused:
+                continue
+            event["tried"].append(what)
+            try:
+                self.after.attempt(*steps)
+            except Refused as refused:
+                self.explain(mapped, event, what, column, refused)
+
+    def explain(self, mapped, event, what, column, refused):
+        known = event["broken"]
+        if refused.sqlstate in ("42703", "42P01", "3F000") and known:
+            for each in known:  # what cannot be read cannot be written either
+                each["statements"] = sorted(set(each["statements"]) | {what})
+            return
+        if column is None and what == UPDATE and refused.column is None:
+            found = False
+            for single, steps in mapped.singly():
+                try:
+                    self.before.attempt(*steps)
+                except Refused:
+                    continue
+                try:
+                    self.after.attempt(*steps)
+                except Refused as only:
+                    found = True
+                    self.broke(event, what, single.name, only, only.sql)
+            if found:
+                return
+        self.broke(event, what, column.name if column is not None else refused.column, refused, refused.sql)
+
+    @staticmethod
+    def broke(event, what, column, refused, sql):
+        for each in event["broken"]:
+            if each["column"] == column and each["error"] == refused.message:
+                each["statements"] = sorted(set(each["statements"]) | {what})
+                return
+        event["broken"].append(
+            {
+                "statements": [what],
+                "column": column,
+                "sql": sql or refused.sql,
+                "error": refused.message,
+                "sqlstate": refused.sqlstate,
+            }
+        )
+
+
+def probe(context, engine_for, words, wanted, emit):
+    """Try the statements of every mapped table on both states. `engine_for(which)` leads to the state."""
+    before = Session(engine_for("before"), words)
+    try:
+        after = Session(engine_for("after"), words)
+        try:
+            trial = Probe(before, after)
+            for table, model, columns in tables_of(context):
+                if wanted is None or (table.schema or "public", table.name) in wanted:
+                    emit(**trial.run(Mapped(table, model, columns)))
+                else:
+                    emit(
+                        event="mapped",
+                        schema=table.schema,
+                        table=table.name,
+                        model=model,
+                        columns=[column.name for column in columns],
+                        omitted=[],
+                        tried=[],
+                        broken=[],
+                    )
+        finally:
+            after.close()
+    finally:
+        before.close()
