@@ -100,6 +100,12 @@ def _project_options(command: Any) -> Any:
 @click.option(
     "--rows", type=click.IntRange(0), metavar="N", help="Rows to put into each table before the revisions run."
 )
+@click.option(
+    "--seed",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="SQL with rows of your own, put in before ours; tables that it fills are left as they are.",
+)
 @click.option("--no-rows", is_flag=True, help="The same as --rows 0.")
 @click.option(
     "--base-from",

@@ -75,7 +75,8 @@ class Config:
     base_from: str = "history"
     rows: int = 100
     """Rows in each table before the revisions run; 0 for none."""
-    seed: str | None = None
+    seed: Path | None = None
+    """SQL with rows of the project's own, put into the base state before ours."""
     old_code: bool = True
     """Whether the code of the base commit is tried on the new schema."""
     outputs: tuple[Output, ...] = (Output("text"),)
@@ -274,7 +275,7 @@ class _Reader:
             "rows": lambda key, value: self.number(key, value, least=0),
             "no_rows": self.switch,
             "no_old_code": self.switch,
-            "seed": self.text,
+            "seed": self.file,
             "fail_on": self.fail_on,
             "select": self.texts,
             "ignore": self.texts,

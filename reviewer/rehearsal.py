@@ -86,6 +86,8 @@ class Plan:
     history: History = History()
     base_schema: Path | None = None
     rows: int = 100
+    seed: Path | None = None
+    """SQL with rows of the project's own, put in before ours."""
     timeout: float = 300
     tree: str = ""
     old: OldSource | None = None
@@ -211,9 +213,12 @@ class _Rehearsal:
 
     def _prepare_base(self) -> str:
         from reviewer import catalogue, rows, snapshot
+        from reviewer import schema_file as seed_file
 
         base = self._build_base()
         with self._server.connect(base) as connection:
+            if self._plan.seed is not None:
+                seed_file.apply(connection, self._plan.seed, "seed", "Make it fit the schema of the base revision.")
             filled = rows.fill(connection, catalogue.read(connection), self._plan.rows)
             self._state = snapshot.take(connection)
         self._base, self._filled = filled.catalogue, filled.tables

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 _COPY = re.compile(r"^COPY\s.+\sFROM\s+stdin;\s*$", re.IGNORECASE)
 
 
-def apply(connection: Connection[tuple[object, ...]], path: Path) -> None:
+def apply(
+    connection: Connection[tuple[object, ...]],
+    path: Path,
+    what: str = "base schema",
+    way_out: str = "Make it with `pg_dump --schema-only --no-owner --no-privileges` from the version that is rehearsed on.",
+) -> None:
     """Run the file's statements on `connection`, data of COPY blocks included; psql's own commands are left out.
 
     Raises `UsageError` where the file cannot be read, `CannotReview` where PostgreSQL refuses a statement.
@@ -26,7 +31,7 @@ def apply(connection: Connection[tuple[object, ...]], path: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise UsageError(
-            f"The base schema {path} cannot be read: {why}.", "Give a file of plain SQL with --base-schema."
+            f"The {what} {path} cannot be read: {why}.", f"Give a file of plain SQL with --{what.replace(' ', '-')}."
         ) from None
     try:
         for sql, data in _parts(text):
@@ -38,8 +43,8 @@ def apply(connection: Connection[tuple[object, ...]], path: Path) -> None:
         connection.execute("RESET ALL")
     except psycopg.Error as error:
         raise CannotReview(
-            f"PostgreSQL refused the base schema {path}: {error.diag.message_primary or error}.",
-            "Make it with `pg_dump --schema-only --no-owner --no-privileges` from the version that is rehearsed on.",
+            f"PostgreSQL refused the {what} {path}: {error.diag.message_primary or error}.",
+            way_out,
         ) from None
 
 

@@ -149,6 +149,7 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         history=history_of(scope),
         base_schema=config.base_schema,
         rows=config.rows,
+        seed=config.seed,
         timeout=config.timeout,
         tree=scope.tree.name,
         old=old_source(config, scope),

@@ -87,7 +87,7 @@ def test_everything_can_be_set_in_a_file(tmp_path: Path, files: dict[str, str]) 
         base_schema=tmp_path / "schema.sql",
         base_from="models",
         rows=5,
-        seed="seed.sql",
+        seed=tmp_path / "seed.sql",
         fail_on=Severity.WARNING,
         select=("a", "b"),
         ignore=("c",),
