@@ -19,6 +19,7 @@ from pathlib import Path
 import checks
 from reviewer.finding import Finding
 from reviewer.guardian import Guardian
+from reviewer.parse import parse
 from reviewer.recording import Direction, Observation, Outcome, Recording, Rehearsal, Statement
 from reviewer.review import review
 from reviewer.rule import Check, Example, Rule
@@ -218,11 +219,12 @@ def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Rec
 
 def _ends_alike(finding: Finding) -> bool:
     """Whether the remedy has to reach the schema that the flagged statement makes: another way to the same end. What
-    breaks running code or loses data has another end.
+    breaks running code or loses data has another end; of a statement that does several things only one is remedied.
     """
     group = checks.by_id()[finding.rule].RULE.group
     same_end = group in {"locking", "rewriting", "not-working"} and finding.rule not in ELSEWHERE
-    return same_end and finding.direction is Direction.UPGRADE
+    alone = finding.sql is not None and len(parse(finding.sql)) == 1
+    return same_end and alone and finding.direction is Direction.UPGRADE
 
 
 def _words(finding: Finding, recording: Recording) -> Iterator[str]:
