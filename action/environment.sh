@@ -21,15 +21,16 @@ reviewer_python() {
     return 1
 }
 
+reviewer_digest() {
+    if command -v sha256sum >/dev/null; then sha256sum <"$1"; else shasum -a 256 <"$1"; fi
+}
+
 reviewer_environment() {
     local python key folder
-    python=$(reviewer_python)
-    key=$("$python" -I -c '
-import hashlib, sys
-digest = hashlib.sha256(open(sys.argv[1], "rb").read() + sys.version.encode() + sys.prefix.encode())
-print(digest.hexdigest()[:16])' "$GITHUB_ACTION_PATH/requirements.lock")
-    folder=${RUNNER_TEMP:?}/alembic-reviewer-$key
+    key=$(reviewer_digest "$GITHUB_ACTION_PATH/requirements.lock")
+    folder=${RUNNER_TEMP:?}/alembic-reviewer-${key:0:16}
     if [ ! -e "$folder/complete" ]; then
+        python=$(reviewer_python)
         echo '::group::Install alembic-reviewer in an environment of its own'
         rm -rf "$folder"
         if command -v uv >/dev/null; then

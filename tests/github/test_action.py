@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def test_the_comment_turns_green_after_a_fix(start: Start, github: FakeGitHub) -
     job.use(python=PYTHON)
 
     pull_request = PullRequest(job.workspace).add({NEW: SAFE})
-    job.payload.write_text(__import__("json").dumps(pull_request.event()))
+    job.payload.write_text(json.dumps(pull_request.event()))
     outputs = job.use(python=PYTHON)
 
     assert not job.failed, job.stdout
@@ -238,3 +240,45 @@ def test_the_first_step_sees_no_token_and_the_second_no_code(start: Start) -> No
     assert not any(
         "the-token" in file.read_text(errors="replace") for file in job.temp.rglob("report*") if file.is_file()
     )
+
+
+def test_two_jobs_one_runs_and_one_comments(
+    start: Start, github: FakeGitHub, tmp_path: Path, environment: Path
+) -> None:
+    first = start({NEW: UNSAFE})
+    first.use(python=PYTHON, comment="never", report_directory="alembic-reviewer")
+    assert github.requests == []
+
+    second = Job(tmp_path / "second", environment, event=first.event, variables={"GITHUB_API_URL": github.url})
+    shutil.copytree(first.workspace / "alembic-reviewer", second.workspace / "alembic-reviewer")
+    outputs = second.use(mode="comment", report_directory="alembic-reviewer")
+
+    assert first.failed, "the job that runs is the gate"
+    assert not second.failed
+    assert list(second.steps) == ["publish"]
+    assert (outputs["verdict"], outputs["comment-status"]) == ("fail", "created")
+    assert "blocking-index" in second.summary
+
+
+def test_dependabot_is_told_in_one_line(start: Start, github: FakeGitHub) -> None:
+    github.may_write = False
+    job = start({NEW: HARMLESS})
+    job.variables = {**job.variables, "GITHUB_ACTOR": "dependabot[bot]"}
+
+    assert job.use(python=PYTHON)["comment-status"] == "forbidden"
+    assert [each.name for each in job.steps["publish"].annotations] == ["notice"]
+    assert "Dependabot" in job.steps["publish"].annotations[0].data
+
+
+def test_a_merge_queue_has_a_gate_and_no_comment(start: Start, github: FakeGitHub) -> None:
+    job = start({NEW: UNSAFE})
+    pull_request = PullRequest(job.workspace)
+    job.event_name = "merge_group"
+    job.payload.write_text(
+        json.dumps({"merge_group": {"base_sha": pull_request.base, "head_sha": pull_request.head}})
+    )
+
+    outputs = job.use(python=PYTHON)
+
+    assert (job.failed, outputs["verdict"], outputs["comment-status"]) == (True, "fail", "skipped")
+    assert github.requests == []
