@@ -12,7 +12,7 @@ import checks
 from reviewer.rule import Check, Example
 from tests import conformance, majors
 from tests.conformance import PAGE, Trial
-from tests.examples import Bench
+from tests.examples import Bench, Story
 
 TRIALS = [
     pytest.param(major, check, example, id=f"{major}: {check.RULE.id}: {example.title}")
@@ -57,6 +57,32 @@ def test_the_server_refuses_as_the_rule_claims(major: int, check: Check, bench_o
     trials = [conformance.try_out(bench_of(major), check, example) for example in check.EXAMPLES]
 
     assert conformance.missing_refusals(trials) == []
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("major", majors.MAJORS)
+@pytest.mark.parametrize(
+    ("rule", "title", "words"),
+    [
+        ("scanning-not-null", "with nothing that proves it", r"NOT NULL \w+ NOT VALID"),
+        ("rewriting-generated-column", "stored", r"\bVIRTUAL\b"),
+        (
+            "validating-foreign-key",
+            "on a partitioned table, where NOT VALID is supported from PostgreSQL 18 on",
+            r"postgresql_not_valid=True",
+        ),
+    ],
+)
+def test_advises_what_is_new_only_where_it_works(
+    major: int, rule: str, title: str, words: str, bench_of: Callable[[int], Bench]
+) -> None:
+    check = checks.by_id()[rule]
+    (example,) = (example for example in check.EXAMPLES if example.title == title)
+    bench = bench_of(major)
+
+    found = [f for f in bench.findings(bench.record(Story.of(example))) if f.rule == rule]
+
+    assert [any(re.search(words, body) for body in finding.remedy) for finding in found] == [major >= 18]
 
 
 def test_the_page_has_every_rule_on_every_version() -> None:
