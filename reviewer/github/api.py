@@ -311,7 +311,8 @@ class Api:
         if errors := found.get("errors"):
             first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
             kind, message = str(first.get("type", "")), str(first.get("message", "no reason given"))
-            error = {"FORBIDDEN": Forbidden, "NOT_FOUND": NotFound, "RATE_LIMITED": Unavailable}.get(kind, Invalid)
+            # where GraphQL's own limit is used up (RATE_LIMITED) REST may have room left
+            error = {"FORBIDDEN": Forbidden, "NOT_FOUND": NotFound}.get(kind, Invalid)
             if "not accessible" in message:
                 error = Forbidden
             raise error(f"GitHub refused: {message}.", _permission({}))
