@@ -65,8 +65,8 @@ def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
         if trial.revision == revision.id and trial.written and story.failed(Direction.DOWNGRADE) is None:
             yield concern(
                 f"""
-                The downgrade of `{revision.id}` fails once there is {" or ".join(trial.written)}, which the upgrade
-                makes possible: {failures.words(trial)}.
+                The downgrade of `{revision.id}` fails once the tables hold {" or ".join(trial.written)}, which
+                the upgrade makes possible: {failures.words(trial)}.
                 """,
                 about=("failure", revision.id, Direction.DOWNGRADE.value, "new data"),
                 severity=Severity.NOTICE,

@@ -167,5 +167,5 @@ def _moment(text: str) -> str:
 def _shown(value: object) -> str | None:
     if value is None:
         return None
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = str(value) if isinstance(value, str | Decimal) else json.dumps(value, default=str)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,66 @@
+"""Rows are compared by key and by meaning: what is lost or changed is counted, with one example."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from reviewer.contents import Row, Rows, compare
+from reviewer.names import Name
+from reviewer.recording import Loss
+
+USERS = Name("users", "public")
+
+
+def rows(*found: Row, key: tuple[str, ...] = ("id",)) -> list[Rows]:
+    return [Rows(USERS, key, found)]
+
+
+SAME: dict[str, tuple[list[Rows], list[Rows]]] = {
+    "numbers of another type": (rows({"id": 1, "a": Decimal("1.50")}), rows({"id": Decimal("1.0"), "a": Decimal("1.5")})),
+    "documents with other keys first": (rows({"id": 1, "a": {"x": 1, "y": 2}}), rows({"id": 1, "a": {"y": 2, "x": 1}})),
+    "a document kept as text": (rows({"id": 1, "a": {"x": 1}}), rows({"id": 1, "a": '{"x": 1}'})),
+    "padding": (rows({"id": 1, "a": "x"}), rows({"id": 1, "a": "x   "})),
+    "another order": (rows({"id": 1, "a": "x"}, {"id": 2, "a": "y"}), rows({"id": 2, "a": "y"}, {"id": 1, "a": "x"})),
+    "another order without a key": (rows({"a": "x"}, {"a": "y"}, key=()), rows({"a": "y"}, {"a": "x"}, key=())),
+    "rows that came": (rows({"id": 1}), rows({"id": 1}, {"id": 2})),
+    "a column that came": (rows({"id": 1}), rows({"id": 1, "a": "x"})),
+    "a column that is gone as a whole": (rows({"id": 1, "a": "x"}), rows({"id": 1})),
+    "a table that is gone as a whole": (rows({"id": 1}), []),
+}  # fmt: skip
+
+LOST: dict[str, tuple[list[Rows], list[Rows], Loss]] = {
+    "a value": (
+        rows({"id": 1, "a": "x"}, {"id": 2, "a": "y"}),
+        rows({"id": 1, "a": "x"}, {"id": 2, "a": None}),
+        Loss("users", "a", 1, 2, "y", None),
+    ),
+    "digits": (
+        rows({"id": 1, "a": Decimal("1.25")}),
+        rows({"id": 1, "a": 1}),
+        Loss("users", "a", 1, 1, "1.25", "1"),
+    ),
+    "a row": (rows({"id": 1}, {"id": 2}), rows({"id": 1}), Loss("users", None, 1, 2, '{"id": 2}', None)),
+    "all rows": (rows({"id": 1}), rows(), Loss("users", None, 1, 1, '{"id": 1}', None)),
+    "a row without a key": (
+        rows({"a": "x"}, {"a": "y"}, key=()),
+        rows({"a": "x"}, key=()),
+        Loss("users", None, 1, 2, '{"a": "y"}', None),
+    ),
+    "a value without a key": (
+        rows({"a": "x"}, key=()),
+        rows({"a": "X"}, key=()),
+        Loss("users", "a", 1, 1, "x", "X"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), SAME.values(), ids=SAME.keys())
+def test_the_same_is_no_loss(before: list[Rows], after: list[Rows]) -> None:
+    assert compare(before, after) == ()
+
+
+@pytest.mark.parametrize(("before", "after", "loss"), LOST.values(), ids=LOST.keys())
+def test_a_loss_is_counted_with_an_example(before: list[Rows], after: list[Rows], loss: Loss) -> None:
+    assert compare(before, after) == (loss,)

@@ -1,0 +1,50 @@
+"""The rollback label follows from the recording alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reviewer.recording import (
+    Change,
+    Difference,
+    Direction,
+    Failure,
+    FailureKind,
+    Loss,
+    Mode,
+    Outcome,
+    Pass,
+    Recording,
+    Rehearsal,
+)
+from reviewer.rollback import label
+
+DOWN = Pass("a", Direction.DOWNGRADE, Rehearsal.STEPWISE, Outcome.OK, compared=True)
+AGAIN = Pass("a", Direction.UPGRADE_AGAIN, Rehearsal.STEPWISE, Outcome.OK, compared=True)
+REFUSED = Failure(FailureKind.STATEMENT, "no", sqlstate="23502")
+ON_PURPOSE = Failure(FailureKind.RAISED, "no way back", deliberate=True)
+FAILED = replace(DOWN, outcome=Outcome.FAILED, failure=REFUSED)
+
+LABELS: dict[str, tuple[list[Pass], list[Pass], str]] = {
+    "nothing is lost": ([DOWN, AGAIN], [], "lossless"),
+    "a new column goes with its values": ([replace(DOWN, brought=("t.c",)), AGAIN], [], "loses-new-data"),
+    "values that were there are lost": ([replace(DOWN, losses=(Loss("t", "c", 1, 1),)), AGAIN], [], "loses-existing-data"),
+    "a column does not come back": (
+        [replace(DOWN, differences=(Difference("column", "c", Change.MISSING, "t"),)), AGAIN], [], "loses-existing-data"),
+    "it fails on what was written since": ([DOWN, AGAIN], [replace(FAILED, written=("NULL in `t.c`",))], "data-dependent"),
+    "it raises on purpose": ([replace(FAILED, failure=ON_PURPOSE)], [], "irreversible"),
+    "it fails": ([FAILED], [], "broken"),
+    "the upgrade does not run again": ([DOWN, replace(AGAIN, outcome=Outcome.FAILED, failure=REFUSED)], [], "broken"),
+    "it was not run": ([replace(DOWN, outcome=Outcome.SKIPPED)], [], "untested"),
+    "nobody looked": ([replace(DOWN, compared=False), AGAIN], [], "untested"),
+    "nothing is known": ([], [], "untested"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("passes", "trials", "wanted"), LABELS.values(), ids=LABELS.keys())
+def test_says_what_is_known_of_the_way_back(passes: list[Pass], trials: list[Pass], wanted: str) -> None:
+    recording = Recording("1", Mode.OBSERVED, (), passes=tuple(passes), trials=tuple(trials))
+
+    assert label(recording, "a") == wanted
