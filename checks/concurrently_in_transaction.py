@@ -66,7 +66,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _inside(context: Context) -> bool:
     if context.static:
-        return context.statement.in_transaction
+        several = context.understood is not None and len(context.understood.operations) > 1
+        return context.statement.in_transaction or several
     return context.statement.sqlstate == "25001"
 
 
