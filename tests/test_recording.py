@@ -84,7 +84,7 @@ ODD = {
     "a thousand statements": ('op.execute("; ".join(f"CREATE TABLE t{n} (id int)" for n in range(1000)))', "ok"),
     "COPY FROM STDIN": (
         'with op.get_bind().connection.cursor() as cursor, cursor.copy("COPY items FROM STDIN") as copy:\n'
-        '    copy.write("7\\n")',
+        '    copy.write("7000\\n")',
         "ok",
     ),
     "a DO block": ('op.execute("DO $$ BEGIN ALTER TABLE items ADD COLUMN d int; END $$")', "ok"),

@@ -38,9 +38,12 @@ for name in ("note", "id"):
 op.create_table("parts", sa.Column("item_id", sa.Integer()))
 op.create_foreign_key("fk_item", "parts", "items", ["item_id"], ["id"])
 op.alter_column("items", "note", type_=sa.String(10))
+op.execute("UPDATE items SET note = 'y'")
+"""
+# Not for pg8000: with it, Alembic itself does not get out of the transaction.
+CONCURRENTLY = """
 with op.get_context().autocommit_block():
     op.create_index("ix_later", "items", ["note"], postgresql_concurrently=True)
-op.execute("UPDATE items SET note = 'y'")
 """
 DOWNGRADE = """
 op.drop_table("parts")
@@ -157,7 +160,8 @@ def test_the_same_review_on_every_version(name: str, place: Place, tmp_path: Pat
     folders = {}
     for who, used in (("here", "psycopg"), ("there", driver(tuple(packages)))):
         url = f"postgresql+{used}://app@database.invalid/app"
-        folders[who] = project(tmp_path / who, revision("b", "a", UPGRADE, DOWNGRADE), url=url, env=ENV)
+        upgrade = UPGRADE if "pg8000" in name else UPGRADE + CONCURRENTLY
+        folders[who] = project(tmp_path / who, revision("b", "a", upgrade, DOWNGRADE), url=url, env=ENV)
 
     here = place.report(folders["here"], "--revisions", "a:b", "--python", sys.executable)
     there = place.report(folders["there"], "--revisions", "a:b", "--python", interpreter)
