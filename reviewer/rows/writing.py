@@ -29,7 +29,8 @@ def add(
     Returns whether anything was written.
     """
     schema = shape.read(connection)
-    wanted = _wanted(schema, tables)
+    loosened = {d.table for d in differences if _is_loosened(d)}
+    wanted = [table for table in _wanted(schema, tables) if str(table.name) not in loosened]
     new = {(d.table, d.name) for d in differences if d.kind == "column" and d.change is Change.LEFT_BEHIND}
     done = False
     with connection.transaction():
@@ -61,7 +62,17 @@ def stretches(differences: Iterable[Difference]) -> bool:
             and d.change is Change.MISSING
             and (d.after or "").startswith(("UNIQUE", "PRIMARY"))
         )
+        or _is_loosened(d)
         for d in differences
+    )
+
+
+def _is_loosened(difference: Difference) -> bool:
+    """Whether a foreign key or a CHECK constraint is gone, so that ordinary new rows may be such as it refused."""
+    return (
+        difference.kind == "constraint"
+        and difference.change is Change.MISSING
+        and (difference.after or "").startswith(("FOREIGN KEY", "CHECK"))
     )
 
 
@@ -80,7 +91,7 @@ def stretch(
         for difference in differences:
             table = next((t for t in wanted if str(t.name) == difference.table), None)
             if table is not None:
-                told += _stretch(connection, table, difference)
+                told += _stretch(connection, schema, table, difference)
             elif difference.kind == "enum type" and difference.change is Change.CHANGED:
                 told += _new_labels(connection, schema, schema.tables, difference)
     return tuple(told)
@@ -152,7 +163,9 @@ def _add(
     return done
 
 
-def _stretch(connection: Connection[tuple[object, ...]], table: Shape, difference: Difference) -> list[str]:
+def _stretch(
+    connection: Connection[tuple[object, ...]], schema: Schema, table: Shape, difference: Difference
+) -> list[str]:
     """One value that the schema before the upgrade refused."""
     where = f"{table.name}.{difference.name}"
     field = next((each for each in table.fields if each.name == difference.name), None)
@@ -169,6 +182,8 @@ def _stretch(connection: Connection[tuple[object, ...]], table: Shape, differenc
                 told.append(f"{value[1]} in `{where}`")
         case Difference(kind="constraint", change=Change.MISSING, after=str(definition)):
             unique = re.match(r"(?:UNIQUE|PRIMARY KEY) .*\(([^()]+)\)", definition)
+            if _is_loosened(difference) and add_rows(connection, schema, table, _NEW_ROWS, _FIRST):
+                told.append(f"what `{difference.name}` refused in `{table.name}`")
             if unique and _repeat(connection, table, unique.group(1)):
                 told.append(f"the same {unique.group(1)} twice in `{table.name}`")
     return told

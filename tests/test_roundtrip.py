@@ -1,0 +1,105 @@
+"""The way there and back, on a live server: what goes up, down and up without an error and is wrong all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import checks
+from reviewer.review import review
+from reviewer.rollback import label
+from tests import examples
+from tests.examples import Bench, Story
+
+CHECKS = checks.load()
+OURS = {
+    "incomplete-downgrade",
+    "lossy-round-trip",
+    "failing-downgrade",
+    "failing-second-upgrade",
+    "fails-on-legal-rows",
+    "failing-upgrade",
+}
+
+GIVEN = """op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+op.execute("CREATE TABLE groups (id bigserial PRIMARY KEY, name text NOT NULL)")
+op.execute(
+    "CREATE TABLE users (id bigserial PRIMARY KEY, name varchar(50) NOT NULL, email text, mood mood, score numeric(10, 2),"
+    " group_id bigint REFERENCES groups)"
+)
+op.execute("CREATE INDEX ix_users_email ON users (email)")"""
+
+CASES = {
+    "an additive revision with the plain reverse": (
+        'op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")', "loses-new-data", []),
+    "an index": (
+        'op.create_index("ix", "users", ["score"])', 'op.drop_index("ix", table_name="users")', "lossless", []),
+    "an enum type is left behind": (
+        'op.execute("CREATE TYPE kind AS ENUM (\'a\')")\nop.execute("ALTER TABLE users ADD k kind")',
+        'op.drop_column("users", "k")', "broken",
+        ["After the downgrade of `new1`, enum type `kind` is left behind: add `sa.Enum(name='kind').drop(op.get_bind())`;"
+         ' the next upgrade then fails: PostgreSQL says type "kind" already exists.']),
+    "an index does not come back": (
+        'op.drop_index("ix_users_email", table_name="users")', 'op.get_bind()', "broken",
+        ["After the downgrade of `new1`, index `ix_users_email` on `users` is missing; the next upgrade then fails:"
+         ' PostgreSQL says index "ix_users_email" does not exist.']),
+    "NOT NULL does not come back": (
+        'op.alter_column("users", "name", nullable=True)', 'op.get_bind()', "lossless",
+        ["After the downgrade of `new1`, column `users.name` takes NULL, which it did not before: add"
+         " `op.alter_column('users', 'name', nullable=False)`."]),
+    "a default stays": (
+        'op.alter_column("users", "email", server_default="x")', 'op.get_bind()', "lossless",
+        ["After the downgrade of `new1`, column `users.email` still has server default `'x'::text`, which it had not"
+         " before: add `op.alter_column('users', 'email', server_default=None)`."]),
+    "a foreign key comes back without its action": (
+        'op.drop_constraint("users_group_id_fkey", "users")',
+        'op.create_foreign_key("users_group_id_fkey", "users", "groups", ["group_id"], ["id"], ondelete="CASCADE")',
+        "data-dependent",
+        ["After the downgrade of `new1`, the definition of constraint `users_group_id_fkey` on `users` is `FOREIGN KEY"
+         " (group_id) REFERENCES groups(id) ON DELETE CASCADE` and was `FOREIGN KEY (group_id) REFERENCES groups(id)`.",
+         "The downgrade of `new1` fails once the tables hold what `users_group_id_fkey` refused in `users`, which the"
+         ' upgrade makes possible: PostgreSQL says insert or update on table "users" violates foreign key constraint'
+         ' "users_group_id_fkey".']),
+    "values are cut": (
+        'op.alter_column("users", "score", type_=sa.Numeric(10, 1))',
+        'op.alter_column("users", "score", type_=sa.Numeric(10, 2))', "loses-existing-data",
+        ["After the upgrade and downgrade of `new1`, 5 of 5 values of `users.score` in the rehearsal are changed: `1.25`"
+         " became `1.30`."]),
+    "rows are deleted": (
+        'op.execute("DELETE FROM users WHERE id < 3")', 'op.get_bind()', "loses-existing-data",
+        ["After the upgrade and downgrade of `new1`, 2 of 5 rows of `users` in the rehearsal are gone."]),
+    "NOT NULL is restored on NULLs that the upgrade lets in": (
+        'op.alter_column("users", "name", nullable=True)', 'op.alter_column("users", "name", nullable=False)',
+        "data-dependent",
+        ["The downgrade of `new1` fails once the tables hold NULL in `users.name`, which the upgrade makes possible:"
+         ' PostgreSQL says column "name" of relation "users" contains null values.']),
+    "a length is restored on longer values": (
+        'op.alter_column("users", "name", type_=sa.String(80))', 'op.alter_column("users", "name", type_=sa.String(50))',
+        "data-dependent",
+        ["The downgrade of `new1` fails once the tables hold 51 characters in `users.name`, which the upgrade makes"
+         " possible: PostgreSQL says value too long for type character varying(50)."]),
+    "a form that can be turned back": (
+        'op.alter_column("users", "score", type_=sa.Float())', 'op.alter_column("users", "score", type_=sa.Numeric(10, 2))',
+        "lossless", []),
+    "it raises on purpose": (
+        'op.execute("UPDATE users SET email = NULL")', 'raise NotImplementedError("restore from the backup")',
+        "irreversible", []),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[Bench]:
+    with examples.bench() as running:
+        yield running
+
+
+@pytest.mark.parametrize(("upgrade", "downgrade", "wanted", "messages"), CASES.values(), ids=CASES.keys())
+def test_tells_what_the_way_there_and_back_leaves(
+    upgrade: str, downgrade: str, wanted: str, messages: list[str], bench: Bench
+) -> None:
+    recording = bench.record(Story((GIVEN,), (upgrade,), downgrade=downgrade))
+
+    told = [found.message for found in review(recording, CHECKS).findings if found.rule in OURS]
+
+    assert (label(recording, "new1"), told) == (wanted, messages)
