@@ -167,7 +167,7 @@ def test_leaves_nothing_when_its_time_runs_out(place: Place, tmp_path: Path) -> 
 
     done = place.review(folder, "--revisions", "a:b", "--timeout", "3", *settings(tmp_path))
 
-    assert done.returncode == 1, told(done)
+    assert done.returncode in {1, 3}, told(done)  # 3: on a busy machine the time ends before the revision begins
     assert place.left_behind() == []
 
 
