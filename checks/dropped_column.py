@@ -52,13 +52,20 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if context.absent(table, column) and subject.if_exists:
                 return
             kept = any(_copies(earlier, table, column) for earlier, _ in context.same_revision())
+            unused = context.old_code_uses(table, column) is False
             lost = "breaks the running code, which still reads and writes it"
+            if unused:
+                lost = "is safe for the running code, whose models do not have it any more"
             if not kept:
-                lost = f"destroys its values and {lost}"
+                lost = f"destroys its values {'but' if unused else 'and'} {lost}"
             yield concern(
                 f"Dropping `{table}.{column}` {lost}{_comes_back_empty(subject, context, kept)}.",
                 about=("column", str(table), column),
-                severity=context.certainty(RULE.severity) if subject.if_exists else None,
+                severity=Severity.NOTICE
+                if unused
+                else context.certainty(RULE.severity)
+                if subject.if_exists
+                else None,
             )
 
 

@@ -80,7 +80,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     because it is NOT NULL.
                     """,
                     about=("column", str(table), column),
-                    severity=RULE.severity if known else RULE.severity.lower,
+                    severity=RULE.severity
+                    if known and not context.old_code_runs(table, "insert")
+                    else Severity.NOTICE,
                 )
 
 

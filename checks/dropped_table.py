@@ -53,13 +53,20 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if (if_exists and context.absent(table)) or _replaced(table, context):
                 return
             kept = _copied(table, context)
+            unused = context.old_code_uses(table) is False
             lost = "breaks the running code, which still reads and writes it"
+            if unused:
+                lost = "is safe for the running code, whose models do not have it any more"
             if not kept:
-                lost = f"destroys its rows and {lost}"
+                lost = f"destroys its rows {'but' if unused else 'and'} {lost}"
             yield concern(
                 f"Dropping `{table}` {lost}{_comes_back_empty(table, context, kept)}.",
                 about=("table", str(table)),
-                severity=context.certainty(RULE.severity) if subject.if_exists else None,
+                severity=Severity.NOTICE
+                if unused
+                else context.certainty(RULE.severity)
+                if subject.if_exists
+                else None,
             )
 
 

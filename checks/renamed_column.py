@@ -55,6 +55,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 """,
                 remedy=_copy(table, old, new, context),
                 about=("column", str(table), old),
+                severity=Severity.NOTICE if context.old_code_uses(table, old) is False else None,
             )
 
 

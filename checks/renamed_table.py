@@ -60,6 +60,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     + remedies.execute(f"CREATE VIEW {table.sql} AS SELECT * FROM {renamed.sql}"),
                 ],
                 about=("table", str(table)),
+                severity=Severity.NOTICE if context.old_code_uses(table) is False else None,
             )
 
 

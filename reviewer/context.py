@@ -233,6 +233,26 @@ class Context:
             None,
         )
 
+    def old_code_uses(self, table: Name, column: str | None = None) -> bool | None:
+        """Whether the models of the base commit, which are running during the deploy, know the table, or the column;
+        None where nobody could ask them.
+        """
+        mapped = self.recording.old_code.mapped
+        if mapped is None:
+            return None
+        known = [each for each in mapped if each.table.matches(table)]
+        return any(column is None or column in each.columns for each in known)
+
+    def old_code_runs(self, table: Name, statement: str) -> bool | None:
+        """Whether that `statement` (`select`, `insert`, `update` or `delete`) of the base commit's models still runs on
+        the upgraded table; None where it was not tried.
+        """
+        mapped = self.recording.old_code.mapped or ()
+        if not any(each.table.matches(table) and statement in each.tried for each in mapped):
+            return None
+        broken = self.recording.old_code.broken
+        return not any(each.table.matches(table) and statement in each.statements for each in broken)
+
     def revision_operations(self) -> tuple[Operation, ...]:
         """Every operation of the same revision and direction, in order."""
         if self.story is None:

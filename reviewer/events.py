@@ -182,6 +182,7 @@ class DiffersEvent(Event, tag="differs", frozen=True):
     schema: str | None = None
     table: str | None = None
     column: str | None = None
+    name: str | None = None
 
 
 class FactEvent(Event, tag="fact", frozen=True):

@@ -215,8 +215,20 @@ def read_disagreements(answer: Answer) -> dict[str, Disagreement]:
     for event in answer.events:
         if isinstance(event, DiffersEvent):
             table = Name(event.table, event.schema or "public") if event.table else None
-            found[event.code] = Disagreement(event.code, event.kind, table, event.column)
+            found[event.code] = Disagreement(event.code, event.kind, table, event.column, event.name)
     return found
+
+
+def was_there(each: Disagreement, base: Catalogue) -> bool:
+    """Whether autogenerate would drop what was there before the new revisions: other programs have tables too, and
+    what the models do not use any more is best dropped a release later.
+    """
+    table = base.table(each.table) if each.table is not None else None
+    if table is None or not each.kind.startswith("Drop"):
+        return False
+    if each.name is not None:
+        return each.name in {known.name for known in (*table.indexes, *table.constraints)}
+    return each.column is None or table.column(each.column) is not None
 
 
 def read_facts(answer: Answer, base: Catalogue) -> Models:
@@ -279,7 +291,8 @@ class Trial:
 
     def compared(self, answer: Answer, base: Catalogue) -> None:
         """Take in what the models at head say, and what autogenerate would write for the upgraded state."""
-        self._upgraded = read_disagreements(answer)
+        found = read_disagreements(answer)
+        self._upgraded = {code: each for code, each in found.items() if not was_there(each, base)}
         self._models = read_facts(answer, base)
 
     def begin(self, command: Mapping[str, object], tables: Iterable[Name] | None) -> None:

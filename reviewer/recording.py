@@ -507,6 +507,8 @@ class Disagreement:
     """Alembic's class of the operation."""
     table: Name | None = None
     column: str | None = None
+    name: str | None = None
+    """Of an index or a constraint."""
 
 
 @dataclass(frozen=True)

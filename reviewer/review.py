@@ -235,15 +235,30 @@ def _place(context: Context) -> Location | None:
 
 def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> list[Finding]:
     """One cause, one finding: where two rules saw the same thing, the one that replaces the other speaks."""
-    replaces = {check.RULE.id: check.RULE.replaces for check in checks}
+    rules = {check.RULE.id: check.RULE for check in checks}
+
+    def replaced(finding: Finding, other: Finding) -> bool:
+        named = finding.rule in rules[other.rule].replaces and other.revision == finding.revision
+        return named and _same(finding, other)
+
+    kept = [finding for finding in findings if not any(replaced(finding, other) for other in findings)]
     return [
-        finding
-        for finding in findings
-        if not any(
-            finding.rule in replaces[other.rule] and other.revision == finding.revision and _same(finding, other)
-            for other in findings
-        )
+        _quoting(finding, [each for each in findings if replaced(each, finding)])
+        if rules[finding.rule].quotes
+        else finding
+        for finding in kept
     ]
+
+
+def _quoting(finding: Finding, others: Sequence[Finding]) -> Finding:
+    if not others:
+        return finding
+    return replace(
+        finding,
+        message=" ".join(dict.fromkeys([finding.message, *(each.message for each in others)])),
+        remedy=finding.remedy or next((each.remedy for each in others if each.remedy), ()),
+        evidence={**finding.evidence, "replaces": sorted({each.rule for each in others})},
+    )
 
 
 def _same(one: Finding, other: Finding) -> bool:

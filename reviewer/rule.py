@@ -42,6 +42,8 @@ class Rule:
     """Which passes' operations and statements the check is asked about."""
     replaces: frozenset[str] = frozenset()
     """Rules that stay silent about the same thing (`about`) in the same revision when this one speaks."""
+    quotes: bool = False
+    """Its finding repeats what those that it replaces say, and their remedy."""
     last_resort: int = 0
     """Above 0: asked after all rules of a lower number, and silent about statements that one of them has
     explained (`context.explained`)."""
@@ -78,9 +80,13 @@ class Example:
     """`upgrade()` bodies of revisions that follow in the same deploy, with `# flagged` too."""
     beside: tuple[str, ...] = ()
     """`upgrade()` bodies of revisions of the same deploy that have the same parent as `upgrade`."""
+    models: str | None = None
+    """The models of the base commit, which are running during the deploy. Names in scope: Base, sa, orm."""
+    new_models: str | None = None
+    """The models at head; None: the same."""
 
     def __post_init__(self) -> None:
-        for name in ("upgrade", "given", "downgrade"):
+        for name in ("upgrade", "given", "downgrade", "models", "new_models"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, _body(value))

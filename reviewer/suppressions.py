@@ -174,6 +174,10 @@ def _marked(
         if each.problem is None and finding.rule in each.rules and each.covers(line)
     ]
     used.update((each, finding.rule) for each in matching)
+    replaced = finding.evidence.get("replaces")
+    if isinstance(replaced, list):  # what they allow was said, by another rule that has proof
+        near = [each for each in suppressions.get(finding.location.path, ()) if each.covers(line)]
+        used.update((each, rule) for each in near for rule in each.rules if rule in replaced)
     if not matching or finding.suppressed:
         return finding
     nearest = min(matching, key=lambda each: (each.whole_file, abs(each.line - line)))

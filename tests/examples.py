@@ -26,13 +26,15 @@ from reviewer.finding import Finding, Severity
 from reviewer.guardian import Guardian
 from reviewer.history import between, read_worktree
 from reviewer.interpreter import Answer, RunnerProcess
+from reviewer.old_code import OldSource
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project import Interpreter, find_trees
-from reviewer.recording import Catalogue, Direction, Mode, Recording, Revision
+from reviewer.recording import Catalogue, Direction, Mode, Models, OldCode, Recording, Revision
 from reviewer.rehearsal import rehearse
 from reviewer.rule import Example
 from reviewer.session import Scope, judged, plan_for
 from reviewer.snapshot import Snapshot
+from tests.repository import git
 
 _INI = """
 [alembic]
@@ -42,22 +44,37 @@ path_separator = os
 sqlalchemy.url = postgresql+psycopg://
 per_migration = {per_migration}
 lock_timeout = {lock_timeout}
+models = {models}
 """
 
 _ENV = """
+import runpy
+
 from alembic import context
 from sqlalchemy import create_engine, pool
 
 config = context.config
+models = config.get_main_option("models")
 with create_engine("postgresql+psycopg://", poolclass=pool.NullPool).connect() as connection:
     if config.get_main_option("lock_timeout") != "0":
         connection.exec_driver_sql("SET lock_timeout = '%s'" % config.get_main_option("lock_timeout"))
         connection.commit()
     context.configure(
-        connection=connection, transaction_per_migration=config.get_main_option("per_migration") == "True"
+        connection=connection,
+        transaction_per_migration=config.get_main_option("per_migration") == "True",
+        target_metadata=runpy.run_path(models)["Base"].metadata if models else None,
     )
     with context.begin_transaction():
         context.run_migrations()
+"""
+
+_MODELS = """
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+Base = orm.declarative_base()
+
+{models}
 """
 
 _REVISION = """
@@ -93,9 +110,13 @@ class Story:
     """`upgrade()` bodies with the same parent as the first of `new`."""
     downgrade: str | None = None
     """Of the first of `new`."""
+    downgrades: tuple[str, ...] = ()
+    """Of each of `new`, in place of `downgrade`."""
     per_migration: bool = False
     rows: bool = True
     lock_timeout: str = "0"
+    models: tuple[str, str] | None = None
+    """The models of the base commit and those at head."""
 
     @classmethod
     def of(cls, example: Example) -> Story:
@@ -107,6 +128,7 @@ class Story:
             downgrade=example.downgrade,
             per_migration=example.transaction_per_migration,
             rows=example.rows,
+            models=(example.models, example.new_models or example.models) if example.models else None,
         )
 
     def with_remedy(self, finding: Finding, recording: Recording) -> Story:
@@ -136,6 +158,7 @@ class Story:
             downgrade=None,
             per_migration=True,
             lock_timeout="5s",
+            models=None,
         )
 
     @staticmethod
@@ -171,7 +194,15 @@ def without_server(recording: Recording) -> Recording:
         for each in recording.passes
         if each.direction is not Direction.UPGRADE_AGAIN
     ]
-    return replace(recording, mode=Mode.STATIC, passes=tuple(passes), server=None, base=Catalogue())
+    return replace(
+        recording,
+        mode=Mode.STATIC,
+        passes=tuple(passes),
+        server=None,
+        base=Catalogue(),
+        old_code=OldCode(),
+        models=Models(),
+    )
 
 
 def loud(findings: Sequence[Finding]) -> list[Finding]:
@@ -227,6 +258,8 @@ class Bench:
         scope = Scope(tree, selection, graph, self._folder)
         plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
         plan = replace(plan, revisions=tuple(sorted(plan.revisions, key=_order)))
+        if story.models is not None:
+            plan = replace(plan, old=OldSource(self._folder, self._commit(story)), no_old="")
         starts = itertools.count()
 
         def runner(*arguments: Any) -> Any:
@@ -248,10 +281,29 @@ class Bench:
         self._server.result().drop_all()
         return recording
 
+    def _commit(self, story: Story) -> str:
+        """Commit the project with the models of the base commit, and put those at head in their place."""
+        assert story.models is not None
+        for models, commands in zip(
+            story.models, ((["add", "--all"], ["commit", "--quiet", "-m", "base"]), ()), strict=True
+        ):
+            (self._folder / "models.py").write_text(_MODELS.format(models=models))
+            if commands and not (self._folder / ".git").exists():
+                git(self._folder, "init", "--quiet")
+                (self._folder / ".gitignore").write_text("/work/\n")
+            for command in commands:
+                git(self._folder, *command)
+        return git(self._folder, "rev-parse", "HEAD")
+
     def _write(self, story: Story) -> str:
         folder = self._folder / f"versions{next(self._numbers)}"
         folder.mkdir()
-        ini = _INI.format(folder=folder.name, per_migration=story.per_migration, lock_timeout=story.lock_timeout)
+        ini = _INI.format(
+            folder=folder.name,
+            per_migration=story.per_migration,
+            lock_timeout=story.lock_timeout,
+            models="%(here)s/models.py" if story.models else "",
+        )
         (self._folder / "alembic.ini").write_text(ini)
         parent: str | None = None
         for number, body in enumerate(story.given):
@@ -259,7 +311,10 @@ class Bench:
         base = str(parent)
         number = 0
         for number, body in enumerate(story.new, 1):
-            parent = _write_revision(folder, f"new{number}", parent, body, story.downgrade if number == 1 else None)
+            downgrade = story.downgrade if number == 1 else None
+            if story.downgrades:
+                downgrade = story.downgrades[number - 1]
+            parent = _write_revision(folder, f"new{number}", parent, body, downgrade)
         for further, body in enumerate(story.beside, number + 1):
             _write_revision(folder, f"new{further}", base, body, None)
         return base

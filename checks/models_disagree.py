@@ -1,0 +1,114 @@
+"""
+The branch changes models and migrations, and afterwards the database is not what the models say.
+
+## Why it hurts
+
+A column that a model has and the database does not fails with the first query. An index, a constraint or a type that
+differs is noticed months later, when somebody runs autogenerate and finds changes that are not theirs.
+
+## Do this instead
+
+Write the missing operations into the revision, or take the change of the model back. The finding shows the lines that
+autogenerate would write, with the options of the project's own env.py.
+
+## Not flagged
+
+- What differed before the branch already: the same comparison is made for the base commit, with its own code.
+- Objects that no model describes and that were there before: tables of extensions and of other programs.
+- Reviews without a base commit (`--revisions`), without a server, and with `--no-old-code`.
+
+## References
+
+- <https://alembic.sqlalchemy.org/en/latest/autogenerate.html>
+- <https://alembic.sqlalchemy.org/en/latest/api/commands.html#alembic.command.check>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.recording import Disagreement, Location
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="models-disagree",
+    summary="the models and the migrated database are not the same",
+    severity=Severity.WARNING,
+    group="not-working",
+)
+
+_MISSING = {
+    "CreateTableOp": "the models have the table {name}, and the migrated database does not",
+    "DropTableOp": "the migrated database has the table {name}, and the models do not",
+    "AddColumnOp": "the models have the column {name}, and the migrated database does not",
+    "DropColumnOp": "the migrated database has the column {name}, and the models do not",
+    "AlterColumnOp": "the column {name} is another one in the models than in the migrated database",
+    "CreateIndexOp": "the models have an index on {name} that the migrated database does not have",
+    "DropIndexOp": "the migrated database has an index on {name} that the models do not have",
+}
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision) if context.stories and subject is context.stories[-1]:
+            found = context.recording.models.disagreements
+            if not found:
+                return
+            more = (
+                f", and {len(found) - 1} more such difference{'s' if len(found) > 2 else ''}" if found[1:] else ""
+            )
+            yield concern(
+                f"After the new revisions models and migrations disagree: {_words(found[0])}{more}.",
+                basis=Basis.COMPARED,
+                about=("models", revision.id),
+                evidence={"autogenerate": [each.code for each in found]},
+                location=Location(revision.path, revision.upgrade_line or 1),
+            )
+
+
+def _words(each: Disagreement) -> str:
+    name = f"{each.table}.{each.column}" if each.column else str(each.table or "")
+    said = _MISSING.get(each.kind, "a constraint of {name} is not the same in both")
+    return said.format(name=f"`{name}`")
+
+
+USERS = 'op.execute("CREATE TABLE users (id int PRIMARY KEY)")'
+
+MODELS = """
+class User(Base):
+    __tablename__ = "users"
+    id = sa.Column(sa.Integer, primary_key=True)
+"""
+
+EXAMPLES = [
+    Example(
+        "a column that the migration forgets",
+        given=USERS,
+        upgrade="""
+        # flagged
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+        models=MODELS,
+        new_models=MODELS + "    age = sa.Column(sa.Integer)\n    name = sa.Column(sa.String(50))\n",
+    ),
+    Example(
+        "both change",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+        models=MODELS,
+        new_models=MODELS + "    age = sa.Column(sa.Integer)\n",
+    ),
+    Example(
+        "a difference that was there before",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+        models=MODELS + "    name = sa.Column(sa.String(50))\n",
+        new_models=MODELS + "    name = sa.Column(sa.String(50))\n    age = sa.Column(sa.Integer)\n",
+    ),
+]

@@ -1,0 +1,205 @@
+"""
+Statements of the code that runs during the deploy fail on the new schema.
+
+## Why it hurts
+
+While the migration runs and until the last process of the old version is gone, the old code works on the new schema.
+The reviewer takes the models of the base commit, lets them read, insert, update and delete rows on the schema before
+the new revisions and on the one after, and rolls everything back. What ran before and fails after is what production
+will see from the commit of the migration on.
+
+## Do this instead
+
+Change the schema in steps that both versions of the code can live with. Add first, and let the database fill what the
+old code does not write (`server_default`); deploy code that does not use the old column or table; drop or rename it in
+a later release. A table that is renamed can keep a view under its old name.
+
+## Not flagged
+
+- What did not run before the new revisions either: that is no evidence.
+- Refused rows where the row is the reviewer's own doing: a CHECK, a UNIQUE or a foreign key that is new.
+- Tables and columns that the old models do not have: the rule that speaks about these is a notice then.
+- Reviews without a base commit (`--revisions`), without a server, and with `--no-old-code`: the other rules say what can
+  be read from the text.
+
+## References
+
+- <https://docs.sqlalchemy.org/en/20/orm/mapping_styles.html>
+- <https://martinfowler.com/bliki/ParallelChange.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from reviewer.context import Context, Story, Subject
+from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import DropTable, Operation, RenameEnumValue, RenameTable
+from reviewer.recording import Broken, Location, Statement
+from reviewer.rule import Example, Rule
+
+RULE = Rule(
+    id="old-code-broken",
+    summary="the code that runs during the deploy fails on the new schema",
+    severity=Severity.ERROR,
+    group="breaking-code",
+    replaces=frozenset(
+        {
+            "dropped-column",
+            "dropped-table",
+            "rename-as-drop",
+            "renamed-column",
+            "renamed-table",
+            "renamed-object",
+            "renamed-enum-value",
+            "dropped-default",
+            "required-column",
+            "stricter-for-old-code",
+            "type-changed-for-old-code",
+        }
+    ),
+    quotes=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            last = subject is context.stories[-1]
+            found = [
+                (_cause(each, subject), each)
+                for each in context.recording.old_code.broken
+                if each.revision == revision.id or (each.revision is None and last)
+            ]
+            found.sort(key=lambda pair: _order(pair[0]))
+            for _, group in groupby(found, key=lambda pair: _order(pair[0])):
+                pairs = list(group)
+                yield _said(pairs[0][0], [each for _, each in pairs], context)
+
+
+def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], context: Context) -> Concern:
+    first = broken[0]
+    commit = context.recording.old_code.commit[:7]
+    what = _listed([word for word in ("select", "insert", "update", "delete") if word in first.statements])
+    others = sorted({each.model for each in broken} - {first.model})
+    more = f"; so do {_listed([f'`{name}`' for name in others])}" if others else ""
+    return concern(
+        f"""
+        `{first.model}` of the running code (commit {commit}) breaks: {what} on `{first.table}`
+        {"fail" if len(first.statements) > 1 else "fails"} with `{first.error}`{more}.
+        """,
+        about=_about(cause[0] if cause else None, first),
+        location=_place(cause),
+        basis=Basis.OBSERVED,
+        evidence={
+            "model": first.model,
+            "statements": list(first.statements),
+            "sql": first.sql,
+            "column": first.column,
+            "sqlstate": first.sqlstate,
+            "base_commit": context.recording.old_code.commit,
+        },
+    )
+
+
+def _cause(broken: Broken, story: Story) -> tuple[Operation, Statement] | None:
+    """The last operation of the revision that has most to do with what broke."""
+    best, found = 0, None
+    for operation, statement in story.operations():
+        score = _relation(operation, broken)
+        if score and score >= best:
+            best, found = score, (operation, statement)
+    return found
+
+
+def _relation(operation: Operation, broken: Broken) -> int:
+    if isinstance(operation, RenameEnumValue):
+        return 4 if f'"{operation.value}"' in broken.error else 0
+    named = [getattr(operation, name, None) for name in ("table", "object", "view")]
+    if not any(isinstance(name, Name) and name.matches(broken.table) for name in named):
+        return 0
+    if broken.column is not None and _column(operation) == broken.column:
+        return 3
+    return 2 if isinstance(operation, DropTable | RenameTable) else 1
+
+
+def _column(operation: Operation) -> str | None:
+    column = getattr(operation, "column", None)
+    return column if isinstance(column, str) else getattr(column, "name", None)
+
+
+def _about(operation: Operation | None, broken: Broken) -> tuple[str, ...]:
+    match operation:
+        case RenameEnumValue(type=type_, value=value):
+            return ("type", str(type_), value)
+        case DropTable(table=table) | RenameTable(table=table):
+            return ("table", str(table))
+    if broken.column is not None:
+        return ("column", str(broken.table), broken.column)
+    return ("table", str(broken.table))
+
+
+def _place(cause: tuple[Operation, Statement] | None) -> Location | None:
+    return cause[1].location if cause else None
+
+
+def _order(cause: tuple[Operation, Statement] | None) -> tuple[str, int, str]:
+    place = _place(cause)
+    return (place.path, place.line, "") if place else ("", 0, cause[1].sql if cause else "")
+
+
+def _listed(words: Sequence[str]) -> str:
+    shown = [word if word.startswith("`") else word.upper() for word in words]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+USERS = 'op.execute("CREATE TABLE users (id int PRIMARY KEY, name varchar(50))")'
+
+MODELS = """
+class User(Base):
+    __tablename__ = "users"
+    id = sa.Column(sa.Integer, primary_key=True)
+    name = sa.Column(sa.String(50))
+"""
+
+EXAMPLES = [
+    Example(
+        "a column that is still mapped",
+        given=USERS,
+        upgrade="""
+        op.drop_column("users", "name")  # flagged
+        """,
+        models=MODELS,
+    ),
+    Example(
+        "a column that every new row needs",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), nullable=False, server_default="0"))
+        op.alter_column("users", "age", server_default=None)  # flagged
+        """,
+        models=MODELS,
+    ),
+    Example(
+        "a column that was unmapped a release before",
+        given=USERS,
+        upgrade="""
+        op.drop_column("users", "name")
+        """,
+        models="""
+        class User(Base):
+            __tablename__ = "users"
+            id = sa.Column(sa.Integer, primary_key=True)
+        """,
+    ),
+    Example(
+        "a column with a default",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer(), nullable=False, server_default="0"))
+        """,
+        models=MODELS,
+    ),
+]
