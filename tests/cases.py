@@ -34,10 +34,16 @@ _ENV = """
 from alembic import context
 from sqlalchemy import create_engine
 
-with create_engine("postgresql+psycopg://").connect() as connection:
-    context.configure(connection=connection, transaction_per_migration={per_migration})
+url, per_migration = "postgresql+psycopg://", {per_migration}
+if context.is_offline_mode():
+    context.configure(url=url, literal_binds=True, transaction_per_migration=per_migration)
     with context.begin_transaction():
         context.run_migrations()
+else:
+    with create_engine(url).connect() as connection:
+        context.configure(connection=connection, transaction_per_migration=per_migration)
+        with context.begin_transaction():
+            context.run_migrations()
 """
 
 _REVISION = '''
