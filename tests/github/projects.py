@@ -13,10 +13,14 @@ ENV = (_FILES / "base/migrations/env.py").read_text()
 FIRST = (_FILES / "base/migrations/versions/aaa111_first.py").read_text()
 UNSAFE = (_FILES / "must_fail.py").read_text()
 SAFE = (_FILES / "must_pass.py").read_text()
-HARMLESS = UNSAFE.replace(
-    'op.create_index("ix_people_name", "people", ["name"])',
-    'op.create_table("notes", sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("body", sa.Text))',
-).replace('op.drop_index("ix_people_name", "people")', 'op.drop_table("notes")')
+HARMLESS = (
+    UNSAFE.replace("from alembic import op", "import sqlalchemy as sa\nfrom alembic import op")
+    .replace(
+        'op.create_index("ix_people_name", "people", ["name"])',
+        'op.create_table("notes", sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("body", sa.Text))',
+    )
+    .replace('op.drop_index("ix_people_name", "people")', 'op.drop_table("notes")')
+)
 
 
 @dataclass
