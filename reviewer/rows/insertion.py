@@ -194,7 +194,9 @@ def _foreign_keys(schema: Schema, table: Shape, counts: Mapping[int, int], way: 
                 f"CROSS JOIN LATERAL (SELECT p.* FROM {source} p WHERE {same} ORDER BY (p.n + s.g) % 7, p.n LIMIT 1) {alias}"
             )
         else:
-            parts.joins.append(f"JOIN {source} {alias} ON {alias}.n = 1 + (s.g - 1) % {count}")
+            # two references to one table differ: `CHECK (sender <> receiver)` is usual
+            before = sum(other.referenced == key.referenced for other in table.keys[:number])
+            parts.joins.append(f"JOIN {source} {alias} ON {alias}.n = 1 + (s.g - 1 + {before}) % {count}")
         for n, column in enumerate(key.columns):
             if column in free:
                 parts.known[column] = f"{alias}.k{n}"

@@ -46,6 +46,9 @@ FILLED = {
         CREATE TABLE projects (tenant int REFERENCES tenants, id int, PRIMARY KEY (tenant, id));
         CREATE TABLE t (tenant int, a int, b int, PRIMARY KEY (tenant, a, b),
             FOREIGN KEY (tenant, a) REFERENCES users, FOREIGN KEY (tenant, b) REFERENCES projects)""",
+    "two keys to one table that must differ": """
+        CREATE TABLE p (id serial PRIMARY KEY);
+        CREATE TABLE t (a int NOT NULL REFERENCES p, b int NOT NULL REFERENCES p, CHECK (a <> b))""",
     "a key that refers to its own table": "CREATE TABLE t (id serial PRIMARY KEY, parent int NOT NULL REFERENCES t)",
     "a circle of required keys": """
         CREATE TABLE t (id serial PRIMARY KEY, u int NOT NULL); CREATE TABLE u (id int PRIMARY KEY, t int NOT NULL REFERENCES t);
