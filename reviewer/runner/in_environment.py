@@ -99,6 +99,7 @@ SELECT json_build_array(
 )::text
 """
 NOTHING = frozenset()
+PAST_SQLALCHEMY = "(statements that were sent through the driver's own cursor, past SQLAlchemy)"
 KINDS = {
     "r": "table",
     "p": "partitioned table",
@@ -492,6 +493,31 @@ class Watcher:
                 watched.prepared = None
             event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
         self.channel.emit(**event)
+
+    def rest(self, connection, function):
+        """What a revision did past SQLAlchemy after its last statement, through the driver's own cursor, if anything."""
+        if not self.observe or connection is None or connection.closed or connection.invalidated:
+            return
+        raw, watched = self.watched(connection)
+        if watched.stale or not in_transaction(raw, connection):
+            return
+        observation = self.look(connection, raw, watched, True)
+        if not any(observation[name] for name in ("locks", "rewritten", "scanned", "built")):
+            return
+        self.count += 1
+        self.channel.emit(
+            event="begin",
+            n=self.count,
+            sql=PAST_SQLALCHEMY,
+            path=os.path.realpath(function.__code__.co_filename),
+            line=function.__code__.co_firstlineno,
+            origin="revision",
+            parameters=[],
+            connection=watched.number,
+        )
+        self.channel.emit(
+            event="statement", n=self.count, seconds=0.0, in_transaction=True, observation=observation
+        )
 
     def error(self, context):
         if self.busy or context.statement is None:
@@ -992,12 +1018,12 @@ class Runner:
             calls.append(1)
             if len(calls) > 1:
                 self.channel.emit(event="again", count=len(calls))
-            return [self.wrapped(step) for step in plan(script, rev)]
+            return [self.wrapped(step, context) for step in plan(script, rev)]
 
         self.environment(fn)
         self.channel.emit(event="done", calls=len(calls), connected=self.redirection.connected)
 
-    def wrapped(self, step, swallow=False):
+    def wrapped(self, step, context=None, swallow=False):
         original = step.migration_fn
         name = step.revision.revision
         direction = "upgrade" if step.is_upgrade else "downgrade"
@@ -1007,6 +1033,8 @@ class Runner:
             started = time.perf_counter()
             try:
                 original(*args, **kwargs)
+                if context is not None and hasattr(original, "__code__"):
+                    self.watcher.rest(context.connection, original)
             except BaseException as error:
                 if not swallow or isinstance(error, (KeyboardInterrupt, GeneratorExit)):
                     raise
