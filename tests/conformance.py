@@ -10,10 +10,11 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import checks
@@ -24,7 +25,7 @@ from reviewer.recording import Direction, Observation, Outcome, Recording, Rehea
 from reviewer.review import review
 from reviewer.rule import Check, Example, Rule
 from reviewer.snapshot import compare
-from tests import examples, majors
+from tests import examples, majors, reversal
 from tests.examples import Bench, Story
 
 PAGE = Path(__file__).parent.parent / "docs" / "conformance.md"
@@ -119,28 +120,36 @@ def missing_refusals(trials: Sequence[Trial]) -> list[str]:
     rule = checks.by_id()[trials[0].rule].RULE
     ran = [trial for trial in trials if trial.bad and trial.ran]
     if rule.sqlstate and ran and not any(f"error {rule.sqlstate}" in trial.seen for trial in ran):
-        return [f"no example of {rule.id} is refused with {rule.sqlstate} on PostgreSQL {ran[0].major}"]
+        return [f"PostgreSQL {ran[0].major}, `{rule.id}`: no example is refused with {rule.sqlstate}"]
     return []
 
 
-def page(trials: Sequence[Trial], rules: Sequence[str] | None = None) -> str:
-    """The table of rules and versions as a page of documentation."""
+def page(trials: Sequence[Trial], before: str = "") -> str:
+    """The table of rules and versions as a page of documentation. Rules that were not tried keep the rows and the
+    differences that the page had `before`.
+    """
+    tried = {trial.rule for trial in trials}
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| `([\w-]+)` \|.*$", before, re.MULTILINE)}
+    rows |= {check.RULE.id: _row(check.RULE, trials) for check in checks.load() if check.RULE.id in tried}
+    kept = [match for match in re.finditer(r"^- PostgreSQL \d+, `([\w-]+)`.*$", before, re.MULTILINE)]
+    differences = [match[0] for match in kept if match[1] not in tried] + [f"- {each}" for each in _said(trials)]
     lines = [
         *_HEAD,
         "",
         f"| rule | claim | {' | '.join(map(str, majors.MAJORS))} |",
         f"|---|---|{'---|' * len(majors.MAJORS)}",
+        *(row for rule, row in sorted(rows.items()) if rule in checks.by_id()),
+        "",
+        *(sorted(set(differences)) or ["No differences."]),
     ]
-    for check in _checks(rules):
-        cells = [cell(t for t in trials if t.rule == check.RULE.id and t.major == major) for major in majors.MAJORS]
-        first = cells[-1]
-        row = " | ".join("=" if text == first and n < len(cells) - 1 else text for n, text in enumerate(cells))
-        lines.append(f"| `{check.RULE.id}` | {claim(check.RULE)} | {row} |")
-    ran = sum(trial.ran for trial in trials)
-    differences = [*dict.fromkeys(_said(trials))]
-    lines += ["", f"{ran} trials of {len(_checks(rules))} rules; {len(differences) or 'no'} differences."]
-    lines += ["", *(f"- {each}" for each in differences)] if differences else []
     return "\n".join(lines) + "\n"
+
+
+def _row(rule: Rule, trials: Sequence[Trial]) -> str:
+    cells = [cell(t for t in trials if t.rule == rule.id and t.major == major) for major in majors.MAJORS]
+    last = cells[-1]
+    short = ["=" if text == last else text for text in cells[:-1]]
+    return f"| `{rule.id}` | {claim(rule)} | {' | '.join([*short, last])} |"
 
 
 _HEAD = """\
@@ -211,10 +220,22 @@ def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Rec
                 yield f"remedy: step {each.revision} does not run: {why}"
         for other in examples.loud(review(remedied, checks.load()).findings):
             yield f"remedy: {other.severity.value} {other.rule}: {other.message}"
+        yield from _one_way(bench, remedy, remedied)
         if _ends_alike(finding):
             meant, reached = bench.schema(story.without_remedy(finding, recording)), bench.schema(remedy)
             for odd in compare(meant, reached) if meant and reached else ():
                 yield f"remedy: it ends elsewhere: {odd.kind} {odd.name} of {odd.table} is {odd.change.value} {odd.aspect}"
+
+
+def _one_way(bench: Bench, remedy: Story, remedied: Recording) -> Iterator[str]:
+    """What of a remedy does not run again after it was undone, on the oldest and the newest version."""
+    undone = reversal.downgrades(remedied) if bench.major in (majors.MAJORS[0], majors.MAJORS[-1]) else None
+    if undone is None:
+        return
+    for each in bench.record(replace(remedy, downgrades=undone)).passes:
+        if each.outcome is not Outcome.OK:
+            why = each.failure.message if each.failure else each.reason
+            yield f"remedy: {each.direction.value} of step {each.revision} does not run: {why}"
 
 
 def _ends_alike(finding: Finding) -> bool:
@@ -271,8 +292,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description="Hold every check against PostgreSQL 14 to 18 and write the table."
     )
-    parser.add_argument("--rule", action="append", help="only this rule, and write nothing")
-    parser.add_argument("--major", action="append", type=int, choices=majors.MAJORS)
+    parser.add_argument("--rule", action="append", help="only this rule: the page keeps the others")
+    parser.add_argument(
+        "--major", action="append", type=int, choices=majors.MAJORS, help="only there, and write nothing"
+    )
     arguments = parser.parse_args()
     majors.fetch()
     rules = [check.RULE.id for check in _checks(arguments.rule)]
@@ -281,13 +304,17 @@ def main() -> int:
     jobs = [(major, part) for major in arguments.major or majors.MAJORS for part in parts]
     with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
         trials = [trial for some in pool.starmap(_run_some, jobs, chunksize=1) for trial in some]
-    text = page(trials, arguments.rule)
-    whole = not arguments.rule and not arguments.major
-    sys.stdout.write(text)
-    if whole:
+    before = PAGE.read_text(encoding="utf-8") if arguments.rule and not arguments.major and PAGE.exists() else ""
+    text = page(trials, before)
+    if not arguments.major:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(text, encoding="utf-8")
-    return 1 if any(_said(trials)) else 0
+    differences = [*_said(trials)]
+    sys.stdout.write(page(trials))
+    sys.stdout.write(
+        f"\n{sum(trial.ran for trial in trials)} trials of {len(rules)} rules, {len(differences)} differences\n"
+    )
+    return 1 if differences else 0
 
 
 _PARTS = 4
