@@ -115,16 +115,33 @@ class _Additions:
         )
 
 
+def _was_there(context: Context, table: Name, column: str | None = None) -> bool:
+    """Whether it existed before the revision: in the base state, or through another new revision. What the text of the
+    upgrade does not show, as in a DO block, may still be what it has brought.
+    """
+    if context.static:
+        return True
+    found = context.table(table)
+    if found is not None and (column is None or found.column(column) is not None):
+        return True
+    others = (
+        _Additions(tuple(operation for operation, _ in story.operations(Direction.UPGRADE)))
+        for story in context.stories
+        if context.revision is None or story.revision.id != context.revision.id
+    )
+    return any(each.column(table, column) if column else each.table(table) for each in others)
+
+
 def _lost(
     operation: Operation, came: _Additions, gone: _Additions, context: Context
 ) -> tuple[str, tuple[str, ...]] | None:
     """What one operation of the downgrade destroys beyond the reverse of the upgrade."""
     match operation:
-        case DropTable(table=table) if not (came.table(table) or gone.table(table)):
+        case DropTable(table=table) if not (came.table(table) or gone.table(table)) and _was_there(context, table):
             return f"drops `{table}` and its rows", ("downgrade", "table", str(table))
         case DropColumn(table=table, column=column) if not (
             came.column(table, column) or gone.column(table, column)
-        ):
+        ) and _was_there(context, table, column):
             return f"drops `{table}.{column}` and its values", ("downgrade", "column", str(table), column)
         case Truncate(table=table) if not came.rows(table):
             return f"empties `{table}`", ("downgrade", "table", str(table))
