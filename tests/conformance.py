@@ -131,7 +131,7 @@ def page(trials: Sequence[Trial], before: str = "") -> str:
     tried = {trial.rule for trial in trials}
     rows = {match[1]: match[0] for match in re.finditer(r"^\| `([\w-]+)` \|.*$", before, re.MULTILINE)}
     rows |= {check.RULE.id: _row(check.RULE, trials) for check in checks.load() if check.RULE.id in tried}
-    kept = [match for match in re.finditer(r"^- PostgreSQL \d+, `([\w-]+)`.*$", before, re.MULTILINE)]
+    kept = list(re.finditer(r"^- PostgreSQL \d+, `([\w-]+)`.*$", before, re.MULTILINE))
     differences = [match[0] for match in kept if match[1] not in tried] + [f"- {each}" for each in _said(trials)]
     lines = [
         *_HEAD,
