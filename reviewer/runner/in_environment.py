@@ -140,11 +140,12 @@ class Channel:
         self.socket = socket.socket(fileno=number)
         self.pid = os.getpid()
         self.rest = b""
+        self.encode = json.JSONEncoder(ensure_ascii=True, default=str).encode
 
     def emit(self, **event):
         if os.getpid() != self.pid:  # a forked child of the migration has nothing to say
             return
-        data = json.dumps(event, ensure_ascii=True, default=str).encode("ascii") + b"\n"
+        data = self.encode(event).encode("ascii") + b"\n"
         try:
             self.socket.sendall(data)
         except OSError:
@@ -603,7 +604,7 @@ class Watcher:
             "built": [],
         }
         said = "\n".join(watched.messages)
-        files = {known[3] for known in watched.relations.values()}
+        files = None
         maybe_rewritten = []
         for row in rows:
             oid, modes, schema, name, kind, filenode, scans, tuples, table = row[:9]
@@ -637,6 +638,8 @@ class Watcher:
             if kind in "rm" and not new and more_scans > 0:
                 observation["scanned"].append([relation, more_tuples])
             if known is None and kind == "i":
+                if files is None:
+                    files = {known[3] for known in watched.relations.values()}
                 if filenode not in files:  # ALTER COLUMN TYPE may make an index anew around the file of the old one
                     observation["built"].append(relation)
             elif known is not None and known[3] != filenode and filenode is not None:
@@ -741,6 +744,8 @@ def in_transaction(raw, connection):
 
 
 def milliseconds(setting):
+    if setting == "0":
+        return 0
     match = re.match(r"(\d+)\s*(us|ms|s|min|h|d)?$", setting or "")
     if not match:
         return 0
