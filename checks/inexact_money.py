@@ -42,14 +42,32 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable() | AddColumn():
             for table, column in state.new_columns(subject):
-                if types.base(column.type) == 'money' or (types.kind(column.type) == 'floating number' and _MONEY & set(column.name.lower().split('_'))):
+                if types.base(column.type) == "money" or (
+                    types.kind(column.type) == "floating number" and _MONEY & set(column.name.lower().split("_"))
+                ):
                     yield concern(
                         f"`{table}.{column.name}` keeps money as `{types.canonical(column.type)}`, which rounds.",
                         about=("column", str(table), column.name, RULE.id),
                     )
 
 
-_MONEY = frozenset("price amount cost total balance fee salary payment charge subtotal tax discount revenue".split())
+_MONEY = frozenset(
+    [
+        "price",
+        "amount",
+        "cost",
+        "total",
+        "balance",
+        "fee",
+        "salary",
+        "payment",
+        "charge",
+        "subtotal",
+        "tax",
+        "discount",
+        "revenue",
+    ]
+)
 
 
 EXAMPLES = [

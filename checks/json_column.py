@@ -42,7 +42,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable() | AddColumn():
             for table, column in state.new_columns(subject):
-                if types.base(column.type) == 'json':
+                if types.base(column.type) == "json":
                     yield concern(
                         f"`{table}.{column.name}` is `json`, which can be neither compared nor indexed.",
                         about=("column", str(table), column.name, RULE.id),

@@ -42,9 +42,15 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable(table=table, columns=columns, partition_of=None, as_query=False) if not subject.like:
             referring = {column for key in subject.foreign_keys for column in key.columns}
-            own = [column for column in columns if column.name not in referring and column.name not in subject.primary_key]
+            own = [
+                column
+                for column in columns
+                if column.name not in referring and column.name not in subject.primary_key
+            ]
             if own and not any(types.base(column.type).startswith("timestamp") for column in columns):
-                yield concern(f"`{table}` does not say when a row was written.", about=("table", str(table), RULE.id))
+                yield concern(
+                    f"`{table}` does not say when a row was written.", about=("table", str(table), RULE.id)
+                )
 
 
 EXAMPLES = [

@@ -48,7 +48,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if isinstance(later, CreateIndex) and later.unique and later.table.matches(table):
                     expressions += " ".join(later.columns)
             for column in columns:
-                guarded = column.name in expressions or any(each.unique and column.name in each.columns for each in known)
+                guarded = column.name in expressions or any(
+                    each.unique and column.name in each.columns for each in known
+                )
                 if column.name.lower() in _ONE_EACH and not guarded:
                     yield concern(
                         f"Nothing stops two rows of `{table}` with the same `{column.name}`.",

@@ -42,7 +42,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable() | AddColumn():
             for table, column in state.new_columns(subject):
-                if types.base(column.type) == 'timestamp without time zone':
+                if types.base(column.type) == "timestamp without time zone":
                     yield concern(
                         f"`{table}.{column.name}` is a timestamp without time zone.",
                         about=("column", str(table), column.name, RULE.id),

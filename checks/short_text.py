@@ -43,14 +43,34 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable() | AddColumn():
             for table, column in state.new_columns(subject):
-                if _LENGTH.fullmatch(types.canonical(column.type)) and column.name.lower().split('_')[-1] in _PROSE and _length(column.type) < 256:
+                if (
+                    _LENGTH.fullmatch(types.canonical(column.type))
+                    and column.name.lower().split("_")[-1] in _PROSE
+                    and _length(column.type) < 256
+                ):
                     yield concern(
                         f"`{table}.{column.name}` takes {_length(column.type)} characters only.",
                         about=("column", str(table), column.name, RULE.id),
                     )
 
 
-_PROSE = frozenset("content body description bio comment comments note notes message text summary details about".split())
+_PROSE = frozenset(
+    [
+        "content",
+        "body",
+        "description",
+        "bio",
+        "comment",
+        "comments",
+        "note",
+        "notes",
+        "message",
+        "text",
+        "summary",
+        "details",
+        "about",
+    ]
+)
 _LENGTH = re.compile(r"character varying\((\d+)\)")
 
 

@@ -42,7 +42,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable(table=table, columns=columns, primary_key=(name,)):
             for column in columns:
-                if column.name == name and types.base(column.type) in {"integer", "smallint"} and column.references is None:
+                if (
+                    column.name == name
+                    and types.base(column.type) in {"integer", "smallint"}
+                    and column.references is None
+                ):
                     yield concern(
                         f"The key `{table}.{name}` is `{types.base(column.type)}` and runs out of numbers.",
                         about=("column", str(table), name, RULE.id),

@@ -45,12 +45,16 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AddForeignKey() | AddColumn() | CreateTable() if not context.statement.error:
             for table, key in state.foreign_keys(subject):
-                if not key.columns or not all(context.is_new_column(table, c) or _adds(subject, c) for c in key.columns):
+                if not key.columns or not all(
+                    context.is_new_column(table, c) or _adds(subject, c) for c in key.columns
+                ):
                     continue
                 known = list(state.keys(context, table)) + list(state.keys_of(subject, table))
                 for later in context.rest_of_deploy():
                     known += state.keys_of(later, table)
-                if any(set(each.columns[: len(key.columns)]) == set(key.columns) for each in known if not each.partial):
+                if any(
+                    set(each.columns[: len(key.columns)]) == set(key.columns) for each in known if not each.partial
+                ):
                     continue
                 columns = ", ".join(key.columns)
                 yield concern(

@@ -41,7 +41,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable(table=table, unlogged=True) | SetLogged(table=table, logged=False):
             yield concern(
-                f"`{table}` is unlogged: it is empty after a crash, and on every replica.", about=("table", str(table), RULE.id)
+                f"`{table}` is unlogged: it is empty after a crash, and on every replica.",
+                about=("table", str(table), RULE.id),
             )
 
 

@@ -94,7 +94,9 @@ class Selection:
         merged = Graph({**tip.revisions, **{each.id: each for each in self.revisions}})
         apart = set(merged.labelled_heads)
         others = [
-            head for head in merged.heads if head not in apart and head in tip.revisions and head not in base.revisions
+            head
+            for head in merged.heads
+            if head not in apart and head in tip.revisions and head not in base.revisions
         ]
         mine = [each for each in self.revisions if each.id in merged.heads and each.id not in apart]
         return replace(self, colliding=tuple((each, other) for each in mine for other in others[:1]))

@@ -31,7 +31,8 @@ def apply(
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise UsageError(
-            f"The {what} {path} cannot be read: {why}.", f"Give a file of plain SQL with --{what.replace(' ', '-')}."
+            f"The {what} {path} cannot be read: {why}.",
+            f"Give a file of plain SQL with --{what.replace(' ', '-')}.",
         ) from None
     try:
         for sql, data in _parts(text):
