@@ -82,20 +82,21 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], context: Context) -> Concern:
     first = broken[0]
     commit = context.recording.old_code.commit[:7]
-    what = _listed([word for word in ("select", "insert", "update", "delete") if word in first.statements])
+    failing = {word for each in broken if each.model == first.model for word in each.statements}
+    what = _listed([word for word in ("select", "insert", "update", "delete") if word in failing])
     others = sorted({each.model for each in broken} - {first.model})
     more = f"; so do {_listed([f'`{name}`' for name in others])}" if others else ""
     return concern(
         f"""
         `{first.model}` of the running code (commit {commit}) breaks: {what} on `{first.table}`
-        {"fail" if len(first.statements) > 1 else "fails"} with `{first.error}`{more}.
+        {"fail" if len(failing) > 1 else "fails"} with `{first.error}`{more}.
         """,
         about=_about(cause[0] if cause else None, first),
         location=_place(cause),
         basis=Basis.OBSERVED,
         evidence={
             "model": first.model,
-            "statements": list(first.statements),
+            "statements": sorted(failing),
             "sql": first.sql,
             "column": first.column,
             "sqlstate": first.sqlstate,
@@ -116,7 +117,8 @@ def _cause(broken: Broken, story: Story) -> tuple[Operation, Statement] | None:
 
 def _relation(operation: Operation, broken: Broken) -> int:
     if isinstance(operation, RenameEnumValue):
-        return 4 if f'"{operation.value}"' in broken.error else 0
+        labels = (f'"{operation.value}"', f"'{operation.value}'", f"'{operation.new_value}'")
+        return 4 if any(label in broken.error for label in labels) else 0
     named = [getattr(operation, name, None) for name in ("table", "object", "view")]
     if not any(isinstance(name, Name) and name.matches(broken.table) for name in named):
         return 0

@@ -14,7 +14,7 @@ from reviewer.guardian import Guardian
 from reviewer.history import wanted_extensions
 from reviewer.interpreter import RunnerProcess, environment
 from reviewer.project import Interpreter, Tree, find_interpreter
-from reviewer.session import Scope, scope, setup_of, trees
+from reviewer.session import Scope, scope, setup_of, trees, why_no_old_code
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _entries(config: Config, environ: Mapping[str, str]) -> Iterator[Entry]:
             scopes.append(scope(config, tree, environ))
         except ReviewerError as error:
             yield _wrong("revisions", error)
-    yield from (entry for each in scopes for entry in _scope(each))
+    yield from (entry for each in scopes for entry in _scope(config, each))
     try:
         interpreter = find_interpreter(config.path, config.python, environ)
     except ReviewerError as error:
@@ -88,13 +88,20 @@ def _project(tree: Tree) -> Entry:
     return Entry(name, str(tree.config_file), f"{where}, run from {tree.directory}{kind}")
 
 
-def _scope(each: Scope) -> Iterator[Entry]:
+def _scope(config: Config, each: Scope) -> Iterator[Entry]:
     revisions = each.selection.revisions
     shown = ", ".join(revision.id for revision in revisions[:8]) + (" …" if len(revisions) > 8 else "")
     yield Entry("revisions", f"{len(revisions)} to review" + (f": {shown}" if shown else ""), each.since)
     if revisions:
         base = ", ".join(each.selection.base_heads) or "an empty database"
         yield Entry("base state", base, "what the database is brought to first")
+        commit = each.base_commit
+        why_not = why_no_old_code(config, each)
+        yield Entry(
+            "old code",
+            "not tried" if why_not or commit is None else f"commit {commit[:12]}",
+            why_not or "its models' statements are tried on the new schema",
+        )
 
 
 def _versions(config: Config, tree: Tree, interpreter: Interpreter, environ: Mapping[str, str]) -> Iterator[Entry]:

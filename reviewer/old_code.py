@@ -227,7 +227,7 @@ def was_there(each: Disagreement, base: Catalogue) -> bool:
     if table is None or not each.kind.startswith("Drop"):
         return False
     if each.name is not None:
-        return each.name in {known.name for known in (*table.indexes, *table.constraints)}
+        return each.name in {*(i.name for i in table.indexes), *(c.name for c in table.constraints)}
     return each.column is None or table.column(each.column) is not None
 
 
@@ -316,8 +316,8 @@ class Trial:
         if self._probe is None:
             return OldCode(self._commit, reason=self.reason)
         mapped, broken = self._tried()
-        if not mapped and self.reason:
-            return OldCode(self._commit, reason=self.reason)
+        if not mapped:
+            return OldCode(self._commit, reason=self.reason or "its env.py names no models as target_metadata")
         return OldCode(self._commit, mapped, tuple(replace(b, revision=revisions.get(b)) for b in broken))
 
     def models(self, base: Mapping[str, object]) -> Models:

@@ -21,6 +21,7 @@ from reviewer.recording import (
     Lock,
     Mode,
     Observation,
+    OldCode,
     Origin,
     Outcome,
     Pass,
@@ -97,6 +98,11 @@ def _tree(recording: Recording) -> Document:
         "mode": recording.mode.value,
         "postgres": _server(recording.server),
         "transaction_per_migration": recording.transactions.per_migration,
+        "old_code": {
+            "commit": recording.old_code.commit or None,
+            "tried": recording.old_code.mapped is not None,
+            "reason": recording.old_code.reason,
+        },
     }
 
 
@@ -273,6 +279,11 @@ def _report(found: Document) -> Report:
     )
 
 
+def _read_old_code(found: Document) -> OldCode:
+    mapped = () if found.get("tried") else None
+    return OldCode(found.get("commit") or "", mapped, reason=found.get("reason", ""))
+
+
 def _read_tree(tree: Document, found: Document) -> TreeReport:
     name = tree["name"]
     revisions = [each for each in found["revisions"] if each["tree"] == name]
@@ -299,6 +310,7 @@ def _read_tree(tree: Document, found: Document) -> TreeReport:
             ),
             server=Server(server["version"], server["source"]) if server else None,
             transactions=TransactionMode(per_migration=tree["transaction_per_migration"]),
+            old_code=_read_old_code(tree.get("old_code") or {}),
             tree=name,
         ),
         findings=tuple(_read_finding(each) for each in found["findings"] if each["tree"] == name),

@@ -1,0 +1,301 @@
+"""The code of the base commit is tried on the new schema, in real repositories with real models."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reviewer.additive import only_adds_tables
+from tests.branch import Branch
+from tests.command import revision
+from tests.repository import git
+
+USERS = """
+op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+op.create_table(
+    "users",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(50), nullable=False),
+    sa.Column("email", sa.String(80), nullable=False, unique=True),
+    sa.Column("state", sa.String(20), nullable=False, server_default="new"),
+    sa.Column("mood", sa.Enum("good", "bad", name="mood", create_type=False).with_variant(sa.Text, "sqlite")),
+)
+op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id"), nullable=False))
+""".replace('sa.Enum("good", "bad", name="mood", create_type=False).with_variant(sa.Text, "sqlite")', "MOOD")
+
+TOP = (
+    'from sqlalchemy.dialects.postgresql import ENUM\nMOOD = ENUM("good", "bad", name="mood", create_type=False)\n'
+)
+
+MODELS = """
+class User(Base):
+    __tablename__ = "users"
+    id = sa.Column(sa.Integer, primary_key=True)
+    name = sa.Column(sa.String(50), nullable=False)
+    email = sa.Column(sa.String(80), nullable=False, unique=True)
+    state = sa.Column(sa.String(20), nullable=False, server_default="new")
+    mood = sa.Column(sa.Enum("good", "bad", name="mood"))
+    notes = orm.relationship("Note")
+
+
+class Note(Base):
+    __tablename__ = "notes"
+    id = sa.Column(sa.Integer, primary_key=True)
+    user_id = sa.Column(sa.ForeignKey("users.id"), nullable=False)
+"""
+
+
+def without(column: str) -> str:
+    return "\n".join(line for line in MODELS.splitlines() if not line.startswith(f"    {column} ="))
+
+
+def branch(folder: Path, models: str = MODELS, files: dict[str, str] | None = None) -> Branch:
+    return Branch(
+        folder, USERS, models, {"migrations/versions/a.py": revision("a", None, USERS, top=TOP), **(files or {})}
+    )
+
+
+def test_a_dropped_column_that_is_mapped_is_proof_and_quotes_the_guess(tmp_path: Path) -> None:
+    found = branch(tmp_path).adds('op.drop_column("users", "name")').with_models(without("name")).review()
+
+    assert found.rules() == ["old-code-broken"]
+    said = found.finding("old-code-broken")
+    assert said.startswith("error: `User` of the running code")
+    assert "SELECT, INSERT and UPDATE on `users` fail with `column users.name does not exist`" in said
+    assert "Dropping `users.name` destroys its values" in said
+    assert found.report.findings[0].location or found.report.findings[1].location
+
+
+def test_a_column_that_was_unmapped_a_release_before_is_a_notice(tmp_path: Path) -> None:
+    found = branch(tmp_path, without("mood")).adds('op.drop_column("users", "mood")').review()
+
+    assert found.rules() == ["dropped-column"]
+    assert found.finding("dropped-column").startswith("notice: ")
+
+
+def test_a_renamed_column_keeps_the_remedy_of_the_guess(tmp_path: Path) -> None:
+    models = MODELS.replace("name = sa.Column(sa.String(50)", "full_name = sa.Column(sa.String(50)")
+    found = (
+        branch(tmp_path)
+        .adds('op.alter_column("users", "name", new_column_name="full_name")')
+        .with_models(models)
+        .review()
+    )
+
+    assert found.rules() == ["old-code-broken"]
+    (finding,) = [f for f in found.report.findings if f.rule == "old-code-broken"]
+    assert finding.remedy
+    assert finding.evidence["replaces"] == ["renamed-column"]
+
+
+def test_a_required_column_breaks_the_insert_of_code_that_does_not_know_it(tmp_path: Path) -> None:
+    found = (
+        branch(tmp_path)
+        .adds(
+            'op.add_column("users", sa.Column("age", sa.Integer, nullable=False, server_default="0"))\n'
+            'op.alter_column("users", "age", server_default=None)'
+        )
+        .with_models(MODELS.replace("    notes =", "    age = sa.Column(sa.Integer, nullable=False)\n    notes ="))
+        .review()
+    )
+
+    assert found.rules() == ["old-code-broken"]
+    assert 'INSERT on `users` fails with `null value in column "age"' in found.finding("old-code-broken")
+
+
+def test_a_dropped_default_breaks_code_that_leaves_the_column_out(tmp_path: Path) -> None:
+    found = branch(tmp_path).adds('op.alter_column("users", "state", server_default=None)').review()
+
+    assert "old-code-broken" in found.rules()
+    assert "dropped-default" not in found.rules()
+
+
+def test_a_dropped_default_is_a_notice_where_the_old_code_always_writes_the_column(tmp_path: Path) -> None:
+    writes = MODELS.replace('server_default="new"', 'default="new"')
+    found = branch(tmp_path, writes).adds('op.alter_column("users", "state", server_default=None)').review()
+
+    assert found.finding("dropped-default").startswith("notice: ")
+    assert "old-code-broken" not in found.rules()
+
+
+def test_a_table_that_is_renamed_behind_a_view_breaks_nothing(tmp_path: Path) -> None:
+    found = (
+        branch(tmp_path)
+        .adds('op.rename_table("notes", "remarks")\nop.execute("CREATE VIEW notes AS SELECT * FROM remarks")')
+        .review()
+    )
+
+    assert "old-code-broken" not in found.rules()
+    assert found.recording.old_code.mapped
+
+
+def test_a_view_that_takes_no_rows_breaks_the_writes(tmp_path: Path) -> None:
+    found = (
+        branch(tmp_path)
+        .adds(
+            'op.rename_table("notes", "remarks")\n'
+            'op.execute("CREATE VIEW notes AS SELECT DISTINCT id, user_id FROM remarks")'
+        )
+        .review()
+    )
+
+    assert "INSERT, UPDATE and DELETE on `notes`" in found.finding("old-code-broken")
+
+
+def test_a_renamed_label_breaks_code_that_sends_it(tmp_path: Path) -> None:
+    found = branch(tmp_path).adds("""op.execute("ALTER TYPE mood RENAME VALUE 'bad' TO 'sad'")""").review()
+
+    assert "SELECT, INSERT and UPDATE on `users` fail" in found.finding("old-code-broken")
+    assert "'sad' is not among the defined enum values" in found.finding("old-code-broken")
+    assert "renamed-enum-value" not in found.rules()
+
+
+def test_what_a_made_up_row_violates_is_no_evidence(tmp_path: Path) -> None:
+    found = (
+        branch(tmp_path)
+        .adds("""op.execute("ALTER TABLE users ADD CONSTRAINT c CHECK (name = 'x') NOT VALID")""")
+        .review()
+    )
+
+    assert "old-code-broken" not in found.rules()
+
+
+def test_the_revision_that_breaks_it_is_found_by_trying_after_each(tmp_path: Path) -> None:
+    found = (
+        branch(tmp_path)
+        .adds('op.add_column("users", sa.Column("age", sa.Integer))', 'op.drop_column("users", "age")')
+        .adds('op.execute("DO $$ BEGIN ALTER TABLE users DROP COLUMN name; END $$")')
+        .adds('op.create_index("ix_notes", "notes", ["user_id"])', 'op.drop_index("ix_notes")')
+        .review()
+    )
+
+    assert [each.revision for each in found.recording.old_code.broken] == ["c"]
+    (finding,) = [f for f in found.report.findings if f.rule == "old-code-broken"]
+    assert finding.revision == "c"
+
+
+@pytest.mark.parametrize(
+    ("models", "says"),
+    [
+        ("import package_that_nobody_has\n" + MODELS, "No module named 'package_that_nobody_has'"),
+        ("raise RuntimeError('no settings')\n", "RuntimeError: no settings"),
+        ("import os\nos._exit(3)\n", "ended the process"),
+    ],
+    ids=["missing package", "fails at import", "ends the process"],
+)
+def test_old_code_that_does_not_import_is_skipped_and_the_guesses_stay(
+    tmp_path: Path, models: str, says: str
+) -> None:
+    found = branch(tmp_path, models).adds('op.drop_column("users", "name")').with_models(without("name")).review()
+
+    assert "dropped-column" in found.rules()
+    assert "code of the base commit" in found.skipped
+    assert says in found.skipped
+
+
+def test_models_that_wait_for_a_network_do_not_hold_the_review(tmp_path: Path) -> None:
+    waits = "import socket\nsocket.create_connection(('192.0.2.1', 9), 0.2)\n"
+    found = branch(tmp_path, waits).adds('op.drop_column("users", "name")').with_models(without("name")).review()
+
+    assert "dropped-column" in found.rules()
+    assert "code of the base commit" in found.skipped
+
+
+def test_old_code_is_imported_from_the_base_commit_wherever_it_is_installed(tmp_path: Path) -> None:
+    """As with an editable install, the working tree is on the path before anything else."""
+    found = (
+        branch(tmp_path)
+        .adds('op.drop_column("users", "name")')
+        .with_models(without("name"))
+        .review("--env", f"PYTHONPATH={tmp_path}")
+    )
+
+    assert "old-code-broken" in found.rules()
+
+
+def test_files_that_git_ignores_are_there_for_the_old_code_too(tmp_path: Path) -> None:
+    reads = "from pathlib import Path\nPath(__file__).with_name('.env').read_text()\n" + MODELS
+    project = branch(tmp_path, reads)
+    (tmp_path / ".env").write_text("SECRET=1\n")
+    found = project.adds('op.drop_column("users", "name")').review()
+
+    assert "old-code-broken" in found.rules()
+
+
+def test_nothing_of_the_repository_is_touched(tmp_path: Path) -> None:
+    project = branch(tmp_path).adds('op.drop_column("users", "name")')
+    project.commit("branch")
+    (tmp_path / "models.py").write_text("# being edited\n" + (tmp_path / "models.py").read_text())
+    git(tmp_path, "status")
+    before = (
+        git(tmp_path, "status", "--porcelain"),
+        (tmp_path / ".git/index").read_bytes(),
+        git(tmp_path, "for-each-ref"),
+        git(tmp_path, "worktree", "list"),
+        sorted(p.name for p in (tmp_path / ".git").iterdir()),
+    )
+    hooked = tmp_path / ".git/hooks/post-checkout"
+    hooked.parent.mkdir(exist_ok=True)
+    hooked.write_text("#!/bin/sh\ntouch hooked\n")
+    hooked.chmod(0o755)
+
+    reviewed = subprocess.run(
+        [sys.executable, "-m", "reviewer.cli", "review", ".", "--base", "main", "--python", sys.executable],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "old-code-broken" in reviewed.stdout
+    after = (
+        git(tmp_path, "status", "--porcelain"),
+        (tmp_path / ".git/index").read_bytes(),
+        git(tmp_path, "for-each-ref"),
+        git(tmp_path, "worktree", "list"),
+        sorted(p.name for p in (tmp_path / ".git").iterdir()),
+    )
+    assert after == before
+    assert not (tmp_path / "hooked").exists()
+
+
+def test_can_be_turned_off(tmp_path: Path) -> None:
+    found = branch(tmp_path).adds('op.drop_column("users", "name")').review("--no-old-code")
+
+    assert found.rules() == ["dropped-column"]
+    assert found.recording.old_code.reason == "turned off"
+    assert found.skipped == ""
+
+
+def test_a_suppression_of_the_guess_is_used_by_the_proof(tmp_path: Path) -> None:
+    found = (
+        branch(tmp_path).adds('op.drop_column("users", "name")  # reviewer: allow[dropped-column] a test').review()
+    )
+
+    assert "unused-suppression" not in found.rules()
+    assert "old-code-broken" in found.rules()
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "adds"),
+    [
+        (
+            'op.create_table("x", sa.Column("id", sa.Integer, primary_key=True))\nop.create_index("i", "x", ["id"])',
+            True,
+        ),
+        ("pass", True),
+        ('op.create_index("i", "users", ["id"])', False),
+        ('op.add_column("users", sa.Column("x", sa.Integer))', False),
+        ('op.execute("DROP TABLE users")', False),
+        ("helper()", False),
+        ('op.create_table("x", *columns())', False),
+    ],
+)
+def test_what_only_adds_tables_needs_no_old_code(upgrade: str, adds: bool) -> None:
+    assert only_adds_tables([revision("b", "a", upgrade).encode()]) is adds
