@@ -188,7 +188,9 @@ def differences(context):
                 "table": getattr(operation, "table_name", None) or getattr(operation, "source_table", None),
                 "column": getattr(operation, "column_name", None) or getattr(column, "name", None),
                 "kind": type(operation).__name__,
-                "name": as_name(getattr(operation, "index_name", None) or getattr(operation, "constraint_name", None)),
+                "name": as_name(
+                    getattr(operation, "index_name", None) or getattr(operation, "constraint_name", None)
+                ),
             }
 
 
