@@ -107,6 +107,13 @@ class Ended(Event, tag="statement", frozen=True):
     observation: RawObservation | None = None
 
 
+class Observed(Event, tag="observed", frozen=True):
+    """What the server did in a statement that has ended: told later, because the server looked meanwhile."""
+
+    n: int
+    observation: RawObservation
+
+
 class Rendered(Event, tag="rendered", frozen=True):
     """A statement that was rendered without a database."""
 
@@ -217,6 +224,7 @@ AnyEvent = Union[
     RevisionEvent,
     Begin,
     Ended,
+    Observed,
     Rendered,
     Failed,
     Unrendered,

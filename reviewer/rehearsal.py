@@ -21,7 +21,7 @@ from urllib.parse import quote
 from reviewer import __version__
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.events import Again as AgainEvent
-from reviewer.events import Begin, Ended, Hello, ModeEvent, RawObservation, RawRelation, RevisionEvent
+from reviewer.events import Begin, Ended, Hello, ModeEvent, Observed, RawObservation, RawRelation, RevisionEvent
 from reviewer.guardian import Guardian
 from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess, Setup
 from reviewer.locks import LockMode
@@ -966,6 +966,7 @@ class _Reader:
             Direction.UPGRADE_AGAIN if again else Direction.DOWNGRADE if downgrade else Direction.UPGRADE
         )
         self._transactions: dict[str, int] = {}
+        self._later: dict[int, RawObservation] = {}
 
     def read(self, answer: Answer) -> _Run:
         run = _Run()
@@ -974,6 +975,7 @@ class _Reader:
         open_begin: Begin | None = None
         revision: str | None = None
         ended = True
+        self._later = {event.n: event.observation for event in answer.events if isinstance(event, Observed)}
         for event in answer.events:
             match event:
                 case ModeEvent():
@@ -1051,6 +1053,7 @@ class _Reader:
 
     def _statement(self, begin: Begin, ended: Ended) -> Statement:
         origin = Origin(begin.origin)
+        observed = ended.observation or self._later.get(ended.n)
         return Statement(
             sql=begin.sql,
             location=self._location(begin.path, begin.line) if origin is Origin.REVISION else None,
@@ -1062,7 +1065,7 @@ class _Reader:
             connection=begin.connection,
             error=ended.error,
             sqlstate=ended.sqlstate,
-            observation=self._observation(ended.observation) if ended.observation else None,
+            observation=self._observation(observed) if observed else None,
         )
 
     def _observation(self, raw: RawObservation) -> Observation:

@@ -15,7 +15,7 @@ The reviewer sends one `setup`, and then commands, one at a time; a command ends
                 {"do": "describe"}                            run env.py, run no revision
                 {"do": "probe" | "compare" | "create", ...}   see models.py
                 each with: database, address {host, port, user, password}, observe, environ
-    events:     hello, describe, mode, revision (begin, end), begin, statement, rendered, done, failed,
+    events:     hello, describe, mode, revision (begin, end), begin, statement, observed, rendered, done, failed,
                 mapped, differs, fact
 
 What is expected to go wrong (no env.py, a missing module, a migration that raises) is a `failed` event
@@ -141,10 +141,13 @@ class Channel:
         self.pid = os.getpid()
         self.rest = b""
         self.encode = json.JSONEncoder(ensure_ascii=True, default=str).encode
+        self.settle = None  # called before a command's last word
 
     def emit(self, **event):
         if os.getpid() != self.pid:  # a forked child of the migration has nothing to say
             return
+        if self.settle and event["event"] in ("done", "failed"):
+            self.settle()
         data = self.encode(event).encode("ascii") + b"\n"
         try:
             self.socket.sendall(data)
@@ -402,6 +405,8 @@ class Watched:
         self.started = 0.0
         self.listening = False
         self.prepared = None  # the name under which this session knows NARROW
+        self.settles = False  # whether whoever uses the connection next waits for our question first
+        self.pending = None  # number of the statement that our question is about, while the server works on it
 
 
 class Watcher:
@@ -418,6 +423,7 @@ class Watcher:
         self.base = None
         self.count = 0
         self.prepared = 0
+        channel.settle = self.settle_all
 
     def install(self):
         from sqlalchemy import event
@@ -437,6 +443,8 @@ class Watcher:
         found = self.connections.get(id(raw))
         if found is None or found[0] is not raw:
             found = self.connections[id(raw)] = (raw, Watched(len(self.connections) + 1))
+        elif found[1].pending is not None:
+            self.collect(*found)
         return found
 
     def boundary(self, connection):
@@ -453,6 +461,7 @@ class Watcher:
         if self.observe:
             if not watched.listening:
                 listen(raw, watched.messages)
+                watched.settles = self.settle_first(raw)
                 watched.listening = True
             if NO_QUERY_BEFORE.match(statement):
                 watched.stale = True
@@ -492,8 +501,61 @@ class Watcher:
         if self.observe:
             if FORGETS_PREPARED.search(statement):
                 watched.prepared = None
-            event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
+            if not self.look_meanwhile(connection, raw, watched, event["in_transaction"]):
+                event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
         self.channel.emit(**event)
+
+    def settle_first(self, raw):
+        """Have every use of a psycopg connection, by whomever, wait for our question; whether that can be done."""
+        if not hasattr(raw, "pgconn") or not hasattr(raw, "wait"):
+            return False
+        original = raw.wait  # what executes, commits, rolls back and copies goes through it
+        if getattr(original, "settles", False):
+            return True
+        if "Async" in type(raw).__name__:
+            return False
+
+        def wait(*args, **kwargs):
+            found = self.connections.get(id(raw))
+            if found is not None and found[0] is raw and found[1].pending is not None:
+                self.collect(*found)
+            return original(*args, **kwargs)
+
+        wait.settles = True
+        raw.wait = wait
+        return True
+
+    def look_meanwhile(self, connection, raw, watched, inside):
+        """Let the server look while Python goes on, where that can be done: it halves the price of looking."""
+        if not (inside and watched.settles and not watched.stale and raw.pgconn.transaction_status == 2):
+            return False
+        sql = self.narrow(connection, raw, watched)
+        first = "RESET enable_seqscan; " if watched.seqscan_off else ""
+        watched.seqscan_off = False
+        raw.pgconn.send_query((first + sql).encode("ascii"))
+        raw.pgconn.flush()
+        watched.pending = self.count
+        return True
+
+    def collect(self, raw, watched):
+        n, watched.pending = watched.pending, None
+        result = None
+        while True:
+            following = raw.pgconn.get_result()
+            if following is None:
+                break
+            if result is None or result.status in (1, 2):
+                result = following
+        answer = json.loads(value_of(raw, result))
+        self.channel.emit(event="observed", n=n, observation=self.compared(None, raw, watched, True, answer))
+
+    def settle_all(self):
+        for raw, watched in list(self.connections.values()):
+            if watched.pending is not None:
+                try:
+                    self.collect(raw, watched)
+                except Exception:  # the connection is gone, and what it would have told
+                    watched.pending = None
 
     def rest(self, connection, function):
         """What a revision did past SQLAlchemy after its last statement, through the driver's own cursor, if anything."""
@@ -591,7 +653,11 @@ class Watcher:
             self.base = max(watched.relations, default=16383)
         first = "RESET enable_seqscan; " if watched.seqscan_off else ""
         watched.seqscan_off = False
-        now, lock_timeout, statement_timeout, pid, rows = self.ask(connection, raw, sql, first)
+        return self.compared(connection, raw, watched, inside, self.ask(connection, raw, sql, first))
+
+    def compared(self, connection, raw, watched, inside, answer):
+        """What has changed since the last look."""
+        now, lock_timeout, statement_timeout, pid, rows = answer
         drain(raw, watched.messages)
         observation = {
             "lock_timeout": 0 if lock_timeout == self.own_lock_timeout else milliseconds(lock_timeout),
@@ -690,9 +756,12 @@ def driver_connection(connection):
 
 def with_libpq(raw, sql):
     """Past the cursor of psycopg, which takes longer than the query."""
-    result = raw.pgconn.exec_(sql.encode("ascii"))
-    if result.status not in (1, 2):  # neither COMMAND_OK nor TUPLES_OK
-        raise RuntimeError((result.error_message or b"").decode("utf-8", "replace"))
+    return value_of(raw, raw.pgconn.exec_(sql.encode("ascii")))
+
+
+def value_of(raw, result):
+    if result is None or result.status not in (1, 2):  # neither COMMAND_OK nor TUPLES_OK
+        raise RuntimeError((result.error_message if result else b"").decode("utf-8", "replace"))
     value = result.get_value(0, 0) if result.status == 2 else None
     return None if value is None else value.decode(raw.info.encoding)
 
