@@ -36,7 +36,7 @@ from itertools import groupby
 from reviewer.context import Context, Story, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.names import Name
-from reviewer.operations import DropTable, Operation, RenameEnumValue, RenameTable
+from reviewer.operations import AlterColumnType, DropTable, Operation, RenameEnumValue, RenameTable
 from reviewer.recording import Broken, Location, Statement
 from reviewer.rule import Example, Rule
 
@@ -77,6 +77,34 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for _, group in groupby(found, key=lambda pair: _order(pair[0])):
                 pairs = list(group)
                 yield _said(pairs[0][0], [each for _, each in pairs], context)
+            yield from _stale(subject, context)
+
+
+def _stale(story: Story, context: Context) -> Iterator[Concern]:
+    """What a driver has prepared before the upgrade and uses after it."""
+    if context.recording.environment.driver not in _PREPARE:
+        return
+    for table in context.recording.old_code.stale:
+        changes = [
+            operation
+            for operation, _ in story.operations()
+            if isinstance(operation, AlterColumnType) and operation.table.matches(table)
+        ]
+        if changes and context.old_code_uses(table, changes[0].column):
+            yield concern(
+                f"""
+                Connections of the running code that have prepared a SELECT of `{table}.{changes[0].column}` fail once
+                with `cached plan must not change result type`, because its type is another one.
+                """,
+                about=("column", str(table), changes[0].column, "plan"),
+                severity=Severity.NOTICE,
+                basis=Basis.OBSERVED,
+                evidence={"driver": context.recording.environment.driver},
+            )
+
+
+_PREPARE = frozenset({"asyncpg", "psycopg", "psycopg_async"})
+"""Drivers that prepare statements by themselves."""
 
 
 def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], context: Context) -> Concern:

@@ -271,6 +271,8 @@ class Trial:
         self._upgraded: dict[str, Disagreement] = {}
         self._models = Models()
         self._commit = source.commit if source else ""
+        self.stale: tuple[Name, ...] = ()
+        """Tables of which a statement that was prepared before the upgrade does not run after it."""
         self.reason = reason
         if source is not None and source.early:
             self._process = start(source)
@@ -318,7 +320,13 @@ class Trial:
         mapped, broken = self._tried()
         if not mapped:
             return OldCode(self._commit, reason=self.reason or "its env.py names no models as target_metadata")
-        return OldCode(self._commit, mapped, tuple(replace(b, revision=revisions.get(b)) for b in broken))
+        known = {each.table for each in mapped}
+        return OldCode(
+            self._commit,
+            mapped,
+            tuple(replace(each, revision=revisions.get(each)) for each in broken),
+            tuple(name for name in self.stale if name in known),
+        )
 
     def models(self, base: Mapping[str, object]) -> Models:
         """What the models at head say, less what autogenerate would have written before. Raises `Unavailable`."""

@@ -491,6 +491,8 @@ class OldCode:
     mapped: tuple[Mapped, ...] | None = None
     """None: it was not tried."""
     broken: tuple[Broken, ...] = ()
+    stale: tuple[Name, ...] = ()
+    """Tables whose SELECT, prepared before the upgrade, PostgreSQL refuses to go on with: other types come back."""
     reason: str = ""
     """Why it was not tried."""
 

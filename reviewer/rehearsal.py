@@ -57,6 +57,7 @@ from reviewer.recording import (
 from reviewer.roundtrip import Departure, RoundTrip, reads_rows, touched
 
 if TYPE_CHECKING:
+    from reviewer.plans import HeldPlans
     from reviewer.postgres import Address, RunningServer
     from reviewer.snapshot import Snapshot
 
@@ -344,8 +345,12 @@ class _Rehearsal:
 
     def _rehearse(self, base: str) -> None:
         deployed = self._database(base)
+        plans = self._hold_plans(deployed)
         run = self._deployed(deployed, base)
         self._passes += run.passes
+        if plans is not None:
+            self._old.stale = plans.stale() if run.ok and self._last == deployed else ()
+            plans.close()
         if run.ok:
             self._begin_old_code(base, self._last)
         try:
@@ -404,6 +409,16 @@ class _Rehearsal:
         answer = self._compare(deployed)
         if answer is not None:
             self._old.compared(answer, self._base)
+
+    def _hold_plans(self, database: str) -> HeldPlans | None:
+        """A session on `database` that has prepared its statements before the upgrade."""
+        from reviewer.plans import HeldPlans
+
+        if not self._old.wanted:
+            return None
+        with contextlib.suppress(ServerError):
+            return HeldPlans(self._server.connect(database), self._base)
+        return None
 
     def _compare(self, database: str) -> Answer | None:
         command = {**self._command(database), "do": "compare", "facts": True}

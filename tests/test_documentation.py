@@ -141,7 +141,7 @@ def keys() -> set[str]:
     """Every key of the configuration file, as its own error message lists them."""
     spelled = {"configs": "config", "section": "name"}
     only_flags = {"path", "source", "outputs", "save_recording", "recording"}
-    names = {each.name for each in fields(Config)} - only_flags | {"no_rows"}
+    names = {each.name for each in fields(Config)} - only_flags - {"old_code"} | {"no_rows", "no_old_code"}
     return {spelled.get(name, name.replace("_", "-")) for name in names}
 
 

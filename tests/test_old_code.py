@@ -265,6 +265,34 @@ def test_nothing_of_the_repository_is_touched(tmp_path: Path) -> None:
     assert not (tmp_path / "hooked").exists()
 
 
+def test_statements_that_were_prepared_before_are_tried_after(tmp_path: Path) -> None:
+    models = MODELS.replace("String(50)", "String(60)")
+    found = (
+        branch(tmp_path)
+        .adds(
+            'op.alter_column("users", "name", type_=sa.String(60))',
+            'op.alter_column("users", "name", type_=sa.String(50))',
+        )
+        .with_models(models)
+        .review()
+    )
+
+    assert found.finding("old-code-broken").startswith("notice: ")
+    assert "cached plan must not change result type" in found.finding("old-code-broken")
+
+
+def test_a_column_more_leaves_prepared_statements_of_named_columns_alone(tmp_path: Path) -> None:
+    models = MODELS.replace("    notes =", "    age = sa.Column(sa.Integer)\n    notes =")
+    found = (
+        branch(tmp_path)
+        .adds('op.add_column("users", sa.Column("age", sa.Integer))', 'op.drop_column("users", "age")')
+        .with_models(models)
+        .review()
+    )
+
+    assert found.rules() == []
+
+
 def test_can_be_turned_off(tmp_path: Path) -> None:
     found = branch(tmp_path).adds('op.drop_column("users", "name")').review("--no-old-code")
 
