@@ -36,6 +36,7 @@ RULE = Rule(
     summary="the old revision breaks when the application changes",
     severity=Severity.WARNING,
     group="history",
+    needs="an application",
 )
 
 

@@ -34,6 +34,7 @@ RULE = Rule(
     summary="every `alembic` command stops with an error",
     severity=Severity.ERROR,
     group="history",
+    needs="a history that does not hold together",
 )
 
 

@@ -35,6 +35,7 @@ RULE = Rule(
     summary="once merged, `alembic upgrade head` refuses to run",
     severity=Severity.ERROR,
     group="history",
+    needs="a base branch that went on",
 )
 
 

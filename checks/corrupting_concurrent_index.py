@@ -34,6 +34,7 @@ RULE = Rule(
     summary="the index silently misses rows",
     severity=Severity.WARNING,
     group="not-working",
+    needs="PostgreSQL 14.0 to 14.3",
 )
 
 

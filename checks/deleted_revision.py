@@ -33,6 +33,7 @@ RULE = Rule(
     summary="databases that have run it cannot be upgraded any more",
     severity=Severity.ERROR,
     group="history",
+    needs="a base branch",
 )
 
 

@@ -34,6 +34,7 @@ RULE = Rule(
     summary="databases that have run it already will never get the change",
     severity=Severity.ERROR,
     group="history",
+    needs="a base branch",
 )
 
 

@@ -33,6 +33,7 @@ RULE = Rule(
     severity=Severity.ERROR,
     group="history",
     replaces=frozenset({"edited-revision"}),
+    needs="a base branch",
 )
 
 

@@ -60,9 +60,9 @@ def _short(sql: str) -> str:
 
 EXAMPLES = [
     Example(
-        "of an extension's own language",
+        "a schema with its tables in one statement",
         upgrade="""
-        op.execute("ALTER SYSTEM_OF_OURS DO SOMETHING") if op.get_context().as_sql else None
+        op.execute("CREATE SCHEMA app CREATE TABLE notes (id bigint PRIMARY KEY)")  # flagged
         """,
     ),
     Example(

@@ -50,6 +50,8 @@ class Rule:
     default: bool = True
     """Whether it is on without being selected."""
     since: str = "0.1.0"
+    needs: str = ""
+    """What a flagged example would need besides a migration, such as two branches; empty where a migration is enough."""
 
     @property
     def about_work(self) -> bool:
