@@ -55,6 +55,8 @@ from sqlalchemy import create_engine, pool
 
 config = context.config
 models = config.get_main_option("models")
+# kept: as in an application, whose modules stay, the mapped classes are there as long as their tables
+loaded = runpy.run_path(models) if models else None
 with create_engine("postgresql+psycopg://", poolclass=pool.NullPool).connect() as connection:
     if config.get_main_option("lock_timeout") != "0":
         connection.exec_driver_sql("SET lock_timeout = '%s'" % config.get_main_option("lock_timeout"))
@@ -62,7 +64,7 @@ with create_engine("postgresql+psycopg://", poolclass=pool.NullPool).connect() a
     context.configure(
         connection=connection,
         transaction_per_migration=config.get_main_option("per_migration") == "True",
-        target_metadata=runpy.run_path(models)["Base"].metadata if models else None,
+        target_metadata=loaded["Base"].metadata if loaded else None,
     )
     with context.begin_transaction():
         context.run_migrations()
