@@ -61,6 +61,8 @@ NO_QUERY_BEFORE = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:set\s+(?:session\s+characteristics|transaction|local\s+transaction)|begin|start|commit|end|rollback|abort)\b",
     re.I | re.S,
 )
+# Statements that may give a known relation another name or schema; what runs code may do anything.
+RENAMES = re.compile(r"\b(?:rename|schema|do|call|select|execute)\b", re.I)
 FORGETS_PREPARED = re.compile(r"\b(?:discard|deallocate)\b", re.I)
 READS_ROWS = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:update|delete|merge|with|select|insert\b.*?\bselect)\b", re.I | re.S
@@ -70,18 +72,19 @@ READS_ROWS = re.compile(
 # transaction has created itself (oid above the base's highest) are told once. Prepared, because planning it takes
 # longer than running it.
 NARROW = """
-PREPARE {name} (oid, oid) AS SELECT json_build_array(
+PREPARE {name} (oid, oid, bool) AS SELECT json_build_array(
     now()::text, current_setting('lock_timeout'), current_setting('statement_timeout'), pg_backend_pid(),
     coalesce((SELECT json_agg(json_build_array(
-        l.relation::bigint, l.modes, n.nspname, c.relname, c.relkind::text,
-        pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid),
-        i.indrelid::bigint))
+        l.relation::bigint, l.modes,
+        CASE WHEN l.relation > $2 OR $3 THEN
+            (SELECT json_build_array(n.nspname, c.relname, c.relkind::text, i.indrelid::bigint)
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.oid = l.relation) END,
+        pg_relation_filenode(l.relation), pg_stat_get_xact_numscans(l.relation),
+        pg_stat_get_xact_tuples_returned(l.relation)))
      FROM (SELECT relation, array_agg(mode) AS modes FROM pg_locks
            WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
-             AND (relation <= $1 OR relation > $2) GROUP BY relation) l
-     LEFT JOIN pg_class c ON c.oid = l.relation
-     LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-     LEFT JOIN pg_index i ON i.indexrelid = c.oid), '[]'::json)
+             AND (relation <= $1 OR relation > $2) GROUP BY relation) l), '[]'::json)
 )::text
 """
 # The same about every relation there is, with scans counted over the session: before a transaction's first
@@ -405,6 +408,7 @@ class Watched:
         self.started = 0.0
         self.listening = False
         self.prepared = None  # the name under which this session knows NARROW
+        self.renames = False  # whether the statement may give known relations other names
         self.settles = False  # whether whoever uses the connection next waits for our question first
         self.pending = None  # number of the statement that our question is about, while the server works on it
 
@@ -463,6 +467,7 @@ class Watcher:
                 listen(raw, watched.messages)
                 watched.settles = self.settle_first(raw)
                 watched.listening = True
+            watched.renames = RENAMES.search(statement) is not None
             if NO_QUERY_BEFORE.match(statement):
                 watched.stale = True
             elif watched.stale:
@@ -631,7 +636,7 @@ class Watcher:
             self.prepared += 1
             watched.prepared = "alembic_reviewer_%d" % self.prepared
             self.quietly(connection, raw, NARROW.format(name=watched.prepared))
-        return "EXECUTE %s (%d, %d)" % (watched.prepared, self.base, watched.last)
+        return "EXECUTE %s (%d, %d, %s)" % (watched.prepared, self.base, watched.last, watched.renames)
 
     def look_around(self, connection, raw, watched):
         """The state of every relation: what a transaction's first statement is compared with."""
@@ -673,16 +678,23 @@ class Watcher:
         files = None
         maybe_rewritten = []
         for row in rows:
-            oid, modes, schema, name, kind, filenode, scans, tuples, table = row[:9]
+            oid, modes = row[:2]
             known = watched.relations.get(oid)
-            if len(row) == 9 and known == tuple(row[2:]) and watched.locks.get(oid, NOTHING).issuperset(modes):
-                continue  # nothing has happened to it
-            new = oid > self.base
-            if schema is None:  # dropped by this statement; where it was never known, it came and went within it
-                if known is None:
+            if len(row) == 6:
+                names, filenode, scans, tuples = row[2:]
+                if known is not None and (names is None or names == [known[0], known[1], known[2], known[6]]):
+                    if known[3:6] == (filenode, scans, tuples) and watched.locks.get(oid, NOTHING).issuperset(
+                        modes
+                    ):
+                        continue  # nothing has happened to it
+                    names = [known[0], known[1], known[2], known[6]]
+                if names is None:  # it came and went within this statement
                     watched.last = max(watched.last, oid)
                     continue
-                schema, name, kind, filenode, scans, tuples, table = known
+                schema, name, kind, table = names
+            else:
+                schema, name, kind, filenode, scans, tuples, table = row[2:9]
+            new = oid > self.base
             if kind == "t" or schema.startswith("pg_toast"):
                 watched.last = max(watched.last, oid)
                 continue
