@@ -570,6 +570,8 @@ class Recording:
     """Name of the migration tree where a project has several."""
     errors: tuple[str, ...] = ()
     """Why revisions could not be reviewed, one sentence each with its way out."""
+    one_way: tuple[str, ...] = ()
+    """Revisions of which the configuration says that nobody goes back over them."""
     trials: tuple[Pass, ...] = ()
     """Passes beside the two rehearsals that failed: on the worst rows that the base state allows, and downgrades
     on rows that only the upgraded schema allows. What passed is not kept."""

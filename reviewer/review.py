@@ -48,7 +48,7 @@ def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
 
     return TreeReport(
         recording=recording,
-        findings=tuple(_in_order(_without_replaced(findings, checks), recording)),
+        findings=tuple(_in_order(_of_ways_that_exist(_without_replaced(findings, checks), recording), recording)),
         unrecognized=tuple(_unrecognized(stories)),
         phrases=tuple((s.revision.id, describe([op for op, _ in s.operations()])) for s in stories),
     )
@@ -231,6 +231,16 @@ def _place(context: Context) -> Location | None:
     """Where a finding about a whole revision points: at its `def upgrade`."""
     revision = context.revision
     return Location(revision.path, revision.upgrade_line or 1) if revision else None
+
+
+def _of_ways_that_exist(findings: Iterable[Finding], recording: Recording) -> list[Finding]:
+    """Without what is said of a way back that nobody goes."""
+    return [
+        finding
+        for finding in findings
+        if finding.revision not in recording.one_way
+        or (finding.direction is Direction.UPGRADE and finding.rule != "missing-downgrade")
+    ]
 
 
 def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> list[Finding]:

@@ -15,7 +15,7 @@ LOSES_EXISTING_DATA = "loses-existing-data"
 DATA_DEPENDENT = "data-dependent"
 """The downgrade runs, or fails, according to what was written after the upgrade."""
 IRREVERSIBLE = "irreversible"
-"""The downgrade raises on purpose."""
+"""The downgrade raises on purpose, or the configuration accepts that there is no way back."""
 BROKEN = "broken"
 """The downgrade fails, or the upgrade does not run again after it."""
 UNTESTED = "untested"
@@ -26,6 +26,8 @@ _HOLDS_DATA = frozenset({"table", "column"})
 
 def label(recording: Recording, revision: str) -> str:
     """What is known of the way back from `revision`."""
+    if revision in recording.one_way:
+        return IRREVERSIBLE
     passes = [
         each for each in recording.passes if each.revision == revision and each.rehearsal is Rehearsal.STEPWISE
     ]

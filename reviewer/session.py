@@ -17,7 +17,7 @@ from reviewer import __version__, recording, suppressions
 from reviewer.additive import only_adds_tables
 from reviewer.config import Config
 from reviewer.errors import CannotReview, UsageError
-from reviewer.finding import Finding
+from reviewer.finding import Finding, Severity
 from reviewer.git import Git, root_of
 from reviewer.guardian import Guardian
 from reviewer.history import (
@@ -89,7 +89,7 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
             unread = tuple(
                 Skipped(problem.path, problem.message) for problem in each.graph.problems if not problem.fatal
             )
-            recordings.append(replace(made, skipped=made.skipped + unread))
+            recordings.append(replace(made, skipped=made.skipped + unread, one_way=_one_way(config, each)))
     progress("judging")
     if config.save_recording is not None:
         _save(recordings, config.save_recording)
@@ -216,7 +216,8 @@ def judged(config: Config, recordings: Sequence[Recording], roots: Mapping[str, 
         report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
         root = roots.get(each.tree, config.path)
         findings = _suppressed(report.findings, each, root, loaded, selected)
-        reports.append(replace(report, findings=_with_severities(config, findings)))
+        groups = {check.RULE.id: check.RULE.group for check in loaded}
+        reports.append(replace(report, findings=_with_severities(config, findings, each, groups)))
     return Report(tool=__version__, trees=tuple(reports), fail_on=config.fail_on)
 
 
@@ -244,14 +245,51 @@ def _suppressed(
     )
 
 
-def _with_severities(config: Config, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def _with_severities(
+    config: Config, findings: Sequence[Finding], recording: Recording, groups: Mapping[str, str]
+) -> tuple[Finding, ...]:
     """The findings as the configuration wants them, in general and for single files."""
     kept = []
     for finding in findings:
         path = finding.location.path if finding.location else None
-        if not config.ignored(finding.rule, path):
-            kept.append(replace(finding, severity=config.severity_of(finding.rule, finding.severity, path)))
+        if config.ignored(finding.rule, path):
+            continue
+        usual = finding.severity
+        if (
+            usual is Severity.WARNING
+            and groups.get(finding.rule) in _ABOUT_LOCKS
+            and _is_hot(config, finding, recording)
+        ):
+            usual = Severity.ERROR
+        kept.append(replace(finding, severity=config.severity_of(finding.rule, usual, path)))
     return tuple(kept)
+
+
+_ABOUT_LOCKS = frozenset({"locking", "rewriting"})
+
+
+def _is_hot(config: Config, finding: Finding, recording: Recording) -> bool:
+    """Whether a finding is about a table in constant use, or its statement locks one."""
+    hot = {name.removeprefix("public.") for name in config.hot_tables}
+    if not hot:
+        return False
+    locked = {
+        str(lock.relation)
+        for each in recording.passes
+        for statement in each.statements
+        if statement.location is not None and statement.location == finding.location and statement.observation
+        for lock in statement.observation.locks
+        if not lock.relation.new and lock.mode.blocks_writes
+    }
+    return bool(hot & {*locked, *finding.about[1:2]})
+
+
+def _one_way(config: Config, scope: Scope) -> tuple[str, ...]:
+    """Revisions under review of which the configuration says that nobody goes back over them."""
+    accepted = {found for name in config.one_way_revisions for found in scope.graph.resolve(name)}
+    if config.floor_revision is not None:
+        accepted |= scope.graph.with_ancestors(scope.graph.resolve(config.floor_revision))
+    return tuple(each.id for each in scope.selection.revisions if each.id in accepted)
 
 
 def _server(

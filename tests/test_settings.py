@@ -1,0 +1,63 @@
+"""What the configuration file says of single revisions and tables changes what is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EMPTY_DOWNGRADE, ENUM_LEFT_BEHIND = "d7410fe5b9a8", "f10d47b3c8e6"
+
+
+def reviewed(folder: Path, settings: str) -> dict[str, Any]:
+    """The report of examples/authors with more lines in its configuration file."""
+    project = folder / "authors"
+    shutil.copytree(ROOT / "examples" / "authors", project)
+    with (project / "alembic-reviewer.toml").open("a") as file:
+        file.write(f"\n{settings}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "reviewer.cli", "review", ".", "--python", sys.executable, "--format", "json"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def ways_back(report: dict[str, Any], revision: str) -> list[str]:
+    """Rules that speak about the way back over a revision."""
+    return [f["rule"] for f in report["findings"] if f["revision"] == revision and f["direction"] != "upgrade"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "accepted"),
+    [
+        ('one-way-revisions = ["d7410fe5b9a8"]', {EMPTY_DOWNGRADE}),
+        ('floor-revision = "f10d47b3c8e6"', {ENUM_LEFT_BEHIND, "2a6f9c1de583"}),
+    ],
+)
+def test_nothing_is_said_of_a_way_back_that_nobody_goes(settings: str, accepted: set[str], tmp_path: Path) -> None:
+    report = reviewed(tmp_path, settings)
+
+    labels = {each["id"]: each["rollback"] for each in report["revisions"]}
+    assert {each for each, label in labels.items() if label == "irreversible"} == accepted
+    for revision in (EMPTY_DOWNGRADE, ENUM_LEFT_BEHIND):
+        assert bool(ways_back(report, revision)) == (revision not in accepted)
+
+
+def test_a_warning_about_a_lock_on_a_hot_table_is_an_error(tmp_path: Path) -> None:
+    report = reviewed(tmp_path, 'hot-tables = ["authors"]')
+
+    waits = {f["severity"] for f in report["findings"] if f["rule"] == "endless-lock-wait"}
+    assert waits == {"error"}
