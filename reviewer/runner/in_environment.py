@@ -682,6 +682,8 @@ class Watcher:
             known = watched.relations.get(oid)
             if len(row) == 6:
                 names, filenode, scans, tuples = row[2:]
+                if filenode is None and known is not None:  # dropped, or a relation without a file
+                    filenode = known[3]
                 if known is not None and (names is None or names == [known[0], known[1], known[2], known[6]]):
                     if known[3:6] == (filenode, scans, tuples) and watched.locks.get(oid, NOTHING).issuperset(
                         modes
