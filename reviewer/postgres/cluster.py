@@ -53,7 +53,10 @@ SETTINGS = {
     "max_logical_replication_workers": "0",
     # One transaction may create hundreds of tables, each with indexes, a sequence and a toast table.
     "max_locks_per_transaction": "512",
-    "max_connections": "64",
+    # Every look at the locks goes through room for that many locks times the processes that there may be.
+    "max_connections": "32",
+    "max_worker_processes": "2",
+    "autovacuum_max_workers": "1",
     "shared_buffers": "32MB",
     "huge_pages": "off",
     # Files in the data folder go with it; a segment in /dev/shm would stay when the server is killed.

@@ -63,6 +63,8 @@ NO_QUERY_BEFORE = re.compile(
 )
 # Statements that may give a known relation another name or schema; what runs code may do anything.
 RENAMES = re.compile(r"\b(?:rename|schema|do|call|select|execute)\b", re.I)
+# Statements that are likely to make a relation: a guess that only saves a second question.
+MAKES_RELATIONS = re.compile(r"\b(?:create|unique|primary|serial|bigserial|identity|using|type)\b", re.I)
 FORGETS_PREPARED = re.compile(r"\b(?:discard|deallocate)\b", re.I)
 READS_ROWS = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:update|delete|merge|with|select|insert\b.*?\bselect)\b", re.I | re.S
@@ -70,28 +72,26 @@ READS_ROWS = re.compile(
 
 # Everything about the relations that this transaction has locked, in one round trip. Relations that the
 # transaction has created itself (oid above the base's highest) are told once. Prepared, because planning it takes
-# longer than running it.
+# longer than running it; twice, because the names take a third of the time and are seldom news. Lines of text, because
+# making JSON takes the server another third: three with the time and the timeouts, then one for each lock.
 NARROW = """
-PREPARE {name} (oid, oid, bool) AS SELECT json_build_array(
-    now()::text, current_setting('lock_timeout'), current_setting('statement_timeout'), pg_backend_pid(),
-    coalesce((SELECT json_agg(json_build_array(
-        l.relation::bigint, l.modes,
-        CASE WHEN l.relation > $2 OR $3 THEN
-            (SELECT json_build_array(n.nspname, c.relname, c.relkind::text, i.indrelid::bigint)
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.oid = l.relation) END,
-        pg_relation_filenode(l.relation), pg_stat_get_xact_numscans(l.relation),
-        pg_stat_get_xact_tuples_returned(l.relation)))
-     FROM (SELECT relation, array_agg(mode) AS modes FROM pg_locks
-           WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
-             AND (relation <= $1 OR relation > $2) GROUP BY relation) l), '[]'::json)
-)::text
+PREPARE {name} (oid, oid, bool) AS SELECT concat_ws(
+    E'\\n', now(), current_setting('lock_timeout'), current_setting('statement_timeout'),
+    string_agg(concat_ws(
+        ' ', relation, mode, coalesce(pg_relation_filenode(relation), 0), pg_stat_get_xact_numscans(relation),
+        pg_stat_get_xact_tuples_returned(relation), {names}), E'\\n'))
+FROM pg_locks l WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
+    AND (relation <= $1 OR relation > $2)
 """
+NAMES = """CASE WHEN l.relation > $2 OR $3 THEN
+    (SELECT json_build_array(n.nspname, c.relname, c.relkind::text, i.indrelid::bigint)
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.oid = l.relation) END"""
 # The same about every relation there is, with scans counted over the session: before a transaction's first
 # statement, and around a statement that runs in no transaction.
 WIDE = """
 SELECT json_build_array(
-    now()::text, current_setting('lock_timeout'), current_setting('statement_timeout'), pg_backend_pid(),
+    now()::text, current_setting('lock_timeout'), current_setting('statement_timeout'),
     coalesce((SELECT json_agg(json_build_array(
         c.oid::bigint, NULL, n.nspname, c.relname, c.relkind::text,
         pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid),
@@ -101,6 +101,7 @@ SELECT json_build_array(
      WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'i', 'I', 'm', 'v', 'S', 'f')), '[]'::json)
 )::text
 """
+SEQSCAN_OFF = "SET enable_seqscan = off"
 NOTHING = frozenset()
 PAST_SQLALCHEMY = "(statements that were sent through the driver's own cursor, past SQLAlchemy)"
 KINDS = {
@@ -143,15 +144,24 @@ class Channel:
         self.socket = socket.socket(fileno=number)
         self.pid = os.getpid()
         self.rest = b""
+        self.held = b""  # what goes out together with the next event
         self.encode = json.JSONEncoder(ensure_ascii=True, default=str).encode
         self.settle = None  # called before a command's last word
 
     def emit(self, **event):
+        self.hold(**event)
+        self.flush()
+
+    def hold(self, **event):
+        """Say `event` together with the next one, which is a moment away: the reviewer wakes up once for both."""
         if os.getpid() != self.pid:  # a forked child of the migration has nothing to say
             return
         if self.settle and event["event"] in ("done", "failed"):
             self.settle()
-        data = self.encode(event).encode("ascii") + b"\n"
+        self.held += self.encode(event).encode("ascii") + b"\n"
+
+    def flush(self):
+        data, self.held = self.held, b""
         try:
             self.socket.sendall(data)
         except OSError:
@@ -407,10 +417,14 @@ class Watched:
         self.seqscan_off = False
         self.started = 0.0
         self.listening = False
-        self.prepared = None  # the name under which this session knows NARROW
+        self.prepared = {}  # whether with names -> the name under which this session knows NARROW
         self.renames = False  # whether the statement may give known relations other names
+        self.makes = False  # whether the statement is likely to make relations
         self.settles = False  # whether whoever uses the connection next waits for our question first
-        self.pending = None  # number of the statement that our question is about, while the server works on it
+        # While the server works on our question: the number of the statement that it is about, what was said in it,
+        # and whether the question asks for names.
+        self.pending = None
+        self.then = None  # what is to be run when that question has been answered
 
 
 class Watcher:
@@ -442,12 +456,13 @@ class Watcher:
     def begin(self, observe):
         self.observe, self.connections, self.base, self.busy = observe, {}, None, False
 
-    def watched(self, connection):
+    def watched(self, connection, settled=True):
+        """The driver's connection and what is known of it, by default with no question of ours under way."""
         raw = driver_connection(connection)
         found = self.connections.get(id(raw))
         if found is None or found[0] is not raw:
             found = self.connections[id(raw)] = (raw, Watched(len(self.connections) + 1))
-        elif found[1].pending is not None:
+        elif settled:
             self.collect(*found)
         return found
 
@@ -461,26 +476,33 @@ class Watcher:
     def before(self, connection, cursor, statement, parameters, context, executemany):
         if self.busy:
             return
-        raw, watched = self.watched(connection)
+        raw, watched = self.watched(connection, settled=False)
         if self.observe:
             if not watched.listening:
                 listen(raw, watched.messages)
                 watched.settles = self.settle_first(raw)
                 watched.listening = True
             watched.renames = RENAMES.search(statement) is not None
+            watched.makes = MAKES_RELATIONS.search(statement) is not None
             if NO_QUERY_BEFORE.match(statement):
                 watched.stale = True
             elif watched.stale:
+                self.collect(raw, watched)
                 self.look_around(connection, raw, watched)
             if READS_ROWS.match(statement) and not watched.seqscan_off:
                 # the tables of a rehearsal are small: without this every change by key would be a scan
-                self.quietly(connection, raw, "SET enable_seqscan = off")
                 watched.seqscan_off = True
+                if watched.pending is None:
+                    self.quietly(connection, raw, SEQSCAN_OFF)
+                else:
+                    watched.then = SEQSCAN_OFF
             drain(raw, watched.messages)
             del watched.messages[:]
         path, line, origin = self.sources.location(sys._getframe())
         self.count += 1
-        self.channel.emit(
+        # what waits for our question to be answered says both
+        say = self.channel.emit if watched.pending is None else self.channel.hold
+        say(
             event="begin",
             n=self.count,
             sql=as_text(statement),
@@ -505,7 +527,7 @@ class Watcher:
             event["rows"] = rows
         if self.observe:
             if FORGETS_PREPARED.search(statement):
-                watched.prepared = None
+                watched.prepared = {}
             if not self.look_meanwhile(connection, raw, watched, event["in_transaction"]):
                 event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
         self.channel.emit(**event)
@@ -522,7 +544,7 @@ class Watcher:
 
         def wait(*args, **kwargs):
             found = self.connections.get(id(raw))
-            if found is not None and found[0] is raw and found[1].pending is not None:
+            if found is not None and found[0] is raw:
                 self.collect(*found)
             return original(*args, **kwargs)
 
@@ -534,16 +556,20 @@ class Watcher:
         """Let the server look while Python goes on, where that can be done: it halves the price of looking."""
         if not (inside and watched.settles and not watched.stale and raw.pgconn.transaction_status == 2):
             return False
-        sql = self.narrow(connection, raw, watched)
+        names = watched.renames or watched.makes
+        sql = self.narrow(connection, raw, watched, names)
         first = "RESET enable_seqscan; " if watched.seqscan_off else ""
         watched.seqscan_off = False
         raw.pgconn.send_query((first + sql).encode("ascii"))
         raw.pgconn.flush()
-        watched.pending = self.count
+        watched.pending = self.count, watched.messages[:], names
         return True
 
     def collect(self, raw, watched):
-        n, watched.pending = watched.pending, None
+        """Tell what the server has answered meanwhile, if it was asked."""
+        if watched.pending is None:
+            return
+        (n, messages, named), watched.pending = watched.pending, None
         result = None
         while True:
             following = raw.pgconn.get_result()
@@ -551,16 +577,20 @@ class Watcher:
                 break
             if result is None or result.status in (1, 2):
                 result = following
-        answer = json.loads(value_of(raw, result))
-        self.channel.emit(event="observed", n=n, observation=self.compared(None, raw, watched, True, answer))
+        answer = answer_of(value_of(raw, result))
+        if not named and self.tells_of_strangers(watched, answer):
+            answer = answer_of(self.quietly(None, raw, self.narrow(None, raw, watched, True)))
+        self.channel.emit(event="observed", n=n, observation=self.compared(None, raw, watched, True, answer, messages))
+        if watched.then is not None:
+            then, watched.then = watched.then, None
+            self.quietly(None, raw, then)
 
     def settle_all(self):
         for raw, watched in list(self.connections.values()):
-            if watched.pending is not None:
-                try:
-                    self.collect(raw, watched)
-                except Exception:  # the connection is gone, and what it would have told
-                    watched.pending = None
+            try:
+                self.collect(raw, watched)
+            except Exception:  # the connection is gone, and what it would have told
+                continue
 
     def rest(self, connection, function):
         """What a revision did past SQLAlchemy after its last statement, through the driver's own cursor, if anything."""
@@ -631,16 +661,20 @@ class Watcher:
     def ask(self, connection, raw, sql, first=""):
         return json.loads(self.quietly(connection, raw, sql, first))
 
-    def narrow(self, connection, raw, watched):
-        if watched.prepared is None:
+    def narrow(self, connection, raw, watched, names):
+        if names not in watched.prepared:
             self.prepared += 1
-            watched.prepared = "alembic_reviewer_%d" % self.prepared
-            self.quietly(connection, raw, NARROW.format(name=watched.prepared))
-        return "EXECUTE %s (%d, %d, %s)" % (watched.prepared, self.base, watched.last, watched.renames)
+            name = "alembic_reviewer_%d" % self.prepared
+            self.quietly(connection, raw, NARROW.format(name=name, names=NAMES if names else "NULL"))
+            watched.prepared[names] = name
+        return "EXECUTE %s (%d, %d, %s)" % (watched.prepared[names], self.base, watched.last, watched.renames)
+
+    def tells_of_strangers(self, watched, answer):
+        return any(row[0] > watched.last and row[0] not in watched.relations for row in answer[3])
 
     def look_around(self, connection, raw, watched):
         """The state of every relation: what a transaction's first statement is compared with."""
-        now, lock_timeout, statement_timeout, pid, rows = self.ask(connection, raw, WIDE)
+        now, lock_timeout, statement_timeout, rows = self.ask(connection, raw, WIDE)
         if self.base is None:
             self.base = max([row[0] for row in rows], default=16383)
         watched.relations = {row[0]: tuple(row[2:9]) for row in rows}
@@ -650,31 +684,31 @@ class Watcher:
         watched.stale = False
 
     def look(self, connection, raw, watched, inside):
-        if inside and not watched.stale:
-            sql = self.narrow(connection, raw, watched)
-        else:
-            sql = WIDE
         if self.base is None:
             self.base = max(watched.relations, default=16383)
         first = "RESET enable_seqscan; " if watched.seqscan_off else ""
         watched.seqscan_off = False
-        return self.compared(connection, raw, watched, inside, self.ask(connection, raw, sql, first))
-
-    def compared(self, connection, raw, watched, inside, answer):
-        """What has changed since the last look."""
-        now, lock_timeout, statement_timeout, pid, rows = answer
+        if inside and not watched.stale:
+            answer = answer_of(self.quietly(connection, raw, self.narrow(connection, raw, watched, True), first))
+        else:
+            answer = self.ask(connection, raw, WIDE, first)
         drain(raw, watched.messages)
+        return self.compared(connection, raw, watched, inside, answer, watched.messages)
+
+    def compared(self, connection, raw, watched, inside, answer, messages):
+        """What has changed since the last look."""
+        now, lock_timeout, statement_timeout, rows = answer
         observation = {
             "lock_timeout": 0 if lock_timeout == self.own_lock_timeout else milliseconds(lock_timeout),
             "statement_timeout": milliseconds(statement_timeout),
             "transaction": now if inside else None,
-            "messages": [m for m in watched.messages if "pg_toast_" not in m and "deduplication" not in m][:200],
+            "messages": [m for m in messages if "pg_toast_" not in m and "deduplication" not in m][:200],
             "locks": [],
             "rewritten": [],
             "scanned": [],
             "built": [],
         }
-        said = "\n".join(watched.messages)
+        said = "\n".join(messages)
         files = None
         maybe_rewritten = []
         for row in rows:
@@ -771,6 +805,26 @@ def driver_connection(connection):
 def with_libpq(raw, sql):
     """Past the cursor of psycopg, which takes longer than the query."""
     return value_of(raw, raw.pgconn.exec_(sql.encode("ascii")))
+
+
+def answer_of(text):
+    """What NARROW tells, in the form of what WIDE tells: one row for each relation."""
+    now, lock_timeout, statement_timeout, *lines = text.split("\n")
+    rows = {}
+    for line in lines:
+        oid, mode, filenode, scans, tuples, *names = line.split(" ", 5)
+        if oid in rows:
+            rows[oid][1].append(mode)
+        else:
+            rows[oid] = (
+                int(oid),
+                [mode],
+                json.loads(names[0]) if names else None,
+                int(filenode) or None,
+                int(scans),
+                int(tuples),
+            )
+    return now, lock_timeout, statement_timeout, list(rows.values())
 
 
 def value_of(raw, result):
@@ -1138,7 +1192,7 @@ class Runner:
         """Render revisions as SQL; each by itself, so that one that cannot be rendered hides no other."""
         from alembic.ddl.impl import DefaultImpl
         from alembic.runtime.environment import EnvironmentContext
-        from alembic.runtime.migration import MigrationStep
+        from alembic.runtime.migration import HeadMaintainer, MigrationStep
 
         state = {"inside": False}
         calls = []
@@ -1180,12 +1234,18 @@ class Runner:
                 for each in command["revisions"]
             ]
 
+        def stay(*_):
+            """There is no database that could be at a revision, so none is left and none is come to."""
+
         original_output, original_configure = DefaultImpl.static_output, EnvironmentContext.configure
+        original_update = HeadMaintainer.update_to_step
         DefaultImpl.static_output, EnvironmentContext.configure = static_output, configure
+        HeadMaintainer.update_to_step = stay
         try:
             self.environment(fn, as_sql=True, starting_rev=None, destination_rev="head")
         finally:
             DefaultImpl.static_output, EnvironmentContext.configure = original_output, original_configure
+            HeadMaintainer.update_to_step = original_update
         self.channel.emit(event="done", calls=len(calls), connected=0)
 
     def describe(self, command):
