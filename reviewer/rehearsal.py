@@ -13,21 +13,22 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reviewer import __version__
+from reviewer.blockade import Blockade
 from reviewer.errors import ReviewerError, ServerError
-from reviewer.events import Again as AgainEvent
-from reviewer.events import Begin, Ended, Hello, ModeEvent, Observed, RawObservation, RawRelation, RevisionEvent
+from reviewer.events import Hello
 from reviewer.guardian import Guardian
-from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess, Setup
-from reviewer.locks import LockMode
+from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess
 from reviewer.names import Name
 from reviewer.old_code import OldProcess, OldSource, Trial, Unavailable, affected
+from reviewer.plan import Plan
 from reviewer.postgres.server import MAKE_ROOM
+from reviewer.reader import Reader, Run
 from reviewer.recording import (
     Broken,
     Catalogue,
@@ -35,20 +36,14 @@ from reviewer.recording import (
     Environment,
     Failure,
     FailureKind,
-    History,
-    Location,
-    Lock,
     Mode,
     Models,
-    Observation,
     Origin,
     Outcome,
     Pass,
     Recording,
     Rehearsal,
-    Relation,
     Revision,
-    Scan,
     Server,
     Skipped,
     Statement,
@@ -68,56 +63,6 @@ _ABOUT_VALUES = frozenset({"22", "23"})
 
 _NUMBERS = itertools.count(1)
 """For names of databases: several trees share one server."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be rehearsed, and from which state."""
-
-    revisions: tuple[Revision, ...]
-    """Parents first."""
-    base_heads: tuple[str, ...]
-    """Where the database is before the first of them."""
-    setup: Setup
-    interpreter: tuple[str, ...]
-    environ: Mapping[str, str]
-    """The environment for env.py, `{url}` still in it."""
-    root: Path
-    """Locations are relative to this folder."""
-    history: History = History()
-    base_schema: Path | None = None
-    rows: int = 100
-    seed: Path | None = None
-    """SQL with rows of the project's own, put in before ours."""
-    timeout: float = 300
-    tree: str = ""
-    old: OldSource | None = None
-    """The code that is running while the migration runs."""
-    no_old: str = ""
-    """Why there is none."""
-    from_models: bool = False
-    """Make the base state from the old code's models instead of the history."""
-
-
-@dataclass
-class _Run:
-    """What one command brought, in the recording's words."""
-
-    passes: list[Pass] = field(default_factory=list)
-    failure: Failure | None = None
-    failed_revision: str | None = None
-    """The revision in which it failed; None where it failed outside all of them."""
-    mode: TransactionMode | None = None
-    driver: str = ""
-    again: bool = False
-    connected: int = 0
-    called: int = 0
-    version_table: str = "alembic_version"
-    version_schema: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        return self.failure is None
 
 
 class _Stop(Exception):
@@ -256,7 +201,7 @@ class _Rehearsal:
             raise _Stop(*self._environment_failed(failure))
         raise _Stop(*self._not_from_empty(run))
 
-    def _not_from_empty(self, run: _Run) -> tuple[str, str]:
+    def _not_from_empty(self, run: Run) -> tuple[str, str]:
         assert run.failure is not None
         where = f" at {run.failure.location}" if run.failure.location else ""
         return (
@@ -266,7 +211,7 @@ class _Rehearsal:
             " an alembic_version table in it says where the history goes on.",
         )
 
-    def _starts_from_something(self, run: _Run) -> bool:
+    def _starts_from_something(self, run: Run) -> bool:
         """Whether a whole history fails because something is missing, before it has made a single table."""
         failure = run.failure
         return (
@@ -324,7 +269,7 @@ class _Rehearsal:
                     " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION.",
                 )
 
-    def _check_touched(self, run: _Run, expected: Sequence[Revision] | None) -> None:
+    def _check_touched(self, run: Run, expected: Sequence[Revision] | None) -> None:
         if run.called == 0:
             raise _Stop(
                 "env.py ran to its end without running migrations.",
@@ -358,7 +303,7 @@ class _Rehearsal:
         finally:
             self._end_old_code(base)
 
-    def _step_by_step(self, base: str, deployed: str, run: _Run) -> None:
+    def _step_by_step(self, base: str, deployed: str, run: Run) -> None:
         revisions = self._plan.revisions
         if len(revisions) == 1:
             if run.ok:
@@ -484,7 +429,7 @@ class _Rehearsal:
             "environ": self._urls(database),
         }
 
-    def _deployed(self, database: str, base: str) -> _Run:
+    def _deployed(self, database: str, base: str) -> Run:
         self._progress("upgrading as a deploy does")
         command = {"do": "upgrade", "to": [r.id for r in self._heads()]}
         run = self._run(command, database, Rehearsal.DEPLOYED)
@@ -510,7 +455,7 @@ class _Rehearsal:
             run.passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
         return run
 
-    def _check_stamped(self, run: _Run, deployed: str) -> None:
+    def _check_stamped(self, run: Run, deployed: str) -> None:
         """Alembic may end well although its last transaction was rolled back: the database has the last word."""
         import psycopg
         from psycopg import sql
@@ -532,7 +477,7 @@ class _Rehearsal:
                 )
                 run.passes[position] = replace(each, outcome=Outcome.FAILED, failure=run.failure)
 
-    def _without_rows(self, failed: _Run, base: str) -> None:
+    def _without_rows(self, failed: Run, base: str) -> None:
         """When an upgrade fails on a statement and there were rows: what happens without them is told too."""
         if not self.rows_matter(failed):
             return
@@ -550,18 +495,18 @@ class _Rehearsal:
             rows.take_out(connection, self._filled)
         return database
 
-    def rows_matter(self, run: _Run) -> bool:
+    def rows_matter(self, run: Run) -> bool:
         """Whether a failure may be due to the rows in the tables."""
         failure = run.failure
         if not self._filled or failure is None:
             return False
         return failure.kind in {FailureKind.STATEMENT, FailureKind.RAISED}
 
-    def confirmed(self, run: _Run) -> bool:
+    def confirmed(self, run: Run) -> bool:
         """Whether the very same failure was already seen in a fresh process."""
         return run.failure is not None and (run.failed_revision, run.failure.message) in self._confirmed
 
-    def _confirm(self, run: _Run) -> None:
+    def _confirm(self, run: Run) -> None:
         if run.failure is not None:
             self._confirmed.add((run.failed_revision, run.failure.message))
 
@@ -675,7 +620,7 @@ class _Rehearsal:
         except (psycopg.Error, ServerError) as error:
             self._skip_once(f"comparison of revision {revision.id}", str(error).strip().split("\n")[0])
 
-    def _keep(self, run: _Run, rows: bool) -> None:
+    def _keep(self, run: Run, rows: bool) -> None:
         self._passes += [replace(each, rows=rows) for each in run.passes]
 
     def _heads(self) -> list[Revision]:
@@ -691,7 +636,7 @@ class _Rehearsal:
         rehearsal: Rehearsal = Rehearsal.STEPWISE,
         again: bool = False,
         observe: bool = True,
-    ) -> _Run:
+    ) -> Run:
         if self._process is None or self._fresh_each:
             self._restart()
         assert self._process is not None
@@ -704,9 +649,9 @@ class _Rehearsal:
                 "environ": self._urls(database),
             },
             self._deadline,
-            _Blockade(self._server, database),
+            Blockade(self._server, database),
         )
-        run = _Reader(self._plan, rehearsal, again, command.get("direction") == "downgrade").read(answer)
+        run = Reader(self._plan, rehearsal, again, command.get("direction") == "downgrade").read(answer)
         self._explain(run)
         if answer.timed_out or answer.exit_status is not None:
             self._process.close()
@@ -716,7 +661,7 @@ class _Rehearsal:
         self._driver = run.driver or self._driver
         return run
 
-    def _explain(self, run: _Run) -> None:
+    def _explain(self, run: Run) -> None:
         """What is the server's fault is not the revision's: a full disk ends the review, a missing extension is told."""
         failure = run.failure
         if failure is None:
@@ -826,7 +771,7 @@ class _Chain:
         """Rows were written that a replay from the checkpoint would not bring back: a failure need not be real."""
         self._written = True
 
-    def step(self, revision: Revision, direction: Direction) -> _Run:
+    def step(self, revision: Revision, direction: Direction) -> Run:
         self._settle()
         if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
             self._remember()
@@ -847,7 +792,7 @@ class _Chain:
             self._since.append(revision.id)
         return run
 
-    def _failed_on_written(self, failed: _Run) -> bool:
+    def _failed_on_written(self, failed: Run) -> bool:
         """Whether it failed on rows that were written after the upgrade: told as such, and no doubt about env.py."""
         failure = failed.failure
         if not self._written or failure is None or (failure.sqlstate or "")[:2] not in _ABOUT_VALUES:
@@ -881,7 +826,7 @@ class _Chain:
         last = max((ids.index(each) for each in since), default=-1)
         return ids[: last + 1]
 
-    def _run(self, revision: str, direction: Direction) -> _Run:
+    def _run(self, revision: str, direction: Direction) -> Run:
         way = "downgrade" if direction is Direction.DOWNGRADE else "upgrade"
         command = {"do": "step", "revision": revision, "direction": way}
         run = self._rehearsal._run(
@@ -923,192 +868,12 @@ class _Chain:
                 self._since.append(each)
 
 
-class _Blockade:
-    """Asked while nothing comes from the runner: does the migration wait for itself? If so, end the wait."""
-
-    def __init__(self, server: RunningServer, database: str) -> None:
-        self._server = server
-        self._database = database
-        self._seen: set[tuple[int, int]] = set()
-
-    def __call__(self) -> str | None:
-        import psycopg
-
-        with contextlib.suppress(psycopg.Error, ServerError), self._server.connect(self._database) as connection:
-            waits = connection.execute(_WAITS, (self._database,)).fetchall()
-            now = {(int(str(row[0])), int(str(row[1]))) for row in waits}
-            again = now & self._seen
-            self._seen = now
-            for blocked, blocker, query, holder in waits:
-                if (blocked, blocker) in again:
-                    connection.execute("SELECT pg_cancel_backend(%s)", (blocked,))
-                    return (
-                        f"`{_short(str(query))}` on one connection waits for a lock that another connection of the same"
-                        f" run holds, which is idle in its transaction after `{_short(str(holder))}`"
-                    )
-        return None
-
-
-_NUMBERS = itertools.count(1)
-"""Several trees are rehearsed on one server: no two databases of one process have the same name."""
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-"""Where an object lies in memory, as Python prints it: another number in every run."""
-
 _DISK_FULL = "53100"
 
 _NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
 
 _MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 """SQLSTATEs for a table, column, object, function or schema that does not exist."""
-
-_WAITS = """
-SELECT w.pid, b.pid, w.query, b.query
-FROM pg_stat_activity w
-CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS p (pid)
-JOIN pg_stat_activity b ON b.pid = p.pid
-WHERE w.datname = %s AND b.datname = w.datname AND w.wait_event_type = 'Lock' AND b.state LIKE 'idle in transaction%%'
-"""
-
-
-class _Reader:
-    """Puts the events of one command into the recording's words."""
-
-    def __init__(self, plan: Plan, rehearsal: Rehearsal, again: bool, downgrade: bool) -> None:
-        self._plan = plan
-        self._rehearsal = rehearsal
-        self._direction = (
-            Direction.UPGRADE_AGAIN if again else Direction.DOWNGRADE if downgrade else Direction.UPGRADE
-        )
-        self._transactions: dict[str, int] = {}
-        self._later: dict[int, RawObservation] = {}
-
-    def read(self, answer: Answer) -> _Run:
-        run = _Run()
-        before: list[Statement] = []
-        current: list[Statement] | None = None
-        open_begin: Begin | None = None
-        revision: str | None = None
-        ended = True
-        self._later = {event.n: event.observation for event in answer.events if isinstance(event, Observed)}
-        for event in answer.events:
-            match event:
-                case ModeEvent():
-                    run.called += 1
-                    run.mode = TransactionMode(event.per_migration, event.transactional_ddl)
-                    run.driver = event.driver
-                    run.version_table, run.version_schema = event.version_table, event.version_table_schema
-                case AgainEvent():
-                    run.again = True
-                case RevisionEvent(phase="begin"):
-                    revision, ended = event.id, False
-                    current = [] if run.passes else before
-                    run.passes.append(Pass(event.id, self._direction, self._rehearsal, Outcome.OK, statements=()))
-                case RevisionEvent(phase="end"):
-                    ended = True
-                    if run.passes:
-                        run.passes[-1] = replace(run.passes[-1], seconds=event.seconds)
-                case Begin():
-                    open_begin = event
-                case Ended():
-                    if open_begin is not None and open_begin.n == event.n:
-                        statement = self._statement(open_begin, event)
-                        (before if current is None else current).append(statement)
-                        if run.passes and current is not None:
-                            run.passes[-1] = replace(run.passes[-1], statements=tuple(current))
-                    open_begin = None
-        run.connected = answer.done.connected if answer.done else 1
-        if not answer.ok:
-            run.failure = self._failure(answer, run, open_begin)
-            if run.passes and (not ended or self._bookkeeping(run)):
-                run.failed_revision = revision
-                run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
-        return run
-
-    @staticmethod
-    def _bookkeeping(run: _Run) -> bool:
-        """It failed after the last revision's own code, as when its transaction commits: still that revision's doing."""
-        return bool(run.passes)
-
-    def _failure(self, answer: Answer, run: _Run, open_begin: Begin | None) -> Failure:
-        statement = next(
-            (s for p in reversed(run.passes) for s in reversed(p.statements) if s.error is not None), None
-        )
-        if answer.timed_out or answer.exit_status is not None:
-            location = self._location(open_begin.path, open_begin.line) if open_begin else None
-            location = location or self._stack_location(answer.stack)
-            if answer.timed_out:
-                kind, message = FailureKind.TIMEOUT, f"it did not end within {self._plan.timeout:g} seconds"
-            else:
-                kind, message = FailureKind.EXITED, _how_it_ended(answer.exit_status)
-            return Failure(kind, message, location, open_begin.sql if open_begin else None)
-        failed = answer.failed
-        assert failed is not None
-        location = self._location(failed.path, failed.line)
-        if answer.waited is not None:
-            sql = statement.sql if statement else None
-            return Failure(FailureKind.LOCK, answer.waited, location, sql, failed.sqlstate)
-        try:
-            kind = FailureKind(failed.kind)
-        except ValueError:
-            kind = FailureKind.ENVIRONMENT
-        own = statement is not None and kind is FailureKind.STATEMENT
-        if own and statement is not None:
-            location = location if failed.in_revision else statement.location or location
-        return Failure(
-            kind,
-            statement.error
-            if own and statement is not None and statement.error
-            else _ADDRESS.sub("", failed.message),
-            location,
-            statement.sql if own and statement is not None else None,
-            (statement.sqlstate if own and statement is not None else None) or failed.sqlstate,
-            failed.deliberate,
-        )
-
-    def _statement(self, begin: Begin, ended: Ended) -> Statement:
-        origin = Origin(begin.origin)
-        observed = ended.observation or self._later.get(ended.n)
-        return Statement(
-            sql=begin.sql,
-            location=self._location(begin.path, begin.line) if origin is Origin.REVISION else None,
-            origin=origin,
-            seconds=ended.seconds,
-            in_transaction=ended.in_transaction,
-            rows=ended.rows,
-            parameters=tuple(begin.parameters),
-            connection=begin.connection,
-            error=ended.error,
-            sqlstate=ended.sqlstate,
-            observation=self._observation(observed) if observed else None,
-        )
-
-    def _observation(self, raw: RawObservation) -> Observation:
-        transaction = None
-        if raw.transaction is not None:
-            transaction = self._transactions.setdefault(raw.transaction, len(self._transactions) + 1)
-        return Observation(
-            locks=tuple(_locks(raw.locks)),
-            rewritten=tuple(_relation(each) for each in raw.rewritten),
-            scanned=tuple(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
-            built=tuple(_relation(each) for each in raw.built),
-            messages=tuple(raw.messages),
-            lock_timeout=raw.lock_timeout,
-            statement_timeout=raw.statement_timeout,
-            transaction=transaction,
-        )
-
-    def _location(self, path: str | None, line: int | None) -> Location | None:
-        if path is None or line is None:
-            return None
-        return Location(relative(Path(path), self._plan.root), line)
-
-    def _stack_location(self, stack: str) -> Location | None:
-        folders = tuple({str((self._plan.root / r.path).parent) for r in self._plan.revisions})
-        for match in re.finditer(r'File "([^"]+)", line (\d+)', stack):
-            if match.group(1).startswith(folders) or match.group(1).endswith("env.py"):
-                return self._location(match.group(1), int(match.group(2)))
-        return None
 
 
 def address_for_runner(address: Address) -> dict[str, object]:
@@ -1130,24 +895,6 @@ def database_url(address: Address, database: str) -> str:
     return f"postgresql://{quote(address.user, safe='')}{password}@{place}/{database}{query}"
 
 
-def relative(path: Path, root: Path) -> str:
-    """`path` relative to `root` with forward slashes, or as it is where it lies elsewhere."""
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return path.as_posix()
-
-
-def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:
-    for relation, mode in raw:
-        with contextlib.suppress(ValueError):
-            yield Lock(_relation(relation), LockMode.from_pg_locks(mode))
-
-
-def _relation(raw: RawRelation) -> Relation:
-    return Relation(raw.schema, raw.name, raw.kind, raw.new, raw.table, raw.table_new)
-
-
 def _skipped(revision: Revision, direction: Direction, rehearsal: Rehearsal, reason: str) -> Pass:
     return Pass(revision.id, direction, rehearsal, Outcome.SKIPPED, reason=reason)
 
@@ -1157,23 +904,8 @@ def _final(failure: Failure | None) -> bool:
     return failure is not None and (failure.kind is FailureKind.TIMEOUT or failure.deliberate)
 
 
-def _how_it_ended(status: int | None) -> str:
-    if status is None:
-        return "it ended the process, or closed file descriptors that are not its own"
-    if status == 70:
-        return "it closed file descriptors that are not its own"
-    if status < 0:
-        return f"it ended the process with signal {-status}"
-    return f"it ended the process with status {status}"
-
-
 def _makes_table(statement: Statement) -> bool:
     locks = statement.observation.locks if statement.observation else ()
     return statement.origin is Origin.REVISION and any(
         lock.relation.new and lock.relation.is_table for lock in locks
     )
-
-
-def _short(sql: str) -> str:
-    text = " ".join(sql.split())
-    return text if len(text) <= 100 else text[:99] + "…"

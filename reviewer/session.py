@@ -34,9 +34,10 @@ from reviewer.history import (
 from reviewer.imports import application_imports
 from reviewer.interpreter import RunnerProcess, Setup, environment
 from reviewer.old_code import OldSource
+from reviewer.plan import Plan
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
 from reviewer.recording import History, Mode, Recording, Skipped
-from reviewer.rehearsal import Plan, address_for_runner, database_url, rehearse
+from reviewer.rehearsal import address_for_runner, database_url, rehearse
 from reviewer.verdict import Report, TreeReport
 
 if TYPE_CHECKING:

@@ -111,8 +111,8 @@ def _read(answer: Answer, direction: Direction, plan: Plan) -> tuple[dict[str, P
                 outcome = (
                     Outcome.SKIPPED if not event.deliberate or direction is Direction.UPGRADE else Outcome.FAILED
                 )
-                passes[event.id] = replace(
-                    passes[event.id], outcome=outcome, failure=failure, reason=event.message, statements=()
+                passes[event.id] = Pass(
+                    event.id, direction, Rehearsal.DEPLOYED, outcome, failure=failure, reason=event.message
                 )
     return passes, _why(answer, plan)
 

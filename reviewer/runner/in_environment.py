@@ -580,7 +580,9 @@ class Watcher:
         answer = answer_of(value_of(raw, result))
         if not named and self.tells_of_strangers(watched, answer):
             answer = answer_of(self.quietly(None, raw, self.narrow(None, raw, watched, True)))
-        self.channel.emit(event="observed", n=n, observation=self.compared(None, raw, watched, True, answer, messages))
+        self.channel.emit(
+            event="observed", n=n, observation=self.compared(None, raw, watched, True, answer, messages)
+        )
         if watched.then is not None:
             then, watched.then = watched.then, None
             self.quietly(None, raw, then)

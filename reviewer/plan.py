@@ -1,0 +1,48 @@
+"""What is to be rehearsed, and from which state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reviewer.interpreter import Setup
+from reviewer.old_code import OldSource
+from reviewer.recording import History, Revision
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be rehearsed, and from which state."""
+
+    revisions: tuple[Revision, ...]
+    """Parents first."""
+    base_heads: tuple[str, ...]
+    """Where the database is before the first of them."""
+    setup: Setup
+    interpreter: tuple[str, ...]
+    environ: Mapping[str, str]
+    """The environment for env.py, `{url}` still in it."""
+    root: Path
+    """Locations are relative to this folder."""
+    history: History = History()
+    base_schema: Path | None = None
+    rows: int = 100
+    seed: Path | None = None
+    """SQL with rows of the project's own, put in before ours."""
+    timeout: float = 300
+    tree: str = ""
+    old: OldSource | None = None
+    """The code that is running while the migration runs."""
+    no_old: str = ""
+    """Why there is none."""
+    from_models: bool = False
+    """Make the base state from the old code's models instead of the history."""
+
+
+def relative(path: Path, root: Path) -> str:
+    """`path` relative to `root` with forward slashes, or as it is where it lies elsewhere."""
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return path.as_posix()

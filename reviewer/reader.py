@@ -1,0 +1,217 @@
+"""The events of one command of the runner, read into the words of the recording."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reviewer.events import Again as AgainEvent
+from reviewer.events import Begin, Ended, ModeEvent, Observed, RawObservation, RawRelation, RevisionEvent
+from reviewer.interpreter import Answer
+from reviewer.locks import LockMode
+from reviewer.plan import Plan, relative
+from reviewer.recording import (
+    Direction,
+    Failure,
+    FailureKind,
+    Location,
+    Lock,
+    Observation,
+    Origin,
+    Outcome,
+    Pass,
+    Rehearsal,
+    Relation,
+    Scan,
+    Statement,
+    TransactionMode,
+)
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object lies in memory, as Python prints it: another number in every run."""
+
+
+@dataclass
+class Run:
+    """What one command brought, in the recording's words."""
+
+    passes: list[Pass] = field(default_factory=list)
+    failure: Failure | None = None
+    failed_revision: str | None = None
+    """The revision in which it failed; None where it failed outside all of them."""
+    mode: TransactionMode | None = None
+    driver: str = ""
+    again: bool = False
+    connected: int = 0
+    called: int = 0
+    version_table: str = "alembic_version"
+    version_schema: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return self.failure is None
+
+
+class Reader:
+    """Puts the events of one command into the recording's words."""
+
+    def __init__(self, plan: Plan, rehearsal: Rehearsal, again: bool, downgrade: bool) -> None:
+        self._plan = plan
+        self._rehearsal = rehearsal
+        self._direction = (
+            Direction.UPGRADE_AGAIN if again else Direction.DOWNGRADE if downgrade else Direction.UPGRADE
+        )
+        self._transactions: dict[str, int] = {}
+        self._later: dict[int, RawObservation] = {}
+
+    def read(self, answer: Answer) -> Run:
+        """What the command brought, pass by pass."""
+        run = Run()
+        before: list[Statement] = []
+        current: list[Statement] | None = None
+        open_begin: Begin | None = None
+        revision: str | None = None
+        ended = True
+        self._later = {event.n: event.observation for event in answer.events if isinstance(event, Observed)}
+        for event in answer.events:
+            match event:
+                case ModeEvent():
+                    run.called += 1
+                    run.mode = TransactionMode(event.per_migration, event.transactional_ddl)
+                    run.driver = event.driver
+                    run.version_table, run.version_schema = event.version_table, event.version_table_schema
+                case AgainEvent():
+                    run.again = True
+                case RevisionEvent(phase="begin"):
+                    revision, ended = event.id, False
+                    current = [] if run.passes else before
+                    run.passes.append(Pass(event.id, self._direction, self._rehearsal, Outcome.OK, statements=()))
+                case RevisionEvent(phase="end"):
+                    ended = True
+                    if run.passes:
+                        run.passes[-1] = replace(run.passes[-1], seconds=event.seconds)
+                case Begin():
+                    open_begin = event
+                case Ended():
+                    if open_begin is not None and open_begin.n == event.n:
+                        statement = self._statement(open_begin, event)
+                        (before if current is None else current).append(statement)
+                        if run.passes and current is not None:
+                            run.passes[-1] = replace(run.passes[-1], statements=tuple(current))
+                    open_begin = None
+        run.connected = answer.done.connected if answer.done else 1
+        if not answer.ok:
+            run.failure = self._failure(answer, run, open_begin)
+            if run.passes and (not ended or self._bookkeeping(run)):
+                run.failed_revision = revision
+                run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
+        return run
+
+    @staticmethod
+    def _bookkeeping(run: Run) -> bool:
+        """It failed after the last revision's own code, as when its transaction commits: still that revision's doing."""
+        return bool(run.passes)
+
+    def _failure(self, answer: Answer, run: Run, open_begin: Begin | None) -> Failure:
+        statement = next(
+            (s for p in reversed(run.passes) for s in reversed(p.statements) if s.error is not None), None
+        )
+        if answer.timed_out or answer.exit_status is not None:
+            location = self._location(open_begin.path, open_begin.line) if open_begin else None
+            location = location or self._stack_location(answer.stack)
+            if answer.timed_out:
+                kind, message = FailureKind.TIMEOUT, f"it did not end within {self._plan.timeout:g} seconds"
+            else:
+                kind, message = FailureKind.EXITED, _how_it_ended(answer.exit_status)
+            return Failure(kind, message, location, open_begin.sql if open_begin else None)
+        failed = answer.failed
+        assert failed is not None
+        location = self._location(failed.path, failed.line)
+        if answer.waited is not None:
+            sql = statement.sql if statement else None
+            return Failure(FailureKind.LOCK, answer.waited, location, sql, failed.sqlstate)
+        try:
+            kind = FailureKind(failed.kind)
+        except ValueError:
+            kind = FailureKind.ENVIRONMENT
+        own = statement is not None and kind is FailureKind.STATEMENT
+        if own and statement is not None:
+            location = location if failed.in_revision else statement.location or location
+        return Failure(
+            kind,
+            statement.error
+            if own and statement is not None and statement.error
+            else _ADDRESS.sub("", failed.message),
+            location,
+            statement.sql if own and statement is not None else None,
+            (statement.sqlstate if own and statement is not None else None) or failed.sqlstate,
+            failed.deliberate,
+        )
+
+    def _statement(self, begin: Begin, ended: Ended) -> Statement:
+        origin = Origin(begin.origin)
+        observed = ended.observation or self._later.get(ended.n)
+        return Statement(
+            sql=begin.sql,
+            location=self._location(begin.path, begin.line) if origin is Origin.REVISION else None,
+            origin=origin,
+            seconds=ended.seconds,
+            in_transaction=ended.in_transaction,
+            rows=ended.rows,
+            parameters=tuple(begin.parameters),
+            connection=begin.connection,
+            error=ended.error,
+            sqlstate=ended.sqlstate,
+            observation=self._observation(observed) if observed else None,
+        )
+
+    def _observation(self, raw: RawObservation) -> Observation:
+        transaction = None
+        if raw.transaction is not None:
+            transaction = self._transactions.setdefault(raw.transaction, len(self._transactions) + 1)
+        return Observation(
+            locks=tuple(_locks(raw.locks)),
+            rewritten=tuple(_relation(each) for each in raw.rewritten),
+            scanned=tuple(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
+            built=tuple(_relation(each) for each in raw.built),
+            messages=tuple(raw.messages),
+            lock_timeout=raw.lock_timeout,
+            statement_timeout=raw.statement_timeout,
+            transaction=transaction,
+        )
+
+    def _location(self, path: str | None, line: int | None) -> Location | None:
+        if path is None or line is None:
+            return None
+        return Location(relative(Path(path), self._plan.root), line)
+
+    def _stack_location(self, stack: str) -> Location | None:
+        folders = tuple({str((self._plan.root / r.path).parent) for r in self._plan.revisions})
+        for match in re.finditer(r'File "([^"]+)", line (\d+)', stack):
+            if match.group(1).startswith(folders) or match.group(1).endswith("env.py"):
+                return self._location(match.group(1), int(match.group(2)))
+        return None
+
+
+def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:
+    for relation, mode in raw:
+        with contextlib.suppress(ValueError):
+            yield Lock(_relation(relation), LockMode.from_pg_locks(mode))
+
+
+def _relation(raw: RawRelation) -> Relation:
+    return Relation(raw.schema, raw.name, raw.kind, raw.new, raw.table, raw.table_new)
+
+
+def _how_it_ended(status: int | None) -> str:
+    if status is None:
+        return "it ended the process, or closed file descriptors that are not its own"
+    if status == 70:
+        return "it closed file descriptors that are not its own"
+    if status < 0:
+        return f"it ended the process with signal {-status}"
+    return f"it ended the process with status {status}"
