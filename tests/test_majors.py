@@ -38,9 +38,13 @@ op.execute("ALTER TABLE pets ALTER COLUMN owner SET NOT NULL")
 op.create_index("ix_pets_owner", "pets", ["owner"])
 op.execute("ALTER TABLE pets ADD CONSTRAINT known CHECK (owner IS NOT NULL) NOT VALID")
 op.create_table("notes", sa.Column("id", sa.BigInteger(), primary_key=True))
+op.execute("ALTER TABLE pets ADD CONSTRAINT one_each EXCLUDE (id WITH =)")
+op.execute("ALTER TABLE pets RENAME CONSTRAINT one_each TO only_one")
+op.execute("UPDATE pets SET age = 7 WHERE id = 3")
 """
 
 DOWNGRADE = """
+op.drop_constraint("only_one", "pets")
 op.drop_table("notes")
 op.drop_constraint("known", "pets")
 op.drop_index("ix_pets_owner")
@@ -120,6 +124,20 @@ def test_an_index_build_is_seen_and_said(recording: Recording) -> None:
     assert [(each.name, each.table) for each in seen.built] == [("ix_pets_owner", "pets")]
     assert seen.says('building index "ix_pets_owner" on table "pets"')
     assert {lock.mode for lock in seen.locks if str(lock.relation) == "pets"} == {LockMode.SHARE}
+
+
+def test_an_index_is_named_that_no_word_of_the_statement_announces(recording: Recording) -> None:
+    seen = statement(recording, "EXCLUDE").observation
+
+    assert seen is not None
+    assert [(each.name, each.table) for each in seen.built] == [("one_each", "pets")]
+
+
+def test_a_change_by_key_is_no_scan(recording: Recording) -> None:
+    seen = statement(recording, "UPDATE pets").observation
+
+    assert seen is not None
+    assert (seen.rewritten, seen.scanned, seen.built) == ((), (), ())
 
 
 def test_what_is_instant_is_seen_as_instant(recording: Recording) -> None:

@@ -94,7 +94,7 @@ SELECT json_build_array(
     now()::text, current_setting('lock_timeout'), current_setting('statement_timeout'),
     coalesce((SELECT json_agg(json_build_array(
         c.oid::bigint, NULL, n.nspname, c.relname, c.relkind::text,
-        pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid),
+        pg_relation_filenode(c.oid)::bigint, pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid),
         i.indrelid::bigint, pg_stat_get_numscans(c.oid), pg_stat_get_tuples_returned(c.oid)))
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      LEFT JOIN pg_index i ON i.indexrelid = c.oid
