@@ -11,6 +11,7 @@ from reviewer import __version__
 from reviewer.events import ModeEvent, Rendered, RevisionEvent, Unrendered
 from reviewer.guardian import Guardian
 from reviewer.interpreter import Answer, RunnerProcess
+from reviewer.plan import Plan, relative
 from reviewer.recording import (
     Direction,
     Environment,
@@ -27,7 +28,6 @@ from reviewer.recording import (
     Statement,
     TransactionMode,
 )
-from reviewer.rehearsal import Plan, relative
 
 _UNBOUND = re.compile(r"%\(\w+\)s|(?<![:\w]):[a-z_]\w*(?!:)")
 """A parameter that Alembic has left in the text."""
