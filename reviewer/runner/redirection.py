@@ -1,0 +1,253 @@
+"""Sends every connection of the project to the throw-away server.
+
+Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
+Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
+"""
+
+import os
+import re
+import sys
+
+ASYNC_DRIVERS = ("asyncpg", "psycopg_async", "aiosqlite", "aiomysql", "asyncmy", "aioodbc", "aiosql")
+# What decides where a connection goes, and how it proves who it is. Everything else (options,
+# application_name, server_settings …) is the project's business and stays.
+TARGET = frozenset(
+    "host hostaddr port user password passfile dbname database dsn service servicefile unix_sock ssl sslmode "
+    "sslcert sslkey sslpassword sslrootcert sslcrl sslcrldir sslcompression sslnegotiation sslsni sslcertmode "
+    "ssl_context ssl_min_protocol_version ssl_max_protocol_version gssencmode krbsrvname gsslib gssdelegation "
+    "channel_binding require_auth requirepeer target_session_attrs load_balance_hosts replication direct_tls "
+    "source_address tcp_keepalive timeout connect_timeout sock".split()
+)
+# The same as environment variables. PGHOST and its like are ours; PGOPTIONS and PGAPPNAME are the project's.
+LEADING_ELSEWHERE = frozenset(
+    "PGHOSTADDR PGSERVICE PGSERVICEFILE PGSYSCONFDIR PGPASSFILE PGREQUIRESSL PGSSLMODE PGSSLNEGOTIATION PGSSLCERT "
+    "PGSSLKEY PGSSLCERTMODE PGSSLROOTCERT PGSSLCRL PGSSLCRLDIR PGSSLSNI PGREQUIREPEER PGREQUIREAUTH "
+    "PGCHANNELBINDING PGGSSENCMODE PGKRBSRVNAME PGGSSLIB PGGSSDELEGATION PGTARGETSESSIONATTRS "
+    "PGLOADBALANCEHOSTS PGCONNECT_TIMEOUT".split()
+)
+
+
+class Expected(Exception):
+    """Something that can go wrong in a project: a kind and a sentence."""
+
+    def __init__(self, kind, message):
+        Exception.__init__(self, message)
+        self.kind = kind
+
+
+class Redirection:
+    """Sends every connection of every engine to the throw-away server, whatever env.py says."""
+
+    def __init__(self):
+        self.address = None
+        self.database = None
+        self.connected = 0
+        self.offline = False
+        self.engines = []
+
+    def install(self):
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+        from sqlalchemy.engine.url import URL
+
+        event.listen(Engine, "do_connect", self.connect)
+        event.listen(Engine, "engine_connect", self.remember)
+        original = URL._instantiate_plugins
+        redirection = self
+
+        def instantiate_plugins(url, kwargs):
+            return original(redirection.url(url, kwargs), kwargs)
+
+        URL._instantiate_plugins = instantiate_plugins
+        Drivers(self.arguments).install()
+
+    def url(self, url, kwargs):
+        """The URL that an engine is made from: PostgreSQL's, with a driver that is installed."""
+        for name in ("creator", "async_creator", "pool"):
+            kwargs.pop(name, None)
+        is_async = bool(kwargs.get("_is_async")) or url.drivername.partition("+")[2] in ASYNC_DRIVERS
+        if url.get_backend_name() != "postgresql":
+            keep = ("echo", "future", "execution_options", "_is_async", "_coerce_config", "poolclass")
+            for name in [name for name in kwargs if name not in keep]:
+                del kwargs[name]
+            if "Static" in getattr(kwargs.get("poolclass"), "__name__", ""):
+                del kwargs["poolclass"]
+            return url.set(drivername="postgresql+" + self.driver(is_async), query={})
+        if not importable(url):
+            return url.set(drivername="postgresql+" + self.driver(is_async))
+        return url
+
+    def driver(self, is_async):
+        for driver, module in (
+            [("asyncpg", "asyncpg"), ("psycopg", "psycopg")]
+            if is_async
+            else [("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("pg8000", "pg8000")]
+        ):
+            if installed(module) and (driver != "psycopg" or sqlalchemy_version() >= (2, 0)):
+                return driver
+        wanted = "asyncpg or psycopg" if is_async else "psycopg, psycopg2 or pg8000"
+        raise Expected("no-driver", "The project's interpreter has no PostgreSQL driver (%s)" % wanted)
+
+    def connect(self, dialect, record, cargs, cparams):
+        return dialect.connect(**self.arguments(dialect.driver, cparams))
+
+    def arguments(self, driver, given):
+        """What a driver is to connect with instead of `given`, which it keeps but for where it leads."""
+        if self.offline:
+            raise Expected("offline", "a connection to a database is wanted, and offline there is none")
+        wanted = {name: value for name, value in given.items() if name not in TARGET}
+        host, port = self.address["host"], self.address["port"]
+        wanted["user"] = self.address["user"]
+        if self.address.get("password"):
+            wanted["password"] = self.address["password"]
+        if driver == "pg8000" and host.startswith("/"):
+            wanted["unix_sock"] = "%s/.s.PGSQL.%s" % (host, port)
+        else:
+            wanted["host"], wanted["port"] = host, port
+        libpq = driver.startswith("psycopg")
+        if libpq:
+            wanted["hostaddr"] = ""
+        if self.address.get("sslmode") and driver != "pg8000":
+            wanted["sslmode" if libpq else "ssl"] = self.address["sslmode"]
+        wanted["dbname" if libpq else "database"] = self.database
+        for name in LEADING_ELSEWHERE.intersection(os.environ):  # env.py may have set it
+            del os.environ[name]
+        self.connected += 1
+        return wanted
+
+    def remember(self, connection, *_):
+        if not any(engine is connection.engine for engine in self.engines):
+            self.engines.append(connection.engine)
+
+    def move(self, address, database):
+        """Point every later connection at another database; pooled connections are let go."""
+        self.address, self.database, self.connected = address, database, 0
+        for engine in self.engines:
+            try:
+                engine.dispose(close=False)
+            except TypeError:  # SQLAlchemy < 1.4.33
+                engine.pool = engine.pool.recreate()
+        os.environ.update(
+            PGHOST=address["host"], PGPORT=str(address["port"]), PGUSER=address["user"], PGDATABASE=database
+        )
+        if address.get("password"):
+            os.environ["PGPASSWORD"] = address["password"]
+
+
+class Drivers:
+    """Sends what is connected without SQLAlchemy, with a driver's own functions, to the same place.
+
+    Each driver is changed when it is imported, before anybody can have taken its `connect` out of it. What a driver
+    does not have in this version is left alone: SQLAlchemy's connections are redirected all the same.
+    """
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.known = {
+            "psycopg": self.psycopg,
+            "psycopg2": self.psycopg2,
+            "asyncpg.connection": self.asyncpg,
+            "pg8000.core": self.pg8000,
+        }
+
+    def install(self):
+        sys.meta_path.insert(0, self)
+        for name, change in self.known.items():
+            if name in sys.modules:
+                change(sys.modules[name])
+
+    def find_spec(self, name, path=None, target=None):
+        change = self.known.get(name)
+        if change is None:
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        spec = next((spec for spec in (finder.find_spec(name, path, target) for finder in others) if spec), None)
+        if spec is None or not hasattr(spec.loader, "exec_module"):
+            return spec
+        original = spec.loader.exec_module
+
+        def exec_module(module):
+            original(module)
+            change(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+    def psycopg(self, module):
+        from psycopg.conninfo import conninfo_to_dict
+
+        for kind in (module.Connection, module.AsyncConnection):
+            # one stays a coroutine function, and the other none
+            kind.connect = classmethod(
+                self.redirected(kind.connect.__func__, "psycopg", "conninfo", conninfo_to_dict)
+            )
+        module.connect = module.Connection.connect
+
+    def psycopg2(self, module):
+        from psycopg2.extensions import parse_dsn
+
+        module.connect = self.redirected(module.connect, "psycopg2", "dsn", parse_dsn)
+
+    def asyncpg(self, module):
+        from urllib.parse import parse_qsl, urlsplit
+
+        def settings(dsn):  # what else a URL says is a setting of the session
+            said = dict(parse_qsl(urlsplit(dsn).query))
+            return {"server_settings": {name: value for name, value in said.items() if name not in TARGET}}
+
+        module.connect = self.redirected(module.connect, "asyncpg", "dsn", settings)
+
+    def pg8000(self, module):
+        for name in ("CoreConnection", "Connection"):
+            kind = getattr(module, name, None)
+            if kind is not None:
+                kind.__init__ = self.redirected(kind.__init__, "pg8000")
+
+    def redirected(self, original, driver, text=None, parse=None):
+        """`original` with other arguments. `text` names the parameter that may hold them all, `parse` reads it."""
+        import functools
+        import inspect
+
+        signature = inspect.signature(original)
+        rest = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+
+        @functools.wraps(original)
+        def connect(*args, **kwargs):
+            given = dict(signature.bind_partial(*args, **kwargs).arguments)
+            bound = [given.pop(name) for name in ("cls", "self") if name in given]
+            for name in rest:
+                given.update(given.pop(name, {}))
+            written = {}
+            try:
+                written = parse(given.pop(text)) if given.get(text) else {}
+            except Exception:  # the driver would have refused it; what else it says is not needed to go elsewhere
+                pass
+            return original(*bound, **self.arguments(driver, dict(written, **given)))
+
+        return connect
+
+
+def importable(url):
+    try:
+        dialect = url.get_dialect()
+        (getattr(dialect, "import_dbapi", None) or dialect.dbapi)()
+    except ImportError:
+        return False
+    except Exception:  # the project's own trouble: let create_engine tell it
+        return True
+    return True
+
+
+def installed(module):
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def sqlalchemy_version():
+    import sqlalchemy
+
+    return tuple(int(part) for part in re.findall(r"\d+", sqlalchemy.__version__)[:2])
