@@ -135,6 +135,16 @@ def _sentence(difference: Difference) -> str:
             return f"{what} {' and '.join(told) or 'has its labels in another order'}"
         case Difference(aspect="name", before=before, after=after):
             return f"{what} is now called `{after}`"
+        case Difference(aspect="not valid", before=None):
+            return f"{what} is not validated any more"
+        case Difference(aspect="not valid"):
+            return f"{what} is validated, which it was not before"
+        case Difference(aspect="invalid", before=None):
+            return f"{what} is invalid, which it was not before"
+        case Difference(aspect=aspect, before=None, after="yes"):
+            return f"{what} still has {aspect}, which it had not before"
+        case Difference(aspect=aspect, before="yes", after=None):
+            return f"{what} has no {aspect} any more"
         case Difference(aspect=aspect, before=None, after=after):
             return f"{what} still has {_aspect(aspect)} `{_short(after)}`, which it had not before"
         case Difference(aspect=aspect, before=before, after=None):
@@ -197,6 +207,8 @@ def _fix(difference: Difference) -> str:
             return f"add `op.alter_column({on!r}, {name!r}, server_default=None{on_where})`"
         case Difference(kind="column", aspect="default", before=str(before), change=Change.CHANGED):
             return f"add `op.alter_column({on!r}, {name!r}, server_default=sa.text({before!r}){on_where})`"
+        case Difference(kind="constraint", aspect="not valid", before=None):
+            return f'add `op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")`'
         case Difference(kind="enum type", aspect="labels", before=str(before), after=str(after)):
             if set(before.split(", ")) < set(after.split(", ")):
                 return "PostgreSQL cannot drop a label, only the whole type"

@@ -15,7 +15,8 @@ later release. Where that is not worth it, raise in the downgrade on purpose and
 
 ## Not flagged
 
-- Values that were written after the upgrade and have no place in the old schema: the rollback label says so.
+- What was written after the upgrade to tables and columns that the downgrade drops: the rollback label says so.
+- As a notice only: values that only the upgraded schema allows, and that the downgrade turns into something else.
 - What `dropped-column`, `dropped-table` and `truncated-table` say already.
 - Other spellings of the same value: `1.50` and `1.5`, a document with its keys in another order.
 
@@ -58,8 +59,33 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     basis=Basis.COMPARED,
                     location=Location(revision.path, revision.downgrade_line or 1),
                     direction=Direction.DOWNGRADE,
-                    evidence={"values": loss.values, "of": loss.of, "before": loss.before, "after": loss.after},
+                    evidence=_evidence(loss),
                 )
+            yield from _of_new_rows(story)
+
+
+def _of_new_rows(story: Story) -> Iterator[Concern]:
+    revision = story.revision
+    for each in story.passes:
+        for loss in each.new_losses if each.direction is Direction.DOWNGRADE else ():
+            whose = (
+                f"What is written after the upgrade of `{revision.id}`, and would fit the schema before it,"
+                if loss.allowed_before
+                else f"What only the upgrade of `{revision.id}` allows"
+            )
+            yield concern(
+                f"{whose} does not survive its downgrade: {_sentence(loss)}.",
+                about=("new rows", loss.table, loss.column or ""),
+                severity=None if loss.allowed_before else Severity.NOTICE,
+                basis=Basis.COMPARED,
+                location=Location(revision.path, revision.downgrade_line or 1),
+                direction=Direction.DOWNGRADE,
+                evidence=_evidence(loss),
+            )
+
+
+def _evidence(loss: Loss) -> dict[str, object]:
+    return {"values": loss.values, "of": loss.of, "before": loss.before, "after": loss.after}
 
 
 def _told_by_a_drop(loss: Loss, story: Story) -> bool:
@@ -111,6 +137,18 @@ EXAMPLES = [
         downgrade="""
         # flagged
         op.alter_column("users", "score", type_=sa.Numeric(10, 2))
+        """,
+    ),
+    Example(
+        "rows that were written after the upgrade are deleted",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("deleted_at", sa.DateTime()))
+        """,
+        downgrade="""
+        # flagged
+        op.execute("DELETE FROM users WHERE deleted_at IS NOT NULL")
+        op.drop_column("users", "deleted_at")
         """,
     ),
     Example(

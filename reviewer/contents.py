@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -77,10 +77,96 @@ def compare(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Loss, ...]:
     return tuple(found)
 
 
+def survivors(
+    base: Iterable[Rows], upgraded: Iterable[Rows], written: Iterable[Rows], after: Iterable[Rows]
+) -> tuple[Loss, ...]:
+    """What rows have lost that were written between the upgrade and the downgrade.
+
+    The four states in their order: before the upgrade, after it, with what was written, after the downgrade. Only
+    columns count whose values the upgrade has left alone: in another form they would look lost.
+    """
+    tables = [{rows.table: rows for rows in state} for state in (base, upgraded, written, after)]
+    found: list[Loss] = []
+    for name, last in tables[3].items():
+        if not all(name in state for state in tables):
+            continue
+        first, up, full = (state[name] for state in tables[:3])
+        if any(len(each.rows) >= _MOST for each in (first, up, full, last)):
+            continue  # of more there is only a part, and which part may change
+        columns = _left_alone(first, up)
+        new = _added(up, full)
+        if new and columns:
+            found += _lost(_only(Rows(name, full.key, new), columns), _only(last, columns))
+    return tuple(found)
+
+
+def lost(rows: Iterable[Rows], after: Iterable[Rows]) -> tuple[Loss, ...]:
+    """What has become of `rows`, which are a part of what was there."""
+    now = {each.table: each for each in after}
+    return tuple(loss for each in rows if each.table in now for loss in _lost(each, now[each.table]))
+
+
+def changed(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
+    """Of the rows `after` those columns and rows, told apart by key, that are not as they were `before`."""
+    old = {rows.table: rows.keyed() for rows in before}
+    found = []
+    for rows in after:
+        known, now = old.get(rows.table), rows.keyed()
+        if not known or not now:
+            continue
+        for key, row in now.items():
+            was = known.get(key)
+            columns = {c for c, value in row.items() if was is not None and not _equal(was.get(c), value)}
+            if columns:
+                found.append(_only(Rows(rows.table, rows.key, (row,)), columns | set(rows.key)))
+    return tuple(found)
+
+
+def _left_alone(before: Rows, after: Rows) -> frozenset[str]:
+    """The columns that hold after the upgrade what they held before it, as far as there are rows that tell."""
+    both = [column for column in _columns(before) if column in _columns(after)]
+    old, new = before.keyed(), Rows(after.table, before.key, after.rows).keyed()
+    if old is None or new is None:
+        return frozenset(both if _same([*before.rows], [*after.rows]) else ())
+    pairs = [(row, new[key]) for key, row in old.items() if key in new]
+    if not pairs:
+        return frozenset()
+    return frozenset(column for column in both if all(_equal(a[column], b[column]) for a, b in pairs))
+
+
+def _added(before: Rows, after: Rows) -> tuple[Row, ...]:
+    """The rows that are in `after` alone."""
+    old, new = before.keyed(), after.keyed()
+    if old is not None and new is not None:
+        return tuple(row for key, row in new.items() if key not in old)
+    return tuple(_more(after.rows, before.rows, after.rows))
+
+
+def _more(rows: Sequence[Row], others: Sequence[Row], like: Sequence[Row]) -> list[Row]:
+    """The `rows` that are not among `others`, looking at the columns of `like`."""
+    left = Counter(_whole(row, like) for row in others)
+    found = []
+    for row in rows:
+        whole = _whole(row, like)
+        if left[whole]:
+            left[whole] -= 1
+        else:
+            found.append(row)
+    return found
+
+
+def _columns(rows: Rows) -> tuple[str, ...]:
+    return tuple(rows.rows[0]) if rows.rows else ()
+
+
+def _only(rows: Rows, columns: Set[str]) -> Rows:
+    kept = tuple({name: value for name, value in row.items() if name in columns} for row in rows.rows)
+    return Rows(rows.table, rows.key if set(rows.key) <= columns else (), kept)
+
+
 def _compared(before: Rows, after: Rows) -> list[Loss]:
     old = before.keyed()
     new = Rows(after.table, before.key, after.rows).keyed() if old is not None else None
-    table = str(before.table)
     if old is not None and new is not None and old.keys() & new.keys():
         pairs = [(row, new[key]) for key, row in old.items() if key in new]
         gone = [row for key, row in old.items() if key not in new]
@@ -89,15 +175,21 @@ def _compared(before: Rows, after: Rows) -> list[Loss]:
         if _same(before.rows, after.rows):
             return []
     else:
-        left = Counter(_whole(row, before.rows) for row in after.rows)
-        gone = []
-        for row in before.rows:
-            whole = _whole(row, before.rows)
-            if left[whole]:
-                left[whole] -= 1
-            else:
-                gone.append(row)
-        pairs = []
+        pairs, gone = [], _more(before.rows, after.rows, before.rows)
+    return _told(before, pairs, gone)
+
+
+def _lost(part: Rows, after: Rows) -> list[Loss]:
+    """The same for rows that are a part of the table: where keys tell nothing, whole rows have to be there."""
+    old, new = part.keyed(), Rows(after.table, part.key, after.rows).keyed()
+    if old is None or new is None:
+        return _told(part, [], _more(part.rows, after.rows, part.rows))
+    pairs = [(row, new[key]) for key, row in old.items() if key in new]
+    return _told(part, pairs, [row for key, row in old.items() if key not in new])
+
+
+def _told(before: Rows, pairs: Sequence[tuple[Row, Row]], gone: Sequence[Row]) -> list[Loss]:
+    table = str(before.table)
     found = [Loss(table, None, len(gone), len(before.rows), _shown(gone[0]), None)] if gone else []
     for column in before.rows[0]:
         changed = [(a[column], b[column]) for a, b in pairs if column in b and not _equal(a[column], b[column])]

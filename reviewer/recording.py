@@ -245,6 +245,8 @@ class Loss:
     before: str | None = None
     after: str | None = None
     """One example; None stands for NULL, or for a row that is gone."""
+    allowed_before: bool = True
+    """Whether the schema before the upgrade allows such values. Where it does not, they cannot come back as they are."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,8 @@ class Pass:
     """What that comparison of the catalogue found."""
     losses: tuple[Loss, ...] = ()
     """What that comparison of the rows found, those that were there before the upgrade."""
+    new_losses: tuple[Loss, ...] = ()
+    """The same of rows and values that were written after the upgrade, in columns that were there before it."""
     brought: tuple[str, ...] = ()
     """Of a downgrade: tables and columns of the upgraded state that are gone, with whatever was written to them."""
 

@@ -550,10 +550,13 @@ class _Rehearsal:
         trip = RoundTrip(self._server, departure) if departure else None
         if trip is not None and not self._written_between(revision, chain, trip, rows):
             trip = None
+        upgraded = chain.database
         down = chain.step(revision, Direction.DOWNGRADE)
         if down.ok and trip is not None and down.passes:
             with self._looking(revision):
-                down.passes[-1] = trip.went_down(chain.database, down.passes[-1])
+                # after a failure it went down in another database, without the rows that were written
+                there = chain.database == upgraded
+                down.passes[-1] = trip.went_down(chain.database, down.passes[-1], written=there)
         self._keep(down, rows)
         if not down.ok:
             self._skip(revision, (Direction.UPGRADE_AGAIN,), "its downgrade failed")
@@ -596,12 +599,12 @@ class _Rehearsal:
                 clone = self._database(chain.database)
                 held = trip.stretch(clone)
                 if held:
-                    self._try_downgrade(revision, clone, held)
+                    self._try_downgrade(revision, clone, held, trip)
             if wrote:
                 chain.wrote()
         return seen
 
-    def _try_downgrade(self, revision: Revision, database: str, held: tuple[str, ...]) -> None:
+    def _try_downgrade(self, revision: Revision, database: str, held: tuple[str, ...], trip: RoundTrip) -> None:
         command = {"do": "step", "revision": revision.id, "direction": "downgrade"}
         run = self._run(command, database, observe=False)
         failure = run.failure
@@ -609,6 +612,8 @@ class _Rehearsal:
             self._trials.append(replace(run.passes[-1], written=held))
         elif failure is not None and not failure.deliberate:
             self._restart()
+        elif run.ok:
+            trip.stretched_went_down(database)
 
     @contextlib.contextmanager
     def _looking(self, revision: Revision) -> Iterator[None]:

@@ -9,7 +9,7 @@ from reviewer.recording import Change, Direction, Outcome, Pass, Recording, Rehe
 LOSSLESS = "lossless"
 """Nothing is lost, not even what is written after the upgrade."""
 LOSES_NEW_DATA = "loses-new-data"
-"""What was there before the upgrade survives; what is written to new tables and columns is dropped with them."""
+"""What was there before the upgrade survives; of what is written after it something is dropped or changed."""
 LOSES_EXISTING_DATA = "loses-existing-data"
 """Rows or values that were there before the upgrade do not come back."""
 DATA_DEPENDENT = "data-dependent"
@@ -45,7 +45,7 @@ def label(recording: Recording, revision: str) -> str:
         return DATA_DEPENDENT
     if not down.compared or not down.rows:
         return UNTESTED
-    return LOSES_NEW_DATA if down.brought else LOSSLESS
+    return LOSES_NEW_DATA if down.brought or down.new_losses else LOSSLESS
 
 
 def _best(passes: Sequence[Pass], direction: Direction) -> Pass | None:

@@ -10,7 +10,7 @@ from reviewer import contents, snapshot
 from reviewer.contents import Rows
 from reviewer.locks import LockMode
 from reviewer.names import Name
-from reviewer.recording import Catalogue, Change, Difference, Origin, Pass
+from reviewer.recording import Catalogue, Change, Difference, Loss, Origin, Pass
 from reviewer.rows import writing
 from reviewer.snapshot import Snapshot
 
@@ -71,30 +71,58 @@ class RoundTrip:
         self.upgraded: Snapshot | None = None
         self.changes: tuple[Difference, ...] = ()
         """What the upgrade did to the catalogue."""
+        self._rows: tuple[Rows, ...] = ()
+        """What the upgrade has left in the tables that were there before."""
+        self._written: tuple[Rows, ...] = ()
+        """The same with the rows that were written after it."""
+        self._stretched: tuple[Rows, ...] = ()
+        """The values that only the upgraded schema allows."""
+        self._bent: tuple[Loss, ...] = ()
+        """What a downgrade has made of them."""
 
     def went_up(self, database: str, write: bool) -> bool:
         """Look at the upgraded state, and `write` new rows as an application would; whether any were written."""
         with self._connect(database) as connection:
             self.upgraded = snapshot.take(connection)
             self.changes = snapshot.compare(self._before.snapshot, self.upgraded)
-            return write and writing.add(connection, self._tables_now(), self.changes)
+            if not write:
+                return False
+            self._rows = self._read(connection)
+            wrote = writing.add(connection, self._tables_now(), self.changes)
+            self._written = self._read(connection) if wrote else ()
+            return wrote
 
     def stretch(self, database: str) -> tuple[str, ...]:
         """Write to a clone of the upgraded state what only the upgraded schema allows; what that was."""
         with self._connect(database) as connection:
-            return writing.stretch(connection, self._tables_now(), self.changes)
+            before = self._read(connection)
+            told = writing.stretch(connection, self._tables_now(), self.changes)
+            self._stretched = contents.changed(before, self._read(connection)) if told else ()
+            return told
+
+    def stretched_went_down(self, database: str) -> None:
+        """Look at what the downgrade of that clone has made of such values."""
+        with self._connect(database) as connection:
+            found = contents.lost(self._stretched, self._read(connection))
+        self._bent = tuple(replace(loss, allowed_before=False) for loss in found)
 
     @property
     def stretches(self) -> bool:
         """Whether there is anything that only the upgraded schema allows."""
         return bool(self._before.rows) and writing.stretches(self.changes)
 
-    def went_down(self, database: str, each: Pass) -> Pass:
-        """The pass of the downgrade with what it left behind, lost and took away."""
+    def went_down(self, database: str, each: Pass, written: bool) -> Pass:
+        """The pass of the downgrade with what it left behind, lost and took away.
+
+        `written`: whether the rows that were written after the upgrade were there when it ran.
+        """
         assert self.upgraded is not None
         with self._connect(database) as connection:
             now = snapshot.take(connection)
-            rows = contents.read(connection, self._before.catalogue, (r.table for r in self._before.rows))
+            rows = self._read(connection)
+        losses = contents.compare(self._before.rows, rows)
+        new = contents.survivors(self._before.rows, self._rows, self._written, rows) if written else ()
+        known = {(loss.table, loss.column) for loss in losses}
         brought = [
             f"{difference.table}.{difference.name}" if difference.table else difference.name
             for difference in self.changes
@@ -108,7 +136,8 @@ class RoundTrip:
             each,
             compared=True,
             differences=differences,
-            losses=contents.compare(self._before.rows, rows),
+            losses=losses,
+            new_losses=tuple(loss for loss in (*new, *self._bent) if (loss.table, loss.column) not in known),
             brought=tuple(name for name in brought if name not in still),
         )
 
@@ -118,6 +147,9 @@ class RoundTrip:
         with self._connect(database) as connection:
             now = snapshot.take(connection)
         return replace(each, compared=True, differences=snapshot.compare(self.upgraded, now)), now
+
+    def _read(self, connection: Connection[tuple[object, ...]]) -> tuple[Rows, ...]:
+        return contents.read(connection, self._before.catalogue, (rows.table for rows in self._before.rows))
 
     def _tables_now(self) -> list[Name]:
         new = [d.name for d in self.changes if d.kind == "table" and d.change is Change.LEFT_BEHIND]

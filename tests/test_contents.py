@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from reviewer.contents import Row, Rows, compare
+from reviewer.contents import Row, Rows, changed, compare, lost, survivors
 from reviewer.names import Name
 from reviewer.recording import Loss
 
@@ -64,3 +64,53 @@ def test_the_same_is_no_loss(before: list[Rows], after: list[Rows]) -> None:
 @pytest.mark.parametrize(("before", "after", "loss"), LOST.values(), ids=LOST.keys())
 def test_a_loss_is_counted_with_an_example(before: list[Rows], after: list[Rows], loss: Loss) -> None:
     assert compare(before, after) == (loss,)
+
+
+WRITTEN: dict[str, tuple[list[Rows], list[Rows], list[Rows], list[Rows], list[Loss]]] = {
+    "a row that is gone": (
+        rows({"id": 1, "a": "x"}), rows({"id": 1, "a": "x"}),
+        rows({"id": 1, "a": "x"}, {"id": 9, "a": "n"}), rows({"id": 1, "a": "x"}),
+        [Loss("users", None, 1, 1, '{"id": 9, "a": "n"}', None)]),
+    "a value that is gone": (
+        rows({"id": 1, "a": "x"}), rows({"id": 1, "a": "x"}),
+        rows({"id": 1, "a": "x"}, {"id": 9, "a": "n"}), rows({"id": 1, "a": "x"}, {"id": 9, "a": None}),
+        [Loss("users", "a", 1, 1, "n", None)]),
+    "a row that stays": (
+        rows({"id": 1, "a": "x"}), rows({"id": 1, "a": "x"}),
+        rows({"id": 1, "a": "x"}, {"id": 9, "a": "n"}), rows({"id": 1, "a": "x"}, {"id": 9, "a": "n"}), []),
+    "a new column that goes": (
+        rows({"id": 1}), rows({"id": 1, "b": None}),
+        rows({"id": 1, "b": None}, {"id": 9, "b": "n"}), rows({"id": 1}, {"id": 9}), []),
+    "a column of another form in between": (
+        rows({"id": 1, "a": "yes"}), rows({"id": 1, "a": True}),
+        rows({"id": 1, "a": True}, {"id": 9, "a": False}), rows({"id": 1, "a": "yes"}, {"id": 9, "a": "no"}), []),
+    "rows of the revision itself": (
+        rows({"id": 1}), rows({"id": 1}, {"id": 2}),
+        rows({"id": 1}, {"id": 2}, {"id": 9}), rows({"id": 1}, {"id": 9}), []),
+    "every row is gone and others came": (
+        rows({"id": 1, "a": "x"}), rows({"id": 1, "a": "x"}),
+        rows({"id": 1, "a": "x"}, {"id": 9, "a": "n"}), rows({"id": 3, "a": "q"}),
+        [Loss("users", None, 1, 1, '{"id": 9, "a": "n"}', None)]),
+    "without a key": (
+        rows({"a": "x"}, key=()), rows({"a": "x"}, key=()),
+        rows({"a": "x"}, {"a": "n"}, key=()), rows({"a": "x"}, {"a": "N"}, key=()),
+        [Loss("users", None, 1, 1, '{"a": "n"}', None)]),
+    "nothing tells what the upgrade does to values": (rows(), rows(), rows({"id": 9}), rows(), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("base", "upgraded", "written", "after", "losses"), WRITTEN.values(), ids=WRITTEN.keys())
+def test_what_is_written_after_the_upgrade_survives_or_is_named(
+    base: list[Rows], upgraded: list[Rows], written: list[Rows], after: list[Rows], losses: list[Loss]
+) -> None:
+    assert survivors(base, upgraded, written, after) == tuple(losses)
+
+
+def test_a_part_of_a_table_is_followed_by_its_keys() -> None:
+    part = changed(
+        rows({"id": 1, "a": "x", "b": 1}, {"id": 2, "a": "y", "b": 1}), rows({"id": 1, "a": None, "b": 1})
+    )
+
+    assert part == (Rows(USERS, ("id",), ({"id": 1, "a": None},)),)
+    assert lost(part, rows({"id": 1, "a": None, "b": 2})) == ()
+    assert lost(part, rows({"id": 1, "a": "", "b": 1})) == (Loss("users", "a", 1, 1, None, ""),)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import checks
+from reviewer.recording import Direction, Outcome
 from reviewer.review import review
 from reviewer.rollback import label
 from tests import examples
@@ -23,7 +24,7 @@ OURS = {
 }
 
 GIVEN = """op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
-op.execute("CREATE TABLE groups (id bigserial PRIMARY KEY, name text NOT NULL)")
+op.execute("CREATE TABLE groups (id bigserial PRIMARY KEY, name text NOT NULL, code text NOT NULL CONSTRAINT groups_code UNIQUE)")
 op.execute(
     "CREATE TABLE users (id bigserial PRIMARY KEY, name varchar(50) NOT NULL, email text, mood mood, score numeric(10, 2),"
     " group_id bigint REFERENCES groups)"
@@ -82,6 +83,64 @@ CASES = {
     "a form that can be turned back": (
         'op.alter_column("users", "score", type_=sa.Float())', 'op.alter_column("users", "score", type_=sa.Numeric(10, 2))',
         "lossless", []),
+    "a column comes back without its values": (
+        'op.drop_column("users", "email")', 'op.add_column("users", sa.Column("email", sa.Text()))\n'
+        'op.create_index("ix_users_email", "users", ["email"])', "loses-existing-data", []),
+    "a column comes back as NOT NULL on a table with rows": (
+        'op.drop_column("users", "score")', 'op.add_column("users", sa.Column("score", sa.Numeric(10, 2), nullable=False))',
+        "broken",
+        ["The downgrade of `new1` fails: PostgreSQL says column \"score\" of relation \"users\" contains null values."]),
+    "values are merged": (
+        'op.execute("UPDATE users SET mood = \'good\'")', 'op.get_bind()', "loses-existing-data",
+        ["After the upgrade and downgrade of `new1`, 3 of 5 values of `users.mood` in the rehearsal are changed: `bad`"
+         " became `good`."]),
+    "a function is left behind": (
+        'op.execute("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS \'SELECT 1\'")', 'op.get_bind()', "lossless",
+        ["After the downgrade of `new1`, function `f()` is left behind."]),
+    "an enum label stays": (
+        'op.execute("ALTER TYPE mood ADD VALUE IF NOT EXISTS \'odd\'")', 'op.get_bind()', "lossless",
+        ["After the downgrade of `new1`, enum type `mood` still has `odd`: PostgreSQL cannot drop a label, only the whole"
+         " type."]),
+    "a foreign key comes back not validated": (
+        'op.drop_constraint("users_group_id_fkey", "users")',
+        'op.create_foreign_key("users_group_id_fkey", "users", "groups", ["group_id"], ["id"], postgresql_not_valid=True)',
+        "lossless", ["After the downgrade of `new1`, constraint `users_group_id_fkey` on `users` is not validated any more: add"
+         ' `op.execute("ALTER TABLE users VALIDATE CONSTRAINT users_group_id_fkey")`.']),
+    "UNIQUE is restored on what is there twice": (
+        'op.drop_constraint("groups_code", "groups")', 'op.create_unique_constraint("groups_code", "groups", ["code"])',
+        "data-dependent",
+        ["The downgrade of `new1` fails once the tables hold the same code twice in `groups`, which the upgrade makes"
+         ' possible: PostgreSQL says could not create unique index "groups_code".']),
+    "rows that were written in between are deleted": (
+        'op.add_column("groups", sa.Column("kind", sa.Text(), server_default="old"))\n'
+        'op.alter_column("groups", "kind", server_default="new")',
+        'op.execute("DELETE FROM groups WHERE id > (SELECT count(*) FROM users) AND kind IS NOT NULL")\n'
+        'op.drop_column("groups", "kind")', "loses-new-data",
+        ["What is written after the upgrade of `new1`, and would fit the schema before it, does not survive its downgrade:"
+         " 5 of 5 rows of `groups` in the rehearsal are gone."]),
+    "values that were written in between are emptied": (
+        'op.add_column("users", sa.Column("nick", sa.Text()))\nop.execute("UPDATE users SET nick = \'-\'")',
+        'op.execute("UPDATE users SET email = NULL WHERE id > 5")\nop.drop_column("users", "nick")', "loses-new-data",
+        ["What is written after the upgrade of `new1`, and would fit the schema before it, does not survive its downgrade:"
+         " 5 of 5 values of `users.email` in the rehearsal are lost: `person1001@example.org` became NULL."]),
+    "NULL that the upgrade lets in is filled": (
+        'op.alter_column("users", "name", nullable=True)',
+        'op.execute("UPDATE users SET name = \'?\' WHERE name IS NULL")\nop.alter_column("users", "name", nullable=False)',
+        "loses-new-data",
+        ["What only the upgrade of `new1` allows does not survive its downgrade: 1 of 1 values of `users.name` in the"
+         " rehearsal are changed: NULL became `?`."]),
+    "a longer value that the upgrade lets in is cut": (
+        'op.alter_column("users", "name", type_=sa.String(80))',
+        'op.alter_column("users", "name", type_=sa.String(50), postgresql_using="left(name, 50)")', "loses-new-data",
+        ["What only the upgrade of `new1` allows does not survive its downgrade: 1 of 1 values of `users.name` in the"
+         f" rehearsal are changed: `{'x' * 51}` became `{'x' * 50}`."]),
+    "new columns and tables with what was written to them": (
+        'op.create_table("notes", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("user_id", sa.BigInteger(), sa.ForeignKey("users.id")))\n'
+        'op.add_column("users", sa.Column("age", sa.Integer()))\nop.add_column("users", sa.Column("ok", sa.Boolean(), server_default="t"))',
+        'op.drop_column("users", "ok")\nop.drop_column("users", "age")\nop.drop_table("notes")', "loses-new-data", []),
+    "a column that changes its form and back, with rows of both forms": (
+        'op.alter_column("users", "email", type_=postgresql.JSONB(), postgresql_using="to_jsonb(email)")',
+        'op.alter_column("users", "email", type_=sa.Text(), postgresql_using="email #>> \'{}\'")', "lossless", []),
     "it raises on purpose": (
         'op.execute("UPDATE users SET email = NULL")', 'raise NotImplementedError("restore from the backup")',
         "irreversible", []),
@@ -103,3 +162,37 @@ def test_tells_what_the_way_there_and_back_leaves(
     told = [found.message for found in review(recording, CHECKS).findings if found.rule in OURS]
 
     assert (label(recording, "new1"), told) == (wanted, messages)
+
+
+SILENT = [
+    "NOT NULL does not come back",
+    "a default stays",
+    "a foreign key comes back without its action",
+    "a foreign key comes back not validated",
+    "a function is left behind",
+    "an enum label stays",
+    "a column comes back without its values",
+    "a column comes back as NOT NULL on a table with rows",
+    "values are cut",
+    "values are merged",
+    "rows are deleted",
+    "rows that were written in between are deleted",
+    "values that were written in between are emptied",
+    "NOT NULL is restored on NULLs that the upgrade lets in",
+    "NULL that the upgrade lets in is filled",
+    "a length is restored on longer values",
+    "a longer value that the upgrade lets in is cut",
+    "UNIQUE is restored on what is there twice",
+]
+
+
+@pytest.mark.parametrize("case", SILENT)
+def test_an_empty_database_goes_up_and_down_and_up_and_says_nothing_of_it(case: str, bench: Bench) -> None:
+    upgrade, downgrade, wanted, _ = CASES[case]
+    recording = bench.record(Story((GIVEN,), (upgrade,), downgrade=downgrade, rows=False))
+
+    outcomes = {each.outcome for each in recording.passes}
+    plain = {each.direction for each in recording.passes}
+
+    assert wanted != "irreversible"
+    assert (outcomes, plain) == ({Outcome.OK}, set(Direction))
