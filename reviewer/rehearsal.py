@@ -204,6 +204,12 @@ class _Rehearsal:
     def _not_from_empty(self, run: Run) -> tuple[str, str]:
         assert run.failure is not None
         where = f" at {run.failure.location}" if run.failure.location else ""
+        if run.failure.kind is FailureKind.TIMEOUT:
+            return (
+                f"The history did not reach the base revision within {self._plan.timeout:g} seconds: revision"
+                f" {run.failed_revision} was running{where}.",
+                "Give it more time with --timeout SECONDS, or the schema to start from with --base-schema FILE.",
+            )
         return (
             f"The history does not run from an empty database: revision {run.failed_revision} failed{where}:"
             f" {run.failure.message}.",
