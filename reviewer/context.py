@@ -42,6 +42,11 @@ class Story:
     """The statements of its downgrade; empty where that was not run."""
     passes: tuple[Pass, ...]
 
+    @property
+    def ran(self) -> bool:
+        """Whether its upgrade was run, or rendered."""
+        return any(p.direction is Direction.UPGRADE and p.outcome is not Outcome.SKIPPED for p in self.passes)
+
     def failed(self, direction: Direction) -> Pass | None:
         """The pass in `direction` that failed, if one did; the one with rows in the tables first."""
         return next((p for p in self.passes if p.direction is direction and p.outcome is Outcome.FAILED), None)

@@ -6,7 +6,7 @@ Frozen dataclasses with a JSON form (`dumps`, `loads`) that is the same again af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -586,6 +586,17 @@ class Recording:
     def passes_of(self, revision: str) -> tuple[Pass, ...]:
         """The passes of one revision, in the order they ran."""
         return tuple(each for each in self.passes if each.revision == revision)
+
+
+def furthest(passes: Iterable[Pass], direction: Direction) -> Pass | None:
+    """The pass in `direction` that is judged and told of, if one ran."""
+    ran = [each for each in passes if each.direction is direction and each.outcome is not Outcome.SKIPPED]
+    return max(ran, key=reach, default=None)
+
+
+def reach(each: Pass) -> tuple[bool, bool, bool, int]:
+    """How far a pass went: one that ended well before one that failed, then the deployed one, with rows, the longest."""
+    return (each.outcome is Outcome.OK, each.rehearsal is Rehearsal.DEPLOYED, each.rows, len(each.statements))
 
 
 def dumps(recordings: Sequence[Recording]) -> str:

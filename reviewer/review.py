@@ -22,12 +22,11 @@ from reviewer.recording import (
     Direction,
     Location,
     Origin,
-    Outcome,
     Pass,
     Recording,
-    Rehearsal,
     Revision,
     Statement,
+    furthest,
 )
 from reviewer.rule import Check
 from reviewer.verdict import TreeReport, Understood
@@ -50,7 +49,7 @@ def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
         recording=recording,
         findings=tuple(_in_order(_of_ways_that_exist(_without_replaced(findings, checks), recording), recording)),
         unrecognized=tuple(_unrecognized(stories)),
-        phrases=tuple((s.revision.id, describe([op for op, _ in s.operations()])) for s in stories),
+        phrases=tuple((s.revision.id, describe([op for op, _ in s.operations()])) for s in stories if s.ran),
     )
 
 
@@ -58,7 +57,7 @@ def _all_judged(recording: Recording) -> Iterator[Pass]:
     """The passes whose statements are looked at; those of the others are the same ones again."""
     for revision in recording.revisions:
         for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
-            judged = _judged(recording.passes_of(revision.id), direction)
+            judged = furthest(recording.passes_of(revision.id), direction)
             if judged is not None:
                 yield judged
 
@@ -73,23 +72,13 @@ def _understand(each: Pass) -> tuple[Understood, ...]:
 
 def _story(revision: Revision, recording: Recording, understood: dict[int, tuple[Understood, ...]]) -> Story:
     passes = recording.passes_of(revision.id)
-    up = _judged(passes, Direction.UPGRADE)
-    down = _judged(passes, Direction.DOWNGRADE)
+    up = furthest(passes, Direction.UPGRADE)
+    down = furthest(passes, Direction.DOWNGRADE)
     return Story(
         revision,
         upgrade=understood[id(up)] if up else (),
         downgrade=understood[id(down)] if down else (),
         passes=passes,
-    )
-
-
-def _judged(passes: Iterable[Pass], direction: Direction) -> Pass | None:
-    """The pass whose statements are judged: the deployed one, or another one that went further."""
-    ran = [p for p in passes if p.direction is direction and p.outcome is not Outcome.SKIPPED]
-    return max(
-        ran,
-        key=lambda p: (p.outcome is Outcome.OK, p.rehearsal is Rehearsal.DEPLOYED, len(p.statements)),
-        default=None,
     )
 
 
@@ -144,7 +133,7 @@ def _replay(
     state = _Replay()
     rehearsal = None
     for story in stories:
-        judged = _judged(story.passes, direction)
+        judged = furthest(story.passes, direction)
         if judged is None:
             continue
         if direction is not Direction.UPGRADE or judged.rehearsal is not rehearsal or not judged.rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reviewer.recording import Recording, dumps, loads
+from reviewer.recording import Direction, Outcome, Pass, Recording, Rehearsal, Statement, dumps, furthest, loads
 from tests.command import Place, project, revision, somewhere, told
 
 ROW = 'op.execute("INSERT INTO items VALUES (1)")'
@@ -124,3 +125,14 @@ def test_what_is_hidden_from_text_is_observed(name: str, lock: str, place: Place
 
     statements = report["revisions"][0]["passes"][0]["statements"]
     assert lock in {each["mode"] for s in statements for each in s["locks"] if each["relation"].endswith("items")}
+
+
+def test_a_failure_with_rows_is_told_rather_than_one_without() -> None:
+    long = (Statement("SELECT 1"),) * 3
+    made_up = Pass("a", Direction.UPGRADE, Rehearsal.DEPLOYED, Outcome.FAILED, rows=True, statements=long[:1])
+    empty = replace(made_up, rows=False, statements=long)
+
+    assert furthest([empty, made_up], Direction.UPGRADE) is made_up
+    assert furthest([empty, replace(made_up, outcome=Outcome.SKIPPED)], Direction.UPGRADE) is empty
+    assert furthest([replace(empty, outcome=Outcome.OK), made_up], Direction.UPGRADE) != made_up
+    assert furthest([empty, made_up], Direction.DOWNGRADE) is None

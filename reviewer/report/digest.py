@@ -14,19 +14,25 @@ from reviewer.locks import LockMode
 from reviewer.recording import (
     Direction,
     Origin,
-    Outcome,
     Pass,
     Recording,
     Rehearsal,
     Relation,
     Revision,
     Server,
+    Skipped,
     Statement,
+    furthest,
+    reach,
 )
 from reviewer.verdict import Report, TreeReport, Understood, Verdict
 
 UNTESTED = rollback.UNTESTED
 """The rollback label of a revision whose downgrade nothing is known of."""
+
+
+_LISTED = 8
+"""How many things of one kind are named one by one."""
 
 
 # -- counting -------------------------------------------------------------------------------------
@@ -43,6 +49,27 @@ def counted(findings: Iterable[Finding]) -> str:
     return ", ".join(
         number(severities.count(severity), severity.value) for severity in Severity if severity in severities
     )
+
+
+def skipped(report: Report) -> tuple[Skipped, ...]:
+    """What could not be looked at, each reason once with everything that it kept from being looked at."""
+    together: dict[str, list[str]] = {}
+    for each in report.all_skipped:
+        together.setdefault(each.reason, []).append(each.what)
+    return tuple(Skipped(_listed(things), reason) for reason, things in together.items())
+
+
+def _listed(things: Sequence[str]) -> str:
+    """`revisions a, b and c`, where all are of one kind."""
+    kinds = {thing.rpartition(" ")[0] for thing in things}
+    if len(things) == 1 or len(kinds) > 1:
+        return "; ".join(things)
+    kind = kinds.pop()
+    names = [thing.rpartition(" ")[2] for thing in things]
+    if len(names) > _LISTED + 1:
+        names = [*names[:_LISTED], f"{len(names) - _LISTED:,} more"]
+    plural = f"{kind}s " if kind and not kind.endswith(" of") else f"{kind} "
+    return f"{plural}{', '.join(names[:-1])} and {names[-1]}".strip()
 
 
 def headline(report: Report) -> str:
@@ -268,19 +295,9 @@ def digest(tree: TreeReport) -> TreeDigest:
     )
 
 
-def furthest(passes: Iterable[Pass], direction: Direction = Direction.UPGRADE) -> Pass | None:
-    """The pass in `direction` that a report speaks of: one that ended well, the deployed one, the longest."""
-    ran = [each for each in passes if each.direction is direction and each.outcome is not Outcome.SKIPPED]
-    return max(ran, key=_distance, default=None)
-
-
-def _distance(each: Pass) -> tuple[bool, bool, bool, int]:
-    return (each.outcome is Outcome.OK, each.rehearsal.value == "deployed", each.rows, len(each.statements))
-
-
 def _revision(revision: Revision, recording: Recording, phrase: str, findings: tuple[Shown, ...]) -> RevisionDigest:
     passes = recording.passes_of(revision.id)
-    ran = furthest(passes)
+    ran = furthest(passes, Direction.UPGRADE)
     upgrade = tuple(s for s in (ran.statements if ran else ()) if s.origin is not Origin.ALEMBIC)
     return RevisionDigest(
         tree=recording.tree,
@@ -345,7 +362,7 @@ class _Seen:
     def _keyed(self) -> Sequence[tuple[_Key, Statement]]:
         return [
             ((each.revision, each.direction, str(statement.location), statement.sql), statement)
-            for each in sorted(self.recording.passes, key=_distance)
+            for each in sorted(self.recording.passes, key=reach)
             for statement in each.statements
         ]
 

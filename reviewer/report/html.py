@@ -16,6 +16,7 @@ from reviewer.report.digest import (
     counted,
     digest,
     headline,
+    skipped,
     witness,
 )
 from reviewer.verdict import Report, Verdict
@@ -71,7 +72,7 @@ def _page(report: Report) -> Iterator[str]:
     for tree in trees:
         yield from _tree(tree, named=len(trees) > 1)
     yield from _list("Suppressed", (_suppressed(finding) for finding in report.suppressed))
-    yield from _list("Skipped", (f"{_prose(each.what)}: {_prose(each.reason)}" for each in report.all_skipped))
+    yield from _list("Skipped", (f"{_prose(each.what)}: {_prose(each.reason)}" for each in skipped(report)))
     unrecognized = [each for tree in report.trees for each in tree.unrecognized]
     yield from _list("Not recognized", (f"{_place(each.location)}{_sql(each.sql)}" for each in unrecognized))
     yield f"<footer>{escape(inert.name(witness(report)))} · alembic-reviewer {escape(inert.name(report.tool))}</footer>"

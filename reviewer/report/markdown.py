@@ -23,6 +23,7 @@ from reviewer.report.digest import (
     digest,
     headline,
     number,
+    skipped,
     witness,
 )
 from reviewer.verdict import Report, Verdict, worst
@@ -319,9 +320,10 @@ class _Page:
         yield from self._more(len(self.report.suppressed))
 
     def _skipped(self) -> Iterator[str]:
-        for each in self.report.all_skipped[: self.detail.rows]:
+        left_out = skipped(self.report)
+        for each in left_out[: self.detail.rows]:
             yield f"- {prose(each.what)}: {prose(each.reason)}"
-        yield from self._more(len(self.report.all_skipped))
+        yield from self._more(len(left_out))
 
     def _unrecognized(self, statements: Sequence[Statement]) -> Iterator[str]:
         for each in statements[: self.detail.rows]:

@@ -18,6 +18,7 @@ from reviewer.report.digest import (
     calm,
     digest,
     headline,
+    skipped,
     witness,
 )
 from reviewer.report.terminal import Terminal
@@ -177,7 +178,7 @@ def _suppressed(report: Report) -> Iterator[Text]:
 
 
 def _skipped(report: Report) -> Iterator[Text]:
-    for each in report.all_skipped:
+    for each in skipped(report):
         yield Text.assemble(("skipped", "dim"), f"  {inert.sentence(each.what)}: {inert.sentence(each.reason)}")
 
 

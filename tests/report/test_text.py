@@ -7,9 +7,11 @@ import itertools
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from reviewer.recording import Skipped
 from reviewer.report import text
 from reviewer.report.terminal import Terminal
 from reviewer.verdict import Report
@@ -174,3 +176,18 @@ def test_a_terminal_has_the_width_and_colours_that_it_says(settings: dict[str, s
     )
 
     assert done.stdout == f"Terminal({terminal})\n"
+
+
+def test_things_that_were_left_out_for_one_reason_are_told_together() -> None:
+    left_out = [Skipped(f"revision {n:02}", "the base state could not be built") for n in range(12)]
+    tree = replace(
+        reports.CLEAN.trees[0].recording, skipped=(*left_out, Skipped("rows of table t", "it has a trigger"))
+    )
+    report = replace(reports.CLEAN, trees=(replace(reports.CLEAN.trees[0], recording=tree),))
+
+    page = text.render(report)
+
+    assert (
+        "skipped  revisions 00, 01, 02, 03, 04, 05, 06, 07 and 4 more: the base state could not be built\n"
+        "skipped  rows of table t: it has a trigger\n"
+    ) in page
