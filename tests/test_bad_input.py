@@ -218,13 +218,6 @@ def packages(bare: Path) -> Path:
     return next(bare.glob("lib/python*/site-packages"))
 
 
-def test_interpreter_without_alembic(bare: Path, place: Place, folder: Path) -> None:
-    done = place.review(folder, *HISTORY, "--python", str(bare / "bin" / "python"), env={"PYTHONPATH": ""})
-
-    # The command itself needs its path, so it is started from the tree; the project's Python has none.
-    assert "has no Alembic" in done.stderr or "No module named" in done.stderr, told(done)
-
-
 @pytest.mark.parametrize(
     ("alembic", "sqlalchemy", "words"),
     [
@@ -410,10 +403,12 @@ def test_auto_moves_on_to_a_server_that_has_the_extension(place: Place, tmp_path
     body = 'op.execute("CREATE EXTENSION vector")'
     folder = project(tmp_path / "project", revision("b", "a", body, 'op.execute("DROP EXTENSION vector")'))
 
+    local = place.review(folder, *HISTORY, "--postgres", "local")
     report = place.report(folder, *HISTORY)
 
     # The embedded wheel brings it; where the local server has it too, that one is taken.
     assert [each["outcome"] for each in report["revisions"][0]["passes"]] == ["ok"] * 3
+    assert report["postgres"]["source"] == ("local" if local.returncode == 0 else "embedded")
 
 
 # -- env.py -------------------------------------------------------------------------------------------
