@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from reviewer.finding import Finding, Severity
@@ -106,6 +106,14 @@ class Report:
         if findings:
             return Verdict.WARN
         return Verdict.PASS if any(tree.recording.revisions for tree in self.trees) else Verdict.SKIPPED
+
+    def by_tree(self) -> dict[str, Report]:
+        """A report for each tree, by its name; what is said of no tree alone is in every one."""
+        names = dict.fromkeys(tree.recording.tree for tree in self.trees)
+        return {
+            name: replace(self, trees=tuple(tree for tree in self.trees if tree.recording.tree == name))
+            for name in names
+        }
 
 
 def worst(findings: Sequence[Finding]) -> int:

@@ -11,7 +11,7 @@ from reviewer.errors import UsageError
 from reviewer.finding import Severity
 from reviewer.github import comment, publication
 from reviewer.github.api import Api, ApiError
-from reviewer.github.comment import Mode, Status
+from reviewer.github.comment import Mode
 from reviewer.github.event import Event, from_environment
 from reviewer.github.publication import MOST_BYTES, Target, When, Wish
 from reviewer.report import json
@@ -38,7 +38,7 @@ class Call:
 
 
 def run(call: Call, environ: Mapping[str, str]) -> str:
-    """Do what `call` asks for and return what there is to print: the comment, or a sentence about it.
+    """Do what `call` asks for and return what there is to print: the comments, or a line about each.
 
     Raises `UsageError` for what is missing, `ApiError` where GitHub does not take the comment.
     """
@@ -47,14 +47,15 @@ def run(call: Call, environ: Mapping[str, str]) -> str:
     wish = Wish(comment.identity(call.comment_id), call.when, call.mode, call.inline)
     if call.dry_run:
         known = Target(call.pull_request or 0, call.sha) if call.sha else None
-        return publication.body_of(report, event, known, wish)
+        found = publication.parts(report).items()
+        return "\n".join(publication.body_of(part, event, known, wish, tree) for tree, part in found)
     if not event.repository:
         raise UsageError("Nothing tells which repository to comment in.", "Name it with --repo OWNER/NAME.")
     with Api(environ.get("GITHUB_TOKEN", ""), event.repository, event.api_url) as api:
-        outcome, posted = publication.publish(api, report, event, _target(call, event, api), wish)
-    if outcome.status in {Status.FORBIDDEN, Status.FAILED}:
-        raise ApiError(*outcome.why.split("\n", 1))
-    words = f"{outcome.status.value}: {outcome.url or outcome.why}"
+        published, posted = publication.publish(api, report, event, _target(call, event, api), wish)
+    if published.missing:
+        raise ApiError(*"\n".join([*published.missing, *published.there]).split("\n", 1))
+    words = "\n".join(published.there)
     if posted is None:
         return words
     return (

@@ -1,11 +1,11 @@
-"""The one comment: found again by its marker, updated in place, never by an older run, never twice."""
+"""The one comment of a tree: found again by its marker, updated in place, never by an older run, never twice."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from reviewer.github.api import Api, ApiError, Comment, Forbidden, NotFound, Unsure
@@ -51,47 +51,102 @@ def identity(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def publish(api: Api, number: int, body: str, *, create: bool = True, mode: Mode = Mode.UPDATE) -> Outcome:
-    """Make `body` the comment on the pull request. Never raises for what GitHub answers.
+@dataclass(frozen=True)
+class Wanted:
+    """One comment that is to stand on the pull request."""
 
-    `body` begins with the marker. `create`: whether one is written where there is none yet.
+    body: str
+    """Begins with its marker: that of the tree, where there are several."""
+    create: bool = True
+    """Whether it is written where there is none yet."""
+
+
+def publish(api: Api, number: int, body: str, *, create: bool = True, mode: Mode = Mode.UPDATE) -> Outcome:
+    """Make `body` the comment on the pull request. Never raises for what GitHub answers."""
+    return publish_all(api, number, [Wanted(body, create)], mode)[0]
+
+
+def publish_all(
+    api: Api, number: int, wanted: Sequence[Wanted], mode: Mode = Mode.UPDATE, *, whole: bool = False
+) -> list[Outcome]:
+    """Make each of `wanted` a comment on the pull request; what became of each, in their order.
+
+    The comments are listed once for all, and once more where one was new. `whole`: `wanted` is all there is to say
+    under its id, so that what we have said under it before of anything else is over, and is folded. Never raises for
+    what GitHub answers.
     """
-    if not MARKER.match(body):
+    if not all(MARKER.match(each.body) for each in wanted):
         raise ValueError("a comment without a marker could not be found again")
     try:
-        return _published(api, number, body, create=create, mode=mode)
-    except (Forbidden, NotFound) as error:
-        return Outcome(Status.FORBIDDEN, why=str(error))
+        there = api.comments(number)
     except ApiError as error:
-        return Outcome(Status.FAILED, why=str(error))
+        return [_refused(error)] * len(wanted)
+    if whole:
+        _fold_what_is_over(api, there, wanted)
+    changes: list[_Change] = []
+    for each in wanted:
+        changes.append(
+            changes[-1] if changes and changes[-1].hopeless else _changed(api, number, there, each, mode)
+        )
+    return _alone(api, number, changes)
 
 
-def _published(api: Api, number: int, body: str, *, create: bool, mode: Mode) -> Outcome:
-    own = _own(api.comments(number), body)
+@dataclass(frozen=True)
+class _Change:
+    outcome: Outcome
+    written: Comment | None = None
+    """A comment that is new."""
+    instead_of: Comment | None = None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether a token that may not do this may do no other one either."""
+        return self.outcome.status is Status.FORBIDDEN
+
+
+def _changed(api: Api, number: int, there: Sequence[Comment], wanted: Wanted, mode: Mode) -> _Change:
+    try:
+        return _published(api, number, there, wanted, mode)
+    except ApiError as error:
+        return _Change(_refused(error))
+
+
+def _refused(error: ApiError) -> Outcome:
+    forbidden = isinstance(error, (Forbidden, NotFound))
+    return Outcome(Status.FORBIDDEN if forbidden else Status.FAILED, why=str(error))
+
+
+def _published(api: Api, number: int, there: Sequence[Comment], wanted: Wanted, mode: Mode) -> _Change:
+    body = wanted.body
+    own = _own(there, body)
     newest = own[-1] if own else None
     for extra in own[:-1]:
         _fold(api, extra, "DUPLICATE")
     if newest is None:
-        return _created(api, number, body) if create else Outcome(Status.SKIPPED, why="there is nothing to say")
+        if not wanted.create:
+            return _Change(Outcome(Status.SKIPPED, why="there is nothing to say"))
+        return _created(api, number, body)
     if _order(newest.body) > _order(body):
-        return Outcome(Status.UNCHANGED, newest.url, "a newer run has written the comment")
+        return _Change(Outcome(Status.UNCHANGED, newest.url, "a newer run has written the comment"))
     if _said(newest.body) == _said(body):
-        return Outcome(Status.UNCHANGED, newest.url)
-    if mode is not Mode.UPDATE and create:
-        written = _created(api, number, body, instead_of=newest)
+        return _Change(Outcome(Status.UNCHANGED, newest.url))
+    if mode is not Mode.UPDATE and wanted.create:
+        change = _created(api, number, body, instead_of=newest)
         if mode is Mode.RECREATE:
             api.delete(newest)
         else:
             _fold(api, newest, "OUTDATED")
-        return written
+        return change
     try:
-        return Outcome(Status.UPDATED, api.update(newest, body).url or newest.url)
+        return _Change(Outcome(Status.UPDATED, api.update(newest, body).url or newest.url))
     except NotFound:
         # somebody has deleted it since we read the list
-        return _created(api, number, body) if create else Outcome(Status.SKIPPED, why="the comment was deleted")
+        if not wanted.create:
+            return _Change(Outcome(Status.SKIPPED, why="the comment was deleted"))
+        return _created(api, number, body)
 
 
-def _created(api: Api, number: int, body: str, instead_of: Comment | None = None) -> Outcome:
+def _created(api: Api, number: int, body: str, instead_of: Comment | None = None) -> _Change:
     """A new comment, and never two: where it is not known whether GitHub wrote it, GitHub is asked."""
     written: Comment | None = None
     for attempt in range(_CREATIONS):
@@ -107,24 +162,44 @@ def _created(api: Api, number: int, body: str, instead_of: Comment | None = None
                 raise
             api.pause(2.0**attempt)
     assert written is not None
-    return Outcome(Status.CREATED, _alone(api, number, written, instead_of))
+    return _Change(Outcome(Status.CREATED, written.url), written, instead_of)
 
 
-def _alone(api: Api, number: int, written: Comment, instead_of: Comment | None) -> str:
-    """Two runs at once have both found nothing and both written: the newer run's comment stays, and is returned."""
+def _alone(api: Api, number: int, changes: Sequence[_Change]) -> list[Outcome]:
+    """Two runs at once have both found nothing and both written: of each comment the newer run's stays."""
+    outcomes = [each.outcome for each in changes]
+    if not any(each.written for each in changes):
+        return outcomes
     try:
-        own = [each for each in _own(api.comments(number), written.body) if each != instead_of]
+        there = api.comments(number)
     except ApiError:
-        return written.url
-    own.sort(key=lambda each: (_order(each.body), each.id))
-    for extra in own[:-1]:
-        _fold(api, extra, "DUPLICATE")
-    return own[-1].url if own else written.url
+        return outcomes
+    for position, change in enumerate(changes):
+        if change.written is None:
+            continue
+        own = [each for each in _own(there, change.written.body) if each != change.instead_of]
+        own.sort(key=lambda each: (_order(each.body), each.id))
+        for extra in own[:-1]:
+            _fold(api, extra, "DUPLICATE")
+        if own:
+            outcomes[position] = replace(change.outcome, url=own[-1].url)
+    return outcomes
+
+
+def _fold_what_is_over(api: Api, there: Sequence[Comment], wanted: Sequence[Wanted]) -> None:
+    """The comment of a tree that is none any more, or the one that all trees had in common."""
+    keys = {_key(each.body) for each in wanted}
+    ids = {one for one, _ in keys}
+    for each in there:
+        key = _key(each.body)
+        over = each.ours and not each.hidden and key[0] in ids and key not in keys
+        if over and not any(_order(each.body) > _order(other.body) for other in wanted):
+            _fold(api, each, "OUTDATED")
 
 
 def _own(comments: Sequence[Comment], body: str) -> list[Comment]:
-    """Visible comments that we have written under the id of `body`. Somebody else's marker means nothing."""
-    return [each for each in comments if each.ours and not each.hidden and _id(each.body) == _id(body)]
+    """Visible comments that we have written under the marker of `body`. Somebody else's marker means nothing."""
+    return [each for each in comments if each.ours and not each.hidden and _key(each.body) == _key(body)]
 
 
 def _fold(api: Api, comment: Comment, why: str) -> None:
@@ -134,9 +209,10 @@ def _fold(api: Api, comment: Comment, why: str) -> None:
         return  # a second comment is ugly, and no reason to fail
 
 
-def _id(body: str) -> str:
+def _key(body: str) -> tuple[str, str]:
+    """The id and the tree of the marker; the tree is empty where the project has one only."""
     found = MARKER.match(body)
-    return found["id"] if found else ""
+    return (found["id"], found["tree"] or "") if found else ("", "")
 
 
 def _order(body: str) -> tuple[int, ...]:

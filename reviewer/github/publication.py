@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from reviewer.errors import UsageError
 from reviewer.github import comment, inline
 from reviewer.github.api import Api, FoundPullRequest
-from reviewer.github.comment import Mode, Outcome, Status
+from reviewer.github.comment import Mode, Outcome, Status, Wanted
 from reviewer.github.event import Event
-from reviewer.report import markdown
+from reviewer.report import inert, markdown
 from reviewer.report.markdown import Place
 from reviewer.verdict import Report, Verdict
 
 MOST_BYTES = 8 << 20
 """Of a report that is published: one that comes from another job may be anything."""
+MOST_COMMENTS = 10
+"""On one pull request: of more trees than that, all share one."""
 
 
 class When(Enum):
@@ -52,6 +55,64 @@ class Wish:
     """Who vouches for the report, where we do not."""
 
 
+@dataclass(frozen=True)
+class Published:
+    """What became of the comments: of each tree by its name, or of the one under no name."""
+
+    outcomes: Mapping[str, Outcome]
+
+    @classmethod
+    def none(cls, outcome: Outcome) -> Published:
+        """There is no comment, for the one reason that `outcome` gives."""
+        return cls({"": outcome})
+
+    @property
+    def status(self) -> Status:
+        """The one word for all: the one that matters most."""
+        return min((each.status for each in self.outcomes.values()), key=_WEIGHTS.index)
+
+    @property
+    def url(self) -> str:
+        """Addresses of the comments, a line each."""
+        return "\n".join(each.url for each in self.outcomes.values() if each.url)
+
+    @property
+    def missing(self) -> list[str]:
+        """Of which there is no comment, and why: one sentence for each reason."""
+        trees: dict[str, list[str]] = {}
+        for tree, each in self.outcomes.items():
+            if each.status in {Status.FORBIDDEN, Status.FAILED}:
+                trees.setdefault(each.why, []).append(inert.name(tree))
+        return [f"There is no comment{_about(', '.join(names))}: {why}" for why, names in trees.items()]
+
+    @property
+    def there(self) -> list[str]:
+        """What became of the others, a line each: `created: https://...`."""
+        return [
+            inert.without_commands(f"{each.status.value}{_about(inert.name(tree))}: {_words(each)}")
+            for tree, each in self.outcomes.items()
+            if each.status not in {Status.FORBIDDEN, Status.FAILED}
+        ]
+
+
+def _about(trees: str) -> str:
+    return f" for {trees}" if trees else ""
+
+
+def _words(outcome: Outcome) -> str:
+    return " ".join(word for word in (outcome.why, outcome.url) if word)
+
+
+_WEIGHTS = (
+    Status.FAILED,
+    Status.FORBIDDEN,
+    Status.CREATED,
+    Status.UPDATED,
+    Status.UNCHANGED,
+    Status.SKIPPED,
+)
+
+
 def locate(event: Event, api: Api, number: int | None = None) -> Target | Outcome:
     """The pull request that `event` is about, or why there is none. What a report says plays no part.
 
@@ -77,32 +138,50 @@ def with_commit(api: Api, sha: str) -> Target:
     return Target(found[0].number, sha)
 
 
-def body_of(report: Report, event: Event, target: Target | None, wish: Wish) -> str:
-    """The comment as it is written."""
+def body_of(report: Report, event: Event, target: Target | None, wish: Wish, tree: str = "") -> str:
+    """The comment as it is written; `tree` names the one that `report` is about where others have their own."""
     place = Place(
         repository=event.repository_url,
         sha=target.sha if target else event.head_sha,
         run_url=(event.upstream and event.upstream.url) or event.run_url,
         marker_id=wish.marker_id,
+        tree=tree,
         run=event.run,
         note=wish.note,
     )
     return markdown.render(report, place)
 
 
+def parts(report: Report) -> dict[str, Report]:
+    """What has a comment of its own: each tree by its name, or under no name everything together.
+
+    Together where there is one tree only, where what is said is about none of them, and where there are so many that
+    nobody would read their comments.
+    """
+    trees = report.by_tree()
+    touched = sum(each.verdict is not Verdict.SKIPPED for each in trees.values())
+    if len(trees) <= 1 or touched > MOST_COMMENTS or (report.errors and not touched):
+        return {"": report}
+    return trees
+
+
 def publish(
     api: Api, report: Report, event: Event, target: Target, wish: Wish, source: inline.Source = lambda _: None
-) -> tuple[Outcome, inline.Posted | None]:
-    """Write the comment, and the review comments where they are wished for. Never raises for what GitHub answers."""
-    outcome = Outcome(Status.SKIPPED, why="a comment is not wished for")
+) -> tuple[Published, inline.Posted | None]:
+    """Write the comments, and the review comments where they are wished for. Never raises for what GitHub answers."""
+    published = Published.none(Outcome(Status.SKIPPED, why="a comment is not wished for"))
     if wish.when is not When.NEVER:
-        body = body_of(report, event, target, wish)
-        outcome = comment.publish(
-            api, target.number, body, create=_worth_a_comment(report, wish.when), mode=wish.mode
-        )
-    if not wish.inline or outcome.status is Status.FORBIDDEN:
-        return outcome, None
-    return outcome, inline.post(api, target.number, target.sha, report, wish.marker_id, source)
+        found = parts(report)
+        wanted = [
+            Wanted(body_of(part, event, target, wish, tree), _worth_a_comment(part, wish.when))
+            for tree, part in found.items()
+        ]
+        # without any tree nothing is known of what earlier comments say
+        outcomes = comment.publish_all(api, target.number, wanted, wish.mode, whole=bool(report.trees))
+        published = Published(dict(zip(found, outcomes, strict=True)))
+    if not wish.inline or published.status is Status.FORBIDDEN:
+        return published, None
+    return published, inline.post(api, target.number, target.sha, report, wish.marker_id, source)
 
 
 def _worth_a_comment(report: Report, when: When) -> bool:

@@ -16,7 +16,7 @@ from reviewer.github.command import read_report
 from reviewer.github.comment import Outcome, Status
 from reviewer.github.event import Event, from_environment
 from reviewer.github.inputs import Inputs, Purpose
-from reviewer.github.publication import Target, When, Wish
+from reviewer.github.publication import Published, Target, When, Wish
 from reviewer.verdict import Report
 
 _LARGEST_SOURCE = 1 << 20
@@ -41,16 +41,16 @@ def run(environ: Mapping[str, str], token: str, out: TextIO) -> int:
         print(commands.message("error", str(error), "alembic-reviewer"), file=out)
         commands.set_outputs(environ, {"verdict": "error", "comment-status": Status.FAILED.value})
         return error.exit_status
-    outcome, posted = _published(report, inputs, event, token, _source(inputs, environ))
+    published, posted = _published(report, inputs, event, token, _source(inputs, environ))
     if inputs.purpose is Purpose.COMMENT and inputs.summary:
         wish = publication.with_note(Wish(""), event)
         commands.add_summary(environ, publication.body_of(report, event, None, wish))
-    for line in _words(outcome, posted, inputs, event):
+    for line in _words(published, posted, inputs, event):
         print(line, file=out)
-    outputs = {"comment-status": outcome.status.value, "comment-url": outcome.url}
+    outputs = {"comment-status": published.status.value, "comment-url": published.url}
     commands.set_outputs(environ, {**outputs, "verdict": report.verdict.value})
     out.flush()
-    if inputs.when is When.ALWAYS and outcome.status in {Status.FORBIDDEN, Status.FAILED}:
+    if inputs.when is When.ALWAYS and published.status in {Status.FORBIDDEN, Status.FAILED}:
         return 1
     return report.verdict.exit_status if inputs.purpose is Purpose.REVIEW else 0
 
@@ -71,38 +71,37 @@ def _report(inputs: Inputs, environ: Mapping[str, str]) -> Report:
 
 def _published(
     report: Report, inputs: Inputs, event: Event, token: str, source: inline.Source
-) -> tuple[Outcome, inline.Posted | None]:
+) -> tuple[Published, inline.Posted | None]:
     if inputs.when is When.NEVER and not inputs.annotations.by_review:
-        return Outcome(Status.SKIPPED, why="a comment is not wished for"), None
+        return _none(Status.SKIPPED, "a comment is not wished for")
     if event.pull_request is None and event.upstream is None and inputs.pull_request is None:
-        return Outcome(Status.SKIPPED, why=f"the event {event.name} has no pull request"), None
+        return _none(Status.SKIPPED, f"the event {event.name} has no pull request")
     wish = Wish(inputs.marker_id, inputs.when, inputs.mode, inputs.annotations.by_review)
     try:
         with Api(token, event.repository, event.api_url) as api:
             target = publication.locate(event, api, inputs.pull_request)
             if not isinstance(target, Target):
-                return target, None
+                return Published.none(target), None
             return publication.publish(api, report, event, target, publication.with_note(wish, event), source)
     except ApiError as error:
-        return Outcome(Status.FORBIDDEN if event.read_only else Status.FAILED, why=str(error)), None
+        return _none(Status.FORBIDDEN if event.read_only else Status.FAILED, str(error))
     except UsageError as error:
-        return Outcome(Status.FAILED, why=str(error)), None
+        return _none(Status.FAILED, str(error))
 
 
-def _words(outcome: Outcome, posted: inline.Posted | None, inputs: Inputs, event: Event) -> list[str]:
-    lines = []
-    match outcome.status:
-        case Status.FORBIDDEN if event.read_only and inputs.when is not When.ALWAYS:
-            said = f"There is no comment, as expected: {event.read_only}, so the token may only read."
-            lines.append(
-                commands.message("notice", f"{said} The review is in the job summary.", "alembic-reviewer")
-            )
-        case Status.FORBIDDEN | Status.FAILED:
-            kind = "error" if inputs.when is When.ALWAYS else "warning"
-            lines.append(commands.message(kind, f"There is no comment: {outcome.why}", "alembic-reviewer"))
-        case status:
-            why = f": {outcome.why}" if outcome.why else ""
-            lines.append(f"comment {status.value}{why} {outcome.url}".rstrip())
+def _none(status: Status, why: str) -> tuple[Published, None]:
+    return Published.none(Outcome(status, why=why)), None
+
+
+def _words(published: Published, posted: inline.Posted | None, inputs: Inputs, event: Event) -> list[str]:
+    always = inputs.when is When.ALWAYS
+    if published.status is Status.FORBIDDEN and event.read_only and not always:
+        said = f"There is no comment, as expected: {event.read_only}, so the token may only read."
+        lines = [commands.message("notice", f"{said} The review is in the job summary.", "alembic-reviewer")]
+    else:
+        kind = "error" if always else "warning"
+        lines = [commands.message(kind, said, "alembic-reviewer") for said in published.missing]
+    lines += [f"comment {line}" for line in published.there]
     if posted is not None and posted.why:
         lines.append(commands.message("warning", f"There are no review comments: {posted.why}", "alembic-reviewer"))
     elif posted is not None:

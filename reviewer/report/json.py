@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
@@ -98,6 +99,7 @@ def _tree(recording: Recording) -> Document:
         "mode": recording.mode.value,
         "postgres": _server(recording.server),
         "transaction_per_migration": recording.transactions.per_migration,
+        "errors": list(recording.errors),
         "old_code": {
             "commit": recording.old_code.commit or None,
             "tried": recording.old_code.mapped is not None,
@@ -274,9 +276,21 @@ def _report(found: Document) -> Report:
         trees=tuple(_read_tree(tree, found) for tree in found["trees"]),
         fail_on=None if found["fail_on"] == "never" else Severity(found["fail_on"]),
         skipped=tuple(Skipped(each["what"], each["reason"]) for each in found["skipped"] if not each["tree"]),
-        errors=tuple(found["errors"]),
+        errors=_common_errors(found),
         replayed=found["mode"] == "replayed",
     )
+
+
+def _common_errors(found: Document) -> tuple[str, ...]:
+    """Those that no tree has for its own: the list has all of them."""
+    own = Counter(error for tree in found["trees"] for error in tree.get("errors", ()))
+    common = []
+    for error in found["errors"]:
+        if own[error]:
+            own[error] -= 1
+        else:
+            common.append(error)
+    return tuple(common)
 
 
 def _read_old_code(found: Document) -> OldCode:
@@ -308,6 +322,7 @@ def _read_tree(tree: Document, found: Document) -> TreeReport:
             skipped=tuple(
                 Skipped(each["what"], each["reason"]) for each in found["skipped"] if name and each["tree"] == name
             ),
+            errors=tuple(tree.get("errors", ())),
             server=Server(server["version"], server["source"]) if server else None,
             transactions=TransactionMode(per_migration=tree["transaction_per_migration"]),
             old_code=_read_old_code(tree.get("old_code") or {}),

@@ -6,6 +6,7 @@ mean nothing; the page is short enough for a comment, and cut by leaving things 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ from reviewer.report.digest import (
 )
 from reviewer.verdict import Report, Verdict, worst
 
-MARKER = re.compile(r"\A<!-- alembic-reviewer v1 id=(?P<id>\S+) run=(?P<run>\S+) sha=(?P<sha>\S+) -->")
+MARKER = re.compile(
+    r"\A<!-- alembic-reviewer v1 id=(?P<id>\S+) run=(?P<run>\S+) sha=(?P<sha>\S+)(?: tree=(?P<tree>\S+))? -->"
+)
 """The first line of a comment of ours. Anywhere else it means nothing."""
 
 SUMMARY_SIZE = 1_000_000
@@ -51,6 +54,8 @@ class Place:
     """Number and attempt of the run, `123456.1`, for the marker."""
     note: str = ""
     """Words of ours for the last line: who vouches for the report."""
+    tree: str = ""
+    """Name of the tree that the page is about, where the others have pages of their own."""
     characters: int = 60_000
     """GitHub refuses comments of more than 65,536 characters."""
     bytes: int = 65_000
@@ -102,6 +107,7 @@ _SEVERITIES = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTIC
 _STATEMENT_LINES = 12
 _COLUMNS = 400
 _REMEDY = 4_000
+_LONGEST_TREE = 100
 
 
 def render(report: Report, place: Place = Place()) -> str:
@@ -119,7 +125,9 @@ def marker(place: Place) -> str:
     """The first line of the comment, an HTML comment that nobody sees; empty without an id."""
     if not place.marker_id:
         return ""
-    return f"<!-- alembic-reviewer v1 id={_word(place.marker_id)} run={_word(place.run)} sha={_word(place.sha)} -->"
+    tree = f" tree={_tree_word(place.tree)}" if place.tree else ""
+    words = f"id={_word(place.marker_id)} run={_word(place.run)} sha={_word(place.sha)}{tree}"
+    return f"<!-- alembic-reviewer v1 {words} -->"
 
 
 def _fits(page: str, place: Place) -> bool:
@@ -128,6 +136,12 @@ def _fits(page: str, place: Place) -> bool:
 
 def _word(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]", "", text)[:64] or "0"
+
+
+def _tree_word(name: str) -> str:
+    """A tree's name as one word that ends no HTML comment, a different one for each name."""
+    word = quote(name.encode("utf-8", "replace"), safe="").replace("--", "-%2D")
+    return word if len(word) <= _LONGEST_TREE else hashlib.sha256(word.encode()).hexdigest()
 
 
 # -- what is foreign ------------------------------------------------------------------------------
@@ -207,7 +221,8 @@ class _Page:
         report = self.report
         if self.place.marker_id:
             yield marker(self.place)
-        yield f"### {_ICONS[report.verdict]} Migration review: {headline(report)}"
+        of = f" of {span(inert.cut(self.place.tree, _LONGEST_TREE))}" if self.place.tree else ""
+        yield f"### {_ICONS[report.verdict]} Migration review{of}: {headline(report)}"
         for error in report.all_errors[: max(self.detail.rows, 1)]:
             yield from ("", f"**Could not review:** {prose(error)}")
         if self.detail.rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -55,6 +56,29 @@ def test_a_report_that_was_read_again_is_written_the_same(report: Report) -> Non
     written = report_json.render(report)
 
     assert report_json.render(report_json.load(written)) == written
+
+
+def test_an_error_stays_with_its_tree() -> None:
+    [tree] = reports.CLEAN.trees
+    trees = [
+        replace(tree, recording=replace(tree.recording, tree=name, errors=errors))
+        for name, errors in {"shop": ("common", "own"), "billing": ("own",), "stock": ()}.items()
+    ]
+    report = replace(reports.CLEAN, trees=tuple(trees), errors=("common", "of none"))
+
+    again = report_json.load(report_json.render(report))
+
+    assert [each.recording.errors for each in again.trees] == [("common", "own"), ("own",), ()]
+    assert sorted(again.errors) == ["common", "of none"]
+
+
+def test_a_report_of_a_version_that_knew_no_errors_of_trees_is_read() -> None:
+    report = replace(reports.CLEAN, errors=("common",))
+    document = report_json.document(report)
+    for tree in document["trees"]:
+        del tree["errors"]
+
+    assert report_json.load(json.dumps(document)).all_errors == ("common",)
 
 
 @every_report

@@ -134,7 +134,7 @@ def test_the_marker_can_be_read_again() -> None:
     found = markdown.MARKER.match(markdown.render(reports.CLEAN, PLACE))
 
     assert found is not None
-    assert found.groupdict() == {"id": "0123456789ab", "run": "7.1", "sha": "5f" * 20}
+    assert found.groupdict() == {"id": "0123456789ab", "run": "7.1", "sha": "5f" * 20, "tree": None}
 
 
 def test_the_rollback_column_is_there_once_something_is_known() -> None:
