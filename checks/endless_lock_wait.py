@@ -71,7 +71,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 location=first.location,
                 evidence={
                     "statements": [
-                        f"{statement.location}: {mode} on {table}" for _, statement, table, mode in waiting[:50]
+                        f"{revision} line {statement.location.line if statement.location else 0}: {mode} on {table}"
+                        for revision, statement, table, mode in waiting[:50]
                     ],
                 },
             )

@@ -150,7 +150,8 @@ def second_column(table: Name, old: str, new: str, type_: str, value: str | None
             table,
             f"{quoted(new)} = {value or quoted(old)}",
             f"{quoted(new)} IS NULL AND {quoted(old)} IS NOT NULL",
-        ),
+        )
+        + f"\n# in a later deploy, once no code uses it any more: drop {ascii(f'{table}.{old}')[1:-1]}",
     )
 
 

@@ -270,8 +270,18 @@ class TreeDigest:
 
     @property
     def all_findings(self) -> tuple[Shown, ...]:
-        """Every finding that counts, in the order of the revisions."""
-        return (*self.findings, *(shown for revision in self.revisions for shown in revision.findings))
+        """Every finding that counts, in the order in which they are told."""
+        return (*self.first, *(shown for revision in self.revisions for shown in revision.findings), *self.last)
+
+    @property
+    def first(self) -> tuple[Shown, ...]:
+        """What is told before the revisions: errors of none of them."""
+        return tuple(shown for shown in self.findings if shown.finding.severity is Severity.ERROR)
+
+    @property
+    def last(self) -> tuple[Shown, ...]:
+        """What is told after the revisions: what concerns the whole deploy."""
+        return tuple(shown for shown in self.findings if shown.finding.severity is not Severity.ERROR)
 
 
 def digest(tree: TreeReport) -> TreeDigest:

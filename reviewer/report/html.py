@@ -85,13 +85,18 @@ def _tree(tree: TreeDigest, *, named: bool) -> Iterator[str]:
         yield f"<h2>Tree {_code(tree.name)}</h2>"
     if tree.revisions:
         yield from _table(tree.revisions)
-    if tree.findings:
-        yield "<section>"
-        for shown in tree.findings:
-            yield from _finding(shown)
-        yield "</section>"
+    yield from _general(tree.first)
     for revision in tree.revisions:
         yield from _revision(revision)
+    yield from _general(tree.last)
+
+
+def _general(findings: Sequence[Shown]) -> Iterator[str]:
+    if findings:
+        yield "<section>"
+        for shown in findings:
+            yield from _finding(shown)
+        yield "</section>"
 
 
 def _table(revisions: Sequence[RevisionDigest]) -> Iterator[str]:

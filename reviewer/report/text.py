@@ -75,7 +75,7 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
     if named:
         yield Text("")
         yield Text.assemble("tree ", (inert.name(tree.name), "bold"))
-    for shown in tree.findings:
+    for shown in tree.first:
         yield from _finding(shown, terminal)
     apart = True
     for revision in tree.revisions:
@@ -85,6 +85,11 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
             yield Text("")
         yield from lines
         apart = len(lines) > 1
+    if tree.last:
+        yield Text("")
+        yield Text("the deploy as a whole", "bold")
+    for shown in tree.last:
+        yield from _finding(shown, terminal)
 
 
 def _revision(revision: RevisionDigest, terminal: Terminal) -> Iterator[Text]:
