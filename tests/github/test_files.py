@@ -25,7 +25,7 @@ from tests.repository import git
 
 EXAMPLES = sorted((ROOT / "examples/workflows").glob("*.yml"))
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-SCRIPTS = [ROOT / "action/environment.sh", ROOT / "action/review.sh", ROOT / "action/publish.sh"]
+SCRIPTS = [*sorted((ROOT / "action").glob("*.sh")), ROOT / "image/alembic-reviewer", ROOT / ".ci/run"]
 
 every_workflow = pytest.mark.parametrize("file", [*EXAMPLES, *WORKFLOWS], ids=lambda file: file.name)
 
@@ -136,8 +136,16 @@ def test_action_validator_accepts(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: file.name)
-def test_a_script_is_valid_bash(file: Path) -> None:
-    subprocess.run(["bash", "-n", str(file)], check=True)
+def test_shellcheck_finds_nothing(file: Path) -> None:
+    done = tool("shellcheck", "--external-sources", str(file))
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_hadolint_finds_nothing() -> None:
+    done = tool("hadolint", "Dockerfile")
+
+    assert done.returncode == 0, done.stdout
 
 
 def test_examples_pin_every_action_and_start_without_permissions() -> None:
