@@ -13,6 +13,7 @@ from reviewer.finding import Basis, Finding, Severity
 from reviewer.locks import LockMode
 from reviewer.recording import (
     Direction,
+    Lock,
     Origin,
     Pass,
     Recording,
@@ -314,7 +315,7 @@ def _revision(revision: Revision, recording: Recording, phrase: str, findings: t
         revision=revision,
         phrase=phrase or ("joins branches" if revision.is_merge else ""),
         rollback=rollback.label(recording, revision.id),
-        strongest=_strongest(upgrade),
+        strongest=_strongest(upgrade, passes, recording),
         observed=any(statement.observation for statement in upgrade),
         findings=findings,
         upgrade=upgrade,
@@ -323,18 +324,28 @@ def _revision(revision: Revision, recording: Recording, phrase: str, findings: t
     )
 
 
-def _strongest(statements: Iterable[Statement]) -> Strongest | None:
-    locks = [
-        lock
-        for statement in statements
-        if statement.observation
-        for lock in statement.observation.locks
-        if lock.relation.is_table and not lock.relation.new
+def _strongest(upgrade: Iterable[Statement], passes: Iterable[Pass], recording: Recording) -> Strongest | None:
+    alone = [
+        statement
+        for each in passes
+        if each.direction is Direction.UPGRADE and each.rehearsal is Rehearsal.STEPWISE
+        for statement in each.statements
+        if statement.origin is not Origin.ALEMBIC
     ]
+    # what an earlier revision of the same transaction holds is seen as newly taken only where the revision runs alone,
+    # and there the tables that the deploy itself creates are old ones
+    locks = [*_locks(upgrade), *(lock for lock in _locks(alone) if recording.base.table(lock.relation.as_name))]
     if not locks:
         return None
     mode = max(lock.mode for lock in locks)
     return Strongest(mode, tuple(dict.fromkeys(lock.relation for lock in locks if lock.mode is mode)))
+
+
+def _locks(statements: Iterable[Statement]) -> Iterator[Lock]:
+    for statement in statements:
+        for lock in statement.observation.locks if statement.observation else ():
+            if lock.relation.is_table and not lock.relation.new:
+                yield lock
 
 
 _Key: TypeAlias = tuple[str | None, Direction, str, str | None]
