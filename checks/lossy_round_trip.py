@@ -69,12 +69,11 @@ def _of_new_rows(story: Story) -> Iterator[Concern]:
     for each in story.passes:
         for loss in each.new_losses if each.direction is Direction.DOWNGRADE else ():
             whose = (
-                f"What is written after the upgrade of `{revision.id}`, and would fit the schema before it,"
-                if loss.allowed_before
-                else f"What only the upgrade of `{revision.id}` allows"
+                "would fit the schema before it" if loss.allowed_before else "only fits the upgraded schema"
             )
             yield concern(
-                f"{whose} does not survive its downgrade: {_sentence(loss)}.",
+                f"What is written after the upgrade of `{revision.id}`, and {whose}, does not survive its downgrade:"
+                f" {_sentence(loss)}.",
                 about=("new rows", loss.table, loss.column or ""),
                 severity=None if loss.allowed_before else Severity.NOTICE,
                 basis=Basis.COMPARED,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reviewer.config import Config
     from reviewer.verdict import Report
 
-FORMATS = ("text", "json", "markdown", "sarif", "annotations", "codequality", "html")
+FORMATS = ("text", "json", "markdown", "sarif", "annotations", "codequality", "html", "rollback")
 
 
 class _ReviewCommand(click.Command):
@@ -90,6 +90,11 @@ def _project_options(command: Any) -> Any:
 
 @main.command(cls=_ReviewCommand)
 @_project_options
+@click.option(
+    "--each",
+    is_flag=True,
+    help="Rehearse every revision as a release of its own: from the state before it, its tables filled with rows.",
+)
 @click.option("--static", is_flag=True, help="Start no server: read what `alembic upgrade --sql` renders.")
 @click.option(
     "--base-schema",

@@ -18,7 +18,7 @@ OWN_FILE = "alembic-reviewer.toml"
 TABLE = "alembic-reviewer"
 """The name of our table under `[tool]` in pyproject.toml."""
 
-FORMATS = ("text", "json", "markdown", "sarif", "annotations", "codequality", "html")
+FORMATS = ("text", "json", "markdown", "sarif", "annotations", "codequality", "html", "rollback")
 POSTGRES = ("auto", "local", "embedded", "container")
 """Words for `--postgres`; anything else there is a URL."""
 
@@ -73,6 +73,8 @@ class Config:
     static: bool = False
     base_schema: Path | None = None
     base_from: str = "history"
+    each: bool = False
+    """Whether every revision is rehearsed as a release of its own."""
     rows: int = 100
     """Rows in each table before the revisions run; 0 for none."""
     seed: Path | None = None
@@ -160,11 +162,23 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
         from_file = {name: value for name, value in from_file.items() if name not in {"rows", "no_rows"}}
     values = {**from_file, **overrides}
     _refuse_odd_launcher(values.get("launcher"))
+    if values.get("each"):
+        _refuse_beside_each(values)
     if values.pop("no_rows", False):
         values["rows"] = 0
     if values.pop("no_old_code", False):
         values["old_code"] = False
     return Config(**{**values, "path": path, "source": source})
+
+
+def _refuse_beside_each(values: Mapping[str, Any]) -> None:
+    if values.get("static"):
+        raise UsageError("--static runs nothing, so --each has nothing to rehearse.", "Leave one of them out.")
+    if values.get("base_from") == "models":
+        raise UsageError(
+            "--each starts each revision from another state, and the models of the base commit make only one.",
+            "Leave out --base-from models, or --each.",
+        )
 
 
 def _refuse_odd_launcher(launcher: str | None) -> None:
@@ -283,6 +297,7 @@ class _Reader:
         }
         only_flags: dict[str, Callable[[str, object], Any]] = {
             "outputs": self.outputs,
+            "each": self.switch,
             "save_recording": self.file,
             "recording": self.file,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -96,7 +96,10 @@ def survivors(
         columns = _left_alone(first, up)
         new = _added(up, full)
         if new and columns:
-            found += _lost(_only(Rows(name, full.key, new), columns), _only(last, columns))
+            # a downgrade may fold what is in new columns into old ones
+            alone = set(_columns(full)) <= set(_columns(first))
+            told = _lost(_only(Rows(name, full.key, new), columns), _only(last, columns))
+            found += [replace(loss, allowed_before=alone) for loss in told]
     return tuple(found)
 
 

@@ -11,6 +11,14 @@ from reviewer.old_code import OldSource
 from reviewer.recording import History, Revision
 
 
+@dataclass
+class Stage:
+    """How far the history has been run already, for several rehearsals that follow each other."""
+
+    database: str = ""
+    """Of the throw-away server: the state before the last revision that was rehearsed, without rows of ours."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is to be rehearsed, and from which state."""
@@ -38,6 +46,8 @@ class Plan:
     """Why there is none."""
     from_models: bool = False
     """Make the base state from the old code's models instead of the history."""
+    stage: Stage | None = None
+    """Where the history has been left by the rehearsal before, and is to be left for the next."""
 
 
 def relative(path: Path, root: Path) -> str:

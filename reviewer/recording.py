@@ -246,7 +246,8 @@ class Loss:
     after: str | None = None
     """One example; None stands for NULL, or for a row that is gone."""
     allowed_before: bool = True
-    """Whether the schema before the upgrade allows such values. Where it does not, they cannot come back as they are."""
+    """Whether the schema before the upgrade can hold all that was written. Where it cannot, it does not come back as it
+    is: NULL in a column that took none, or a row with columns that are new."""
 
 
 @dataclass(frozen=True)
@@ -582,6 +583,12 @@ class Recording:
 
     old_code: OldCode = OldCode()
     models: Models = Models()
+
+    @property
+    def migration_tree(self) -> str:
+        """The same as `tree`, without the revision that it names where each was rehearsed as a release of its own."""
+        only = self.revisions[0].id if len(self.revisions) == 1 else None
+        return self.tree.removesuffix(f"@{only}")
 
     def passes_of(self, revision: str) -> tuple[Pass, ...]:
         """The passes of one revision, in the order they ran."""

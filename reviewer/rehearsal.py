@@ -190,10 +190,14 @@ class _Rehearsal:
         run = self._run(command, base, observe=False)
         if not run.ok and not _final(run.failure):
             self._restart()
+            if self._plan.stage is not None:
+                self._plan.stage.database = ""  # what does not run in parts may run as a whole
             base = self._before_history()
             run = self._run(command, base, observe=False)
         if run.ok:
             self._check_touched(run, None)
+            if self._plan.stage is not None:
+                self._plan.stage.database = self._database(base)
             return base
         assert run.failure is not None
         failure = run.failure
@@ -230,6 +234,9 @@ class _Rehearsal:
 
     def _before_history(self) -> str:
         """A database in the state in which the project's history begins."""
+        stage = self._plan.stage
+        if stage is not None and stage.database:
+            return self._database(stage.database)
         database = self._database()
         if self._plan.base_schema is not None:
             self._progress("applying the base schema")
@@ -316,7 +323,12 @@ class _Rehearsal:
                 departure = self._departure(revisions[0], base)
                 self._there_and_back(revisions[0], _Chain(self, base, deployed, [revisions[0].id]), departure)
                 return
-            self._without_rows(run, base)
+            empty = self._without_rows(run, base)
+            if empty:
+                before = self._empty(base)
+                chain = _Chain(self, before, empty, [revisions[0].id])
+                self._there_and_back(revisions[0], chain, self._departure(revisions[0], before), rows=False)
+                return
             self._skip(revisions[0], (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN), "its upgrade failed")
             return
         if not run.ok:
@@ -483,14 +495,18 @@ class _Rehearsal:
                 )
                 run.passes[position] = replace(each, outcome=Outcome.FAILED, failure=run.failure)
 
-    def _without_rows(self, failed: Run, base: str) -> None:
-        """When an upgrade fails on a statement and there were rows: what happens without them is told too."""
+    def _without_rows(self, failed: Run, base: str) -> str:
+        """When an upgrade fails on a statement and there were rows: what happens without them is told too.
+
+        Returns the database in which it went well; empty where it did not.
+        """
         if not self.rows_matter(failed):
-            return
+            return ""
         self._progress("upgrading without rows")
         empty = self._empty(base)
         run = self._run({"do": "upgrade", "to": [r.id for r in self._heads()]}, empty, Rehearsal.DEPLOYED)
         self._passes += [replace(each, rows=False) for each in run.passes]
+        return empty if run.ok else ""
 
     def _empty(self, base: str) -> str:
         """A database in the base state as the history leaves it, without rows of ours."""

@@ -74,6 +74,7 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
         return judged(config, recordings, {each.tree.name: each.root for each in scopes})
     interpreter = find_interpreter(config.path, config.python, environ)
     recordings = []
+    roots = {each.tree.name: each.root for each in scopes}
     with _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = None if config.static else _server(config, scopes, guardian, stack)
         for each in scopes:
@@ -84,17 +85,23 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
             if server is None:
                 from reviewer.static import render
 
-                made = render(plan, guardian, folder)
+                made: tuple[Recording, ...] = (render(plan, guardian, folder),)
+            elif config.each:
+                from reviewer.each import rehearse_each
+
+                made = rehearse_each(plan, server, guardian, folder, progress)
             else:
-                made = rehearse(plan, server, guardian, folder, progress)
+                made = (rehearse(plan, server, guardian, folder, progress),)
             unread = tuple(
                 Skipped(problem.path, problem.message) for problem in each.graph.problems if not problem.fatal
             )
-            recordings.append(replace(made, skipped=made.skipped + unread, one_way=_one_way(config, each)))
+            first, *others = (replace(one, one_way=_one_way(config, each)) for one in made)
+            recordings += [replace(first, skipped=first.skipped + unread), *others]
+            roots |= {one.tree: each.root for one in made}
     progress("judging")
     if config.save_recording is not None:
         _save(recordings, config.save_recording)
-    return judged(config, recordings, {each.tree.name: each.root for each in scopes})
+    return judged(config, recordings, roots)
 
 
 def trees(config: Config) -> tuple[Tree, ...]:

@@ -152,10 +152,11 @@ class RunningServer:
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         self._databases.pop(name)()
 
-    def drop_all(self) -> None:
-        """Drop every scratch database that is left."""
+    def drop_all(self, keep: str = "") -> None:
+        """Drop every scratch database that is left, but for `keep`."""
         for name in list(self._databases):
-            self.drop_database(name)
+            if name != keep:
+                self.drop_database(name)
 
     def connect(self, name: str) -> psycopg.Connection[Any]:
         """A new connection to the database `name`, in autocommit mode; the caller closes it.

@@ -55,8 +55,15 @@ def _html(report: Report, _: Terminal) -> str:
     return html.render(report)
 
 
+def _rollback(report: Report, terminal: Terminal) -> str:
+    from reviewer.report import rollback
+
+    return rollback.render(report, terminal)
+
+
 FORMATS: dict[str, Format] = {
     "text": _text,
+    "rollback": _rollback,
     "json": _json,
     "markdown": _markdown,
     "sarif": _sarif,
@@ -64,7 +71,7 @@ FORMATS: dict[str, Format] = {
     "codequality": _codequality,
     "html": _html,
 }
-"""Every value of `--format`. A terminal matters to `text` alone."""
+"""Every value of `--format`. A terminal matters to `text` and `rollback`."""
 
 
 def render(form: str, report: Report, stream: IO[str] | None = None) -> str:

@@ -52,12 +52,17 @@ def counted(findings: Iterable[Finding]) -> str:
     )
 
 
+def several_trees(report: Report) -> bool:
+    """Whether the project has more than one migration tree, so that each has to be named."""
+    return len({tree.recording.migration_tree for tree in report.trees}) > 1
+
+
 def skipped(report: Report) -> tuple[Skipped, ...]:
     """What could not be looked at, each reason once with everything that it kept from being looked at."""
     together: dict[str, list[str]] = {}
     for each in report.all_skipped:
         together.setdefault(each.reason, []).append(each.what)
-    return tuple(Skipped(_listed(things), reason) for reason, things in together.items())
+    return tuple(Skipped(_listed(list(dict.fromkeys(things))), reason) for reason, things in together.items())
 
 
 def _listed(things: Sequence[str]) -> str:
@@ -69,7 +74,7 @@ def _listed(things: Sequence[str]) -> str:
     names = [thing.rpartition(" ")[2] for thing in things]
     if len(names) > _LISTED + 1:
         names = [*names[:_LISTED], f"{len(names) - _LISTED:,} more"]
-    plural = f"{kind}s " if kind and not kind.endswith(" of") else f"{kind} "
+    plural = f"{kind}s " if kind and not kind.endswith((" of", " for")) else f"{kind} "
     return f"{plural}{', '.join(names[:-1])} and {names[-1]}".strip()
 
 

@@ -16,6 +16,7 @@ from reviewer.report.digest import (
     counted,
     digest,
     headline,
+    several_trees,
     skipped,
     witness,
 )
@@ -70,7 +71,7 @@ def _page(report: Report) -> Iterator[str]:
         yield f"<p><b>Could not review:</b> {_prose(error)}</p>"
     trees = [digest(tree) for tree in report.trees]
     for tree in trees:
-        yield from _tree(tree, named=len(trees) > 1)
+        yield from _tree(tree, named=several_trees(report))
     yield from _list("Suppressed", (_suppressed(finding) for finding in report.suppressed))
     yield from _list("Skipped", (f"{_prose(each.what)}: {_prose(each.reason)}" for each in skipped(report)))
     unrecognized = [each for tree in report.trees for each in tree.unrecognized]

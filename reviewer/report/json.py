@@ -14,12 +14,17 @@ from typing import Any
 from reviewer.errors import UsageError
 from reviewer.finding import Basis, Finding, Severity, Suppressed
 from reviewer.locks import LockMode
+from reviewer.names import Name
 from reviewer.recording import (
+    Catalogue,
+    Change,
+    Difference,
     Direction,
     Failure,
     FailureKind,
     Location,
     Lock,
+    Loss,
     Mode,
     Observation,
     OldCode,
@@ -34,6 +39,7 @@ from reviewer.recording import (
     Server,
     Skipped,
     Statement,
+    Table,
     TransactionMode,
 )
 from reviewer.report import inert
@@ -75,7 +81,7 @@ def document(report: Report) -> Document:
         "mode": report.mode,
         "errors": list(report.all_errors),
         "trees": [_tree(tree.recording) for tree in report.trees],
-        "revisions": [_revision(revision) for tree in trees for revision in tree.revisions],
+        "revisions": [_revision(revision, tree.tree.recording) for tree in trees for revision in tree.revisions],
         "findings": [_finding(shown) for tree in trees for shown in _with_suppressed(tree)],
         "skipped": [
             *(_skipped(each, "") for each in report.skipped),
@@ -105,6 +111,10 @@ def _tree(recording: Recording) -> Document:
             "tried": recording.old_code.mapped is not None,
             "reason": recording.old_code.reason,
         },
+        "tables": [
+            {"schema": table.name.schema, "name": table.name.name, "kind": table.kind, "rows": table.rows}
+            for table in recording.base.tables
+        ],
     }
 
 
@@ -116,7 +126,7 @@ def _place(location: Location | None) -> Document:
     return {"path": location.path if location else None, "line": location.line if location else None}
 
 
-def _revision(found: RevisionDigest) -> Document:
+def _revision(found: RevisionDigest, recording: Recording) -> Document:
     revision = found.revision
     strongest = found.strongest
     return {
@@ -135,6 +145,8 @@ def _revision(found: RevisionDigest) -> Document:
         "strongest_lock": {"mode": strongest.mode.value, "relations": [str(table) for table in strongest.tables]}
         if strongest
         else None,
+        "trials": [_pass(each) for each in recording.trials if each.revision == revision.id],
+        "one_way": revision.id in recording.one_way,
     }
 
 
@@ -158,6 +170,36 @@ def _pass(each: Pass) -> Document:
         }
         if failure
         else None,
+        "worst": each.worst,
+        "written": list(each.written),
+        "compared": each.compared,
+        "differences": [
+            {
+                "kind": difference.kind,
+                "name": difference.name,
+                "change": difference.change.value,
+                "table": difference.table,
+                "aspect": difference.aspect,
+                "before": difference.before,
+                "after": difference.after,
+            }
+            for difference in each.differences
+        ],
+        "losses": [_loss(loss) for loss in each.losses],
+        "new_losses": [_loss(loss) for loss in each.new_losses],
+        "brought": list(each.brought),
+    }
+
+
+def _loss(loss: Loss) -> Document:
+    return {
+        "table": loss.table,
+        "column": loss.column,
+        "values": loss.values,
+        "of": loss.of,
+        "before": loss.before,
+        "after": loss.after,
+        "allowed_before": loss.allowed_before,
     }
 
 
@@ -325,8 +367,16 @@ def _read_tree(tree: Document, found: Document) -> TreeReport:
             errors=tuple(tree.get("errors", ())),
             server=Server(server["version"], server["source"]) if server else None,
             transactions=TransactionMode(per_migration=tree["transaction_per_migration"]),
+            base=Catalogue(
+                tables=tuple(
+                    Table(Name(each["name"], each["schema"]), each["kind"], rows=each["rows"])
+                    for each in tree.get("tables", ())
+                )
+            ),
             old_code=_read_old_code(tree.get("old_code") or {}),
             tree=name,
+            one_way=tuple(each["id"] for each in revisions if each.get("one_way")),
+            trials=tuple(_read_pass(ran, each["id"]) for each in revisions for ran in each.get("trials", ())),
         ),
         findings=tuple(_read_finding(each) for each in found["findings"] if each["tree"] == name),
         unrecognized=tuple(
@@ -357,6 +407,13 @@ def _read_pass(found: Document, revision: str) -> Pass:
         tuple(_read_statement(each) for each in found["statements"]),
         found["reason"],
         found["rows"],
+        found.get("worst", False),
+        tuple(found.get("written", ())),
+        found.get("compared", False),
+        tuple(Difference(**{**each, "change": Change(each["change"])}) for each in found.get("differences", ())),
+        tuple(Loss(**each) for each in found.get("losses", ())),
+        tuple(Loss(**each) for each in found.get("new_losses", ())),
+        tuple(found.get("brought", ())),
     )
 
 

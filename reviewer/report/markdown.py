@@ -24,6 +24,7 @@ from reviewer.report.digest import (
     digest,
     headline,
     number,
+    several_trees,
     skipped,
     witness,
 )
@@ -256,7 +257,7 @@ class _Page:
         if not tree.revisions:
             return
         yield ""
-        if len(self.report.trees) > 1:
+        if several_trees(self.report):
             yield from (f"**Tree {span(tree.name)}**", "")
         labelled = any(revision.rollback != UNTESTED for revision in tree.revisions)
         columns = ["Revision", "What it does", *(["Rollback"] if labelled else []), "Strongest lock", "Findings"]

@@ -64,6 +64,13 @@ class Terminal:
         assert isinstance(console.file, io.StringIO)
         return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().split("\n")[:-1])
 
+    def drawn(self, table: RenderableType) -> list[str]:
+        """`table` set to the width, line by line."""
+        console = self.console()
+        console.print(table)
+        assert isinstance(console.file, io.StringIO)
+        return [line.rstrip() for line in console.file.getvalue().split("\n")[:-1]]
+
     def wrapped(self, text: Text, indent: int) -> list[Text]:
         """`text` as lines that are indented by `indent` columns and fit the terminal's width."""
         from rich.text import Text

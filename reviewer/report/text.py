@@ -18,6 +18,7 @@ from reviewer.report.digest import (
     calm,
     digest,
     headline,
+    several_trees,
     skipped,
     witness,
 )
@@ -52,7 +53,7 @@ def _page(report: Report, terminal: Terminal) -> Iterator[Text]:
         yield from terminal.wrapped(_prose("could not review: " + error), 0)
     quiet = report.verdict in {Verdict.PASS, Verdict.SKIPPED}
     for tree in () if quiet else map(digest, report.trees):
-        yield from _tree(tree, terminal, named=len(report.trees) > 1)
+        yield from _tree(tree, terminal, named=several_trees(report))
     left_out = [*_suppressed(report), *_skipped(report), *_unrecognized(report)]
     if left_out or not quiet:
         yield Text("")

@@ -6,13 +6,18 @@ from dataclasses import replace
 
 from reviewer.finding import Basis, Finding, Severity, Suppressed
 from reviewer.locks import LockMode
+from reviewer.names import Name
 from reviewer.recording import (
+    Catalogue,
+    Change,
+    Difference,
     Direction,
     Environment,
     Failure,
     FailureKind,
     Location,
     Lock,
+    Loss,
     Mode,
     Observation,
     Origin,
@@ -26,6 +31,7 @@ from reviewer.recording import (
     Server,
     Skipped,
     Statement,
+    Table,
 )
 from reviewer.verdict import Report, TreeReport
 
@@ -607,6 +613,79 @@ VAST = Report(
     Severity.ERROR,
 )
 
+# -- ways back ------------------------------------------------------------------------------------
+
+_FILLED = Catalogue(
+    tables=(
+        Table(Name("alembic_version", "public"), "table", rows=1),
+        Table(Name("customers", "public"), "table", rows=100),
+        Table(Name("orders", "public"), "partitioned table", rows=101),
+        Table(Name("open_orders", "public"), "view"),
+        Table(Name("rates", "billing"), "table"),
+    )
+)
+_DOWN = Pass(KEY.id, Direction.DOWNGRADE, Rehearsal.STEPWISE, Outcome.OK, compared=True)
+
+
+def _alone(revision: Revision, *ran: Pass, trials: tuple[Pass, ...] = (), **more: object) -> TreeReport:
+    """One revision as a release of its own."""
+    recording = replace(
+        RECORDING,
+        revisions=(revision,),
+        passes=tuple(replace(each, revision=revision.id) for each in ran),
+        trials=tuple(replace(each, revision=revision.id) for each in trials),
+        base=_FILLED,
+        tree=f"@{revision.id}",
+        **more,  # type: ignore[arg-type]
+    )
+    return TreeReport(recording, phrases=((revision.id, "adds orders.customer_id"),))
+
+
+WAYS_BACK = Report(
+    "0.1.0",
+    (
+        _alone(
+            KEY,
+            replace(
+                _DOWN,
+                differences=(
+                    Difference("enum type", "mood", Change.LEFT_BEHIND, after="a, b"),
+                    Difference("column", "body", Change.CHANGED, "comments", "not null", None, "yes"),
+                ),
+                losses=(Loss("comments", "body", 3, 100, "Body", "body"), Loss("orders", None, 1, 100, "{}")),
+                new_losses=(Loss("comments", "body", 1, 1, "x", None, allowed_before=False),),
+                brought=tuple(f"orders.column_{number}" for number in range(9)),
+            ),
+        ),
+        _alone(
+            BODY,
+            replace(_DOWN, brought=("comments",)),
+            trials=(
+                replace(
+                    _DOWN,
+                    outcome=Outcome.FAILED,
+                    failure=Failure(FailureKind.STATEMENT, "it contains null values", sqlstate="23502"),
+                    written=("NULL in `comments.body`",),
+                ),
+            ),
+            skipped=(Skipped("rows of table billing.rates", "its trigger refuses them"),),
+        ),
+        _alone(
+            AUDIT,
+            replace(_DOWN, outcome=Outcome.FAILED, failure=Failure(FailureKind.RAISED, "no way", deliberate=True)),
+            Pass(
+                AUDIT.id,
+                Direction.UPGRADE_AGAIN,
+                Rehearsal.STEPWISE,
+                Outcome.SKIPPED,
+                reason="its downgrade failed",
+            ),
+        ),
+    ),
+    Severity.ERROR,
+)
+"""Every revision as a release of its own, with what is known of its way back."""
+
 REPORTS = {
     "nothing-new": NOTHING_NEW,
     "clean": CLEAN,
@@ -618,5 +697,6 @@ REPORTS = {
     "replayed": REPLAYED,
     "several-trees": SEVERAL_TREES,
     "hostile": HOSTILE,
+    "ways-back": WAYS_BACK,
 }
 """Every report of a sensible size, by name. `VAST` is apart: it is slow to handle many times over."""

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.report import codequality, explain, html, json, markdown, rules, sarif, text, workflow_commands
+from reviewer.report import (
+    codequality,
+    explain,
+    html,
+    json,
+    markdown,
+    rollback,
+    rules,
+    sarif,
+    text,
+    workflow_commands,
+)
 from reviewer.report.terminal import Terminal
 from tests.report import reports
 from tests.report.example_check import CHECK
@@ -31,6 +42,8 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "typical.annotations.txt": lambda: workflow_commands.render(reports.TYPICAL),
     "typical.codequality.json": lambda: codequality.render(reports.TYPICAL),
     "typical.html": lambda: html.render(reports.TYPICAL),
+    "rollback.txt": lambda: rollback.render(reports.WAYS_BACK),
+    "rollback.terminal.txt": lambda: rollback.render(reports.WAYS_BACK, Terminal(120, "standard")),
     "rule.md": lambda: explain.page(CHECK, Terminal()),
     "rules.txt": lambda: rules.as_text([CHECK], Terminal()),
 }

@@ -1,0 +1,211 @@
+"""The way back of every revision as a table: one line for each with its label, and the totals below."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+from rich.text import Text
+
+from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pass, Recording, Rehearsal, Table
+from reviewer.report import inert
+from reviewer.report.digest import RevisionDigest, digest, number, skipped, witness
+from reviewer.report.terminal import Terminal
+from reviewer.verdict import Report
+
+_VERSION_TABLE = "alembic_version"
+_MOST = 3
+"""So many names are told one by one."""
+_WIDEST = 44
+"""A cell of more characters than that pushes the rest of its line, in a pipe, instead of widening the column."""
+_STYLES = {
+    "lossless": "green",
+    "loses-new-data": "green",
+    "data-dependent": "yellow",
+    "irreversible": "yellow",
+    "loses-existing-data": "bold red",
+    "broken": "bold red",
+}
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One revision; the fields are the columns."""
+
+    revision: str
+    rollback: str
+    rows: str
+    differences: str
+    losses: str
+    failed_or_skipped: str
+    does: str
+
+    def cells(self) -> tuple[str, ...]:
+        return tuple(inert.sentence(getattr(self, each.name)) or "-" for each in fields(self))
+
+
+_HEADINGS = tuple(each.name.replace("_", " ") for each in fields(_Line))
+
+
+def render(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
+    """`report` as a table for `terminal`; without one each revision is one line, however long."""
+    lines = [
+        _line(revision, tree.recording, report) for tree in report.trees for revision in digest(tree).revisions
+    ]
+    table = _plain(lines) if terminal.width is None else _set(lines, terminal)
+    totals = [line.plain for total in _totals(report, lines) for line in terminal.wrapped(Text(total), 0)]
+    page = "".join(f"{line.rstrip()}\n" for line in (*table, "", *totals))
+    return inert.without_commands(page)
+
+
+# -- one revision ---------------------------------------------------------------------------------
+
+
+def _line(found: RevisionDigest, recording: Recording, report: Report) -> _Line:
+    down = [each for each in _stepwise(found.passes) if each.direction is Direction.DOWNGRADE]
+    again = [each for each in _stepwise(found.passes) if each.direction is Direction.UPGRADE_AGAIN]
+    trials = [each for each in recording.trials if each.revision == found.revision.id]
+    return _Line(
+        revision=found.revision.id,
+        rollback=found.rollback,
+        rows=_rows(recording),
+        differences=_listed(
+            [_difference(each) for ran in down for each in ran.differences]
+            + [f"after the second upgrade: {_difference(each)}" for ran in again for each in ran.differences]
+        ),
+        losses=_listed(
+            [_loss(each) for ran in down for each in ran.losses]
+            + [f"of new data {_loss(each)}" for ran in down for each in ran.new_losses]
+            + [f"new data in {_names(ran.brought)}" for ran in down if ran.brought]
+        ),
+        failed_or_skipped=_listed([*map(_failed, found.passes), *map(_tried, trials), *_skipped(found, report)]),
+        does=found.phrase or found.revision.message,
+    )
+
+
+def _stepwise(passes: Iterable[Pass]) -> list[Pass]:
+    return [each for each in passes if each.rehearsal is Rehearsal.STEPWISE and each.outcome is Outcome.OK]
+
+
+def _rows(recording: Recording) -> str:
+    tables = list(_tables(recording))
+    if not tables:
+        return "no table yet"
+    filled = [table for table in tables if table.rows]
+    return f"{len(filled):,} of {number(len(tables), 'table')}, {number(sum(t.rows for t in filled), 'row')}"
+
+
+def _tables(recording: Recording) -> Iterator[Table]:
+    for table in recording.base.tables:
+        if table.kind in {"table", "partitioned table"} and table.name.name != _VERSION_TABLE:
+            yield table
+
+
+def _difference(each: Difference) -> str:
+    name = f"{each.table}.{each.name}" if each.table else each.name
+    if each.change is Change.CHANGED:
+        return f"{each.aspect} of {each.kind} {name} changed"
+    return f"{each.kind} {name} {each.change.value}"
+
+
+def _loss(loss: Loss) -> str:
+    if loss.column is None:
+        return f"{loss.values:,} of {number(loss.of, 'row')} of {loss.table} gone"
+    verb = "lost" if loss.after is None else "changed"
+    return f"{loss.values:,} of {number(loss.of, 'value')} of {loss.table}.{loss.column} {verb}"
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = list(names[:_MOST]) + ([f"{len(names) - _MOST} more"] if len(names) > _MOST else [])
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+
+def _failed(each: Pass) -> str:
+    if each.outcome is not Outcome.FAILED:
+        return ""
+    rows = "" if each.rows else " without rows"
+    return f"{_direction(each)}{rows} fails: {each.failure.message if each.failure else ''}"
+
+
+def _tried(trial: Pass) -> str:
+    on = "the worst rows that the schema allows" if trial.worst else " or ".join(trial.written).replace("`", "")
+    return f"{_direction(trial)} fails on {on}: {trial.failure.message if trial.failure else ''}"
+
+
+def _skipped(found: RevisionDigest, report: Report) -> Iterator[str]:
+    for each in found.passes:
+        if each.outcome is Outcome.SKIPPED and each.reason:
+            yield f"{_direction(each)} skipped: {each.reason}"
+    for entry in report.all_skipped:
+        if found.revision.id in entry.what.split():
+            yield f"{entry.what} skipped: {entry.reason}"
+
+
+def _direction(each: Pass) -> str:
+    return each.direction.value.replace("upgrade-again", "second upgrade")
+
+
+def _listed(things: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(thing for thing in things if thing))
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+def _plain(lines: Sequence[_Line]) -> Iterator[str]:
+    table = [_HEADINGS, *(line.cells() for line in lines)]
+    widths = [max(min(len(cell), _WIDEST) for cell in column) for column in zip(*table, strict=True)]
+    for cells in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+
+
+def _set(lines: Sequence[_Line], terminal: Terminal) -> list[str]:
+    from rich import box
+    from rich.table import Table as Grid
+
+    grid = Grid(box=box.SIMPLE_HEAD if terminal.colours else box.ASCII2, pad_edge=False, show_edge=False)
+    for heading in _HEADINGS:
+        grid.add_column(heading, overflow="fold", no_wrap=heading in {"revision", "rollback"})
+    for line in lines:
+        first, label, *rest = line.cells()
+        grid.add_row(Text(first), Text(label, _STYLES.get(label, "")), *map(Text, rest))
+    return terminal.drawn(grid)
+
+
+# -- the totals -----------------------------------------------------------------------------------
+
+
+def _totals(report: Report, lines: Sequence[_Line]) -> Iterator[str]:
+    for error in report.all_errors:
+        yield f"could not review: {inert.sentence(error)}"
+    labels = Counter(line.rollback for line in lines)
+    told = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
+    yield f"{number(len(lines), 'revision')}{': ' + told if told else ''}"
+    yield from _filled(report)
+    ran = [each for tree in report.trees for each in tree.recording.passes if each.direction is Direction.DOWNGRADE]
+    differences = [each for each in ran if each.differences]
+    losses = [each for each in ran if each.losses]
+    new = [each for each in ran if each.new_losses]
+    yield (
+        f"{number(sum(len(each.differences) for each in differences), 'difference')} of the catalogue after"
+        f" {number(len(differences), 'downgrade')}; rows or values lost or changed by {len(losses):,},"
+        f" of what is written after the upgrade by {len(new):,}"
+    )
+    for entry in skipped(report):
+        yield f"skipped  {inert.sentence(entry.what)}: {inert.sentence(entry.reason)}"
+    yield inert.name(f"{witness(report)}; alembic-reviewer {report.tool}")
+
+
+def _filled(report: Report) -> Iterator[str]:
+    """The share of tables that hold rows in every state in which they are there."""
+    found: dict[tuple[str, str], bool] = {}
+    for tree in report.trees:
+        for table in _tables(tree.recording):
+            key = (tree.recording.migration_tree, str(table.name))
+            found[key] = found.get(key, True) and table.rows > 0
+    if not found:
+        yield "rows: there was no table before the first revision"
+        return
+    filled = sum(found.values())
+    yield f"rows: {filled:,} of {number(len(found), 'table')} filled, {100 * filled / len(found):.1f} of 100"

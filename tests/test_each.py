@@ -1,0 +1,106 @@
+"""Every revision as a release of its own, and the table of the ways back, through the real command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command import Place, project, revision, somewhere, told
+
+HISTORY = ("--revisions", "base:head", "--each")
+COLUMN = 'op.add_column("items", sa.Column("note", sa.Text()))'
+UNDO = 'op.drop_column("items", "note")'
+UPPER = 'op.execute("UPDATE items SET note = upper(note)")'
+MOOD = 'op.create_table("{}", sa.Column("id", sa.Integer, primary_key=True), sa.Column("m", sa.Enum("a", "b", name="mood")))'
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with somewhere() as place:
+        yield place
+        assert place.left_behind() == []
+
+
+def test_each_revision_starts_from_the_state_before_it_with_rows_in_all_that_is_there(
+    place: Place, tmp_path: Path
+) -> None:
+    folder = project(tmp_path, revision("b", "a", COLUMN, UNDO), revision("c", "b", UPPER))
+
+    apart = place.report(folder, *HISTORY, "--rows", "7")
+    together = place.report(folder, *HISTORY[:-1], "--rows", "7")
+
+    rows = [[(t["name"], t["rows"]) for t in tree["tables"] if t["name"] == "items"] for tree in apart["trees"]]
+    assert rows == [[], [("items", 7)], [("items", 7)]]
+    assert [each["rollback"] for each in apart["revisions"]] == [
+        "loses-new-data",
+        "loses-new-data",
+        "loses-existing-data",
+    ]
+    # in one deploy the table is made by the first of them, and nobody has written to it yet
+    assert [each["rollback"] for each in together["revisions"]][-1] == "lossless"
+
+
+def test_the_table_has_one_line_for_each_revision_and_the_totals(place: Place, tmp_path: Path) -> None:
+    folder = project(tmp_path, revision("b", "a", COLUMN, UNDO), revision("c", "b", UPPER))
+
+    done = place.review(folder, *HISTORY, "--rows", "7", "--format", "rollback")
+
+    lines = done.stdout.splitlines()
+    assert done.stderr == "", told(done)
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["a", "loses-new-data"],
+        ["b", "loses-new-data"],
+        ["c", "loses-existing-data"],
+    ]
+    assert "1 of 1 table, 7 rows" in lines[2]
+    assert "new data in items.note" in lines[2]
+    assert "values of items.note changed" in lines[3]
+    assert lines[5:7] == [
+        "3 revisions: 2 loses-new-data, 1 loses-existing-data",
+        "rows: 1 of 1 table filled, 100.0 of 100",
+    ]
+
+
+def test_a_state_that_is_reached_only_in_one_upgrade_is_reached_in_one(place: Place, tmp_path: Path) -> None:
+    # within one run SQLAlchemy knows that it has made the type already
+    folder = project(
+        tmp_path,
+        revision("b", "a", MOOD.format("one"), "pass"),
+        revision("c", "b", MOOD.format("two"), "pass"),
+        revision("d", "c", COLUMN, UNDO),
+    )
+
+    report = place.report(folder, *HISTORY)
+
+    upgrades = [each["passes"][0]["outcome"] for each in report["revisions"]]
+    assert upgrades == ["ok", "ok", "failed", "ok"]
+    assert report["revisions"][-1]["rollback"] == "loses-new-data"
+
+
+def test_what_follows_a_revision_that_never_runs_is_skipped_with_the_reason(place: Place, tmp_path: Path) -> None:
+    folder = project(
+        tmp_path,
+        revision("b", "a", 'op.execute("SELECT nothing")'),
+        revision("c", "b", COLUMN, UNDO),
+        revision("d", "c", "pass"),
+    )
+
+    done = place.review(folder, *HISTORY, "--format", "rollback")
+
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1, told(done)
+    assert 'upgrade fails: column "nothing" does not exist' in lines[2]
+    assert "upgrade skipped: the state before it cannot be reached" in lines[4]
+    assert lines[6].startswith(
+        "could not review: The history does not run from an empty database: revision b failed"
+    )
+
+
+@pytest.mark.parametrize("other", [["--static"], ["--base-from", "models"]], ids=lambda other: other[0])
+def test_options_that_leave_nothing_to_do_are_refused(other: list[str], place: Place, tmp_path: Path) -> None:
+    done = place.review(project(tmp_path, revision("b", "a", COLUMN, UNDO)), *HISTORY, *other)
+
+    assert (done.returncode, done.stdout) == (2, ""), told(done)
+    assert "--each" in done.stderr
