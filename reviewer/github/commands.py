@@ -32,6 +32,13 @@ def set_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> None:
     _append(environ.get("GITHUB_OUTPUT", ""), "".join(f"{line}\n" for line in lines))
 
 
+def folder_in_workspace(root: Path | None, environ: Mapping[str, str]) -> str:
+    """The folder of the checkout in the workspace, relative to which the runner reads the paths of annotations."""
+    workspace = Path(environ.get("GITHUB_WORKSPACE") or ".").resolve()
+    inside = root is not None and root.resolve() != workspace and root.resolve().is_relative_to(workspace)
+    return root.resolve().relative_to(workspace).as_posix() if root and inside else ""
+
+
 def add_summary(environ: Mapping[str, str], page: str) -> None:
     """Add a page to the job's summary."""
     _append(environ.get("GITHUB_STEP_SUMMARY", ""), page)

@@ -72,6 +72,8 @@ class Event:
     upstream: Upstream | None = None
     before: str = ""
     """The commit that a push or a merge queue builds on."""
+    deleted: bool = False
+    """A push that deletes its branch; what is checked out then is the default branch."""
     head_sha: str = ""
     """The commit that links of the report point to."""
 
@@ -81,9 +83,11 @@ class Event:
         return UNTRUSTED.fullmatch(self.name) is not None
 
     @property
-    def closed(self) -> bool:
-        """Whether the pull request was closed: nothing is left to review."""
-        return self.name == "pull_request" and self.action == "closed"
+    def over(self) -> str:
+        """Why nothing is left to review; empty where something is."""
+        if self.pull_request is not None and self.name.startswith("pull_request") and self.action == "closed":
+            return "the pull request is closed"
+        return "the branch was deleted" if self.deleted else ""
 
     @property
     def read_only(self) -> str:
@@ -127,6 +131,7 @@ def from_environment(environ: Mapping[str, str]) -> Event:
         pull_request=pull_request,
         upstream=upstream,
         before=_sha(payload, "merge_group", "base_sha") or (_sha(payload, "before") if name == "push" else ""),
+        deleted=name == "push" and _at(payload, "deleted") is True,
         head_sha=head or (upstream.head_sha if upstream else "") or _matching(_SHA, environ.get("GITHUB_SHA", "")),
     )
 

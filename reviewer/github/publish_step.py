@@ -15,8 +15,9 @@ from reviewer.github.api import Api, ApiError
 from reviewer.github.command import read_report
 from reviewer.github.comment import Outcome, Status
 from reviewer.github.event import Event, from_environment
-from reviewer.github.inputs import Inputs, Purpose
+from reviewer.github.inputs import Annotations, Inputs, Purpose
 from reviewer.github.publication import Published, Target, When, Wish
+from reviewer.report.workflow_commands import render as as_commands
 from reviewer.verdict import Report
 
 _LARGEST_SOURCE = 1 << 20
@@ -47,12 +48,20 @@ def run(environ: Mapping[str, str], token: str, out: TextIO) -> int:
         commands.add_summary(environ, publication.body_of(report, event, None, wish))
     for line in _words(published, posted, inputs, event):
         print(line, file=out)
+    if inputs.purpose is Purpose.REVIEW and _lost(inputs, posted):
+        root = Path(environ["REVIEWER_ROOT"]) if environ.get("REVIEWER_ROOT") else None
+        print(as_commands(report, commands.folder_in_workspace(root, environ)), end="", file=out)
     outputs = {"comment-status": published.status.value, "comment-url": published.url}
     commands.set_outputs(environ, {**outputs, "verdict": report.verdict.value})
     out.flush()
     if inputs.when is When.ALWAYS and published.status in {Status.FORBIDDEN, Status.FAILED}:
         return 1
     return report.verdict.exit_status if inputs.purpose is Purpose.REVIEW else 0
+
+
+def _lost(inputs: Inputs, posted: inline.Posted | None) -> bool:
+    """Whether findings were to be on the lines of the diff as review comments only, and could not be put there."""
+    return inputs.annotations is Annotations.REVIEW and (posted is None or bool(posted.why))
 
 
 def _report(inputs: Inputs, environ: Mapping[str, str]) -> Report:
@@ -74,6 +83,8 @@ def _published(
 ) -> tuple[Published, inline.Posted | None]:
     if inputs.when is When.NEVER and not inputs.annotations.by_review:
         return _none(Status.SKIPPED, "a comment is not wished for")
+    if event.over:
+        return _none(Status.SKIPPED, event.over)
     if event.pull_request is None and event.upstream is None and inputs.pull_request is None:
         return _none(Status.SKIPPED, f"the event {event.name} has no pull request")
     wish = Wish(inputs.marker_id, inputs.when, inputs.mode, inputs.annotations.by_review)

@@ -49,9 +49,9 @@ def run(environ: Mapping[str, str], out: TextIO) -> int:
         print(commands.message("error", str(error), "alembic-reviewer"), file=out)
         commands.set_outputs(environ, {"verdict": Verdict.ERROR.value})
         return error.exit_status
-    if event.closed:
+    if event.over:
         commands.set_outputs(environ, {"verdict": Verdict.SKIPPED.value, "findings": "0", "errors": "0"})
-        print("The pull request is closed: there is nothing to review.", file=out)
+        print(f"There is nothing to review: {event.over}.", file=out)
         return 0
     files = CommandFiles.of(environ)
     report, root = _reviewed(inputs, event, environ, out)
@@ -173,11 +173,7 @@ def _show(
 
     print(render("text", report), file=out)
     if inputs.annotations.by_command:
-        workspace = Path(environ.get("GITHUB_WORKSPACE") or ".").resolve()
-        # the runner reads paths relative to the workspace, and the checkout may be in a folder of it
-        inside = root is not None and root.resolve() != workspace and root.resolve().is_relative_to(workspace)
-        prefix = root.resolve().relative_to(workspace).as_posix() if root and inside else ""
-        print(as_commands(report, prefix), end="", file=out)
+        print(as_commands(report, commands.folder_in_workspace(root, environ)), end="", file=out)
     if inputs.summary:
         place = replace(markdown.SUMMARY, repository=event.repository_url, sha=event.head_sha)
         commands.add_summary(environ, markdown.render(report, place))
