@@ -111,6 +111,11 @@ def _project_options(command: Any) -> Any:
     metavar="FILE",
     help="SQL with rows of your own, put in before ours; tables that it fills are left as they are.",
 )
+@click.option(
+    "--seed-command",
+    metavar="CMD",
+    help="Command of the project that writes such rows, into the database at DATABASE_URL.",
+)
 @click.option("--no-rows", is_flag=True, help="The same as --rows 0.")
 @click.option(
     "--base-from",

@@ -79,6 +79,8 @@ class Config:
     """Rows in each table before the revisions run; 0 for none."""
     seed: Path | None = None
     """SQL with rows of the project's own, put into the base state before ours."""
+    seed_command: str | None = None
+    """A command of the project's that writes such rows."""
     old_code: bool = True
     """Whether the code of the base commit is tried on the new schema."""
     outputs: tuple[Output, ...] = (Output("text"),)
@@ -290,6 +292,7 @@ class _Reader:
             "no_rows": self.switch,
             "no_old_code": self.switch,
             "seed": self.file,
+            "seed_command": self.text,
             "fail_on": self.fail_on,
             "select": self.texts,
             "ignore": self.texts,

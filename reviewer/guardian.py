@@ -227,7 +227,8 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def _kill_marked(mark: str) -> None:
+def kill_marked(mark: str) -> None:
+    """End the processes that were started with `mark` in their environment, and see that none is left."""
     # Who is being started while we look is found in the next round.
     for _ in range(10):
         found = [pid for pid in marked(mark) if _stat(pid)[:1] not in ([], ["Z"])]
@@ -282,7 +283,7 @@ def _clear_up(thing: dict[str, str], reviewer: int) -> None:
         _clear_folder(thing["path"], reviewer)
     elif kind == "group":
         _kill_group(int(thing["pgid"]), thing["started"])
-        _kill_marked(thing["mark"])
+        kill_marked(thing["mark"])
     elif kind == "database":
         _with_libraries(_DROP_DATABASE, thing)
     elif kind == "container":

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from reviewer.errors import InterpreterError
 from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Described, Done, Failed, Hello, Ready, decode
-from reviewer.guardian import Guardian, marked
+from reviewer.guardian import Guardian, kill_marked, marked
 
 RUNNER = Path(__file__).parent / "runner" / "in_environment.py"
 PROTOCOL = 1
@@ -294,13 +294,7 @@ class RunnerProcess:
         return ""
 
     def _kill(self) -> None:
-        for pid in {self._process.pid, *marked(f"{MARK}={self._token}")}:
-            with contextlib.suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
+        end(self._process, f"{MARK}={self._token}")
         self._drain.join(0.2)
         self._guardian.forget(self._watched)
 
@@ -315,6 +309,18 @@ class RunnerProcess:
         self._drain.join(0.5)
         lines = [line for line in self.output.strip().splitlines() if line.strip()]
         return f": {lines[-1].strip().rstrip('.')}" if lines else ""
+
+
+def end(process: subprocess.Popen[bytes], mark: str) -> None:
+    """End `process`, its group and everything that was started with `mark` in its environment, and reap it."""
+    for pid in {process.pid, *marked(mark)}:
+        with contextlib.suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    kill_marked(mark)  # and those that were being started while we looked
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10)
 
 
 def environment(

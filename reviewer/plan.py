@@ -38,6 +38,8 @@ class Plan:
     rows: int = 100
     seed: Path | None = None
     """SQL with rows of the project's own, put in before ours."""
+    seed_command: str | None = None
+    """A command of the project's that puts in rows, after `seed` and before ours."""
     timeout: float = 300
     tree: str = ""
     old: OldSource | None = None
@@ -48,6 +50,11 @@ class Plan:
     """Make the base state from the old code's models instead of the history."""
     stage: Stage | None = None
     """Where the history has been left by the rehearsal before, and is to be left for the next."""
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there are to be rows in the base state, ours or the project's."""
+        return self.rows > 0 or self.seed is not None or self.seed_command is not None
 
 
 def relative(path: Path, root: Path) -> str:

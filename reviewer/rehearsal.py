@@ -165,11 +165,23 @@ class _Rehearsal:
         with self._server.connect(base) as connection:
             if self._plan.seed is not None:
                 seed_file.apply(connection, self._plan.seed, "seed", "Make it fit the schema of the base revision.")
+            if self._plan.seed_command is not None:
+                self._run_seed_command(self._plan.seed_command, base)
             filled = rows.fill(connection, catalogue.read(connection), self._plan.rows)
             self._state = snapshot.take(connection)
         self._base, self._filled = filled.catalogue, filled.tables
         self._skipped += filled.skipped
         return base
+
+    def _run_seed_command(self, command: str, database: str) -> None:
+        from reviewer import seed
+
+        self._progress("running the seed command")
+        address = self._server.address
+        found = seed.variables(address, database, database_url(address, database))
+        environ = {**found, **self._plan.environ, **self._urls(database)}
+        left = self._deadline - time.monotonic()
+        seed.run(command, self._plan.setup.directory, environ, left, self._guardian)
 
     def _apply_base_schema(self, database: str) -> None:
         from reviewer.schema_file import apply
@@ -603,10 +615,10 @@ class _Rehearsal:
         found: list[Departure] = []
         with self._looking(revision):
             read: tuple[contents.Rows, ...] = ()
-            if tables and self._plan.rows:
+            if tables and self._plan.has_rows:
                 with self._server.connect(database) as connection:
                     read = contents.read(connection, self._base, tables)
-            found.append(Departure(self._base, self._state, tables if self._plan.rows else (), read))
+            found.append(Departure(self._base, self._state, tables if self._plan.has_rows else (), read))
         return found[0] if found else None
 
     def _written_between(self, revision: Revision, chain: _Chain, trip: RoundTrip, rows: bool) -> bool:
@@ -615,7 +627,7 @@ class _Rehearsal:
         """
         seen = False
         with self._looking(revision):
-            wrote = trip.went_up(chain.database, write=rows and self._plan.rows > 0)
+            wrote = trip.went_up(chain.database, write=rows and self._plan.has_rows)
             seen = True
             if trip.stretches and rows:
                 clone = self._database(chain.database)

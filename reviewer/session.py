@@ -158,6 +158,7 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         base_schema=config.base_schema,
         rows=config.rows,
         seed=config.seed,
+        seed_command=config.seed_command,
         timeout=config.timeout,
         tree=scope.tree.name,
         old=old_source(config, scope),
