@@ -161,7 +161,7 @@ def _object(difference: Difference) -> str:
 
 
 def _aspect(aspect: str) -> str:
-    return {"default": "server default", "definition": "definition"}.get(aspect, aspect)
+    return {"default": "server default", "sequence": "range"}.get(aspect, aspect)
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -220,7 +220,7 @@ def _harmless(difference: Difference) -> bool:
     match difference:
         case Difference(kind="extension", change=Change.LEFT_BEHIND):
             return True
-        case Difference(aspect="comment"):
+        case Difference(aspect="comment") | Difference(kind="sequence", aspect="sequence"):
             return True
         case Difference(kind="enum type", aspect="labels", before=str(before), after=str(after)):
             return set(before.split(", ")) <= set(after.split(", "))

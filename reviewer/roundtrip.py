@@ -121,7 +121,7 @@ class RoundTrip:
             now = snapshot.take(connection)
             rows = self._read(connection)
         losses = contents.compare(self._before.rows, rows)
-        new = contents.survivors(self._before.rows, self._rows, self._written, rows) if written else ()
+        new = self._new_losses(rows) if written else ()
         known = {(loss.table, loss.column) for loss in losses}
         brought = [
             f"{difference.table}.{difference.name}" if difference.table else difference.name
@@ -147,6 +147,16 @@ class RoundTrip:
         with self._connect(database) as connection:
             now = snapshot.take(connection)
         return replace(each, compared=True, differences=snapshot.compare(self.upgraded, now)), now
+
+    def _new_losses(self, rows: tuple[Rows, ...]) -> list[Loss]:
+        """Of a column that the upgrade has changed nobody knows whether a value fits the schema before it too."""
+        changed = {(d.table, d.name) for d in self.changes if d.kind == "column" and d.change is Change.CHANGED}
+        tables = {table for table, _ in changed}
+        found = []
+        for loss in contents.survivors(self._before.rows, self._rows, self._written, rows):
+            doubt = loss.table in tables if loss.column is None else (loss.table, loss.column) in changed
+            found.append(replace(loss, allowed_before=loss.allowed_before and not doubt))
+        return found
 
     def _read(self, connection: Connection[tuple[object, ...]]) -> tuple[Rows, ...]:
         return contents.read(connection, self._before.catalogue, (rows.table for rows in self._before.rows))

@@ -132,6 +132,16 @@ CASES = {
         'op.alter_column("users", "name", type_=sa.String(50), postgresql_using="left(name, 50)")', "loses-new-data",
         ["What is written after the upgrade of `new1`, and only fits the upgraded schema, does not survive its downgrade:"
          f" 1 of 1 values of `users.name` in the rehearsal are changed: `{'x' * 51}` became `{'x' * 50}`."]),
+    "a column that takes documents now is written back as Python spells them": (
+        'op.alter_column("users", "email", type_=postgresql.JSONB(), postgresql_using="to_jsonb(email)")',
+        'op.alter_column("users", "email", type_=sa.Text(), postgresql_using='
+        '"replace(email #>> \'{}\', chr(34), chr(39))")', "loses-new-data", 
+        ["What is written after the upgrade of `new1`, and only fits the upgraded schema, does not survive its downgrade:"
+         """ 5 of 5 values of `users.email` in the rehearsal are changed: `{"row": 1001}` became `{'row': 1001}`."""]),
+    "a sequence counts further than before": (
+        'op.execute("ALTER SEQUENCE users_id_seq MAXVALUE 99999")', 'op.execute("ALTER SEQUENCE users_id_seq MAXVALUE 9999999")',
+        "lossless", ["After the downgrade of `new1`, the range of sequence `users_id_seq` is `bigint, 1, 1, 1, 9999999, False`"
+         " and was `bigint, 1, 1, 1, 9223372036854775807, False`."]),
     "what is in a new column is folded into an old one": (
         'op.add_column("groups", sa.Column("kind", sa.Text()))',
         'op.execute("UPDATE groups SET name = name || kind WHERE id > 5")\nop.drop_column("groups", "kind")', "loses-new-data",
@@ -139,7 +149,7 @@ CASES = {
          " 5 of 5 values of `groups.name` in the rehearsal are changed: `Name 1001` became `Name 1001Kind 1001`."]),
     "an upgrade that wants other rows than ours goes its way without rows": (
         'assert not op.get_bind().exec_driver_sql("SELECT 1 FROM users").first(), "other rows"\n'
-        'op.execute("CREATE SEQUENCE s")', 'op.get_bind()', "broken", ["After the downgrade of `new1`, sequence `s` is left behind: add `op.execute("DROP SEQUENCE s")`; the next upgrade"
+        'op.execute("CREATE SEQUENCE s")', 'op.get_bind()', "broken", ['After the downgrade of `new1`, sequence `s` is left behind: add `op.execute("DROP SEQUENCE s")`; the next upgrade'
          ' then fails: PostgreSQL says relation "s" already exists.',
          "The upgrade of `new1` fails where its tables hold rows, and passes on empty ones: its own code raises"
          " AssertionError: other rows. The rows were made up to fit the schema: see whether yours are like them."]),
