@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _MOST = 500
 """No more rows of a table than that are compared."""
 _SHOWN = 60
+_ROW = "alembic_reviewer_row"
+"""Stands for the row in a query. A column of the same name would be taken in its place, so it is one of nobody's."""
 
 Row = Mapping[str, object]
 
@@ -49,11 +51,11 @@ def read(
     found = []
     for table in wanted:
         key = _key(table)
-        order = ", ".join(f"t.{quoted(column)}" for column in key) or "t.ctid"
+        order = ", ".join(f"{_ROW}.{quoted(column)}" for column in key) or f"{_ROW}.ctid"
         only = "" if table.kind == "partitioned table" else "ONLY "
         if table.kind == "partitioned table" and not key:
-            order = "t::text"
-        query = f"SELECT to_jsonb(t)::text FROM {only}{table.name.sql} t ORDER BY {order} LIMIT {_MOST}"
+            order = f"{_ROW}::text"
+        query = f"SELECT to_jsonb({_ROW})::text FROM {only}{table.name.sql} {_ROW} ORDER BY {order} LIMIT {_MOST}"
         try:
             with connection.transaction():
                 answer = connection.execute(query.encode()).fetchall()

@@ -135,7 +135,7 @@ CASES = {
     "a column that takes documents now is written back as Python spells them": (
         'op.alter_column("users", "email", type_=postgresql.JSONB(), postgresql_using="to_jsonb(email)")',
         'op.alter_column("users", "email", type_=sa.Text(), postgresql_using='
-        '"replace(email #>> \'{}\', chr(34), chr(39))")', "loses-new-data", 
+        '"replace(email #>> \'{}\', chr(34), chr(39))")', "loses-new-data",
         ["What is written after the upgrade of `new1`, and only fits the upgraded schema, does not survive its downgrade:"
          """ 5 of 5 values of `users.email` in the rehearsal are changed: `{"row": 1001}` became `{'row': 1001}`."""]),
     "a sequence counts further than before": (
