@@ -16,6 +16,7 @@ them repeatable: `IF NOT EXISTS`, `IF EXISTS`, or a drop before the create.
 
 - A revision of one autocommit statement; settings such as `SET lock_timeout` do not count.
 - Steps before the last one that can simply be run again.
+- A revision that was seen to run again on all that it had left, because its downgrade does nothing.
 - Projects that run without transactional DDL: there every revision is like this.
 
 ## References
@@ -72,7 +73,7 @@ from reviewer.operations import (
     Vacuum,
     ValidateConstraint,
 )
-from reviewer.recording import Statement
+from reviewer.recording import Direction, Outcome, Statement
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -88,7 +89,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision) as story if context.recording.transactions.transactional_ddl:
             steps = _steps(story)
             stays = next((n for n, step in enumerate(steps[:-1]) if not _repeatable(step)), None)
-            if stays is None or len(steps) < 2:
+            if stays is None or len(steps) < 2 or _ran_again(story):
                 return
             kept = next((s for o, s in steps[stays] if not _again(o)), steps[stays][0][1])
             yield concern(
@@ -102,6 +103,13 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
+def _ran_again(story: Story) -> bool:
+    """Whether its second upgrade went well on what the first had left, as where its code asks what is there already."""
+    return story.revision.downgrade_is_empty and any(
+        each.direction is Direction.UPGRADE_AGAIN and each.outcome is Outcome.OK for each in story.passes
+    )
+
+
 _Step = list[tuple[Operation, Statement]]
 
 
@@ -110,11 +118,13 @@ def _steps(story: Story) -> list[_Step]:
     found: list[_Step] = []
     last: object = None
     for operation, statement in story.operations():
-        if isinstance(operation, SetVariable | Select | SessionCommand | TransactionControl) or statement.error:
-            if statement.error:
-                found.append([(operation, statement)])
+        if (
+            isinstance(operation, SetVariable | Select | SessionCommand | TransactionControl)
+            and not statement.error
+        ):
             continue
-        transaction = _transaction(statement)
+        # nobody has looked at a transaction that a statement has ended: it is the one that was open before
+        transaction = last if statement.error and statement.in_transaction else _transaction(statement)
         same_statement = bool(found) and found[-1][-1][1] is statement
         if not same_statement and (not found or transaction is None or transaction != last):
             found.append([])
@@ -189,6 +199,27 @@ EXAMPLES = [
         with op.get_context().autocommit_block():
             op.execute("DROP INDEX CONCURRENTLY IF EXISTS by_name")
             op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)
+        """,
+    ),
+    Example(
+        "a statement that fails takes back what its transaction has done",
+        given=USERS,
+        upgrade="""
+        op.create_table("groups", sa.Column("id", sa.BigInteger(), primary_key=True))
+        op.add_column("people", sa.Column("age", sa.Integer()))
+        """,
+    ),
+    Example(
+        "asks what is there already",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            if "age" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("users")}:
+                op.add_column("users", sa.Column("age", sa.Integer()))
+                op.add_column("users", sa.Column("size", sa.Integer()))
+        """,
+        downgrade="""
+        pass
         """,
     ),
 ]
