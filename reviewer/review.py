@@ -44,6 +44,7 @@ def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
         findings += _replay(recording, stories, direction, asked, understood)
     findings += _stories(recording, stories, ordered)
     findings += _ask(recording, Context(recording, stories=tuple(stories)), ordered)
+    findings = _each_once(findings)
 
     return TreeReport(
         recording=recording,
@@ -229,6 +230,18 @@ def _of_ways_that_exist(findings: Iterable[Finding], recording: Recording) -> li
         for finding in findings
         if finding.revision not in recording.one_way
         or (finding.direction is Direction.UPGRADE and finding.rule != "missing-downgrade")
+    ]
+
+
+def _each_once(findings: Iterable[Finding]) -> list[Finding]:
+    """A line that runs many times, in a loop over rows for example, is told once, and how often it was so."""
+    alike: dict[tuple[object, ...], list[Finding]] = {}
+    for each in findings:
+        key = (each.rule, each.severity, each.message, each.revision, each.location, each.direction)
+        alike.setdefault(key, []).append(each)
+    return [
+        replace(same[0], evidence={**same[0].evidence, "times": len(same)}) if len(same) > 1 else same[0]
+        for same in alike.values()
     ]
 
 

@@ -1,0 +1,43 @@
+"""What the review makes of many findings; the checks themselves are tested from their own examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import checks
+from reviewer.review import review
+from reviewer.rule import Example
+from tests import examples
+from tests.examples import Bench, Story
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with examples.bench() as running:
+        yield running
+
+
+def test_a_line_that_runs_many_times_is_told_once_and_how_often_it_was_so(bench: Bench) -> None:
+    loop = Example(
+        "rows one by one, under a lock",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age integer)")
+        op.execute("CREATE TABLE states (id bigint)")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE states ADD COLUMN age integer")
+        for age in range(12):
+            op.execute(f"SELECT count(*) FROM users WHERE age = {age}")
+        """,
+    )
+
+    findings = [
+        finding
+        for finding in review(bench.record(Story.of(loop)), checks.load()).findings
+        if finding.rule == "work-under-lock"
+    ]
+
+    assert len(findings) == 1
+    assert findings[0].evidence["times"] == 12
