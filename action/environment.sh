@@ -26,7 +26,7 @@ reviewer_digest() {
 }
 
 reviewer_environment() {
-    local python key folder
+    local python key folder path_file
     key=$(reviewer_digest "$GITHUB_ACTION_PATH/requirements.lock")
     folder=${RUNNER_TEMP:?}/alembic-reviewer-${key:0:16}
     if [ ! -e "$folder/complete" ]; then
@@ -46,7 +46,11 @@ reviewer_environment() {
         echo '::endgroup::'
     fi
     # a path file instead of an installation: nothing is built, and the code is the action's own checkout
-    printf '%s\n' "$GITHUB_ACTION_PATH" >"$(echo "$folder"/lib/python3.*/site-packages)/alembic-reviewer.pth"
+    path_file=$(echo "$folder"/lib/python3.*/site-packages)/alembic-reviewer.pth
+    if [ "$(cat "$path_file" 2>/dev/null)" != "$GITHUB_ACTION_PATH" ]; then
+        printf '%s\n' "$GITHUB_ACTION_PATH" >"$path_file.$$"
+        mv -f "$path_file.$$" "$path_file" # another step may be reading it
+    fi
     # shellcheck disable=SC2034  # for the step that sources this
     reviewer=$folder/bin/python
 }

@@ -174,12 +174,19 @@ class Shown:
             lines.append(f"{Basis.OBSERVED.value}: {', '.join(self.seen)}")
         if self.finding.basis is not Basis.OBSERVED or not self.seen:
             lines.append(f"{self.finding.basis.value}: {_BASES[self.finding.basis]}")
-        lines += [f"held: {held.mode} on `{held.relation}` since {_since(held)}" for held in self.held[:3]]
+        lines += [f"held: {held.mode} on `{held.relation}` since {self._since(held)}" for held in self.held[:3]]
         if self.refused and self.refused.error and self.refused.error not in self.finding.message:
             state = f" ({self.refused.sqlstate})" if self.refused.sqlstate else ""
             lines.append(f"PostgreSQL said: {self.refused.error}{state}")
         lines += [f"{_words(key)}: {_told(value)}" for key, value in self._evidence]
         return tuple(lines)
+
+    def _since(self, held: Held) -> str:
+        place = held.since.location
+        if place is None:
+            return "a statement of env.py"
+        here = self.finding.location and self.finding.location.path == place.path
+        return f"line {place.line}" if here else f"`{place}`"
 
     @property
     def _evidence(self) -> Iterator[tuple[str, object]]:
@@ -208,10 +215,6 @@ _SEEN = frozenset(
 # What is shown in another place, or says nothing to people.
 _TOLD = frozenset({"kind", "sql"})
 _HELD = frozenset({"held", "held_since", "since"})
-
-
-def _since(held: Held) -> str:
-    return f"`{held.since.location}`" if held.since.location else "a statement of env.py"
 
 
 def _words(key: str) -> str:

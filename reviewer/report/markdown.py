@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -105,6 +105,11 @@ _ICONS = {
     Verdict.ERROR: "🚫",
 }
 _SEVERITIES = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}  # noqa: RUF001  (an emoji)
+_READ = 10
+"""Findings that stand there to be read; the others are folded."""
+_NOT_RUN = "❔"
+_APART = re.compile(r", (?![^()]*\))")
+"""Between the things that a revision does, and not inside `NUMERIC(10, 2)`."""
 _STATEMENT_LINES = 12
 _COLUMNS = 400
 _REMEDY = 4_000
@@ -274,15 +279,18 @@ class _Page:
         icon = next((_SEVERITIES[severity] for severity in Severity if severity.rank == worst(findings)), "✅")
         name = span(found.revision.id, in_table=True)
         about = found.phrase or found.revision.message
-        yield f"{'🚫' if found.failure else icon} {self._link(name, Location(found.revision.path, 0))}"
-        yield span(about, in_table=True) if about else ""
+        if not findings and found.ran is None:
+            icon = _NOT_RUN
+        # not to be broken, or the mark stands in a line of its own
+        yield f"{'🚫' if found.failure else icon}&nbsp;{self._link(name, Location(found.revision.path, 0))}"
+        yield "<br>".join(span(each, in_table=True) for each in _APART.split(about) if each)
         if labelled:
             yield found.rollback
         if found.strongest:
             yield f"{found.strongest.mode} on {span(found.strongest.on, in_table=True)}"
         else:
             yield "none" if found.observed else "not observed"
-        yield counted(findings) or ("its upgrade failed" if found.failure else "none")
+        yield counted(findings) or ("its upgrade failed" if found.failure else "none" if found.ran else "not run")
 
     # -- the findings --
 
@@ -292,17 +300,24 @@ class _Page:
         worst_first = [id(shown) for shown in sorted(every, key=lambda shown: -shown.finding.severity.rank)]
         full = set(worst_first[: self.detail.full])
         brief = set(worst_first[self.detail.full : self.detail.full + self.detail.brief])
+        read = set(worst_first[:_READ]) & full
         for shown in every:
-            if id(shown) in full:
+            if id(shown) in read:
                 yield from self._finding(shown)
-        if brief:
-            yield ""
-        for shown in every:
-            if id(shown) in brief:
-                yield f"- {self._title(shown.finding)}: {prose(shown.finding.message)}"
+        rest = [shown for shown in every if id(shown) in (full | brief) - read]
+        yield from self._folded(f"{counted(shown.finding for shown in rest)} more", self._rest(rest, brief))
         left = [shown.finding for shown in every if id(shown) not in full | brief]
         if left and full:
             yield from ("", f"And {counted(left)} more.")
+
+    def _rest(self, findings: Sequence[Shown], brief: Set[int]) -> Iterator[str]:
+        for shown in findings:
+            if id(shown) not in brief:
+                yield from self._finding(shown)
+        yield ""
+        for shown in findings:
+            if id(shown) in brief:
+                yield f"- {self._title(shown.finding)}: {prose(shown.finding.message)}"
 
     def _title(self, finding: Finding) -> str:
         where = f" at {self._located(finding.location)}" if finding.location else ""
@@ -356,7 +371,7 @@ class _Page:
             for revision in tree.revisions[: self.detail.rows]:
                 if revision.upgrade:
                     yield from (span(revision.revision.id), "")
-                    yield from (*fence("\n".join(self._script(revision.upgrade)), "sql"), "")
+                    yield from (*fence("\n".join(self._script(revision.upgrade)).rstrip("\n"), "sql"), "")
 
     def _script(self, statements: Sequence[Statement]) -> Iterator[str]:
         room = self.detail.sql

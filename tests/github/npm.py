@@ -15,10 +15,12 @@ import pytest
 VERSIONS = {
     "@action-validator/cli": "0.6.0",
     "@action-validator/core": "0.6.0",
+    "@fontsource/noto-color-emoji": "5.3.2",
     "@microsoft/sarif-multitool": "5.7.0",
     "@octokit/graphql-schema": "15.26.1",
     "@octokit/webhooks-examples": "7.6.1",
     "@stoplight/prism-cli": "5.14.2",
+    "github-markdown-css": "5.9.0",
     "graphql": "16.15.0",
 }
 

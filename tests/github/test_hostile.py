@@ -268,7 +268,7 @@ def test_whatever_a_report_says_stays_code(comment_job: Callable[[str], Job], gi
     text, html, links = _read(body)
     for harm in ("@octocat", "#1", "evil.example", "</details>", "<script", "```", "\u202e", "\x1b"):
         assert harm not in text, harm
-    allowed = r"</?details>|<summary>[a-zA-Z0-9 ,]*</summary>|</?sub>|<a href=\"https://github\.com/octo-org/[^\"]*\">|</a>"
+    allowed = r"</?details>|<br>|<summary>[a-zA-Z0-9 ,]*</summary>|</?sub>|<a href=\"https://github\.com/octo-org/[^\"]*\">|</a>"
     marker = r"<!-- alembic-reviewer v1 id=\w+ run=[\d.]+ sha=\w+ -->"
     assert re.sub(f"{allowed}|{marker}|\\s", "", html) == ""
     assert html.count("<details>") == html.count("</details>")

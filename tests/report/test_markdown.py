@@ -40,7 +40,7 @@ def outside_code(page: str) -> str:
 
 
 def without_our_tags(text: str) -> str:
-    ours = r"</?details>|</?sub>|<summary>[^<>]*</summary>|<a href=\"[^\"<>]*\">|</a>"
+    ours = r"</?details>|<br>|&nbsp;|</?sub>|<summary>[^<>]*</summary>|<a href=\"[^\"<>]*\">|</a>"
     return re.sub(ours, "", text.replace(markdown.marker(PLACE), "", 1))
 
 
@@ -194,3 +194,27 @@ def test_a_sentence_of_ours_reads_as_one() -> None:
         markdown.prose("Adding `fk_a` takes SHARE ROW EXCLUSIVE; lock_timeout is 0 (none).")
         == r"Adding `fk_a` takes SHARE ROW EXCLUSIVE; lock\_timeout is 0 (none)."
     )
+
+
+def test_ten_findings_are_there_to_be_read_and_the_others_folded() -> None:
+    page = markdown.render(reports.TERRIBLE, replace(PLACE, characters=500_000, bytes=500_000))
+
+    read, _, rest = page.partition("<details><summary>113 errors more</summary>")
+
+    assert read.count("\n#### ") == 10
+    assert rest.count("\n#### ") == 113
+
+
+def test_a_revision_that_was_not_run_is_not_green() -> None:
+    rows = [line for line in markdown.render(reports.TERRIBLE).split("\n") if "e7035fa91b6c" in line]
+
+    assert rows == ["| ❔&nbsp;`e7035fa91b6c` | `audit log` | untested | not observed | not run |"]
+
+
+def test_what_a_revision_does_stands_in_lines() -> None:
+    [tree] = reports.CLEAN.trees
+    report = replace(
+        reports.CLEAN, trees=(replace(tree, phrases=((reports.AUDIT.id, "adds a.b NUMERIC(10, 2), drops c, d"),)),)
+    )
+
+    assert "| `adds a.b NUMERIC(10, 2)`<br>`drops c`<br>`d` |" in markdown.render(report)

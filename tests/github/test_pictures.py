@@ -1,0 +1,41 @@
+"""The comment in a browser, light and dark: nothing sticks out, nothing is to be read that is not meant to be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.github import pictures
+
+
+@pytest.mark.parametrize("scheme", pictures.SCHEMES)
+@pytest.mark.parametrize("name", pictures.SHOWN)
+def test_the_comment_is_a_page_that_people_can_read(name: str, scheme: str, tmp_path: Path) -> None:
+    found = pictures.picture(pictures.SHOWN[name], scheme, tmp_path / "comment.png", unfolded=True)
+
+    assert (tmp_path / "comment.png").read_bytes().startswith(b"\x89PNG")
+    assert found["wide"] == []
+    text = str(found["text"])
+    assert "Migration review: " in text
+    assert re.findall(r"```|\*\*|</?details>|<!--|&nbsp;|\]\(", text) == []
+
+
+def test_a_folded_comment_fits_on_few_screens(tmp_path: Path) -> None:
+    heights = {
+        name: pictures.picture(report, "light", tmp_path / "comment.png")["height"]
+        for name, report in pictures.SHOWN.items()
+    }
+
+    assert all(isinstance(height, int) and height <= 3_000 for height in heights.values()), heights
+
+
+def test_what_sticks_out_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(pictures.page(f"| {'x' * 10} |\n| --- |\n\n<p style='width: 2000px'>wide</p>", "light"))
+
+    wide = pictures.measured(file)["wide"]
+
+    assert isinstance(wide, list)
+    assert ["wide" in each for each in wide] == [True]
