@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py [--runs N] [--postgres KIND] [NAME ...]
 
-NAME: review, observation, checks, startup, nothing-new; all of them without a name. Ends with status 1 where a target
+NAME: review, observation, checks, rows, snapshot, data, startup, nothing-new; all of them without a name. Ends with status 1 where a target
 is missed.
 """
 
@@ -288,6 +288,143 @@ with engine.connect() as connection:
 """
 
 
+# -- rows, reversibility and old code ---------------------------------------------------------------
+
+
+def rows(_: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """Rows for a schema of 100 tables that refer to each other."""
+    from reviewer import catalogue
+    from reviewer import rows as filler
+
+    times = []
+    with _server(arguments.postgres) as server:
+        _shop(server, "shop", 100)
+        for number in range(arguments.runs):
+            database = server.create_database(f"run_{number}", "shop")
+            with server.connect(database) as connection:
+                began = time.perf_counter()
+                filled = filler.fill(connection, catalogue.read(connection), 100)
+                times.append(time.perf_counter() - began)
+            assert (len(filled.tables), filled.skipped) == (100, ()), filled.skipped
+            server.drop_database(database)
+    yield Figure(
+        "rows for 100 tables, 100 in each",
+        statistics.median(times),
+        " s",
+        3.0,
+        f"{arguments.runs} runs, wall clock",
+    )
+
+
+def snapshot(_: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """The catalogue of 200 tables."""
+    from reviewer import snapshot as catalogue
+
+    times = []
+    with _server(arguments.postgres) as server:
+        _shop(server, "shop", 200)
+        with server.connect("shop") as connection:
+            catalogue.take(connection)
+            for _number in range(max(arguments.runs, 10)):
+                began = time.perf_counter()
+                found = catalogue.take(connection)
+                times.append(time.perf_counter() - began)
+    yield Figure(
+        "a snapshot of the catalogue of 200 tables",
+        statistics.median(times) * 1000,
+        " ms",
+        50,
+        f"{len(found.objects):,} objects, {len(times)} runs, wall clock, best {min(times) * 1000:.0f} ms",
+    )
+
+
+def _shop(server: RunningServer, database: str, number: int) -> None:
+    """A database with `number` tables of several kinds of columns; each refers to one before it."""
+    server.create_database(database)
+    with server.connect(database) as connection:
+        for sql in _shop_tables(number):
+            connection.execute(sql.encode())
+
+
+def _shop_tables(number: int) -> Iterator[str]:
+    yield "CREATE TYPE mood AS ENUM ('good', 'bad')"
+    for n in range(number):
+        yield (
+            f"CREATE TABLE t{n} (id serial PRIMARY KEY, parent int NOT NULL REFERENCES t{max(n - 1, 0)},"
+            " name varchar(50) NOT NULL UNIQUE, mood mood, score numeric(10, 2) CHECK (score >= 0),"
+            " document jsonb, tags text[], at timestamptz NOT NULL DEFAULT now())"
+        )
+        yield f"CREATE INDEX ON t{n} (parent)"
+
+
+def data(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """A review of one revision of a project with 100 tables and models, with rows and old code and without."""
+    project = _shop_project(folder / "shop")
+    call = [REVIEWER, "review", str(project), "--base", "main", "--postgres", arguments.postgres]
+    without = [*call, "--no-rows", "--no-old-code"]
+    for each in (call, without):
+        _call(each, fine=(0, 1))
+    pairs = []
+    for _ in range(arguments.runs):
+        bare = _seconds(lambda: _call(without, fine=(0, 1)))
+        pairs.append((_seconds(lambda: _call(call, fine=(0, 1))), bare))
+    yield Figure(
+        "review of one revision of a project with 100 tables, with rows, round trip and old code, over without",
+        statistics.median(full / bare for full, bare in pairs),
+        "",
+        2.5,
+        f"{_median([full for full, _ in pairs])} over {_median([bare for _, bare in pairs])}, by turns",
+    )
+
+
+def _shop_project(folder: Path) -> Path:
+    """A repository whose branch adds a column to one of 100 mapped tables, and drops another column."""
+    versions = folder / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (folder / "alembic.ini").write_text(
+        "[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = %(here)s\n"
+        "sqlalchemy.url = postgresql+psycopg://nobody@nowhere.invalid/x\n"
+    )
+    (folder / "models.py").write_text(_SHOP_MODELS)
+    env = _ENV.replace("context.configure(connection=connection)", _SHOP_CONFIGURE)
+    (folder / "migrations" / "env.py").write_text(f"from models import Base\n{env}")
+    (folder / ".gitignore").write_text("__pycache__\n")
+    tables = [f"op.execute({sql!r})" for sql in _shop_tables(100)]
+    _write_revision(versions / "first.py", "first", None, tables, ["pass"])
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    _commit(folder)
+    _git(folder, "switch", "--quiet", "--create", "branch")
+    up = ["op.add_column('t7', sa.Column('note', sa.Text))", "op.alter_column('t8', 'score', nullable=False)"]
+    down = ["op.alter_column('t8', 'score', nullable=True)", "op.drop_column('t7', 'note')"]
+    _write_revision(versions / "new.py", "new", "first", up, down)
+    _commit(folder)
+    return folder
+
+
+_SHOP_CONFIGURE = "context.configure(connection=connection, target_metadata=Base.metadata)"
+_SHOP_MODELS = """
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import declarative_base
+
+Base = declarative_base()
+
+for n in range(100):
+    columns = {
+        "__tablename__": f"t{n}",
+        "id": sa.Column(sa.Integer, primary_key=True),
+        "parent": sa.Column(sa.ForeignKey(f"t{max(n - 1, 0)}.id"), nullable=False, index=True),
+        "name": sa.Column(sa.String(50), nullable=False, unique=True),
+        "mood": sa.Column(sa.Enum("good", "bad", name="mood")),
+        "score": sa.Column(sa.Numeric(10, 2)),
+        "document": sa.Column(postgresql.JSONB),
+        "tags": sa.Column(postgresql.ARRAY(sa.Text)),
+        "at": sa.Column(sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+    }
+    type(f"T{n}", (Base,), columns)
+"""
+
+
 # -- small things ---------------------------------------------------------------------------------
 
 
@@ -315,6 +452,9 @@ BENCHMARKS: dict[str, Callable[[Path, argparse.Namespace], Iterator[Figure]]] = 
     "review": review,
     "observation": observation,
     "checks": checks,
+    "rows": rows,
+    "snapshot": snapshot,
+    "data": data,
     "startup": startup,
     "nothing-new": nothing_new,
 }

@@ -219,13 +219,14 @@ SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHE
         JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
           AND d.deptype IN ('a', 'i') LIMIT 1) END,
-    'sequence', (SELECT jsonb_build_array(format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle)
-        FROM pg_sequence s WHERE s.seqrelid = c.oid),
+    'sequence', CASE WHEN s.seqrelid IS NOT NULL THEN
+        jsonb_build_array(format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle) END,
     'grants', CASE WHEN c.relacl IS NOT NULL AND c.relacl IS DISTINCT FROM
         acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner) THEN
         (SELECT jsonb_agg(g::text ORDER BY g::text) FROM unnest(c.relacl) g) END,
     'comment', m.description)::text, NULL::text
 FROM relations c LEFT JOIN comments m ON m.classoid = 'pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = 0
+LEFT JOIN pg_sequence s ON s.seqrelid = c.oid
 UNION ALL
 SELECT 'column', c.nspname::text, c.relname::text, a.attname::text, json_build_object(
     'type', format_type(a.atttypid, a.atttypmod), 'not null', a.attnotnull,
