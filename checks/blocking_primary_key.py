@@ -26,13 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
+from reviewer import remedies, state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.names import Name
 from reviewer.operations import AddColumn, AddPrimaryKey
-from reviewer.recording import Index
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -57,8 +56,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=("constraint", str(table), name),
             )
         case AddPrimaryKey(table=table, using_index=str(index)) if context.exists(table):
-            columns = next((found.columns for found in _indexes(table, context) if found.name == index), ())
-            if context.scanned(table):
+            columns = next((found.columns for found in state.keys(context, table) if found.name == index), ())
+            if context.scanned(table) if context.observed else _may_be_null(table, columns, context):
                 name = subject.name or index
                 yield concern(
                     _message(table, f"makes its columns NOT NULL, which reads every row of `{table}`"),
@@ -69,6 +68,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     if columns
                     else (),
                     about=("constraint", str(table), name),
+                    severity=context.certainty(RULE.severity) if context.statement.error is None else None,
                 )
         case AddColumn(table=table, column=column) if column.primary_key and context.exists(table):
             if context.built(table) and not context.rewrote(table):
@@ -85,9 +85,12 @@ def _message(table: Name, does: str) -> str:
     """
 
 
-def _indexes(table: Name, context: Context) -> tuple[Index, ...]:
-    known = context.table(table)
-    return known.indexes if known else ()
+def _may_be_null(table: Name, columns: tuple[str, ...], context: Context) -> bool:
+    """Whether the text tells of a column that it may be NULL, and proves nothing else."""
+    return any(
+        state.column(context, table, name) and not state.is_proved_not_null(context, table, name)
+        for name in columns
+    )
 
 
 def _remedy(table: Name, name: str, columns: tuple[str, ...], context: Context) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case Story() as story:
+        case Story(upgrade=upgrade) as story if upgrade or not context.static:
             came = _Additions(tuple(operation for operation, _ in story.operations(Direction.UPGRADE)))
             gone = _Additions(tuple(operation for operation, _ in story.operations(Direction.DOWNGRADE)))
             for operation, statement in story.operations(Direction.DOWNGRADE):
@@ -119,9 +119,9 @@ def _was_there(context: Context, table: Name, column: str | None = None) -> bool
     """Whether it existed before the revision: in the base state, or through another new revision. What the text of the
     upgrade does not show, as in a DO block, may still be what it has brought.
     """
-    if context.static:
-        return True
     found = context.table(table)
+    if context.static and found is None:
+        return True
     if found is not None and (column is None or found.column(column) is not None):
         return True
     others = (

@@ -21,6 +21,9 @@ between with `op.get_context().autocommit_block()`.
   warning, an exception of the revision's own code a notice; give rows like yours with `--seed FILE`.
 - What is not the revision's doing: a missing driver, an env.py that fails.
 
+Without a server only this is told, as a warning: what earlier revisions have created already, a type that none has
+created, and a change of type for which PostgreSQL has no cast.
+
 ## References
 
 - <https://www.postgresql.org/docs/current/errcodes-appendix.html>
@@ -34,6 +37,7 @@ from reviewer import failures
 from reviewer.context import Context, Story, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.recording import Direction, FailureKind, Pass
+from reviewer.refusals import refusals
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -61,6 +65,13 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 direction=Direction.UPGRADE,
                 evidence=failures.evidence(failed),
             )
+        case _ if context.static and context.revision is not None:
+            for words in refusals(subject, context):
+                yield concern(
+                    f"PostgreSQL refuses this statement: {words}.",
+                    about=("failure", context.revision.id, Direction.UPGRADE.value),
+                    severity=RULE.severity.lower,
+                )
 
 
 def _severity(sure: bool, failed: Pass) -> Severity:

@@ -18,6 +18,7 @@ defaults of a column that is added again, and everything that `op.execute()` mad
 - The order of columns, names that PostgreSQL made up itself, and server defaults that are a moment in time.
 - What belongs to a table or a column that is itself left behind or missing: one cause, one finding.
 - A downgrade that is empty, or raises on purpose: see `missing-downgrade`.
+- Without a server: everything but enum types that the downgrade does not drop, which are a warning.
 - As a notice only: labels of an enum type, which PostgreSQL cannot drop, extensions, and comments.
 
 ## References
@@ -33,6 +34,8 @@ from collections.abc import Iterator, Sequence
 from reviewer import failures
 from reviewer.context import Context, Story, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.names import Name
+from reviewer.operations import Call, CreateEnum, DoBlock, DropObject, Operation, RenameObject, Select, Unrecognized
 from reviewer.recording import Change, Difference, Direction, Location, Outcome, Pass
 from reviewer.rule import Example, Rule
 
@@ -57,6 +60,40 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 yield from _told(story, down.differences)
             elif again is not None and again.differences:
                 yield _another(story, again.differences)
+            elif context.static:
+                yield from _types_left(story)
+
+
+def _types_left(story: Story) -> Iterator[Concern]:
+    """The enum types that the text of the upgrade creates and that of the downgrade does not drop."""
+    down = [operation for operation, _ in story.operations(Direction.DOWNGRADE)]
+    if not down or any(isinstance(each, DoBlock | Call | Select | Unrecognized) for each in down):
+        return
+    up = [operation for operation, _ in story.operations()]
+    for operation in up:
+        match operation:
+            case CreateEnum(type=name) if not any(_ends(each, name) for each in (*down, *up)):
+                yield concern(
+                    f"""
+                    After the downgrade of `{story.revision.id}`, enum type `{name}` is left behind:
+                    {_fix(Difference("enum type", str(name), Change.LEFT_BEHIND))}; the next upgrade then fails.
+                    """,
+                    about=("type", str(name)),
+                    severity=RULE.severity.lower,
+                    location=Location(story.revision.path, story.revision.downgrade_line or 1),
+                    direction=Direction.DOWNGRADE,
+                )
+
+
+def _ends(operation: Operation, name: Name) -> bool:
+    match operation:
+        case DropObject(kind="type" | "domain", object=gone) | RenameObject(kind="type", object=gone):
+            return gone.matches(name)
+        case DropObject(kind="schema", object=schema):
+            return schema.name == (name.schema or "public")
+        case DropObject(kind="owned"):
+            return True
+    return False
 
 
 def _compared(story: Story, direction: Direction) -> Pass | None:

@@ -25,9 +25,10 @@ without it in the meantime.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from reviewer import remedies
+from reviewer import remedies, types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -48,20 +49,45 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case AlterColumnType(table=table, column=column) if context.built(table) and not context.rewrote(table):
+        case AlterColumnType(table=table, column=column) if (
+            context.built(table) and not context.rewrote(table)
+        ) or _rebuilt(subject, context):
             operations = context.understood.operations if context.understood else ()
             if any(isinstance(operation, AddUnique | AddPrimaryKey) for operation in operations):
                 return
-            built = [work.index for work in context.work() if work.kind == "build" and work.index]
-            names = ", ".join(f"`{index.name}`" for index in built)
+            seen = [work.index.name for work in context.work() if work.kind == "build" and work.index]
+            built = seen or _rebuilt(subject, context)
+            names = ", ".join(f"`{index}`" for index in built)
             yield concern(
                 f"""
                 Changing `{table}.{column}` builds {names} anew under ACCESS EXCLUSIVE, so reads and writes of `{table}`
                 wait until the transaction ends.
                 """,
-                remedy=_remedy(table, {index.name for index in built}, context),
+                remedy=_remedy(table, set(built), context),
                 about=("column", str(table), column),
+                severity=context.certainty(RULE.severity),
             )
+
+
+def _rebuilt(changed: AlterColumnType, context: Context) -> list[str]:
+    """The indexes of which the text tells that they are built anew though the table is not: another collation, and
+    those with an expression or a WHERE that the column stands in.
+    """
+    known, column = context.table(changed.table), context.column(changed.table, changed.column)
+    if context.observed or context.statement.error or known is None or column is None or changed.using is not None:
+        return []
+    if not types.keeps_storage(column.type, changed.type):
+        return []
+    other = changed.collation is not None
+    same = types.canonical(column.type) == types.canonical(changed.type) and not other
+    mentions = re.compile(rf"\b{re.escape(changed.column)}\b")
+    return [
+        each.name
+        for each in known.indexes
+        if not same
+        and mentions.search(each.definition.partition(" USING ")[2])
+        and (other or "" in each.columns or " WHERE " in each.definition)
+    ]
 
 
 def _remedy(table: Name, built: set[str], context: Context) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.operations import AlterColumnType
+from reviewer.refusals import refusals
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -48,6 +49,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case AlterColumnType(table=table, column=column, type=new) if not context.is_new_column(table, column):
             known = state.column(context, table, column)
             if known is None or not types.narrows(known.type, new):
+                return
+            if any(refusals(subject, context)):
                 return
             if context.statement.sqlstate is not None and context.statement.sqlstate not in _DOES_NOT_FIT:
                 return

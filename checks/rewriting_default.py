@@ -72,6 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     *(() if column.nullable else remedies.not_null(table, column.name, context.major)),
                 ],
                 about=("column", str(table), column.name),
+                severity=None if context.observed or _VOLATILE.search(default) else RULE.severity.lower,
             )
 
 
@@ -79,7 +80,13 @@ def _rewrites(added: AddColumn, default: str, context: Context) -> bool:
     if context.observed:
         # the table of a domain with a constraint is rewritten whatever the default: see rewriting-domain-column
         return context.rewrote(added.table) and ("(" in default or types.built_in(added.column.type))
-    return _VOLATILE.search(default) is not None
+    return _VOLATILE.search(default) is not None or _calls_volatile(default, context)
+
+
+def _calls_volatile(default: str, context: Context) -> bool:
+    """Whether the default calls a function of the user's that earlier revisions have created as volatile."""
+    called = set(re.findall(r"\b(\w+)\s*\(", default.lower()))
+    return any(each.name in called for each in context.base.volatile)
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import types
+from reviewer import names, types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -59,7 +59,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _constrained(type_: str, context: Context) -> bool:
-    """Whether the same deploy has created such a domain; of others the text does not tell."""
+    """Whether the same deploy has created such a domain, or an earlier revision."""
+    name = names.read(types.base(type_))
+    if name is not None and any(each.matches(name) for each in context.base.domains):
+        return not type_.endswith("]")
     return any(
         isinstance(operation, CreateDomain) and operation.constrained and str(operation.domain) == type_
         for operation, _ in context.before

@@ -16,7 +16,7 @@ read the new one, and drop the old one a release later.
 
 - Changes for which PostgreSQL writes nothing: a longer `varchar`, `varchar` to `text`, a `numeric` with more digits before
   the point, `cidr` to `inet`, `timestamp` to `timestamptz` where the time zone is UTC. On a server it is seen whether the
-  table was rewritten; from text alone the old type is often not known, and the finding is a warning.
+  table was rewritten; from text alone it is known where earlier revisions name the old type, else it is a notice.
 - Columns of a table that the same deploy creates.
 
 ## References
@@ -28,11 +28,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, types
+from reviewer import remedies, state, types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
-from reviewer.operations import AlterColumnType
+from reviewer.operations import AlterColumnType, SetVariable
 from reviewer.recording import Direction
 from reviewer.rule import Example, Rule
 
@@ -54,7 +54,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if not _rewrites(subject, old, context):
                 return
             what = f"from `{old}` to `{new}`" if old else f"to `{new}`"
-            does = "writes" if context.observed or old else "writes, unless both types are stored alike,"
+            doubt = _doubt(subject, old, context)
+            does = f"writes, {doubt}," if doubt else "writes"
             value = subject.using or None
             yield concern(
                 f"""
@@ -63,13 +64,13 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 """,
                 remedy=remedies.second_column(table, column, f"{column[:59]}_new", new, value),
                 about=("column", str(table), column),
-                severity=RULE.severity if old or context.statement.error else context.certainty(RULE.severity),
+                severity=Severity.NOTICE if doubt else RULE.severity,
             )
 
 
 def _old_type(changed: AlterColumnType, context: Context) -> str | None:
     """From the state before; without a server from the downgrade, which changes it back."""
-    known = context.column(changed.table, changed.column)
+    known = state.column(context, changed.table, changed.column)
     if known is not None:
         return known.type
     for operation, _ in context.story.operations(Direction.DOWNGRADE) if context.story else ():
@@ -80,10 +81,45 @@ def _old_type(changed: AlterColumnType, context: Context) -> str | None:
     return None
 
 
+def _doubt(changed: AlterColumnType, old: str | None, context: Context) -> str:
+    """What only the database tells, as a condition; empty where it is known that the table is written anew."""
+    if context.observed or context.statement.error:
+        return ""
+    if changed.using is None and old is not None and types.depends_on_time_zone(old, changed.type):
+        return "" if _time_zone(context) else "unless the session's time zone is UTC"
+    if changed.using is None and (old is None or not all(_known(each, context) for each in (old, changed.type))):
+        return "unless both types are stored alike"
+    return ""
+
+
+def _known(type_: str, context: Context) -> bool:
+    """Whether nothing else is stored like it: a type of PostgreSQL's own, or an enum. A domain is stored as its base."""
+    if types.built_in(type_):
+        return types.base(type_) != "citext"
+    return any(str(each.name) == type_ for each in context.base.enums)
+
+
+def _time_zone(context: Context) -> str | None:
+    """What an earlier statement of the deploy has set, as far as the text tells."""
+    found = None
+    for operation, _ in context.before:
+        match operation:
+            case SetVariable(name=name, value=value) if name.lower() in {"timezone", "time zone"}:
+                found = value
+    return found
+
+
 def _rewrites(changed: AlterColumnType, old: str | None, context: Context) -> bool:
     if context.observed:
         return context.rewrote(changed.table)
     if changed.using is None and old is not None:
+        if types.has_no_cast(old, changed.type):
+            return False  # it fails
+        if (
+            types.depends_on_time_zone(old, changed.type)
+            and (_time_zone(context) or "").strip("'").upper() == "UTC"
+        ):
+            return False
         return not types.keeps_storage(old, changed.type)
     # what is not known is most often a varchar that becomes a text
     return not (changed.using is None and types.canonical(changed.type) in {"text", "character varying"})

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -51,13 +52,16 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 read = [str(partition)]
             if read:
                 tables = " and ".join(f"`{each}`" for each in dict.fromkeys(read))
+                known = context.observed or context.table(partition) is not None
+                implied = not context.observed and bool(state.checks(context, partition))
+                reads = "reads" if known and not implied else "reads, unless a valid CHECK implies the bounds,"
                 yield concern(
                     f"""
-                    Attaching `{partition}` to `{table}` reads every row of {tables} under ACCESS EXCLUSIVE, so reads and
+                    Attaching `{partition}` to `{table}` {reads} every row of {tables} under ACCESS EXCLUSIVE, so reads and
                     writes of {tables} wait until the transaction ends.
                     """,
                     about=("table", str(partition)),
-                    severity=context.certainty(RULE.severity) if context.statement.error is None else None,
+                    severity=context.certainty(RULE.severity) if known and not implied else Severity.NOTICE,
                 )
 
 

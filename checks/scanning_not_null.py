@@ -24,15 +24,14 @@ NULL: PostgreSQL sees that the constraint proves it, and reads nothing. The cons
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from reviewer import remedies
+from reviewer import remedies, state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.names import Name
-from reviewer.operations import AddCheck, AddNotNull, SetNotNull, ValidateConstraint
+from reviewer.operations import AddNotNull, SetNotNull
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -65,24 +64,7 @@ def _reads(table: Name, column: str, context: Context) -> bool:
     if context.observed:
         proved = f'"{table.name}.{column}" are sufficient to prove'
         return context.scanned(table) and not context.says(proved)
-    return not _proved(table, column, context)
-
-
-def _proved(table: Name, column: str, context: Context) -> bool:
-    """Whether earlier statements of the deploy have put a valid CHECK there that says so."""
-    validated = {
-        operation.name
-        for operation, _ in context.before
-        if isinstance(operation, ValidateConstraint) and operation.table.matches(table)
-    }
-    says_so = re.compile(rf'\(*\s*"?{re.escape(column)}"?\s+is\s+not\s+null\s*\)*', re.IGNORECASE)
-    return any(
-        isinstance(operation, AddCheck)
-        and operation.table.matches(table)
-        and (not operation.not_valid or operation.name in validated)
-        and says_so.fullmatch(operation.expression.strip())
-        for operation, _ in context.before
-    )
+    return not state.is_proved_not_null(context, table, column)
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
+from reviewer import remedies, types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -46,7 +46,9 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case AlterColumnType(table=table, column=column) if context.scanned(table):
+        case AlterColumnType(table=table, column=column) if context.scanned(table) or _checked_again(
+            subject, context
+        ):
             if context.rewrote(table) or context.built(table) or _other_reason(context):
                 return
             checked = _checks(table, column, context)
@@ -58,7 +60,20 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 """,
                 remedy=_remedy(table, checked, context) if checked else (),
                 about=("column", str(table), column),
+                severity=context.certainty(RULE.severity),
             )
+
+
+def _checked_again(changed: AlterColumnType, context: Context) -> bool:
+    """Whether the text tells that nothing is written anew, and a valid CHECK is about the column."""
+    known = context.column(changed.table, changed.column)
+    if context.observed or context.statement.error or known is None or changed.using is not None:
+        return False
+    return (
+        types.canonical(known.type) != types.canonical(changed.type)
+        and types.keeps_storage(known.type, changed.type)
+        and any(each.valid for each in _checks(changed.table, changed.column, context))
+    )
 
 
 def _other_reason(context: Context) -> bool:

@@ -32,6 +32,7 @@ from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.operations import AlterColumnType, RenameObject
+from reviewer.refusals import refusals
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -49,9 +50,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             known = state.column(context, table, column)
             if known is None or context.statement.error or types.kind(known.type) == types.kind(new):
                 return
-            if _renamed(known.type, context):
+            if _renamed(known.type, context) or any(refusals(subject, context)):
                 return
             harmless = context.observed and not context.rewrote(table)
+            harmless = harmless or (context.static and types.depends_on_time_zone(known.type, new))
             harmless = harmless or context.old_code_uses(table, column) is False
             yield concern(
                 f"""

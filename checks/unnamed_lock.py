@@ -62,7 +62,7 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case Understood(operations=operations) if context.observed and not _opaque(operations):
+        case Understood(operations=operations) if not _opaque(operations):
             named = [name for operation in operations for name in _names(operation)]
             for relation, mode in context.locks().items():
                 if not mode.blocks_writes or relation.kind == "materialized view":

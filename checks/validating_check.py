@@ -17,6 +17,8 @@ or writes.
 - Constraints that are NOT VALID.
 - Constraints on a table that the same deploy creates.
 
+With a server a constraint that is added to a domain is told by `blocking-statement`.
+
 ## References
 
 - <https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES>
@@ -30,7 +32,7 @@ from reviewer import remedies
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
-from reviewer.operations import AddCheck, AddColumn, ColumnDefinition
+from reviewer.operations import AddCheck, AddColumn, AlterDomain, ColumnDefinition
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -79,6 +81,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=("constraint", str(table), name),
                 severity=None if context.observed else Severity.WARNING,
             )
+        case AlterDomain(domain=domain, action="add constraint", not_valid=False) if context.static:
+            tables = " and ".join(f"`{table.name}`" for table in context.of_domain(domain))
+            if tables:
+                yield concern(
+                    f"""
+                    Adding a constraint to the domain `{domain}` reads every row of {tables} under SHARE, so writes of
+                    {tables} wait until the transaction ends.
+                    """,
+                    about=("domain", str(domain)),
+                    severity=RULE.severity.lower,
+                )
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age integer)")'

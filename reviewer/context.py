@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Union
 
-from reviewer import manual
+from reviewer import manual, names
 from reviewer.finding import Severity
 from reviewer.locks import LockMode
 from reviewer.names import Name
-from reviewer.operations import AddColumn, CreateIndex, Operation, RenameColumn
+from reviewer.operations import AddColumn, CreateIndex, DropConstraint, DropTable, Operation, RenameColumn
 from reviewer.recording import (
     Catalogue,
     Column,
+    Constraint,
     Direction,
     Lock,
     Mode,
@@ -304,6 +305,14 @@ class Context:
         held = [held.mode for held in self.held.values() if held.relation.as_name.matches(name)]
         return max([at_least, *held, self.lock(name) or at_least])
 
+    def of_domain(self, domain: Name) -> tuple[Table, ...]:
+        """The tables that had a column of the domain before the new revisions."""
+        return tuple(
+            table
+            for table in self.base.tables
+            if any((found := names.read(column.type)) and found.matches(domain) for column in table.columns)
+        )
+
     def is_part(self, relation: Relation) -> bool:
         """Whether the relation was a partition of another table before the new revisions."""
         known = self.table(relation.as_name)
@@ -396,7 +405,7 @@ class Context:
         return tuple(sorted(held, key=lambda h: -h.mode.strength))
 
     def same_transaction(self) -> tuple[tuple[Operation, Statement], ...]:
-        """Operations that came before this statement in its transaction; without a server: in its revision."""
+        """Operations that came before this statement in its transaction."""
         return self.before[self.transaction_start :]
 
     @cached_property
@@ -447,5 +456,26 @@ class Context:
         return tuple(
             Lock(Relation(name.schema or "public", name.name, self._kind(name), new=self.is_new(name)), mode)
             for operation in self.understood.operations
-            for name, mode in manual.locks(operation)
+            for name, mode in (*manual.locks(operation), *self._referenced(operation))
         )
+
+    def _referenced(self, operation: Operation) -> Iterator[tuple[Name, LockMode]]:
+        """The tables that foreign keys refer to which go: locked too, though the text does not name them."""
+        match operation:
+            case DropTable(table=table):
+                known = self.table(table)
+                gone = known.constraints if known else ()
+            case DropConstraint(table=table, name=name):
+                gone = self._called(table, name)
+            case _:
+                return
+        for each in gone:
+            if each.referenced is not None and not each.referenced.matches(table):
+                yield each.referenced, LockMode.ACCESS_EXCLUSIVE
+
+    def _called(self, table: Name, name: str) -> tuple[Constraint, ...]:
+        """The constraint of that name; where text alone does not tell which it is, those that it must be one of."""
+        known = self.table(table)
+        every = known.constraints if known else ()
+        found = tuple(each for each in every if each.name == name) or tuple(each for each in every if not each.name)
+        return found if len({each.referenced for each in found}) == 1 else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -23,6 +24,21 @@ class Name:
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema and self.schema != "public" else self.name
+
+
+_PART = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
+_WHOLE = re.compile(rf"(?:({_PART})\.)?({_PART})")
+
+
+def read(text: str) -> Name | None:
+    """The name that `text` is in SQL, with or without a schema; None where it is no name."""
+    found = _WHOLE.fullmatch(text.strip())
+    if found is None:
+        return None
+    schema, name = (
+        part and (part[1:-1].replace('""', '"') if part[0] == '"' else part.lower()) for part in found.groups()
+    )
+    return Name(name, schema)
 
 
 def quoted(identifier: str) -> str:

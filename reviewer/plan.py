@@ -48,6 +48,8 @@ class Plan:
     """Why there is none."""
     from_models: bool = False
     """Make the base state from the old code's models instead of the history."""
+    earlier: tuple[Revision, ...] = ()
+    """Every revision that `base_heads` stand on, parents first: the text of the base state where there is no server."""
     stage: Stage | None = None
     """Where the history has been left by the rehearsal before, and is to be left for the next."""
 

@@ -379,10 +379,16 @@ class Enumeration:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the database looked like at the base state."""
+    """What the database looked like at the base state; without a server, what the earlier revisions' text tells."""
 
     tables: tuple[Table, ...] = ()
     enums: tuple[Enumeration, ...] = ()
+    types: tuple[Name, ...] | None = None
+    """Without a server: every type that the revisions before have created; None where others may be there."""
+    domains: tuple[Name, ...] = ()
+    """Without a server: domains with a constraint that the revisions before have created."""
+    volatile: tuple[Name, ...] = ()
+    """Without a server: functions that the revisions before have created as volatile."""
 
     def table(self, name: Name) -> Table | None:
         """The table called `name`, if there is one."""

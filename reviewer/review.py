@@ -142,7 +142,7 @@ def _replay(
             state = _Replay(created=state.created if direction is Direction.UPGRADE else set())
         rehearsal = judged.rehearsal
         for each in understood[id(judged)]:
-            state.enter(_transaction(each.statement, story.revision))
+            state.enter(_transaction(each.statement, story.revision, recording))
             context = Context(
                 recording,
                 direction,
@@ -159,11 +159,15 @@ def _replay(
             state.take(each, story.revision, context)
 
 
-def _transaction(statement: Statement, revision: Revision) -> int | None:
-    """The transaction of a statement; without a server a revision stands for one."""
+def _transaction(statement: Statement, revision: Revision, recording: Recording) -> int | None:
+    """The transaction of a statement. Without a server: one for each revision where env.py asks for that, else one for
+    all, until a statement outside of it commits what came before.
+    """
     if statement.observation is not None:
         return statement.observation.transaction
-    return hash(revision.id) if statement.in_transaction else None
+    if not statement.in_transaction:
+        return None
+    return hash(revision.id) if recording.transactions.per_migration else 0
 
 
 def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:

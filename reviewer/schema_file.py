@@ -26,14 +26,7 @@ def apply(
     """
     import psycopg
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise UsageError(
-            f"The {what} {path} cannot be read: {why}.",
-            f"Give a file of plain SQL with --{what.replace(' ', '-')}.",
-        ) from None
+    text = read(path, what)
     try:
         for sql, data in _parts(text):
             if data is None:
@@ -46,6 +39,18 @@ def apply(
         raise CannotReview(
             f"PostgreSQL refused the {what} {path}: {error.diag.message_primary or error}.",
             way_out,
+        ) from None
+
+
+def read(path: Path, what: str = "base schema") -> str:
+    """The text of the file. Raises `UsageError` where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UsageError(
+            f"The {what} {path} cannot be read: {why}.",
+            f"Give a file of plain SQL with --{what.replace(' ', '-')}.",
         ) from None
 
 

@@ -36,7 +36,7 @@ from reviewer.interpreter import RunnerProcess, Setup, environment
 from reviewer.old_code import OldSource
 from reviewer.plan import Plan
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
-from reviewer.recording import History, Mode, Recording, Skipped
+from reviewer.recording import History, Mode, Recording, Revision, Skipped
 from reviewer.rehearsal import address_for_runner, database_url, rehearse
 from reviewer.verdict import Report, TreeReport
 
@@ -164,7 +164,15 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         old=old_source(config, scope),
         no_old=why_no_old_code(config, scope),
         from_models=config.base_from == "models",
+        earlier=_earlier(scope) if config.static else (),
     )
+
+
+def _earlier(scope: Scope) -> tuple[Revision, ...]:
+    """The revisions that have made the base state."""
+    graph = scope.graph
+    ids = graph.sorted(graph.with_ancestors(scope.selection.base_heads))
+    return tuple(found.recorded(found.depends_on) for found in map(graph.revisions.__getitem__, ids))
 
 
 def old_source(config: Config, scope: Scope) -> OldSource | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from reviewer.context import Context
 from reviewer.names import Name
 from reviewer.operations import (
+    AddCheck,
     AddColumn,
     AddForeignKey,
     AddPrimaryKey,
     AddUnique,
     AlterColumnType,
+    Call,
     ColumnDefinition,
     CreateDomain,
     CreateEnum,
@@ -20,15 +23,29 @@ from reviewer.operations import (
     CreateObject,
     CreateTable,
     CreateView,
+    DoBlock,
+    DropColumn,
     DropConstraint,
     DropDefault,
     DropIndex,
     DropNotNull,
+    DropObject,
+    DropTable,
+    DropView,
     ForeignKey,
     Operation,
+    RenameColumn,
+    RenameObject,
+    RenameTable,
+    Select,
     SetDefault,
     SetNotNull,
+    SetSchema,
+    SetVariable,
+    Unrecognized,
+    ValidateConstraint,
 )
+from reviewer.recording import Constraint
 
 
 @dataclass(frozen=True)
@@ -54,38 +71,132 @@ class Key:
     valid: bool = True
 
 
+_ABOUT_COLUMNS = (
+    CreateTable,
+    AddColumn,
+    DropColumn,
+    RenameColumn,
+    AlterColumnType,
+    SetNotNull,
+    DropNotNull,
+    SetDefault,
+    DropDefault,
+)
+
+
 def column(context: Context, table: Name, name: str) -> ColumnState | None:
     """The column as it is before the statement at hand; None where nothing is known of it."""
-    base = context.column(table, name)
-    found = ColumnState(base.type, base.nullable, base.default, False) if base else None
+    base = context.table(table)
+    columns = {c.name: ColumnState(c.type, c.nullable, c.default, False) for c in (base.columns if base else ())}
     for operation, statement in context.before:
-        if statement.error is None:
-            found = _followed(operation, table, name, found)
-    return found
+        if isinstance(operation, _ABOUT_COLUMNS) and statement.error is None and operation.table.matches(table):
+            _follow(operation, columns)
+    return columns.get(name)
 
 
-def _followed(operation: Operation, table: Name, name: str, found: ColumnState | None) -> ColumnState | None:
+def _follow(operation: Operation, columns: dict[str, ColumnState]) -> None:
+    """Take in one operation on the table that has these columns."""
     match operation:
-        case CreateTable(table=on, columns=columns) if on.matches(table):
-            return next((_written(each, operation.primary_key) for each in columns if each.name == name), found)
-        case AddColumn(table=on, column=added) if added.name == name and on.matches(table):
-            return found or _written(added)
-        case AlterColumnType(table=on, column=altered, type=type_) if altered == name and on.matches(table):
-            return replace(found, type=type_) if found else None
-        case SetNotNull(table=on, column=altered) if altered == name and on.matches(table):
-            return replace(found, nullable=False) if found else None
-        case DropNotNull(table=on, column=altered) if altered == name and on.matches(table):
-            return replace(found, nullable=True) if found else None
-        case SetDefault(table=on, column=altered, default=default) if altered == name and on.matches(table):
-            return replace(found, default=default) if found else None
-        case DropDefault(table=on, column=altered) if altered == name and on.matches(table):
-            return replace(found, default=None) if found else None
-    return found
+        case CreateTable(columns=made, primary_key=primary_key) if not (operation.if_not_exists and columns):
+            columns.clear()
+            columns.update((each.name, _written(each, primary_key)) for each in made)
+        case AddColumn(column=added):
+            columns.setdefault(added.name, _written(added))
+        case DropColumn(column=name):
+            columns.pop(name, None)
+        case RenameColumn(column=name, new_name=new) if name in columns:
+            columns[new] = columns.pop(name)
+        case AlterColumnType(column=name, type=type_) if name in columns:
+            columns[name] = replace(columns[name], type=type_)
+        case SetNotNull(column=name) if name in columns:
+            columns[name] = replace(columns[name], nullable=False)
+        case DropNotNull(column=name) if name in columns:
+            columns[name] = replace(columns[name], nullable=True)
+        case SetDefault(column=name, default=default) if name in columns:
+            columns[name] = replace(columns[name], default=default)
+        case DropDefault(column=name) if name in columns:
+            columns[name] = replace(columns[name], default=None)
 
 
 def _written(column: ColumnDefinition, primary_key: tuple[str, ...] = ()) -> ColumnState:
     nullable = column.nullable and not column.primary_key and column.name not in primary_key
     return ColumnState(column.type, nullable, column.default, True)
+
+
+def checks(context: Context, table: Name) -> tuple[Constraint, ...]:
+    """The valid CHECK constraints that the table has before the statement at hand."""
+    known = context.table(table)
+    found = [each for each in (known.constraints if known else ()) if each.kind == "check"]
+    for operation, statement in context.before:
+        if statement.error is not None:
+            continue
+        match operation:
+            case AddCheck(table=on, name=name, expression=expression) if on.matches(table):
+                made = Constraint(name or "", "check", (), f"CHECK ({expression})", not operation.not_valid)
+                found.append(made)
+            case ValidateConstraint(table=on, name=name) if on.matches(table):
+                found = [replace(each, valid=each.valid or each.name == name) for each in found]
+            case DropConstraint(table=on, name=name) if on.matches(table):
+                found = [each for each in found if each.name != name]
+    return tuple(each for each in found if each.valid)
+
+
+def is_proved_not_null(context: Context, table: Name, name: str) -> bool:
+    """Whether the text tells that no row can have NULL there: NOT NULL already, or a valid CHECK says so."""
+    known = column(context, table, name)
+    says_so = re.compile(rf'CHECK \(+\s*"?{re.escape(name)}"?\s+is\s+not\s+null\s*\)+', re.IGNORECASE)
+    return (known is not None and not known.nullable) or any(
+        says_so.fullmatch(" ".join(each.definition.split())) for each in checks(context, table)
+    )
+
+
+def has_type(context: Context, name: Name) -> bool | None:
+    """Whether there is a type of the user's own called `name` before the statement at hand; None where that is not
+    known.
+    """
+    base = context.base
+    whole = base.types is not None
+    found = any(each.matches(name) for each in (*(base.types or ()), *(each.name for each in base.enums)))
+    for operation, statement in context.before:
+        if statement.error is not None:
+            continue
+        match operation:
+            case CreateEnum(type=made) | CreateDomain(domain=made) | CreateObject(kind="type", object=made):
+                found = found or made.matches(name)
+            case CreateTable(table=made):
+                found = found or made.matches(name)
+            case DropObject(kind="type" | "domain", object=gone) if gone.matches(name):
+                found = False
+            case RenameObject(kind="type" | "domain", object=gone) if gone.matches(name):
+                found = False
+            case RenameObject(kind="type" | "domain", new_name=new) if new == name.name:
+                found = True
+            case CreateObject(kind="extension") | Call() | DoBlock() | Unrecognized():
+                whole = False
+            case Select(calls=calls) if calls:
+                whole = False
+    found = found or context.table(name) is not None
+    return found or (False if whole else None)
+
+
+def has_table(context: Context, name: Name) -> bool:
+    """Whether the text tells that there is a table called `name` before the statement at hand."""
+    found = context.table(name) is not None
+    for operation, statement in context.before:
+        if statement.error is not None:
+            continue
+        match operation:
+            case CreateTable(table=made, temporary=False) | CreateView(view=made) if made.matches(name):
+                found = True
+            case DropTable(table=gone) | DropView(view=gone) | SetSchema(object=gone) if gone.matches(name):
+                found = False
+            case RenameTable(table=old, new_name=new):
+                found = (found and not old.matches(name)) or Name(new, old.schema).matches(name)
+            case DropObject(kind="schema", object=gone) if gone.name == (name.schema or "public"):
+                found = False
+            case DoBlock() | Call() | Unrecognized() | SetVariable(name="search_path"):
+                return False  # nobody knows any more
+    return found
 
 
 def made(context: Context, name: Name, kind: str | None = None) -> bool:

@@ -7,12 +7,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from reviewer import __version__
+from reviewer import __version__, schema_file
 from reviewer.events import ModeEvent, Rendered, RevisionEvent, Unrendered
 from reviewer.guardian import Guardian
 from reviewer.interpreter import Answer, RunnerProcess
 from reviewer.plan import Plan, relative
+from reviewer.reconstruction import Opaque, catalogue
 from reviewer.recording import (
+    Catalogue,
     Direction,
     Environment,
     Failure,
@@ -41,6 +43,8 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
     deadline = time.monotonic() + plan.timeout
     with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
         hello = process.hello()
+        base, unknown = _base(plan, process)
+    skipped += unknown
     for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
         ids = [revision.id for revision in plan.revisions]
         down = direction is Direction.DOWNGRADE
@@ -80,9 +84,48 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
         environment=Environment(hello.python, hello.alembic, hello.sqlalchemy),
         transactions=mode,
         history=plan.history,
+        base=base,
         tree=plan.tree,
         errors=_errors(passes),
     )
+
+
+def _base(plan: Plan, process: RunnerProcess) -> tuple[Catalogue, list[Skipped]]:
+    """What the base state looks like as the text of the earlier revisions tells it. They may not take the time of
+    those that are under review.
+    """
+    past: list[str | Opaque] = [schema_file.read(plan.base_schema)] if plan.base_schema else []
+    if not plan.earlier:
+        return catalogue(past), []
+    ids = [revision.id for revision in plan.earlier]
+    answer = process.run(
+        {"do": "offline", "revisions": ids, "downgrade": False}, time.monotonic() + plan.timeout / 3
+    )
+    found, why = _read(answer, Direction.UPGRADE, plan)
+    untold = []
+    for revision in plan.earlier:
+        rendered = found.get(revision.id)
+        if rendered is not None and rendered.outcome is Outcome.OK:
+            past += [statement.sql for statement in rendered.statements]
+        else:
+            past.append(Opaque(_source(plan.root / revision.path)))
+            untold.append((revision.id, (rendered.reason if rendered else None) or why))
+    if not untold:
+        return catalogue(past), []
+    revisions = f"revision {untold[0][0]}" if len(untold) == 1 else f"{len(untold)} earlier revisions"
+    return catalogue(past), [
+        Skipped(
+            f"what {revisions} did before",
+            f"{'it' if len(untold) == 1 else 'they'} cannot be rendered as SQL: {untold[-1][1]}",
+        )
+    ]
+
+
+def _source(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _read(answer: Answer, direction: Direction, plan: Plan) -> tuple[dict[str, Pass], str]:

@@ -82,10 +82,24 @@ BUILT_IN = frozenset(_SPELLINGS.values()) | frozenset(_SQLALCHEMY) | frozenset(
 """Types that are no domain: PostgreSQL's own, in `format_type`'s spelling without length, and common extensions'."""
 
 
+_COMMON = BUILT_IN | frozenset(_SPELLINGS) | frozenset(
+    ["aclitem", "cid", "jsonpath", "pg_snapshot", "refcursor", "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper", "regoperator", "regproc", "regprocedure", "regrole", "regtype", "tid", "txid_snapshot", "xid", "xid8", "geometry", "geography", "box2d", "box3d", "raster", "topogeometry", "ltree", "lquery", "ltxtquery", "cube", "seg", "earth", "halfvec", "sparsevec", "intarray", "isbn", "isbn13", "issn", "issn13", "ismn", "ismn13", "upc", "ean13", "lo", "h3index", "roaringbitmap", "semver"]
+)  # fmt: skip
+"""Types that nobody has to create: PostgreSQL's own, and those of extensions that others may have installed."""
+
+
+def comes_with_postgres(type_: str) -> bool:
+    """Whether the type may be there without a revision that creates it: PostgreSQL's own, or an extension's."""
+    return base(type_) in _COMMON or base(type_).startswith("interval")
+
+
 def canonical(type_: str) -> str:
     """`type_` in the spelling of `format_type`: `VARCHAR(50)` is `character varying(50)`."""
     base, length, suffix = _parts(type_)
-    return base + (f"({length})" if length else "") + suffix
+    if not length:
+        return base + suffix
+    word, zone, rest = base.partition(" with")  # `timestamp(3) with time zone`
+    return f"{word}({length}){zone}{rest}{suffix}"
 
 
 def built_in(type_: str) -> bool:
@@ -113,7 +127,7 @@ def keeps_storage(old: str, new: str) -> bool:
     """Whether a change from `old` to `new`, without USING, is known to write no row anew.
 
     Measured on PostgreSQL 14 to 18: a wider `varchar` or `varbit`, `varchar` to `text`, a `numeric` with more digits
-    before the point, a longer fraction of seconds, `cidr` to `inet`.
+    before the point, a longer fraction of seconds, `cidr` to `inet`, `xml` to `text`.
     """
     old_base, old_length, old_suffix = _parts(old)
     new_base, new_length, new_suffix = _parts(new)
@@ -130,7 +144,38 @@ def keeps_storage(old: str, new: str) -> bool:
         return not new_length or (bool(old_length) and _wider(old_length, new_length))
     if old_base == new_base and new_base.startswith(("timestamp", "time ", "interval")):
         return not new_length or int(old_length or 6) <= int(new_length)
-    return (old_base, new_base) == ("cidr", "inet")
+    return (old_base, new_base) in {("cidr", "inet"), ("xml", "text")}
+
+
+def depends_on_time_zone(old: str, new: str) -> bool:
+    """Whether the change writes rows anew in every time zone but UTC."""
+    moments = {"timestamp without time zone", "timestamp with time zone"}
+    (old_base, _, old_suffix), (new_base, length, new_suffix) = _parts(old), _parts(new)
+    return {old_base, new_base} == moments and not (old_suffix or new_suffix) and length in {"", "6"}
+
+
+def has_no_cast(old: str, new: str) -> bool:
+    """Whether PostgreSQL is known to refuse a change from `old` to `new` that has no USING.
+
+    Only casts on assignment count: measured on PostgreSQL 14 to 18 for its own types that are most in use.
+    """
+    if "[]" in (_parts(old)[2], _parts(new)[2]) or not (built_in(old) and built_in(new)):
+        return False
+    old_kind, new_kind = (_ASSIGNED.get(base(each)) for each in (old, new))
+    if old_kind is None or new_kind is None or new_kind == "text":
+        return False
+    return old_kind != new_kind
+
+
+_ASSIGNED = {
+    **dict.fromkeys(("character varying", "text", "character"), "text"),
+    **dict.fromkeys(("smallint", "integer", "bigint", "numeric", "real", "double precision"), "number"),
+    **dict.fromkeys(("date", "timestamp without time zone", "timestamp with time zone"), "moment"),
+    **{each: each for each in ("boolean", "uuid", "bytea")},
+    **dict.fromkeys(("json", "jsonb"), "document"),
+    **dict.fromkeys(("inet", "cidr"), "address"),
+}
+"""Types of one kind are cast to each other on assignment, and all of these to text."""
 
 
 def _wider(old: str, new: str) -> bool:
