@@ -9,7 +9,8 @@ still there. The old code then runs against the new schema, and the next upgrade
 ## Do this instead
 
 Write the reverse of the upgrade. Where there is none, say so: `raise NotImplementedError("restore from the backup")`
-stops a rollback that cannot work, and is reported as irreversible, not as a mistake.
+stops a rollback that cannot work, and is reported as irreversible, not as a mistake. A revision without any `downgrade()`
+stops it too, with an AttributeError that tells nobody why.
 
 ## Not flagged
 
@@ -75,11 +76,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story if revision.downgrade_is_empty and not revision.is_merge:
             if any(_leaves_something(operation) for operation, _ in story.operations(Direction.UPGRADE)):
+                nothing = f"`downgrade()` of `{revision.id}` does nothing"
                 yield concern(
-                    f"""
-                    `downgrade()` of `{revision.id}` does nothing: a rollback reports success and leaves what the
-                    upgrade has made.
-                    """,
+                    f"{nothing}: a rollback reports success and leaves what the upgrade has made."
+                    if revision.downgrade_line
+                    else f"`{revision.id}` has no `downgrade()`: a rollback ends here with an error of Python's.",
                     about=("failure", revision.id, Direction.UPGRADE_AGAIN.value),
                     basis=Basis.PARSED,
                     location=Location(revision.path, revision.downgrade_line or revision.upgrade_line or 1),

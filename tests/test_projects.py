@@ -111,7 +111,17 @@ def test_ends_as_its_description_says(project: Path, mode: str, tmp_path: Path) 
     assert wanted.get("skipped", "") in " ".join(each.reason for each in recording.skipped), recording.skipped
     check_statements(recording, wanted.get("statements", []))
     if done.returncode in {0, 1}:
-        json.loads(done.stdout)
+        report = json.loads(done.stdout)
+        if "findings" in wanted:
+            assert sorted(told_in(report)) == sorted(wanted["findings"])
+
+
+def told_in(report: dict[str, Any]) -> list[str]:
+    return [
+        f"{each['rule']} @ {each['path']}:{each['line']}"
+        for each in report["findings"]
+        if each["severity"] in {"error", "warning"}
+    ]
 
 
 def check_failure(recording: Recording, wanted: dict[str, Any]) -> None:

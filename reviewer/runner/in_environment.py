@@ -117,6 +117,26 @@ class Channel:
 # -- source lines ---------------------------------------------------------------------------------
 
 
+class Batch(list):
+    """The operations of one `op.batch_alter_table`, which are sent together when its block ends, each with its line."""
+
+    def __init__(self, sources):
+        list.__init__(self)
+        self.sources = sources
+        self.places = []
+        self.current = None  # the line of the operation that is being sent
+
+    def append(self, operation):
+        self.places.append(self.sources.location(sys._getframe()))
+        list.append(self, operation)
+
+    def __iter__(self):
+        for operation, place in zip(list.__iter__(self), self.places):
+            self.current = place
+            yield operation
+        self.current = None
+
+
 class Sources:
     """Knows which files are revision files, and finds the line of one that caused something."""
 
@@ -124,6 +144,26 @@ class Sources:
         self.folders = ()
         self.env = None
         self.cache = {}
+        self.flush = None  # the code that sends the operations of a batch
+
+    def follow_batches(self):
+        from alembic.operations.batch import BatchOperationsImpl
+
+        original, sources = BatchOperationsImpl.__init__, self
+
+        def begin(batch, *args, **kwargs):
+            original(batch, *args, **kwargs)
+            batch.batch = Batch(sources)
+
+        BatchOperationsImpl.__init__ = begin
+        self.flush = BatchOperationsImpl.flush.__code__
+
+    def asked_for_by(self, frame):
+        """The place of the operation that a batch is sending, if that is what `frame` is about."""
+        if frame.f_code is not self.flush:
+            return None
+        place = getattr(frame.f_locals["self"].batch, "current", None)
+        return place if place and place[2] == "revision" else None
 
     def learn(self, script, env, final=True):
         """`final`: env.py has had its say. Before, Alembic's own property must not be asked: it remembers."""
@@ -152,6 +192,9 @@ class Sources:
             revision, real = self.is_revision(filename)
             if revision:
                 return real, frame.f_lineno, "revision"
+            in_batch = self.asked_for_by(frame)
+            if in_batch:
+                return in_batch
             if real == self.env and env_line is None and not through_alembic:
                 env_line = frame.f_lineno
             if frame.f_code.co_name == "run_migrations" and "alembic" in filename:
@@ -170,6 +213,7 @@ class Sources:
             revision, real = self.is_revision(filename)
             if revision or real == self.env:
                 found = (real, tb.tb_lineno)
+            found = (self.asked_for_by(tb.tb_frame) or found or ())[:2] or None
             innermost = (real, tb.tb_lineno)
             tb = tb.tb_next
         there = found is not None and found == innermost
@@ -195,6 +239,7 @@ class Runner:
             beside("models").Moved(*self.setup["moved"]).install()
         self.redirection.install()
         self.watcher.install()
+        self.sources.follow_batches()
         tolerate_missing_logging_sections()
         remember_code()
 
@@ -324,7 +369,9 @@ class Runner:
         def steps(script, rev):
             revision = script.get_revision(wanted)
             if not hasattr(revision.module, command["direction"]):
-                raise Expected("raised", "the revision has no %s()" % command["direction"])
+                # nobody forgets it, since `alembic revision` writes one: there is to be no way back
+                way = command["direction"]
+                raise Expected("raised", "the revision has no %s()" % way, deliberate=way == "downgrade")
             return [make(script.revision_map, revision)]
 
         self.online(steps)
@@ -512,7 +559,9 @@ class Runner:
         while cause is not None and not isinstance(cause, Expected):
             cause = cause.__cause__ or cause.__context__
         if cause is not None:
-            kind, message = cause.kind, str(cause)
+            kind, message, deliberate = cause.kind, str(cause), cause.deliberate
+            if kind == "raised":  # by us, and wherever we did that, it is about the whole revision
+                place = None
         elif original is not None:
             kind = "statement"
             message, sqlstate = server_words(original)

@@ -28,11 +28,12 @@ LEADING_ELSEWHERE = frozenset(
 
 
 class Expected(Exception):
-    """Something that can go wrong in a project: a kind and a sentence."""
+    """Something that can go wrong in a project: a kind and a sentence; `deliberate` where the project says so."""
 
-    def __init__(self, kind, message):
+    def __init__(self, kind, message, deliberate=False):
         Exception.__init__(self, message)
         self.kind = kind
+        self.deliberate = deliberate
 
 
 class Redirection:
