@@ -117,6 +117,7 @@ class _Rehearsal:
         self._skipped: list[Skipped] = []
         self._mode = TransactionMode()
         self._driver = ""
+        self._version_table = Run.version_table
         self._last = ""
         self._base = Catalogue()
         self._state: Snapshot | None = None
@@ -167,8 +168,8 @@ class _Rehearsal:
                 seed_file.apply(connection, self._plan.seed, "seed", "Make it fit the schema of the base revision.")
             if self._plan.seed_command is not None:
                 self._run_seed_command(self._plan.seed_command, base)
-            filled = rows.fill(connection, catalogue.read(connection), self._plan.rows)
-            self._state = snapshot.take(connection)
+            filled = rows.fill(connection, catalogue.read(connection), self._plan.rows, self._version_table)
+            self._state = snapshot.take(connection, self._version_table)
         self._base, self._filled = filled.catalogue, filled.tables
         self._skipped += filled.skipped
         return base
@@ -581,7 +582,7 @@ class _Rehearsal:
     def _there_and_back(
         self, revision: Revision, chain: _Chain, departure: Departure | None, rows: bool = True
     ) -> None:
-        trip = RoundTrip(self._server, departure) if departure else None
+        trip = RoundTrip(self._server, departure, self._version_table) if departure else None
         if trip is not None and not self._written_between(revision, chain, trip, rows):
             trip = None
         upgraded = chain.database
@@ -698,6 +699,7 @@ class _Rehearsal:
         self._last = database
         self._mode = run.mode or self._mode
         self._driver = run.driver or self._driver
+        self._version_table = run.version_table if run.called else self._version_table
         return run
 
     def _explain(self, run: Run) -> None:

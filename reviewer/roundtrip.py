@@ -65,9 +65,10 @@ class Departure:
 class RoundTrip:
     """Follows one revision from its first upgrade to its second."""
 
-    def __init__(self, server: RunningServer, departure: Departure) -> None:
+    def __init__(self, server: RunningServer, departure: Departure, version_table: str) -> None:
         self._server = server
         self._before = departure
+        self._version_table = version_table
         self.upgraded: Snapshot | None = None
         self.changes: tuple[Difference, ...] = ()
         """What the upgrade did to the catalogue."""
@@ -83,7 +84,7 @@ class RoundTrip:
     def went_up(self, database: str, write: bool) -> bool:
         """Look at the upgraded state, and `write` new rows as an application would; whether any were written."""
         with self._connect(database) as connection:
-            self.upgraded = snapshot.take(connection)
+            self.upgraded = snapshot.take(connection, self._version_table)
             self.changes = snapshot.compare(self._before.snapshot, self.upgraded)
             if not write:
                 return False
@@ -118,7 +119,7 @@ class RoundTrip:
         """
         assert self.upgraded is not None
         with self._connect(database) as connection:
-            now = snapshot.take(connection)
+            now = snapshot.take(connection, self._version_table)
             rows = self._read(connection)
         losses = contents.compare(self._before.rows, rows)
         new = self._new_losses(rows) if written else ()
@@ -145,7 +146,7 @@ class RoundTrip:
         """The pass of the second upgrade with how its result differs from the first; and the state now."""
         assert self.upgraded is not None
         with self._connect(database) as connection:
-            now = snapshot.take(connection)
+            now = snapshot.take(connection, self._version_table)
         return replace(each, compared=True, differences=snapshot.compare(self.upgraded, now)), now
 
     def _new_losses(self, rows: tuple[Rows, ...]) -> list[Loss]:
