@@ -397,7 +397,7 @@ class _Rehearsal:
         return None
 
     def _compare(self, database: str) -> Answer | None:
-        command = {**self._command(database), "do": "compare", "facts": True}
+        command = {**self._command(database), "do": "compare", "facts": True, "to": [r.id for r in self._heads()]}
         for again in (False, True):
             if self._process is None or self._fresh_each or again:
                 self._restart()

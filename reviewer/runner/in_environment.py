@@ -233,6 +233,10 @@ class Runner:
         self.watcher.own_lock_timeout = setup.get("own_lock_timeout")
         self.flask_context = None
         self.worker_thread = False
+        self.asked = [
+            "upgrade",
+            "head",
+        ]  # what somebody would have typed behind `alembic`: some env.py files read it
 
     def install(self):
         if self.setup.get("moved"):
@@ -257,7 +261,7 @@ class Runner:
             arguments += ["-n", setup["section"]]
         for pair in setup.get("x") or ():
             arguments += ["-x", pair]
-        arguments += ["upgrade", "head"]
+        arguments += self.asked
         sys.argv = ["alembic"] + arguments
         options = CommandLine(prog="alembic").parser.parse_args(arguments)
         if setup.get("flask"):
@@ -349,6 +353,7 @@ class Runner:
         if command.get("address"):
             self.redirection.move(command["address"], command["database"])
         self.redirection.offline = command["do"] in ("offline",)
+        self.asked = as_typed(command)
         self.watcher.begin(bool(command.get("observe")))
         getattr(self, command["do"])(command)
 
@@ -589,6 +594,14 @@ class Runner:
             traceback=as_text("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]),
             **more,
         )
+
+
+def as_typed(command):
+    """The arguments with which `alembic` would do about the same."""
+    if command.get("direction") == "downgrade":
+        return ["downgrade", command["revision"] + "-1"]
+    targets = command.get("to") or command.get("revisions", ())[-1:] or [command.get("revision", "head")]
+    return ["upgrade", targets[0] if len(targets) == 1 else "heads"]
 
 
 def remember_code():
