@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import re
 import socket
 import subprocess
@@ -13,13 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 from reviewer.github.api import Api
 from tests.github import npm
 from tests.github.fake import DATA, REPOSITORY, FakeGitHub
-from tests.github.runner import ROOT
+from tests.github.runner import made_environment
 
 ConnectTo = Callable[..., Api]
 
@@ -154,22 +151,4 @@ def _drain(process: subprocess.Popen[str]) -> Callable[[], None]:
 @pytest.fixture(scope="session")
 def environment() -> Path:
     """The reviewer's environment, made by the action's own script, once for each lock file."""
-    shared = Path(platformdirs.user_cache_dir("alembic-reviewer-tests")) / "action"
-    shared.mkdir(parents=True, exist_ok=True)
-    with (shared / "environment.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(
-            [
-                "bash",
-                "-euo",
-                "pipefail",
-                "-c",
-                '. "$GITHUB_ACTION_PATH/action/environment.sh"; echo "made $reviewer"',
-            ],
-            env={**os.environ, "GITHUB_ACTION_PATH": str(ROOT), "RUNNER_TEMP": str(shared)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Path(done.stdout.rpartition("made ")[2].strip()).parent.parent
+    return made_environment()

@@ -7,6 +7,7 @@ https://github.com/actions/runner/tree/main/src/Runner.Worker
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -257,3 +259,26 @@ def odd_spaces() -> list[str]:
     return [
         chr(n) for n in range(0x10000) if chr(n).isspace() or unicodedata.category(chr(n)) in {"Zs", "Zl", "Zp"}
     ]
+
+
+def made_environment() -> Path:
+    """The reviewer's environment, made by the action's own script, once for each lock file."""
+    shared = Path(platformdirs.user_cache_dir("alembic-reviewer-tests")) / "action"
+    shared.mkdir(parents=True, exist_ok=True)
+    with (shared / "environment.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            [
+                "bash",
+                "-euo",
+                "pipefail",
+                "-c",
+                '. "$GITHUB_ACTION_PATH/action/environment.sh"; echo "made $reviewer"',
+            ],
+            env={**os.environ, "GITHUB_ACTION_PATH": str(ROOT), "RUNNER_TEMP": str(shared)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Path(done.stdout.rpartition("made ")[2].strip()).parent.parent
