@@ -147,7 +147,7 @@ def test_rules_that_are_named_exist(page: Path) -> None:
 def keys() -> set[str]:
     """Every key of the configuration file, as its own error message lists them."""
     spelled = {"configs": "config", "section": "name"}
-    only_flags = {"path", "source", "outputs", "save_recording", "recording"}
+    only_flags = {"path", "source", "outputs", "save_recording", "recording", "each"}
     names = {each.name for each in fields(Config)} - only_flags - {"old_code"} | {"no_rows", "no_old_code"}
     return {spelled.get(name, name.replace("_", "-")) for name in names}
 
