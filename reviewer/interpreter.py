@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reviewer.errors import InterpreterError
-from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Described, Done, Failed, Hello, Ready, decode
+from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Described, Done, Failed, Hello, Ready, RevisionEvent, decode
 from reviewer.guardian import Guardian, kill_marked, marked
 
 RUNNER = Path(__file__).parent / "runner" / "in_environment.py"
@@ -65,6 +65,8 @@ class Answer:
     failed: Failed | None = None
     done: Done | None = None
     timed_out: bool = False
+    running: float = 0.0
+    """Where its time ran out: for how many seconds the last revision had been running, or the command without any."""
     exit_status: int | None = None
     """Set where the process ended without a last word."""
     waited: str | None = None
@@ -237,11 +239,14 @@ class RunnerProcess:
         until: tuple[type, ...],
         quiet: Callable[[], str | None] | None = None,
     ) -> None:
+        began = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
             while True:
                 for event in self._events():
                     answer.events.append(event)
+                    if isinstance(event, RevisionEvent):
+                        began = time.monotonic()
                     if isinstance(event, Failed):
                         answer.failed = event
                     if isinstance(event, Done):
@@ -251,6 +256,7 @@ class RunnerProcess:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     answer.timed_out = True
+                    answer.running = time.monotonic() - began
                     answer.stack = self._where()
                     self._kill()
                     return

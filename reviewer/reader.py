@@ -34,6 +34,10 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where an object lies in memory, as Python prints it: another number in every run."""
 
 
+_TO_BLAME = 0.25
+"""A revision that had run for less than that part of the time when it was over is not what has taken it."""
+
+
 @dataclass
 class Run:
     """What one command brought, in the recording's words."""
@@ -42,6 +46,8 @@ class Run:
     failure: Failure | None = None
     failed_revision: str | None = None
     """The revision in which it failed; None where it failed outside all of them."""
+    out_of_time: bool = False
+    """The time of the whole review ran out, and no revision is to blame for it."""
     mode: TransactionMode | None = None
     driver: str = ""
     again: bool = False
@@ -109,6 +115,14 @@ class Reader:
             if run.passes and (not ended or self._bookkeeping(run)):
                 run.failed_revision = revision
                 run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
+            if answer.timed_out and answer.running < self._plan.timeout * _TO_BLAME:
+                run.out_of_time = True
+                run.passes = [
+                    each
+                    if each.outcome is Outcome.OK
+                    else replace(each, outcome=Outcome.SKIPPED, failure=None, reason=time_is_over(self._plan))
+                    for each in run.passes
+                ]
         return run
 
     @staticmethod
@@ -124,7 +138,7 @@ class Reader:
             location = self._location(open_begin.path, open_begin.line) if open_begin else None
             location = location or self._stack_location(answer.stack)
             if answer.timed_out:
-                kind, message = FailureKind.TIMEOUT, f"it did not end within {self._plan.timeout:g} seconds"
+                kind, message = FailureKind.TIMEOUT, f"it was still running when {time_is_over(self._plan)}"
             else:
                 kind, message = FailureKind.EXITED, _how_it_ended(answer.exit_status)
             return Failure(kind, message, location, open_begin.sql if open_begin else None)
@@ -195,6 +209,11 @@ class Reader:
             if match.group(1).startswith(folders) or match.group(1).endswith("env.py"):
                 return self._location(match.group(1), int(match.group(2)))
         return None
+
+
+def time_is_over(plan: Plan) -> str:
+    """Why what is left is not rehearsed."""
+    return f"the {plan.timeout:g} seconds of the whole review were over"
 
 
 def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:

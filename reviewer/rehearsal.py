@@ -28,7 +28,7 @@ from reviewer.names import Name
 from reviewer.old_code import OldProcess, OldSource, Trial, Unavailable, affected
 from reviewer.plan import Plan
 from reviewer.postgres.server import MAKE_ROOM
-from reviewer.reader import Reader, Run
+from reviewer.reader import Reader, Run, time_is_over
 from reviewer.recording import (
     Broken,
     Catalogue,
@@ -148,7 +148,18 @@ class _Rehearsal:
         except _Stop as stop:
             errors = (str(stop),)
             self._skip_the_rest(str(stop).split("\n")[0])
+        else:
+            errors = tuple(self._not_done_in_time())
         return self._recording(errors)
+
+    def _not_done_in_time(self) -> Iterator[str]:
+        late = {each.revision for each in self._passes if each.reason == time_is_over(self._plan)}
+        if late:
+            yield (
+                f"The rehearsal was not done within {self._plan.timeout:g} seconds: {len(late)} of"
+                f" {len(self._plan.revisions)} revisions were not rehearsed, or not in every direction.\n"
+                "Give it more time with --timeout SECONDS, or review fewer revisions at once."
+            )
 
     def close(self) -> None:
         self._old.close()
@@ -342,7 +353,8 @@ class _Rehearsal:
                 chain = _Chain(self, before, empty, [revisions[0].id])
                 self._there_and_back(revisions[0], chain, self._departure(revisions[0], before), rows=False)
                 return
-            self._skip(revisions[0], (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN), "its upgrade failed")
+            both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
+            self._skip(revisions[0], both, self._unless_late(run, "its upgrade failed"))
             return
         if not run.ok:
             self._without_rows(run, base)
@@ -356,7 +368,7 @@ class _Rehearsal:
         deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
         tables = [name for name in touched(deployed) if any(name.matches(filled) for filled in self._filled)]
         well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
-        if not (deployed and well and tables and reads_rows(deployed)):
+        if self._is_late() or not (deployed and well and tables and reads_rows(deployed)):
             return
         from reviewer.rows import worst
 
@@ -482,7 +494,8 @@ class _Rehearsal:
             raise _Stop(*self._not_from_empty(run))
         missing = [r for r in self._plan.revisions if r.id not in {p.revision for p in run.passes}]
         for revision in missing:
-            reason = "a revision before it failed" if not run.ok else "the upgrade did not run it"
+            failed = self._unless_late(run, "a revision before it failed")
+            reason = "the upgrade did not run it" if run.ok else failed
             run.passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
         return run
 
@@ -548,6 +561,9 @@ class _Rehearsal:
     def _stepwise(self, chain: _Chain, base: str) -> None:
         rows = True
         for position, revision in enumerate(self._plan.revisions):
+            if self._is_late():
+                self._skip(revision, tuple(Direction), time_is_over(self._plan))
+                continue
             self._progress(f"revision {revision.id}: up, down, up")
             departure = self._departure(revision, chain.database)
             run = chain.step(revision, Direction.UPGRADE)
@@ -558,17 +574,16 @@ class _Rehearsal:
                 departure = self._departure(revision, chain.database)
                 run = chain.step(revision, Direction.UPGRADE)
                 self._keep(run, rows)
-            if not run.ok and self._deployed_well(revision) and chain.jump(revision):
+            if not run.ok and not run.out_of_time and self._deployed_well(revision) and chain.jump(revision):
                 # it runs in one upgrade with those before it, and only by itself it does not
                 self._there_and_back(revision, chain, departure, rows)
                 continue
             if not run.ok:
                 both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
-                self._skip(revision, both, "its upgrade failed")
+                self._skip(revision, both, self._unless_late(run, "its upgrade failed"))
+                blocked = self._unless_late(run, f"revision {revision.id} before it does not upgrade")
                 for later in self._plan.revisions[position + 1 :]:
-                    self._skip(
-                        later, (Direction.UPGRADE, *both), f"revision {revision.id} before it does not upgrade"
-                    )
+                    self._skip(later, (Direction.UPGRADE, *both), blocked)
                 return
             self._there_and_back(revision, chain, departure, rows)
 
@@ -594,7 +609,7 @@ class _Rehearsal:
                 down.passes[-1] = trip.went_down(chain.database, down.passes[-1], written=there)
         self._keep(down, rows)
         if not down.ok:
-            self._skip(revision, (Direction.UPGRADE_AGAIN,), "its downgrade failed")
+            self._skip(revision, (Direction.UPGRADE_AGAIN,), self._unless_late(down, "its downgrade failed"))
             if trip is not None and trip.upgraded is not None:
                 self._state = trip.upgraded
             return
@@ -753,6 +768,13 @@ class _Rehearsal:
         for direction in directions:
             self._passes.append(_skipped(revision, direction, Rehearsal.STEPWISE, reason))
 
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+    def _unless_late(self, run: Run, reason: str) -> str:
+        """Why nothing follows on `run`: its failure is no reason where it is only that the time was up."""
+        return time_is_over(self._plan) if run.out_of_time else reason
+
     def _skip_once(self, what: str, reason: str) -> None:
         entry = Skipped(what, reason)
         if entry not in self._skipped:
@@ -873,6 +895,16 @@ class _Chain:
         run = self._rehearsal._run(
             command, self._database, Rehearsal.STEPWISE, again=direction is Direction.UPGRADE_AGAIN
         )
+        if run.out_of_time and not run.passes:
+            run.passes.append(
+                Pass(
+                    revision,
+                    direction,
+                    Rehearsal.STEPWISE,
+                    Outcome.SKIPPED,
+                    reason=time_is_over(self._rehearsal._plan),
+                )
+            )
         if not run.ok and not run.passes:  # it failed before the revision's own code began
             run.failed_revision = revision
             run.passes.append(Pass(revision, direction, Rehearsal.STEPWISE, Outcome.FAILED, failure=run.failure))
