@@ -35,7 +35,7 @@ reviewer_environment() {
         rm -rf "$folder"
         if command -v uv >/dev/null; then
             uv venv --quiet --no-project --python "$python" "$folder"
-            uv pip install --quiet --no-config --python "$folder/bin/python" --require-hashes --only-binary :all: \
+            uv pip install --quiet --no-config --no-cache --python "$folder/bin/python" --require-hashes --only-binary :all: \
                 --requirement "$GITHUB_ACTION_PATH/requirements.lock"
         else
             "$python" -I -m venv "$folder"
