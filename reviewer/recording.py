@@ -18,6 +18,10 @@ FORMAT = 1
 """Version of the JSON form. A recording of another version is refused."""
 
 
+NOT_THERE = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
+"""SQLSTATEs for a table, column, object, function or schema that does not exist."""
+
+
 class Direction(Enum):
     """Which way a pass runs a revision."""
 

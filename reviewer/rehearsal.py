@@ -30,6 +30,7 @@ from reviewer.plan import Plan
 from reviewer.postgres.server import MAKE_ROOM
 from reviewer.reader import Reader, Run, time_is_over
 from reviewer.recording import (
+    NOT_THERE,
     Broken,
     Catalogue,
     Direction,
@@ -252,7 +253,7 @@ class _Rehearsal:
             not self._plan.base_heads
             and self._plan.base_schema is None
             and failure is not None
-            and failure.sqlstate in _MISSING
+            and failure.sqlstate in NOT_THERE
             and not any(_makes_table(s) for each in run.passes for s in each.statements)
         )
 
@@ -944,9 +945,6 @@ class _Chain:
 _DISK_FULL = "53100"
 
 _NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
-
-_MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
-"""SQLSTATEs for a table, column, object, function or schema that does not exist."""
 
 
 def address_for_runner(address: Address) -> dict[str, object]:

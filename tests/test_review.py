@@ -41,3 +41,20 @@ def test_a_line_that_runs_many_times_is_told_once_and_how_often_it_was_so(bench:
 
     assert len(findings) == 1
     assert findings[0].evidence["times"] == 12
+
+
+def test_a_statement_about_what_is_not_there_has_failed_and_nothing_else(bench: Bench) -> None:
+    missing = Example(
+        "drops what nobody has made",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
+        """,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.drop_table("people")
+        """,
+    )
+
+    findings = review(bench.record(Story.of(missing)), checks.load()).findings
+
+    assert {finding.rule for finding in findings if "people" in finding.message} == {"failing-upgrade"}
