@@ -204,7 +204,7 @@ class RunnerProcess:
         answer = self.run(command, time.monotonic() + seconds)
         described = next((event for event in answer.events if isinstance(event, Described)), None)
         if described is None:
-            why = answer.failed.message if answer.failed else "it did not end well"
+            why = answer.failed.message.rstrip(".") if answer.failed else "it did not end well"
             raise InterpreterError(
                 f"env.py failed when it was asked where the revisions are: {why}.",
                 "If it needs settings, give them with --env NAME=VALUE, --pass-env NAME, -x NAME=VALUE or"

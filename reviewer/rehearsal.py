@@ -239,9 +239,15 @@ class _Rehearsal:
                 f" {run.failed_revision} was running{where}.",
                 "Give it more time with --timeout SECONDS, or the schema to start from with --base-schema FILE.",
             )
+        reason = f"revision {run.failed_revision} failed{where}: {run.failure.message.rstrip('.')}."
+        if run.failure.kind is FailureKind.RAISED:
+            return (
+                f"The history did not reach the base revision: {reason}",
+                "If it needs what the application sets up, give that with --launcher MODULE:FUNCTION, --env NAME=VALUE"
+                " or -x NAME=VALUE; if it needs tables or rows, with --base-schema FILE.",
+            )
         return (
-            f"The history does not run from an empty database: revision {run.failed_revision} failed{where}:"
-            f" {run.failure.message}.",
+            f"The history does not run from an empty database: {reason}",
             "Give the schema that it starts from with --base-schema FILE: plain SQL, for example from pg_dump;"
             " an alembic_version table in it says where the history goes on.",
         )
@@ -285,24 +291,25 @@ class _Rehearsal:
 
     def _environment_failed(self, failure: Failure) -> tuple[str, str]:
         where = f" at {failure.location}" if failure.location else ""
+        message = failure.message.rstrip(".")
         match failure.kind:
             case FailureKind.IMPORT:
                 return (
-                    f"env.py could not be imported{where}: {failure.message}.",
+                    f"env.py could not be imported{where}: {message}.",
                     "Install what it needs in the project's interpreter, or say with --python which interpreter has it.",
                 )
             case FailureKind.NO_DRIVER:
-                return (f"{failure.message}.", "Install one there, for example `pip install psycopg[binary]`.")
+                return (f"{message}.", "Install one there, for example `pip install psycopg[binary]`.")
             case FailureKind.TIMEOUT:
                 return (
                     f"env.py did not end within {self._plan.timeout:g} seconds{where}.",
                     "Give it more time with --timeout SECONDS, or see what it waits for.",
                 )
             case FailureKind.EXITED:
-                return (f"env.py ended the process{where}: {failure.message}.", "See what it needs to go on.")
+                return (f"env.py ended the process{where}: {message}.", "See what it needs to go on.")
             case _:
                 return (
-                    f"env.py failed{where}: {failure.message}.",
+                    f"env.py failed{where}: {message}.",
                     "If it needs settings, give them with --env NAME=VALUE ({url} stands for the throw-away database),"
                     " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION.",
                 )

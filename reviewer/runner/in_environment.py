@@ -296,7 +296,14 @@ class Runner:
         except ImportError:
             raise Expected("import", "env.py uses Flask's current_app, and Flask is not installed") from None
         if self.flask_context is None:
-            app = ScriptInfo().load_app()
+            try:
+                app = ScriptInfo().load_app()
+            except Exception as error:
+                if isinstance(error, ImportError):
+                    raise
+                raise Expected(
+                    "environment", "Flask's application could not be made: %s" % first_line(error)
+                ) from error
             self.flask_context = app.app_context()
             self.flask_context.push()
         from flask import current_app
@@ -575,8 +582,7 @@ class Runner:
         elif isinstance(error, SystemExit):
             kind, message = "exited", "sys.exit(%r) was called" % (error.code,)
         if message is None:
-            text = str(error).strip().split("\n")[0]
-            message = "%s: %s" % (type(error).__name__, text) if text else type(error).__name__
+            message = first_line(error)
         if isinstance(error, NotImplementedError):
             deliberate = True
         in_revision = place is not None and place[0] != self.sources.env
@@ -594,6 +600,11 @@ class Runner:
             traceback=as_text("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]),
             **more,
         )
+
+
+def first_line(error):
+    text = str(error).strip().split("\n")[0]
+    return "%s: %s" % (type(error).__name__, text) if text else type(error).__name__
 
 
 def as_typed(command):
