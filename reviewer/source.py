@@ -152,7 +152,8 @@ class _Reader:
             strings = self._strings(mark)
             if strings is None:
                 problem = problem or self._computed(mark)
-            marks[mark] = strings or ()
+                strings = self._written(mark) if mark == "branch_labels" else ()
+            marks[mark] = strings
         upgrade, downgrade = self.functions.get("upgrade"), self.functions.get("downgrade")
         place = self.values.get("down_revision") or self.values.get("revision")
         return SourceRevision(
@@ -180,12 +181,19 @@ class _Reader:
         strings = self._strings("revision")
         return strings[0] if strings and len(strings) == 1 else self._computed("revision")
 
+    def _written(self, mark: str) -> tuple[str, ...]:
+        """What is computed, as the source says it: enough to tell labels apart."""
+        node = self.values.get(mark)
+        return (ast.unparse(node),) if node else (f"{mark} of {self.path}",)
+
     def _computed(self, mark: str) -> Problem:
         node = self.values.get(mark)
         line = node.lineno if node else 1
+        labels = mark == "branch_labels"
+        lacks = "--revisions knows no such label" if labels else "the history cannot be read from the source alone"
         return Problem(
             ProblemKind.COMPUTED,
-            f"`{mark}` in {self.path}:{line} is computed, so the history cannot be read from the source alone.",
+            f"`{mark}` in {self.path}:{line} is computed, so {lacks}.",
             self.path,
             line,
             fatal=False,

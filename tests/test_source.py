@@ -96,6 +96,19 @@ def test_a_computed_down_revision_is_a_problem_but_no_crash(written: str) -> Non
     assert not found.source_problem.fatal
 
 
+def test_labels_that_are_computed_are_told_apart_as_they_are_written() -> None:
+    text = "revision = 'r'\nbranch_labels = (cli.CONTRACT_BRANCH,)\n"
+
+    found = read_source(text.encode(), "v/x.py")
+
+    assert isinstance(found, SourceRevision)
+    assert found.branch_labels == ("(cli.CONTRACT_BRANCH,)",)
+    assert found.source_problem is not None
+    assert found.source_problem.message == (
+        "`branch_labels` in v/x.py:2 is computed, so --revisions knows no such label."
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -322,7 +322,12 @@ class Runner:
             raise Expected(
                 "environment", "the launcher %s is not to be had: %s" % (self.setup["launcher"], error)
             ) from None
-        launcher(config)
+        try:
+            launcher(config)
+        except (Exception, SystemExit) as error:
+            raise Expected(
+                "environment", "the launcher %s failed: %s" % (self.setup["launcher"], first_line(error))
+            ) from error
 
     def environment(self, fn, **options):
         from alembic.runtime.environment import EnvironmentContext
