@@ -11,7 +11,8 @@ import pytest
 
 from tests.github.fake import FakeGitHub, Fault
 from tests.github.projects import HARMLESS, PYTHON, SAFE, UNSAFE, PullRequest
-from tests.github.runner import Job
+from tests.github.runner import ROOT, Job
+from tests.repository import git
 
 NEW = "migrations/versions/bbb222_new.py"
 
@@ -62,6 +63,50 @@ def test_the_comment_turns_green_after_a_fix(start: Start, github: FakeGitHub) -
     assert (outputs["verdict"], outputs["comment-status"]) == ("pass", "updated")
     assert len(github.comments) == 1
     assert "✅" in github.bodies[0].split("\n")[1]
+
+
+def test_a_branch_of_an_example_project_before_and_after_a_fix(
+    tmp_path: Path, environment: Path, github: FakeGitHub
+) -> None:
+    left_out = shutil.ignore_patterns("__pycache__", "alembic-reviewer.toml")
+    shutil.copytree(ROOT / "examples/blog", tmp_path / "workspace", ignore=left_out)
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "the example"],
+        ["checkout", "-q", "-b", "feature"],
+    ):
+        git(tmp_path / "workspace", *command)
+    index = (
+        'from alembic import op\n\nrevision = "ffff"\ndown_revision = "e8d1a35c7b60"\n\n\n'
+        'def upgrade():\n    op.create_index("ix_users_handle", "users", ["handle"])\n\n\n'
+        'def downgrade():\n    op.drop_index("ix_users_handle", "users")\n'
+    )
+    fixed = index.replace(
+        '    op.create_index("ix_users_handle", "users", ["handle"])',
+        "    with op.get_context().autocommit_block():\n"
+        '        op.create_index("ix_users_handle", "users", ["handle"], postgresql_concurrently=True)',
+    ).replace(
+        '    op.drop_index("ix_users_handle", "users")',
+        "    with op.get_context().autocommit_block():\n"
+        '        op.drop_index("ix_users_handle", "users", postgresql_concurrently=True)',
+    )
+    models = (tmp_path / "workspace/blog/models.py").read_text()
+    indexed = models.replace("mapped_column(String(80))", "mapped_column(String(80), index=True)", 1)
+    bodies = []
+    for text in (index, fixed):
+        pull_request = PullRequest(tmp_path / "workspace").add(
+            {"migrations/versions/ffff_index.py": text, "blog/models.py": indexed}
+        )
+        variables = {"GITHUB_API_URL": github.url}
+        job = Job(tmp_path, environment, event=pull_request.event(), variables=variables)
+        job.use(python=PYTHON)
+        bodies += github.bodies
+
+    before, after = bodies
+    assert "blocking-index" in before
+    assert before.split("\n")[1].startswith("### ❌ Migration review: 1 error")
+    assert after.split("\n")[1] == "### ✅ Migration review: nothing found in 1 revision", after
 
 
 def test_a_pull_request_without_a_revision_gets_no_comment_and_no_server(start: Start, github: FakeGitHub) -> None:
@@ -219,8 +264,6 @@ def test_a_wrong_input_is_named(start: Start) -> None:
 def test_a_shallow_checkout_says_which_depth_it_needs(start: Start, github: FakeGitHub, tmp_path: Path) -> None:
     job = start({NEW: UNSAFE})
     shallow = tmp_path / "shallow"
-    from tests.repository import git
-
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{job.workspace}", str(shallow))
     job.workspace = shallow
 
