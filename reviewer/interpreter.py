@@ -157,7 +157,7 @@ class RunnerProcess:
         hello = next((event for event in answer.events if isinstance(event, Hello)), None)
         if hello is None:
             raise InterpreterError(
-                f"The project's interpreter `{name}` did not start the runner{self._last_words()}.",
+                f"The project's interpreter `{name}` did not start the runner{self.last_words()}.",
                 "Say with --python which command starts the Python that your env.py runs in.",
             )
         self._pid = hello.pid
@@ -216,6 +216,12 @@ class RunnerProcess:
     def output(self) -> str:
         """The last that the project has printed, for diagnosis only: never believed."""
         return b"".join(self._output).decode("utf-8", "replace")[-4000:]
+
+    def last_words(self) -> str:
+        """What the process printed last before it ended, as the end of a sentence."""
+        self._drain.join(0.5)
+        lines = [line for line in self.output.strip().splitlines() if line.strip()]
+        return f": {lines[-1].strip().rstrip('.')}" if lines else ""
 
     def close(self) -> None:
         """End the process, its group and everything that it has started, and reap it."""
@@ -310,11 +316,6 @@ class RunnerProcess:
         with stream:
             while data := os.read(stream.fileno(), 65536):
                 self._output.append(data[-4096:])
-
-    def _last_words(self) -> str:
-        self._drain.join(0.5)
-        lines = [line for line in self.output.strip().splitlines() if line.strip()]
-        return f": {lines[-1].strip().rstrip('.')}" if lines else ""
 
 
 def end(process: subprocess.Popen[bytes], mark: str) -> None:

@@ -306,13 +306,21 @@ class _Rehearsal:
                     "Give it more time with --timeout SECONDS, or see what it waits for.",
                 )
             case FailureKind.EXITED:
-                return (f"env.py ended the process{where}: {message}.", "See what it needs to go on.")
+                said = self._said_at_last()
+                return (f"env.py ended the process{where}: {message}{said}.", "See what it needs to go on.")
             case _:
                 return (
                     f"env.py failed{where}: {message}.",
                     "If it needs settings, give them with --env NAME=VALUE ({url} stands for the throw-away database),"
                     " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION.",
                 )
+
+    def _said_at_last(self) -> str:
+        """What the project has printed before it gave up; it is not used any more."""
+        if self._process is None:
+            return ""
+        self._process.close()
+        return self._process.last_words()
 
     def _check_touched(self, run: Run, expected: Sequence[Revision] | None) -> None:
         if run.called == 0:

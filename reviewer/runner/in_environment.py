@@ -586,6 +586,7 @@ class Runner:
             kind, message = "import", str(error)
         elif isinstance(error, SystemExit):
             kind, message = "exited", "sys.exit(%r) was called" % (error.code,)
+            sys.stdout.flush()  # what it has printed may say why
         if message is None:
             message = first_line(error)
         if isinstance(error, NotImplementedError):
