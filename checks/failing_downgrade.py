@@ -62,7 +62,8 @@ def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
     """What was written after the upgrade, and only the new schema allows, stops the way back."""
     revision = story.revision
     for trial in context.recording.trials if not context.static else ():
-        if trial.revision == revision.id and trial.written and story.failed(Direction.DOWNGRADE) is None:
+        downgrade = trial.revision == revision.id and trial.direction is Direction.DOWNGRADE
+        if downgrade and trial.written and story.failed(Direction.DOWNGRADE) is None:
             yield concern(
                 f"""
                 The downgrade of `{revision.id}` fails once the tables hold {" or ".join(trial.written)}, which

@@ -856,29 +856,33 @@ class _Chain:
             self._remember()
         run = self._run(revision.id, direction)
         fresh = False
-        if not run.ok and not _final(run.failure) and not self._rehearsal.confirmed(run):
+        doubtful = self._failed_on_written(run) or not _final(run.failure)
+        if not run.ok and doubtful and not self._rehearsal.confirmed(run):
             failed = run
             self._restore(revision, direction)
             run = self._run(revision.id, direction)
-            if run.ok and not self._failed_on_written(failed):
+            if run.ok and self._failed_on_written(failed):
+                trial = replace(failed.passes[-1], written=("rows written after the upgrade",))
+                self._rehearsal._trials.append(trial)
+            elif run.ok:
                 self._rehearsal._fresh_each = True
             self._rehearsal._confirm(run)
             fresh = True
-        if not run.ok:
+        if not run.ok and not (direction is Direction.DOWNGRADE and _refused_at_once(run)):
             # only when something follows: the state after the last failure is nobody's business
             self._owed = (revision, Direction.UPGRADE if direction is Direction.UPGRADE else None, not fresh)
-        elif direction is Direction.UPGRADE:
+        elif run.ok and direction is Direction.UPGRADE:
             self._since.append(revision.id)
         return run
 
-    def _failed_on_written(self, failed: Run) -> bool:
-        """Whether it failed on rows that were written after the upgrade: told as such, and no doubt about env.py."""
-        failure = failed.failure
-        if not self._written or failure is None or (failure.sqlstate or "")[:2] not in _ABOUT_VALUES:
+    def _failed_on_written(self, run: Run) -> bool:
+        """Whether it may have failed on rows that were written after an upgrade: told as such, and no doubt about env.py."""
+        failure = run.failure
+        if not self._written or failure is None or not run.passes:
             return False
-        if failed.passes:
-            self._rehearsal._trials.append(replace(failed.passes[-1], written=("rows written after the upgrade",)))
-        return True
+        if failure.deliberate:  # a downgrade that is not to be is refused whatever the rows are
+            return run.passes[-1].direction is not Direction.DOWNGRADE
+        return (failure.sqlstate or "")[:2] in _ABOUT_VALUES
 
     def jump(self, revision: Revision) -> bool:
         """Go to the state after `revision` in one upgrade from the base state; whether that worked."""
@@ -988,6 +992,12 @@ def _skipped(revision: Revision, direction: Direction, rehearsal: Rehearsal, rea
 def _final(failure: Failure | None) -> bool:
     """Whether a failure need not be seen again: its time is up, or the revision says it on purpose."""
     return failure is not None and (failure.kind is FailureKind.TIMEOUT or failure.deliberate)
+
+
+def _refused_at_once(run: Run) -> bool:
+    """Whether a revision says on purpose that there is no way back before it has done anything."""
+    nothing_done = not any(each.statements for each in run.passes)
+    return run.failure is not None and run.failure.deliberate and nothing_done
 
 
 def _makes_table(statement: Statement) -> bool:

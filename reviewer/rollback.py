@@ -41,7 +41,8 @@ def label(recording: Recording, revision: str) -> str:
         return BROKEN
     if down.losses or any(d.change is Change.MISSING and d.kind in _HOLDS_DATA for d in down.differences):
         return LOSES_EXISTING_DATA
-    if _fails_with_rows(passes) or any(each.written and each.revision == revision for each in recording.trials):
+    trials = [each for each in recording.trials if each.revision == revision and each.written]
+    if _fails_with_rows(passes) or any(each.direction is not Direction.UPGRADE for each in trials):
         return DATA_DEPENDENT
     if not down.compared or not down.rows:
         return UNTESTED
