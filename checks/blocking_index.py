@@ -68,7 +68,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _remedy(index: CreateIndex, context: Context) -> tuple[str, ...]:
     if not context.is_partitioned(index.table):
-        return (remedies.create_index(index, context.statement.sql),)
+        return (remedies.create_index(index, context.text_of(index)),)
     if index.name is None or not _plain(index, context):
         return ()
     partitions = _leaves(index.table, context)
@@ -125,6 +125,13 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.create_index("ix_users_name", "users", ["name"])  # flagged
+        """,
+    ),
+    Example(
+        "in one text with another statement",
+        given=USERS,
+        upgrade="""
+        op.execute("SET LOCAL maintenance_work_mem = '64MB'; CREATE INDEX ix_name ON users (lower(name))")  # flagged
         """,
     ),
     Example(

@@ -52,7 +52,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             name = subject.name or f"{table.name}_pkey"
             yield concern(
                 _message(table, f"builds the index of `{name}` over every row of `{table}`"),
-                remedy=_remedy(table, name, columns, context),
+                remedy=_remedy(subject, name, context),
                 about=("constraint", str(table), name),
             )
         case AddPrimaryKey(table=table, using_index=str(index)) if context.exists(table):
@@ -63,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     _message(table, f"makes its columns NOT NULL, which reads every row of `{table}`"),
                     remedy=(
                         *_not_null(table, columns, context),
-                        remedies.execute(context.statement.sql),
+                        remedies.execute(context.text_of(subject)),
                     )
                     if columns
                     else (),
@@ -93,12 +93,13 @@ def _may_be_null(table: Name, columns: tuple[str, ...], context: Context) -> boo
     )
 
 
-def _remedy(table: Name, name: str, columns: tuple[str, ...], context: Context) -> tuple[str, ...]:
+def _remedy(added: AddPrimaryKey, name: str, context: Context) -> tuple[str, ...]:
+    table, columns = added.table, added.columns
     if context.is_partitioned(table):
         return ()
     return (
         *_not_null(table, columns, context),
-        *remedies.constraint_from_index("PRIMARY KEY", table, name, columns, context.statement.sql),
+        *remedies.constraint_from_index("PRIMARY KEY", table, name, columns, context.text_of(added)),
     )
 
 

@@ -57,7 +57,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             what = f"{kind} `{name}`" if name is not None else f"the {kind}"
             sql = re.sub(
                 r"(?is)^(\s*reindex\s*(?:\([^)]*\)\s*)?(?:index|table|schema|database))\b", r"\1 CONCURRENTLY",
-                context.statement.sql,
+                context.text_of(subject),
             )  # fmt: skip
             yield concern(
                 f"""

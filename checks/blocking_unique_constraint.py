@@ -31,7 +31,6 @@ from reviewer import remedies
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
-from reviewer.names import Name
 from reviewer.operations import AddColumn, AddUnique, ColumnDefinition
 from reviewer.rule import Example, Rule
 
@@ -49,18 +48,19 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AddUnique(table=table, columns=columns, using_index=None) if context.exists(table):
             name = subject.name or remedies.constraint_name(table, columns, "key")
-            yield from _concern(table, name, columns, (), context)
+            yield from _concern(subject, name, columns, (), context)
         case AddColumn(table=table, column=ColumnDefinition(unique=True) as column) if context.exists(table):
             if context.rewrote(table):
                 return
             name = remedies.constraint_name(table, [column.name], "key")
             added = remedies.add_column(table, column, default=column.default, nullable=column.nullable)
-            yield from _concern(table, name, (column.name,), (added,), context)
+            yield from _concern(subject, name, (column.name,), (added,), context)
 
 
 def _concern(
-    table: Name, name: str, columns: tuple[str, ...], first: tuple[str, ...], context: Context
+    added: AddUnique | AddColumn, name: str, columns: tuple[str, ...], first: tuple[str, ...], context: Context
 ) -> Iterator[Concern]:
+    table = added.table
     if context.observed and not context.built(table):
         return
     yield concern(
@@ -68,7 +68,7 @@ def _concern(
         Adding unique constraint `{name}` builds its index over every row of `{table}` under ACCESS EXCLUSIVE, so reads
         and writes of `{table}` wait until the transaction ends.
         """,
-        remedy=(*first, *remedies.constraint_from_index("UNIQUE", table, name, columns, context.statement.sql))
+        remedy=(*first, *remedies.constraint_from_index("UNIQUE", table, name, columns, context.text_of(added)))
         if not context.is_partitioned(table)
         else (),
         about=("constraint", str(table), name),

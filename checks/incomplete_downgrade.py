@@ -19,7 +19,8 @@ defaults of a column that is added again, and everything that `op.execute()` mad
 - What belongs to a table or a column that is itself left behind or missing: one cause, one finding.
 - A downgrade that is empty, or raises on purpose: see `missing-downgrade`.
 - Without a server: everything but enum types that the downgrade does not drop, which are a warning.
-- As a notice only: labels of an enum type, which PostgreSQL cannot drop, extensions, and comments.
+- As a notice only: labels of an enum type, which PostgreSQL cannot drop, extensions, comments, and a constraint that
+  comes back NOT VALID.
 
 ## References
 
@@ -258,6 +259,8 @@ def _harmless(difference: Difference) -> bool:
         case Difference(kind="extension", change=Change.LEFT_BEHIND):
             return True
         case Difference(aspect="comment") | Difference(kind="sequence", aspect="sequence"):
+            return True
+        case Difference(kind="constraint", aspect="not valid", before=None):  # new rows are checked all the same
             return True
         case Difference(kind="enum type", aspect="labels", before=str(before), after=str(after)):
             return set(before.split(", ")) <= set(after.split(", "))

@@ -63,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 Changing `{table}.{column}` builds {names} anew under ACCESS EXCLUSIVE, so reads and writes of `{table}`
                 wait until the transaction ends.
                 """,
-                remedy=_remedy(table, set(built), context),
+                remedy=_remedy(subject, set(built), context),
                 about=("column", str(table), column),
                 severity=context.certainty(RULE.severity),
             )
@@ -90,15 +90,16 @@ def _rebuilt(changed: AlterColumnType, context: Context) -> list[str]:
     ]
 
 
-def _remedy(table: Name, built: set[str], context: Context) -> tuple[str, ...]:
+def _remedy(changed: AlterColumnType, built: set[str], context: Context) -> tuple[str, ...]:
     """Without the index in between; none where one backs a constraint."""
+    table = changed.table
     known = context.table(table)
     indexes = [index for index in known.indexes if index.name in built] if known else []
     if len(indexes) != len(built) or any(index.constraint for index in indexes):
         return ()
     return (
         *(_dropped(table, index) for index in indexes),
-        remedies.execute(context.statement.sql),
+        remedies.execute(context.text_of(changed)),
         *(
             remedies.outside_transaction(
                 remedies.execute(index.definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1))

@@ -67,7 +67,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql}")
                         + "\n"
                         + remedies.execute(
-                            re.sub(r"\s+IF\s+NOT\s+EXISTS", "", context.statement.sql, count=1, flags=re.IGNORECASE)
+                            re.sub(
+                                r"\s+IF\s+NOT\s+EXISTS", "", context.text_of(subject), count=1, flags=re.IGNORECASE
+                            )
                         )
                     )
                 ],

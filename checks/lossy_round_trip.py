@@ -68,9 +68,7 @@ def _of_new_rows(story: Story) -> Iterator[Concern]:
     revision = story.revision
     for each in story.passes:
         for loss in each.new_losses if each.direction is Direction.DOWNGRADE else ():
-            whose = (
-                "would fit the schema before it" if loss.allowed_before else "only fits the upgraded schema"
-            )
+            whose = "would fit the schema before it" if loss.allowed_before else "only fits the upgraded schema"
             yield concern(
                 f"What is written after the upgrade of `{revision.id}`, and {whose}, does not survive its downgrade:"
                 f" {_sentence(loss)}.",

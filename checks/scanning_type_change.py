@@ -58,7 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 Changing the type of `{table}.{column}` checks {again} again on every row of `{table}` under ACCESS
                 EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                 """,
-                remedy=_remedy(table, checked, context) if checked else (),
+                remedy=_remedy(subject, checked, context) if checked else (),
                 about=("column", str(table), column),
                 severity=context.certainty(RULE.severity),
             )
@@ -89,14 +89,15 @@ def _checks(table: Name, column: str, context: Context) -> list[Constraint]:
     ]
 
 
-def _remedy(table: Name, checked: list[Constraint], context: Context) -> tuple[str, ...]:
+def _remedy(changed: AlterColumnType, checked: list[Constraint], context: Context) -> tuple[str, ...]:
+    table = changed.table
     dropped = [remedies.call("op.drop_constraint", each.name, table, type_="check") for each in checked]
     added = [
         remedies.execute(f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(each.name)} {each.definition} NOT VALID")
         for each in checked
     ]
     return (
-        "\n".join([*dropped, remedies.execute(context.statement.sql), *added]),
+        "\n".join([*dropped, remedies.execute(context.text_of(changed)), *added]),
         *(remedies.validate(table, each.name) for each in checked),
     )
 

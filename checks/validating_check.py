@@ -81,7 +81,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=("constraint", str(table), name),
                 severity=None if context.observed else Severity.WARNING,
             )
-        case AlterDomain(domain=domain, action="add constraint", not_valid=False) if context.static:
+        case AlterDomain(domain=domain, action="add constraint" | "set not null", not_valid=False) if (
+            context.static
+        ):
             tables = " and ".join(f"`{table.name}`" for table in context.of_domain(domain))
             if tables:
                 yield concern(

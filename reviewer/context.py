@@ -12,6 +12,7 @@ from reviewer.finding import Severity
 from reviewer.locks import LockMode
 from reviewer.names import Name
 from reviewer.operations import AddColumn, CreateIndex, DropConstraint, DropTable, Operation, RenameColumn
+from reviewer.parse import parse, split
 from reviewer.recording import (
     Catalogue,
     Column,
@@ -131,6 +132,11 @@ class Context:
         """The statement at hand. Only for operations and `Understood` subjects."""
         assert self.understood is not None
         return self.understood.statement
+
+    def text_of(self, operation: Operation) -> str:
+        """The text of the one statement that the operation was read from, where several were sent at once."""
+        texts = split(self.statement.sql)
+        return next((text for text in texts if len(texts) > 1 and operation in parse(text)), self.statement.sql)
 
     @property
     def observation(self) -> Observation | None:

@@ -9,6 +9,9 @@ from reviewer import operations as op
 _SHOWN = 3
 
 
+NOTHING = "changes nothing"
+
+
 def describe(operations: Iterable[op.Operation], shown: int = _SHOWN) -> str:
     """The first `shown` things that the operations do and how many more, or `changes nothing`.
 
@@ -16,7 +19,7 @@ def describe(operations: Iterable[op.Operation], shown: int = _SHOWN) -> str:
     """
     phrases = list(dict.fromkeys(phrase for phrase in map(_phrase, operations) if phrase))
     if not phrases:
-        return "changes nothing"
+        return NOTHING
     if len(phrases) > shown + 1:
         phrases = [*phrases[:shown], f"and {len(phrases) - shown} more"]
     return ", ".join(phrases).replace(", and ", " and ")

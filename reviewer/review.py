@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +19,7 @@ from reviewer.operations import (
     Unrecognized,
 )
 from reviewer.parse import parse
-from reviewer.phrase import describe
+from reviewer.phrase import NOTHING, describe
 from reviewer.recording import (
     NOT_THERE,
     Direction,
@@ -203,10 +205,32 @@ def _found(check: Check, subject: Subject, context: Context) -> Sequence[Finding
     once: dict[tuple[str, tuple[str, ...], Location | None], Concern] = {}
     for each in concerns:
         once.setdefault((each.message, each.about, each.location), each)
-    return [_finding(check, each, context) for each in once.values()]
+    return [_finding(check, each, _whole(each.remedy, subject, context), context) for each in once.values()]
 
 
-def _finding(check: Check, concern: Concern, context: Context) -> Finding:
+def _whole(remedy: tuple[str, ...], subject: Subject, context: Context) -> tuple[str, ...]:
+    """The remedy of one operation, with a word on what the emitted text does besides and the remedy leaves out."""
+    understood = context.understood
+    if not remedy or understood is None or isinstance(subject, (Understood, Story, Recording)):
+        return remedy
+    if len(understood.operations) < 2:
+        return remedy
+    text = context.text_of(subject)
+    quoted = any(" ".join(_WORDS.findall(text)) in " ".join(_WORDS.findall(body)) for body in remedy)
+    covered = parse(text) if quoted else (subject,)
+    others = describe([each for each in understood.operations if each not in covered])
+    if others == NOTHING:
+        return remedy
+    left = textwrap.fill(
+        f"Left to you: the same statement also {others}.", 86, initial_indent="# ", subsequent_indent="# "
+    )
+    return (f"{left}\n{remedy[0]}", *remedy[1:])
+
+
+_WORDS = re.compile(r"\w+")
+
+
+def _finding(check: Check, concern: Concern, remedy: tuple[str, ...], context: Context) -> Finding:
     statement = context.understood.statement if context.understood else None
     return Finding(
         rule=check.RULE.id,
@@ -217,7 +241,7 @@ def _finding(check: Check, concern: Concern, context: Context) -> Finding:
         direction=concern.direction or context.direction,
         basis=concern.basis or (Basis.OBSERVED if context.observed else Basis.PARSED),
         evidence={**context.evidence, **concern.evidence},
-        remedy=concern.remedy,
+        remedy=remedy,
         about=concern.about,
         sql=statement.sql if statement else None,
     )

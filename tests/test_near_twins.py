@@ -1,0 +1,78 @@
+"""Migrations that look alike and are not: what was judged wrongly once, reviewed on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import cases
+
+ITEMS = ("CREATE TABLE items (id int PRIMARY KEY, old text)", "INSERT INTO items SELECT generate_series(1, 50)")
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[cases.Bench]:
+    with cases.bench() as running:
+        yield running
+
+
+def case(*revisions: tuple[str, str], per_migration: bool = False) -> cases.Case:
+    """Revisions, each an upgrade and a downgrade, on a table that holds rows."""
+    made = tuple(
+        {"revision": f"r{n}", "down_revision": f"r{n - 1}" if n > 1 else "base0", "upgrade": up, "downgrade": down}
+        for n, (up, down) in enumerate(revisions, 1)
+    )
+    return cases.Case("twin", "a near twin", "safe", (), ITEMS, made, per_migration)
+
+
+@pytest.mark.parametrize(
+    ("sql", "rule", "first"),
+    [
+        (
+            "ALTER TABLE items ADD COLUMN a int NOT NULL, ADD COLUMN b text",
+            "required-column",
+            ["# Left to you: the same statement also adds items.b.", "op.add_column("],
+        ),
+        (
+            "ALTER TABLE items ALTER id TYPE bigint, DROP COLUMN old",
+            "rewriting-type-change",
+            ["# Left to you: the same statement also drops items.old.", "op.add_column("],
+        ),
+        (
+            "ALTER TABLE items ADD COLUMN a int; CREATE INDEX ix ON items (old) WHERE id > 3",
+            "blocking-index",
+            [
+                "# Left to you: the same statement also adds items.a.",
+                "with op.get_context().autocommit_block():",
+                '    op.execute("CREATE INDEX CONCURRENTLY ix ON items (old) WHERE id > 3")',
+            ],
+        ),
+        (
+            "SELECT 1; CREATE INDEX ix ON items (old)",
+            "blocking-index",
+            ["with op.get_context().autocommit_block():", '    op.create_index("ix", "items", ["old"]'],
+        ),
+    ],
+    ids=["two columns", "a type and a column", "two statements", "a statement that changes nothing"],
+)
+def test_a_remedy_says_what_it_leaves_out_of_a_text_that_does_several_things(
+    sql: str, rule: str, first: list[str], bench: cases.Bench
+) -> None:
+    report = bench.review(case((f"op.execute({sql!r})", "raise NotImplementedError")))
+
+    (finding,) = (each for each in report.findings if each.rule == rule)
+    lines = finding.remedy[0].splitlines()
+    assert [line[: len(wanted)] for line, wanted in zip(lines, first, strict=False)] == first
+
+
+def test_a_downgrade_may_bring_a_constraint_back_without_reading_every_row(bench: cases.Bench) -> None:
+    added = 'op.create_check_constraint("set", "items", "id IS NOT NULL", postgresql_not_valid=True)'
+    dropped = 'op.drop_constraint("set", "items", type_="check")'
+    validated = 'op.execute("ALTER TABLE items VALIDATE CONSTRAINT set")'.replace("set", '\\"set\\"')
+
+    report = bench.review(case((added, dropped), (validated, "pass"), (dropped, added), per_migration=True))
+
+    told = [(f.severity.value, f.rule) for f in report.findings if f.rule == "incomplete-downgrade"]
+    assert told == [("notice", "incomplete-downgrade")]
+    assert cases.loud(report.findings) == []
