@@ -16,6 +16,8 @@ One table for each revision, with `transaction_per_migration=True` in env.py and
 - Locks that one statement takes on several tables: see `unnamed-lock`.
 - Tables that the same deploy creates.
 - A table that is dropped: `dropped-table` speaks.
+- As a notice only: changes that take no time by themselves, such as a column added to each of two tables. What is left is
+  the wait for the second lock, which a `lock_timeout` bounds; without one `endless-lock-wait` warns.
 
 ## References
 
@@ -30,7 +32,7 @@ from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.operations import DropTable
-from reviewer.recording import Relation
+from reviewer.recording import Relation, Statement
 from reviewer.rule import Example, Rule
 from reviewer.verdict import Understood
 
@@ -61,7 +63,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 """,
                 about=("tables", str(first.relation), str(others[0])),
                 evidence={"held": {str(h.relation): str(h.mode) for h in held}},
+                severity=RULE.severity if context.work() or _took_time(first.since) else Severity.NOTICE,
             )
+
+
+def _took_time(statement: Statement) -> bool:
+    """Whether the statement read or wrote a table as a whole: then others wait for long already."""
+    seen = statement.observation
+    return seen is not None and bool(seen.rewritten or seen.built or any(s.rows for s in seen.scanned))
 
 
 def _own(table: Relation, context: Context) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -76,3 +77,20 @@ def test_a_downgrade_may_bring_a_constraint_back_without_reading_every_row(bench
     told = [(f.severity.value, f.rule) for f in report.findings if f.rule == "incomplete-downgrade"]
     assert told == [("notice", "incomplete-downgrade")]
     assert cases.loud(report.findings) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "severity"),
+    [
+        ('op.add_column("items", sa.Column("a", sa.Integer()))', "notice"),
+        ('op.execute("ALTER TABLE items ALTER id TYPE bigint")', "warning"),
+    ],
+    ids=["that takes no time", "that writes every row anew"],
+)
+def test_a_second_table_is_as_bad_as_what_happens_to_the_first(
+    first: str, severity: str, bench: cases.Bench
+) -> None:
+    made = case((f'{first}\nop.add_column("others", sa.Column("b", sa.Text()))', "raise NotImplementedError"))
+    report = bench.review(replace(made, setup=(*ITEMS, "CREATE TABLE others (id int PRIMARY KEY)")))
+
+    assert [f.severity.value for f in report.findings if f.rule == "several-exclusive-locks"] == [severity]
