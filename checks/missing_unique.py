@@ -40,7 +40,7 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case CreateTable(table=table, columns=columns):
+        case CreateTable(table=table, columns=columns) if any(each.name.lower() in _ONE_EACH for each in columns):
             known = list(state.keys_of(subject, table))
             expressions = ""
             for later, _ in context.later():

@@ -49,7 +49,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             AddForeignKey(table=table, name=name)
             | AddCheck(table=table, name=name)
             | AddUnique(table=table, name=name)
-        ) if context.exists(table) and not context.explained:
+        ) if context.exists(table):
             if _replaces_one(table, name, context) or _only_new_columns(subject, context):
                 return
             what = f"The constraint `{name}`" if name else "The constraint"
@@ -57,7 +57,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"{what} refuses rows of `{table}` from now on that the running code may still write.",
                 about=("constraint", str(table), name or ""),
             )
-        case CreateIndex(table=table, name=name, unique=True) if context.exists(table) and not context.explained:
+        case CreateIndex(table=table, name=name, unique=True) if context.exists(table):
             if all(context.is_new_column(table, column) for column in subject.columns):
                 return
             if any(each.unique and each.columns == subject.columns for each in state.keys(context, table)):
@@ -66,9 +66,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"The unique index `{name}` refuses duplicates in `{table}` from now on that the running code may still write.",
                 about=("index", name or ""),
             )
-        case SetNotNull(table=table, column=column) if (
-            not context.is_new_column(table, column) and not context.explained
-        ):
+        case SetNotNull(table=table, column=column) if not context.is_new_column(table, column):
             known = context.column(table, column)
             if known is not None and not known.nullable:
                 return

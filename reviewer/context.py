@@ -55,10 +55,35 @@ class Story:
 
     def operations(self, direction: Direction = Direction.UPGRADE) -> Iterator[tuple[Operation, Statement]]:
         """Every operation of one direction with its statement, in order."""
-        for understood in self.upgrade if direction is Direction.UPGRADE else self.downgrade:
-            for operation in understood.operations:
-                yield operation, understood.statement
+        return iter(self._upgraded if direction is Direction.UPGRADE else self._downgraded)
 
+    def around(self, understood: Understood, direction: Direction) -> tuple[_Operations, _Operations]:
+        """The operations of one direction that come before the statement, and those that come after it."""
+        every = self._upgraded if direction is Direction.UPGRADE else self._downgraded
+        start = self._starts.get(id(understood), len(every))
+        return every[:start], every[start + len(understood.operations) :]
+
+    @cached_property
+    def _upgraded(self) -> _Operations:
+        return tuple((operation, each.statement) for each in self.upgrade for operation in each.operations)
+
+    @cached_property
+    def _downgraded(self) -> _Operations:
+        return tuple((operation, each.statement) for each in self.downgrade for operation in each.operations)
+
+    @cached_property
+    def _starts(self) -> Mapping[int, int]:
+        """Of each statement, by identity: how many operations come before it."""
+        found: dict[int, int] = {}
+        for statements in (self.upgrade, self.downgrade):
+            start = 0
+            for each in statements:
+                found[id(each)] = start
+                start += len(each.operations)
+        return found
+
+
+_Operations = tuple[tuple[Operation, Statement], ...]
 
 Subject = Union[Operation, Understood, Story, Recording]
 """What `check()` is called with: every operation, then every statement with all its operations (`Understood`),
@@ -122,8 +147,6 @@ class Context:
     """Operations of the same deploy that came before this statement, oldest first."""
     transaction_start: int = 0
     """Index into `before` of the first operation in the transaction of this statement."""
-    explained: bool = False
-    """Whether another rule has already spoken about what this statement locks, rewrites or scans."""
 
     # -- the statement ----------------------------------------------------------------------------
 
@@ -415,16 +438,10 @@ class Context:
         return self.before[self.transaction_start :]
 
     @cached_property
-    def _split(self) -> tuple[tuple[tuple[Operation, Statement], ...], tuple[tuple[Operation, Statement], ...]]:
+    def _split(self) -> tuple[_Operations, _Operations]:
         if self.story is None or self.understood is None:
             return (), ()
-        statements = self.story.upgrade if self.direction is Direction.UPGRADE else self.story.downgrade
-        here = next((n for n, each in enumerate(statements) if each is self.understood), len(statements))
-        before, after = statements[:here], statements[here + 1 :]
-        return (
-            tuple((operation, each.statement) for each in before for operation in each.operations),
-            tuple((operation, each.statement) for each in after for operation in each.operations),
-        )
+        return self.story.around(self.understood, self.direction)
 
     def belongs(self, relation: Relation, name: Name) -> bool:
         """Whether the relation is the table itself or a partition of it, at any depth."""

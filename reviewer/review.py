@@ -178,10 +178,14 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
     explained = False
     subjects = (*each.operations, each)
     for check in checks:
-        asked = replace(context, explained=explained) if check.RULE.last_resort else context
-        if check.RULE.last_resort and explained:
+        if explained and check.RULE.last_resort:
             continue
-        found = [finding for subject in subjects for finding in _found(check, subject, asked)]
+        found = [
+            finding
+            for subject in subjects
+            if (concerns := tuple(check.check(subject, context)))  # most checks say nothing to most subjects
+            for finding in _findings(check, concerns, subject, context)
+        ]
         explained = explained or (bool(found) and check.RULE.about_work)
         yield from found
 
@@ -195,13 +199,10 @@ def _stories(recording: Recording, stories: Sequence[Story], checks: Sequence[Ch
 
 def _ask(subject: Subject, context: Context, checks: Iterable[Check]) -> Iterator[Finding]:
     for check in checks:
-        yield from _found(check, subject, context)
+        yield from _findings(check, tuple(check.check(subject, context)), subject, context)
 
 
-def _found(check: Check, subject: Subject, context: Context) -> Sequence[Finding]:
-    concerns = tuple(check.check(subject, context))
-    if not concerns:  # what most checks say to most subjects
-        return ()
+def _findings(check: Check, concerns: Sequence[Concern], subject: Subject, context: Context) -> list[Finding]:
     once: dict[tuple[str, tuple[str, ...], Location | None], Concern] = {}
     for each in concerns:
         once.setdefault((each.message, each.about, each.location), each)
@@ -283,7 +284,8 @@ def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> l
         named = finding.rule in rules[other.rule].replaces and other.revision == finding.revision
         return named and _same(finding, other)
 
-    kept = [finding for finding in findings if not any(replaced(finding, other) for other in findings)]
+    replacing = [finding for finding in findings if rules[finding.rule].replaces]
+    kept = [finding for finding in findings if not any(replaced(finding, other) for other in replacing)]
     return [
         _quoting(finding, [each for each in findings if replaced(each, finding)])
         if rules[finding.rule].quotes

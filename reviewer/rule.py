@@ -46,7 +46,7 @@ class Rule:
     """Its finding repeats what those that it replaces say, and their remedy."""
     last_resort: int = 0
     """Above 0: asked after all rules of a lower number, and silent about statements that one of them has
-    explained (`context.explained`)."""
+    explained."""
     default: bool = True
     """Whether it is on without being selected."""
     since: str = "0.1.0"

@@ -236,7 +236,7 @@ def keys(context: Context, table: Name) -> tuple[Key, ...]:
                 found = [each for each in found if each.name != gone.name]
             case DropConstraint(table=on, name=name) if on.matches(table):
                 found = [each for each in found if each.name != name]
-            case _:
+            case _ if operation.table.matches(table):
                 found += keys_of(operation, table)
     return tuple(found)
 
