@@ -12,7 +12,6 @@ from reviewer.finding import Severity
 from reviewer.locks import LockMode
 from reviewer.names import Name
 from reviewer.operations import AddColumn, CreateIndex, DropConstraint, DropTable, Operation, RenameColumn
-from reviewer.parse import parse, split
 from reviewer.recording import (
     Catalogue,
     Column,
@@ -158,6 +157,11 @@ class Context:
 
     def text_of(self, operation: Operation) -> str:
         """The text of the one statement that the operation was read from, where several were sent at once."""
+        from reviewer.parse import (
+            parse,
+            split,
+        )  # for the few that look; the words of PostgreSQL take time to import
+
         texts = split(self.statement.sql)
         return next((text for text in texts if len(texts) > 1 and operation in parse(text)), self.statement.sql)
 
