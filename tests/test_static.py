@@ -106,6 +106,7 @@ def found(place: Place, folder: Path) -> list[tuple[str, str]]:
             """op.execute("ALTER TABLE users ADD COLUMN n positive DEFAULT 1")""",
             [("error", "rewriting-domain-column")],
         ),
+        ("""op.execute("COMMIT")""", [("error", "transaction-control")]),
     ],
     ids=[
         "a type that is stored alike",
@@ -118,6 +119,7 @@ def found(place: Place, folder: Path) -> list[tuple[str, str]]:
         "a column that is there",
         "a table that is there",
         "a domain with a constraint",
+        "a COMMIT of the revision's own",
     ],
 )
 def test_earlier_revisions_tell_what_the_base_state_is(

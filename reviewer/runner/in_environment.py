@@ -448,9 +448,8 @@ class Runner:
         calls = []
 
         def static_output(impl, text):
-            word = text.strip().rstrip(";").strip().upper()
-            if word in ("BEGIN", "COMMIT"):
-                state["inside"] = word == "BEGIN"
+            if sys._getframe(1).f_code.co_name in ("emit_begin", "emit_commit"):  # Alembic's own
+                state["inside"] = sys._getframe(1).f_code.co_name == "emit_begin"
                 return
             path, line, origin = self.sources.location(sys._getframe())
             self.channel.emit(
