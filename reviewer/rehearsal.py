@@ -292,10 +292,12 @@ class _Rehearsal:
     def _environment_failed(self, failure: Failure) -> tuple[str, str]:
         where = f" at {failure.location}" if failure.location else ""
         message = failure.message.rstrip(".")
+        loading = failure.location is not None and not failure.location.path.endswith("env.py")
+        what = "A revision file" if loading else "env.py"
         match failure.kind:
             case FailureKind.IMPORT:
                 return (
-                    f"env.py could not be imported{where}: {message}.",
+                    f"{what} could not be imported{where}: {message}.",
                     "Install what it needs in the project's interpreter, or say with --python which interpreter has it.",
                 )
             case FailureKind.NO_DRIVER:
@@ -308,9 +310,15 @@ class _Rehearsal:
             case FailureKind.EXITED:
                 said = self._said_at_last()
                 return (f"env.py ended the process{where}: {message}{said}.", "See what it needs to go on.")
+            case _ if failure.sqlstate in NOT_THERE:
+                return (
+                    f"{what} failed{where}: {message}.",
+                    "If it is there before Alembic runs, give it with --base-schema FILE: plain SQL, for example from"
+                    " pg_dump.",
+                )
             case _:
                 return (
-                    f"env.py failed{where}: {message}.",
+                    f"{what} failed{where}: {message}.",
                     "If it needs settings, give them with --env NAME=VALUE ({url} stands for the throw-away database),"
                     " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION.",
                 )
