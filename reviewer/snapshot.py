@@ -114,6 +114,7 @@ _ORDER = (
     "statistics object",
 )
 _MADE_UP = re.compile(r"_(pkey|key|fkey|check|excl|idx|not_null)\d*$|^SYS_|_seq\d*$")
+_SEQUENCE = re.compile(r"^nextval\('[^']*_seq\d*\"?'::regclass\)$")
 _MOMENT = re.compile(r"^'\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
 
 
@@ -135,6 +136,8 @@ def _changed(key: Key, before: Mapping[str, object], after: Mapping[str, object]
             continue
         if aspect == "default" and _MOMENT.match(str(old)) and _MOMENT.match(str(new)):
             continue  # `server_default=datetime.now()`: evaluated anew in each run
+        if aspect == "default" and _SEQUENCE.match(str(old)) and _SEQUENCE.match(str(new)):
+            continue  # a serial column of a table that was made under another name
         yield _difference(
             key, Change.CHANGED, aspect, None if old is None else _text(old), None if new is None else _text(new)
         )

@@ -10,7 +10,8 @@ from tests.rows.conftest import Connection, connection, server
 
 __all__ = ["connection", "server"]  # fixtures
 
-GIVEN = """
+GIVEN = """CREATE TABLE counted (id serial);
+
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE TABLE users (id serial PRIMARY KEY, name varchar(50) NOT NULL DEFAULT 'x', m mood, n int CHECK (n > 0));
 CREATE INDEX ON users (name);
@@ -66,6 +67,8 @@ THE_SAME = {
         ALTER INDEX users_name_idx RENAME TO ix_users_name""",
     "grants that hold anyway": "GRANT ALL ON users TO CURRENT_USER",
     "a table that was there for a while": "CREATE TABLE t (a serial); DROP TABLE t",
+    "a table that was copied, with a serial column": """CREATE TABLE copy (id serial);
+        DROP TABLE counted; ALTER TABLE copy RENAME TO counted""",
 }
 
 
