@@ -324,6 +324,8 @@ class Runner:
             ) from None
         try:
             launcher(config)
+        except Expected:
+            raise
         except (Exception, SystemExit) as error:
             raise Expected(
                 "environment", "the launcher %s failed: %s" % (self.setup["launcher"], first_line(error))
@@ -386,9 +388,7 @@ class Runner:
         def steps(script, rev):
             revision = script.get_revision(wanted)
             if not hasattr(revision.module, command["direction"]):
-                # nobody forgets it, since `alembic revision` writes one: there is to be no way back
-                way = command["direction"]
-                raise Expected("raised", "the revision has no %s()" % way, deliberate=way == "downgrade")
+                absent(command["direction"])
             return [make(script.revision_map, revision)]
 
         self.online(steps)
@@ -430,7 +430,7 @@ class Runner:
             except BaseException as error:
                 if not swallow or isinstance(error, (KeyboardInterrupt, GeneratorExit)):
                     raise
-                self.failed(error, event="unrendered", id=name)
+                self.failed(without_database(error), event="unrendered", id=name)
             self.channel.emit(
                 event="revision", phase="end", id=name, direction=direction, seconds=time.perf_counter() - started
             )
@@ -478,10 +478,12 @@ class Runner:
                 if command.get("downgrade")
                 else MigrationStep.upgrade_from_script
             )
-            return [
-                self.wrapped(make(script.revision_map, script.get_revision(each)), swallow=True)
-                for each in command["revisions"]
-            ]
+            way = "downgrade" if command.get("downgrade") else "upgrade"
+            revisions = [script.get_revision(each) for each in command["revisions"]]
+            for revision in revisions:
+                if not hasattr(revision.module, way):
+                    setattr(revision.module, way, lambda: absent(way))
+            return [self.wrapped(make(script.revision_map, each), swallow=True) for each in revisions]
 
         def stay(*_):
             """There is no database that could be at a revision, so none is left and none is come to."""
@@ -576,8 +578,8 @@ class Runner:
             cause = cause.__cause__ or cause.__context__
         if cause is not None:
             kind, message, deliberate = cause.kind, str(cause), cause.deliberate
-            if kind == "raised":  # by us, and wherever we did that, it is about the whole revision
-                place = None
+            if kind == "raised" and place is not None and place[0] == self.sources.env:
+                place = None  # raised by us, and about the whole revision
         elif original is not None:
             kind = "statement"
             message, sqlstate = server_words(original)
@@ -610,6 +612,23 @@ class Runner:
 def first_line(error):
     text = str(error).strip().split("\n")[0]
     return "%s: %s" % (type(error).__name__, text) if text else type(error).__name__
+
+
+def absent(way):
+    # nobody forgets downgrade(), since `alembic revision` writes one: there is to be no way back
+    raise Expected("raised", "the revision has no %s()" % way, deliberate=way == "downgrade")
+
+
+def without_database(error):
+    """In plain words, where the answer was wanted of a database that is not there: Alembic gives None, or a mock."""
+    if (
+        isinstance(error, (AttributeError, TypeError))
+        and "NoneType" in str(error)
+        or "MockConnection" in str(error)
+    ):
+        plain = Expected("raised", "it reads the database, and offline there is none (%s)" % first_line(error))
+        return plain.with_traceback(error.__traceback__)
+    return error
 
 
 def as_typed(command):
