@@ -37,6 +37,7 @@ from reviewer.recording import (
     Environment,
     Failure,
     FailureKind,
+    Lock,
     Mode,
     Models,
     Origin,
@@ -261,6 +262,19 @@ class _Rehearsal:
             and failure is not None
             and failure.sqlstate in NOT_THERE
             and not any(_makes_table(s) for each in run.passes for s in each.statements)
+        )
+
+    def _way_out_of_nothing(self, run: Run) -> str:
+        """What helps where a history fails on a table that none of its revisions has made."""
+        missing = _NO_RELATION.search(run.failure.message) if run.failure else None
+        if missing is None or self._plan.base_heads or self._plan.base_schema is not None:
+            return ""
+        made = {lock.relation.name for p in run.passes for s in p.statements for lock in _new_tables(s)}
+        if missing.group(1) in made:
+            return ""
+        return (
+            f" on `{missing.group(1)}`, which no revision makes: if it is there before the history, give it with"
+            " --base-schema FILE"
         )
 
     def _before_history(self) -> str:
@@ -518,7 +532,7 @@ class _Rehearsal:
             raise _Stop(*self._not_from_empty(run))
         missing = [r for r in self._plan.revisions if r.id not in {p.revision for p in run.passes}]
         for revision in missing:
-            failed = self._unless_late(run, "a revision before it failed")
+            failed = self._unless_late(run, f"a revision before it failed{self._way_out_of_nothing(run)}")
             reason = "the upgrade did not run it" if run.ok else failed
             run.passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
         return run
@@ -810,8 +824,18 @@ class _Rehearsal:
                 self._skipped.append(Skipped(f"revision {revision.id}", reason))
                 self._passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
 
+    def _tell_what_never_ran(self) -> None:
+        told = {each.what for each in self._skipped}
+        for revision in self._plan.revisions:
+            passes = [each for each in self._passes if each.revision == revision.id]
+            reason = next((each.reason for each in passes if each.reason), None)
+            never = passes and all(each.outcome is Outcome.SKIPPED for each in passes)
+            if never and reason and f"revision {revision.id}" not in told:
+                self._skipped.append(Skipped(f"revision {revision.id}", reason))
+
     def _recording(self, errors: tuple[str, ...]) -> Recording:
         hello = self._hello
+        self._tell_what_never_ran()
         return Recording(
             tool=__version__,
             mode=Mode.OBSERVED,
@@ -971,6 +995,8 @@ class _Chain:
 
 _DISK_FULL = "53100"
 
+_NO_RELATION = re.compile(r'(?:relation|table) "(?:[^".]+\.)?([^"]+)" does not exist')
+
 _NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
 
 
@@ -1009,7 +1035,10 @@ def _refused_at_once(run: Run) -> bool:
 
 
 def _makes_table(statement: Statement) -> bool:
-    locks = statement.observation.locks if statement.observation else ()
-    return statement.origin is Origin.REVISION and any(
-        lock.relation.new and lock.relation.is_table for lock in locks
-    )
+    return statement.origin is Origin.REVISION and any(_new_tables(statement))
+
+
+def _new_tables(statement: Statement) -> Iterator[Lock]:
+    for lock in statement.observation.locks if statement.observation else ():
+        if lock.relation.new and lock.relation.is_table:
+            yield lock
