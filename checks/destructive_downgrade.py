@@ -48,7 +48,7 @@ from reviewer.operations import (
     SetSchema,
     Truncate,
 )
-from reviewer.recording import Direction
+from reviewer.recording import NOT_THERE, Direction
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -65,7 +65,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             came = _Additions(tuple(operation for operation, _ in story.operations(Direction.UPGRADE)))
             gone = _Additions(tuple(operation for operation, _ in story.operations(Direction.DOWNGRADE)))
             for operation, statement in story.operations(Direction.DOWNGRADE):
-                told = _lost(operation, came, gone, context)
+                # what is not there to be lost is told as the failure that it is
+                told = None if statement.sqlstate in NOT_THERE else _lost(operation, came, gone, context)
                 if told:
                     what, about = told
                     yield concern(

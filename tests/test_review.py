@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import checks
+from reviewer.recording import Direction
 from reviewer.review import review
 from reviewer.rule import Example
 from tests import examples
@@ -58,3 +59,25 @@ def test_a_statement_about_what_is_not_there_has_failed_and_nothing_else(bench: 
     findings = review(bench.record(Story.of(missing)), checks.load()).findings
 
     assert {finding.rule for finding in findings if "people" in finding.message} == {"failing-upgrade"}
+
+
+def test_a_downgrade_destroys_nothing_that_is_not_there(bench: Bench) -> None:
+    wrong = Example(
+        "drops the column of another table",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
+        op.execute("CREATE TABLE jobs (id bigint PRIMARY KEY)")
+        """,
+        upgrade="""
+        op.add_column("jobs", sa.Column("beat", sa.Integer()))
+        """,
+        downgrade="""
+        op.drop_column("users", "beat")
+        """,
+    )
+
+    findings = review(bench.record(Story.of(wrong)), checks.load()).findings
+
+    assert [finding.rule for finding in findings if finding.direction is Direction.DOWNGRADE] == [
+        "failing-downgrade"
+    ]
