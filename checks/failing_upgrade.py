@@ -18,7 +18,8 @@ between with `op.get_context().autocommit_block()`.
 
 - Where a more specific rule explains why, for example `required-column`, that one speaks.
 - As an error: what fails only on rows that the reviewer has made up, and on no others. PostgreSQL's refusal is then a
-  warning, an exception of the revision's own code a notice; give rows like yours with `--seed FILE`.
+  warning; an exception of the revision's own code, or the key of a row that it inserts, is a notice. Give rows like yours
+  with `--seed FILE`.
 - What is not the revision's doing: a missing driver, an env.py that fails.
 
 Without a server only this is told, as a warning: what earlier revisions have created already, a type that none has
@@ -76,10 +77,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _severity(sure: bool, failed: Pass) -> Severity:
     """PostgreSQL's own refusal of a row that the schema allows is worth more than that of code which wants to
-    understand what is in it.
+    understand what is in it, or than the key of a row that happens to be one which the revision inserts.
     """
     if sure:
         return Severity.ERROR
+    if failures.collides(failed):
+        return Severity.NOTICE
     refused = failed.failure is not None and failed.failure.kind is FailureKind.STATEMENT
     return Severity.WARNING if refused else Severity.NOTICE
 
@@ -99,6 +102,16 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("UPDATE users SET name = NULL")  # flagged
+        """,
+    ),
+    Example(
+        "a row with a key that a made-up row has",
+        given=USERS,
+        upgrade="""
+        op.execute("INSERT INTO users (id, name) VALUES (1, 'admin')")  # flagged
+        """,
+        downgrade="""
+        op.execute("DELETE FROM users WHERE id = 1")
         """,
     ),
     Example(

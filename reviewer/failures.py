@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from reviewer.context import Story
+from reviewer.operations import Insert
+from reviewer.parse import parse
 from reviewer.recording import Direction, FailureKind, Location, Outcome, Pass, Rehearsal, Revision
 
 _NOT_THE_REVISIONS = frozenset(
@@ -16,6 +18,7 @@ _NOT_THE_REVISIONS = frozenset(
 )
 
 _NOT_NULL_VIOLATION = "23502"
+_UNIQUE_VIOLATION = "23505"
 
 
 def is_the_revisions(failed: Pass) -> bool:
@@ -76,6 +79,17 @@ def certain(story: Story, failed: Pass) -> bool:
         return True
     failure = failed.failure
     return failure is not None and failure.kind is FailureKind.STATEMENT and failure.sqlstate == _NOT_NULL_VIOLATION
+
+
+def collides(failed: Pass) -> bool:
+    """Whether a row that the revision inserts has the key of one that is there already."""
+    failure = failed.failure
+    return (
+        failure is not None
+        and failure.sqlstate == _UNIQUE_VIOLATION
+        and failure.sql is not None
+        and any(isinstance(operation, Insert) for operation in parse(failure.sql))
+    )
 
 
 def place(revision: Revision, failed: Pass) -> Location:

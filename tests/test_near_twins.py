@@ -94,3 +94,18 @@ def test_a_second_table_is_as_bad_as_what_happens_to_the_first(
     report = bench.review(replace(made, setup=(*ITEMS, "CREATE TABLE others (id int PRIMARY KEY)")))
 
     assert [f.severity.value for f in report.findings if f.rule == "several-exclusive-locks"] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("statement", "severity"),
+    [
+        ("INSERT INTO keyed (id) VALUES (1), (2)", "notice"),
+        ("UPDATE keyed SET id = 1", "warning"),
+    ],
+    ids=["that the revision inserts", "that it gives to all"],
+)
+def test_a_key_that_a_made_up_row_has_is_doubted(statement: str, severity: str, bench: cases.Bench) -> None:
+    made = case((f'op.execute("{statement}")', 'op.execute("DELETE FROM keyed WHERE id < 3")'))
+    report = bench.review(replace(made, setup=("CREATE TABLE keyed (id int PRIMARY KEY)",)))
+
+    assert [f.severity.value for f in report.findings if f.rule == "failing-upgrade"] == [severity]
