@@ -173,7 +173,7 @@ class Shown:
         if self.seen:
             lines.append(f"{Basis.OBSERVED.value}: {', '.join(self.seen)}")
         if self.finding.basis is not Basis.OBSERVED or not self.seen:
-            lines.append(f"{self.finding.basis.value}: {_BASES[self.finding.basis]}")
+            lines.append(f"{self.finding.basis.value}: {self._basis}")
         lines += [f"held: {held.mode} on `{held.relation}` since {self._since(held)}" for held in self.held[:3]]
         if self.refused and self.refused.error and self.refused.error not in self.finding.message:
             state = f" ({self.refused.sqlstate})" if self.refused.sqlstate else ""
@@ -187,6 +187,12 @@ class Shown:
             return "a statement of env.py"
         here = self.finding.location and self.finding.location.path == place.path
         return f"line {place.line}" if here else f"`{place}`"
+
+    @property
+    def _basis(self) -> str:
+        if self.finding.basis is Basis.PARSED and self.sql is None:
+            return "from the revision files, which need not be run for this"
+        return _BASES[self.finding.basis]
 
     @property
     def _evidence(self) -> Iterator[tuple[str, object]]:
