@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def rows(report: dict[str, Any]) -> int:
-    return next(each["rows"] for each in report["trees"][0]["tables"] if each["name"] == "items")
+    return next(int(each["rows"]) for each in report["trees"][0]["tables"] if each["name"] == "items")
 
 
 def seeded(*words: str) -> tuple[str, ...]:
