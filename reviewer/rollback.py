@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reviewer.recording import Change, Direction, Outcome, Pass, Recording, Rehearsal
+from reviewer.operations import Delete
+from reviewer.parse import parse
+from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal
 
 LOSSLESS = "lossless"
 """Nothing is lost, not even what is written after the upgrade."""
@@ -46,7 +48,17 @@ def label(recording: Recording, revision: str) -> str:
         return DATA_DEPENDENT
     if not down.compared or not down.rows:
         return UNTESTED
-    return LOSES_NEW_DATA if down.brought or down.new_losses else LOSSLESS
+    return LOSES_NEW_DATA if down.brought or down.new_losses or _deletes(down) else LOSSLESS
+
+
+def _deletes(down: Pass) -> bool:
+    """Whether the downgrade deletes rows. None of those that were there: then such as may come after the upgrade."""
+    return any(
+        isinstance(operation, Delete)
+        for statement in down.statements
+        if statement.origin is Origin.REVISION and "delete" in statement.sql.lower()
+        for operation in parse(statement.sql)
+    )
 
 
 def _best(passes: Sequence[Pass], direction: Direction) -> Pass | None:

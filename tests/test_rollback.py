@@ -14,10 +14,12 @@ from reviewer.recording import (
     FailureKind,
     Loss,
     Mode,
+    Origin,
     Outcome,
     Pass,
     Recording,
     Rehearsal,
+    Statement,
 )
 from reviewer.rollback import label
 
@@ -30,6 +32,10 @@ FAILED = replace(DOWN, outcome=Outcome.FAILED, failure=REFUSED)
 LABELS: dict[str, tuple[list[Pass], list[Pass], str]] = {
     "nothing is lost": ([DOWN, AGAIN], [], "lossless"),
     "a new column goes with its values": ([replace(DOWN, brought=("t.c",)), AGAIN], [], "loses-new-data"),
+    "rows that may come later are deleted": (
+        [replace(DOWN, statements=(Statement("DELETE FROM t WHERE kind = 'new'"),)), AGAIN], [], "loses-new-data"),
+    "Alembic forgets the revision": (
+        [replace(DOWN, statements=(Statement("DELETE FROM alembic_version", origin=Origin.ALEMBIC),)), AGAIN], [], "lossless"),
     "values that were there are lost": ([replace(DOWN, losses=(Loss("t", "c", 1, 1),)), AGAIN], [], "loses-existing-data"),
     "a column does not come back": (
         [replace(DOWN, differences=(Difference("column", "c", Change.MISSING, "t"),)), AGAIN], [], "loses-existing-data"),
