@@ -12,6 +12,9 @@ the release, and no one is looking for that in this moment.
 Let the downgrade undo the upgrade and nothing else. Where undoing is impossible without a loss, raise on purpose and say
 what to restore: `raise NotImplementedError("restore public.orders from the backup")`.
 
+A table or column that is seen to be gone after the downgrade is an error; what a DELETE, a TRUNCATE or a narrower type
+takes, and what only the text shows, is a warning.
+
 ## Not flagged
 
 - The plain reverse of an addition: dropping what this revision's upgrade has added, deleting rows that it has inserted,
@@ -48,7 +51,7 @@ from reviewer.operations import (
     SetSchema,
     Truncate,
 )
-from reviewer.recording import NOT_THERE, Direction
+from reviewer.recording import NOT_THERE, Direction, Outcome
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -56,6 +59,7 @@ RULE = Rule(
     summary="a rollback would destroy data that the upgrade did not bring",
     severity=Severity.WARNING,
     group="losing-data",
+    replaces=frozenset({"incomplete-downgrade"}),
 )
 
 
@@ -72,9 +76,15 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     yield concern(
                         f"Rolling back {what}, which the upgrade did not bring.",
                         about=about,
+                        severity=Severity.ERROR if about[0] != "downgrade" and _seen(story) else None,
                         location=statement.location,
                         direction=Direction.DOWNGRADE,
                     )
+
+
+def _seen(story: Story) -> bool:
+    """Whether a server has run the downgrade: what it drops is then missing for certain."""
+    return any(p.direction is Direction.DOWNGRADE and p.outcome is Outcome.OK and p.compared for p in story.passes)
 
 
 class _Additions:
@@ -139,11 +149,11 @@ def _lost(
     """What one operation of the downgrade destroys beyond the reverse of the upgrade."""
     match operation:
         case DropTable(table=table) if not (came.table(table) or gone.table(table)) and _was_there(context, table):
-            return f"drops `{table}` and its rows", ("downgrade", "table", str(table))
+            return f"drops `{table}` and its rows", ("table", str(table))
         case DropColumn(table=table, column=column) if not (
             came.column(table, column) or gone.column(table, column)
         ) and _was_there(context, table, column):
-            return f"drops `{table}.{column}` and its values", ("downgrade", "column", str(table), column)
+            return f"drops `{table}.{column}` and its values", ("column", str(table), column)
         case Truncate(table=table) if not came.rows(table):
             return f"empties `{table}`", ("downgrade", "table", str(table))
         case Delete(table=table, filtered=filtered) if not came.rows(table):

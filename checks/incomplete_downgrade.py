@@ -105,6 +105,7 @@ def _compared(story: Story, direction: Direction) -> Pass | None:
 def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
     revision = story.revision
     failed = story.failed(Direction.UPGRADE_AGAIN)
+    differences = [each for each in differences if not _follows(each, differences)]
     cause = _cause(differences, failed) if failed is not None else None
     shown = list(differences[:_MOST])
     if cause is not None and cause not in shown:
@@ -128,6 +129,13 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
             direction=Direction.DOWNGRADE,
             evidence=_evidence(difference),
         )
+
+
+def _follows(difference: Difference, others: Sequence[Difference]) -> bool:
+    """Whether it is told with another one: a type that is missing with the column that has another type instead."""
+    return difference.change is Change.MISSING and any(
+        other.kind == "column" and other.aspect == "type" and other.before == difference.name for other in others
+    )
 
 
 def _another(story: Story, differences: Sequence[Difference]) -> Concern:
@@ -287,6 +295,21 @@ USERS = """op.create_table(
 )"""
 
 EXAMPLES = [
+    Example(
+        "a column that was an enum and comes back as text, told once",
+        given="""
+        op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+        op.execute("CREATE TABLE pets (id bigint PRIMARY KEY, mood mood)")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE pets ALTER mood TYPE varchar(4)")
+        op.execute("DROP TYPE mood")
+        """,
+        downgrade="""
+        # flagged
+        op.execute("ALTER TABLE pets ALTER mood TYPE varchar(5)")
+        """,
+    ),
     Example(
         "an enum type that stays when its table goes",
         given=USERS,

@@ -109,3 +109,30 @@ def test_a_key_that_a_made_up_row_has_is_doubted(statement: str, severity: str, 
     report = bench.review(replace(made, setup=("CREATE TABLE keyed (id int PRIMARY KEY)",)))
 
     assert [f.severity.value for f in report.findings if f.rule == "failing-upgrade"] == [severity]
+
+
+def test_a_type_that_is_missing_is_told_with_the_column_that_had_it(bench: cases.Bench) -> None:
+    made = case(
+        (
+            'op.execute("ALTER TABLE pets ALTER mood TYPE varchar(4)")\nop.execute("DROP TYPE mood")',
+            'op.execute("ALTER TABLE pets ALTER mood TYPE varchar(5)")',
+        )
+    )
+    setup = ("CREATE TYPE mood AS ENUM ('good', 'bad')", "CREATE TABLE pets (id bigint PRIMARY KEY, mood mood)")
+    report = bench.review(replace(made, setup=setup))
+
+    (told,) = (f.message for f in report.findings if f.rule == "incomplete-downgrade")
+    assert "the type of column `pets.mood` is `character varying(5)` and was `mood`" in told
+
+
+def test_a_downgrade_that_drops_what_was_there_is_told_once(bench: cases.Bench) -> None:
+    made = case(
+        (
+            'op.add_column("items", sa.Column("a", sa.Integer()))',
+            'op.drop_column("items", "a")\nop.drop_column("items", "old")\nop.drop_table("others")',
+        )
+    )
+    report = bench.review(replace(made, setup=(*ITEMS, "CREATE TABLE others (id int PRIMARY KEY)")))
+
+    down = [(f.rule, f.severity.value) for f in report.findings if f.direction.value == "downgrade"]
+    assert down == [("destructive-downgrade", "error")] * 2
