@@ -58,7 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"""
                 `lock_timeout` is 0 when {mode} on `{table}` is asked for{
-                    f" (and at {others} more statements)" if others else ""
+                    f" (and at {others} more statement{'s' if others > 1 else ''})" if others else ""
                 }: while it waits behind a running query, everybody else who wants `{table}` waits behind it,
                 without end.
                 """,

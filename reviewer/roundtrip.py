@@ -10,6 +10,8 @@ from reviewer import contents, snapshot
 from reviewer.contents import Rows
 from reviewer.locks import LockMode
 from reviewer.names import Name
+from reviewer.operations import RenameColumn, RenameTable
+from reviewer.parse import parse
 from reviewer.recording import Catalogue, Change, Difference, Loss, Origin, Pass
 from reviewer.rows import writing
 from reviewer.snapshot import Snapshot
@@ -21,6 +23,18 @@ if TYPE_CHECKING:
 
 _MOST_TABLES = 30
 """No more tables than that are compared row by row."""
+
+
+def _renamed(name: str, down: Pass) -> bool:
+    """Whether the table or column `name` is gone because the downgrade calls it otherwise again."""
+    for statement in down.statements:
+        for operation in parse(statement.sql) if "rename" in statement.sql.lower() else ():
+            match operation:
+                case RenameColumn(table=table, column=column) if name == f"{table}.{column}":
+                    return True
+                case RenameTable(table=table) if name == str(table) or name.startswith(f"{table}."):
+                    return True
+    return False
 
 
 def touched(passes: Iterable[Pass]) -> tuple[Name, ...]:
@@ -139,7 +153,7 @@ class RoundTrip:
             differences=differences,
             losses=losses,
             new_losses=tuple(loss for loss in (*new, *self._bent) if (loss.table, loss.column) not in known),
-            brought=tuple(name for name in brought if name not in still),
+            brought=tuple(name for name in brought if name not in still and not _renamed(name, each)),
         )
 
     def went_up_again(self, database: str, each: Pass) -> tuple[Pass, Snapshot]:

@@ -36,6 +36,11 @@ CASES = {
         'op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")', "loses-new-data", []),
     "an index": (
         'op.create_index("ix", "users", ["score"])', 'op.drop_index("ix", table_name="users")', "lossless", []),
+    "a column is renamed": (
+        'op.alter_column("users", "email", new_column_name="mail")',
+        'op.alter_column("users", "mail", new_column_name="email")', "lossless", []),
+    "a table is renamed": (
+        'op.rename_table("users", "people")', 'op.rename_table("people", "users")', "lossless", []),
     "an enum type is left behind": (
         'op.execute("CREATE TYPE kind AS ENUM (\'a\')")\nop.execute("ALTER TABLE users ADD k kind")',
         'op.drop_column("users", "k")', "broken",
