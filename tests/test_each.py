@@ -59,7 +59,7 @@ def test_the_table_has_one_line_for_each_revision_and_the_totals(place: Place, t
     assert "values of items.note changed" in lines[3]
     assert lines[5:7] == [
         "3 revisions: 2 loses-new-data, 1 loses-existing-data",
-        "rows: 1 of 1 table filled, 100.0 of 100",
+        "rows: 1 of 1 table filled, 100.0 %",
     ]
 
 

@@ -184,13 +184,12 @@ def _totals(report: Report, lines: Sequence[_Line]) -> Iterator[str]:
     yield f"{number(len(lines), 'revision')}{': ' + told if told else ''}"
     yield from _filled(report)
     ran = [each for tree in report.trees for each in tree.recording.passes if each.direction is Direction.DOWNGRADE]
-    differences = [each for each in ran if each.differences]
-    losses = [each for each in ran if each.losses]
-    new = [each for each in ran if each.new_losses]
+    ran = [each for each in ran if each.outcome is not Outcome.SKIPPED]
     yield (
-        f"{number(sum(len(each.differences) for each in differences), 'difference')} of the catalogue after"
-        f" {number(len(differences), 'downgrade')}; rows or values lost or changed by {len(losses):,},"
-        f" of what is written after the upgrade by {len(new):,}"
+        f"{number(len(ran), 'downgrade')}: another catalogue than before after"
+        f" {sum(bool(each.differences) for each in ran):,}, rows or values of before lost or changed by"
+        f" {sum(bool(each.losses) for each in ran):,}, such as were written since by"
+        f" {sum(bool(each.new_losses) for each in ran):,}"
     )
     for entry in skipped(report):
         yield f"skipped  {inert.sentence(entry.what)}: {inert.sentence(entry.reason)}"
@@ -208,4 +207,4 @@ def _filled(report: Report) -> Iterator[str]:
         yield "rows: there was no table before the first revision"
         return
     filled = sum(found.values())
-    yield f"rows: {filled:,} of {number(len(found), 'table')} filled, {100 * filled / len(found):.1f} of 100"
+    yield f"rows: {filled:,} of {number(len(found), 'table')} filled, {100 * filled / len(found):.1f} %"
