@@ -55,7 +55,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     `{table}.{old}` is dropped and `{new}` of the same type is added: this looks like a rename, and it
                     destroys every value of `{old}`.
                     """,
-                    remedy=remedies.second_column(table, old, new, type_)[_came_first(new, context) :],
+                    remedy=remedies.second_column(
+                        table,
+                        old,
+                        new,
+                        type_,
+                        required=context.must_be_written(table, old),
+                        added=_came_first(new, context),
+                    ),
                     about=("column", str(table), old),
                 )
         case DropTable(table=table) if context.exists(table):

@@ -61,7 +61,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _copy(table: Name, old: str, new: str, context: Context) -> tuple[str, ...]:
     column = context.column(table, old)
-    return remedies.second_column(table, old, new, column.type) if column else ()
+    if column is None:
+        return ()
+    return remedies.second_column(table, old, new, column.type, required=context.must_be_written(table, old))
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

@@ -62,7 +62,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 Changing `{table}.{column}` {what} {does} every row of `{table}` anew under ACCESS EXCLUSIVE, so reads
                 and writes of `{table}` wait until the transaction ends.
                 """,
-                remedy=remedies.second_column(table, column, f"{column[:59]}_new", new, value),
+                remedy=remedies.second_column(
+                    table,
+                    column,
+                    f"{column[:59]}_new",
+                    new,
+                    value,
+                    required=context.must_be_written(table, column),
+                ),
                 about=("column", str(table), column),
                 severity=Severity.NOTICE if doubt else RULE.severity,
             )

@@ -32,6 +32,7 @@ from reviewer import remedies
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
+from reviewer.names import Name
 from reviewer.operations import AddCheck, AddColumn, AlterDomain, ColumnDefinition
 from reviewer.rule import Example, Rule
 
@@ -57,7 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 of `{table}` wait until the transaction ends.
                 """,
                 remedy=[
-                    remedies.call("op.create_check_constraint", name, table, expression, postgresql_not_valid=True),
+                    _not_valid(name, table, expression),
                     remedies.validate(table, name),
                 ],
                 about=("constraint", str(table), name),
@@ -75,7 +76,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 """,
                 remedy=[
                     remedies.add_column(table, column, default=column.default, nullable=column.nullable),
-                    remedies.call("op.create_check_constraint", name, table, expression, postgresql_not_valid=True),
+                    _not_valid(name, table, expression),
                     remedies.validate(table, name),
                 ],
                 about=("constraint", str(table), name),
@@ -94,6 +95,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     about=("domain", str(domain)),
                     severity=RULE.severity.lower,
                 )
+
+
+def _not_valid(name: str, table: Name, expression: str) -> str:
+    return remedies.call(
+        "op.create_check_constraint", remedies.fixed(name), table, expression, postgresql_not_valid=True
+    )
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age integer)")'

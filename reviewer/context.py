@@ -220,6 +220,12 @@ class Context:
         found = self.table(table)
         return found.column(column) if found else None
 
+    def must_be_written(self, table: Name, column: str) -> bool:
+        """Whether an INSERT that does not name the column fails, and a plain DROP NOT NULL would let it in."""
+        found, on = self.column(table, column), self.table(table)
+        key = {name for each in on.constraints if each.kind == "primary key" for name in each.columns} if on else ()
+        return found is not None and not found.nullable and found.default is None and column not in key
+
     def is_new(self, name: Name) -> bool:
         """Whether the relation was created in the same deploy, so that nobody else uses it and it is empty."""
         for relation in self._relations():

@@ -15,6 +15,9 @@ WIDTH = 88
 
 PREDICATE = "{column} IS NOT NULL"
 
+_NOT_COMPARABLE = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
+"""Types without an equality, or with one that compares something else than the value."""
+
 
 class Code(str):
     """An argument that is code already, not a value."""
@@ -66,6 +69,11 @@ def create_index(index: CreateIndex, sql: str) -> str:
     return outside_transaction(body)
 
 
+def fixed(name: str) -> Code:
+    """The name of a constraint as it is: a naming convention in the project's metadata adds nothing to it."""
+    return Code(call("op.f", name))
+
+
 def create_foreign_key(name: str, table: Name, key: ForeignKey, **options: object) -> str:
     """`op.create_foreign_key(...)`."""
     schemas = {
@@ -74,7 +82,7 @@ def create_foreign_key(name: str, table: Name, key: ForeignKey, **options: objec
     }
     return call(
         "op.create_foreign_key",
-        name,
+        fixed(name),
         table.name,
         key.referenced.name,
         list(key.columns),
@@ -117,7 +125,7 @@ def not_null(table: Name, column: str, major: int) -> tuple[str, ...]:
     return (
         call(
             "op.create_check_constraint",
-            name,
+            fixed(name),
             table,
             PREDICATE.format(column=quoted(column)),
             postgresql_not_valid=True,
@@ -125,7 +133,7 @@ def not_null(table: Name, column: str, major: int) -> tuple[str, ...]:
         validate(table, name),
         call("op.alter_column", table, column, nullable=False)
         + "\n"
-        + call("op.drop_constraint", name, table, type_="check"),
+        + call("op.drop_constraint", fixed(name), table, type_="check"),
     )
 
 
@@ -142,17 +150,35 @@ def add_column(table: Name, column: ColumnDefinition, *, default: str | None = N
     return call("op.add_column", table, Code(call("sa.Column", column.name, Code(written), **options)))
 
 
-def second_column(table: Name, old: str, new: str, type_: str, value: str | None = None) -> tuple[str, ...]:
-    """The bodies that put a new column beside an old one and copy it over, `value` being the copy's expression."""
-    return (
-        add_column(table, ColumnDefinition(new, type_)),
-        in_batches(
-            table,
-            f"{quoted(new)} = {value or quoted(old)}",
-            f"{quoted(new)} IS NULL AND {quoted(old)} IS NOT NULL",
-        )
-        + f"\n# in a later deploy, once no code uses it any more: drop {ascii(f'{table}.{old}')[1:-1]}",
+def second_column(
+    table: Name,
+    old: str,
+    new: str,
+    type_: str,
+    value: str | None = None,
+    *,
+    required: bool = False,
+    added: bool = False,
+) -> tuple[str, ...]:
+    """The bodies that put a new column beside an old one and copy it over, `value` being the copy's expression.
+
+    `required`: the old column is NOT NULL, which code that does not know it any more could not satisfy. `added`: the new
+    column is there already, and may hold a default.
+    """
+    first = [] if added else [add_column(table, ColumnDefinition(new, type_))]
+    if required:
+        first.append(call("op.alter_column", table, old, nullable=True))
+    # where a default was given no row is NULL; other types than the old one may round, and would never be equal
+    copied = f"{quoted(new)} IS NULL AND {f'({value})' if value else quoted(old)} IS NOT NULL"
+    if value is None and added and types.canonical(type_) not in _NOT_COMPARABLE:
+        copied = f"{quoted(new)} IS DISTINCT FROM {quoted(old)}"
+    told = {name: ascii(name)[1:-1] for name in (old, new, f"{table}.{old}")}
+    copy = (
+        f"# when the code that runs writes both {told[old]} and {told[new]}\n"
+        + in_batches(table, f"{quoted(new)} = {value or quoted(old)}", copied)
+        + f"\n# in a later deploy, once no code uses it any more: drop {told[f'{table}.{old}']}"
     )
+    return (*(["\n".join(first)] if first else []), copy)
 
 
 def set_default(table: Name, column: str, default: str) -> str:

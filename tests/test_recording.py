@@ -159,3 +159,17 @@ def test_a_failure_with_rows_is_told_rather_than_one_without() -> None:
     assert furthest([empty, replace(made_up, outcome=Outcome.SKIPPED)], Direction.UPGRADE) is empty
     assert furthest([replace(empty, outcome=Outcome.OK), made_up], Direction.UPGRADE) != made_up
     assert furthest([empty, made_up], Direction.DOWNGRADE) is None
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "pg8000"])
+def test_a_percent_sign_is_shown_once_as_the_server_gets_it(driver: str, place: Place, tmp_path: Path) -> None:
+    body = "op.execute(\"ALTER TABLE items ADD CHECK (id % 2 >= 0 AND id::text NOT LIKE '%x%')\")"
+    folder = project(
+        tmp_path / "project", revision("b", "a", body), url=f"postgresql+{driver}://nobody@nowhere.invalid/x"
+    )
+
+    report = place.report(folder, "--revisions", "a:b")
+
+    (finding,) = (each for each in report["findings"] if each["rule"] == "validating-check")
+    assert finding["sql"] == "ALTER TABLE items ADD CHECK (id % 2 >= 0 AND id::text NOT LIKE '%x%')"
+    assert "%%" not in json.dumps(finding["remedy"])

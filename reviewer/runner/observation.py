@@ -174,7 +174,7 @@ class Watcher:
         say(
             event="begin",
             n=self.count,
-            sql=as_text(statement),
+            sql=as_text(as_sent(statement, parameters, context)),
             path=path,
             line=line,
             origin=origin,
@@ -575,6 +575,16 @@ def server_words(error):
         seen = seen.__cause__
     text = str(error).strip() or type(error).__name__
     return text.split("\n")[0], getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def as_sent(statement, parameters, context):
+    """The statement as the server gets it: drivers that mark parameters with % want every other % twice."""
+    style = getattr(getattr(context, "dialect", None), "paramstyle", None)
+    if style not in ("format", "pyformat") or not isinstance(statement, str) or "%%" not in statement:
+        return statement
+    if not parameters and getattr(context, "execution_options", {}).get("no_parameters"):
+        return statement
+    return statement.replace("%%", "%")
 
 
 def as_text(statement):

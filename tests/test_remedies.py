@@ -1,0 +1,60 @@
+"""What is said instead is applied as it is said, on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import cases
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[cases.Bench]:
+    with cases.bench() as running:
+        yield running
+
+
+def case(setup: str, *upgrades: str) -> cases.Case:
+    made = tuple(
+        {
+            "revision": f"r{n}",
+            "down_revision": f"r{n - 1}" if n > 1 else "base0",
+            "upgrade": upgrade,
+            "downgrade": "raise NotImplementedError",
+        }
+        for n, upgrade in enumerate(upgrades, 1)
+    )
+    return cases.Case("remedy", "a remedy", "safe", (), (setup,), made, True)
+
+
+def test_what_is_said_instead_of_a_rename_keeps_the_values_beside_a_column_with_a_default(
+    bench: cases.Bench,
+) -> None:
+    setup = "CREATE TABLE people (id int PRIMARY KEY, fullname text NOT NULL)"
+    added = 'op.add_column("people", sa.Column("name", sa.Text(), nullable=False{}))'
+    report = bench.review(case(setup, added.format("") + '\nop.drop_column("people", "fullname")'))
+    (instead,) = (each.remedy for each in report.findings if each.rule == "rename-as-drop")
+
+    copied = "SELECT count(*) FROM people WHERE name IS DISTINCT FROM fullname"
+    proof = f'assert op.get_bind().scalar(sa.text("{copied}")) == 0'
+    written = "op.execute(\"INSERT INTO people (id, name) VALUES (-1, 'new')\")"
+    report = bench.review(
+        case(
+            setup,
+            added.format(", server_default=''") + f"\n{instead[0]}",
+            f"{instead[1]}\n{proof}\n{written}",
+        )
+    )
+
+    assert len(instead) == 2
+    assert [each.message for each in report.findings if each.rule.startswith("fail")] == []
+
+
+def test_constraints_of_a_remedy_keep_their_names_under_a_naming_convention(bench: cases.Bench) -> None:
+    setup = "CREATE TABLE items (id int PRIMARY KEY)"
+    report = bench.review(case(setup, 'op.execute("ALTER TABLE items ADD CHECK (id > 0)")'))
+
+    (finding,) = (each for each in report.findings if each.rule == "validating-check")
+    assert 'op.f("items_check")' in finding.remedy[0]
+    assert "VALIDATE CONSTRAINT items_check" in finding.remedy[1]
