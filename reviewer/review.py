@@ -206,7 +206,10 @@ def _findings(check: Check, concerns: Sequence[Concern], subject: Subject, conte
     once: dict[tuple[str, tuple[str, ...], Location | None], Concern] = {}
     for each in concerns:
         once.setdefault((each.message, each.about, each.location), each)
-    return [_finding(check, each, _whole(each.remedy, subject, context), context) for each in once.values()]
+    return [
+        _finding(check, each, _apart(_whole(each.remedy, subject, context), context), context)
+        for each in once.values()
+    ]
 
 
 def _whole(remedy: tuple[str, ...], subject: Subject, context: Context) -> tuple[str, ...]:
@@ -226,6 +229,18 @@ def _whole(remedy: tuple[str, ...], subject: Subject, context: Context) -> tuple
         f"Left to you: the same statement also {others}.", 86, initial_indent="# ", subsequent_indent="# "
     )
     return (f"{left}\n{remedy[0]}", *remedy[1:])
+
+
+def _apart(remedy: tuple[str, ...], context: Context) -> tuple[str, ...]:
+    """The remedy of one deploy, with a word on its place where it commits what else the revision does."""
+    story, understood = context.story, context.understood
+    if len(remedy) != 1 or "autocommit_block()" not in remedy[0] or story is None or understood is None:
+        return remedy
+    statements = story.upgrade if context.direction is Direction.UPGRADE else story.downgrade
+    others = [operation for each in statements if each is not understood for operation in each.operations]
+    if describe(others) == NOTHING:
+        return remedy
+    return (f"# in a revision of its own: the block commits what comes before it\n{remedy[0]}",)
 
 
 _WORDS = re.compile(r"\w+")

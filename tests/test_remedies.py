@@ -58,3 +58,15 @@ def test_constraints_of_a_remedy_keep_their_names_under_a_naming_convention(benc
     (finding,) = (each for each in report.findings if each.rule == "validating-check")
     assert 'op.f("items_check")' in finding.remedy[0]
     assert "VALIDATE CONSTRAINT items_check" in finding.remedy[1]
+
+
+def test_a_remedy_that_commits_says_that_it_wants_a_revision_of_its_own(bench: cases.Bench) -> None:
+    setup = "CREATE TABLE items (id int PRIMARY KEY, old text)"
+    index = 'op.create_index("ix", "items", ["old"])'
+    alone = bench.review(case(setup, index))
+    together = bench.review(case(setup, f'op.add_column("items", sa.Column("a", sa.Integer()))\n{index}'))
+
+    (first,), (second,) = (
+        [each.remedy for each in report.findings if each.rule == "blocking-index"] for report in (alone, together)
+    )
+    assert second == ("# in a revision of its own: the block commits what comes before it\n" + first[0],)
