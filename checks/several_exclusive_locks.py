@@ -32,6 +32,7 @@ from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.operations import DropTable
+from reviewer.places import line_of
 from reviewer.recording import Relation, Statement
 from reviewer.rule import Example, Rule
 from reviewer.verdict import Understood
@@ -55,10 +56,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if len({h.since.location for h in held}) != 1 or not others:
                 return
             first = held[0]
-            line = f" since line {first.since.location.line}" if first.since.location else ""
+            place = line_of(first.since, context)
+            since = f" since {place}" if place else ""
             yield concern(
                 f"""
-                ACCESS EXCLUSIVE on `{others[0]}` is asked for while the transaction holds it on `{first.relation}`{line},
+                ACCESS EXCLUSIVE on `{others[0]}` is asked for while the transaction holds it on `{first.relation}`{since},
                 so reads and writes of `{first.relation}` wait as long as this statement waits for `{others[0]}`.
                 """,
                 about=("tables", str(first.relation), str(others[0])),

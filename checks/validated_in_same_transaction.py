@@ -33,6 +33,7 @@ from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.operations import AddCheck, AddForeignKey, AddNotNull, ValidateConstraint
+from reviewer.places import line_of
 from reviewer.recording import Statement
 from reviewer.rule import Example, Rule
 
@@ -52,10 +53,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if added is None or (context.observed and not context.work()):
                 return
             lock = context.strongest(table, LockMode.SHARE_UPDATE_EXCLUSIVE)
-            line = f" in line {added.location.line}" if added.location else ""
+            place = line_of(added, context)
+            where = f" in {place}, in the same transaction" if place else " in the same transaction"
             yield concern(
                 f"""
-                Constraint `{name}` was added{line} of the same transaction, so validating it reads every row of `{table}`
+                Constraint `{name}` was added{where}, so validating it reads every row of `{table}`
                 under {lock}, and {lock.blocks or "writes"} of `{table}` wait until the transaction ends.
                 """,
                 remedy=[remedies.outside_transaction(remedies.validate(table, name))],

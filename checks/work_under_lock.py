@@ -37,6 +37,7 @@ from reviewer.context import Context, Held, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
 from reviewer.operations import Delete, Insert, Merge, Operation, Update
+from reviewer.places import line_of
 from reviewer.rule import Example, Rule
 from reviewer.verdict import Understood
 
@@ -114,10 +115,8 @@ def _whole(source: Name, context: Context) -> bool:
 
 
 def _since(held: Held, context: Context) -> str:
-    place = f", taken in line {held.since.location.line}" if held.since.location else ", taken before"
-    if held.revision and context.revision and held.revision != context.revision.id:
-        place += f" of revision `{held.revision}`"
-    return place
+    place = line_of(held.since, context)
+    return f", taken in {place}" if place else ", taken before"
 
 
 def _remedy(operations: tuple[Operation, ...], context: Context) -> tuple[str, ...]:

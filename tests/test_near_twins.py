@@ -136,3 +136,38 @@ def test_a_downgrade_that_drops_what_was_there_is_told_once(bench: cases.Bench) 
 
     down = [(f.rule, f.severity.value) for f in report.findings if f.direction.value == "downgrade"]
     assert down == [("destructive-downgrade", "error")] * 2
+
+
+OTHERS = (*ITEMS, "CREATE TABLE others (id int PRIMARY KEY, old text)", "INSERT INTO others VALUES (1)")
+INSTANT = 'op.add_column("items", sa.Column("a", sa.Integer()))'
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rule", "told"),
+    [
+        (
+            INSTANT,
+            'op.add_column("others", sa.Column("b", sa.Integer()))',
+            "several-exclusive-locks",
+            "since line {}, so",
+        ),
+        (
+            'op.create_check_constraint("positive", "items", "id > 0", postgresql_not_valid=True)',
+            'op.execute("ALTER TABLE items VALIDATE CONSTRAINT positive")',
+            "validated-in-same-transaction",
+            "was added in line {}, in the same transaction",
+        ),
+        (INSTANT, """op.execute("UPDATE others SET old = 'x'")""", "work-under-lock", "taken in line {}, so"),
+    ],
+    ids=["a lock on another table", "a constraint", "rows"],
+)
+@pytest.mark.parametrize("apart", [True, False], ids=["in another revision", "in the same revision"])
+def test_a_line_of_another_revision_is_told_with_that_revision(
+    apart: bool, first: str, second: str, rule: str, told: str, bench: cases.Bench
+) -> None:
+    bodies = [f"pass\n{first}", second] if apart else [f"pass\n{first}\n{second}"]
+    report = bench.review(replace(case(*((body, "pass") for body in bodies)), setup=OTHERS))
+
+    [finding] = (each for each in report.findings if each.rule == rule)
+    line = bench.last["r1"].splitlines().index(f"    {first}") + 1
+    assert told.format(f"{line} of `r1`" if apart else line) in finding.message
