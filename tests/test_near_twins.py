@@ -171,3 +171,33 @@ def test_a_line_of_another_revision_is_told_with_that_revision(
     [finding] = (each for each in report.findings if each.rule == rule)
     line = bench.last["r1"].splitlines().index(f"    {first}") + 1
     assert told.format(f"{line} of `r1`" if apart else line) in finding.message
+
+
+BUILD = 'op.create_index("ix_old", "items", ["old"])'
+REWRITE = 'op.execute("ALTER TABLE items ALTER id TYPE bigint")'
+SCAN = 'op.alter_column("items", "old", nullable=False)'
+
+
+@pytest.mark.parametrize("work", [BUILD, REWRITE, SCAN], ids=["builds an index", "rewrites", "scans"])
+@pytest.mark.parametrize("instant", [True, False], ids=["with another statement", "alone"])
+def test_a_timeout_before_a_statement_that_takes_long_is_no_remedy(
+    work: str, instant: bool, bench: cases.Bench
+) -> None:
+    # on another table: whoever holds the lock already does not wait for it
+    quick = 'op.add_column("others", sa.Column("a", sa.Integer()))'
+    made = case((f"{work}\n{quick}" if instant else work, "raise NotImplementedError"))
+    report = bench.review(replace(made, setup=(ITEMS[0], OTHERS[2])))
+
+    [finding] = (each for each in report.findings if each.rule == "endless-lock-wait")
+    assert finding.location is not None
+    assert bench.last["r1"].splitlines()[finding.location.line - 1].strip() == (quick if instant else work)
+    assert [remedy.splitlines() for remedy in finding.remedy] == (
+        [
+            [
+                """op.execute("SET LOCAL lock_timeout = '5s'")""",
+                'op.execute("ALTER TABLE others ADD COLUMN a INTEGER")',
+            ]
+        ]
+        if instant
+        else []
+    )
