@@ -268,6 +268,11 @@ class RevisionDigest:
         failed = self.ran.failure if self.ran and not self.findings else None
         return failed.message if failed else ""
 
+    @property
+    def nothing_found(self) -> str:
+        """What stands in place of the findings where there are none: that nothing was found is told only of what ran."""
+        return "its upgrade failed" if self.failure else "none" if self.ran else "not run"
+
 
 @dataclass(frozen=True)
 class TreeDigest:

@@ -119,7 +119,7 @@ def _cells(found: RevisionDigest, *, labelled: bool) -> Iterator[str]:
         yield f"{found.strongest.mode} on {_code(found.strongest.on)}"
     else:
         yield "none" if found.observed else "not observed"
-    yield counted([shown.finding for shown in found.findings]) or "none"
+    yield counted([shown.finding for shown in found.findings]) or found.nothing_found
 
 
 def _revision(revision: RevisionDigest) -> Iterator[str]:

@@ -290,7 +290,7 @@ class _Page:
             yield f"{found.strongest.mode} on {span(found.strongest.on, in_table=True)}"
         else:
             yield "none" if found.observed else "not observed"
-        yield counted(findings) or ("its upgrade failed" if found.failure else "none" if found.ran else "not run")
+        yield counted(findings) or found.nothing_found
 
     # -- the findings --
 

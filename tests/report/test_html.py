@@ -80,3 +80,11 @@ def test_shows_every_finding_and_every_statement() -> None:
         assert f"<code>{finding.location}</code>" in page
     assert "CREATE ACCESS METHOD heap2" in page
     assert "<details><summary>The emitted SQL</summary>" in page
+
+
+def test_a_revision_that_was_not_run_has_not_none_for_its_findings() -> None:
+    rows = [
+        line for line in html.render(reports.TERRIBLE).split("\n") if line.startswith("<tr><td><code>e7035fa91b6c")
+    ]
+
+    assert [row.rpartition("<td>")[2] for row in rows] == ["not run"]
