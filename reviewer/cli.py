@@ -182,12 +182,12 @@ def explain(rule: str) -> None:
     """Explain RULE: why it hurts, what to do instead, what is not flagged."""
     with _Failures():
         import checks
-        from reviewer.config import nearest
+        from reviewer.config import nearest_rule
         from reviewer.report import explain as page
 
         known = checks.by_id()
         if rule not in known:
-            raise UsageError(f"There is no rule `{rule}`.", nearest(rule, known))
+            raise UsageError(f"There is no rule `{rule}`.", nearest_rule(rule, known))
         click.echo(page.render(known[rule], sys.stdout), nl=False)
 
 

@@ -133,7 +133,7 @@ class Config:
             for rule in rules:
                 if rule not in known:
                     raise UsageError(
-                        f"`{place}` names the rule `{rule}`, which does not exist.", nearest(rule, known)
+                        f"`{place}` names the rule `{rule}`, which does not exist.", nearest_rule(rule, known)
                     )
 
     def _settings(self, path: str | None) -> tuple[PathSettings, ...]:
@@ -243,6 +243,12 @@ def nearest(name: str, known: Collection[str]) -> str:
     """A sentence that names what may have been meant by `name`, or everything that there is."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(sorted(known))}."
+
+
+def nearest_rule(name: str, known: Collection[str]) -> str:
+    """A sentence that names the rule that may have been meant by `name`, or that says where all are listed: they are many."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean `{near[0]}`?" if near else "`alembic-reviewer rules` lists them all."
 
 
 @dataclass(frozen=True)

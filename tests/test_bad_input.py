@@ -80,6 +80,18 @@ def test_unknown_ref(place: Place, folder: Path) -> None:
     refused(place.review(folder, "--base", "nowhere"), 2, "There is no commit nowhere", "git fetch origin nowhere")
 
 
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [("bloking-index", "Did you mean `blocking-index`?"), ("foo", "`alembic-reviewer rules` lists them all.")],
+    ids=["nearly one", "nothing like one"],
+)
+def test_a_rule_that_does_not_exist(place: Place, folder: Path, name: str, way_out: str) -> None:
+    done = place.review(folder, "--revisions", "base:head", "--select", name)
+
+    refused(done, 2, f"`{name}`", way_out)
+    assert "dropped-column" not in done.stderr
+
+
 def test_git_is_not_installed(place: Place, folder: Path) -> None:
     Repository.at(folder, {"README": "x"})
 

@@ -303,6 +303,13 @@ def test_a_rule_that_does_not_exist_is_refused_with_the_nearest(config: Config, 
     assert caught.value.way_out == "Did you mean `blocking-index`?"
 
 
+def test_where_no_rule_is_near_the_list_is_named_and_not_shown() -> None:
+    with pytest.raises(UsageError) as caught:
+        Config(select=("foo",)).check_rules({"blocking-index", "dropped-column"})
+
+    assert caught.value.way_out == "`alembic-reviewer rules` lists them all."
+
+
 @pytest.mark.parametrize(
     ("pattern", "path", "matches"),
     [

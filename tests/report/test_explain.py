@@ -7,8 +7,10 @@ import json
 import re
 
 import pytest
+from click.testing import CliRunner
 
 import checks
+from reviewer.cli import main
 from reviewer.report import explain, rules
 from reviewer.report.terminal import Terminal
 from reviewer.rule import Check
@@ -59,3 +61,17 @@ def test_the_list_can_be_read_by_programs() -> None:
         "default": True,
         "since": "0.1.0",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [("bloking-index", "Did you mean `blocking-index`?"), ("foo", "`alembic-reviewer rules` lists them all.")],
+    ids=["nearly one", "nothing like one"],
+)
+def test_a_rule_that_does_not_exist_is_refused_with_the_nearest_or_with_where_the_list_is(
+    name: str, way_out: str
+) -> None:
+    done = CliRunner().invoke(main, ["explain", name])
+
+    assert done.exit_code == 2
+    assert done.stderr.split() == f"alembic-reviewer: There is no rule `{name}`. {way_out}".split()
