@@ -26,6 +26,8 @@ class Entry:
     why: str = ""
     way_out: str = ""
     """Set where something is wrong."""
+    usable: bool = True
+    """Not where a review does without it."""
 
     @property
     def wrong(self) -> bool:
@@ -145,7 +147,7 @@ def _postgres(config: Config, scopes: list[Scope]) -> Iterator[Entry]:
     for each in found:
         lacks = ", ".join(sorted(each.lacks(wanted)))
         if each.problem:
-            yield Entry("PostgreSQL", str(each), f"cannot be used: {each.problem}")
+            yield Entry("PostgreSQL", str(each), f"cannot be used: {each.problem}", usable=False)
         elif chosen:
             yield Entry("PostgreSQL", str(each), "would do as well")
         else:

@@ -11,7 +11,7 @@ from reviewer.report import inert
 from reviewer.report.terminal import Terminal
 
 if TYPE_CHECKING:
-    from reviewer.doctor import Diagnosis
+    from reviewer.doctor import Diagnosis, Entry
 
 
 def render(diagnosis: Diagnosis, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
@@ -22,7 +22,7 @@ def render(diagnosis: Diagnosis, terminal: Terminal = Terminal()) -> str:  # noq
 def _lines(diagnosis: Diagnosis, terminal: Terminal) -> Iterator[Text]:
     width = max((len(entry.what) for entry in diagnosis.entries), default=0)
     for entry in diagnosis.entries:
-        mark = ("wrong  ", "bold red") if entry.wrong else ("ok     ", "green")
+        mark = _mark(entry)
         found = inert.visible(entry.found)
         yield Text.assemble(mark, (f"{inert.name(entry.what):{width}}  ", "bold"), found)
         for more in (entry.why, entry.way_out):
@@ -34,3 +34,9 @@ def _lines(diagnosis: Diagnosis, terminal: Terminal) -> Iterator[Text]:
         yield Text(f"{wrong} wrong: a review would stop there", "bold red")
     else:
         yield Text("everything that a review needs is there", "green")
+
+
+def _mark(entry: Entry) -> tuple[str, str]:
+    if entry.wrong:
+        return "wrong  ", "bold red"
+    return ("ok     ", "green") if entry.usable else ("-      ", "dim")
