@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,9 +94,41 @@ def test_what_follows_a_revision_that_never_runs_is_skipped_with_the_reason(plac
     assert done.returncode == 1, told(done)
     assert 'upgrade fails: column "nothing" does not exist' in lines[2]
     assert "upgrade skipped: the state before it cannot be reached" in lines[4]
-    assert lines[6].startswith(
-        "could not review: The history does not run from an empty database: revision b failed"
+    assert "because revision b fails" in lines[4]
+    assert lines[6] == (
+        "could not review: The state before revision c cannot be reached, because revision b fails, which is new too and"
+        " has its own review. Mend b, and review again."
     )
+    assert "--base-schema" not in done.stdout
+
+
+def test_a_new_revision_that_fails_keeps_its_own_finding_and_is_no_fault_of_the_history(
+    place: Place, tmp_path: Path
+) -> None:
+    folder = project(
+        tmp_path,
+        revision("b", "a", 'op.execute("SELECT nothing")'),
+        revision("c", "b", COLUMN, UNDO),
+        revision("d", "c", "pass"),
+    )
+
+    report = place.report(folder, "--revisions", "a:head", "--each")
+
+    assert [(each["revision"], each["rule"]) for each in report["findings"]] == [("b", "failing-upgrade")]
+    assert len(report["errors"]) == 1
+    assert "because revision b fails" in report["errors"][0]
+    assert "--base-schema" not in json.dumps(report)
+
+
+def test_a_history_that_fails_before_the_new_revisions_still_asks_for_a_schema(
+    place: Place, tmp_path: Path
+) -> None:
+    folder = project(tmp_path, revision("b", "a", 'op.execute("SELECT nothing")'), revision("c", "b", COLUMN, UNDO))
+
+    done = place.review(folder, "--revisions", "b:head", "--each")
+
+    assert done.returncode == 3, told(done)
+    assert "--base-schema FILE" in done.stdout
 
 
 @pytest.mark.parametrize("other", [["--static"], ["--base-from", "models"]], ids=lambda other: other[0])

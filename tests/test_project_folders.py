@@ -26,7 +26,9 @@ def described(project: Path) -> dict[str, Any]:
 def places(project: Path) -> list[str]:
     expect = described(project)["expect"]
     return [each.rsplit(" @ ", 1)[1] for each in expect.get("statements", [])] + [
-        each for each in [expect.get("at")] if each
+        each
+        for each in [expect.get("at")]
+        if each not in {None, "None"}  # a failure may be of no line
     ]
 
 

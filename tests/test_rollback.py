@@ -45,6 +45,7 @@ LABELS: dict[str, tuple[list[Pass], list[Pass], str]] = {
     "the upgrade does not run again": ([DOWN, replace(AGAIN, outcome=Outcome.FAILED, failure=REFUSED)], [], "broken"),
     "it was not run": ([replace(DOWN, outcome=Outcome.SKIPPED)], [], "untested"),
     "nobody looked": ([replace(DOWN, compared=False), AGAIN], [], "untested"),
+    "nobody looked at the rows of a table": ([replace(DOWN, unread=("t",)), AGAIN], [], "untested"),
     "nothing is known": ([], [], "untested"),
 }  # fmt: skip
 

@@ -188,6 +188,72 @@ def test_tells_what_the_way_there_and_back_leaves(
     assert (label(recording, "new1"), told) == (wanted, messages)
 
 
+AGE = ('op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")')
+MAIL = ('op.drop_column("users", "email")', 'op.add_column("users", sa.Column("email", sa.Text()))')
+TEAMS = ('op.rename_table("groups", "teams")', 'op.rename_table("teams", "groups")')
+
+SEVERAL = {
+    "a column goes from a table that is locked already": ([AGE, MAIL], ["loses-new-data", "loses-existing-data"]),
+    "both empty the same column": (
+        [(f"op.execute('UPDATE users SET email = NULL WHERE id < {upto}')", "pass") for upto in (3, 5)],
+        ["loses-existing-data", "loses-existing-data"]),
+    "a column goes from a table that has another name by then": (
+        [TEAMS, ('op.drop_column("teams", "code")', 'op.add_column("teams", sa.Column("code", sa.Text()))')],
+        ["lossless", "loses-existing-data"]),
+    "a column goes from a table whose key has another name by then": (
+        [('op.alter_column("groups", "id", new_column_name="number")', 'op.alter_column("groups", "number", new_column_name="id")'),
+         ("op.execute('UPDATE groups SET code = number::text')", "pass")],
+        ["lossless", "loses-existing-data"]),
+    "rows that the same deploy puts in are changed": (
+        [('op.execute("CREATE TABLE kinds AS SELECT 1 AS id, text \'a\' AS name")', 'op.drop_table("kinds")'),
+         ("op.execute('UPDATE kinds SET name = upper(name)')", "pass")],
+        ["loses-new-data", "loses-existing-data"]),
+    "an index on a table that is locked already": (
+        [AGE, ('op.create_index("ix", "users", ["score"])', 'op.drop_index("ix", table_name="users")')],
+        ["loses-new-data", "lossless"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("per_migration", [False, True], ids=["one transaction", "one for each"])
+@pytest.mark.parametrize(("ways", "wanted"), SEVERAL.values(), ids=SEVERAL.keys())
+def test_a_later_revision_is_compared_as_the_first_is(
+    ways: list[tuple[str, str]], wanted: list[str], per_migration: bool, bench: Bench
+) -> None:
+    ups, downs = zip(*ways, strict=True)
+
+    recording = bench.record(Story((GIVEN,), ups, downgrades=downs, per_migration=per_migration))
+
+    assert [label(recording, each.id) for each in recording.revisions] == wanted
+
+
+def test_rows_that_a_replay_does_not_bring_back_are_no_loss(bench: Bench) -> None:
+    # what was written after the first is there before the second, until its downgrade fails and is tried elsewhere
+    index = 'op.create_index("ix", "users", ["score"])'
+    refuses = 'op.execute("SELECT 1 / (count(*) < 6)::int FROM users")\nop.drop_index("ix", table_name="users")'
+
+    recording = bench.record(Story((GIVEN,), (AGE[0], index), downgrades=(AGE[1], refuses)))
+
+    down = [each for each in recording.passes_of("new2") if each.direction is Direction.DOWNGRADE][-1]
+    assert (down.outcome, down.losses, down.unread) == (Outcome.OK, (), ("users",))
+    assert label(recording, "new2") == "data-dependent"
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        Story((GIVEN,), ('op.execute("CREATE SEQUENCE s")',), downgrade="op.execute('DROP SEQUENCE s')\nop.execute('UPDATE users SET email = NULL')"),
+        Story((GIVEN,), MAIL[:1], downgrade=MAIL[1], rows=False),
+    ],
+    ids=["the downgrade changes a table that the upgrade leaves alone", "there are no rows"],
+)  # fmt: skip
+def test_what_nobody_has_read_is_not_called_lossless(story: Story, bench: Bench) -> None:
+    recording = bench.record(story)
+
+    (down,) = (each for each in recording.passes if each.direction is Direction.DOWNGRADE)
+    assert down.unread == ("users",)
+    assert label(recording, "new1") == "untested"
+
+
 SILENT = [
     "NOT NULL does not come back",
     "a default stays",
