@@ -43,7 +43,7 @@ def rehearse_each(
             made = rehearse(part, server, guardian, folder, say, process.starter())
             found.append(made)
             if made.errors:
-                found += _not_reached(plan, position + 1, made)
+                found[-1:] = _not_reached(plan, position, made, stage)
                 break
             server.result().drop_all(keep=stage.database)
     finally:
@@ -78,9 +78,23 @@ def _heads(base: Iterable[str], done: Iterable[Revision]) -> tuple[str, ...]:
     return tuple(each for each in (*base, *(revision.id for revision in known)) if each not in parents)
 
 
-def _not_reached(plan: Plan, position: int, failed: Recording) -> Iterable[Recording]:
-    reason = f"the state before it cannot be reached: {failed.errors[0].splitlines()[0]}"
-    for revision in plan.revisions[position:]:
+def _not_reached(plan: Plan, position: int, failed: Recording, stage: Stage) -> Iterable[Recording]:
+    """The recording that could not be made of the revision at `position`, and those of all that follow it."""
+    first, *rest = plan.revisions[position:]
+    if stage.failed in {each.id for each in plan.revisions[:position]}:
+        reason = f"the state before it cannot be reached, because revision {stage.failed} fails"
+        # it is new and has a review of its own: what helps is to mend it, not another state to start from
+        error = f"The state before revision {first.id} cannot be reached, because revision {stage.failed} fails, which is new too and has its own review."
+        yield replace(
+            failed,
+            passes=tuple(replace(each, reason=reason) for each in failed.passes),
+            skipped=(Skipped(f"revision {first.id}", reason),),
+            errors=(f"{error}\nMend {stage.failed}, and review again.",),
+        )
+    else:
+        reason = f"the state before it cannot be reached: {failed.errors[0].splitlines()[0]}"
+        yield failed
+    for revision in rest:
         skipped = Pass(revision.id, Direction.UPGRADE, Rehearsal.DEPLOYED, Outcome.SKIPPED, reason=reason)
         yield replace(
             failed,

@@ -17,6 +17,8 @@ class Stage:
 
     database: str = ""
     """Of the throw-away server: the state before the last revision that was rehearsed, without rows of ours."""
+    failed: str = ""
+    """The revision on which the history failed before it was there."""
 
 
 @dataclass(frozen=True)

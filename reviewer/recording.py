@@ -284,6 +284,8 @@ class Pass:
     """The same of rows and values that were written after the upgrade, in columns that were there before it."""
     brought: tuple[str, ...] = ()
     """Of a downgrade: tables and columns of the upgraded state that are gone, with whatever was written to them."""
+    unread: tuple[str, ...] = ()
+    """Of a downgrade: tables that the revision touches and whose rows could not be compared."""
 
 
 @dataclass(frozen=True)

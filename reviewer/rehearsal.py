@@ -51,7 +51,7 @@ from reviewer.recording import (
     Statement,
     TransactionMode,
 )
-from reviewer.roundtrip import Departure, RoundTrip, reads_rows, touched
+from reviewer.roundtrip import Departure, RoundTrip, made, reached, reads_rows, touched
 
 if TYPE_CHECKING:
     from reviewer.plans import HeldPlans
@@ -62,6 +62,9 @@ Progress = Callable[[str], None]
 
 _ABOUT_VALUES = frozenset({"22", "23"})
 """Classes of SQLSTATEs that say something about a value: it does not fit, or a constraint refuses it."""
+
+_MOST_READ = 100
+"""Before one revision the rows of no more tables than that are read; of what it touches beyond, nothing is claimed."""
 
 _NUMBERS = itertools.count(1)
 """For names of databases: several trees share one server."""
@@ -229,6 +232,8 @@ class _Rehearsal:
         failure = run.failure
         if run.failed_revision is None:
             raise _Stop(*self._environment_failed(failure))
+        if self._plan.stage is not None and failure.kind is not FailureKind.TIMEOUT:
+            self._plan.stage.failed = run.failed_revision
         raise _Stop(*self._not_from_empty(run))
 
     def _not_from_empty(self, run: Run) -> tuple[str, str]:
@@ -603,13 +608,13 @@ class _Rehearsal:
                 self._skip(revision, tuple(Direction), time_is_over(self._plan))
                 continue
             self._progress(f"revision {revision.id}: up, down, up")
-            departure = self._departure(revision, chain.database)
+            departure = self._departure(revision, chain.database, chain.replayable)
             run = chain.step(revision, Direction.UPGRADE)
             self._keep(run, rows)
             if not run.ok and rows and self.rows_matter(run):
                 rows = False
                 chain.start_over(self._empty(base))
-                departure = self._departure(revision, chain.database)
+                departure = self._departure(revision, chain.database, chain.replayable)
                 run = chain.step(revision, Direction.UPGRADE)
                 self._keep(run, rows)
             if not run.ok and not run.out_of_time and self._deployed_well(revision) and chain.jump(revision):
@@ -635,6 +640,7 @@ class _Rehearsal:
     def _there_and_back(
         self, revision: Revision, chain: _Chain, departure: Departure | None, rows: bool = True
     ) -> None:
+        departure = self._concerning(revision, departure) if departure else None
         trip = RoundTrip(self._server, departure, self._version_table) if departure else None
         if trip is not None and not self._written_between(revision, chain, trip, rows):
             trip = None
@@ -659,21 +665,45 @@ class _Rehearsal:
             self._state = trip.upgraded
         self._keep(again, rows)
 
-    def _departure(self, revision: Revision, database: str) -> Departure | None:
-        """The state that `revision` starts from; None where it cannot be read."""
-        from reviewer import contents
+    def _departure(self, revision: Revision, database: str, replayable: bool = True) -> Departure | None:
+        """The state that `revision` starts from; None where it cannot be read.
+
+        Which tables it touches is not known yet: in one transaction with those before it, it may find the locks that
+        it needs taken. So the rows of all are read that the deploy has touched so far.
+        """
+        from reviewer import catalogue, contents
 
         assert self._state is not None
-        deployed = [each for each in self._passes if each.revision == revision.id]
-        tables = touched(deployed)
+        ids = [each.id for each in self._plan.revisions]
+        earlier = ids[: ids.index(revision.id)]
         found: list[Departure] = []
         with self._looking(revision):
+            known = self._base
             read: tuple[contents.Rows, ...] = ()
-            if tables and self._plan.has_rows:
+            if self._plan.has_rows:
                 with self._server.connect(database) as connection:
-                    read = contents.read(connection, self._base, tables)
-            found.append(Departure(self._base, self._state, tables if self._plan.has_rows else (), read))
+                    known = catalogue.read(connection) if earlier else self._base
+                    since = [each.name for each in known.tables if self._base.table(each.name) is None]
+                    names = [
+                        name
+                        for each in (revision.id, *reversed(earlier))
+                        for name in reached(self._deployed_of(each))
+                    ]
+                    wanted = tuple(dict.fromkeys((*names, *since)))[:_MOST_READ]
+                    read = contents.read(connection, known, wanted)
+            found.append(Departure(known, self._state, read, database, replayable))
         return found[0] if found else None
+
+    def _concerning(self, revision: Revision, departure: Departure) -> Departure:
+        """The same with the tables that the upgrade of `revision` has been seen to touch."""
+        ups = [p for p in self._passes if p.revision == revision.id and p.direction is Direction.UPGRADE]
+        # a table that the same deploy makes is nobody's yet
+        own = made(run for each in self._plan.revisions for run in self._deployed_of(each.id))
+        tables = tuple(name for name in touched(ups) if name not in own) if self._plan.has_rows else ()
+        return replace(departure, tables=tables, touched=reached(ups))
+
+    def _deployed_of(self, revision: str) -> list[Pass]:
+        return [p for p in self._passes if p.revision == revision and p.rehearsal is Rehearsal.DEPLOYED]
 
     def _written_between(self, revision: Revision, chain: _Chain, trip: RoundTrip, rows: bool) -> bool:
         """Write as an application would after the upgrade. A downgrade that fails on what only the new schema allows
@@ -870,6 +900,7 @@ class _Chain:
         self._database = database
         self._since = done
         self._written = False
+        self._replayable = True
         self._owed: tuple[Revision, Direction | None, bool] | None = None
 
     @property
@@ -881,6 +912,12 @@ class _Chain:
     def wrote(self) -> None:
         """Rows were written that a replay from the checkpoint would not bring back: a failure need not be real."""
         self._written = True
+        self._replayable = False
+
+    @property
+    def replayable(self) -> bool:
+        """Whether a replay from the checkpoint would bring back every row that is there now."""
+        return self._replayable
 
     def step(self, revision: Revision, direction: Direction) -> Run:
         self._settle()
@@ -924,7 +961,7 @@ class _Chain:
         if not self._rehearsal._run(command, database, observe=False).ok:
             return False
         self._checkpoint, self._since = self._rehearsal._database(database), []
-        self._database = database
+        self._database, self._replayable = database, True
         return True
 
     def start_over(self, checkpoint: str) -> None:
@@ -932,7 +969,7 @@ class _Chain:
         self._settle()
         done, self._since = self._since, []
         self._base = self._checkpoint = checkpoint
-        self._database = self._rehearsal._database(checkpoint)
+        self._database, self._replayable = self._rehearsal._database(checkpoint), True
         self._replay([*self._done_before(done)])
 
     def _done_before(self, since: list[str]) -> list[str]:
@@ -965,7 +1002,7 @@ class _Chain:
     def _remember(self) -> None:
         self._rehearsal._server.terminate_connections(self._database)
         self._checkpoint = self._rehearsal._database(self._database)
-        self._since = []
+        self._since, self._replayable = [], True
 
     def _settle(self) -> None:
         """Bring back the state that the last failure took away."""
@@ -979,7 +1016,7 @@ class _Chain:
         """
         if restart:
             self._rehearsal._restart()
-        self._database = self._rehearsal._database(self._checkpoint)
+        self._database, self._replayable = self._rehearsal._database(self._checkpoint), True
         self._replay([each for each in self._since if each != revision.id])
         if direction is not Direction.UPGRADE:
             self._run(revision.id, Direction.UPGRADE)

@@ -21,7 +21,7 @@ IRREVERSIBLE = "irreversible"
 BROKEN = "broken"
 """The downgrade fails, or the upgrade does not run again after it."""
 UNTESTED = "untested"
-"""Nothing is known of it: no server, or the upgrade failed."""
+"""Not enough is known of it: no server, the upgrade failed, or there were no rows to compare."""
 
 _HOLDS_DATA = frozenset({"table", "column"})
 
@@ -46,7 +46,7 @@ def label(recording: Recording, revision: str) -> str:
     trials = [each for each in recording.trials if each.revision == revision and each.written]
     if _fails_with_rows(passes) or any(each.direction is not Direction.UPGRADE for each in trials):
         return DATA_DEPENDENT
-    if not down.compared or not down.rows:
+    if not down.compared or not down.rows or down.unread:
         return UNTESTED
     return LOSES_NEW_DATA if down.brought or down.new_losses or _deletes(down) else LOSSLESS
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from reviewer.locks import LockMode
 from reviewer.names import Name
 from reviewer.operations import RenameColumn, RenameTable
 from reviewer.parse import parse
-from reviewer.recording import Catalogue, Change, Difference, Loss, Origin, Pass
+from reviewer.recording import Catalogue, Change, Difference, Loss, Observation, Origin, Pass, Relation
 from reviewer.rows import writing
 from reviewer.snapshot import Snapshot
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
 
 _MOST_TABLES = 30
-"""No more tables than that are compared row by row."""
+"""Into no more tables than that of one revision new rows are written."""
 
 
 def _renamed(name: str, down: Pass) -> bool:
@@ -39,29 +39,47 @@ def _renamed(name: str, down: Pass) -> bool:
 
 def touched(passes: Iterable[Pass]) -> tuple[Name, ...]:
     """Tables of the base state that the revision's own statements have locked for writing, changed or read whole."""
-    found: dict[Name, None] = {}
+    return tuple(dict.fromkeys(r.as_name for r in _used(passes) if not r.new))[:_MOST_TABLES]
+
+
+def reached(passes: Iterable[Pass]) -> tuple[Name, ...]:
+    """The same of all tables, those that were made in the same run too, however many."""
+    return tuple(dict.fromkeys(relation.as_name for relation in _used(passes)))
+
+
+def made(passes: Iterable[Pass]) -> frozenset[Name]:
+    """Tables that `passes` have used and that were not there before them."""
+    return frozenset(relation.as_name for relation in _used(passes) if relation.new)
+
+
+def _used(passes: Iterable[Pass]) -> Iterator[Relation]:
+    for seen in _observed(passes):
+        relations = [lock.relation for lock in seen.locks if lock.mode >= LockMode.ROW_EXCLUSIVE]
+        relations += [*seen.rewritten, *(scan.relation for scan in seen.scanned)]
+        yield from (relation for relation in relations if relation.is_table)
+
+
+def _changed(down: Pass) -> Iterator[Name]:
+    """Tables whose rows the downgrade writes. A lock alone, as for an index, changes no row."""
+    for seen in _observed([down]):
+        written = [lock.relation for lock in seen.locks if lock.mode is LockMode.ROW_EXCLUSIVE]
+        yield from (r.as_name for r in (*written, *seen.rewritten) if r.is_table and not r.new)
+
+
+def _observed(passes: Iterable[Pass]) -> Iterator[Observation]:
     for each in passes:
         for statement in each.statements:
-            seen = statement.observation
-            if seen is None or statement.origin is not Origin.REVISION:
-                continue
-            relations = [lock.relation for lock in seen.locks if lock.mode >= LockMode.ROW_EXCLUSIVE]
-            relations += [*seen.rewritten, *(scan.relation for scan in seen.scanned)]
-            found |= dict.fromkeys(r.as_name for r in relations if r.is_table and not r.new)
-    return tuple(found)[:_MOST_TABLES]
+            if statement.observation is not None and statement.origin is Origin.REVISION:
+                yield statement.observation
 
 
 def reads_rows(passes: Iterable[Pass]) -> bool:
     """Whether a statement's success may depend on what the rows of existing tables hold."""
-    for each in passes:
-        for statement in each.statements:
-            seen = statement.observation
-            if seen is None or statement.origin is not Origin.REVISION:
-                continue
-            if any(not scan.relation.new for scan in seen.scanned) or any(not r.new for r in seen.rewritten):
-                return True
-            if any(not index.table_new for index in seen.built):
-                return True
+    for seen in _observed(passes):
+        if any(not scan.relation.new for scan in seen.scanned) or any(not r.new for r in seen.rewritten):
+            return True
+        if any(not index.table_new for index in seen.built):
+            return True
     return False
 
 
@@ -71,9 +89,15 @@ class Departure:
 
     catalogue: Catalogue
     snapshot: Snapshot
-    tables: tuple[Name, ...]
-    """Those that the revision touches."""
     rows: tuple[Rows, ...]
+    database: str
+    """Where this was seen."""
+    replayable: bool = True
+    """Whether a replay of the revisions in another database leads to the same rows."""
+    tables: tuple[Name, ...] = ()
+    """Those that the revision touches and an application may write to."""
+    touched: tuple[Name, ...] = ()
+    """All that the revision touches."""
 
 
 class RoundTrip:
@@ -135,7 +159,8 @@ class RoundTrip:
         with self._connect(database) as connection:
             now = snapshot.take(connection, self._version_table)
             rows = self._read(connection)
-        losses = contents.compare(self._before.rows, rows)
+        same = self._before.replayable or database == self._before.database
+        losses = contents.compare(self._before.rows, rows) if same else ()
         new = self._new_losses(rows) if written else ()
         known = {(loss.table, loss.column) for loss in losses}
         brought = [
@@ -150,6 +175,7 @@ class RoundTrip:
         return replace(
             each,
             compared=True,
+            unread=self._unread(each, self._before.rows if same else ()),
             differences=differences,
             losses=losses,
             new_losses=tuple(loss for loss in (*new, *self._bent) if (loss.table, loss.column) not in known),
@@ -162,6 +188,13 @@ class RoundTrip:
         with self._connect(database) as connection:
             now = snapshot.take(connection, self._version_table)
         return replace(each, compared=True, differences=snapshot.compare(self.upgraded, now)), now
+
+    def _unread(self, down: Pass, read: tuple[Rows, ...]) -> tuple[str, ...]:
+        """The tables that the revision has to do with and whose rows are not among those `read` before it."""
+        known = {str(rows.table) for rows in read}
+        concerned = dict.fromkeys((*self._before.touched, *_changed(down)))
+        there = [name for name in concerned if self._before.catalogue.table(name) is not None]
+        return tuple(str(name) for name in there if str(name) not in known)
 
     def _new_losses(self, rows: tuple[Rows, ...]) -> list[Loss]:
         """Of a column that the upgrade has changed nobody knows whether a value fits the schema before it too."""

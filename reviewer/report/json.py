@@ -188,6 +188,7 @@ def _pass(each: Pass) -> Document:
         "losses": [_loss(loss) for loss in each.losses],
         "new_losses": [_loss(loss) for loss in each.new_losses],
         "brought": list(each.brought),
+        "unread": list(each.unread),
     }
 
 
@@ -414,6 +415,7 @@ def _read_pass(found: Document, revision: str) -> Pass:
         tuple(Loss(**each) for each in found.get("losses", ())),
         tuple(Loss(**each) for each in found.get("new_losses", ())),
         tuple(found.get("brought", ())),
+        tuple(found.get("unread", ())),
     )
 
 
