@@ -15,8 +15,10 @@ read the new one, and drop the old one a release later.
 ## Not flagged
 
 - Changes for which PostgreSQL writes nothing: a longer `varchar`, `varchar` to `text`, a `numeric` with more digits before
-  the point, `cidr` to `inet`, `timestamp` to `timestamptz` where the time zone is UTC. On a server it is seen whether the
-  table was rewritten; from text alone it is known where earlier revisions name the old type, else it is a notice.
+  the point, `cidr` to `inet`. On a server it is seen whether the table was rewritten; from text alone it is known where
+  earlier revisions name the old type, else it is a notice.
+- As a notice only: `timestamp` to `timestamptz` and back, which writes nothing where the session's time zone is UTC, as it is
+  in the rehearsal. A revision that sets the time zone to UTC itself is not flagged.
 - Columns of a table that the same deploy creates.
 
 ## References
@@ -30,7 +32,7 @@ from collections.abc import Iterator
 
 from reviewer import remedies, state, types
 from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
+from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.operations import AlterColumnType, SetVariable
 from reviewer.recording import Direction
@@ -71,6 +73,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     required=context.must_be_written(table, column),
                 ),
                 about=("column", str(table), column),
+                basis=Basis.PARSED if doubt else None,
                 severity=Severity.NOTICE if doubt else RULE.severity,
             )
 
@@ -90,8 +93,11 @@ def _old_type(changed: AlterColumnType, context: Context) -> str | None:
 
 def _doubt(changed: AlterColumnType, old: str | None, context: Context) -> str:
     """What only the database tells, as a condition; empty where it is known that the table is written anew."""
-    if context.observed or context.statement.error:
+    if context.statement.error:
         return ""
+    if context.observed:
+        rewritten = context.rewrote(changed.table)
+        return "" if rewritten else "unless the session's time zone is UTC as in the rehearsal"
     if changed.using is None and old is not None and types.depends_on_time_zone(old, changed.type):
         return "" if _time_zone(context) else "unless the session's time zone is UTC"
     if changed.using is None and (old is None or not all(_known(each, context) for each in (old, changed.type))):
@@ -116,16 +122,20 @@ def _time_zone(context: Context) -> str | None:
     return found
 
 
+def _in_utc(context: Context) -> bool:
+    """Whether the deploy itself has seen to it that the time zone is UTC."""
+    return (_time_zone(context) or "").strip("'").upper() == "UTC"
+
+
 def _rewrites(changed: AlterColumnType, old: str | None, context: Context) -> bool:
     if context.observed:
-        return context.rewrote(changed.table)
+        # the server of the rehearsal runs in UTC, where nothing is written; that of the deploy may not
+        elsewhere = old is not None and types.depends_on_time_zone(old, changed.type) and not _in_utc(context)
+        return context.rewrote(changed.table) or elsewhere
     if changed.using is None and old is not None:
         if types.has_no_cast(old, changed.type):
             return False  # it fails
-        if (
-            types.depends_on_time_zone(old, changed.type)
-            and (_time_zone(context) or "").strip("'").upper() == "UTC"
-        ):
+        if types.depends_on_time_zone(old, changed.type) and _in_utc(context):
             return False
         return not types.keeps_storage(old, changed.type)
     # what is not known is most often a varchar that becomes a text

@@ -201,3 +201,31 @@ def test_a_timeout_before_a_statement_that_takes_long_is_no_remedy(
         if instant
         else []
     )
+
+
+TYPES = ["timestamp", "timestamptz"]
+NOTICE = [("notice", "unless the session's time zone is UTC as in the rehearsal")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("SELECT 1", "", NOTICE),
+        ("SELECT 1", " USING seen::{new}", NOTICE),
+        ("SET LOCAL TimeZone = 'UTC'", "", []),
+        ("SET LOCAL TimeZone = 'Europe/Berlin'", "", [("error", "writes every row")]),
+        ("SELECT 1", " USING seen AT TIME ZONE 'UTC'", [("error", "writes every row")]),
+    ],
+    ids=["as the server says", "with a plain cast", "set to UTC", "set to another", "with USING"],
+)
+@pytest.mark.parametrize(("old", "new"), [TYPES, TYPES[::-1]], ids=["to timestamptz", "and back"])
+def test_a_change_that_the_time_zone_decides_is_told_though_the_rehearsal_runs_in_utc(
+    old: str, new: str, before: str, after: str, told: list[tuple[str, str]], bench: cases.Bench
+) -> None:
+    change = f"ALTER TABLE items ALTER seen TYPE {new}{after.format(new=new)}"
+    made = case((f'op.execute("{before}")\nop.execute("{change}")', "raise NotImplementedError"))
+    report = bench.review(replace(made, setup=(f"CREATE TABLE items (id int PRIMARY KEY, seen {old})",)))
+
+    found = [each for each in report.findings if each.rule == "rewriting-type-change"]
+    assert [each.severity.value for each in found] == [severity for severity, _ in told]
+    assert all(words in each.message for each, (_, words) in zip(found, told, strict=True))
