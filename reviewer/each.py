@@ -82,7 +82,7 @@ def _not_reached(plan: Plan, position: int, failed: Recording, stage: Stage) -> 
     """The recording that could not be made of the revision at `position`, and those of all that follow it."""
     first, *rest = plan.revisions[position:]
     if stage.failed in {each.id for each in plan.revisions[:position]}:
-        reason = f"the state before it cannot be reached, because revision {stage.failed} fails"
+        reason = f"the state to start from cannot be reached, because revision {stage.failed} fails"
         # it is new and has a review of its own: what helps is to mend it, not another state to start from
         error = f"The state before revision {first.id} cannot be reached, because revision {stage.failed} fails, which is new too and has its own review."
         yield replace(
@@ -92,7 +92,7 @@ def _not_reached(plan: Plan, position: int, failed: Recording, stage: Stage) -> 
             errors=(f"{error}\nMend {stage.failed}, and review again.",),
         )
     else:
-        reason = f"the state before it cannot be reached: {failed.errors[0].splitlines()[0]}"
+        reason = f"the state to start from cannot be reached: {failed.errors[0].splitlines()[0]}"
         yield failed
     for revision in rest:
         skipped = Pass(revision.id, Direction.UPGRADE, Rehearsal.DEPLOYED, Outcome.SKIPPED, reason=reason)

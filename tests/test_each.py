@@ -93,7 +93,7 @@ def test_what_follows_a_revision_that_never_runs_is_skipped_with_the_reason(plac
     lines = done.stdout.splitlines()
     assert done.returncode == 1, told(done)
     assert 'upgrade fails: column "nothing" does not exist' in lines[2]
-    assert "upgrade skipped: the state before it cannot be reached" in lines[4]
+    assert "upgrade skipped: the state to start from cannot be reached" in lines[4]
     assert "because revision b fails" in lines[4]
     assert lines[6] == (
         "could not review: The state before revision c cannot be reached, because revision b fails, which is new too and"
