@@ -234,7 +234,8 @@ UNION ALL
 SELECT 'column', c.nspname::text, c.relname::text, a.attname::text, json_build_object(
     'type', format_type(a.atttypid, a.atttypmod), 'not null', a.attnotnull,
     'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
-    'generated', pg_get_expr(d.adbin, d.adrelid) || CASE a.attgenerated WHEN 's' THEN ' STORED' WHEN 'v' THEN ' VIRTUAL' END,
+    'generated', CASE a.attgenerated WHEN 's' THEN pg_get_expr(d.adbin, d.adrelid) || ' STORED'
+        WHEN 'v' THEN pg_get_expr(d.adbin, d.adrelid) || ' VIRTUAL' END,
     'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
     'collation', CASE WHEN a.attcollation NOT IN (0, 100) THEN a.attcollation::regcollation::text END,
     'grants', CASE WHEN a.attacl IS NOT NULL THEN (SELECT jsonb_agg(g::text ORDER BY g::text) FROM unnest(a.attacl) g) END,
@@ -256,10 +257,11 @@ WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND p.conrelid IS DISTINCT FROM k.c
 UNION ALL
 SELECT 'index', c.nspname::text, c.relname::text, i.relname::text, json_build_object(
     'definition', CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END
-        || substr(pg_get_indexdef(x.indexrelid), strpos(pg_get_indexdef(x.indexrelid), ' USING ') + 1),
+        || substr(g.definition, strpos(g.definition, ' USING ') + 1),
     'invalid', NOT x.indisvalid,
     'comment', m.description)::text, x.indkey::text
 FROM relations c JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class i ON i.oid = x.indexrelid
+CROSS JOIN LATERAL (SELECT pg_get_indexdef(x.indexrelid) AS definition OFFSET 0) g
 LEFT JOIN comments m ON m.classoid = 'pg_class'::regclass AND m.objoid = i.oid AND m.objsubid = 0
 WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
 UNION ALL
