@@ -59,7 +59,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             doubt = "" if sure else " The rows were made up to fit the schema: see whether yours are like them."
             yield concern(
                 f"The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.{doubt}",
-                severity=_severity(sure, failed),
+                severity=_severity(sure, story, failed),
                 about=("failure", revision.id, Direction.UPGRADE.value),
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),
@@ -75,13 +75,13 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 )
 
 
-def _severity(sure: bool, failed: Pass) -> Severity:
+def _severity(sure: bool, story: Story, failed: Pass) -> Severity:
     """PostgreSQL's own refusal of a row that the schema allows is worth more than that of code which wants to
     understand what is in it, or than the key of a row that happens to be one which the revision inserts.
     """
     if sure:
         return Severity.ERROR
-    if failures.collides(failed):
+    if failures.collides(story, failed):
         return Severity.NOTICE
     refused = failed.failure is not None and failed.failure.kind is FailureKind.STATEMENT
     return Severity.WARNING if refused else Severity.NOTICE

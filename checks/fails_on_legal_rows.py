@@ -45,7 +45,7 @@ from reviewer.operations import (
     SetNotNull,
     ValidateConstraint,
 )
-from reviewer.recording import Direction, Pass
+from reviewer.recording import Direction
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -62,7 +62,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             failed = next((t for t in context.recording.trials if t.worst and t.revision == revision.id), None)
             if failed is None or failed.failure is None:
                 return
-            operation = _operation(story, failed)
+            operation = failures.operation(story, failed)
             query = _query(operation)
             ask = f" Ask production: `{query}`" if query else ""
             yield concern(
@@ -76,15 +76,6 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 direction=Direction.UPGRADE,
                 evidence={**failures.evidence(failed), **({"query": query} if query else {})},
             )
-
-
-def _operation(story: Story, failed: Pass) -> Operation | None:
-    """The operation that failed, as it was read from the same statement of the rehearsal."""
-    sql = failed.failure.sql if failed.failure else None
-    for operation, statement in story.operations(Direction.UPGRADE):
-        if statement.sql == sql:
-            return operation
-    return None
 
 
 def _query(operation: Operation | None) -> str | None:

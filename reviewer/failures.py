@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from reviewer.context import Story
-from reviewer.operations import Insert
-from reviewer.parse import parse
+from reviewer.operations import Insert, Operation
 from reviewer.recording import Direction, FailureKind, Location, Outcome, Pass, Rehearsal, Revision
 
 _NOT_THE_REVISIONS = frozenset(
@@ -81,15 +80,16 @@ def certain(story: Story, failed: Pass) -> bool:
     return failure is not None and failure.kind is FailureKind.STATEMENT and failure.sqlstate == _NOT_NULL_VIOLATION
 
 
-def collides(failed: Pass) -> bool:
+def operation(story: Story, failed: Pass) -> Operation | None:
+    """The operation that failed, as it was read from the same statement of the rehearsal."""
+    sql = failed.failure.sql if failed.failure else None
+    return next((found for found, statement in story.operations(failed.direction) if statement.sql == sql), None)
+
+
+def collides(story: Story, failed: Pass) -> bool:
     """Whether a row that the revision inserts has the key of one that is there already."""
-    failure = failed.failure
-    return (
-        failure is not None
-        and failure.sqlstate == _UNIQUE_VIOLATION
-        and failure.sql is not None
-        and any(isinstance(operation, Insert) for operation in parse(failure.sql))
-    )
+    refused = failed.failure is not None and failed.failure.sqlstate == _UNIQUE_VIOLATION
+    return refused and isinstance(operation(story, failed), Insert)
 
 
 def place(revision: Revision, failed: Pass) -> Location:

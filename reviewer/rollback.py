@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reviewer.operations import Delete
-from reviewer.parse import parse
 from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal
 
 LOSSLESS = "lossless"
@@ -53,12 +52,12 @@ def label(recording: Recording, revision: str) -> str:
 
 def _deletes(down: Pass) -> bool:
     """Whether the downgrade deletes rows. None of those that were there: then such as may come after the upgrade."""
-    return any(
-        isinstance(operation, Delete)
-        for statement in down.statements
-        if statement.origin is Origin.REVISION and "delete" in statement.sql.lower()
-        for operation in parse(statement.sql)
-    )
+    told = [s.sql for s in down.statements if s.origin is Origin.REVISION and "delete" in s.sql.lower()]
+    if not told:
+        return False
+    from reviewer.parse import parse  # for the few that delete; the words of PostgreSQL take time to import
+
+    return any(isinstance(operation, Delete) for sql in told for operation in parse(sql))
 
 
 def _best(passes: Sequence[Pass], direction: Direction) -> Pass | None:

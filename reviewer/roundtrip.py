@@ -25,16 +25,17 @@ _MOST_TABLES = 30
 """Into no more tables than that of one revision new rows are written."""
 
 
-def _renamed(name: str, down: Pass) -> bool:
-    """Whether the table or column `name` is gone because the downgrade calls it otherwise again."""
+def _renamed(down: Pass) -> set[str]:
+    """The tables and columns that are gone because the downgrade calls them otherwise again."""
+    found = set()
     for statement in down.statements:
         for operation in parse(statement.sql) if "rename" in statement.sql.lower() else ():
             match operation:
-                case RenameColumn(table=table, column=column) if name == f"{table}.{column}":
-                    return True
-                case RenameTable(table=table) if name == str(table) or name.startswith(f"{table}."):
-                    return True
-    return False
+                case RenameColumn(table=table, column=column):
+                    found.add(f"{table}.{column}")
+                case RenameTable(table=table):
+                    found.add(str(table))
+    return found
 
 
 def touched(passes: Iterable[Pass]) -> tuple[Name, ...]:
@@ -163,6 +164,7 @@ class RoundTrip:
         losses = contents.compare(self._before.rows, rows) if same else ()
         new = self._new_losses(rows) if written else ()
         known = {(loss.table, loss.column) for loss in losses}
+        back = _renamed(each)
         brought = [
             f"{difference.table}.{difference.name}" if difference.table else difference.name
             for difference in self.changes
@@ -179,7 +181,9 @@ class RoundTrip:
             differences=differences,
             losses=losses,
             new_losses=tuple(loss for loss in (*new, *self._bent) if (loss.table, loss.column) not in known),
-            brought=tuple(name for name in brought if name not in still and not _renamed(name, each)),
+            brought=tuple(
+                name for name in brought if not {name, name.rpartition(".")[0]} & back and name not in still
+            ),
         )
 
     def went_up_again(self, database: str, each: Pass) -> tuple[Pass, Snapshot]:
