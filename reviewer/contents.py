@@ -132,7 +132,7 @@ def _left_alone(before: Rows, after: Rows) -> frozenset[str]:
     both = [column for column in _columns(before) if column in _columns(after)]
     old, new = before.keyed(), Rows(after.table, before.key, after.rows).keyed()
     if old is None or new is None:
-        return frozenset(both if _same([*before.rows], [*after.rows]) else ())
+        return frozenset(both if _same(before, after) else ())
     pairs = [(row, new[key]) for key, row in old.items() if key in new]
     if not pairs:
         return frozenset()
@@ -144,15 +144,16 @@ def _added(before: Rows, after: Rows) -> tuple[Row, ...]:
     old, new = before.keyed(), after.keyed()
     if old is not None and new is not None:
         return tuple(row for key, row in new.items() if key not in old)
-    return tuple(_more(after.rows, before.rows, after.rows))
+    return tuple(_more(after, before))
 
 
-def _more(rows: Sequence[Row], others: Sequence[Row], like: Sequence[Row]) -> list[Row]:
-    """The `rows` that are not among `others`, looking at the columns of `like`."""
-    left = Counter(_whole(row, like) for row in others)
+def _more(rows: Rows, others: Rows) -> list[Row]:
+    """The `rows` that are not among `others`, as far as the columns of `rows` tell."""
+    columns = _columns(rows)
+    left = Counter(_whole(row, columns) for row in others.rows)
     found = []
-    for row in rows:
-        whole = _whole(row, like)
+    for row in rows.rows:
+        whole = _whole(row, columns)
         if left[whole]:
             left[whole] -= 1
         else:
@@ -177,10 +178,10 @@ def _compared(before: Rows, after: Rows) -> list[Loss]:
         gone = [row for key, row in old.items() if key not in new]
     elif len(before.rows) == len(after.rows):
         pairs, gone = list(zip(before.rows, after.rows, strict=True)), []
-        if _same(before.rows, after.rows):
+        if _same(before, after):
             return []
     else:
-        pairs, gone = [], _more(before.rows, after.rows, before.rows)
+        pairs, gone = [], _more(before, after)
     return _told(before, pairs, gone)
 
 
@@ -188,7 +189,7 @@ def _lost(part: Rows, after: Rows) -> list[Loss]:
     """The same for rows that are a part of the table: where keys tell nothing, whole rows have to be there."""
     old, new = part.keyed(), Rows(after.table, part.key, after.rows).keyed()
     if old is None or new is None:
-        return _told(part, [], _more(part.rows, after.rows, part.rows))
+        return _told(part, [], _more(part, after))
     pairs = [(row, new[key]) for key, row in old.items() if key in new]
     return _told(part, pairs, [row for key, row in old.items() if key not in new])
 
@@ -196,7 +197,7 @@ def _lost(part: Rows, after: Rows) -> list[Loss]:
 def _told(before: Rows, pairs: Sequence[tuple[Row, Row]], gone: Sequence[Row]) -> list[Loss]:
     table = str(before.table)
     found = [Loss(table, None, len(gone), len(before.rows), _shown(gone[0]), None)] if gone else []
-    for column in before.rows[0]:
+    for column in _columns(before):
         changed = [(a[column], b[column]) for a, b in pairs if column in b and not _equal(a[column], b[column])]
         if changed:
             old_value, new_value = changed[0]
@@ -204,12 +205,15 @@ def _told(before: Rows, pairs: Sequence[tuple[Row, Row]], gone: Sequence[Row]) -
     return found
 
 
-def _same(before: Sequence[Row], after: Sequence[Row]) -> bool:
-    return Counter(_whole(row, before) for row in before) == Counter(_whole(row, before) for row in after)
+def _same(before: Rows, after: Rows) -> bool:
+    columns = _columns(before)
+    return Counter(_whole(row, columns) for row in before.rows) == Counter(
+        _whole(row, columns) for row in after.rows
+    )
 
 
-def _whole(row: Row, like: Sequence[Row]) -> str:
-    return json.dumps({name: _comparable(row.get(name)) for name in like[0]}, default=str, sort_keys=True)
+def _whole(row: Row, columns: Sequence[str]) -> str:
+    return json.dumps({name: _comparable(row.get(name)) for name in columns}, default=str, sort_keys=True)
 
 
 def _key(table: Table) -> tuple[str, ...]:

@@ -66,6 +66,11 @@ def test_a_loss_is_counted_with_an_example(before: list[Rows], after: list[Rows]
     assert compare(before, after) == (loss,)
 
 
+def test_rows_that_come_into_an_empty_table_without_a_key_are_no_loss() -> None:
+    assert compare(rows(key=()), rows({"a": 1}, key=())) == ()
+    assert lost(rows(key=()), rows({"a": 1}, key=())) == ()
+
+
 WRITTEN: dict[str, tuple[list[Rows], list[Rows], list[Rows], list[Rows], list[Loss]]] = {
     "a row that is gone": (
         rows({"id": 1, "a": "x"}), rows({"id": 1, "a": "x"}),
@@ -96,6 +101,10 @@ WRITTEN: dict[str, tuple[list[Rows], list[Rows], list[Rows], list[Rows], list[Lo
         rows({"a": "x"}, {"a": "n"}, key=()), rows({"a": "x"}, {"a": "N"}, key=()),
         [Loss("users", None, 1, 1, '{"a": "n"}', None)]),
     "nothing tells what the upgrade does to values": (rows(), rows(), rows({"id": 9}), rows(), []),
+    "a materialized view that the upgrade fills": (
+        rows(key=()), rows({"n": 1}, key=()), rows({"n": 1}, {"n": 2}, key=()), rows({"n": 1}, key=()), []),
+    "a table without a key that the upgrade empties": (
+        rows({"a": 1}, key=()), rows(key=()), rows({"a": 2}, key=()), rows(key=()), []),
 }  # fmt: skip
 
 
