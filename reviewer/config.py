@@ -239,16 +239,15 @@ def _our_table(file: Path) -> Mapping[str, Any] | None:
     return found
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """A sentence that names what may have been meant by `name`, or everything that there is."""
+def nearest(name: str, known: Collection[str], otherwise: str = "") -> str:
+    """A sentence that names what may have been meant by `name`, or `otherwise`, by default everything that there is."""
     near = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(sorted(known))}."
+    return f"Did you mean `{near[0]}`?" if near else otherwise or f"There are: {', '.join(sorted(known))}."
 
 
 def nearest_rule(name: str, known: Collection[str]) -> str:
     """A sentence that names the rule that may have been meant by `name`, or that says where all are listed: they are many."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean `{near[0]}`?" if near else "`alembic-reviewer rules` lists them all."
+    return nearest(name, known, "`alembic-reviewer rules` lists them all.")
 
 
 @dataclass(frozen=True)

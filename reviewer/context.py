@@ -97,8 +97,6 @@ class Held:
     mode: LockMode
     since: Statement
     """The statement that took it."""
-    revision: str | None
-    """The revision of that statement."""
 
 
 @dataclass(frozen=True)

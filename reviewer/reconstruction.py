@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from reviewer import types
 from reviewer.names import Name
@@ -264,10 +265,10 @@ class _Known:
         known = self.tables.get(_key(name))
         return known.columns if known else ()
 
-    def _change(self, name: Name, **changes: object) -> None:
+    def _change(self, name: Name, **changes: Any) -> None:
         known = self.tables.get(_key(name))
         if known is not None:
-            self.tables[_key(name)] = replace(known, **changes)  # type: ignore[arg-type]
+            self.tables[_key(name)] = replace(known, **changes)
 
     def _move(self, old: Name, new: Name) -> None:
         known = self.tables.pop(_key(old), None)
@@ -336,15 +337,12 @@ class _Known:
             ),
         )
 
-    def _alter(self, table: Name, name: str, **changes: object) -> None:
+    def _alter(self, table: Name, name: str, **changes: Any) -> None:
         known = self.tables.get(_key(table))
         if known is not None:
             self._change(
                 table,
-                columns=tuple(
-                    replace(each, **changes) if each.name == name else each  # type: ignore[arg-type]
-                    for each in known.columns
-                ),
+                columns=tuple(replace(each, **changes) if each.name == name else each for each in known.columns),
             )
 
     # -- constraints and indexes ----------------------------------------------------------------
@@ -385,14 +383,13 @@ class _Known:
                 indexes=tuple(each for each in known.indexes if each.constraint != gone),
             )
 
-    def _each_constraint(self, table: Name, name: str, /, **changes: object) -> None:
+    def _each_constraint(self, table: Name, name: str, /, **changes: Any) -> None:
         known = self.tables.get(_key(table))
         if known is not None:
             self._change(
                 table,
                 constraints=tuple(
-                    replace(each, **changes) if each.name == name else each  # type: ignore[arg-type]
-                    for each in known.constraints
+                    replace(each, **changes) if each.name == name else each for each in known.constraints
                 ),
             )
 

@@ -102,13 +102,13 @@ class _Replay:
             self.start = len(self.before)
         self.transaction = transaction
 
-    def take(self, understood: Understood, revision: Revision, context: Context) -> None:
+    def take(self, understood: Understood, context: Context) -> None:
         statement = understood.statement
         for lock in context.all_locks() if statement.error is None else ():
             key = (lock.relation.schema, lock.relation.name)
             known = self.held.get(key)
             if not lock.relation.new and (known is None or known.mode < lock.mode):
-                self.held[key] = Held(lock.relation, lock.mode, statement, revision.id)
+                self.held[key] = Held(lock.relation, lock.mode, statement)
         if statement.error is None:
             for operation in understood.operations:
                 self._follow(operation)
@@ -160,7 +160,7 @@ def _replay(
             )
             if each.statement.sqlstate not in NOT_THERE:  # what it was to do cannot be done: that it failed is told
                 yield from _ask_statement(each, context, checks)
-            state.take(each, story.revision, context)
+            state.take(each, context)
 
 
 def _transaction(statement: Statement, revision: Revision, recording: Recording) -> int | None:

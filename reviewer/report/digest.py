@@ -426,7 +426,7 @@ class _Seen:
                         continue
                     known = held.get(lock.relation)
                     if known is None or known.mode < lock.mode:
-                        held[lock.relation] = Held(lock.relation, lock.mode, statement, each.revision)
+                        held[lock.relation] = Held(lock.relation, lock.mode, statement)
             open_now[each.rehearsal, each.rows] = (transaction, held)
         return found
 

@@ -31,6 +31,12 @@ WISH = Wish(ID)
 CONFIG = "shop=shop/alembic.ini\nbilling=billing/alembic.ini"
 
 
+def trees_of(github: FakeGitHub) -> list[str | None]:
+    """The tree that each comment says that it is about."""
+    markers = [MARKER.match(body) for body in github.bodies]
+    return [marker["tree"] for marker in markers if marker]
+
+
 # -- the action's steps ----------------------------------------------------------------------------
 
 
@@ -86,7 +92,7 @@ def test_each_tree_has_a_comment_that_goes_its_own_way(
         "### ❌ Migration review of `shop`: 1 error in 1 revision",
         "### ✅ Migration review of `billing`: nothing found in 1 revision",
     ]
-    assert [MARKER.match(body)["tree"] for body in github.bodies] == ["shop", "billing"]  # type: ignore[index]
+    assert trees_of(github) == ["shop", "billing"]
     assert len(first["comment-url"].split("\n")) == 2
     billing = github.bodies[1]
 
@@ -250,10 +256,10 @@ def test_a_review_that_could_not_begin_says_so_under_no_tree_and_leaves_the_othe
     broken = Report("1", (), reports.CLEAN.fail_on, errors=("There is no file billing/alembic.ini.",))
 
     publish(api, broken, "101.1")
-    assert [MARKER.match(body)["tree"] for body in github.bodies] == ["a", "b", None]  # type: ignore[index]
+    assert trees_of(github) == ["a", "b", None]
 
     publish(api, report(a=reports.TYPICAL, b=reports.CLEAN), "102.1")
-    assert [MARKER.match(body)["tree"] for body in github.bodies] == ["a", "b"]  # type: ignore[index]
+    assert trees_of(github) == ["a", "b"]
 
 
 def test_what_is_wrong_with_the_whole_review_is_in_every_comment(github: FakeGitHub, api: Api) -> None:
@@ -273,7 +279,7 @@ def test_two_runs_at_once_leave_one_comment_for_each_tree(github: FakeGitHub, ap
 
     publish(api, report(a=reports.TYPICAL, b=reports.TYPICAL), "100.1")
 
-    assert sorted(MARKER.match(body)["tree"] for body in github.bodies) == ["a", "b"]  # type: ignore[index]
+    assert sorted(map(str, trees_of(github))) == ["a", "b"]
     assert all("run=101.1" in body for body in github.bodies)
 
 
@@ -305,7 +311,7 @@ def test_more_trees_than_anybody_reads_share_one_comment(github: FakeGitHub, api
     publish(api, report(**many))
 
     [body] = github.bodies
-    assert MARKER.match(body)["tree"] is None  # type: ignore[index]
+    assert trees_of(github) == [None]
     assert "**Tree `t10`**" in body
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from reviewer.finding import Basis, Finding, Severity, Suppressed
 from reviewer.locks import LockMode
@@ -627,7 +628,7 @@ _FILLED = Catalogue(
 _DOWN = Pass(KEY.id, Direction.DOWNGRADE, Rehearsal.STEPWISE, Outcome.OK, compared=True)
 
 
-def _alone(revision: Revision, *ran: Pass, trials: tuple[Pass, ...] = (), **more: object) -> TreeReport:
+def _alone(revision: Revision, *ran: Pass, trials: tuple[Pass, ...] = (), **more: Any) -> TreeReport:
     """One revision as a release of its own."""
     recording = replace(
         RECORDING,
@@ -636,7 +637,7 @@ def _alone(revision: Revision, *ran: Pass, trials: tuple[Pass, ...] = (), **more
         trials=tuple(replace(each, revision=revision.id) for each in trials),
         base=_FILLED,
         tree=f"@{revision.id}",
-        **more,  # type: ignore[arg-type]
+        **more,
     )
     return TreeReport(recording, phrases=((revision.id, "adds orders.customer_id"),))
 
