@@ -82,9 +82,7 @@ def review(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
         ini = project / "bare.ini"
 
         def aim(database: str) -> None:
-            from reviewer.rehearsal import database_url
-
-            url = database_url(server.address, database).replace("postgresql:", "postgresql+psycopg:", 1)
+            url = server.address.url(database).replace("postgresql:", "postgresql+psycopg:", 1)
             text = (project / "alembic.ini").read_text()
             ini.write_text(re.sub(r"(?m)^sqlalchemy.url = .*", lambda _: f"sqlalchemy.url = {url}", text))
 
@@ -155,7 +153,6 @@ def observation(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]
     """A revision of 500 statements, watched and not."""
     from reviewer.guardian import Guardian
     from reviewer.interpreter import RunnerProcess, Setup
-    from reviewer.rehearsal import address_for_runner
 
     project = _large(folder / "large-500", 500)
     watched, unwatched = [], []
@@ -171,7 +168,7 @@ def observation(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]
                         "do": "upgrade",
                         "to": [to],
                         "database": database,
-                        "address": address_for_runner(server.address),
+                        "address": server.address.for_runner,
                         "observe": observe,
                         "environ": {},
                     },

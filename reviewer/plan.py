@@ -56,6 +56,12 @@ class Plan:
     """Where the history has been left by the rehearsal before, and is to be left for the next."""
 
     @property
+    def heads(self) -> list[str]:
+        """The identifiers of those revisions that no other one stands on: where an upgrade of all of them goes."""
+        parents = {parent for each in self.revisions for parent in (*each.down_revisions, *each.depends_on)}
+        return [each.id for each in self.revisions if each.id not in parents]
+
+    @property
     def has_rows(self) -> bool:
         """Whether there are to be rows in the base state, ours or the project's."""
         return self.rows > 0 or self.seed is not None or self.seed_command is not None

@@ -34,6 +34,8 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where an object lies in memory, as Python prints it: another number in every run."""
 
 
+_ABOUT_VALUES = frozenset({"22", "23"})
+"""Classes of SQLSTATEs that say something about a value: it does not fit, or a constraint refuses it."""
 _TO_BLAME = 0.25
 """A revision that had run for less than that part of the time when it was over is not what has taken it."""
 
@@ -60,6 +62,16 @@ class Run:
     def ok(self) -> bool:
         """Whether nothing failed."""
         return self.failure is None
+
+    @property
+    def final(self) -> bool:
+        """Whether a failure need not be seen again: its time is up, or the revision says it on purpose."""
+        return self.failure is not None and (self.failure.kind is FailureKind.TIMEOUT or self.failure.deliberate)
+
+    @property
+    def about_values(self) -> bool:
+        """Whether it failed because a value does not fit, or because a constraint refuses it."""
+        return self.failure is not None and (self.failure.sqlstate or "")[:2] in _ABOUT_VALUES
 
 
 class Reader:

@@ -37,7 +37,7 @@ from reviewer.old_code import OldSource
 from reviewer.plan import Plan
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
 from reviewer.recording import History, Mode, Recording, Revision, Skipped
-from reviewer.rehearsal import address_for_runner, database_url, rehearse
+from reviewer.rehearsal import rehearse
 from reviewer.verdict import Report, TreeReport
 
 if TYPE_CHECKING:
@@ -354,12 +354,12 @@ def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
     with _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = _server(config, (), guardian, stack).result()
         database = server.create_database("describe")
-        kept = environment(environ, config.env, config.pass_env, database_url(server.address, database))
+        kept = environment(environ, config.env, config.pass_env, server.address.url(database))
         process = stack.enter_context(
             RunnerProcess(interpreter.command, setup_of(config, tree), kept, folder, guardian)
         )
         process.hello()
-        described = process.describe(address_for_runner(server.address), database, config.timeout)
+        described = process.describe(server.address.for_runner, database, config.timeout)
     return tree.located(Path(described.directory), [Path(each) for each in described.folders])
 
 

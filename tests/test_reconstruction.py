@@ -13,7 +13,6 @@ from reviewer.names import Name
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.reconstruction import Opaque, catalogue
 from reviewer.recording import Catalogue, Column, Table
-from reviewer.rehearsal import database_url
 
 USERS = "CREATE TABLE users (id bigserial PRIMARY KEY, name varchar(50) NOT NULL, age int, UNIQUE (name, age))"
 ORDERS = "CREATE TABLE orders (id int PRIMARY KEY, user_id bigint REFERENCES users (id), total numeric(10,2) CHECK (total > 0))"
@@ -109,7 +108,7 @@ def essence(found: Catalogue) -> object:
 @pytest.mark.parametrize("past", HISTORIES.values(), ids=HISTORIES)
 def test_agrees_with_postgresql(past: list[str], server: RunningServer) -> None:
     database = server.create_database("told")
-    with psycopg.connect(database_url(server.address, database), autocommit=True) as connection:
+    with psycopg.connect(server.address.url(database), autocommit=True) as connection:
         for sql in past:
             for each in sql.split("; "):
                 connection.execute(each.encode())

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from reviewer.errors import ServerError
 from reviewer.postgres.request import Candidate
@@ -57,6 +58,24 @@ class Address:
         elif self.sslmode is not None:
             given["sslmode"] = self.sslmode
         return given
+
+    @property
+    def for_runner(self) -> dict[str, object]:
+        """The same in the words of the runner's commands."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "sslmode": None if self.is_socket else self.sslmode,
+        }
+
+    def url(self, database: str) -> str:
+        """The URL of `database`, for env.py files and commands that want one."""
+        password = f":{quote(self.password, safe='')}" if self.password else ""
+        place = "" if self.is_socket else f"{self.host}:{self.port}"
+        query = f"?host={quote(self.host)}&port={self.port}" if self.is_socket else ""
+        return f"postgresql://{quote(self.user, safe='')}{password}@{place}/{database}{query}"
 
 
 class RunningServer:

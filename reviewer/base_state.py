@@ -1,0 +1,130 @@
+"""The base state: the database as it is before the new revisions run, with rows in its tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reviewer.names import Name
+from reviewer.old_code import Trial, Unavailable
+from reviewer.recording import Catalogue, FailureKind
+from reviewer.stops import Stop, check_touched, environment_failed, not_from_empty
+from reviewer.workbench import Workbench
+
+if TYPE_CHECKING:
+    from reviewer.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class BaseState:
+    """A database in the state before the new revisions, and what is in it."""
+
+    database: str = ""
+    catalogue: Catalogue = Catalogue()
+    filled: tuple[Name, ...] = ()
+    """The tables that hold rows of ours."""
+    snapshot: Snapshot | None = None
+
+    def empty(self, bench: Workbench) -> str:
+        """A database in the same state without the rows of ours: as the history leaves it."""
+        from reviewer import rows
+
+        database = bench.database(self.database)
+        with bench.server.connect(database) as connection:
+            rows.take_out(connection, self.filled)
+        return database
+
+
+def prepare(bench: Workbench, old: Trial) -> BaseState:
+    """Run the history up to the base revision, or what stands for it, and fill the tables.
+
+    Raises `Stop` where the history does not get there, `ReviewerError` where a file or command of the user's fails.
+    """
+    from reviewer import catalogue, rows, schema_file, snapshot
+
+    plan = bench.plan
+    base = _build(bench, old)
+    with bench.server.connect(base) as connection:
+        if plan.seed is not None:
+            schema_file.apply(connection, plan.seed, "seed", "Make it fit the schema of the base revision.")
+        if plan.seed_command is not None:
+            _run_seed_command(bench, plan.seed_command, base)
+        filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
+        state = snapshot.take(connection, bench.version_table)
+    bench.skipped += filled.skipped
+    return BaseState(base, filled.catalogue, filled.tables, state)
+
+
+def _run_seed_command(bench: Workbench, command: str, database: str) -> None:
+    from reviewer import seed
+
+    bench.progress("running the seed command")
+    address = bench.server.address
+    environ = {
+        **seed.variables(address, database, address.url(database)),
+        **bench.plan.environ,
+        **bench.urls(database),
+    }
+    seed.run(command, bench.plan.setup.directory, environ, bench.seconds_left, bench.guardian)
+
+
+def _build(bench: Workbench, old: Trial) -> str:
+    plan, stage = bench.plan, bench.plan.stage
+    base = _before_history(bench)
+    if plan.from_models:
+        _make_from_models(bench, old, base)
+        return base
+    if not plan.base_heads:
+        return base
+    bench.progress("bringing the database to the base revision")
+    command = {"do": "upgrade", "to": list(plan.base_heads)}
+    run = bench.run(command, base, observe=False)
+    if not run.ok and not run.final:
+        bench.restart()
+        if stage is not None:
+            stage.database = ""  # what does not run in parts may run as a whole
+        base = _before_history(bench)
+        run = bench.run(command, base, observe=False)
+    if run.ok:
+        check_touched(bench, run, None)
+        if stage is not None:
+            stage.database = bench.database(base)
+        return base
+    assert run.failure is not None
+    if run.failed_revision is None:
+        raise environment_failed(bench, run.failure)
+    if stage is not None and run.failure.kind is not FailureKind.TIMEOUT:
+        stage.failed = run.failed_revision
+    raise not_from_empty(bench, run)
+
+
+def _before_history(bench: Workbench) -> str:
+    """A database in the state in which the project's history begins."""
+    from reviewer.schema_file import apply
+
+    plan = bench.plan
+    if plan.stage is not None and plan.stage.database:
+        return bench.database(plan.stage.database)
+    database = bench.database()
+    if plan.base_schema is not None:
+        bench.progress("applying the base schema")
+        with bench.server.connect(database) as connection:
+            apply(connection, plan.base_schema)
+    return database
+
+
+def _make_from_models(bench: Workbench, old: Trial, database: str) -> None:
+    plan = bench.plan
+    if not old.wanted:
+        raise Stop(
+            f"The base state cannot be made from models: {plan.no_old or 'there is no base commit'}.",
+            "Review with --base REF in a git repository, or give the schema with --base-schema FILE.",
+        )
+    bench.progress("making the base state from the models of the base commit")
+    try:
+        old.create({**bench.command(database), "do": "create", "stamp": list(plan.base_heads)})
+    except Unavailable as error:
+        raise Stop(
+            f"The base state cannot be made from the models of the base commit: {error}.",
+            "Give the schema with --base-schema FILE.",
+        ) from None

@@ -1,0 +1,241 @@
+"""Where a rehearsal is at work: the project's process, the throw-away server, the clock, and what was left out."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reviewer.blockade import Blockade
+from reviewer.errors import ReviewerError, ServerError
+from reviewer.events import Hello
+from reviewer.guardian import Guardian
+from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess
+from reviewer.old_code import OldProcess, OldSource
+from reviewer.plan import Plan
+from reviewer.postgres.server import MAKE_ROOM
+from reviewer.reader import Reader, Run
+from reviewer.recording import Environment, Rehearsal, Server, Skipped, TransactionMode
+
+if TYPE_CHECKING:
+    from reviewer.postgres import RunningServer
+
+Progress = Callable[[str], None]
+
+_DISK_FULL = "53100"
+
+_NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
+
+_NUMBERS = itertools.count(1)
+"""For names of databases: several trees share one server."""
+
+
+class Workbench:
+    """Runs commands of the runner in databases of the throw-away server, and makes and clones those.
+
+    `server` may still be starting: the project's interpreter starts beside it. `runner` makes its process, from the
+    arguments of `RunnerProcess`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        server: Future[RunningServer],
+        guardian: Guardian,
+        folder: Path,
+        progress: Progress,
+        runner: Callable[..., RunnerProcess],
+    ) -> None:
+        self.plan = plan
+        self.guardian = guardian
+        self.progress = progress
+        self.skipped: list[Skipped] = []
+        """What could not be looked at."""
+        self.fresh_each = False
+        """Whether each command needs a process of its own: what one does breaks the next."""
+        self.mode = TransactionMode()
+        self.version_table = Run.version_table
+        self.last = ""
+        """The database of the last command."""
+        self._server = server
+        self._folder = folder
+        self._runner = runner
+        self._deadline = time.monotonic() + plan.timeout
+        self._hello: Hello | None = None
+        self._driver = ""
+        self._confirmed: set[tuple[str | None, str]] = set()
+        self._process: RunnerProcess | None = self._start()
+
+    def greet(self) -> None:
+        """Wait for the project's interpreter. Raises `ReviewerError` where it cannot be used."""
+        assert self._process is not None
+        try:
+            self._hello = self._process.hello()
+        except ReviewerError:
+            self._server.cancel()
+            raise
+
+    def close(self) -> None:
+        """End the project's process."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    @property
+    def server(self) -> RunningServer:
+        """The throw-away server, once it is up."""
+        return self._server.result()
+
+    @property
+    def described(self) -> tuple[Server, Environment]:
+        """The server and the project's interpreter, for the recording."""
+        hello = self._hello
+        found = Environment(hello.python, hello.alembic, hello.sqlalchemy, self._driver) if hello else Environment()
+        return Server(self.server.version, self.server.source), found
+
+    # -- commands ---------------------------------------------------------------------------------
+
+    def run(
+        self,
+        command: Mapping[str, object],
+        database: str,
+        rehearsal: Rehearsal = Rehearsal.STEPWISE,
+        again: bool = False,
+        observe: bool = True,
+    ) -> Run:
+        """Give the project's process a command, and read what it says of it.
+
+        Raises `ServerError` where the server has no room left.
+        """
+        answer = self._ready().run(
+            {**command, **self.command(database), "observe": observe},
+            self._deadline,
+            Blockade(self.server, database),
+        )
+        run = Reader(self.plan, rehearsal, again, command.get("direction") == "downgrade").read(answer)
+        self._explain(run)
+        if answer.timed_out or answer.exit_status is not None:
+            self.close()
+        self.last = database
+        self.mode = run.mode or self.mode
+        self._driver = run.driver or self._driver
+        self.version_table = run.version_table if run.called else self.version_table
+        return run
+
+    def command(self, database: str) -> dict[str, object]:
+        """What every command says: where the database is."""
+        return {
+            "database": database,
+            "address": self.server.address.for_runner,
+            "observe": False,
+            "environ": self.urls(database),
+        }
+
+    def urls(self, database: str) -> dict[str, str]:
+        """The variables for env.py that hold the URL of the throw-away database."""
+        url = self.server.address.url(database)
+        return {name: value.replace("{url}", url) for name, value in self.plan.environ.items() if "{url}" in value}
+
+    def restart(self) -> None:
+        """Go on in a fresh process of the project."""
+        self.close()
+        self._process = self._start()
+        self._process.hello()
+
+    def ask(self, command: Mapping[str, object]) -> Answer:
+        """Give the project's process, a fresh one where each command needs that, a command that runs no revision."""
+        return self._ready().run(command, self._deadline)
+
+    def last_words(self) -> str:
+        """What the project has printed before it gave up; its process is not used any more."""
+        if self._process is None:
+            return ""
+        self._process.close()
+        return self._process.last_words()
+
+    def old_process(self, source: OldSource) -> OldProcess:
+        """The same project's interpreter with the code of the base commit."""
+        plan = self.plan
+        return OldProcess(source, plan.setup, plan.interpreter, plan.environ, self._folder, self.guardian)
+
+    def confirmed(self, run: Run) -> bool:
+        """Whether the very same failure was already seen in a fresh process."""
+        return run.failure is not None and (run.failed_revision, run.failure.message) in self._confirmed
+
+    def confirm(self, run: Run) -> None:
+        """Remember how it failed in a fresh process."""
+        if run.failure is not None:
+            self._confirmed.add((run.failed_revision, run.failure.message))
+
+    def _explain(self, run: Run) -> None:
+        """What is the server's fault is not the revision's: a full disk ends the review, a missing extension is told."""
+        failure = run.failure
+        if failure is None:
+            return
+        if failure.sqlstate == _DISK_FULL:
+            raise ServerError(f"The throw-away server has no room left: {failure.message}.", MAKE_ROOM)
+        missing = _NO_EXTENSION.search(failure.message)
+        if missing is None:
+            return
+        others = self.server.extension_sources(missing.group(1) or missing.group(2))
+        ways = [f"--postgres {other.source} --postgres-version {other.major}" for other in others if other.major]
+        way_out = f"use {' or '.join(dict.fromkeys(ways))}" if ways else "nothing that was found here has it"
+        explained = replace(
+            failure,
+            message=f"{failure.message} on this {self.server.source} server; {way_out}, or name a server or an image"
+            " that has it with --postgres URL or --postgres-image IMAGE",
+        )
+        run.passes = [replace(each, failure=explained) if each.failure == failure else each for each in run.passes]
+        run.failure = explained
+
+    def _ready(self) -> RunnerProcess:
+        if self._process is None or self.fresh_each:
+            self.restart()
+        assert self._process is not None
+        return self._process
+
+    def _start(self) -> RunnerProcess:
+        plan = self.plan
+        return self._runner(plan.interpreter, plan.setup, plan.environ, self._folder, self.guardian)
+
+    # -- databases, time, and what was left out ---------------------------------------------------
+
+    def database(self, template: str | None = None) -> str:
+        """A new database, a clone of `template` where one is given."""
+        if template is not None:
+            # PostgreSQL clones no database that somebody is connected to, as env.py's own pool may be
+            self.server.terminate_connections(template)
+        return self.server.create_database(
+            f"review_{next(_NUMBERS)}", template=template, settings={"lock_timeout": OWN_LOCK_TIMEOUT}
+        )
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the time of the rehearsal is up; negative after that."""
+        return self._deadline - time.monotonic()
+
+    def is_late(self) -> bool:
+        """Whether the time of the rehearsal is up."""
+        return self.seconds_left <= 0
+
+    def skip(self, what: str, reason: str) -> None:
+        """Say, once, what was left out and why."""
+        entry = Skipped(what, reason)
+        if entry not in self.skipped:
+            self.skipped.append(entry)
+
+    @contextlib.contextmanager
+    def looking(self, what: str) -> Iterator[None]:
+        """Looking at the database ourselves: where the server does not let us, `what` is skipped."""
+        import psycopg
+
+        try:
+            yield
+        except (psycopg.Error, ServerError) as error:
+            self.skip(what, str(error).strip().split("\n")[0])
