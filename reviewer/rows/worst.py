@@ -61,6 +61,7 @@ def _changes(schema: Schema, table: Shape) -> Iterator[str]:
             yield f"UPDATE ONLY {name} SET {column} = {value} {first}"
         last = f"(SELECT {column} FROM ONLY {name} WHERE {column} IS NOT NULL ORDER BY ctid DESC LIMIT 1)"
         yield f"UPDATE ONLY {name} SET {column} = {last} {first}"
+    yield from _nearly_twice(schema, table, first)
     settable = [f for f in table.fields if f.generated is None and f.counts is None]
     keys = {column for columns in table.unique for column in columns}
     twice = [quoted(f.name) for f in settable if f.name not in keys]
@@ -68,6 +69,22 @@ def _changes(schema: Schema, table: Shape) -> Iterator[str]:
         # two rows that are the same in everything but their key, for unique constraints over several columns
         source = f"(SELECT {', '.join(twice)} FROM ONLY {name} ORDER BY ctid DESC OFFSET 1 LIMIT 1)"
         yield f"UPDATE ONLY {name} SET ({', '.join(twice)}) = {source} {first}"
+
+
+def _nearly_twice(schema: Schema, table: Shape, first: str) -> Iterator[str]:
+    """Rows whose unique texts differ in case, or in a space at the end: for unique indexes on lower(…) or trim(…)."""
+    name = table.name.sql
+    texts = {f.name for f in table.fields if f.generated is None and values.is_text(values.base(schema, f)[0])}
+    for columns in table.unique:
+        for text in sorted(texts.intersection(columns)) if all(columns) else ():
+            column = quoted(text)
+            other_case = f"CASE {column} WHEN upper({column}) THEN lower({column}) ELSE upper({column}) END"
+            for other in (other_case, f"{column} || ' '"):
+                source = ", ".join(other if each == text else quoted(each) for each in columns)
+                # short ones: one more space would be cut off a text that has the greatest length
+                short = f"WHERE upper({column}) <> lower({column}) ORDER BY length({column}), ctid DESC LIMIT 1"
+                changed = f"({', '.join(map(quoted, columns))}) = (SELECT {source} FROM ONLY {name} {short})"
+                yield f"UPDATE ONLY {name} SET {changed} {first}"
 
 
 def _worst(schema: Schema, table: Shape, field: Field) -> Iterator[str]:

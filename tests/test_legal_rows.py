@@ -1,0 +1,74 @@
+"""The worst rows that the schema allows: what an upgrade says to them, and what it says to those behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import checks
+from reviewer.finding import Finding
+from reviewer.review import review
+from tests import examples
+from tests.examples import Bench, Story
+
+CHECKS = checks.load()
+
+GIVEN = """op.execute(
+    "CREATE TABLE users (id bigserial PRIMARY KEY, email varchar(20) NOT NULL UNIQUE, code text, city text, UNIQUE (city, code))"
+)"""
+
+NAMED = 'op.execute("ALTER TABLE users ALTER code SET NOT NULL")'
+CASE = 'op.execute("CREATE UNIQUE INDEX users_email_key2 ON users (lower(email))")'
+FILLED = "op.execute(\"ALTER TABLE users ADD CHECK (city <> '')\")"
+PLAIN = 'op.execute("CREATE INDEX users_city ON users (city)")'
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[Bench]:
+    with examples.bench() as found:
+        yield found
+
+
+def told(bench: Bench, story: Story) -> dict[str | None, Finding]:
+    findings = review(bench.record(story), CHECKS).findings
+    return {found.revision: found for found in findings if found.rule == "fails-on-legal-rows"}
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "query"),
+    [
+        (CASE, "SELECT (lower(email)), count(*) FROM users GROUP BY (lower(email)) HAVING count(*) > 1"),
+        (
+            'op.execute("CREATE UNIQUE INDEX ix ON users (city, upper(code))")',
+            "SELECT city, (upper(code)), count(*) FROM users GROUP BY city, (upper(code)) HAVING count(*) > 1",
+        ),
+        (
+            'op.execute("CREATE UNIQUE INDEX ix ON users (trim(email))")',
+            "SELECT (trim(email)), count(*) FROM users GROUP BY (trim(email)) HAVING count(*) > 1",
+        ),
+    ],
+)
+def test_unique_texts_that_differ_in_case_or_in_a_space_are_tried(upgrade: str, query: str, bench: Bench) -> None:
+    (found,) = told(bench, Story((GIVEN,), (upgrade,))).values()
+
+    assert found.evidence["query"] == query
+
+
+def test_a_unique_text_that_ignores_case_already_is_no_reason_to_fail(bench: Bench) -> None:
+    given = GIVEN + '\nop.execute("CREATE UNIQUE INDEX one ON users (lower(email))")'
+
+    assert not told(bench, Story((given,), (CASE,)))
+
+
+@pytest.mark.parametrize("per_migration", [False, True], ids=["one transaction", "one for each"])
+def test_what_comes_behind_a_revision_that_fails_is_tried_too(per_migration: bool, bench: Bench) -> None:
+    story = Story((GIVEN,), (NAMED, PLAIN, CASE, FILLED), per_migration=per_migration)
+
+    assert list(told(bench, story)) == ["new1", "new3", "new4"]
+
+
+def test_what_a_revision_before_has_forbidden_is_not_held_against_a_later_one(bench: Bench) -> None:
+    check = 'op.execute("ALTER TABLE users ADD CHECK (code IS NOT NULL)")'
+
+    assert list(told(bench, Story((GIVEN,), (check, NAMED)))) == ["new1"]
