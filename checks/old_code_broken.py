@@ -35,7 +35,7 @@ from itertools import groupby
 
 from reviewer.context import Context, Story, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.names import Name
+from reviewer.names import Name, listed
 from reviewer.operations import AlterColumnType, DropTable, Operation, RenameEnumValue, RenameTable
 from reviewer.recording import Broken, Location, Statement
 from reviewer.rule import Example, Rule
@@ -111,9 +111,9 @@ def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], c
     first = broken[0]
     commit = context.recording.old_code.commit[:7]
     failing = {word for each in broken if each.model == first.model for word in each.statements}
-    what = _listed([word for word in ("select", "insert", "update", "delete") if word in failing])
+    what = listed([word.upper() for word in ("select", "insert", "update", "delete") if word in failing])
     others = sorted({each.model for each in broken} - {first.model})
-    more = f"; so do {_listed([f'`{name}`' for name in others])}" if others else ""
+    more = f"; so do {listed([f'`{name}`' for name in others])}" if others else ""
     return concern(
         f"""
         `{first.model}` of the running code (commit {commit}) breaks: {what} on `{first.table}`
@@ -178,11 +178,6 @@ def _place(cause: tuple[Operation, Statement] | None) -> Location | None:
 def _order(cause: tuple[Operation, Statement] | None) -> tuple[str, int, str]:
     place = _place(cause)
     return (place.path, place.line, "") if place else ("", 0, cause[1].sql if cause else "")
-
-
-def _listed(words: Sequence[str]) -> str:
-    shown = [word if word.startswith("`") else word.upper() for word in words]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 USERS = 'op.execute("CREATE TABLE users (id int PRIMARY KEY, name varchar(50))")'

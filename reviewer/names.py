@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -156,3 +157,11 @@ RESERVED = frozenset(
         "with",
     ]
 )
+
+
+def listed(names: Sequence[str], most: int | None = None) -> str:
+    """`a, b and c`; of more than `most` the first, and how many more there are."""
+    shown = list(names if most is None else names[:most])
+    if len(shown) < len(names):
+        shown.append(f"{len(names) - len(shown):,} more")
+    return " and ".join(part for part in (", ".join(shown[:-1]), *shown[-1:]) if part)

@@ -6,13 +6,13 @@ behind or directly above: a call over several lines is one logical line.
 
 from __future__ import annotations
 
-import difflib
 import io
 import re
 import tokenize
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from reviewer.config import nearest_rule
 from reviewer.finding import Basis, Finding, Severity, Suppressed
 from reviewer.recording import Direction, Location
 
@@ -189,9 +189,9 @@ def _mistakes(each: Suppression, known_rules: Collection[str]) -> Iterator[Findi
         yield _complaint(UNKNOWN, each, each.problem)
     for rule in each.rules:
         if rule and rule not in known_rules:
-            near = difflib.get_close_matches(rule, known_rules, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else "`alembic-reviewer rules` lists them all."
-            yield _complaint(UNKNOWN, each, f"There is no rule `{rule}` to allow; {hint}", rule)
+            yield _complaint(
+                UNKNOWN, each, f"There is no rule `{rule}` to allow. {nearest_rule(rule, known_rules)}", rule
+            )
 
 
 def _idle(

@@ -135,10 +135,10 @@ def test_the_nearest_comment_gives_the_reason_and_both_are_used() -> None:
     [
         (
             "# reviewer: allow[bloking-index] x",
-            "There is no rule `bloking-index` to allow; did you mean `blocking-index`?",
+            "There is no rule `bloking-index` to allow. Did you mean `blocking-index`?",
         ),
-        ("# reviewer: allow[zzzz] x", "There is no rule `zzzz` to allow; `alembic-reviewer rules` lists them all."),
-        ("# reviewer: allow[*] x", "There is no rule `*` to allow; `alembic-reviewer rules` lists them all."),
+        ("# reviewer: allow[zzzz] x", "There is no rule `zzzz` to allow. `alembic-reviewer rules` lists them all."),
+        ("# reviewer: allow[*] x", "There is no rule `*` to allow. `alembic-reviewer rules` lists them all."),
         (
             "# reviewer: allow[blocking-index]",
             "This suppression of `blocking-index` gives no reason; write why it is safe behind the bracket.",

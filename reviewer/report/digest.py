@@ -11,6 +11,7 @@ from reviewer import rollback
 from reviewer.context import Context, Held
 from reviewer.finding import Basis, Finding, Severity
 from reviewer.locks import LockMode
+from reviewer.names import listed
 from reviewer.recording import (
     Direction,
     Lock,
@@ -62,20 +63,18 @@ def skipped(report: Report) -> tuple[Skipped, ...]:
     together: dict[str, list[str]] = {}
     for each in report.all_skipped:
         together.setdefault(each.reason, []).append(each.what)
-    return tuple(Skipped(_listed(list(dict.fromkeys(things))), reason) for reason, things in together.items())
+    return tuple(Skipped(_together(list(dict.fromkeys(things))), reason) for reason, things in together.items())
 
 
-def _listed(things: Sequence[str]) -> str:
+def _together(things: Sequence[str]) -> str:
     """`revisions a, b and c`, where all are of one kind."""
     kinds = {thing.rpartition(" ")[0] for thing in things}
     if len(things) == 1 or len(kinds) > 1:
         return "; ".join(things)
     kind = kinds.pop()
     names = [thing.rpartition(" ")[2] for thing in things]
-    if len(names) > _LISTED + 1:
-        names = [*names[:_LISTED], f"{len(names) - _LISTED:,} more"]
     plural = f"{kind}s " if kind and not kind.endswith((" of", " for")) else f"{kind} "
-    return f"{plural}{', '.join(names[:-1])} and {names[-1]}".strip()
+    return f"{plural}{listed(names, _LISTED if len(names) > _LISTED + 1 else None)}".strip()
 
 
 def headline(report: Report) -> str:

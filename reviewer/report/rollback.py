@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from rich.text import Text
 
+from reviewer.names import listed
 from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pass, Recording, Rehearsal, Table
 from reviewer.report import inert
 from reviewer.report.digest import RevisionDigest, digest, number, skipped, witness
@@ -77,7 +78,7 @@ def _line(found: RevisionDigest, recording: Recording, report: Report) -> _Line:
         losses=_listed(
             [_loss(each) for ran in down for each in ran.losses]
             + [f"of new data {_loss(each)}" for ran in down for each in ran.new_losses]
-            + [f"new data in {_names(ran.brought)}" for ran in down if ran.brought]
+            + [f"new data in {listed(ran.brought, _MOST)}" for ran in down if ran.brought]
         ),
         failed_or_skipped=_listed([*map(_failed, found.passes), *map(_tried, trials), *_skipped(found, report)]),
         does=found.phrase or found.revision.message,
@@ -114,11 +115,6 @@ def _loss(loss: Loss) -> str:
         return f"{loss.values:,} of {number(loss.of, 'row')} of {loss.table} gone"
     verb = "lost" if loss.after is None else "changed"
     return f"{loss.values:,} of {number(loss.of, 'value')} of {loss.table}.{loss.column} {verb}"
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = list(names[:_MOST]) + ([f"{len(names) - _MOST} more"] if len(names) > _MOST else [])
-    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
 
 
 def _failed(each: Pass) -> str:
