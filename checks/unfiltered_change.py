@@ -1,5 +1,5 @@
 """
-An UPDATE or DELETE without WHERE touches every row of the table in one transaction.
+An UPDATE or DELETE touches every row of the table in one transaction: without WHERE, or in a loop.
 
 ## Why it hurts
 
@@ -15,7 +15,8 @@ changes the schema.
 ## Not flagged
 
 - Tables that the same deploy has created.
-- Statements with a WHERE that leaves some rows out. `WHERE true` does not.
+- Statements with a WHERE that leaves some rows out. `WHERE true` does not, nor does a loop that takes them one by one.
+- Batches that are committed one by one.
 - An UPDATE while the table is locked by an earlier statement: `work-under-lock` speaks.
 
 ## References
@@ -48,6 +49,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Delete(table=table, filtered=False) if context.exists(table):
             yield concern(
                 f"DELETE without WHERE destroys all rows of `{table}`, and no downgrade brings them back.",
+                about=("rows", str(table)),
+            )
+        case (Update(table=table) | Delete(table=table)) as change if not context.blocking() and (
+            statements := context.loop(change)
+        ):
+            word, does = ("UPDATEs", "write") if isinstance(change, Update) else ("DELETEs", "destroy")
+            yield concern(
+                f"""
+                {statements:,} {word} of this line {does} every row of `{table}` in one transaction, and each row stays
+                locked for other writers until the commit.
+                """,
                 about=("rows", str(table)),
             )
         case Update(table=table, columns=columns, filtered=False) if (
@@ -92,6 +104,31 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("UPDATE users SET name = lower(name) WHERE 1 = 1")  # flagged
+        """,
+    ),
+    Example(
+        "all rows, one by one",
+        given=USERS,
+        upgrade="""
+        for (id_,) in op.get_bind().execute(sa.text("SELECT id FROM users")).fetchall():
+            op.execute(f"UPDATE users SET name = 'u{id_}' WHERE id = {id_}")  # flagged
+        """,
+    ),
+    Example(
+        "one by one, and some are left out",
+        given=USERS,
+        upgrade="""
+        for (id_,) in op.get_bind().execute(sa.text("SELECT id FROM users LIMIT 2")).fetchall():
+            op.execute(f"UPDATE users SET name = 'u{id_}' WHERE id = {id_}")
+        """,
+    ),
+    Example(
+        "all rows, in batches that are committed one by one",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            for start in range(0, 200, 2):
+                op.execute(f"UPDATE users SET name = lower(name) WHERE id > {start} AND id <= {start} + 2")
         """,
     ),
     Example(

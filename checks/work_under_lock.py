@@ -82,6 +82,9 @@ def _work(operations: tuple[Operation, ...], context: Context) -> str | None:
                 return f"updating every row of `{table}`"
             case Delete(table=table, filtered=False) if context.exists(table):
                 return f"deleting every row of `{table}`"
+            case (Update(table=table) | Delete(table=table)) as change if statements := context.loop(change):
+                verb = "updating" if isinstance(change, Update) else "deleting"
+                return f"{verb} every row of `{table}` in {statements:,} statements"
             case Insert(table=table, sources=sources):
                 copied = next((source for source in sources if _whole(source, context)), None)
                 if copied:
@@ -162,6 +165,16 @@ EXAMPLES = [
         op.add_column("users", sa.Column("nick", sa.Text()))
         """,
         then=('op.execute("UPDATE users SET nick = name")  # flagged',),
+    ),
+    Example(
+        "filled row by row",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("nick", sa.Text()))
+        users = sa.table("users", sa.column("id"), sa.column("name"), sa.column("nick"))
+        for id_, name in op.get_bind().execute(sa.select(users.c.id, users.c.name).where(users.c.id >= 0)).fetchall():
+            op.execute(users.update().where(users.c.id == id_).values(nick=name.upper()))  # flagged
+        """,
     ),
     Example(
         "with a transaction for each revision",

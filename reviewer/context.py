@@ -11,7 +11,16 @@ from reviewer import manual, names
 from reviewer.finding import Severity
 from reviewer.locks import LockMode
 from reviewer.names import Name
-from reviewer.operations import AddColumn, CreateIndex, DropConstraint, DropTable, Operation, RenameColumn
+from reviewer.operations import (
+    AddColumn,
+    CreateIndex,
+    Delete,
+    DropConstraint,
+    DropTable,
+    Operation,
+    RenameColumn,
+    Update,
+)
 from reviewer.recording import (
     Catalogue,
     Column,
@@ -63,6 +72,17 @@ class Story:
         return every[:start], every[start + len(understood.operations) :]
 
     @cached_property
+    def changed_by_line(self) -> Mapping[tuple[object, ...], tuple[int, int]]:
+        """How many UPDATEs, or DELETEs, of one line and transaction change one table, and how many rows together."""
+        found: dict[tuple[object, ...], tuple[int, int]] = {}
+        for each in (*self.upgrade, *self.downgrade):
+            if len(each.operations) == 1 and isinstance(operation := each.operations[0], (Update, Delete)):
+                key = _of_line(operation, each.statement)
+                statements, rows = found.get(key, (0, 0))
+                found[key] = (statements + 1, rows + (each.statement.rows or 0))
+        return found
+
+    @cached_property
     def _upgraded(self) -> _Operations:
         return tuple((operation, each.statement) for each in self.upgrade for operation in each.operations)
 
@@ -80,6 +100,11 @@ class Story:
                 found[id(each)] = start
                 start += len(each.operations)
         return found
+
+
+def _of_line(operation: Update | Delete, statement: Statement) -> tuple[object, ...]:
+    seen = statement.observation
+    return (statement.location, seen and seen.transaction, type(operation), operation.table)
 
 
 _Operations = tuple[tuple[Operation, Statement], ...]
@@ -429,6 +454,22 @@ class Context:
         """The sequential scan of the table, new or existing, if there was one."""
         scans = self.observation.scanned if self.observation else ()
         return next((scan for scan in scans if scan.relation.as_name.matches(name)), None)
+
+    def loop(self, operation: Update | Delete) -> int:
+        """How many statements of the same line and transaction change every row of the existing table together, of
+        which this is one; 0 where it is no loop, or leaves rows out.
+        """
+        seen, known = self.observation, self.table(operation.table)
+        if (
+            seen is None
+            or seen.transaction is None
+            or known is None
+            or self.story is None
+            or self.is_new(known.name)
+        ):
+            return 0
+        statements, rows = self.story.changed_by_line.get(_of_line(operation, self.statement), (0, 0))
+        return statements if statements > 1 and rows >= max(known.rows, 2) else 0
 
     def says(self, words: str) -> bool:
         """Whether the server said something that contains `words` while the statement ran."""

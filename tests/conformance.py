@@ -159,7 +159,8 @@ Written by `python3 scripts/conformance.py`. Every example of every check runs o
 version, and so does every remedy, one revision for each step, with rows in the tables; on the oldest and the newest the
 steps also run down and up again, and end in the schema that the flagged statement makes, where that is what they are
 for. *Claim* is what the rule says of a statement that it flags; the columns say what the servers did at the flagged statements: locks newly taken on tables
-that were there before, `rewrite`, `index build` and `scan` of such a table, or the error with which the server refused.
+that were there before, `rewrite`, `index build` and `scan` of such a table, `row by row` for a loop that
+changes every row of it, or the error with which the server refused.
 Several cases are set apart by `;`. `=` is the same as on the newest version, `flagged` means that the flagged statement
 does none of that, or that the rule is about the revision as a whole, `not run` that the version has no such statement.
 """.splitlines()
@@ -203,7 +204,8 @@ def _unkept(rule: Rule, found: Sequence[Finding], recording: Recording) -> Itera
                 yield f"the claim is {rule.lock}, and it took {', '.join(map(str, sorted(taken))) or 'no lock'}"
         if rule.rewrites and not seen.rewritten:
             yield "the claim is a rewrite, and nothing was rewritten"
-        if rule.scans and not (seen.scanned or seen.rewritten or seen.built):
+        whole = seen.scanned or seen.rewritten or seen.built or examples.row_by_row(finding, recording)
+        if rule.scans and not whole:
             yield "the claim is a scan, and nothing was scanned"
 
 
@@ -254,7 +256,7 @@ def _ends_alike(finding: Finding) -> bool:
 def _words(finding: Finding, recording: Recording) -> Iterator[str]:
     seen = _observation(finding, recording)
     if seen is not None and seen.transaction is not None:
-        yield _deeds(seen)
+        yield _deeds(seen) + (", row by row" if examples.row_by_row(finding, recording) else "")
     refused = {s.sqlstate for s in _statements(finding, recording) if s.sqlstate}
     yield from (f"error {sqlstate}" for sqlstate in sorted(refused))
 

@@ -29,7 +29,7 @@ from reviewer.interpreter import Answer, RunnerProcess
 from reviewer.old_code import OldSource
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project import Interpreter, find_trees
-from reviewer.recording import Catalogue, Direction, Mode, Models, OldCode, Recording, Revision
+from reviewer.recording import Catalogue, Direction, Mode, Models, OldCode, Recording, Rehearsal, Revision
 from reviewer.rehearsal import rehearse
 from reviewer.rule import Example
 from reviewer.session import Scope, judged, plan_for
@@ -205,6 +205,22 @@ def without_server(recording: Recording) -> Recording:
         old_code=OldCode(),
         models=Models(),
     )
+
+
+def row_by_row(finding: Finding, recording: Recording) -> bool:
+    """Whether the finding is about a loop that was seen to change as many rows as an existing table has."""
+    for each in recording.passes:
+        if each.rehearsal is Rehearsal.DEPLOYED and each.revision == finding.revision:
+            run = [s for s in each.statements if s.location == finding.location]
+            rows = {
+                t.rows
+                for s in run[:1]
+                if s.observation
+                for lock in s.observation.locks
+                if (t := recording.base.table(lock.relation.as_name))
+            }
+            return len(run) > 1 and bool(rows) and sum(s.rows or 0 for s in run) >= max(*rows, 2)
+    return False
 
 
 def loud(findings: Sequence[Finding]) -> list[Finding]:
