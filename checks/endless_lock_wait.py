@@ -9,8 +9,17 @@ longest query: one report that runs for ten minutes makes an instant `ADD COLUMN
 
 ## Do this instead
 
-Set `lock_timeout` where all migrations get it, most easily in env.py, on the connection:
-`connection.execute(text("SET lock_timeout = '5s'"))`. A deploy that runs into it fails quickly and can be tried again.
+Set `lock_timeout` where all migrations get it, most easily in env.py. A deploy that runs into it fails quickly and can be
+tried again.
+
+```python
+with context.begin_transaction():
+    context.execute("SET lock_timeout = '5s'")
+    context.run_migrations()
+```
+
+Not before `context.configure()`: what is executed there begins a transaction that Alembic does not commit, and then
+`alembic upgrade` ends without an error and has changed nothing.
 
 ## Not flagged
 
@@ -67,7 +76,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 without end.
                 """,
                 remedy=[
-                    remedies.execute("SET LOCAL lock_timeout = '5s'") + "\n" + remedies.execute(told.sql),
+                    "# once for all in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:\n"
+                    + remedies.execute("SET LOCAL lock_timeout = '5s'")
+                    + "\n"
+                    + remedies.execute(told.sql),
                 ]
                 if quick and not told.parameters
                 else [],

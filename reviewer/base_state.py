@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reviewer.names import Name
 from reviewer.old_code import Trial, Unavailable
 from reviewer.recording import Catalogue, FailureKind
-from reviewer.stops import Stop, check_touched, environment_failed, not_from_empty
+from reviewer.stops import Stop, check_committed, check_touched, environment_failed, not_from_empty
 from reviewer.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def _build(bench: Workbench, old: Trial) -> str:
         run = bench.run(command, base, observe=False)
     if run.ok:
         check_touched(bench, run, None)
+        check_committed(bench, run, base)
         if stage is not None:
             stage.database = bench.database(base)
         return base

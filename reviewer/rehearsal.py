@@ -35,6 +35,7 @@ from reviewer.recording import (
     Skipped,
 )
 from reviewer.roundtrip import Departure, RoundTrip, made, reached, reads_rows, touched
+from reviewer.stamp import stamped
 from reviewer.stops import (
     Stop,
     check_touched,
@@ -223,23 +224,15 @@ class _Rehearsal:
 
     def _check_stamped(self, run: Run, deployed: str) -> None:
         """Alembic may end well although its last transaction was rolled back: the database has the last word."""
-        import psycopg
-        from psycopg import sql
-
-        table = sql.Identifier(*(part for part in (run.version_schema, run.version_table) if part))
-        try:
-            with self._bench.server.connect(deployed) as connection:
-                rows = connection.execute(sql.SQL("SELECT version_num FROM {}").format(table)).fetchall()
-        except psycopg.Error:
-            rows = []
-        missing = set(self._plan.heads) - {str(row[0]) for row in rows}
+        missing = set(self._plan.heads) - stamped(self._bench.server, deployed, run)
         for position, each in enumerate(run.passes):
             if each.revision in missing:
                 run.failed_revision = each.revision
                 run.failure = Failure(
                     FailureKind.UNSTAMPED,
                     "Alembic ended without an error, but its version number is not in the database: the transaction that"
-                    " wrote it was ended by the revision itself, and what came after was rolled back",
+                    " wrote it was rolled back, because the revision itself ended Alembic's or because env.py does not"
+                    " commit it",
                 )
                 run.passes[position] = replace(each, outcome=Outcome.FAILED, failure=run.failure)
 

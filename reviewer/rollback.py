@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reviewer.names import listed
 from reviewer.operations import Delete
 from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal
 
@@ -21,6 +22,9 @@ BROKEN = "broken"
 """The downgrade fails, or the upgrade does not run again after it."""
 UNTESTED = "untested"
 """Not enough is known of it: no server, the upgrade failed, or there were no rows to compare."""
+
+_NAMED = 3
+"""So many tables are named one by one."""
 
 _HOLDS_DATA = frozenset({"table", "column"})
 
@@ -48,6 +52,24 @@ def label(recording: Recording, revision: str) -> str:
     if not down.compared or not down.rows or down.unread:
         return UNTESTED
     return LOSES_NEW_DATA if down.brought or down.new_losses or _deletes(down) else LOSSLESS
+
+
+def why_untested(recording: Recording, revision: str) -> str:
+    """What kept the way back from being tested, for a revision that is `untested`; empty where it was not rehearsed, or
+    the states could not be compared, which is told with what was skipped.
+    """
+    passes = [
+        each for each in recording.passes if each.revision == revision and each.rehearsal is Rehearsal.STEPWISE
+    ]
+    down = _best(passes, Direction.DOWNGRADE)
+    if down is None:
+        reasons = (each.reason for each in passes if each.direction is Direction.DOWNGRADE)
+        return next((reason for reason in reasons if reason), "")
+    if not down.rows:
+        return "it ran on empty tables only"
+    if down.unread:
+        return f"the rows of {listed([f'`{name}`' for name in down.unread], _NAMED)} could not be compared"
+    return ""
 
 
 def _deletes(down: Pass) -> bool:

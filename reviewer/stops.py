@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from reviewer.reader import Run
 from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Revision, Statement
+from reviewer.stamp import stamped
 from reviewer.workbench import Workbench
 
 _NO_RELATION = re.compile(r'(?:relation|table) "(?:[^".]+\.)?([^"]+)" does not exist')
@@ -94,6 +95,16 @@ def check_touched(bench: Workbench, run: Run, expected: Sequence[Revision] | Non
         )
     if run.again:
         bench.skip("further databases", "env.py runs migrations on several databases; only the first was rehearsed")
+
+
+def check_committed(bench: Workbench, run: Run, database: str) -> None:
+    """Raises `Stop` where the history ended well and nothing of it is in the database."""
+    if not stamped(bench.server, database, run):
+        raise Stop(
+            "env.py ran the history to its end and then all of it was rolled back: no version number is in the database.",
+            "A statement that env.py executes before context.configure() begins a transaction that Alembic does not"
+            " commit: move it behind `with context.begin_transaction():`, or commit it.",
+        )
 
 
 def starts_from_something(bench: Workbench, run: Run) -> bool:

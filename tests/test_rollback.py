@@ -21,7 +21,7 @@ from reviewer.recording import (
     Rehearsal,
     Statement,
 )
-from reviewer.rollback import label
+from reviewer.rollback import label, why_untested
 
 DOWN = Pass("a", Direction.DOWNGRADE, Rehearsal.STEPWISE, Outcome.OK, compared=True)
 AGAIN = Pass("a", Direction.UPGRADE_AGAIN, Rehearsal.STEPWISE, Outcome.OK, compared=True)
@@ -55,3 +55,20 @@ def test_says_what_is_known_of_the_way_back(passes: list[Pass], trials: list[Pas
     recording = Recording("1", Mode.OBSERVED, (), passes=tuple(passes), trials=tuple(trials))
 
     assert label(recording, "a") == wanted
+
+
+UNTESTED: dict[str, tuple[list[Pass], str]] = {
+    "the upgrade fails on rows": ([replace(DOWN, rows=False), AGAIN], "it ran on empty tables only"),
+    "it was not run": ([replace(DOWN, outcome=Outcome.SKIPPED, reason="its upgrade failed")], "its upgrade failed"),
+    "nobody looked at the rows of a table": (
+        [replace(DOWN, unread=("a", "b")), AGAIN], "the rows of `a` and `b` could not be compared"),
+    "nothing was rehearsed": ([], ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("passes", "wanted"), UNTESTED.values(), ids=UNTESTED.keys())
+def test_says_why_nothing_is_known(passes: list[Pass], wanted: str) -> None:
+    recording = Recording("1", Mode.OBSERVED, (), passes=tuple(passes))
+
+    assert label(recording, "a") == "untested"
+    assert why_untested(recording, "a") == wanted

@@ -251,6 +251,8 @@ class RevisionDigest:
     revision: Revision
     phrase: str
     rollback: str
+    untested: str
+    """Why the way back was rehearsed and is `untested` all the same; empty where it is tested, or was not rehearsed."""
     strongest: Strongest | None
     observed: bool
     """Whether a server saw its upgrade."""
@@ -260,6 +262,13 @@ class RevisionDigest:
     passes: tuple[Pass, ...]
     ran: Pass | None
     """The pass that the report speaks of: the deployed one, or another one that went further."""
+
+    @property
+    def way_back(self) -> str:
+        """The rollback label, and why it is `untested` where that is not plain; empty where nothing was rehearsed."""
+        if self.rollback == UNTESTED:
+            return f"{self.rollback}, because {self.untested}" if self.untested else ""
+        return self.rollback
 
     @property
     def failure(self) -> str:
@@ -328,11 +337,13 @@ def _revision(revision: Revision, recording: Recording, phrase: str, findings: t
     passes = recording.passes_of(revision.id)
     ran = furthest(passes, Direction.UPGRADE)
     upgrade = tuple(s for s in (ran.statements if ran else ()) if s.origin is not Origin.ALEMBIC)
+    label = rollback.label(recording, revision.id)
     return RevisionDigest(
         tree=recording.tree,
         revision=revision,
         phrase=phrase or ("joins branches" if revision.is_merge else ""),
-        rollback=rollback.label(recording, revision.id),
+        rollback=label,
+        untested=rollback.why_untested(recording, revision.id) if label == UNTESTED else "",
         strongest=_strongest(upgrade, passes, recording),
         observed=any(statement.observation for statement in upgrade),
         findings=findings,

@@ -9,7 +9,6 @@ from reviewer.finding import Finding, Severity
 from reviewer.recording import Location, Statement
 from reviewer.report import inert
 from reviewer.report.digest import (
-    UNTESTED,
     RevisionDigest,
     Shown,
     TreeDigest,
@@ -101,7 +100,7 @@ def _general(findings: Sequence[Shown]) -> Iterator[str]:
 
 
 def _table(revisions: Sequence[RevisionDigest]) -> Iterator[str]:
-    labelled = any(revision.rollback != UNTESTED for revision in revisions)
+    labelled = any(revision.way_back for revision in revisions)
     titles = ["Revision", "What it does", *(["Rollback"] if labelled else []), "Strongest lock", "Findings"]
     yield "<table>"
     yield f"<thead><tr>{''.join(f'<th>{title}' for title in titles)}</thead>"
@@ -128,8 +127,8 @@ def _revision(revision: RevisionDigest) -> Iterator[str]:
     yield "<section>"
     yield f"<h2>{_code(revision.revision.id)} {escape(inert.sentence(revision.phrase or revision.revision.message))}</h2>"
     yield f'<p class="soft">{_code(revision.revision.path)}</p>'
-    if revision.rollback != UNTESTED:
-        yield f"<p>Rollback: {revision.rollback}</p>"
+    if revision.way_back:
+        yield f"<p>Rollback: {_prose(revision.way_back)}</p>"
     if revision.failure:
         yield f"<p>Its upgrade failed: {_prose(revision.failure)}</p>"
     for shown in revision.findings:

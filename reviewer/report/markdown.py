@@ -16,7 +16,6 @@ from reviewer.finding import Finding, Severity
 from reviewer.recording import Location, Statement
 from reviewer.report import inert
 from reviewer.report.digest import (
-    UNTESTED,
     RevisionDigest,
     Shown,
     TreeDigest,
@@ -264,7 +263,7 @@ class _Page:
         yield ""
         if several_trees(self.report):
             yield from (f"**Tree {span(tree.name)}**", "")
-        labelled = any(revision.rollback != UNTESTED for revision in tree.revisions)
+        labelled = any(revision.way_back for revision in tree.revisions)
         columns = ["Revision", "What it does", *(["Rollback"] if labelled else []), "Strongest lock", "Findings"]
         yield _row(columns)
         yield _row(["---"] * len(columns))

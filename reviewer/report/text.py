@@ -11,7 +11,6 @@ from reviewer.finding import Finding, Severity
 from reviewer.recording import Location
 from reviewer.report import inert
 from reviewer.report.digest import (
-    UNTESTED,
     RevisionDigest,
     Shown,
     TreeDigest,
@@ -105,8 +104,8 @@ def _revision(revision: RevisionDigest, terminal: Terminal) -> Iterator[Text]:
         yield from terminal.wrapped(line, 2)
     elif revision.observed and revision.findings:
         yield Text("  strongest lock: none on a table that existed before")
-    if revision.rollback != UNTESTED:
-        yield Text(f"  rollback: {revision.rollback}")
+    if revision.way_back:
+        yield from terminal.wrapped(_prose("rollback: " + revision.way_back), 2)
     if revision.failure:
         yield from terminal.wrapped(_prose("upgrade failed: " + revision.failure), 2)
     for shown in revision.findings:
