@@ -1,7 +1,7 @@
 """Runs revisions in the project's own interpreter and says what each statement did.
 
-This file is started BY PATH in the project's environment and loads those beside it (redirection.py, observation.py,
-models.py) by path too: none of them is ever imported by the reviewer. They MUST work with nothing but the standard
+This file is started BY PATH in the project's environment and loads those beside it (redirection.py, drivers.py,
+relations.py, observation.py, models.py) by path too: none of them is ever imported by the reviewer. They MUST work with nothing but the standard
 library and the project's own Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing, judge
 nothing and format nothing.
 
@@ -55,10 +55,11 @@ def beside(name):
     return sys.modules[whole]
 
 
-redirection = beside("redirection")
+redirection, drivers = beside("redirection"), beside("drivers")
+beside("relations")
 observation = beside("observation")
 Expected = redirection.Expected
-as_text, server_words = observation.as_text, observation.server_words
+as_text, server_words = drivers.as_text, drivers.server_words
 
 
 # -- the channel ----------------------------------------------------------------------------------

@@ -1,0 +1,198 @@
+"""What the server tells of its relations, and what a statement has done to them since it told before.
+
+Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
+Python >= 3.8. It talks to no server.
+"""
+
+import collections
+import json
+
+# Everything about the relations that this transaction has locked, in one round trip. Relations that the
+# transaction has created itself (oid above the base's highest) are told once. Prepared, because planning it takes
+# longer than running it; twice, because the names take a third of the time and are seldom news. Lines of text, because
+# making JSON takes the server another third: three with the time and the timeouts, then one for each lock.
+NARROW = """
+PREPARE {name} (oid, oid, bool) AS SELECT concat_ws(
+    E'\\n', now(), current_setting('lock_timeout'), current_setting('statement_timeout'),
+    string_agg(concat_ws(
+        ' ', relation, mode, coalesce(pg_relation_filenode(relation), 0), pg_stat_get_xact_numscans(relation),
+        pg_stat_get_xact_tuples_returned(relation), {names}), E'\\n'))
+FROM pg_locks l WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
+    AND (relation <= $1 OR relation > $2)
+"""
+NAMES = """CASE WHEN l.relation > $2 OR $3 THEN
+    (SELECT json_build_array(n.nspname, c.relname, c.relkind::text, i.indrelid::bigint)
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.oid = l.relation) END"""
+# The same about every relation there is, with scans counted over the session: before a transaction's first
+# statement, and around a statement that runs in no transaction.
+WIDE = """
+SELECT json_build_array(
+    now()::text, current_setting('lock_timeout'), current_setting('statement_timeout'),
+    coalesce((SELECT json_agg(json_build_array(
+        c.oid::bigint, NULL, n.nspname, c.relname, c.relkind::text,
+        pg_relation_filenode(c.oid)::bigint, pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid),
+        i.indrelid::bigint, pg_stat_get_numscans(c.oid), pg_stat_get_tuples_returned(c.oid)))
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     LEFT JOIN pg_index i ON i.indexrelid = c.oid
+     WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'i', 'I', 'm', 'v', 'S', 'f')), '[]'::json)
+)::text
+"""
+KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "i": "index",
+    "I": "partitioned index",
+    "m": "materialized view",
+    "v": "view",
+    "S": "sequence",
+    "f": "foreign table",
+}
+NOTHING = frozenset()
+
+Row = collections.namedtuple(
+    "Row", "oid modes schema name kind filenode scans tuples table totals", defaults=(None,)
+)
+Row.__doc__ = """One relation, as the server tells of it.
+
+What NARROW left out is None. `table` is the oid of an index's table; `totals` are scans and tuples of the whole
+session, which only WIDE tells: those of a transaction are counted anew in each.
+"""
+
+
+class Answer:
+    """What the server told at one moment."""
+
+    def __init__(self, now, lock_timeout, statement_timeout, rows):
+        self.now = now
+        self.lock_timeout = lock_timeout
+        self.statement_timeout = statement_timeout
+        self.rows = rows
+
+    @classmethod
+    def of_wide(cls, text):
+        now, lock_timeout, statement_timeout, rows = json.loads(text)
+        found = [Row(*row[:9], totals=(row[9] + row[6], row[10] + row[7])) for row in rows]
+        return cls(now, lock_timeout, statement_timeout, found)
+
+    @classmethod
+    def of_narrow(cls, text):
+        now, lock_timeout, statement_timeout, *lines = text.split("\n")
+        rows = {}
+        for line in lines:
+            oid, mode, filenode, scans, tuples, *names = line.split(" ", 5)
+            if oid in rows:
+                rows[oid].modes.append(mode)
+                continue
+            schema, name, kind, table = json.loads(names[0]) if names else (None, None, None, None)
+            number = int(filenode) or None
+            rows[oid] = Row(int(oid), [mode], schema, name, kind, number, int(scans), int(tuples), table)
+        return cls(now, lock_timeout, statement_timeout, list(rows.values()))
+
+
+class Relations:
+    """The relations as they were told of the last time, on one connection."""
+
+    def __init__(self):
+        self.rows = {}  # oid -> Row
+        self.totals = {}  # oid -> (scans, tuples) of the whole session
+        self.locks = {}  # oid -> set of the modes that the transaction holds
+        self.last = None  # the highest oid that was told of
+
+    def begin(self, answer):
+        """The state before a transaction's first statement; `answer` is a wide one."""
+        self.rows = {row.oid: row for row in answer.rows}
+        self.totals = {row.oid: row.totals for row in answer.rows}
+        self.last = max(self.rows, default=16383)
+        self.locks = {}
+
+    def has_strangers(self, answer):
+        return any(row.oid > self.last and row.oid not in self.rows for row in answer.rows)
+
+    def compare(self, answer, base, said):
+        """What is different now, and becomes what is known: locks, rewritten, scanned and built.
+
+        `said` is what the server said meanwhile; relations with an oid above `base` are new. Returns what is different,
+        and beside it those with another file of which only its size tells whether they were rewritten, by oid.
+        """
+        found = {"locks": [], "rewritten": [], "scanned": [], "built": []}
+        doubtful = {}
+        files = None
+        for row in answer.rows:
+            before = self.rows.get(row.oid)
+            if before is not None:
+                if self.is_untouched(row, before):
+                    continue
+                row = filled(row, before)
+            self.last = max(self.last, row.oid)
+            if row.kind is None or row.kind == "t" or row.schema.startswith("pg_toast"):
+                continue  # it came and went within this statement, or is nobody's business
+            relation = self.described(row, before, base)
+            found["locks"] += [[relation, mode] for mode in self.newly_held(row)]
+            existing = row.kind in "rm" and row.oid <= base
+            scans, tuples = self.scanned_since(row, before)
+            if existing and scans > 0:
+                found["scanned"].append([relation, tuples])
+            if before is None and row.kind == "i":
+                if files is None:
+                    files = {each.filenode for each in self.rows.values()}
+                if row.filenode not in files:  # ALTER COLUMN TYPE may make an index around the file of the old one
+                    found["built"].append(relation)
+            elif before is not None and before.filenode != row.filenode:
+                if row.kind == "i":
+                    found["built"].append(relation)
+                elif existing and 'rewriting table "%s"' % row.name in said:
+                    found["rewritten"].append(relation)
+                elif existing:
+                    doubtful[row.oid] = relation
+            self.rows[row.oid] = row
+        if answer.rows and answer.rows[0].totals is not None:
+            self.totals = {row.oid: row.totals for row in answer.rows}
+        return found, doubtful
+
+    def is_untouched(self, row, before):
+        """Whether nothing has happened to it in the transaction."""
+        return (
+            row.totals is None
+            and row.scans == before.scans
+            and row.tuples == before.tuples
+            and (row.filenode is None or row.filenode == before.filenode)
+            and (row.kind is None or (row[2:5], row.table) == (before[2:5], before.table))
+            and self.locks.get(row.oid, NOTHING).issuperset(row.modes)
+        )
+
+    def newly_held(self, row):
+        held = self.locks.setdefault(row.oid, set())
+        new = [mode for mode in row.modes or () if mode not in held]
+        held.update(new)
+        return new
+
+    def scanned_since(self, row, before):
+        """How many sequential scans there were, and how many rows they read."""
+        if row.totals is not None:
+            was = self.totals.get(row.oid, row.totals)
+            return row.totals[0] - was[0], row.totals[1] - was[1]
+        if before is None or row.scans < before.scans:  # counted anew since the statistics were sent off
+            return row.scans, row.tuples
+        return row.scans - before.scans, row.tuples - before.tuples
+
+    def described(self, row, before, base):
+        named = before or row  # under the name that it had when the statement began
+        told = {
+            "schema": named.schema,
+            "name": named.name,
+            "kind": KINDS.get(row.kind, "other"),
+            "new": row.oid > base,
+        }
+        if row.table is not None:
+            table = self.rows.get(row.table)
+            told["table"] = table.name if table else ""
+            told["table_new"] = row.table > base
+        return told
+
+
+def filled(row, before):
+    """The row with what it was not told of: names that are no news, and the file of what was dropped or has none."""
+    if row.kind is None:
+        row = row._replace(schema=before.schema, name=before.name, kind=before.kind, table=before.table)
+    return row if row.filenode is not None else row._replace(filenode=before.filenode)
