@@ -93,7 +93,6 @@ class Reader:
         current: list[Statement] | None = None
         open_begin: Begin | None = None
         revision: str | None = None
-        ended = True
         self._later = {event.n: event.observation for event in answer.events if isinstance(event, Observed)}
         for event in answer.events:
             match event:
@@ -105,11 +104,10 @@ class Reader:
                 case AgainEvent():
                     run.again = True
                 case RevisionEvent(phase="begin"):
-                    revision, ended = event.id, False
+                    revision = event.id
                     current = [] if run.passes else before
                     run.passes.append(Pass(event.id, self._direction, self._rehearsal, Outcome.OK, statements=()))
                 case RevisionEvent(phase="end"):
-                    ended = True
                     if run.passes:
                         run.passes[-1] = replace(run.passes[-1], seconds=event.seconds)
                 case Begin():
@@ -124,7 +122,8 @@ class Reader:
         run.connected = answer.done.connected if answer.done else 1
         if not answer.ok:
             run.failure = self._failure(answer, run, open_begin)
-            if run.passes and (not ended or self._bookkeeping(run)):
+            if run.passes:
+                # also where it failed after the revision's own code, as when its transaction commits
                 run.failed_revision = revision
                 run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
             if answer.timed_out and answer.running < self._plan.timeout * _TO_BLAME:
@@ -136,11 +135,6 @@ class Reader:
                     for each in run.passes
                 ]
         return run
-
-    @staticmethod
-    def _bookkeeping(run: Run) -> bool:
-        """It failed after the last revision's own code, as when its transaction commits: still that revision's doing."""
-        return bool(run.passes)
 
     def _failure(self, answer: Answer, run: Run, open_begin: Begin | None) -> Failure:
         statement = next(
