@@ -7,16 +7,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reviewer.names import Name, quoted
 from reviewer.recording import Catalogue, Loss, Table
+from reviewer.snapshot import read_plainly
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 _MOST = 500
-"""No more rows of a table than that are compared."""
+"""No more rows of a table than that are compared; of one without a key, in which they have no order, all or none."""
+_DIGITS = 1000
+"""A whole number of more digits than that is read as a decimal one: Python refuses it."""
 _SHOWN = 60
 _ROW = "alembic_reviewer_row"
 """Stands for the row in a query. A column of the same name would be taken in its place, so it is one of nobody's."""
@@ -44,39 +47,56 @@ class Rows:
 def read(
     connection: Connection[tuple[object, ...]], catalogue: Catalogue, tables: Iterable[Name]
 ) -> tuple[Rows, ...]:
-    """The rows of those of `tables` that are there, as JSON values; of large ones the first by key."""
+    """The rows of those of `tables` that are there, as JSON values; of large ones the first by key. Of tables that
+    cannot be read, and of large ones without a key, nothing is told.
+    """
     import psycopg
 
     wanted = [table for name in tables if (table := catalogue.table(name)) is not None]
     found = []
-    for table in wanted:
-        key = _key(table)
-        order = ", ".join(f"{_ROW}.{quoted(column)}" for column in key) or f"{_ROW}.ctid"
-        only = "" if table.kind == "partitioned table" else "ONLY "
-        if table.kind == "partitioned table" and not key:
-            order = f"{_ROW}::text"
-        query = f"SELECT to_jsonb({_ROW})::text FROM {only}{table.name.sql} {_ROW} ORDER BY {order} LIMIT {_MOST}"
-        try:
-            with connection.transaction():
-                answer = connection.execute(query.encode()).fetchall()
-        except psycopg.Error:
-            continue
-        rows = tuple(json.loads(str(text), parse_float=Decimal) for (text,) in answer)
-        found.append(Rows(table.name, key, rows))
+    with read_plainly(connection):
+        for table in wanted:
+            key = _key(table)
+            try:
+                with connection.transaction():
+                    answer = connection.execute(_query(table, key).encode()).fetchall()
+            except psycopg.Error:
+                continue
+            if key or len(answer) <= _MOST:
+                rows = tuple(_decoded(str(text)) for (text,) in answer[:_MOST])
+                found.append(Rows(table.name, key, rows))
     return tuple(found)
 
 
-def compare(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Loss, ...]:
-    """What rows that were there `before` have lost. Rows that came are no loss, nor are columns that came.
+def _query(table: Table, key: Sequence[str]) -> str:
+    only = "" if table.kind == "partitioned table" else "ONLY "
+    order = ", ".join(f"{_ROW}.{quoted(column)}" for column in key)
+    if not order:
+        # partitions have places of their own each
+        order = f"({_ROW}.*)::text" if table.kind == "partitioned table" else f"{_ROW}.ctid"
+    row = f"to_jsonb({_ROW}.*)::text"  # the name alone might be a column's
+    return f"SELECT {row} FROM {only}{table.name.sql} {_ROW} ORDER BY {order} LIMIT {_MOST + 1}"
+
+
+def compare(before: Iterable[Rows], after: Iterable[Rows], written: Iterable[Rows] = ()) -> tuple[Loss, ...]:
+    """What rows that were there `before` have lost. Rows that came are no loss, nor are columns that came; `written`
+    are those that came of which that is known.
 
     A column or a table that is gone as a whole is a difference of the catalogue, and not told here.
     """
     now = {rows.table: rows for rows in after}
+    ours = {rows.table: rows.rows for rows in written}
     found: list[Loss] = []
     for rows in before:
         if rows.table in now and rows.rows:
-            found += _compared(rows, now[rows.table])
+            found += _compared(rows, now[rows.table], ours.get(rows.table, ()))
     return tuple(found)
+
+
+def added(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
+    """The rows that are there only `after`."""
+    old = {rows.table: rows for rows in before}
+    return tuple(Rows(rows.table, rows.key, _added(old[rows.table], rows)) for rows in after if rows.table in old)
 
 
 def survivors(
@@ -170,19 +190,54 @@ def _only(rows: Rows, columns: Set[str]) -> Rows:
     return Rows(rows.table, rows.key if set(rows.key) <= columns else (), kept)
 
 
-def _compared(before: Rows, after: Rows) -> list[Loss]:
+def _compared(before: Rows, after: Rows, written: Sequence[Row]) -> list[Loss]:
     old = before.keyed()
     new = Rows(after.table, before.key, after.rows).keyed() if old is not None else None
     if old is not None and new is not None and old.keys() & new.keys():
-        pairs = [(row, new[key]) for key, row in old.items() if key in new]
-        gone = [row for key, row in old.items() if key not in new]
-    elif len(before.rows) == len(after.rows):
-        pairs, gone = list(zip(before.rows, after.rows, strict=True)), []
-        if _same(before, after):
-            return []
-    else:
-        pairs, gone = [], _more(before, after)
-    return _told(before, pairs, gone)
+        seen = list(old)
+        if len(after.rows) >= _MOST:  # what comes by key behind the last one that is there may be there too
+            seen = seen[: max(n for n, key in enumerate(seen, 1) if key in new)]
+        pairs = [(old[key], new[key]) for key in seen if key in new]
+        return _told(before, pairs, [old[key] for key in seen if key not in new])
+    return _told(before, *_matched(before, after, written))
+
+
+def _matched(before: Rows, after: Rows, written: Sequence[Row]) -> tuple[list[tuple[Row, Row]], list[Row]]:
+    """Pairs of rows that no key tells apart, and those that are gone: rows that are the same, then those that are the
+    same in the columns that have lost no value, then what is left in its order.
+    """
+    now = _columns(after)
+    common = [column for column in _columns(before) if column in now]
+    pairs, left, rest = _alike(before.rows, after.rows, common)
+    if written:
+        known = [column for column in written[0] if column in now]
+        _, _, rest = _alike(written, rest, before.key if set(before.key) <= {*known} and before.key else known)
+    kept = [c for c in common if not Counter(_whole(r, [c]) for r in left) - Counter(_whole(r, [c]) for r in rest)]
+    if kept:
+        more, left, rest = _alike(left, rest, kept)
+        pairs += more
+    if len(left) == len(rest):
+        return [*pairs, *zip(left, rest, strict=True)], []
+    return pairs, left
+
+
+def _alike(
+    rows: Iterable[Row], others: Iterable[Row], columns: Sequence[str]
+) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
+    """Each of `rows` with one of `others` that is the same in `columns`; those that have none, and those left over."""
+    waiting: dict[str, list[Row]] = {}
+    listed = list(others)
+    for other in reversed(listed):
+        waiting.setdefault(_whole(other, columns), []).append(other)
+    pairs, without = [], []
+    for row in rows:
+        same = waiting.get(_whole(row, columns))
+        if same:
+            pairs.append((row, same.pop()))
+        else:
+            without.append(row)
+    used = {id(other) for _, other in pairs}
+    return pairs, without, [other for other in listed if id(other) not in used]
 
 
 def _lost(part: Rows, after: Rows) -> list[Loss]:
@@ -191,7 +246,8 @@ def _lost(part: Rows, after: Rows) -> list[Loss]:
     if old is None or new is None:
         return _told(part, [], _more(part, after))
     pairs = [(row, new[key]) for key, row in old.items() if key in new]
-    return _told(part, pairs, [row for key, row in old.items() if key not in new])
+    whole = len(after.rows) < _MOST
+    return _told(part, pairs, [row for key, row in old.items() if key not in new and whole])
 
 
 def _told(before: Rows, pairs: Sequence[tuple[Row, Row]], gone: Sequence[Row]) -> list[Loss]:
@@ -234,11 +290,17 @@ def _comparable(value: object) -> object:
         case bool():
             return value
         case int() | Decimal():
-            return str(Decimal(value).normalize())
+            return _number(Decimal(value))
         case dict() | list():
-            return json.dumps(value, sort_keys=True, default=str)
+            return json.dumps(value, sort_keys=True, default=_number)
         case _:
             return value
+
+
+def _number(value: Decimal) -> str:
+    """All its digits, without zeros that say nothing."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _equal(one: object, other: object) -> bool:
@@ -255,10 +317,18 @@ def _parsed(value: object) -> object:
     """A document that is stored as text is the same document."""
     if isinstance(value, str) and value[:1] in "{[":
         try:
-            return json.loads(value, parse_float=Decimal)
+            return _decoded(value)
         except ValueError:
             return value
     return value
+
+
+def _decoded(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=_integer)
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _DIGITS else Decimal(text)
 
 
 def _moment(text: str) -> str:

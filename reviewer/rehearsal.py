@@ -34,7 +34,7 @@ from reviewer.recording import (
     Revision,
     Skipped,
 )
-from reviewer.roundtrip import Departure, RoundTrip, made, reached, reads_rows, touched
+from reviewer.roundtrip import Departure, RoundTrip, changed, made, reached, reads_rows, touched
 from reviewer.stamp import stamped
 from reviewer.stops import (
     Stop,
@@ -355,7 +355,7 @@ class _Rehearsal:
         # a table that the same deploy makes is nobody's yet
         own = made(run for each in self._plan.revisions for run in self._deployed_of(each.id))
         tables = tuple(name for name in touched(ups) if name not in own) if self._plan.has_rows else ()
-        return replace(departure, tables=tables, touched=reached(ups))
+        return replace(departure, tables=tables, touched=reached(ups), changed=tuple(changed(ups)))
 
     def _deployed_of(self, revision: str) -> list[Pass]:
         return [p for p in self._passes if p.revision == revision and p.rehearsal is Rehearsal.DEPLOYED]

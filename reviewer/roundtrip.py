@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from reviewer import contents, snapshot
 from reviewer.contents import Rows
 from reviewer.locks import LockMode
 from reviewer.names import Name
-from reviewer.operations import RenameColumn, RenameTable
+from reviewer.operations import RenameColumn, RenameTable, SetSchema
 from reviewer.parse import parse
 from reviewer.recording import Catalogue, Change, Difference, Loss, Observation, Origin, Pass, Relation
 from reviewer.rows import writing
@@ -25,17 +26,34 @@ _MOST_TABLES = 30
 """Into no more tables than that of one revision new rows are written."""
 
 
-def _renamed(down: Pass) -> set[str]:
-    """The tables and columns that are gone because the downgrade calls them otherwise again."""
-    found = set()
-    for statement in down.statements:
-        for operation in parse(statement.sql) if "rename" in statement.sql.lower() else ():
-            match operation:
-                case RenameColumn(table=table, column=column):
-                    found.add(f"{table}.{column}")
-                case RenameTable(table=table):
-                    found.add(str(table))
-    return found
+@dataclass(frozen=True)
+class _Renamed:
+    """The tables and columns to which the downgrade gives another name."""
+
+    old: frozenset[str]
+    """What the upgraded schema calls them."""
+    new: frozenset[str]
+    """What the schema before it called them."""
+
+    @classmethod
+    def by(cls, down: Pass) -> _Renamed:
+        """What the statements of `down` rename."""
+        old, new = set(), set()
+        for statement in down.statements:
+            for operation in parse(statement.sql) if _RENAMES.search(statement.sql) else ():
+                match operation:
+                    case RenameColumn(table=table, column=column, new_name=name):
+                        old.add(f"{table}.{column}")
+                        new.add(f"{table}.{name}")
+                    case RenameTable(table=table, new_name=name):
+                        old.add(str(table))
+                        new.add(str(Name(name, table.schema)))
+                    case SetSchema(object=table, new_schema=schema):
+                        new.add(str(Name(table.name, schema)))
+        return cls(frozenset(old), frozenset(new))
+
+
+_RENAMES = re.compile(r"\brename\b|\bset\s+schema\b", re.IGNORECASE)
 
 
 def touched(passes: Iterable[Pass]) -> tuple[Name, ...]:
@@ -57,14 +75,19 @@ def _used(passes: Iterable[Pass]) -> Iterator[Relation]:
     for seen in _observed(passes):
         relations = [lock.relation for lock in seen.locks if lock.mode >= LockMode.ROW_EXCLUSIVE]
         relations += [*seen.rewritten, *(scan.relation for scan in seen.scanned)]
-        yield from (relation for relation in relations if relation.is_table)
+        yield from (relation for relation in relations if _holds_rows(relation))
 
 
-def _changed(down: Pass) -> Iterator[Name]:
-    """Tables whose rows the downgrade writes. A lock alone, as for an index, changes no row."""
-    for seen in _observed([down]):
+def changed(passes: Iterable[Pass]) -> Iterator[Name]:
+    """Existing tables whose rows are written. A lock alone, as for an index, changes no row."""
+    for seen in _observed(passes):
         written = [lock.relation for lock in seen.locks if lock.mode is LockMode.ROW_EXCLUSIVE]
-        yield from (r.as_name for r in (*written, *seen.rewritten) if r.is_table and not r.new)
+        yield from (r.as_name for r in (*written, *seen.rewritten) if _holds_rows(r) and not r.new)
+
+
+def _holds_rows(relation: Relation) -> bool:
+    """Whether rows of its own live in it: those of a materialized view can be computed again."""
+    return relation.is_table and relation.kind != "materialized view"
 
 
 def _observed(passes: Iterable[Pass]) -> Iterator[Observation]:
@@ -99,6 +122,8 @@ class Departure:
     """Those that the revision touches and an application may write to."""
     touched: tuple[Name, ...] = ()
     """All that the revision touches."""
+    changed: tuple[Name, ...] = ()
+    """Those that were there and whose rows the upgrade writes."""
 
 
 class RoundTrip:
@@ -161,10 +186,11 @@ class RoundTrip:
             now = snapshot.take(connection, self._version_table)
             rows = self._read(connection)
         same = self._before.replayable or database == self._before.database
-        losses = contents.compare(self._before.rows, rows) if same else ()
+        ours = contents.added(self._rows, self._written) if written else ()
+        losses = contents.compare(self._before.rows, rows, ours) if same else ()
         new = self._new_losses(rows) if written else ()
         known = {(loss.table, loss.column) for loss in losses}
-        back = _renamed(each)
+        renamed = _Renamed.by(each)
         brought = [
             f"{difference.table}.{difference.name}" if difference.table else difference.name
             for difference in self.changes
@@ -177,12 +203,12 @@ class RoundTrip:
         return replace(
             each,
             compared=True,
-            unread=self._unread(each, self._before.rows if same else ()),
+            unread=self._unread(each, rows if same else (), differences, renamed),
             differences=differences,
             losses=losses,
             new_losses=tuple(loss for loss in (*new, *self._bent) if (loss.table, loss.column) not in known),
             brought=tuple(
-                name for name in brought if not {name, name.rpartition(".")[0]} & back and name not in still
+                name for name in brought if not {name, name.rpartition(".")[0]} & renamed.old and name not in still
             ),
         )
 
@@ -193,12 +219,30 @@ class RoundTrip:
             now = snapshot.take(connection, self._version_table)
         return replace(each, compared=True, differences=snapshot.compare(self.upgraded, now)), now
 
-    def _unread(self, down: Pass, read: tuple[Rows, ...]) -> tuple[str, ...]:
-        """The tables that the revision has to do with and whose rows are not among those `read` before it."""
-        known = {str(rows.table) for rows in read}
-        concerned = dict.fromkeys((*self._before.touched, *_changed(down)))
+    def _unread(
+        self, down: Pass, after: tuple[Rows, ...], differences: Iterable[Difference], renamed: _Renamed
+    ) -> tuple[str, ...]:
+        """The tables that the revision has to do with and whose rows could not be compared with those `after`."""
+        read = {str(rows.table) for rows in after}
+        gone = {d.name for d in differences if d.kind == "table" and d.change is Change.MISSING}
+        known = {str(rows.table) for rows in self._before.rows} & (read | gone)
+        known -= self._emptied(down, renamed)
+        concerned = dict.fromkeys((*self._before.touched, *changed([down])))
         there = [name for name in concerned if self._before.catalogue.table(name) is not None]
         return tuple(str(name) for name in there if str(name) not in known)
+
+    def _emptied(self, down: Pass, renamed: _Renamed) -> set[str]:
+        """The tables that hold no row of ours and whose rows, if there are any elsewhere, the revision changes."""
+        empty = {rows.table for rows in self._before.rows if not rows.rows and rows.table in self._before.tables}
+        written = {*self._before.changed, *changed([down])}
+        lost = {
+            d.table or d.name
+            for d in self.changes
+            if d.change is Change.MISSING
+            and d.kind in {"table", "column"}
+            and (f"{d.table}.{d.name}" if d.table else d.name) not in renamed.new
+        }
+        return {str(name) for name in empty if name in written or str(name) in lost}
 
     def _new_losses(self, rows: tuple[Rows, ...]) -> list[Loss]:
         """Of a column that the upgrade has changed nobody knows whether a value fits the schema before it too."""

@@ -5,6 +5,7 @@ Column order, names that the server made up, and grants that are the default any
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -58,14 +59,28 @@ class Snapshot:
         )
 
 
+@contextlib.contextmanager
+def read_plainly(connection: Connection[tuple[object, ...]]) -> Iterator[None]:
+    """Everything reads alike in here, whatever a revision has set for the database or the role."""
+    with connection.transaction():
+        connection.execute(_PLAINLY.encode())
+        yield
+
+
+_PLAINLY = """
+SET LOCAL search_path = public; SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, MDY';
+SET LOCAL intervalstyle = 'postgres'; SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1;
+SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off
+"""
+
+
 def take(connection: Connection[tuple[object, ...]], version_table: str = "alembic_version") -> Snapshot:
     """The state of the connection's database: everything of the user's, nothing of an extension's."""
     objects: dict[Key, str] = {}
     columns: dict[Key, str] = {}
-    connection.execute("SET jit = off")
-    for kind, schema, table, name, about, numbers in cast(
-        "list[tuple[str, ...]]", connection.execute(_QUERY.encode()).fetchall()
-    ):
+    with read_plainly(connection):
+        found = cast("list[tuple[str, ...]]", connection.execute(_QUERY.encode()).fetchall())
+    for kind, schema, table, name, about, numbers in found:
         if table == version_table or (name == version_table and kind == "table"):
             continue
         key = Key(kind, schema, table, name)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from psycopg import Connection
 
-from reviewer.contents import Row, Rows, changed, compare, lost, survivors
+from reviewer import catalogue
+from reviewer.contents import Row, Rows, changed, compare, lost, read, survivors
+from reviewer.guardian import Guardian
 from reviewer.names import Name
+from reviewer.postgres import ServerRequest, start
 from reviewer.recording import Loss
 
 USERS = Name("users", "public")
@@ -28,6 +33,8 @@ SAME: dict[str, tuple[list[Rows], list[Rows]]] = {
     "a column that came": (rows({"id": 1}), rows({"id": 1, "a": "x"})),
     "a column that is gone as a whole": (rows({"id": 1, "a": "x"}), rows({"id": 1})),
     "a table that is gone as a whole": (rows({"id": 1}), []),
+    "rows without a key of which all columns have another name": (rows({"a": 1}, key=()), rows({"b": 1}, {"b": 2}, key=())),
+    "rows without columns": (rows({}, {}, key=()), rows({}, {}, {}, key=())),
 }  # fmt: skip
 
 LOST: dict[str, tuple[list[Rows], list[Rows], Loss]] = {
@@ -47,6 +54,21 @@ LOST: dict[str, tuple[list[Rows], list[Rows], Loss]] = {
         rows({"a": "x"}, {"a": "y"}, key=()),
         rows({"a": "x"}, key=()),
         Loss("users", None, 1, 2, '{"a": "y"}', None),
+    ),
+    "the last of many digits": (
+        rows({"id": 1, "a": Decimal("1" * 40)}),
+        rows({"id": 1, "a": Decimal("1" * 39 + "2")}),
+        Loss("users", "a", 1, 1, "1" * 40, "1" * 39 + "2"),
+    ),
+    "the key of all rows, which are there all the same": (
+        rows({"id": 1, "a": "x"}, {"id": 2, "a": "y"}),
+        rows({"id": None, "a": "y"}, {"id": None, "a": "x"}, {"id": None, "a": "z"}),
+        Loss("users", "id", 2, 2, "1", None),
+    ),
+    "a column without a key, where rows came": (
+        rows({"a": "x", "b": 1}, {"a": "y", "b": 2}, key=()),
+        rows({"a": "z", "b": 3}, {"a": None, "b": 1}, {"a": None, "b": 2}, key=()),
+        Loss("users", "a", 2, 2, "x", None),
     ),
     "a value without a key": (
         rows({"a": "x"}, key=()),
@@ -69,6 +91,81 @@ def test_a_loss_is_counted_with_an_example(before: list[Rows], after: list[Rows]
 def test_rows_that_come_into_an_empty_table_without_a_key_are_no_loss() -> None:
     assert compare(rows(key=()), rows({"a": 1}, key=())) == ()
     assert lost(rows(key=()), rows({"a": 1}, key=())) == ()
+
+
+def test_rows_that_were_written_in_between_do_not_stand_in_for_those_that_are_gone() -> None:
+    ours = rows({"id": 9, "a": "n"})
+    unkeyed = rows({"a": "n"}, key=())
+
+    assert compare(rows({"id": 1, "a": "x"}), ours, ours) == (
+        Loss("users", None, 1, 1, '{"id": 1, "a": "x"}', None),
+    )
+    assert compare(rows({"a": "x"}, key=()), unkeyed, unkeyed) == (Loss("users", None, 1, 1, '{"a": "x"}', None),)
+    assert compare(unkeyed, unkeyed, unkeyed) == ()
+
+
+def test_of_a_large_table_only_those_rows_are_missed_that_would_be_among_the_first() -> None:
+    many = [{"id": f"{n:03}"} for n in range(500)]
+    came = sorted([*many, {"id": "007b"}, {"id": "009b"}], key=lambda row: row["id"])[:500]
+
+    assert compare(rows(*many), rows(*came)) == ()
+    assert lost(rows(*many), rows(*came)) == ()
+    assert compare(rows(*many), rows(*came[1:], {"id": "498"})) == (
+        Loss("users", None, 1, 500, '{"id": "000"}', None),
+    )
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[Connection[tuple[object, ...]]]:
+    with (
+        Guardian() as guardian,
+        start(ServerRequest(), guardian) as server,
+        server.connect(server.create_database("contents")) as connected,
+    ):
+        yield connected
+
+
+def contents_of(connection: Connection[tuple[object, ...]], *tables: str) -> tuple[Rows, ...]:
+    return read(connection, catalogue.read(connection), [Name(table, "public") for table in tables])
+
+
+def test_a_column_that_is_called_as_the_row_is_in_our_query_is_a_column(
+    connection: Connection[tuple[object, ...]],
+) -> None:
+    connection.execute("CREATE TABLE alembic_reviewer_row (alembic_reviewer_row int PRIMARY KEY)")
+    connection.execute("INSERT INTO alembic_reviewer_row VALUES (7)")
+
+    (found,) = contents_of(connection, "alembic_reviewer_row")
+
+    assert found.rows == ({"alembic_reviewer_row": 7},)
+
+
+def test_a_number_of_any_length_is_read(connection: Connection[tuple[object, ...]]) -> None:
+    connection.execute("CREATE TABLE huge (n numeric PRIMARY KEY)")
+    connection.execute("INSERT INTO huge VALUES (repeat('9', 5000)::numeric), (1)")
+
+    before = contents_of(connection, "huge")
+    connection.execute("UPDATE huge SET n = n - 1 WHERE n > 1")
+
+    (loss,) = compare(before, contents_of(connection, "huge"))
+    assert (loss.column, loss.values, loss.of) == (None, 1, 2)
+
+
+def test_a_large_table_without_a_key_is_not_compared_at_all(connection: Connection[tuple[object, ...]]) -> None:
+    connection.execute("CREATE TABLE fits AS SELECT n FROM generate_series(1, 500) n")
+    connection.execute("CREATE TABLE large AS SELECT n FROM generate_series(1, 501) n")
+
+    assert [str(each.table) for each in contents_of(connection, "fits", "large")] == ["fits"]
+
+
+def test_settings_of_the_database_change_no_value(connection: Connection[tuple[object, ...]]) -> None:
+    connection.execute("CREATE TABLE values_ (id bytea PRIMARY KEY, t timestamptz, i interval)")
+    connection.execute("INSERT INTO values_ VALUES ('a', '2026-01-02 03:04Z', '1 day 2 hours')")
+    before = contents_of(connection, "values_")
+
+    connection.execute("SET bytea_output = 'escape'; SET timezone = 'Asia/Tokyo'; SET intervalstyle = 'iso_8601'")
+
+    assert compare(before, contents_of(connection, "values_")) == ()
 
 
 WRITTEN: dict[str, tuple[list[Rows], list[Rows], list[Rows], list[Rows], list[Loss]]] = {

@@ -254,6 +254,42 @@ def test_what_nobody_has_read_is_not_called_lossless(story: Story, bench: Bench)
     assert label(recording, "new1") == "untested"
 
 
+EMPTY = 'op.execute("CREATE TABLE t (id int PRIMARY KEY, name text, CHECK (id <> id))")'
+NO_ROWS = {
+    "its rows are changed": ('op.execute("UPDATE t SET name = upper(name)")', "op.get_bind()", "untested"),
+    "a column goes and comes": (
+        'op.drop_column("t", "name")', 'op.add_column("t", sa.Column("name", sa.Text()))', "untested"),
+    "a column is renamed": (
+        'op.alter_column("t", "name", new_column_name="title")', 'op.alter_column("t", "title", new_column_name="name")',
+        "lossless"),
+    "it is renamed": ('op.rename_table("t", "u")', 'op.rename_table("u", "t")', "lossless"),
+    "it goes to another schema": (
+        'op.execute("CREATE SCHEMA s")\nop.execute("ALTER TABLE t SET SCHEMA s")',
+        'op.execute("ALTER TABLE s.t SET SCHEMA public")\nop.execute("DROP SCHEMA s")', "lossless"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("upgrade", "downgrade", "wanted"), NO_ROWS.values(), ids=NO_ROWS.keys())
+def test_of_a_table_that_takes_no_row_nothing_is_known_where_its_rows_change(
+    upgrade: str, downgrade: str, wanted: str, bench: Bench
+) -> None:
+    recording = bench.record(Story((EMPTY,), (upgrade,), downgrade=downgrade))
+
+    assert label(recording, "new1") == wanted
+
+
+def test_rows_that_a_materialized_view_computes_are_no_data(bench: Bench) -> None:
+    given = """op.execute("CREATE TABLE t (id int PRIMARY KEY, name text)")
+op.execute("CREATE MATERIALIZED VIEW names AS SELECT name FROM t")
+op.execute("CREATE MATERIALIZED VIEW none AS SELECT name FROM t WITH NO DATA")"""
+    upgrade = 'op.execute("REFRESH MATERIALIZED VIEW names")\nop.execute("REFRESH MATERIALIZED VIEW none")'
+
+    recording = bench.record(Story((given,), (upgrade,), downgrade="op.get_bind()"))
+
+    assert label(recording, "new1") == "lossless"
+    assert [each.message for each in review(recording, CHECKS).findings if each.rule in OURS] == []
+
+
 SILENT = [
     "NOT NULL does not come back",
     "a default stays",

@@ -104,6 +104,16 @@ def test_a_moment_as_default_is_no_difference(connection: Connection) -> None:
     assert snapshot.compare(before, snapshot.take(connection)) == ()
 
 
+def test_the_search_path_of_the_database_is_no_difference(connection: Connection) -> None:
+    connection.execute(GIVEN)
+    before = snapshot.take(connection)
+
+    connection.execute("SET search_path = elsewhere")
+
+    assert snapshot.compare(before, snapshot.take(connection)) == ()
+    assert connection.execute("SHOW search_path").fetchone() == ("elsewhere",)
+
+
 def test_a_name_that_was_chosen_twice_is_told(connection: Connection) -> None:
     connection.execute("CREATE TABLE t (a int, CONSTRAINT one CHECK (a > 1))")
     before = snapshot.take(connection)
