@@ -31,7 +31,7 @@ from reviewer import remedies, types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
-from reviewer.operations import AddColumn, CreateTable, DropColumn, DropTable, Insert, Update
+from reviewer.operations import AddColumn, ColumnDefinition, CreateTable, DropColumn, DropTable, Insert, Update
 from reviewer.recording import Direction
 from reviewer.rule import Example, Rule
 
@@ -110,9 +110,10 @@ def _new_column(dropped: DropColumn, type_: str, context: Context) -> str | None
     return dict(zip(gone, come, strict=False)).get(dropped.column)
 
 
-def _came_first(new: str, context: Context) -> bool:
-    """Whether the new column is there already when the old one is dropped."""
-    return any(isinstance(operation, AddColumn) and operation.column.name == new for operation, _ in context.before)
+def _came_first(new: str, context: Context) -> ColumnDefinition | None:
+    """The new column, where it is there already when the old one is dropped."""
+    before = (operation.column for operation, _ in context.before if isinstance(operation, AddColumn))
+    return next((column for column in before if column.name == new), None)
 
 
 def _keep_rows(table: Name, created: Name, context: Context) -> str:

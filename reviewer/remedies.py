@@ -158,12 +158,12 @@ def second_column(
     value: str | None = None,
     *,
     required: bool = False,
-    added: bool = False,
+    added: ColumnDefinition | None = None,
 ) -> tuple[str, ...]:
     """The bodies that put a new column beside an old one and copy it over, `value` being the copy's expression.
 
     `required`: the old column is NOT NULL, which code that does not know it any more could not satisfy. `added`: the new
-    column is there already, and may hold a default.
+    column, where it is there already, and may hold a default.
     """
     first = [] if added else [add_column(table, ColumnDefinition(new, type_))]
     if required:
@@ -172,6 +172,8 @@ def second_column(
     copied = f"{quoted(new)} IS NULL AND {f'({value})' if value else quoted(old)} IS NOT NULL"
     if value is None and added and types.canonical(type_) not in _NOT_COMPARABLE:
         copied = f"{quoted(new)} IS DISTINCT FROM {quoted(old)}"
+        if required or not added.nullable:  # NULL is then no value of the old column, but that nobody wrote it
+            copied += f" AND {quoted(old)} IS NOT NULL"
     told = {name: ascii(name)[1:-1] for name in (old, new, f"{table}.{old}")}
     copy = (
         f"# when the code that runs writes both {told[old]} and {told[new]}\n"

@@ -51,6 +51,23 @@ def test_what_is_said_instead_of_a_rename_keeps_the_values_beside_a_column_with_
     assert [each.message for each in report.findings if each.rule.startswith("fail")] == []
 
 
+@pytest.mark.parametrize("null", ["", " NOT NULL"], ids=["may be NULL", "NOT NULL"])
+def test_what_is_said_instead_of_a_rename_takes_no_value_from_rows_without_an_old_one(
+    bench: cases.Bench, null: str
+) -> None:
+    setup = f"CREATE TABLE people (id int PRIMARY KEY, fullname text{null})"
+    added = 'op.add_column("people", sa.Column("name", sa.Text(), nullable=False{}))'
+    report = bench.review(case(setup, added.format("") + '\nop.drop_column("people", "fullname")'))
+    (instead,) = (each.remedy for each in report.findings if each.rule == "rename-as-drop")
+
+    written = "op.execute(\"INSERT INTO people (id, name) VALUES (-1, 'new')\")"
+    proof = """assert op.get_bind().scalar(sa.text("SELECT name FROM people WHERE id = -1")) == 'new'"""
+    deploys = [added.format(", server_default=''"), *instead[:-1]]
+    report = bench.review(case(setup, "\n".join(deploys), f"{written}\n{instead[-1]}\n{proof}"))
+
+    assert [each.message for each in report.findings if each.rule.startswith("fail")] == []
+
+
 def test_constraints_of_a_remedy_keep_their_names_under_a_naming_convention(bench: cases.Bench) -> None:
     setup = "CREATE TABLE items (id int PRIMARY KEY)"
     report = bench.review(case(setup, 'op.execute("ALTER TABLE items ADD CHECK (id > 0)")'))
