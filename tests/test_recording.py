@@ -101,6 +101,20 @@ def test_a_lock_that_an_earlier_revision_holds_already_is_told_of_the_later_one_
     assert "SHARE on new" not in page
 
 
+def test_the_lock_of_a_statement_outside_a_transaction_is_told_too(place: Place, tmp_path: Path) -> None:
+    concurrently = """with op.get_context().autocommit_block():
+    op.create_index("ix2", "items", ["id"], postgresql_concurrently=True)"""
+    folder = project(
+        tmp_path / "project",
+        revision("b", "a", 'op.create_index("ix", "items", ["id"])'),
+        revision("c", "b", concurrently),
+    )
+
+    page = place.review(folder, "--revisions", "a:c").stdout
+
+    assert "c  creates index ix2 on items\n  strongest lock: SHARE UPDATE EXCLUSIVE on items\n" in page
+
+
 ODD = {
     "ten megabytes": ('op.execute("SELECT \'" + "x" * 10_000_000 + "\'")', "ok"),
     "a NUL byte": ("op.get_bind().exec_driver_sql(\"SELECT 'a\\0b'\")", "failed"),

@@ -363,18 +363,27 @@ def _strongest(upgrade: Iterable[Statement], passes: Iterable[Pass], recording: 
     ]
     # what an earlier revision of the same transaction holds is seen as newly taken only where the revision runs alone,
     # and there the tables that the deploy itself creates are old ones
-    locks = [*_locks(upgrade), *(lock for lock in _locks(alone) if recording.base.table(lock.relation.as_name))]
+    known = [lock for lock in _locks(alone, recording) if recording.base.table(lock.relation.as_name)]
+    locks = [*_locks(upgrade, recording), *known]
     if not locks:
         return None
     mode = max(lock.mode for lock in locks)
     return Strongest(mode, tuple(dict.fromkeys(lock.relation for lock in locks if lock.mode is mode)))
 
 
-def _locks(statements: Iterable[Statement]) -> Iterator[Lock]:
+def _locks(statements: Iterable[Statement], recording: Recording) -> Iterator[Lock]:
     for statement in statements:
-        for lock in statement.observation.locks if statement.observation else ():
-            if lock.relation.is_table and not lock.relation.new:
-                yield lock
+        seen = statement.observation
+        if seen is None:
+            continue
+        if seen.transaction is None:  # its locks were gone before anybody could look: the text says which it takes
+            from reviewer.parse import parse  # for the few: the words of PostgreSQL take time to import
+
+            context = Context(recording, understood=Understood(statement, parse(statement.sql)))
+            found = [lock for lock in context.all_locks() if recording.base.table(lock.relation.as_name)]
+        else:
+            found = [lock for lock in seen.locks if not lock.relation.new]
+        yield from (lock for lock in found if lock.relation.is_table)
 
 
 _Key: TypeAlias = tuple[str | None, Direction, str, str | None]
