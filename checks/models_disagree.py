@@ -44,7 +44,7 @@ _MISSING = {
     "DropTableOp": "the migrated database has the table {name}, and the models do not",
     "AddColumnOp": "the models have the column {name}, and the migrated database does not",
     "DropColumnOp": "the migrated database has the column {name}, and the models do not",
-    "AlterColumnOp": "the column {name} is another one in the models than in the migrated database",
+    "AlterColumnOp": "the column {name} is not the same in the models and in the migrated database",
     "CreateIndexOp": "the models have an index on {name} that the migrated database does not have",
     "DropIndexOp": "the migrated database has an index on {name} that the models do not have",
 }

@@ -39,6 +39,7 @@ code { background: var(--shade); padding: .1em .3em; border-radius: 4px }
 pre { background: var(--shade); padding: .75rem 1rem; border-radius: 6px; overflow-x: auto }
 pre code { padding: 0; background: none; font-size: 1em }
 table { border-collapse: collapse; width: 100% }
+@media (max-width: 40rem) { table { display: block; overflow-x: auto } }
 th, td { text-align: left; vertical-align: top; overflow-wrap: break-word; padding: .4rem .6rem; border-bottom: 1px solid var(--line) }
 article { border: 1px solid var(--line); border-left-width: 4px; border-radius: 6px; padding: 1rem; margin: 1rem 0 }
 article.error { border-left-color: var(--bad) } article.warning { border-left-color: var(--mind) }

@@ -1,4 +1,4 @@
-"""The way back of every revision as a table: one line for each with its label, and the totals below."""
+"""The way back of every revision, with its label and what is known of it, and the totals below."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from reviewer.report.terminal import Terminal
 from reviewer.verdict import Report
 
 _VERSION_TABLE = "alembic_version"
+_NOTHING = "-"
 _MOST = 3
 """So many names are told one by one."""
 _WIDEST = 44
@@ -43,21 +44,23 @@ class _Line:
     does: str
 
     def cells(self) -> tuple[str, ...]:
-        return tuple(inert.sentence(getattr(self, each.name)) or "-" for each in fields(self))
+        return tuple(inert.sentence(getattr(self, each.name)) or _NOTHING for each in fields(self))
 
 
 _HEADINGS = tuple(each.name.replace("_", " ") for each in fields(_Line))
 
 
 def render(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
-    """`report` as a table for `terminal`; without one each revision is one line, however long."""
+    """`report` as one block for each revision; without a terminal as a table, each revision one line, however long."""
     lines = [
         _line(revision, tree.recording, report) for tree in report.trees for revision in digest(tree).revisions
     ]
-    table = _plain(lines) if terminal.width is None else _set(lines, terminal)
-    totals = [line.plain for total in _totals(report, lines) for line in terminal.wrapped(Text(total), 0)]
-    page = "".join(f"{line.rstrip()}\n" for line in (*table, "", *totals))
-    return inert.without_commands(page)
+    if terminal.width is None:
+        table = [Text(line) for line in (*_plain(lines), "")]
+    else:
+        table = list(_blocks(lines, terminal))
+    totals = [line for total in _totals(report, lines) for line in terminal.wrapped(Text(total), 0)]
+    return inert.without_commands(terminal.printed([*table, *totals]))
 
 
 # -- one revision ---------------------------------------------------------------------------------
@@ -133,6 +136,8 @@ def _skipped(found: RevisionDigest, report: Report) -> Iterator[str]:
     for each in found.passes:
         if each.outcome is Outcome.SKIPPED and each.reason:
             yield f"{_direction(each)} skipped: {each.reason}"
+    if found.untested and not any(each.reason == found.untested for each in found.passes):
+        yield f"downgrade untested: {found.untested}"
     for entry in report.all_skipped:
         if found.revision.id in entry.what.split():
             yield f"{entry.what} skipped: {entry.reason}"
@@ -156,17 +161,16 @@ def _plain(lines: Sequence[_Line]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
 
 
-def _set(lines: Sequence[_Line], terminal: Terminal) -> list[str]:
-    from rich import box
-    from rich.table import Table as Grid
-
-    grid = Grid(box=box.SIMPLE_HEAD if terminal.colours else box.ASCII2, pad_edge=False, show_edge=False)
-    for heading in _HEADINGS:
-        grid.add_column(heading, overflow="fold", no_wrap=heading in {"revision", "rollback"})
+def _blocks(lines: Sequence[_Line], terminal: Terminal) -> Iterator[Text]:
+    """Each revision by itself, what there is to say of it below: a table of so many words fits no screen."""
     for line in lines:
-        first, label, *rest = line.cells()
-        grid.add_row(Text(first), Text(label, _STYLES.get(label, "")), *map(Text, rest))
-    return terminal.drawn(grid)
+        first, label, *rest, does = line.cells()
+        title = Text.assemble((first, "bold"), "  ", (label, _STYLES.get(label, "")), "  ", does)
+        yield from terminal.wrapped(title, 0, hanging=2)
+        for heading, cell in zip(_HEADINGS[2:-1], rest, strict=True):
+            if cell != _NOTHING:
+                yield from terminal.wrapped(Text.assemble((f"{heading}: ", "dim"), cell), 2, hanging=2)
+        yield Text("")
 
 
 # -- the totals -----------------------------------------------------------------------------------
@@ -182,10 +186,9 @@ def _totals(report: Report, lines: Sequence[_Line]) -> Iterator[str]:
     ran = [each for tree in report.trees for each in tree.recording.passes if each.direction is Direction.DOWNGRADE]
     ran = [each for each in ran if each.outcome is not Outcome.SKIPPED]
     yield (
-        f"{number(len(ran), 'downgrade')}: another catalogue than before after"
-        f" {sum(bool(each.differences) for each in ran):,}, rows or values of before lost or changed by"
-        f" {sum(bool(each.losses) for each in ran):,}, such as were written since by"
-        f" {sum(bool(each.new_losses) for each in ran):,}"
+        f"of {number(len(ran), 'downgrade')} {sum(bool(each.differences) for each in ran):,} left another catalogue than"
+        f" before, {sum(bool(each.losses) for each in ran):,} lost or changed existing data,"
+        f" {sum(bool(each.new_losses or each.brought) for each in ran):,} lost or changed new data"
     )
     for entry in skipped(report):
         yield f"skipped  {inert.sentence(entry.what)}: {inert.sentence(entry.reason)}"

@@ -64,23 +64,20 @@ class Terminal:
         assert isinstance(console.file, io.StringIO)
         return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().split("\n")[:-1])
 
-    def drawn(self, table: RenderableType) -> list[str]:
-        """`table` set to the width, line by line."""
-        console = self.console()
-        console.print(table)
-        assert isinstance(console.file, io.StringIO)
-        return [line.rstrip() for line in console.file.getvalue().split("\n")[:-1]]
-
-    def wrapped(self, text: Text, indent: int) -> list[Text]:
-        """`text` as lines that are indented by `indent` columns and fit the terminal's width."""
+    def wrapped(self, text: Text, indent: int, hanging: int = 0) -> list[Text]:
+        """`text` as lines that are indented by `indent` columns, all but the first by `hanging` more, and fit the
+        terminal's width.
+        """
         from rich.text import Text
 
         lines = [text]
         if self.width is not None:
-            lines = list(text.divide(_breaks(text.plain, max(self.width - indent, 20))))
+            lines = list(text.divide(_breaks(text.plain, max(self.width - indent - hanging, 20))))
         for line in lines:
             line.rstrip()
-        return [Text(" " * indent).append_text(line) for line in lines]
+        return [
+            Text(" " * (indent + (hanging if number else 0))).append_text(line) for number, line in enumerate(lines)
+        ]
 
     def code(self, source: str, language: str) -> list[Text]:
         """`source` line by line, coloured where there are colours."""

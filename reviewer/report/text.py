@@ -130,7 +130,7 @@ def _finding(shown: Shown, terminal: Terminal) -> Iterator[Text]:
         yield from _sql(shown.sql, terminal)
     for fact in shown.facts if loud else ():
         label, _, rest = inert.sentence(fact).partition(": ")
-        yield from terminal.wrapped(Text.assemble((f"{label}: ", "dim"), _prose(rest)), 4)
+        yield from terminal.wrapped(Text.assemble((f"{label}: ", "dim"), _prose(rest)), 4, hanging=2)
     if finding.remedy:
         yield from _remedy(finding, terminal)
 

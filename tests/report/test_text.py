@@ -7,9 +7,11 @@ import itertools
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 
 import pytest
+from rich.text import Text
 
 from reviewer.recording import Skipped
 from reviewer.report import text
@@ -144,9 +146,17 @@ def test_a_revision_whose_upgrade_failed_says_why() -> None:
 
 def test_the_remedy_can_be_copied_from_a_coloured_terminal_too() -> None:
     page = re.sub(r"\x1b\[[0-9;]*m", "", text.render(reports.TYPICAL, Terminal(60, "truecolor")))
-    code = [line[6:] for line in page.split("\n") if line.startswith("      ")]
+    remedies = re.findall(r"^    instead.*:\n((?:      .*\n)+)", page, re.MULTILINE)
 
-    compile("\n".join(code), "remedy", "exec")
+    assert len(remedies) > 1
+    for remedy in remedies:
+        compile(textwrap.dedent(remedy), "remedy", "exec")
+
+
+def test_what_is_broken_is_told_from_what_begins_anew() -> None:
+    lines = Terminal(32).wrapped(Text("held: a lock of some table since a line"), 4, hanging=2)
+
+    assert [line.plain for line in lines] == ["    held: a lock of some table", "      since a line"]
 
 
 def test_a_stream_that_is_no_terminal_is_plain() -> None:
