@@ -35,7 +35,7 @@ from collections.abc import Iterator, Sequence
 from reviewer import failures
 from reviewer.context import Context, Story, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.names import Name
+from reviewer.names import Name, quoted
 from reviewer.operations import Call, CreateEnum, DoBlock, DropObject, Operation, RenameObject, Select, Unrecognized
 from reviewer.recording import Change, Difference, Direction, Location, Outcome, Pass
 from reviewer.rule import Example, Rule
@@ -158,7 +158,7 @@ def _cause(differences: Sequence[Difference], failed: Pass) -> Difference | None
     if failure is None or not failures.is_the_revisions(failed):
         return None
     words = f"{failure.message} {failure.sql or ''}"
-    named = [difference for difference in differences if difference.name.split(".")[-1] in words]
+    named = [each for each in differences if (each.name if each.table else Name.told(each.name).name) in words]
     return named[0] if named else differences[0]
 
 
@@ -179,6 +179,10 @@ def _sentence(difference: Difference) -> str:
             told = [f"still has {_listed(extra)}"] if extra else []
             told += [f"no longer has {_listed(lost)}"] if lost else []
             return f"{what} {' and '.join(told) or 'has its labels in another order'}"
+        case Difference(aspect="persistence", before=None):
+            return f"{what} is still UNLOGGED, which it was not before"
+        case Difference(aspect="persistence", before="u"):
+            return f"{what} is not UNLOGGED any more"
         case Difference(aspect="name", before=before, after=after):
             return f"{what} is now called `{after}`"
         case Difference(aspect="not valid", before=None):
@@ -207,7 +211,9 @@ def _object(difference: Difference) -> str:
 
 
 def _aspect(aspect: str) -> str:
-    return {"default": "server default", "sequence": "range"}.get(aspect, aspect)
+    return {"default": "server default", "generated": "generation expression", "sequence": "range"}.get(
+        aspect, aspect
+    )
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -221,18 +227,16 @@ def _short(text: str | None) -> str:
 
 def _fix(difference: Difference) -> str:
     """What to write in the downgrade, where that follows from the difference alone."""
-    name, table = difference.name, difference.table
-    schema, dot, bare = name.partition(".")
-    where = f", schema={schema!r}" if dot else ""
-    bare = bare if dot else name
-    on_schema, on_dot, on = (table or "").partition(".")
-    on_where = f", schema={on_schema!r}" if on_dot else ""
-    on = on if on_dot else (table or "")
+    table = Name.told(difference.table) if difference.table else None
+    own = Name(difference.name) if table else Name.told(difference.name)
+    name, sql = own.name, own.sql.removeprefix("public.")
+    where = _where(own)
+    on, on_where, on_sql = (table.name, _where(table), table.sql.removeprefix("public.")) if table else ("", "", "")
     match difference:
         case Difference(kind="enum type", change=Change.LEFT_BEHIND):
-            return f"add `sa.Enum(name={bare!r}{where}).drop(op.get_bind())`"
+            return f"add `sa.Enum(name={name!r}{where}).drop(op.get_bind())`"
         case Difference(kind="table", change=Change.LEFT_BEHIND):
-            return f"add `op.drop_table({bare!r}{where})`"
+            return f"add `op.drop_table({name!r}{where})`"
         case Difference(kind="column", change=Change.LEFT_BEHIND):
             return f"add `op.drop_column({on!r}, {name!r}{on_where})`"
         case Difference(kind="index", change=Change.LEFT_BEHIND):
@@ -240,13 +244,15 @@ def _fix(difference: Difference) -> str:
         case Difference(kind="constraint", change=Change.LEFT_BEHIND):
             return f"add `op.drop_constraint({name!r}, {on!r}{on_where})`"
         case Difference(
-            kind="domain" | "sequence" | "view" | "materialized view" | "schema" as kind, change=Change.LEFT_BEHIND
+            kind="domain" | "sequence" | "view" | "materialized view" as kind, change=Change.LEFT_BEHIND
         ):
-            return f'add `op.execute("DROP {kind.upper()} {name}")`'
+            return _execute(f"DROP {kind.upper()} {sql}")
+        case Difference(kind="schema", change=Change.LEFT_BEHIND):
+            return _execute(f"DROP SCHEMA {quoted(name)}")
         case Difference(kind="composite type" | "range type", change=Change.LEFT_BEHIND):
-            return f'add `op.execute("DROP TYPE {name}")`'
+            return _execute(f"DROP TYPE {sql}")
         case Difference(kind="trigger" | "policy" | "rule" as kind, change=Change.LEFT_BEHIND):
-            return f'add `op.execute("DROP {kind.upper()} {name} ON {table}")`'
+            return _execute(f"DROP {kind.upper()} {sql} ON {on_sql}")
         case Difference(kind="column", aspect="not null", change=Change.CHANGED):
             return f"add `op.alter_column({on!r}, {name!r}, nullable={difference.after is not None}{on_where})`"
         case Difference(kind="column", aspect="default", before=None, change=Change.CHANGED):
@@ -254,11 +260,20 @@ def _fix(difference: Difference) -> str:
         case Difference(kind="column", aspect="default", before=str(before), change=Change.CHANGED):
             return f"add `op.alter_column({on!r}, {name!r}, server_default=sa.text({before!r}){on_where})`"
         case Difference(kind="constraint", aspect="not valid", before=None):
-            return f'add `op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")`'
+            return _execute(f"ALTER TABLE {on_sql} VALIDATE CONSTRAINT {sql}")
         case Difference(kind="enum type", aspect="labels", before=str(before), after=str(after)):
             if set(before.split(", ")) < set(after.split(", ")):
                 return "PostgreSQL cannot drop a label, only the whole type"
     return ""
+
+
+def _where(name: Name) -> str:
+    return f", schema={name.schema!r}" if name.schema not in {None, "public"} else ""
+
+
+def _execute(sql: str) -> str:
+    written = repr(sql) if '"' in sql else f'"{sql}"'
+    return f"add `op.execute({written})`"
 
 
 def _harmless(difference: Difference) -> bool:

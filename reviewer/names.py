@@ -24,7 +24,27 @@ class Name:
         return ".".join(quoted(part) for part in (self.schema, self.name) if part)
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.name}" if self.schema and self.schema != "public" else self.name
+        schema = self.schema if self.schema != "public" else None
+        return ".".join(_told(part) for part in (schema, self.name) if part)
+
+    @classmethod
+    def told(cls, text: str) -> Name:
+        """The name that `str` has written as `text`; without a schema one of `public`."""
+        found = _TOLD.fullmatch(text)
+        schema, name = found.groups() if found else (None, text)
+        return cls(_untold(name), _untold(schema) if schema else "public")
+
+
+def _told(part: str) -> str:
+    """As it is, in quotes only where it would be taken for something else."""
+    return '"' + part.replace('"', '""') + '"' if "." in part or part.startswith('"') else part
+
+
+def _untold(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part
+
+
+_TOLD = re.compile(r'(?:("(?:[^"]|"")*"|[^".][^.]*)\.)?("(?:[^"]|"")*"|[^".][^.]*)', re.DOTALL)
 
 
 _PART = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'

@@ -153,7 +153,10 @@ class RoundTrip:
             if not write:
                 return False
             self._rows = self._read(connection)
-            wrote = writing.add(connection, self._tables_now(), self.changes)
+            renamed = snapshot.renamed_columns(self._before.snapshot, self.upgraded)
+            # what is NULL in a column that was there under another name is a value of the old state
+            changes = [d for d in self.changes if d.kind != "column" or (d.table, d.name) not in renamed]
+            wrote = writing.add(connection, self._tables_now(), changes)
             self._written = self._read(connection) if wrote else ()
             return wrote
 
@@ -188,6 +191,7 @@ class RoundTrip:
         same = self._before.replayable or database == self._before.database
         ours = contents.added(self._rows, self._written) if written else ()
         losses = contents.compare(self._before.rows, rows, ours) if same else ()
+        losses = tuple(loss for loss in losses if not self._told_above(loss, losses))
         new = self._new_losses(rows) if written else ()
         known = {(loss.table, loss.column) for loss in losses}
         renamed = _Renamed.by(each)
@@ -218,6 +222,14 @@ class RoundTrip:
         with self._connect(database) as connection:
             now = snapshot.take(connection, self._version_table)
         return replace(each, compared=True, differences=snapshot.compare(self.upgraded, now)), now
+
+    def _told_above(self, loss: Loss, losses: Iterable[Loss]) -> bool:
+        """Whether it is told of the partitioned table that the rows are in."""
+        table = self._before.catalogue.table(Name.told(loss.table))
+        if table is None or table.partition_of is None:
+            return False
+        above = str(table.partition_of)
+        return any(other.table == above and other.column == loss.column for other in losses)
 
     def _unread(
         self, down: Pass, after: tuple[Rows, ...], differences: Iterable[Difference], renamed: _Renamed
@@ -259,7 +271,7 @@ class RoundTrip:
 
     def _tables_now(self) -> list[Name]:
         new = [d.name for d in self.changes if d.kind == "table" and d.change is Change.LEFT_BEHIND]
-        return [*self._before.tables, *map(_named, new[:_MOST_TABLES])]
+        return [*self._before.tables, *map(Name.told, new[:_MOST_TABLES])]
 
     def _connect(self, database: str) -> Connection[tuple[object, ...]]:
         connection: Connection[tuple[object, ...]] = self._server.connect(database)
@@ -267,8 +279,3 @@ class RoundTrip:
         connection.execute("SET lock_timeout = '2s'")
         connection.execute("SET client_min_messages = error")
         return connection
-
-
-def _named(text: str) -> Name:
-    schema, dot, name = text.partition(".")
-    return Name(name, schema) if dot else Name(text, "public")

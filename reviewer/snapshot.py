@@ -90,6 +90,16 @@ def take(connection: Connection[tuple[object, ...]], version_table: str = "alemb
     return Snapshot(objects, columns)
 
 
+def renamed_columns(before: Snapshot, after: Snapshot) -> frozenset[tuple[str, str]]:
+    """The columns that have another name `after` than `before`: their table and their new name."""
+    old = {(key.of, number): key.name for key, number in before.columns.items() if key.kind == "column"}
+    return frozenset(
+        (str(key.of), key.name)
+        for key, number in after.columns.items()
+        if key.kind == "column" and key not in before.columns and old.get((key.of, number)) is not None
+    )
+
+
 def compare(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
     """How `after` differs from `before`, one entry for each cause: what goes with a table or column is not told."""
     gone = dict.fromkeys(key for key in before.objects if key not in after.objects)
@@ -224,7 +234,7 @@ WITH extended AS MATERIALIZED (
 SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'table' END,
     c.nspname::text, NULL::text, c.relname::text, json_build_object(
     'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
-    'persistence', nullif(c.relpersistence, 'p'),
+    'persistence', CASE WHEN c.relkind <> 'S' THEN nullif(c.relpersistence, 'p') END, -- a sequence goes with its table
     'options', (SELECT jsonb_agg(o ORDER BY o) FROM unnest(c.reloptions) o),
     'replica identity', nullif(CASE c.relkind WHEN 'm' THEN 'd' WHEN 'v' THEN 'd' WHEN 'S' THEN 'd' ELSE c.relreplident END, 'd'),
     'row security', c.relrowsecurity, 'forced row security', c.relforcerowsecurity,

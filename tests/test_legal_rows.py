@@ -55,6 +55,13 @@ def test_unique_texts_that_differ_in_case_or_in_a_space_are_tried(upgrade: str, 
     assert found.evidence["query"] == query
 
 
+def test_a_column_with_any_name_is_tried(bench: Bench) -> None:
+    given = """op.execute('CREATE TABLE users (id int PRIMARY KEY, "$$" text, "$alembic_reviewer$" text)')"""
+    upgrade = """op.execute('ALTER TABLE users ALTER "$alembic_reviewer$" SET NOT NULL')"""
+
+    assert list(told(bench, Story((given,), (upgrade,)))) == ["new1"]
+
+
 def test_a_unique_text_that_ignores_case_already_is_no_reason_to_fail(bench: Bench) -> None:
     given = GIVEN + '\nop.execute("CREATE UNIQUE INDEX one ON users (lower(email))")'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -147,6 +148,9 @@ CASES = {
         'op.execute("ALTER SEQUENCE users_id_seq MAXVALUE 99999")', 'op.execute("ALTER SEQUENCE users_id_seq MAXVALUE 9999999")',
         "lossless", ["After the downgrade of `new1`, the range of sequence `users_id_seq` is `bigint, 1, 1, 1, 9999999, False`"
          " and was `bigint, 1, 1, 1, 9223372036854775807, False`."]),
+    "a table is not logged any more": (
+        'op.execute("ALTER TABLE users SET UNLOGGED")', "op.get_bind()", "lossless",
+        ["After the downgrade of `new1`, table `users` is still UNLOGGED, which it was not before."]),
     "what is in a new column is folded into an old one": (
         'op.add_column("groups", sa.Column("kind", sa.Text()))',
         'op.execute("UPDATE groups SET name = name || kind WHERE id > 5")\nop.drop_column("groups", "kind")', "loses-new-data",
@@ -252,6 +256,49 @@ def test_what_nobody_has_read_is_not_called_lossless(story: Story, bench: Bench)
     (down,) = (each for each in recording.passes if each.direction is Direction.DOWNGRADE)
     assert down.unread == ("users",)
     assert label(recording, "new1") == "untested"
+
+
+def test_what_the_rows_of_partitions_lose_is_told_once(bench: Bench) -> None:
+    given = """op.execute("CREATE TABLE t (id int PRIMARY KEY, name text) PARTITION BY HASH (id)")
+op.execute("CREATE TABLE t0 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 0)")
+op.execute("CREATE TABLE t1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 1)")"""
+
+    recording = bench.record(
+        Story((given,), ("op.execute('UPDATE t SET name = NULL')",), downgrade="op.get_bind()")
+    )
+
+    (down,) = (each for each in recording.passes if each.direction is Direction.DOWNGRADE)
+    assert [(each.table, each.column) for each in down.losses] == [("t", "name")]
+
+
+def test_unique_is_tried_for_the_columns_that_it_is_about(bench: Bench) -> None:
+    add = 'op.execute("ALTER TABLE groups ADD CONSTRAINT wide UNIQUE (name) INCLUDE (code)")'
+
+    recording = bench.record(Story((GIVEN, add), ('op.drop_constraint("wide", "groups")',), downgrade=add))
+
+    assert label(recording, "new1") == "data-dependent"
+    assert [each.written for each in recording.trials] == [("the same name twice in `groups`",)]
+
+
+ODD_NAMES = """op.execute('CREATE SCHEMA "My Schema"')
+op.execute('CREATE VIEW "Left View" AS SELECT 1 AS one')
+op.execute('CREATE SEQUENCE "left.seq"')
+op.execute('CREATE DOMAIN "order" AS int')
+op.execute('CREATE TYPE "Pair" AS (a int)')
+op.execute("CREATE TYPE \\"It's\\" AS ENUM ('a')")
+op.execute('CREATE TABLE "a.b" (id int PRIMARY KEY)')
+op.execute('CREATE POLICY "A Policy" ON users')"""
+
+
+def test_what_is_to_be_added_to_a_downgrade_runs_whatever_the_names_are(bench: Bench) -> None:
+    def told(downgrade: str) -> list[str]:
+        recording = bench.record(Story((GIVEN,), (ODD_NAMES,), downgrade=downgrade))
+        return [found.message for found in review(recording, CHECKS).findings if found.rule in OURS]
+
+    added = re.findall(r"add `(.*?)`[;.]", "\n".join(told("op.get_bind()")))
+
+    assert len(added) == ODD_NAMES.count("op.execute")
+    assert told("\n".join(added)) == []
 
 
 EMPTY = 'op.execute("CREATE TABLE t (id int PRIMARY KEY, name text, CHECK (id <> id))")'

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reviewer.names import Name
 from reviewer.recording import Catalogue, Skipped, Table
-from reviewer.rows import insertion, shape
+from reviewer.rows import insertion, shape, values
 from reviewer.rows.insertion import NoParents, Way
 from reviewer.rows.shape import Key, Schema, Shape
 
@@ -115,16 +115,9 @@ class _Work:
             first += leaves.index(table) * number
         forced = any(not f.nullable for key in missing for f in table.fields if f.name in key.columns)
         self._forced = self._forced or forced
-        plain = Way(number, first, later=later)
         reason = ""
         tried_judged = False
-        for way in (
-            plain,
-            replace(plain, judged=True),
-            replace(plain, judged=True, one_by_one=True),
-            replace(plain, judged=True, required_only=True),
-            replace(plain, judged=True, required_only=True, one_by_one=True),
-        ):
+        for way in self._ways(table, Way(number, first, later=later)):
             try:
                 statement = insertion.statement(self._schema, table, self.counts, way)
             except NoParents as error:
@@ -136,6 +129,36 @@ class _Work:
                 reason = refused or reason
             tried_judged = tried_judged or way.judged
         return reason or "no row of ours satisfies its constraints"
+
+    def _ways(self, table: Shape, plain: Way) -> Iterator[Way]:
+        """From the one that gives most to the one that gives least; each is asked for when the last was refused."""
+        yield plain
+        left_out = self._unmade(table)
+        plain = replace(plain, left_out=left_out)
+        if left_out:
+            yield plain
+        yield replace(plain, judged=True)
+        yield replace(plain, judged=True, one_by_one=True)
+        yield replace(plain, judged=True, required_only=True)
+        yield replace(plain, judged=True, required_only=True, one_by_one=True)
+
+    def _unmade(self, table: Shape) -> frozenset[str]:
+        """The columns of which the server makes no value of ours, as of `xml` where it was built without."""
+        found = {each.name: values.ordinary(self._schema, each, str(table.name)) for each in table.fields}
+        made = {name: expression for name, expression in found.items() if expression is not None}
+        if not made or self._evaluates(made.values()):
+            return frozenset()
+        return frozenset(name for name, expression in made.items() if not self._evaluates([expression]))
+
+    def _evaluates(self, expressions: Iterable[str]) -> bool:
+        import psycopg
+
+        try:
+            with self._connection.transaction():
+                self._connection.execute(f"SELECT {', '.join(expressions)} FROM (VALUES (1)) s (g)".encode())
+        except psycopg.Error:
+            return False
+        return True
 
     def _insert(self, table: Shape, statement: str, forced: bool) -> str | None:
         """None where rows were taken, else why not."""

@@ -30,6 +30,8 @@ class Way:
     """Leave out what may be left out."""
     later: frozenset[str] = frozenset()
     """Foreign keys that are set when the table they refer to is filled."""
+    left_out: frozenset[str] = frozenset()
+    """Columns of which the server can make no value of ours."""
     one_by_one: bool = False
     """Insert row by row, so that one which is refused does not stop the others."""
 
@@ -118,13 +120,12 @@ def orphans(schema: Schema, table: Shape, key: Key) -> str:
 
 
 _ROW = "alembic_reviewer_row"
-_TAG = "$alembic_reviewer$"
 
 
 def _loop(insert: str, way: Way) -> str:
     """Row by row; the last refusal is raised again when none was taken, and nothing is tried for ever."""
     last = way.first + way.rows * 4 - 1
-    return f"""DO {_TAG}
+    body = f"""
 #variable_conflict use_column
 DECLARE
     {_ROW}_taken int := 0; {_ROW}_now int; {_ROW}_why text; {_ROW}_state text := 'P0001';
@@ -143,12 +144,13 @@ BEGIN
         RAISE EXCEPTION USING MESSAGE = coalesce({_ROW}_why, 'no candidate satisfies its constraints'),
             ERRCODE = {_ROW}_state;
     END IF;
-END {_TAG}"""
+END"""
+    return f"DO {values.literal(body)}"
 
 
 def _ordinary(schema: Schema, table: Shape, each: Field, way: Way) -> str | None:
     """The plain value, or None: leave the column out."""
-    if way.required_only and (each.nullable or each.default is not None):
+    if (way.required_only or each.name in way.left_out) and (each.nullable or each.default is not None):
         return None
     unique = any(each.name in columns for columns in table.unique)
     if _says_more(schema, each) and not unique:

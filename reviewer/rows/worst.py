@@ -16,7 +16,6 @@ _MOST_TABLES = 10
 _MOST_CHANGES = 300
 _FIRST = 2001
 """Number of the first row that is added so that there is one for each change."""
-_TAG = "$alembic_reviewer$"
 
 
 def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
@@ -40,13 +39,14 @@ def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> 
 
 def _each_by_itself(statements: Iterable[str]) -> str:
     listed = ", ".join(values.literal(statement) for statement in statements)
-    return f"""DO {_TAG}
+    body = f"""
 DECLARE alembic_reviewer_change text;
 BEGIN
     FOREACH alembic_reviewer_change IN ARRAY ARRAY[{listed}] LOOP
         BEGIN EXECUTE alembic_reviewer_change; EXCEPTION WHEN OTHERS THEN NULL; END;
     END LOOP;
-END {_TAG}"""
+END"""
+    return f"DO {values.literal(body)}"
 
 
 def _changes(schema: Schema, table: Shape) -> Iterator[str]:

@@ -181,7 +181,7 @@ def _stretch(
             if value is not None and _set(connection, table, field, value[0]):
                 told.append(f"{value[1]} in `{where}`")
         case Difference(kind="constraint", change=Change.MISSING, after=str(definition)):
-            unique = re.match(r"(?:UNIQUE|PRIMARY KEY) .*\(([^()]+)\)", definition)
+            unique = re.match(r"(?:UNIQUE|PRIMARY KEY)[^(]*\(([^()]+)\)", definition)
             if _is_loosened(difference) and add_rows(connection, schema, table, _NEW_ROWS, _FIRST):
                 told.append(f"what `{difference.name}` refused in `{table.name}`")
             if unique and _repeat(connection, table, unique.group(1)):
@@ -198,7 +198,7 @@ def _new_labels(
     for table in tables:
         for field in table.fields:
             kind = schema.by_oid.get(field.type)
-            same = kind is not None and kind.kind == "e" and kind.name == difference.name.split(".")[-1]
+            same = kind is not None and kind.kind == "e" and kind.name == Name.told(difference.name).name
             if same and new and _set(connection, table, field, values.literal(new[0])):
                 told.append(f"`{new[0]}` in `{table.name}.{field.name}`")
     return told

@@ -108,6 +108,15 @@ def test_every_column_is_filled(connection: Connection, fill: Fill) -> None:
     assert empty == (0,)
 
 
+def test_a_column_that_takes_no_value_of_ours_does_not_empty_the_others(connection: Connection, fill: Fill) -> None:
+    fill("""CREATE DOMAIN negative AS int CHECK (VALUE < 0); CREATE TYPE pair AS (a negative);
+            CREATE TABLE t (id serial, a text, b pair, c negative[])""")
+
+    filled = connection.execute("SELECT count(a) > 0, count(b), count(c) FROM t").fetchone()
+
+    assert filled == (True, 0, 0)
+
+
 def test_no_foreign_key_refers_to_nothing_in_a_circle(connection: Connection, fill: Fill) -> None:
     fill(FILLED["a circle of required keys"])
 
