@@ -176,7 +176,7 @@ def rules(form: str) -> None:
         click.echo((page.as_json if form == "json" else page.as_text)(checks.load()))
 
 
-@main.command()
+@main.command(short_help="Explain RULE: why it hurts, what to do instead.")
 @click.argument("rule")
 def explain(rule: str) -> None:
     """Explain RULE: why it hurts, what to do instead, what is not flagged."""
@@ -191,7 +191,7 @@ def explain(rule: str) -> None:
         click.echo(page.render(known[rule], sys.stdout), nl=False)
 
 
-@main.command()
+@main.command(short_help="Put a JSON report on a pull request of GitHub.")
 @click.argument("report", type=click.Path(path_type=Path))
 @click.option("--repo", metavar="OWNER/NAME", default="", help="Repository. Default: GITHUB_REPOSITORY.")
 @click.option(
@@ -229,7 +229,7 @@ def comment(*, report: Path, repo: str, mode: str, on_findings: bool, **flags: A
         click.echo(run(call, os.environ).rstrip("\n"))
 
 
-@main.command()
+@main.command(short_help="Say what a review would use, and what is wrong.")
 @_project_options
 @click.pass_context
 def doctor(ctx: click.Context, /, **flags: Any) -> None:

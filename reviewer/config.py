@@ -227,7 +227,7 @@ def _our_table(file: Path) -> Mapping[str, Any] | None:
     try:
         content = file.read_bytes()
         if file.name == OWN_FILE:
-            return toml.loads(content)
+            return _without_table(toml.loads(content), file)
         # A glance before the parser: most pyproject.toml files do not name us.
         found = toml.loads(content).get("tool", {}).get(TABLE) if TABLE.encode() in content else None
     except OSError as error:
@@ -236,6 +236,12 @@ def _our_table(file: Path) -> Mapping[str, Any] | None:
         raise UsageError(f"{file} cannot be read as TOML: {error}.", "Correct the file.") from None
     if found is not None and not isinstance(found, dict):
         raise UsageError(f"tool.{TABLE} in {file} is not a table.", f"Write it as [tool.{TABLE}].")
+    return found
+
+
+def _without_table(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    if isinstance(found.get("tool"), dict) and TABLE in found["tool"]:
+        raise UsageError(f"In {file} the keys stand in no table.", f"Leave out the line [tool.{TABLE}].")
     return found
 
 

@@ -93,7 +93,7 @@ class Git:
                 "Commit once, or say which revisions to review with --revisions A:B.",
             )
         if ref is not None:
-            return self._merge_base(head, ref, "given with --base")
+            return self._merge_base(head, ref, "given as the base")
         if environment.get("GITHUB_EVENT_NAME") == "pull_request":
             parents = self._parents(head)
             if len(parents) == 2:

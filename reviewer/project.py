@@ -18,6 +18,7 @@ from typing import Any
 
 from reviewer import toml
 from reviewer.errors import InterpreterError, ProjectError, UsageError
+from reviewer.names import listed
 
 _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
 """Values of path_separator and version_path_separator."""
@@ -25,6 +26,8 @@ _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": "
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "build", "dist", "env", "node_modules", "site-packages", "venv"})
 _LEVELS = 4
 """How deep below PATH a configuration file is looked for."""
+_NAMED = 6
+"""So many configuration files are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def find_trees(
         raise ProjectError(f"{path} does not exist.", "Name the folder of the project.")
     path = path.resolve()
     if not configs:
-        configs = [ConfigFile(path if path.is_file() else _found_below(path, section))]
+        configs = [ConfigFile(path if path.is_file() else _found_below(path, section, git_root))]
     _refuse_repeated_names(configs)
     folder = path if path.is_dir() else path.parent
     return tuple(_tree(each, section, folder, git_root) for each in configs)
@@ -162,21 +165,28 @@ def _refuse_repeated_names(configs: Sequence[ConfigFile]) -> None:
                 raise UsageError(f"--config: {what}.", "Give each tree its own: --config NAME=FILE.")
 
 
-def _found_below(path: Path, section: str) -> Path:
+def _found_below(path: Path, section: str, git_root: Path | None) -> Path:
     for level in _levels(path):
         found = [each for folder in level for each in _config_files(folder, section)]
         if len(found) == 1:
             return found[0]
         if found:
-            names = ", ".join(str(each.relative_to(path)) for each in found)
+            names = listed([str(each.relative_to(path)) for each in found], _NAMED)
             raise ProjectError(
                 f"{path} has {len(found)} Alembic configurations: {names}.",
                 "Name those to review: --config FILE, or --config NAME=FILE for each of several.",
             )
     raise ProjectError(
         f"There is no alembic.ini, and no pyproject.toml with [tool.alembic], in {path} or below.",
-        "Name the file with --config FILE.",
+        _way_up(path, section, git_root) or "Name the file with --config FILE.",
     )
+
+
+def _way_up(path: Path, section: str, git_root: Path | None) -> str:
+    """What helps who stands too deep in the project."""
+    above = [each for each in path.parents if git_root is not None and each.is_relative_to(git_root)]
+    found = next((each for each in above if _config_files(each, section)), None)
+    return f"There is one above: `alembic-reviewer review {shlex.quote(str(found))}`." if found else ""
 
 
 def _levels(path: Path) -> Iterator[list[Path]]:

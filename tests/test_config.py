@@ -210,6 +210,11 @@ def test_two_files_in_one_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "way_out"),
     [
+        (
+            "[tool.alembic-reviewer]\nrows = 5",
+            "alembic-reviewer.toml the keys stand in no table",
+            "Leave out the line [tool.alembic-reviewer].",
+        ),
         ("hot-table = []", "alembic-reviewer.toml: unknown key `hot-table`", "Did you mean `hot-tables`?"),
         ("hot_tables = []", "unknown key `hot_tables`", "Did you mean `hot-tables`?"),
         ("path = 'x'", "unknown key `path`", "Did you mean `paths`?"),

@@ -95,7 +95,7 @@ def test_compares_with_the_merge_base_not_with_the_tip(repository: Repository) -
 
     base = Git.containing(repository.folder).base("main", {})
 
-    assert base == Base(start, tip, "main", "given with --base")
+    assert base == Base(start, tip, "main", "given as the base")
 
 
 def test_prefers_the_pull_requests_base_then_origins_default_branch(repository: Repository, tmp_path: Path) -> None:

@@ -222,7 +222,13 @@ def test_a_percent_sign_in_a_value_that_is_not_ours_is_no_problem(tmp_path: Path
         ),
         (
             {"a/alembic.ini": "", "b/alembic.ini": ""},
-            "has 2 Alembic configurations: a/alembic.ini, b/alembic.ini",
+            "has 2 Alembic configurations: a/alembic.ini and b/alembic.ini",
+            "NAME=",
+        ),
+        (
+            {f"{name}/alembic.ini": "" for name in "abcdefgh"},
+            "has 8 Alembic configurations: a/alembic.ini, b/alembic.ini, c/alembic.ini, d/alembic.ini, e/alembic.ini,"
+            " f/alembic.ini and 2 more",
             "NAME=",
         ),
         ({"pyproject.toml": "[tool.alembic\n"}, "cannot be read as TOML", "Correct"),
@@ -246,6 +252,16 @@ def test_what_is_wrong_is_said_in_one_sentence_with_a_way_out(
     assert message in caught.value.sentence
     assert "\n" not in caught.value.sentence
     assert way_out in caught.value.way_out
+
+
+def test_who_stands_too_deep_in_the_project_is_told_where_it_begins(tmp_path: Path) -> None:
+    write(tmp_path, {"app/alembic.ini": "", "app/migrations/versions/a.py": ""})
+    deep = tmp_path / "app" / "migrations" / "versions"
+
+    with pytest.raises(ProjectError) as caught:
+        find_trees(deep, git_root=tmp_path)
+
+    assert caught.value.way_out == f"There is one above: `alembic-reviewer review {tmp_path / 'app'}`."
 
 
 def test_an_ini_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
