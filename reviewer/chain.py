@@ -45,8 +45,10 @@ class Chain:
 
     @property
     def replayable(self) -> bool:
-        """Whether a replay from the checkpoint would bring back every row that is there now."""
-        return self._replayable
+        """Whether the checkpoint has every row that is there now. What a revision puts in, as random keys or the time,
+        another run of it need not bring back.
+        """
+        return self._replayable and not self._since
 
     def step(self, revision: Revision, direction: Direction) -> Run:
         """Run `revision` in `direction`; a failure that may not be the revision's own is tried again elsewhere."""

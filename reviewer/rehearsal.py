@@ -296,7 +296,8 @@ class _Rehearsal:
         self, revision: Revision, chain: Chain, departure: Departure | None, rows: bool = True
     ) -> None:
         departure = self._concerning(revision, departure) if departure else None
-        trip = RoundTrip(self._bench.server, departure, self._bench.version_table) if departure else None
+        position = self._plan.revisions.index(revision)
+        trip = RoundTrip(self._bench.server, departure, self._bench.version_table, position) if departure else None
         if trip is not None and not self._written_between(revision, chain, trip, rows):
             trip = None
         upgraded = chain.database

@@ -127,10 +127,11 @@ class Departure:
 
 
 class RoundTrip:
-    """Follows one revision from its first upgrade to its second."""
+    """Follows one revision, the one at `position`, from its first upgrade to its second."""
 
-    def __init__(self, server: RunningServer, departure: Departure, version_table: str) -> None:
+    def __init__(self, server: RunningServer, departure: Departure, version_table: str, position: int) -> None:
         self._server = server
+        self._first = writing.first_row(position)
         self._before = departure
         self._version_table = version_table
         self.upgraded: Snapshot | None = None
@@ -156,7 +157,7 @@ class RoundTrip:
             renamed = snapshot.renamed_columns(self._before.snapshot, self.upgraded)
             # what is NULL in a column that was there under another name is a value of the old state
             changes = [d for d in self.changes if d.kind != "column" or (d.table, d.name) not in renamed]
-            wrote = writing.add(connection, self._tables_now(), changes)
+            wrote = writing.add(connection, self._tables_now(), changes, self._first)
             self._written = self._read(connection) if wrote else ()
             return wrote
 
@@ -164,7 +165,7 @@ class RoundTrip:
         """Write to a clone of the upgraded state what only the upgraded schema allows; what that was."""
         with self._connect(database) as connection:
             before = self._read(connection)
-            told = writing.stretch(connection, self._tables_now(), self.changes)
+            told = writing.stretch(connection, self._tables_now(), self.changes, self._first)
             self._stretched = contents.changed(before, self._read(connection)) if told else ()
             return told
 

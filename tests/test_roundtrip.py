@@ -230,6 +230,31 @@ def test_a_later_revision_is_compared_as_the_first_is(
     assert [label(recording, each.id) for each in recording.revisions] == wanted
 
 
+def test_what_is_written_after_each_revision_is_its_own(bench: Bench) -> None:
+    given = 'op.execute("CREATE TABLE t (id int PRIMARY KEY, name text)")'
+    deletes = ("op.execute('DELETE FROM t')", "op.get_bind()")
+
+    ups, downs = zip((AGE[0].replace("users", "t"), AGE[1].replace("users", "t")), deletes, strict=True)
+    recording = bench.record(Story((given,), ups, downgrades=downs))
+
+    down = [each for each in recording.passes_of("new2") if each.direction is Direction.DOWNGRADE][-1]
+    assert [(each.column, each.values, each.of) for each in down.losses] == [(None, 10, 10)]
+
+
+def test_what_another_run_of_a_revision_makes_anew_is_no_loss(bench: Bench) -> None:
+    # each of the others fails on what was written, and the first runs once more in another database
+    keys = "op.execute('ALTER TABLE users ADD key uuid NOT NULL DEFAULT gen_random_uuid()')"
+    index = 'op.create_index("{0}", "users", ["score"])'
+    refuses = 'op.execute("SELECT 1 / (count(*) < 6)::int FROM users")\nop.drop_index("{0}", table_name="users")'
+    ups = (keys, index.format("one"), index.format("two"))
+    downs = ("op.drop_column('users', 'key')", refuses.format("one"), refuses.format("two"))
+
+    recording = bench.record(Story((GIVEN,), ups, downgrades=downs))
+
+    down = [each for each in recording.passes_of("new3") if each.direction is Direction.DOWNGRADE][-1]
+    assert (down.outcome, down.losses, down.unread) == (Outcome.OK, (), ("users",))
+
+
 def test_rows_that_a_replay_does_not_bring_back_are_no_loss(bench: Bench) -> None:
     # what was written after the first is there before the second, until its downgrade fails and is tried elsewhere
     index = 'op.create_index("ix", "users", ["score"])'

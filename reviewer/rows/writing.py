@@ -21,10 +21,19 @@ _FIRST = 1001
 _NEW_ROWS = 5
 
 
+def first_row(position: int) -> int:
+    """The number of the first row that is written after the revision at `position`: each has rows of its own."""
+    return _FIRST + position * _NEW_ROWS
+
+
 def add(
-    connection: Connection[tuple[object, ...]], tables: Iterable[Name], differences: Iterable[Difference]
+    connection: Connection[tuple[object, ...]],
+    tables: Iterable[Name],
+    differences: Iterable[Difference],
+    first: int = _FIRST,
 ) -> bool:
-    """Put a few new ordinary rows into `tables`, and values into half of the old rows of columns that are new.
+    """Put a few new ordinary rows into `tables`, counted from row `first`, and values into half of the old rows of
+    columns that are new.
 
     Returns whether anything was written.
     """
@@ -40,7 +49,7 @@ def add(
         for _ in range(3):  # new tables may refer to each other
             refused = []
             for table in waiting:
-                if _add(connection, schema, table, counts, new):
+                if _add(connection, schema, table, counts, new, first):
                     counts[table.oid] = counts.get(table.oid, 0) + 1
                     done = True
                 else:
@@ -77,9 +86,13 @@ def _is_loosened(difference: Difference) -> bool:
 
 
 def stretch(
-    connection: Connection[tuple[object, ...]], tables: Iterable[Name], differences: Iterable[Difference]
+    connection: Connection[tuple[object, ...]],
+    tables: Iterable[Name],
+    differences: Iterable[Difference],
+    first: int = _FIRST,
 ) -> tuple[str, ...]:
-    """Write what only the upgraded schema allows; `differences` say how the upgrade has changed it.
+    """Write what only the upgraded schema allows; `differences` say how the upgrade has changed it. New rows are counted
+    from row `first`.
 
     Returns what was written, each as a noun: "NULL in `users.age`".
     """
@@ -91,7 +104,7 @@ def stretch(
         for difference in differences:
             table = next((t for t in wanted if str(t.name) == difference.table), None)
             if table is not None:
-                told += _stretch(connection, schema, table, difference)
+                told += _stretch(connection, schema, table, difference, first)
             elif difference.kind == "enum type" and difference.change is Change.CHANGED:
                 told += _new_labels(connection, schema, schema.tables, difference)
     return tuple(told)
@@ -146,9 +159,10 @@ def _add(
     table: Shape,
     counts: Mapping[int, int],
     new: Set[tuple[str | None, str]],
+    first: int,
 ) -> bool:
     """New rows, and values in the new columns of old rows."""
-    done = add_rows(connection, schema, table, _NEW_ROWS, _FIRST, counts)
+    done = add_rows(connection, schema, table, _NEW_ROWS, first, counts)
     empty = [each for each in table.fields if each.nullable and each.generated is None and each.default is None]
     for each in (each for each in empty if (str(table.name), each.name) in new):
         value = values.ordinary(schema, each, str(table.name))
@@ -164,7 +178,7 @@ def _add(
 
 
 def _stretch(
-    connection: Connection[tuple[object, ...]], schema: Schema, table: Shape, difference: Difference
+    connection: Connection[tuple[object, ...]], schema: Schema, table: Shape, difference: Difference, first: int
 ) -> list[str]:
     """One value that the schema before the upgrade refused."""
     where = f"{table.name}.{difference.name}"
@@ -182,7 +196,7 @@ def _stretch(
                 told.append(f"{value[1]} in `{where}`")
         case Difference(kind="constraint", change=Change.MISSING, after=str(definition)):
             unique = re.match(r"(?:UNIQUE|PRIMARY KEY)[^(]*\(([^()]+)\)", definition)
-            if _is_loosened(difference) and add_rows(connection, schema, table, _NEW_ROWS, _FIRST):
+            if _is_loosened(difference) and add_rows(connection, schema, table, _NEW_ROWS, first):
                 told.append(f"what `{difference.name}` refused in `{table.name}`")
             if unique and _repeat(connection, table, unique.group(1)):
                 told.append(f"the same {unique.group(1)} twice in `{table.name}`")
