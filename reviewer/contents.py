@@ -25,6 +25,7 @@ _ROW = "alembic_reviewer_row"
 """Stands for the row in a query. A column of the same name would be taken in its place, so it is one of nobody's."""
 
 Row = Mapping[str, object]
+_Keyed = Mapping[tuple[object, ...], Row]
 
 
 @dataclass(frozen=True)
@@ -194,12 +195,26 @@ def _compared(before: Rows, after: Rows, written: Sequence[Row]) -> list[Loss]:
     old = before.keyed()
     new = Rows(after.table, before.key, after.rows).keyed() if old is not None else None
     if old is not None and new is not None and old.keys() & new.keys():
+        new = _without(new, Rows(before.table, before.key, (*written,)).keyed() or {}, old)
         seen = list(old)
         if len(after.rows) >= _MOST:  # what comes by key behind the last one that is there may be there too
-            seen = seen[: max(n for n, key in enumerate(seen, 1) if key in new)]
+            seen = seen[: max((n for n, key in enumerate(seen, 1) if key in new), default=None)]
         pairs = [(old[key], new[key]) for key in seen if key in new]
         return _told(before, pairs, [old[key] for key in seen if key not in new])
     return _told(before, *_matched(before, after, written))
+
+
+def _without(new: _Keyed, written: _Keyed, old: _Keyed) -> dict[tuple[object, ...], Row]:
+    """The rows of `new` but for those that were `written` under a key that had become free."""
+    return {
+        key: row
+        for key, row in new.items()
+        if key not in old or key not in written or not _agree(row, written[key]) or _agree(old[key], written[key])
+    }
+
+
+def _agree(one: Row, other: Row) -> bool:
+    return all(_equal(one[column], other[column]) for column in one.keys() & other.keys())
 
 
 def _matched(before: Rows, after: Rows, written: Sequence[Row]) -> tuple[list[tuple[Row, Row]], list[Row]]:

@@ -354,7 +354,8 @@ class _Rehearsal:
         """The same with the tables that the upgrade of `revision` has been seen to touch."""
         ups = [p for p in self._passes if p.revision == revision.id and p.direction is Direction.UPGRADE]
         # a table that the same deploy makes is nobody's yet
-        own = made(run for each in self._plan.revisions for run in self._deployed_of(each.id))
+        new = made(run for each in self._plan.revisions for run in self._deployed_of(each.id))
+        own = {name for name in new if self._base.catalogue.table(name) is None}
         tables = tuple(name for name in touched(ups) if name not in own) if self._plan.has_rows else ()
         return replace(departure, tables=tables, touched=reached(ups), changed=tuple(changed(ups)))
 

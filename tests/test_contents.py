@@ -104,6 +104,16 @@ def test_rows_that_were_written_in_between_do_not_stand_in_for_those_that_are_go
     assert compare(unkeyed, unkeyed, unkeyed) == ()
 
 
+def test_a_row_that_was_written_under_a_key_that_had_become_free_is_not_the_old_one() -> None:
+    old, new = {"id": True, "a": "x"}, {"id": True, "a": "n"}
+    other = {"id": False, "a": "y"}
+
+    assert compare(rows(old, other), rows(new, other), rows(new)) == (
+        Loss("users", None, 1, 2, '{"id": true, "a": "x"}', None),
+    )
+    assert compare(rows(old, other), rows(old, other), rows(new)) == ()
+
+
 def test_of_a_large_table_only_those_rows_are_missed_that_would_be_among_the_first() -> None:
     many = [{"id": f"{n:03}"} for n in range(500)]
     came = sorted([*many, {"id": "007b"}, {"id": "009b"}], key=lambda row: row["id"])[:500]

@@ -331,6 +331,9 @@ NO_ROWS = {
     "its rows are changed": ('op.execute("UPDATE t SET name = upper(name)")', "op.get_bind()", "untested"),
     "a column goes and comes": (
         'op.drop_column("t", "name")', 'op.add_column("t", sa.Column("name", sa.Text()))', "untested"),
+    "it is made anew": (
+        'op.drop_table("t")\nop.create_table("t", sa.Column("x", sa.Integer()))',
+        'op.drop_table("t")\nop.execute("CREATE TABLE t (id int PRIMARY KEY, name text, CHECK (id <> id))")', "untested"),
     "a column is renamed": (
         'op.alter_column("t", "name", new_column_name="title")', 'op.alter_column("t", "title", new_column_name="name")',
         "lossless"),
