@@ -61,6 +61,7 @@ RULE = Rule(
         }
     ),
     quotes=True,
+    of_old_code=True,
 )
 
 

@@ -11,7 +11,10 @@ Remove the comment.
 
 ## Not flagged
 
-- Comments for rules that were not asked in this review.
+- Comments for rules that were not asked in this review, or that speak of the code of the base commit where that was not
+  tried.
+- Comments in a revision of which not everything was seen: without a server, without rows, or because it did not run up
+  and down.
 
 - Here: findings of this rule are made where the comments are applied to the findings
   of all other rules (reviewer/suppressions.py).

@@ -49,6 +49,8 @@ class Rule:
     explained."""
     default: bool = True
     """Whether it is on without being selected."""
+    of_old_code: bool = False
+    """Whether it speaks only where the code of the base commit was tried."""
     since: str = "0.1.0"
     needs: str = ""
     """What a flagged example would need besides a migration, such as two branches; empty where a migration is enough."""

@@ -36,8 +36,9 @@ from reviewer.interpreter import RunnerProcess, Setup, environment
 from reviewer.old_code import OldSource
 from reviewer.plan import Plan
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
-from reviewer.recording import History, Mode, Recording, Revision, Skipped
+from reviewer.recording import Direction, History, Mode, Outcome, Recording, Revision, Skipped
 from reviewer.rehearsal import rehearse
+from reviewer.stamp import VERSION_TABLE
 from reviewer.verdict import Report, TreeReport
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ def _suppressed(
 ) -> tuple[Finding, ...]:
     found = {}
     edited = {entry.location.path for entry in each.history.edited}
+    old_code_tried = each.old_code.mapped is not None
     for path in edited | {revision.path for revision in each.revisions}:
         with contextlib.suppress(OSError):
             found[path] = suppressions.read((root / path).read_bytes(), path)
@@ -256,9 +258,26 @@ def _suppressed(
             findings,
             found,
             {check.RULE.id for check in loaded},
-            asked_rules={check.RULE.id for check in selected},
+            asked_rules={check.RULE.id for check in selected if old_code_tried or not check.RULE.of_old_code},
             revisions={revision.path: revision.id for revision in each.revisions},
+            not_wholly_seen={revision.path for revision in each.revisions if not _wholly_seen(revision.id, each)},
         )
+    )
+
+
+def _wholly_seen(revision: str, recording: Recording) -> bool:
+    """Whether a revision ran up and down on a server, with rows in the tables, so that nothing was left to be found."""
+    tables = [table for table in recording.base.tables if table.name.name != VERSION_TABLE]
+    ran = {
+        found.direction
+        for found in recording.passes_of(revision)
+        if (found.outcome is Outcome.OK and found.rows)
+        or (found.outcome is Outcome.FAILED and found.direction is Direction.DOWNGRADE)
+    }
+    return (
+        recording.mode is Mode.OBSERVED
+        and {Direction.UPGRADE, Direction.DOWNGRADE} <= ran
+        and (not tables or any(table.rows for table in tables))
     )
 
 

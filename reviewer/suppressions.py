@@ -64,12 +64,13 @@ def apply(
     *,
     asked_rules: Collection[str] | None = None,
     revisions: Mapping[str, str] | None = None,
+    not_wholly_seen: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """`findings` with those marked that a comment accepts, and one more for each comment that is wrong or unused.
 
     `suppressions` by path, as findings spell paths. Of `known_rules`, `asked_rules` are those that were asked in
     this review (default: all): a comment for another rule is not called unused. `revisions` names the revision of
-    each path.
+    each path. Where not everything of a file was seen, in `not_wholly_seen`, no comment is called unused.
     """
     asked = known_rules if asked_rules is None else asked_rules
     used: set[tuple[Suppression, str]] = set()
@@ -78,7 +79,10 @@ def apply(
     complaints = [
         complaint
         for each in everything
-        for complaint in (*_mistakes(each, known_rules), *_idle(each, used, known_rules, asked))
+        for complaint in (
+            *_mistakes(each, known_rules),
+            *(() if each.path in not_wholly_seen else _idle(each, used, known_rules, asked)),
+        )
     ]
     names = revisions or {}
     return (

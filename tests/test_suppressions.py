@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
 from reviewer.finding import Basis, Finding, Severity, Suppressed
 from reviewer.recording import Direction, Location
 from reviewer.suppressions import Suppression, apply, read
+from tests.command import project, revision, somewhere, told
 
 RULES = {"blocking-index", "dropped-column", "unknown-suppression", "unused-suppression"}
 
@@ -225,6 +227,44 @@ def test_a_comment_for_a_rule_that_was_not_asked_is_not_called_unused() -> None:
     suppressions = {"v/a.py": read("op.x()  # reviewer: allow[blocking-index] x", "v/a.py")}
 
     assert apply([], suppressions, RULES, asked_rules={"dropped-column"}) == ()
+
+
+IDLE = 'op.add_column("items", sa.Column("a", sa.Text()))  # reviewer: allow[{}] x'
+DOWN = 'op.drop_column("items", "a")'
+
+
+@pytest.mark.parametrize(
+    ("rule", "after", "arguments", "wanted"),
+    [
+        pytest.param("blocking-index", "", [], ["unused-suppression"], id="everything was seen"),
+        pytest.param("old-code-broken", "", [], [], id="the code of the base commit was not tried"),
+        pytest.param("blocking-index", "", ["--static"], [], id="no server"),
+        pytest.param("blocking-index", "", ["--no-rows"], [], id="no rows"),
+        pytest.param(
+            "blocking-index", 'op.execute("SELECT wrong")', [], ["failing-upgrade"], id="it fails half-way"
+        ),
+    ],
+)
+def test_no_comment_is_called_unused_by_a_review_that_has_not_seen_everything(
+    tmp_path: Path, rule: str, after: str, arguments: list[str], wanted: list[str]
+) -> None:
+    folder = project(tmp_path / "project", revision("b", "a", f"{IDLE.format(rule)}\n{after}".strip(), DOWN))
+
+    with somewhere() as place:
+        report = place.report(folder, "--revisions", "a:b", "--ignore", "endless-lock-wait", *arguments)
+
+    assert [each["rule"] for each in report["findings"]] == wanted
+
+
+def test_what_could_not_be_reviewed_leaves_its_comments_alone(tmp_path: Path) -> None:
+    env = "raise SystemError('no')"
+    folder = project(tmp_path / "project", revision("b", "a", IDLE.format("blocking-index"), DOWN), env=env)
+
+    with somewhere() as place:
+        done = place.review(folder, "--revisions", "a:b")
+
+    assert done.returncode == 3, told(done)
+    assert "unused" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pas
 from reviewer.report import inert
 from reviewer.report.digest import RevisionDigest, digest, number, skipped, witness
 from reviewer.report.terminal import Terminal
+from reviewer.stamp import VERSION_TABLE
 from reviewer.verdict import Report
 
-_VERSION_TABLE = "alembic_version"
 _NOTHING = "-"
 _MOST = 3
 """So many names are told one by one."""
@@ -102,7 +102,7 @@ def _rows(recording: Recording) -> str:
 
 def _tables(recording: Recording) -> Iterator[Table]:
     for table in recording.base.tables:
-        if table.kind in {"table", "partitioned table"} and table.name.name != _VERSION_TABLE:
+        if table.kind in {"table", "partitioned table"} and table.name.name != VERSION_TABLE:
             yield table
 
 
