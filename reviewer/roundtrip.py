@@ -196,6 +196,10 @@ class RoundTrip:
         new = self._new_losses(rows) if written else ()
         known = {(loss.table, loss.column) for loss in losses}
         renamed = _Renamed.by(each)
+        # a column of a partition, or of another table that inherits, goes by the name that it has in the one above
+        below = snapshot.renamed_columns(self._before.snapshot, self.upgraded)
+        named = {name.rpartition(".")[2] for name in renamed.old}
+        back = renamed.old | {f"{table}.{column}" for table, column in below if column in named}
         brought = [
             f"{difference.table}.{difference.name}" if difference.table else difference.name
             for difference in self.changes
@@ -213,7 +217,7 @@ class RoundTrip:
             losses=losses,
             new_losses=tuple(loss for loss in (*new, *self._bent) if (loss.table, loss.column) not in known),
             brought=tuple(
-                name for name in brought if not {name, name.rpartition(".")[0]} & renamed.old and name not in still
+                name for name in brought if not {name, name.rpartition(".")[0]} & back and name not in still
             ),
         )
 

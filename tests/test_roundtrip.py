@@ -296,6 +296,23 @@ op.execute("CREATE TABLE t1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER
     assert [(each.table, each.column) for each in down.losses] == [("t", "name")]
 
 
+@pytest.mark.parametrize(
+    "below",
+    ["CREATE TABLE below PARTITION OF t DEFAULT", "CREATE TABLE below () INHERITS (t)"],
+    ids=["a partition", "a table that inherits"],
+)
+def test_a_column_that_is_renamed_below_too_is_not_a_new_one(below: str, bench: Bench) -> None:
+    by = " PARTITION BY RANGE (id)" if "PARTITION" in below else ""
+    given = f'op.execute("CREATE TABLE t (id int, name text){by}")\nop.execute("{below}")'
+    upgrade = 'op.alter_column("t", "name", new_column_name="title")'
+
+    recording = bench.record(
+        Story((given,), (upgrade,), downgrade='op.alter_column("t", "title", new_column_name="name")')
+    )
+
+    assert label(recording, "new1") == "lossless"
+
+
 def test_unique_is_tried_for_the_columns_that_it_is_about(bench: Bench) -> None:
     add = 'op.execute("ALTER TABLE groups ADD CONSTRAINT wide UNIQUE (name) INCLUDE (code)")'
 
