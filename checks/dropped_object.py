@@ -13,7 +13,8 @@ Take it out of the code first, and drop it a release later.
 ## Not flagged
 
 - Objects that the same deploy has created.
-- A drop and create of the same name in one transaction, as it is usual for views: nobody sees the gap.
+- A drop and create of the same name in one transaction, as it is usual for views: nobody sees the gap. A view that
+  comes back with fewer columns is told.
 - `IF EXISTS` where there is nothing of that name, as the server has seen.
 - Types, triggers, policies and rules: what no table uses any more is not named by queries.
 - With CASCADE: see `cascading-drop`.
@@ -31,8 +32,8 @@ from collections.abc import Iterator
 from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import DropObject, DropView
+from reviewer.names import Name, listed
+from reviewer.operations import CreateView, DropObject, DropView
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -60,11 +61,29 @@ def _told(kind: str, name: Name, context: Context) -> Iterator[Concern]:
     if context.is_new(name) or state.made(context, name) or context.says("does not exist, skipping"):
         return
     if state.makes((operation for operation, _ in context.later()), name):
+        yield from _told_of_columns(kind, name, context)
         return
     yield concern(
         f"Dropping the {kind} `{name}` breaks every statement of the running code that still uses it.",
         about=("object", kind, str(name)),
     )
+
+
+def _told_of_columns(kind: str, name: Name, context: Context) -> Iterator[Concern]:
+    known = context.table(name)
+    views = (each for each, _ in context.later() if isinstance(each, CreateView) and each.view.matches(name))
+    anew = next(views, None)
+    if known is None or anew is None or not anew.columns:
+        return
+    gone = [f"`{each.name}`" for each in known.columns if each.name not in anew.columns]
+    if gone:
+        yield concern(
+            f"""
+            The {kind} `{name}` is made anew without {listed(gone)}, which breaks every statement of the running code that
+            still reads {"it" if len(gone) == 1 else "them"}.
+            """,
+            about=("object", kind, str(name)),
+        )
 
 
 VIEW = """
@@ -86,6 +105,14 @@ EXAMPLES = [
         upgrade="""
         op.execute("DROP VIEW people")
         op.execute("CREATE VIEW people AS SELECT id, id AS number FROM users")
+        """,
+    ),
+    Example(
+        "a view that is made anew with a column less",
+        given=VIEW,
+        upgrade="""
+        op.execute("DROP VIEW people")  # flagged
+        op.execute("CREATE VIEW people AS SELECT id AS number FROM users")
         """,
     ),
 ]

@@ -14,7 +14,7 @@ a release later.
 
 ## Not flagged
 
-- A rename with a view under the old name in the same revision.
+- A rename with a view of all its columns under the old name in the same revision.
 - Tables that the same deploy has created.
 
 ## References
@@ -30,7 +30,7 @@ from reviewer import remedies
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
-from reviewer.names import Name
+from reviewer.names import Name, listed
 from reviewer.operations import CreateView, RenameTable
 from reviewer.rule import Example, Rule
 
@@ -45,13 +45,17 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case RenameTable(table=table, new_name=new) if context.exists(table) and not _stays_readable(
-            table, context
-        ):
+        case RenameTable(table=table, new_name=new) if context.exists(table):
+            view = _view(table, context)
+            left_out = _left_out(table, view, context) if view else ()
+            if view and not left_out:
+                return
             renamed = Name(new, table.schema)
+            lost = listed([f"`{each}`" for each in left_out])
+            what = f"{lost} of `{table}`, which the view under that name leaves out" if lost else f"`{table}`"
             yield concern(
                 f"""
-                Renaming `{table}` to `{new}` breaks every query of the running code that names `{table}`, from the
+                Renaming `{table}` to `{new}` breaks every query of the running code that names {what}, from the
                 commit until the last process of the old version is gone.
                 """,
                 remedy=[
@@ -64,8 +68,19 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
-def _stays_readable(table: Name, context: Context) -> bool:
-    return any(isinstance(later, CreateView) and later.view.matches(table) for later, _ in context.later())
+def _view(table: Name, context: Context) -> CreateView | None:
+    """The view that takes the place of the table."""
+    views = (later for later, _ in context.later() if isinstance(later, CreateView))
+    return next((view for view in views if view.view.matches(table)), None)
+
+
+def _left_out(table: Name, view: CreateView, context: Context) -> tuple[str, ...]:
+    """The columns that the running code may name and that the view does not have."""
+    known = context.table(table)
+    names = [column.name for column in known.columns] if known and view.columns else []
+    return tuple(
+        name for name in names if name not in view.columns and context.old_code_uses(table, name) is not False
+    )
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
@@ -84,6 +99,14 @@ EXAMPLES = [
         upgrade="""
         op.rename_table("users", "accounts")
         op.execute("CREATE VIEW users AS SELECT * FROM accounts")
+        """,
+    ),
+    Example(
+        "with a view under the old name that leaves a column out",
+        given=USERS,
+        upgrade="""
+        op.rename_table("users", "accounts")  # flagged
+        op.execute("CREATE VIEW users AS SELECT id FROM accounts")
         """,
     ),
     Example(

@@ -422,6 +422,8 @@ class CreateView:
     replace: bool = False
     materialized: bool = False
     query: str = ""
+    columns: tuple[str, ...] = ()
+    """What its columns are called; empty where the text does not tell all of them."""
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,33 @@ def test_an_index_keeps_its_expressions_and_its_condition() -> None:
 def test_a_view_keeps_its_query() -> None:
     view = one("CREATE OR REPLACE VIEW v (a) AS\n  SELECT 1 -- one\n  AS a;")
 
-    assert view == CreateView(Name("v"), replace=True, query="SELECT 1 -- one\n  AS a")
+    assert view == CreateView(Name("v"), replace=True, query="SELECT 1 -- one\n  AS a", columns=("a",))
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"),
+    [
+        ('SELECT id, u.name, count(*) AS n, upper(x) "Shout" FROM users u', ("id", "name", "n", "Shout")),
+        ("SELECT DISTINCT ON (a) a, app.t.b FROM t ORDER BY a", ("a", "b")),
+        ("SELECT CASE WHEN a THEN b END AS c, (SELECT max(x) FROM y) AS d", ("c", "d")),
+    ],
+)
+def test_a_view_tells_its_columns(query: str, columns: tuple[str, ...]) -> None:
+    view = one(f"CREATE VIEW v AS {query}")
+
+    assert isinstance(view, CreateView)
+    assert view.columns == columns
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT *", "SELECT t.*", "SELECT a + b", "SELECT a::text", "SELECT count(*)", "SELECT x IS NULL",
+              "SELECT CASE WHEN a THEN b END", "WITH x AS (SELECT 1 AS a) SELECT a FROM x", "VALUES (1)", "SELECT 1"],
+)  # fmt: skip
+def test_a_view_whose_columns_take_a_rule_to_name_tells_none(query: str) -> None:
+    view = one(f"CREATE VIEW v AS {query} FROM t")
+
+    assert isinstance(view, CreateView)
+    assert view.columns == ()
 
 
 def test_names_are_folded_as_postgresql_folds_them() -> None:

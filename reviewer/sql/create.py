@@ -23,6 +23,7 @@ from reviewer.operations import (
     Operation,
     Unrecognized,
 )
+from reviewer.sql import queries
 from reviewer.sql.cursor import Cursor, NotUnderstood
 from reviewer.sql.definitions import (
     COLUMN_CONSTRAINT_WORDS,
@@ -220,10 +221,14 @@ def _index(cursor: Cursor) -> CreateIndex:
 def _view(cursor: Cursor, *, replaces: bool, materialized: bool) -> CreateView:
     cursor.if_not_exists()
     name = cursor.name()
+    columns = cursor.columns() if cursor.at_symbol("(") else ()
     if not cursor.skip_until({"as"}):
         raise NotUnderstood
     cursor.expect("as")
-    return CreateView(name, replaces, materialized, cursor.rest())
+    mark = cursor.mark
+    columns = columns or queries.output_columns(cursor)
+    cursor.back_to(mark)
+    return CreateView(name, replaces, materialized, cursor.rest(), columns)
 
 
 # -- types ----------------------------------------------------------------------------------------

@@ -7,9 +7,26 @@ from collections.abc import Callable, Iterator
 from reviewer.names import RESERVED, Name
 from reviewer.operations import Delete, Insert, Merge, Operation, Select, SetVariable, Update
 from reviewer.sql.cursor import Cursor, NotUnderstood
-from reviewer.sql.tokens import Kind
+from reviewer.sql.tokens import Kind, Token
 
 _AFTER_TARGET = frozenset({"set", "using", "where", "returning", "from"})
+_AFTER_OUTPUT = frozenset(
+    [
+        "from",
+        "where",
+        "group",
+        "having",
+        "window",
+        "union",
+        "intersect",
+        "except",
+        "order",
+        "limit",
+        "offset",
+        "fetch",
+        "for",
+    ]
+)
 _NO_CALLS = RESERVED | {"values", "exists", "over", "filter", "row", "recursive", "materialized"}
 _FROM_IS_SYNTAX = frozenset({"extract", "substring", "trim", "overlay", "position"})
 
@@ -81,6 +98,40 @@ def select(cursor: Cursor) -> Iterator[Operation]:
     sources = _sources(cursor)
     cursor.back_to(mark)
     yield Select(sources, _calls(cursor))
+
+
+def output_columns(cursor: Cursor) -> tuple[str, ...]:
+    """The names of the columns that a SELECT returns; empty where the text does not tell all of them."""
+    if not cursor.accept("select"):
+        return ()
+    cursor.accept("all")
+    if cursor.accept("distinct") and cursor.accept("on"):
+        cursor.skip_group()
+    found: list[str] = []
+    while True:
+        mark = cursor.mark
+        cursor.skip_until(_AFTER_OUTPUT)
+        end = cursor.mark
+        cursor.back_to(mark)
+        found.append(_output_name([cursor.next() for _ in range(end - mark)]))
+        if not cursor.accept_symbol(","):
+            return tuple(found) if all(found) else ()
+
+
+def _output_name(tokens: list[Token]) -> str:
+    """What `a`, `t.a`, `... AS a` and `f() a` are called; empty for all that takes a rule to name."""
+    if not tokens or tokens[-1].kind not in {Kind.WORD, Kind.QUOTED}:
+        return ""
+    *before, last = tokens
+    if before and before[-1].kind is Kind.WORD and before[-1].value == "as":
+        return last.value
+    if last.kind is Kind.WORD and last.value in RESERVED:
+        return ""
+    names, points = before[::2], before[1::2]
+    is_path = len(names) == len(points) and all(each.kind is not Kind.SYMBOL for each in names)
+    if is_path and all(each.kind is Kind.SYMBOL and each.value == "." for each in points):
+        return last.value
+    return last.value if before[-1].kind is Kind.SYMBOL and before[-1].value == ")" else ""
 
 
 def set_config(cursor: Cursor) -> Iterator[Operation]:
