@@ -16,7 +16,8 @@ later release. Where that is not worth it, raise in the downgrade on purpose and
 ## Not flagged
 
 - What was written after the upgrade to tables and columns that the downgrade drops: the rollback label says so.
-- As a notice only: values that only the upgraded schema allows, and that the downgrade turns into something else.
+- As a notice only: values that the upgrade puts where there was NULL, and that stay; and values that only the upgraded
+  schema allows, and that the downgrade turns into something else.
 - What `dropped-column`, `dropped-table` and `truncated-table` say already.
 - Other spellings of the same value: `1.50` and `1.5`, a document with its keys in another order.
 
@@ -56,6 +57,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 yield concern(
                     f"After the upgrade and downgrade of `{revision.id}`, {_sentence(loss)}.",
                     about=("column", loss.table, loss.column) if loss.column else ("table", loss.table),
+                    severity=Severity.NOTICE if loss.fills else None,
                     basis=Basis.COMPARED,
                     location=Location(revision.path, revision.downgrade_line or 1),
                     direction=Direction.DOWNGRADE,

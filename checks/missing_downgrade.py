@@ -17,7 +17,7 @@ stops it too, with an AttributeError that tells nobody why.
 - Merge revisions, and revisions whose upgrade does nothing.
 - Upgrades that leave nothing to take back: VALIDATE CONSTRAINT, maintenance, comments, an enum value or an extension
   added with IF NOT EXISTS, which a downgrade had better leave.
-- Changes of rows alone.
+- Changes of rows alone, temporary tables, and what the server has said to be there already.
 - A downgrade that raises on purpose.
 - Where the second upgrade fails because nothing was undone, `failing-second-upgrade` says so.
 
@@ -32,6 +32,7 @@ from collections.abc import Iterator
 
 from reviewer.context import Context, Story, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
+from reviewer.names import Name
 from reviewer.operations import (
     AddEnumValue,
     Analyze,
@@ -42,6 +43,7 @@ from reviewer.operations import (
     Comment,
     Copy,
     CreateObject,
+    CreateTable,
     Delete,
     DoBlock,
     Insert,
@@ -75,7 +77,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story if revision.downgrade_is_empty and not revision.is_merge:
-            if any(_leaves_something(operation) for operation, _ in story.operations(Direction.UPGRADE)):
+            if any(_leaves_something(operation) for operation in _done(story)):
                 nothing = f"`downgrade()` of `{revision.id}` does nothing"
                 yield concern(
                     f"{nothing}: a rollback reports success and leaves what the upgrade has made."
@@ -86,6 +88,21 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     location=Location(revision.path, revision.downgrade_line or revision.upgrade_line or 1),
                     direction=Direction.DOWNGRADE,
                 )
+
+
+def _done(story: Story) -> Iterator[Operation]:
+    """What the upgrade has done, as far as it was not nothing, and not to temporary tables of its own."""
+    temporary: list[Name] = []
+    for each in story.upgrade:
+        seen = each.statement.observation
+        if len(each.operations) == 1 and seen is not None and seen.says(", skipping"):
+            continue
+        for operation in each.operations:
+            if isinstance(operation, CreateTable) and operation.temporary:
+                temporary.append(operation.table)
+            table = getattr(operation, "table", None)
+            if not isinstance(table, Name) or not any(table.matches(name) for name in temporary):
+                yield operation
 
 
 def _leaves_something(operation: Operation) -> bool:
@@ -124,6 +141,16 @@ EXAMPLES = [
         """,
         upgrade="""
         op.execute("ALTER TABLE users VALIDATE CONSTRAINT positive")
+        """,
+        downgrade="pass",
+    ),
+    Example(
+        "a temporary table, and a column that is there",
+        given=USERS,
+        upgrade="""
+        op.execute("CREATE TEMP TABLE chosen ON COMMIT DROP AS SELECT id FROM users")
+        op.execute("CREATE INDEX ON chosen (id)")
+        op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS id bigint")
         """,
         downgrade="pass",
     ),

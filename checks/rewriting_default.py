@@ -53,6 +53,30 @@ _VOLATILE = re.compile(
     re.IGNORECASE,
 )
 
+_STABLE = frozenset(
+    [
+        "now",
+        "transaction_timestamp",
+        "statement_timestamp",
+        "timezone",
+        "date_trunc",
+        "lower",
+        "upper",
+        "coalesce",
+        "concat",
+        "to_char",
+        "to_date",
+        "to_timestamp",
+        "make_date",
+        "json_build_object",
+        "jsonb_build_object",
+        "json_build_array",
+        "jsonb_build_array",
+        "current_setting",
+        "array_fill",
+    ]
+)
+
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
@@ -79,8 +103,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _rewrites(added: AddColumn, default: str, context: Context) -> bool:
     if context.observed:
         # the table of a domain with a constraint is rewritten whatever the default: see rewriting-domain-column
-        return context.rewrote(added.table) and ("(" in default or types.built_in(added.column.type))
+        may = "(" in default or types.built_in(added.column.type)
+        return context.rewrote(added.table) and may and (context.alone or not _is_stable(default))
     return _VOLATILE.search(default) is not None or _calls_volatile(default, context)
+
+
+def _is_stable(default: str) -> bool:
+    """Whether the text tells that it is the same for every row: then another action of the statement rewrites."""
+    return all(word in _STABLE or types.built_in(word) for word in re.findall(r"\b(\w+)\s*\(", default.lower()))
 
 
 def _calls_volatile(default: str, context: Context) -> bool:

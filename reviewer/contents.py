@@ -271,7 +271,8 @@ def _told(before: Rows, pairs: Sequence[tuple[Row, Row]], gone: Sequence[Row]) -
     for column in _columns(before):
         changed = [(a[column], b[column]) for a, b in pairs if column in b and not _equal(a[column], b[column])]
         if changed:
-            old_value, new_value = changed[0]
+            # an old value that is NULL tells the least
+            old_value, new_value = next((pair for pair in changed if pair[0] is not None), changed[0])
             found.append(Loss(table, column, len(changed), len(pairs), _shown(old_value), _shown(new_value)))
     return found
 

@@ -189,6 +189,11 @@ class Context:
         return next((text for text in texts if len(texts) > 1 and operation in parse(text)), self.statement.sql)
 
     @property
+    def alone(self) -> bool:
+        """Whether the statement does nothing else: whatever the server was seen to do is then this operation's doing."""
+        return self.understood is None or len(self.understood.operations) == 1
+
+    @property
     def observation(self) -> Observation | None:
         """What the server did; None without a server, and for a statement that failed."""
         return self.understood.statement.observation if self.understood else None

@@ -253,6 +253,11 @@ class Loss:
     """Whether the schema before the upgrade can hold all that was written. Where it cannot, it does not come back as it
     is: NULL in a column that took none, or a row with columns that are new."""
 
+    @property
+    def fills(self) -> bool:
+        """Whether nothing but NULL was there before: no value is lost."""
+        return self.column is not None and self.before is None and self.after is not None
+
 
 @dataclass(frozen=True)
 class Pass:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from reviewer.context import Context
 from reviewer.names import Name
@@ -46,6 +46,7 @@ from reviewer.operations import (
     ValidateConstraint,
 )
 from reviewer.recording import Constraint
+from reviewer.sql.tokens import Kind, Token, tokens
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,24 @@ def checks(context: Context, table: Name) -> tuple[Constraint, ...]:
 def is_proved_not_null(context: Context, table: Name, name: str) -> bool:
     """Whether the text tells that no row can have NULL there: NOT NULL already, or a valid CHECK says so."""
     known = column(context, table, name)
-    says_so = re.compile(rf'CHECK \(+\s*"?{re.escape(name)}"?\s+is\s+not\s+null\s*\)+', re.IGNORECASE)
     return (known is not None and not known.nullable) or any(
-        says_so.fullmatch(" ".join(each.definition.split())) for each in checks(context, table)
+        _requires(list(tokens(each.definition.removeprefix("CHECK "))), name) for each in checks(context, table)
     )
+
+
+def _requires(condition: list[Token], name: str) -> bool:
+    """Whether a condition says of the column that it is not NULL, alone or with AND between it and others."""
+    words = [token.value if token.kind is Kind.WORD else "" for token in condition]
+    if [token.value for token in condition[:1]] == [name] and words[1:] == ["is", "not", "null"]:
+        return True
+    depths = list(accumulate((t.kind is Kind.SYMBOL) * ((t.value == "(") - (t.value == ")")) for t in condition))
+    if condition and depths[0] == 1 and 0 not in depths[:-1]:
+        return _requires(condition[1:-1], name)
+    outside = [word if not depth else "" for word, depth in zip(words, depths, strict=True)]
+    if "and" not in outside or {"or", "case"} & set(outside):
+        return False
+    at = outside.index("and")
+    return _requires(condition[:at], name) or _requires(condition[at + 1 :], name)
 
 
 def has_type(context: Context, name: Name) -> bool | None:

@@ -229,3 +229,74 @@ def test_a_change_that_the_time_zone_decides_is_told_though_the_rehearsal_runs_i
     found = [each for each in report.findings if each.rule == "rewriting-type-change"]
     assert [each.severity.value for each in found] == [severity for severity, _ in told]
     assert all(words in each.message for each, (_, words) in zip(found, told, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("actions", "told"),
+    [
+        ("ALTER old TYPE varchar(90), ALTER id TYPE bigint", [("rewriting-type-change", "`items.id`")]),
+        ("ADD a text DEFAULT 'x', ALTER id TYPE bigint", [("rewriting-type-change", "`items.id`")]),
+        (
+            "ADD a timestamptz DEFAULT now(), ADD b uuid DEFAULT gen_random_uuid()",
+            [("rewriting-default", "`items.b`")],
+        ),
+    ],
+    ids=["a type that is stored alike", "a constant", "the time of the statement"],
+)
+def test_only_the_action_that_writes_the_table_anew_is_told(
+    actions: str, told: list[tuple[str, str]], bench: cases.Bench
+) -> None:
+    made = case((f'op.execute("ALTER TABLE items {actions}")', "raise NotImplementedError"))
+    report = bench.review(replace(made, setup=("CREATE TABLE items (id int PRIMARY KEY, old varchar(50))",)))
+
+    found = [each for each in report.findings if each.rule.startswith("rewriting-")]
+    assert [each.rule for each in found] == [rule for rule, _ in told]
+    assert all(name in each.message for each, (_, name) in zip(found, told, strict=True))
+
+
+ADDED = ('op.add_column("items", sa.Column("made", sa.Text()))', 'op.drop_column("items", "made")')
+
+
+@pytest.mark.parametrize(
+    ("second", "severity"),
+    [
+        (
+            (
+                'op.alter_column("items", "made", new_column_name="born")',
+                'op.alter_column("items", "born", new_column_name="made")',
+            ),
+            [],
+        ),
+        (("""op.execute("UPDATE items SET made = 'x' WHERE made IS NULL")""", "pass"), ["notice"]),
+        (("""op.execute("UPDATE items SET old = 'x' WHERE id < 10")""", "pass"), ["warning"]),
+    ],
+    ids=["renamed with its NULLs", "filled where it was NULL", "of values that were there"],
+)
+def test_only_a_value_that_was_there_is_lost(
+    second: tuple[str, str], severity: list[str], bench: cases.Bench
+) -> None:
+    report = bench.review(replace(case(ADDED, second, per_migration=True), setup=(ITEMS[0],)))
+
+    assert [each.severity.value for each in report.findings if each.rule == "lossy-round-trip"] == severity
+
+
+@pytest.mark.parametrize(
+    ("proof", "told"),
+    [
+        ("id > 0 AND (old IS NOT NULL)", []),
+        ('("old" IS NOT NULL) AND id > 0', []),
+        ("id > 0 OR old IS NOT NULL", ["warning"]),
+        ("id > 0 OR id < 9 AND old IS NOT NULL", ["warning"]),
+        ("NOT (old IS NOT NULL)", ["warning"]),
+        ("(CASE WHEN id > 0 AND old IS NOT NULL AND true THEN true END)", ["warning"]),
+    ],
+)
+def test_without_a_server_a_check_proves_what_each_of_its_rows_satisfies(
+    proof: str, told: list[str], bench: cases.Bench
+) -> None:
+    made = case(('op.alter_column("items", "old", nullable=False)', "raise NotImplementedError"))
+    setup = (ITEMS[0], f"ALTER TABLE items ADD CONSTRAINT proof CHECK ({proof})")
+
+    report = bench.review(replace(made, setup=setup), static=True)
+
+    assert [each.severity.value for each in report.findings if each.rule == "scanning-not-null"] == told
