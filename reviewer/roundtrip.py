@@ -262,14 +262,24 @@ class RoundTrip:
         return {str(name) for name in empty if name in written or str(name) in lost}
 
     def _new_losses(self, rows: tuple[Rows, ...]) -> list[Loss]:
-        """Of a column that the upgrade has changed nobody knows whether a value fits the schema before it too."""
+        """Of a column that the upgrade has changed nobody knows whether a value fits the schema before it too; nor of a
+        row of a table with a new partition.
+        """
         changed = {(d.table, d.name) for d in self.changes if d.kind == "column" and d.change is Change.CHANGED}
-        tables = {table for table, _ in changed}
+        tables = {table for table, _ in changed} | self._with_new_partitions()
         found = []
         for loss in contents.survivors(self._before.rows, self._rows, self._written, rows):
             doubt = loss.table in tables if loss.column is None else (loss.table, loss.column) in changed
             found.append(replace(loss, allowed_before=loss.allowed_before and not doubt))
         return found
+
+    def _with_new_partitions(self) -> set[str | None]:
+        """The partitioned tables that may have got one: what was written may lie in it, and had no place before."""
+        assert self.upgraded is not None
+        came = [key for key in self.upgraded.objects if key not in self._before.snapshot.objects]
+        if not any(key.kind == "table" and "partition bound" in self.upgraded.about(key) for key in came):
+            return set()
+        return {str(each.name) for each in self._before.catalogue.tables if each.kind == "partitioned table"}
 
     def _read(self, connection: Connection[tuple[object, ...]]) -> tuple[Rows, ...]:
         return contents.read(connection, self._before.catalogue, (rows.table for rows in self._before.rows))

@@ -300,3 +300,17 @@ def test_without_a_server_a_check_proves_what_each_of_its_rows_satisfies(
     report = bench.review(replace(made, setup=setup), static=True)
 
     assert [each.severity.value for each in report.findings if each.rule == "scanning-not-null"] == told
+
+
+def test_rows_that_had_no_place_before_a_new_partition_are_not_lost(bench: cases.Bench) -> None:
+    bounds = "ALTER TABLE items {} PARTITION items_b FOR VALUES FROM (1000) TO (9999)"
+    up = f'op.execute("CREATE TABLE items_b (LIKE items INCLUDING ALL)")\nop.execute("{bounds.format("ATTACH")}")'
+    down = 'op.execute("ALTER TABLE items DETACH PARTITION items_b")\nop.drop_table("items_b")'
+    setup = (
+        "CREATE TABLE items (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE items_a PARTITION OF items FOR VALUES FROM (0) TO (1000)",
+        "INSERT INTO items VALUES (1), (2)",
+    )
+    report = bench.review(replace(case((up, down)), setup=setup))
+
+    assert [each.severity.value for each in report.findings if each.rule == "lossy-round-trip"] == ["notice"]
