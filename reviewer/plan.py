@@ -56,6 +56,11 @@ class Plan:
     """Where the history has been left by the rehearsal before, and is to be left for the next."""
 
     @property
+    def allowed(self) -> str:
+        """The time that the review may take, in words."""
+        return "1 second" if self.timeout == 1 else f"{self.timeout:g} seconds"
+
+    @property
     def heads(self) -> list[str]:
         """The identifiers of those revisions that no other one stands on: where an upgrade of all of them goes."""
         parents = {parent for each in self.revisions for parent in (*each.down_revisions, *each.depends_on)}

@@ -630,18 +630,20 @@ def dumps(recordings: Sequence[Recording]) -> str:
     return msgspec.json.format(msgspec.json.encode(_File(FORMAT, tuple(recordings))), indent=1).decode()
 
 
-def loads(text: str | bytes) -> tuple[Recording, ...]:
-    """The recordings that `dumps` wrote. Raises `RecordingError` for another version, cut short, or no recording."""
+def loads(text: str | bytes, file: str = "the file") -> tuple[Recording, ...]:
+    """The recordings that `dumps` wrote into `file`. Raises `RecordingError` for another version, cut short, or no recording."""
     import msgspec
 
     way_out = "Make it again with `alembic-reviewer review --save-recording FILE`."
     try:
         found = msgspec.json.decode(text, type=_OnlyFormat).format
         if found != FORMAT:
-            raise RecordingError(f"The recording has format {found}; this version reads format {FORMAT}.", way_out)
+            raise RecordingError(
+                f"The recording in {file} has format {found}; this version reads format {FORMAT}.", way_out
+            )
         return msgspec.json.decode(text, type=_File).recordings
     except msgspec.MsgspecError as error:
-        raise RecordingError(f"The file is no recording, or is cut short: {error}.", way_out) from None
+        raise RecordingError(f"There is no recording in {file}, or it is cut short: {error}.", way_out) from None
 
 
 @dataclass(frozen=True)

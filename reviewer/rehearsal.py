@@ -106,7 +106,7 @@ class _Rehearsal:
         late = {each.revision for each in self._passes if each.reason == time_is_over(self._plan)}
         if late:
             yield (
-                f"The rehearsal was not done within {self._plan.timeout:g} seconds: {len(late)} of"
+                f"The rehearsal was not done within {self._plan.allowed}: {len(late)} of"
                 f" {len(self._plan.revisions)} revisions were not rehearsed, or not in every direction.\n"
                 "Give it more time with --timeout SECONDS, or review fewer revisions at once."
             )

@@ -216,7 +216,7 @@ def replayed(config: Config) -> Report:
         raise UsageError(
             f"The recording {config.recording} cannot be read: {error.strerror}.", "Name a file that exists."
         ) from None
-    recordings = recording.loads(text)
+    recordings = recording.loads(text, str(config.recording))
     root = root_of(config.path) or config.path
     return replace(judged(config, recordings, {each.tree: root for each in recordings}), replayed=True)
 

@@ -164,7 +164,7 @@ def _why(answer: Answer, plan: Plan) -> str:
     if answer.failed is not None:
         return answer.failed.message
     if answer.timed_out:
-        return f"env.py did not end within {plan.timeout:g} seconds"
+        return f"env.py did not end within {plan.allowed}"
     if answer.exit_status is not None:
         return f"env.py ended the process with status {answer.exit_status}"
     if answer.done is not None and answer.done.calls == 0:

@@ -36,7 +36,7 @@ def environment_failed(bench: Workbench, failure: Failure) -> Stop:
             return Stop(f"{message}.", "Install one there, for example `pip install psycopg[binary]`.")
         case FailureKind.TIMEOUT:
             return Stop(
-                f"env.py did not end within {bench.plan.timeout:g} seconds{where}.",
+                f"env.py did not end within {bench.plan.allowed}{where}.",
                 "Give it more time with --timeout SECONDS, or see what it waits for.",
             )
         case FailureKind.EXITED:
@@ -62,7 +62,7 @@ def not_from_empty(bench: Workbench, run: Run) -> Stop:
     where = f" at {run.failure.location}" if run.failure.location else ""
     if run.failure.kind is FailureKind.TIMEOUT:
         return Stop(
-            f"The history did not reach the base revision within {bench.plan.timeout:g} seconds: revision"
+            f"The history did not reach the base revision within {bench.plan.allowed}: revision"
             f" {run.failed_revision} was running{where}.",
             "Give it more time with --timeout SECONDS, or the schema to start from with --base-schema FILE.",
         )

@@ -206,7 +206,7 @@ def test_option_with_a_value_of_another_kind(arguments: list[str], place: Place,
 def test_recording_that_is_none(text: str, words: list[str], place: Place, folder: Path) -> None:
     (folder / "recording.json").write_text(text)
 
-    refused(place.review(folder, "--recording", "recording.json"), 2, *words)
+    refused(place.review(folder, "--recording", "recording.json"), 2, "recording.json", *words)
 
 
 def test_launcher_that_is_not_there(place: Place, folder: Path) -> None:
