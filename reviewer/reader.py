@@ -219,7 +219,7 @@ class Reader:
 
 def time_is_over(plan: Plan) -> str:
     """Why what is left is not rehearsed."""
-    return f"the {plan.allowed} of the whole review were over"
+    return f"the time for the whole review, {plan.allowed}, was over"
 
 
 def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:
