@@ -40,6 +40,7 @@ RULE = Rule(
     summary="objects that nobody named vanish with the dropped one",
     severity=Severity.ERROR,
     group="losing-data",
+    replaces=frozenset({"dropped-object"}),
 )
 
 

@@ -17,7 +17,7 @@ Take it out of the code first, and drop it a release later.
   comes back with fewer columns is told.
 - `IF EXISTS` where there is nothing of that name, as the server has seen.
 - Types, triggers, policies and rules: what no table uses any more is not named by queries.
-- With CASCADE: see `cascading-drop`.
+- A drop with CASCADE that takes others along: `cascading-drop` tells it.
 
 ## References
 

@@ -315,3 +315,19 @@ def test_rows_that_had_no_place_before_a_new_partition_are_not_lost(bench: cases
     report = bench.review(replace(case((up, down)), setup=setup))
 
     assert [each.severity.value for each in report.findings if each.rule == "lossy-round-trip"] == ["notice"]
+
+
+@pytest.mark.parametrize(
+    ("drop", "rules"),
+    [
+        ("DROP VIEW low CASCADE", ["cascading-drop"]),
+        ("DROP VIEW high CASCADE", ["dropped-object"]),
+    ],
+    ids=["that takes another along", "that takes none along"],
+)
+def test_a_drop_with_cascade_is_told_once(drop: str, rules: list[str], bench: cases.Bench) -> None:
+    setup = (*ITEMS, "CREATE VIEW low AS SELECT id FROM items", "CREATE VIEW high AS SELECT id FROM low")
+    made = case((f'op.execute("{drop}")', "raise NotImplementedError"))
+    report = bench.review(replace(made, setup=setup))
+
+    assert [f.rule for f in report.findings if f.rule in ("cascading-drop", "dropped-object")] == rules
