@@ -79,3 +79,11 @@ def test_what_a_revision_before_has_forbidden_is_not_held_against_a_later_one(be
     check = 'op.execute("ALTER TABLE users ADD CHECK (code IS NOT NULL)")'
 
     assert list(told(bench, Story((GIVEN,), (check, NAMED)))) == ["new1"]
+
+
+def test_each_of_several_branches_that_fails_is_told_once(bench: Bench) -> None:
+    story = Story((GIVEN,), (NAMED,), beside=(CASE, PLAIN), per_migration=True)
+
+    recording = bench.record(story)
+
+    assert sorted(each.revision for each in recording.trials if each.worst) == ["new1", "new2"]
