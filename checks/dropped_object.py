@@ -33,7 +33,7 @@ from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name, listed
-from reviewer.operations import CreateView, DropObject, DropView
+from reviewer.operations import DropObject, DropView
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -70,12 +70,8 @@ def _told(kind: str, name: Name, context: Context) -> Iterator[Concern]:
 
 
 def _told_of_columns(kind: str, name: Name, context: Context) -> Iterator[Concern]:
-    known = context.table(name)
-    views = (each for each, _ in context.later() if isinstance(each, CreateView) and each.view.matches(name))
-    anew = next(views, None)
-    if known is None or anew is None or not anew.columns:
-        return
-    gone = [f"`{each.name}`" for each in known.columns if each.name not in anew.columns]
+    anew = state.view_instead(context, name)
+    gone = [f"`{column}`" for column in state.left_out(context, name, anew)] if anew else []
     if gone:
         yield concern(
             f"""

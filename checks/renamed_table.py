@@ -26,12 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
+from reviewer import remedies, state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.names import Name, listed
-from reviewer.operations import CreateView, RenameTable
+from reviewer.operations import RenameTable
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -46,8 +46,9 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case RenameTable(table=table, new_name=new) if context.exists(table):
-            view = _view(table, context)
-            left_out = _left_out(table, view, context) if view else ()
+            view = state.view_instead(context, table)
+            columns = state.left_out(context, table, view) if view else ()
+            left_out = [column for column in columns if context.old_code_uses(table, column) is not False]
             if view and not left_out:
                 return
             renamed = Name(new, table.schema)
@@ -66,21 +67,6 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=("table", str(table)),
                 severity=Severity.NOTICE if context.old_code_uses(table) is False else None,
             )
-
-
-def _view(table: Name, context: Context) -> CreateView | None:
-    """The view that takes the place of the table."""
-    views = (later for later, _ in context.later() if isinstance(later, CreateView))
-    return next((view for view in views if view.view.matches(table)), None)
-
-
-def _left_out(table: Name, view: CreateView, context: Context) -> tuple[str, ...]:
-    """The columns that the running code may name and that the view does not have."""
-    known = context.table(table)
-    names = [column.name for column in known.columns] if known and view.columns else []
-    return tuple(
-        name for name in names if name not in view.columns and context.old_code_uses(table, name) is not False
-    )
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

@@ -132,7 +132,6 @@ class Chain:
         return run
 
     def _remember(self) -> None:
-        self._bench.server.terminate_connections(self._database)
         self._checkpoint = self._bench.database(self._database)
         self._since, self._replayable = [], True
 

@@ -219,6 +219,19 @@ def made(context: Context, name: Name, kind: str | None = None) -> bool:
     return any(_makes(operation, name, kind) for operation, _ in context.before)
 
 
+def view_instead(context: Context, name: Name) -> CreateView | None:
+    """The view that a later statement of the same revision puts in the place of `name`."""
+    views = (operation for operation, _ in context.later() if isinstance(operation, CreateView))
+    return next((view for view in views if view.view.matches(name)), None)
+
+
+def left_out(context: Context, name: Name, view: CreateView) -> tuple[str, ...]:
+    """The columns of `name` that the view in its place does not have, as far as its text tells which it has."""
+    known = context.table(name)
+    columns = [column.name for column in known.columns] if known and view.columns else []
+    return tuple(column for column in columns if column not in view.columns)
+
+
 def makes(operations: Iterator[Operation], name: Name) -> bool:
     """Whether one of `operations` creates an object called `name`."""
     return any(_makes(operation, name, None) for operation in operations)
