@@ -9,6 +9,8 @@ from typing import Any, Literal, Union
 
 import msgspec
 
+from reviewer.names import VERSION_TABLE
+
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """A longer line is no event of ours."""
 
@@ -40,7 +42,7 @@ class ModeEvent(Event, tag="mode", frozen=True):
     transactional_ddl: bool
     dialect: str
     driver: str
-    version_table: str = "alembic_version"
+    version_table: str = VERSION_TABLE
     version_table_schema: str | None = None
 
 

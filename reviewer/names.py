@@ -6,6 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+VERSION_TABLE = "alembic_version"
+"""What Alembic's own table is called where env.py gives it no other name."""
+
 
 @dataclass(frozen=True)
 class Name:

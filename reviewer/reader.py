@@ -12,6 +12,7 @@ from reviewer.events import Again as AgainEvent
 from reviewer.events import Begin, Ended, ModeEvent, Observed, RawObservation, RawRelation, RevisionEvent
 from reviewer.interpreter import Answer
 from reviewer.locks import LockMode
+from reviewer.names import VERSION_TABLE
 from reviewer.plan import Plan, relative
 from reviewer.recording import (
     Direction,
@@ -55,7 +56,7 @@ class Run:
     again: bool = False
     connected: int = 0
     called: int = 0
-    version_table: str = "alembic_version"
+    version_table: str = VERSION_TABLE
     version_schema: str | None = None
 
     @property

@@ -33,12 +33,12 @@ from reviewer.history import (
 )
 from reviewer.imports import application_imports
 from reviewer.interpreter import RunnerProcess, Setup, environment
+from reviewer.names import VERSION_TABLE
 from reviewer.old_code import OldSource
 from reviewer.plan import Plan
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
 from reviewer.recording import Direction, History, Mode, Outcome, Recording, Revision, Skipped
 from reviewer.rehearsal import rehearse
-from reviewer.stamp import VERSION_TABLE
 from reviewer.verdict import Report, TreeReport
 
 if TYPE_CHECKING:

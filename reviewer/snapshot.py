@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from reviewer.names import Name
+from reviewer.names import VERSION_TABLE, Name
 from reviewer.recording import Change, Difference
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off
 """
 
 
-def take(connection: Connection[tuple[object, ...]], version_table: str = "alembic_version") -> Snapshot:
+def take(connection: Connection[tuple[object, ...]], version_table: str = VERSION_TABLE) -> Snapshot:
     """The state of the connection's database: everything of the user's, nothing of an extension's."""
     objects: dict[Key, str] = {}
     columns: dict[Key, str] = {}

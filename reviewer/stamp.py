@@ -9,9 +9,6 @@ from reviewer.reader import Run
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
 
-VERSION_TABLE = "alembic_version"
-"""What Alembic's own table is called where env.py gives it no other name."""
-
 _VERSION_TABLES = """
     SELECT quote_ident(nspname), quote_ident(relname)
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reviewer.names import Name
+from reviewer.names import VERSION_TABLE, Name
 from reviewer.recording import Catalogue, Skipped, Table
 from reviewer.rows import insertion, shape, values
 from reviewer.rows.insertion import NoParents, Way
@@ -39,7 +39,7 @@ def fill(
     connection: Connection[tuple[object, ...]],
     catalogue: Catalogue,
     rows: int,
-    version_table: str = "alembic_version",
+    version_table: str = VERSION_TABLE,
 ) -> Filled:
     """Put up to `rows` rows into every table that has none. Every value follows from its table, column and row.
 
