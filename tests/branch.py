@@ -83,7 +83,7 @@ class Branch:
         self.commit("branch")
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "reviewer.cli", "review", "."),
+                *(sys.executable, "-m", "alembic_reviewer", "review", "."),
                 *("--python", sys.executable, *base, "--format", "json", "--output", "report.json"),
                 *("--save-recording", "recording.json", *arguments),
             ],

@@ -84,7 +84,7 @@ class Place:
     def command(self, *arguments: str) -> list[str]:
         """The command line of a review; the project's interpreter is the one that runs the tests."""
         python = [] if "--python" in arguments else ["--python", sys.executable]
-        return [sys.executable, "-m", "reviewer.cli", "review", *python, *arguments]
+        return [sys.executable, "-m", "alembic_reviewer", "review", *python, *arguments]
 
     def review(
         self, path: Path, *arguments: str, env: Mapping[str, str] | None = None

@@ -37,10 +37,10 @@ def installed(tmp_path: Path) -> Path:
 
 
 def run(installed: Path, *arguments: str) -> str:
+    start = f"import sys; sys.path.insert(0, {str(installed)!r}); from alembic_reviewer import main; main()"
     done = subprocess.run(
-        [sys.executable, "-m", "reviewer.cli", *arguments],
+        [sys.executable, "-c", start, *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])},
         capture_output=True,
         text=True,
         check=False,

@@ -245,7 +245,7 @@ def test_nothing_of_the_repository_is_touched(tmp_path: Path) -> None:
     hooked.chmod(0o755)
 
     reviewed = subprocess.run(
-        [sys.executable, "-m", "reviewer.cli", "review", ".", "--base", "main", "--python", sys.executable],
+        [sys.executable, "-m", "alembic_reviewer", "review", ".", "--base", "main", "--python", sys.executable],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True,

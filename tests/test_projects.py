@@ -31,7 +31,7 @@ def review(project: Path, *more: str) -> tuple[subprocess.CompletedProcess[str],
         [
             sys.executable,
             "-m",
-            "reviewer.cli",
+            "alembic_reviewer",
             "review",
             ".",
             "--python",

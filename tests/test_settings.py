@@ -23,7 +23,7 @@ def reviewed(folder: Path, settings: str) -> dict[str, Any]:
     with (project / "alembic-reviewer.toml").open("a") as file:
         file.write(f"\n{settings}\n")
     done = subprocess.run(
-        [sys.executable, "-m", "reviewer.cli", "review", ".", "--python", sys.executable, "--format", "json"],
+        [sys.executable, "-m", "alembic_reviewer", "review", ".", "--python", sys.executable, "--format", "json"],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

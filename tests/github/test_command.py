@@ -27,7 +27,7 @@ def report(tmp_path: Path) -> Path:
 def comment(*arguments: str | Path, token: str = "secret") -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
     return subprocess.run(
-        [sys.executable, "-m", "reviewer.cli", "comment", *map(str, arguments)],
+        [sys.executable, "-m", "alembic_reviewer", "comment", *map(str, arguments)],
         env={**environ, "GITHUB_TOKEN": token},
         capture_output=True,
         text=True,

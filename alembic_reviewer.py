@@ -1,0 +1,43 @@
+"""The start of the command: takes away what PYTHONPATH brought, then runs `reviewer.cli`.
+
+The project under review may well have packages called `reviewer` or `checks`, and PYTHONPATH, or the folder that
+`python -m` was started in, would put them before ours. The project's own process gets PYTHONPATH all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the command line, with nothing of the project's on the import path."""
+    sys.path[:] = _ours(sys.path)
+    from reviewer.cli import main as command
+
+    command(prog_name="alembic-reviewer")
+
+
+def _ours(path: list[str]) -> list[str]:
+    """`path` without what PYTHONPATH and `python -m` have put there. Our own folder stays, wherever it comes from."""
+    named = os.environ.get("PYTHONPATH", "")
+    brought = {_real(entry) for entry in (os.curdir, *named.split(os.pathsep))} - _installed()
+    here = str(Path(__file__).resolve().parent)
+    kept = [entry for entry in path if _real(entry) not in brought]
+    return kept if here in map(_real, kept) else [*kept, here]
+
+
+def _installed() -> set[str]:
+    folders = [*site.getsitepackages(), *sysconfig.get_paths().values()]
+    return {_real(folder) for folder in folders}
+
+
+def _real(entry: str) -> str:
+    return os.path.realpath(entry or os.curdir)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The start of the command: nothing of the project's is imported into our process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.repository import write
+
+ROOT = Path(__file__).resolve().parent.parent
+CONSOLE = Path(sys.executable).with_name("alembic-reviewer")
+OWN = (
+    "reviewer/__init__.py",
+    "checks/__init__.py",
+    "click/__init__.py",
+    "reviewer/cli.py",
+)
+
+
+@pytest.mark.parametrize("command", [[str(CONSOLE)], [sys.executable, "-m", "alembic_reviewer"]])
+@pytest.mark.parametrize("pythonpath", [".", "", f"{ROOT}{os.pathsep}.", f".{os.pathsep}{ROOT}", "missing"])
+def test_packages_of_the_project_with_our_names_are_not_imported(
+    command: list[str], pythonpath: str, tmp_path: Path
+) -> None:
+    write(tmp_path, dict.fromkeys(OWN, "raise SystemExit('the project ran in the reviewer')\n"))
+
+    done = subprocess.run(
+        [*command, "rules"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": pythonpath},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "blocking-index" in done.stdout
+
+
+def test_what_is_installed_stays_importable_when_pythonpath_names_it_too(tmp_path: Path) -> None:
+    import click
+
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic_reviewer", "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(click.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("alembic-reviewer")
