@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,13 @@ import click
 
 from reviewer import __version__
 from reviewer.errors import CannotReview, ReviewerError, UsageError
+from reviewer.options import OPTIONS, Kind, Option, Where
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from reviewer.config import Config
     from reviewer.verdict import Report
-
-FORMATS = ("text", "json", "markdown", "sarif", "annotations", "codequality", "html", "rollback")
 
 
 class _ReviewCommand(click.Command):
@@ -38,113 +37,41 @@ def main() -> None:
     """Review Alembic revisions: run them on a throw-away PostgreSQL and say what would hurt."""
 
 
-def _project_options(command: Any) -> Any:
-    """Options that say what is under review and where it runs."""
-    for option in reversed(
-        [
-            click.argument("path", default=".", type=click.Path(path_type=Path)),
-            click.option("--base", metavar="REF", help="Review what HEAD adds over the merge base with REF."),
-            click.option(
-                "--revisions", metavar="A:B", help='Review the revisions after A up to B; "base" and "head" work.'
-            ),
-            click.option(
-                "--config",
-                "configs",
-                metavar="[NAME=]FILE",
-                multiple=True,
-                help="alembic.ini or pyproject.toml; again for several trees.",
-            ),
-            click.option("-x", "x", metavar="NAME=VALUE", multiple=True, help="As `alembic -x`."),
-            click.option(
-                "--name", "section", metavar="SECTION", help="As `alembic --name`: section of the ini file."
-            ),
-            click.option(
-                "--launcher",
-                metavar="MODULE:FUNCTION",
-                help="Function of the project that is given Alembic's Config before env.py runs.",
-            ),
-            click.option("--python", metavar="CMD", help="Command that starts the Python in which env.py imports."),
-            click.option(
-                "--env",
-                metavar="NAME=VALUE",
-                multiple=True,
-                help="Environment for env.py; {url} becomes the throw-away database's URL.",
-            ),
-            click.option(
-                "--pass-env", metavar="NAME", multiple=True, help="Pass a variable of this environment to env.py."
-            ),
-            click.option(
-                "--postgres",
-                metavar="auto|local|embedded|container|URL",
-                help="Where the throw-away PostgreSQL comes from.",
-            ),
-            click.option(
-                "--postgres-version", type=int, metavar="N", help="Major version of PostgreSQL, 14 to 18."
-            ),
-            click.option("--postgres-image", metavar="IMAGE", help="Container image instead of postgres:N."),
-        ]
-    ):
-        command = option(command)
-    return command
+def _options(*places: Where) -> Callable[[Any], Any]:
+    """PATH and every option that belongs to one of `places`."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed([each for each in OPTIONS if each.where in places]):
+            command = click.option(option.flag, option.name, help=option.help, **_shape(option))(command)
+        return click.argument("path", default=".", type=click.Path(path_type=Path))(command)
+
+    return decorate
+
+
+def _shape(option: Option) -> dict[str, Any]:
+    """How click reads it."""
+    repeated = {"multiple": True, "metavar": option.metavar}
+    match option.kind:
+        case Kind.SWITCH:
+            return {"is_flag": True}
+        case Kind.NUMBER:
+            return {"type": click.IntRange(option.least), "metavar": option.metavar}
+        case Kind.SECONDS:
+            return {"type": click.FloatRange(0, min_open=True), "metavar": option.metavar}
+        case Kind.FILE:
+            return {"type": click.Path(path_type=Path), "metavar": option.metavar}
+        case Kind.CHOICE | Kind.FAIL_ON:
+            return {"type": click.Choice(option.choices)}
+        case Kind.OUTPUTS if option.choices:
+            return {"type": click.Choice(option.choices), "multiple": True}
+        case Kind.TEXTS | Kind.RULES | Kind.ASSIGNMENTS | Kind.CONFIGS | Kind.OUTPUTS:
+            return repeated
+        case _:
+            return {"metavar": option.metavar}
 
 
 @main.command(cls=_ReviewCommand)
-@_project_options
-@click.option(
-    "--each",
-    is_flag=True,
-    help="Rehearse every revision as a release of its own: from the state before it, its tables filled with rows.",
-)
-@click.option("--static", is_flag=True, help="Start no server: read what `alembic upgrade --sql` renders.")
-@click.option(
-    "--base-schema",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="SQL that the history starts from, applied to the empty database first.",
-)
-@click.option(
-    "--rows", type=click.IntRange(0), metavar="N", help="Rows to put into each table before the revisions run."
-)
-@click.option(
-    "--seed",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="SQL with rows of your own, put in before ours; tables that it fills are left as they are.",
-)
-@click.option(
-    "--seed-command",
-    metavar="CMD",
-    help="Command of the project that writes such rows, into the database at DATABASE_URL.",
-)
-@click.option("--no-rows", is_flag=True, help="The same as --rows 0.")
-@click.option(
-    "--base-from",
-    type=click.Choice(["history", "models"]),
-    help="Make the state before the new revisions from the history, or from the models of the base commit.",
-)
-@click.option("--no-old-code", is_flag=True, help="Do not try the code of the base commit on the new schema.")
-@click.option(
-    "--format",
-    "formats",
-    type=click.Choice(FORMATS),
-    multiple=True,
-    help="Form of the report; again for several, each takes the --output after it.",
-)
-@click.option(
-    "--output", "outputs", metavar="FILE", multiple=True, help="File for the report instead of standard output."
-)
-@click.option("--save-recording", type=click.Path(path_type=Path), metavar="FILE", help="Keep what happened.")
-@click.option(
-    "--recording", type=click.Path(path_type=Path), metavar="FILE", help="Judge a kept recording; no server needed."
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "notice", "never"]),
-    help="Lowest severity that makes the exit status 1.",
-)
-@click.option("--select", metavar="RULE", multiple=True, help="Only these rules.")
-@click.option("--ignore", metavar="RULE", multiple=True, help="Not these rules.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For the whole run.")
+@_options(Where.PROJECT, Where.REVIEW)
 @click.pass_context
 def review(ctx: click.Context, /, **flags: Any) -> None:
     """Review the new revisions of the project in PATH.
@@ -230,7 +157,7 @@ def comment(*, report: Path, repo: str, mode: str, on_findings: bool, **flags: A
 
 
 @main.command(short_help="Say what a review would use, and what is wrong.")
-@_project_options
+@_options(Where.PROJECT)
 @click.pass_context
 def doctor(ctx: click.Context, /, **flags: Any) -> None:
     """Say what a review would use, and why; and what is wrong, each with its way out."""

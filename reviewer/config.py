@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from reviewer import toml
 from reviewer.errors import UsageError
 from reviewer.finding import Severity
+from reviewer.options import OPTIONS, POSTGRES, Kind, Option, Where
 from reviewer.project import ConfigFile
+from reviewer.report import FORMATS
 
 OWN_FILE = "alembic-reviewer.toml"
 TABLE = "alembic-reviewer"
 """The name of our table under `[tool]` in pyproject.toml."""
-
-FORMATS = ("text", "json", "markdown", "sarif", "annotations", "codequality", "html", "rollback")
-POSTGRES = ("auto", "local", "embedded", "container")
-"""Words for `--postgres`; anything else there is a URL."""
 
 
 _WILDCARDS = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
@@ -265,65 +263,51 @@ class _Reader:
     flags: bool = False
 
     def read(self, written: Mapping[str, object]) -> dict[str, Any]:
-        readers = self._readers()
+        known = _FLAGS if self.flags else _KEYS
         found: dict[str, Any] = {}
         for key, value in written.items():
-            name = _FIELDS_BY_KEY.get(_key(key) if self.flags else key, "")
-            if name == "path" and self.flags:
+            if key == "path" and self.flags:
                 continue
-            if name not in readers:
-                known = sorted(_key(each) for each in readers)
+            if key not in known:
                 raise UsageError(f"{self.where}: unknown key `{key}`.", nearest(key, known))
-            found[name] = readers[name](self._called(name), value)
+            option = known[key]
+            found[option.name] = self._read(option, option.flag if self.flags else option.key, value)
         return found
 
-    def _called(self, name: str) -> str:
-        if not self.flags:
-            return _key(name)
-        return "-x" if name == "x" else "--" + _KEYS.get(name, name.replace("_", "-"))
-
-    def _readers(self) -> dict[str, Callable[[str, object], Any]]:
-        both: dict[str, Callable[[str, object], Any]] = {
-            "base": self.text,
-            "revisions": self.text,
-            "configs": self.configs,
-            "x": self.assignments,
-            "section": self.text,
-            "launcher": self.text,
-            "python": self.text,
-            "env": lambda key, value: dict(_pair(each) for each in self.assignments(key, value)),
-            "pass_env": self.texts,
-            "postgres": self.postgres,
-            "postgres_version": lambda key, value: self.number(key, value, least=1),
-            "postgres_image": self.text,
-            "static": self.switch,
-            "base_schema": self.file,
-            "base_from": lambda key, value: self.choice(key, value, ("history", "models")),
-            "rows": lambda key, value: self.number(key, value, least=0),
-            "no_rows": self.switch,
-            "no_old_code": self.switch,
-            "seed": self.file,
-            "seed_command": self.text,
-            "fail_on": self.fail_on,
-            "select": self.texts,
-            "ignore": self.texts,
-            "timeout": self.seconds,
-        }
-        only_flags: dict[str, Callable[[str, object], Any]] = {
-            "outputs": self.outputs,
-            "each": self.switch,
-            "save_recording": self.file,
-            "recording": self.file,
-        }
-        only_file: dict[str, Callable[[str, object], Any]] = {
-            "severity": self.severities,
-            "paths": self.paths,
-            "hot_tables": self.texts,
-            "floor_revision": self.text,
-            "one_way_revisions": self.texts,
-            "extensions": self.texts,
-        }
-        return both | (only_flags if self.flags else only_file)
+    def _read(self, option: Option, key: str, value: object) -> Any:
+        match option.kind:
+            case Kind.TEXTS:
+                return self.texts(key, value)
+            case Kind.RULES:
+                return self.rules(key, value)
+            case Kind.ASSIGNMENTS if option.name == "env":
+                return dict(_pair(each) for each in self.assignments(key, value))
+            case Kind.ASSIGNMENTS:
+                return self.assignments(key, value)
+            case Kind.CONFIGS:
+                return self.configs(key, value)
+            case Kind.SWITCH:
+                return self.switch(key, value)
+            case Kind.NUMBER:
+                return self.number(key, value, option.least)
+            case Kind.SECONDS:
+                return self.seconds(key, value)
+            case Kind.FILE:
+                return self.file(key, value)
+            case Kind.CHOICE:
+                return self.choice(key, value, option.choices)
+            case Kind.FAIL_ON:
+                return self.fail_on(key, value, option.choices)
+            case Kind.POSTGRES:
+                return self.postgres(key, value)
+            case Kind.OUTPUTS:
+                return self.outputs(key, value)
+            case Kind.SEVERITY_OF_RULES:
+                return self.severities(key, value)
+            case Kind.PATHS:
+                return self.paths(key, value)
+            case _:
+                return self.text(key, value)
 
     def wrong(self, key: str, value: object, expected: str) -> UsageError:
         if self.flags:
@@ -342,9 +326,10 @@ class _Reader:
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list | tuple) or not all(isinstance(each, str) for each in values):
             raise self.wrong(key, value, "a list of texts")
-        if key in {"select", "ignore", "--select", "--ignore"}:
-            return tuple(part.strip() for each in values for part in each.split(",") if part.strip())
         return tuple(values)
+
+    def rules(self, key: str, value: object) -> tuple[str, ...]:
+        return tuple(part.strip() for each in self.texts(key, value) for part in each.split(",") if part.strip())
 
     def switch(self, key: str, value: object) -> bool:
         if not isinstance(value, bool):
@@ -368,10 +353,10 @@ class _Reader:
             raise self.wrong(key, value, f"one of {', '.join(choices)}")
         return value
 
-    def fail_on(self, key: str, value: object) -> Severity | None:
+    def fail_on(self, key: str, value: object, choices: Collection[str]) -> Severity | None:
         if isinstance(value, Severity):
             return value
-        word = self.choice(key, value, (*(each.value for each in Severity), "never"))
+        word = self.choice(key, value, choices)
         return None if word == "never" else Severity(word)
 
     def file(self, key: str, value: object) -> Path:
@@ -412,7 +397,7 @@ class _Reader:
         if not isinstance(value, list | tuple):
             raise self.wrong(key, value, "a list of formats with their files")
         found = tuple(
-            Output(self.choice("--format", kind, FORMATS), Path(str(file)) if file else None)
+            Output(self.choice("--format", kind, tuple(FORMATS)), Path(str(file)) if file else None)
             for kind, file in value
         )
         if sum(each.path is None for each in found) > 1:
@@ -436,7 +421,7 @@ class _Reader:
         settings = PathSettings(pattern)
         for name, each in self._table(place, value).items():
             if name == "ignore":
-                settings = replace(settings, ignore=self.texts("ignore", each))
+                settings = replace(settings, ignore=self.rules("ignore", each))
             elif name == "severity":
                 settings = replace(settings, severity=self.severities(f"{place}.severity", each))
             else:
@@ -455,12 +440,7 @@ def _pair(assignment: str) -> tuple[str, str]:
     return name, value
 
 
-_KEYS = {"configs": "config", "section": "name"}
-"""Fields whose key is not simply the name with dashes."""
-
-
-def _key(name: str) -> str:
-    return _KEYS.get(name, name.replace("_", "-"))
-
-
-_FIELDS_BY_KEY = {_key(name): name for name in (*(each.name for each in fields(Config)), "no_rows", "no_old_code")}
+_FLAGS = {name: each for each in OPTIONS if each.where is not Where.NOWHERE for name in (each.name, each.key)}
+"""What the command line may say, by the names of `Config` and by its own."""
+_KEYS = {each.key: each for each in OPTIONS if each.in_file}
+"""What the configuration file may say, by its own names."""

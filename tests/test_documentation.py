@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from click.testing import CliRunner
 
 import checks
 from reviewer import cli, toml
-from reviewer.config import Config, load
+from reviewer.config import load
+from reviewer.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -145,11 +145,8 @@ def test_rules_that_are_named_exist(page: Path) -> None:
 
 
 def keys() -> set[str]:
-    """Every key of the configuration file, as its own error message lists them."""
-    spelled = {"configs": "config", "section": "name"}
-    only_flags = {"path", "source", "outputs", "save_recording", "recording", "each"}
-    names = {each.name for each in fields(Config)} - only_flags - {"old_code"} | {"no_rows", "no_old_code"}
-    return {spelled.get(name, name.replace("_", "-")) for name in names}
+    """Every key of the configuration file."""
+    return {option.key for option in OPTIONS if option.in_file}
 
 
 def test_every_key_of_the_configuration_is_documented_and_no_other() -> None:

@@ -63,13 +63,13 @@ def _rollback(report: Report, terminal: Terminal) -> str:
 
 FORMATS: dict[str, Format] = {
     "text": _text,
-    "rollback": _rollback,
     "json": _json,
     "markdown": _markdown,
     "sarif": _sarif,
     "annotations": _annotations,
     "codequality": _codequality,
     "html": _html,
+    "rollback": _rollback,
 }
 """Every value of `--format`. A terminal matters to `text` and `rollback`."""
 
