@@ -45,12 +45,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story:
             yield from _on_new_data(story, context)
-            failed = story.failed(Direction.DOWNGRADE)
-            if failed is None or not failures.is_the_revisions(failed) or failures.on_purpose(failed):
+            failed = failures.gravest(story, Direction.DOWNGRADE)
+            if failed is None or failures.on_purpose(failed) or failures.told_before(context, failed):
                 return
             yield concern(
                 f"The downgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.",
-                about=("failure", revision.id, Direction.DOWNGRADE.value),
+                about=failures.about(failed),
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),
                 direction=Direction.DOWNGRADE,

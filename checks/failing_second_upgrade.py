@@ -44,15 +44,15 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story:
-            failed = story.failed(Direction.UPGRADE_AGAIN)
-            if failed is None or not failures.is_the_revisions(failed):
+            failed = failures.gravest(story, Direction.UPGRADE_AGAIN)
+            if failed is None or failures.told_before(context, failed):
                 return
             empty = ", which does nothing" if revision.downgrade_is_empty else ""
             yield concern(
                 f"""
                 After a downgrade{empty}, the upgrade of `{revision.id}` fails: {failures.words(failed)}.
                 """,
-                about=("failure", revision.id, Direction.UPGRADE_AGAIN.value),
+                about=failures.about(failed),
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),
                 direction=Direction.UPGRADE_AGAIN,

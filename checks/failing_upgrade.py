@@ -20,7 +20,8 @@ between with `op.get_context().autocommit_block()`.
 - As an error: what fails only on rows that the reviewer has made up, and on no others. PostgreSQL's refusal is then a
   warning; an exception of the revision's own code, or the key of a row that it inserts, is a notice. Give rows like yours
   with `--seed FILE`.
-- What is not the revision's doing: a missing driver, an env.py that fails.
+- What is not the revision's doing: a missing driver, an env.py that fails before the revision is run. The verdict is
+  then `error`. What env.py raises while the revision runs, or after it, stops the deploy of this revision and is flagged.
 
 Without a server only this is told, as a warning: what earlier revisions have created already, a type that none has
 created, and a change of type for which PostgreSQL has no cast.
@@ -52,15 +53,15 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story:
-            failed = story.failed(Direction.UPGRADE)
-            if failed is None or not failures.is_the_revisions(failed):
+            failed = failures.gravest(story, Direction.UPGRADE)
+            if failed is None or failures.told_before(context, failed):
                 return
             sure = failures.certain(story, failed)
             doubt = "" if sure else " The rows were made up to fit the schema: see whether yours are like them."
             yield concern(
                 f"The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.{doubt}",
                 severity=_severity(sure, story, failed),
-                about=("failure", revision.id, Direction.UPGRADE.value),
+                about=failures.about(failed),
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),
                 direction=Direction.UPGRADE,

@@ -155,7 +155,7 @@ def _another(story: Story, differences: Sequence[Difference]) -> Concern:
 def _cause(differences: Sequence[Difference], failed: Pass) -> Difference | None:
     """The difference that the second upgrade stumbles over."""
     failure = failed.failure
-    if failure is None or not failures.is_the_revisions(failed):
+    if failure is None or failure.cause is not None or not failures.is_the_revisions(failed):
         return None
     words = f"{failure.message} {failure.sql or ''}"
     named = [each for each in differences if (each.name if each.table else Name.told(each.name).name) in words]

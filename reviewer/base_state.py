@@ -92,7 +92,7 @@ def _build(bench: Workbench, old: Trial) -> str:
             stage.database = bench.database(base)
         return base
     assert run.failure is not None
-    if run.failed_revision is None:
+    if run.failed_revision is None or run.failure.of_environment:
         raise environment_failed(bench, run.failure)
     if stage is not None and run.failure.kind is not FailureKind.TIMEOUT:
         stage.failed = run.failed_revision

@@ -138,6 +138,9 @@ class Failed(Event, tag="failed", frozen=True):
     deliberate: bool = False
     traceback: str = ""
     fatal: bool = False
+    caused_path: str | None = None
+    """Of one that is not `in_revision`: the revision's line that led to it."""
+    caused_line: int | None = None
 
 
 class Unrendered(Event, tag="unrendered", frozen=True):

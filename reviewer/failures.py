@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
-from reviewer.context import Story
+from reviewer.context import Context, Story
 from reviewer.operations import Insert, Operation
-from reviewer.recording import Direction, FailureKind, Location, Outcome, Pass, Rehearsal, Revision
+from reviewer.recording import Direction, Failure, FailureKind, Location, Moment, Outcome, Pass, Rehearsal, Revision
 
-_NOT_THE_REVISIONS = frozenset(
-    {
-        FailureKind.ENVIRONMENT,
-        FailureKind.IMPORT,
-        FailureKind.NO_DRIVER,
-        FailureKind.UNTOUCHED,
-        FailureKind.OFFLINE,
-    }
-)
+_NOT_THE_REVISIONS = frozenset({FailureKind.NO_DRIVER, FailureKind.UNTOUCHED, FailureKind.OFFLINE})
+
+OWNERS = {
+    Direction.UPGRADE: "failing-upgrade",
+    Direction.DOWNGRADE: "failing-downgrade",
+    Direction.UPGRADE_AGAIN: "failing-second-upgrade",
+}
+"""The rule that tells of a revision's failure in each direction, where no other explains it."""
 
 _NOT_NULL_VIOLATION = "23502"
 _UNIQUE_VIOLATION = "23505"
 
 
 def is_the_revisions(failed: Pass) -> bool:
-    """Whether the revision itself failed: what the environment lacks is told elsewhere in the report."""
-    return failed.failure is not None and failed.failure.kind not in _NOT_THE_REVISIONS
+    """Whether the pass failed once the revision was being run: in its own code, in what that called, or in what Alembic
+    and env.py do for it afterwards. Where env.py did not get that far, the ledger tells it.
+    """
+    failure = failed.failure
+    return failure is not None and failure.moment is not Moment.BEFORE and failure.kind not in _NOT_THE_REVISIONS
+
+
+def about(failed: Pass) -> tuple[str, ...]:
+    """What a finding that tells of the failure is about; the ledger looks for it."""
+    return ("failure", failed.revision, failed.direction.value)
+
+
+def told_before(context: Context, failed: Pass) -> bool:
+    """Whether one fault of env.py made an earlier pass fail in the same way, so that it has been told already."""
+    cause = failed.failure.cause if failed.failure else None
+    if cause is None:
+        return False
+    for each in context.recording.passes:
+        if each is failed:
+            return False
+        if each.failure is not None and each.failure.cause == cause and is_the_revisions(each):
+            return True
+    return False
+
+
+def gravest(story: Story, direction: Direction) -> Pass | None:
+    """The failed pass of the revision in `direction` that is told: one that fails in production too, else the first."""
+    failed = [
+        each
+        for each in story.passes
+        if each.direction is direction and each.outcome is Outcome.FAILED and is_the_revisions(each)
+    ]
+    return next((each for each in failed if certain(story, each)), failed[0] if failed else None)
 
 
 def on_purpose(failed: Pass) -> bool:
@@ -36,17 +66,33 @@ def words(failed: Pass) -> str:
     if failure is None:
         return "no reason is known"
     message = failure.message.strip().rstrip(".")
+    return _said(failure, message) + _circumstances(failure)
+
+
+def _said(failure: Failure, message: str) -> str:
     match failure.kind:
         case FailureKind.STATEMENT:
             return f"PostgreSQL says {message}"
+        case FailureKind.RAISED if failure.location is None and failure.outside is None:
+            return message
         case FailureKind.RAISED:
             return f"its own code raises {message}"
+        case FailureKind.IMPORT if failure.outside is None:
+            return f"its own code does not import: {message}"
+        case FailureKind.ENVIRONMENT | FailureKind.IMPORT:
+            return f"env.py or what it calls raises {message}"
         case FailureKind.TIMEOUT:
             return message or "it did not end in time"
         case FailureKind.LOCK:
             return message or "it waits for a lock that it holds itself through another connection"
         case _:
             return message
+
+
+def _circumstances(failure: Failure) -> str:
+    after = ", once its own code has ended" if failure.moment is Moment.AFTER else ""
+    place = f" ({failure.outside})" if failure.outside else ""
+    return f"{after}{place}"
 
 
 def where(story: Story, failed: Pass) -> str:

@@ -110,3 +110,5 @@ class Finding:
     about: tuple[str, ...] = ()
     sql: str | None = None
     suppressed: Suppressed | None = None
+    stands_for: tuple[tuple[str, ...], ...] = ()
+    """What the findings were about that this one replaces."""

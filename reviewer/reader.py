@@ -20,6 +20,7 @@ from reviewer.recording import (
     FailureKind,
     Location,
     Lock,
+    Moment,
     Observation,
     Origin,
     Outcome,
@@ -94,6 +95,7 @@ class Reader:
         current: list[Statement] | None = None
         open_begin: Begin | None = None
         revision: str | None = None
+        moment = Moment.BEFORE
         self._later = {event.n: event.observation for event in answer.events if isinstance(event, Observed)}
         for event in answer.events:
             match event:
@@ -105,10 +107,11 @@ class Reader:
                 case AgainEvent():
                     run.again = True
                 case RevisionEvent(phase="begin"):
-                    revision = event.id
+                    revision, moment = event.id, Moment.DURING
                     current = [] if run.passes else before
                     run.passes.append(Pass(event.id, self._direction, self._rehearsal, Outcome.OK, statements=()))
                 case RevisionEvent(phase="end"):
+                    moment = Moment.AFTER
                     if run.passes:
                         run.passes[-1] = replace(run.passes[-1], seconds=event.seconds)
                 case Begin():
@@ -122,7 +125,7 @@ class Reader:
                     open_begin = None
         run.connected = answer.done.connected if answer.done else 1
         if not answer.ok:
-            run.failure = self._failure(answer, run, open_begin)
+            run.failure = replace(self._failure(answer, run, open_begin), moment=moment)
             if run.passes:
                 # also where it failed after the revision's own code, as when its transaction commits
                 run.failed_revision = revision
@@ -152,9 +155,12 @@ class Reader:
         failed = answer.failed
         assert failed is not None
         location = self._location(failed.path, failed.line)
+        outside = None
+        if not failed.in_revision:
+            outside, location = location, self._location(failed.caused_path, failed.caused_line)
         if answer.waited is not None:
             sql = statement.sql if statement else None
-            return Failure(FailureKind.LOCK, answer.waited, location, sql, failed.sqlstate)
+            return Failure(FailureKind.LOCK, answer.waited, location, sql, failed.sqlstate, outside=outside)
         try:
             kind = FailureKind(failed.kind)
         except ValueError:
@@ -171,6 +177,7 @@ class Reader:
             statement.sql if own and statement is not None else None,
             (statement.sqlstate if own and statement is not None else None) or failed.sqlstate,
             failed.deliberate,
+            outside=outside,
         )
 
     def _statement(self, begin: Begin, ended: Ended) -> Statement:

@@ -87,6 +87,17 @@ class FailureKind(Enum):
     """The revision cannot be rendered as SQL without a database."""
 
 
+class Moment(Enum):
+    """How far a revision had come when its pass failed."""
+
+    BEFORE = "before"
+    """Its own code had not begun: env.py failed, or loading the revisions."""
+    DURING = "during"
+    """Between the beginning and the end of its own code, in whatever that called."""
+    AFTER = "after"
+    """Its own code had ended: Alembic's bookkeeping, `on_version_apply`, the commit, the rest of env.py."""
+
+
 @dataclass(frozen=True)
 class Location:
     """A line of a file, the path relative to the project's git root (or as given outside git)."""
@@ -208,6 +219,27 @@ class Failure:
     sqlstate: str | None = None
     deliberate: bool = False
     """The revision's own code raised an exception on its own line: said on purpose."""
+    moment: Moment = Moment.DURING
+    outside: Location | None = None
+    """The line of env.py where it came out, where it was not raised in a revision file: a listener, a callback, what
+    follows the migrations. `location` is then the revision's line that led to it, if one did."""
+
+    @property
+    def seen_at(self) -> Location | None:
+        """The line that a human looks at first."""
+        return self.outside or self.location
+
+    @property
+    def of_environment(self) -> bool:
+        """Whether env.py failed by itself, before a revision's code or after it."""
+        return self.moment is not Moment.DURING and self.kind in {FailureKind.ENVIRONMENT, FailureKind.IMPORT}
+
+    @property
+    def cause(self) -> tuple[str, Location | None] | None:
+        """What is the same in every pass that one fault of env.py makes fail; None for a revision's own."""
+        raised = self.kind in {FailureKind.ENVIRONMENT, FailureKind.IMPORT, FailureKind.EXITED}
+        alone = self.location is None or self.moment is not Moment.DURING
+        return (self.message, self.outside) if raised and alone and self.outside is not None else None
 
 
 class Change(Enum):

@@ -302,11 +302,16 @@ def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> l
     replacing = [finding for finding in findings if rules[finding.rule].replaces]
     kept = [finding for finding in findings if not any(replaced(finding, other) for other in replacing)]
     return [
-        _quoting(finding, [each for each in findings if replaced(each, finding)])
-        if rules[finding.rule].quotes
+        _in_place_of(finding, [each for each in findings if replaced(each, finding)], rules[finding.rule].quotes)
+        if rules[finding.rule].replaces
         else finding
         for finding in kept
     ]
+
+
+def _in_place_of(finding: Finding, others: Sequence[Finding], quotes: bool) -> Finding:
+    abouts = tuple(dict.fromkeys(about for each in others for about in (each.about, *each.stands_for)))
+    return replace(_quoting(finding, others) if quotes else finding, stands_for=abouts)
 
 
 def _quoting(finding: Finding, others: Sequence[Finding]) -> Finding:

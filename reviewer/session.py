@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reviewer import __version__, recording, suppressions
+from reviewer import __version__, ledger, recording, suppressions
 from reviewer.additive import only_adds_tables
 from reviewer.config import Config
 from reviewer.errors import CannotReview, UsageError
@@ -229,13 +229,18 @@ def judged(config: Config, recordings: Sequence[Recording], roots: Mapping[str, 
     loaded = all_checks.load()
     config.check_rules({check.RULE.id for check in loaded})
     selected = _selected(config, loaded)
+    asked = {check.RULE.id for check in selected}
     reports = []
     for each in recordings:
         report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
         root = roots.get(each.tree, config.path)
         findings = _suppressed(report.findings, each, root, loaded, selected)
         groups = {check.RULE.id: check.RULE.group for check in loaded}
-        reports.append(replace(report, findings=_with_severities(config, findings, each, groups)))
+        told = replace(report, findings=_with_severities(config, findings, each, groups))
+        dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
+        reports.append(
+            ledger.settled(told, lambda rule, path: rule in asked and not config.ignored(rule, path), dropped)
+        )
     return Report(tool=__version__, trees=tuple(reports), fail_on=config.fail_on)
 
 
@@ -287,7 +292,7 @@ def _with_severities(
     """The findings as the configuration wants them, in general and for single files."""
     kept = []
     for finding in findings:
-        path = finding.location.path if finding.location else None
+        path = _path(finding)
         if config.ignored(finding.rule, path):
             continue
         usual = finding.severity
@@ -299,6 +304,10 @@ def _with_severities(
             usual = Severity.ERROR
         kept.append(replace(finding, severity=config.severity_of(finding.rule, usual, path)))
     return tuple(kept)
+
+
+def _path(finding: Finding) -> str | None:
+    return finding.location.path if finding.location else None
 
 
 _ABOUT_LOCKS = frozenset({"locking", "rewriting"})

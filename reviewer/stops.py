@@ -22,9 +22,9 @@ class Stop(Exception):
 
 def environment_failed(bench: Workbench, failure: Failure) -> Stop:
     """Where env.py or a revision file does not get as far as the first revision."""
-    where = f" at {failure.location}" if failure.location else ""
+    where = f" at {failure.seen_at}" if failure.seen_at else ""
     message = failure.message.rstrip(".")
-    loading = failure.location is not None and not failure.location.path.endswith("env.py")
+    loading = failure.location is not None and failure.outside is None
     what = "A revision file" if loading else "env.py"
     match failure.kind:
         case FailureKind.IMPORT:
@@ -59,7 +59,7 @@ def environment_failed(bench: Workbench, failure: Failure) -> Stop:
 def not_from_empty(bench: Workbench, run: Run) -> Stop:
     """Where the history does not reach the state that it is to reach."""
     assert run.failure is not None
-    where = f" at {run.failure.location}" if run.failure.location else ""
+    where = f" at {run.failure.seen_at}" if run.failure.seen_at else ""
     if run.failure.kind is FailureKind.TIMEOUT:
         return Stop(
             f"The history did not reach the base revision within {bench.plan.allowed}: revision"

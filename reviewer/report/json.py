@@ -26,6 +26,7 @@ from reviewer.recording import (
     Lock,
     Loss,
     Mode,
+    Moment,
     Observation,
     OldCode,
     Origin,
@@ -167,6 +168,8 @@ def _pass(each: Pass) -> Document:
             "sql": failure.sql,
             "sqlstate": failure.sqlstate,
             "deliberate": failure.deliberate,
+            "moment": failure.moment.value,
+            "outside": _place(failure.outside) if failure.outside else None,
         }
         if failure
         else None,
@@ -402,6 +405,8 @@ def _read_pass(found: Document, revision: str) -> Pass:
             failure["sql"],
             failure["sqlstate"],
             failure["deliberate"],
+            Moment(failure.get("moment", Moment.DURING.value)),
+            _read_place(failure["outside"]) if failure.get("outside") else None,
         )
         if failure
         else None,

@@ -205,6 +205,15 @@ class Sources:
             return None, None, "environment"
         return None, None, "alembic" if through_alembic else "environment"
 
+    def caused_by(self, error):
+        """(path, line) of the innermost frame in a revision file, also where what it called raised the error."""
+        found, tb = None, error.__traceback__
+        while tb is not None:
+            revision, real = self.is_revision(tb.tb_frame.f_code.co_filename)
+            found = (real, tb.tb_lineno) if revision else self.asked_for_by(tb.tb_frame) or found
+            tb = tb.tb_next
+        return found[:2] if found else (None, None)
+
     def of_traceback(self, error):
         """(path, line) of the innermost frame in a revision file, and whether the error was raised right there."""
         found, innermost = None, None
@@ -425,7 +434,14 @@ class Runner:
             self.channel.emit(event="revision", phase="begin", id=name, direction=direction)
             started = time.perf_counter()
             try:
-                original(*args, **kwargs)
+                try:
+                    original(*args, **kwargs)
+                except TypeError as error:
+                    if error.__traceback__.tb_next is not None:
+                        raise
+                    # the call itself: what env.py hands to run_migrations() does not fit
+                    words = "it cannot be called as env.py calls it (%s)" % first_line(error)
+                    raise Expected("raised", words) from error
                 if context is not None and hasattr(original, "__code__"):
                     self.watcher.rest(context.connection, original)
             except BaseException as error:
@@ -594,6 +610,7 @@ class Runner:
         if isinstance(error, NotImplementedError):
             deliberate = True
         in_revision = place is not None and place[0] != self.sources.env
+        caused = self.sources.caused_by(error)
         if kind == "raised" and cause is None and not in_revision:
             kind = "environment"
         self.channel.emit(
@@ -603,6 +620,8 @@ class Runner:
             path=place[0] if place else None,
             line=place[1] if place else None,
             in_revision=in_revision,
+            caused_path=caused[0],
+            caused_line=caused[1],
             sqlstate=sqlstate,
             deliberate=bool(deliberate and kind == "raised"),
             traceback=as_text("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]),
