@@ -15,6 +15,7 @@ from reviewer import recording
 from reviewer.errors import ProjectError, UsageError
 from reviewer.git import Git
 from reviewer.graph import Graph
+from reviewer.paths import shown
 from reviewer.project import Tree
 from reviewer.source import Problem, ProblemKind, SourceRevision, read_source, wanted_extensions
 
@@ -197,7 +198,7 @@ def _selection(graph: Graph, new: Iterable[str], before: Iterable[str]) -> Selec
 
 
 def _entry(each: SourceRevision, line: int | None = None, detail: str = "") -> recording.HistoryEntry:
-    return recording.HistoryEntry(each.id, recording.Location(each.path, line or each.line), detail)
+    return recording.HistoryEntry(each.id, recording.Location(shown(each.path), line or each.line), detail)
 
 
 def _differs(now: Graph, base: Graph, rev: str) -> bool:

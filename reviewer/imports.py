@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from reviewer.paths import shown
 from reviewer.project import Tree
 from reviewer.recording import HistoryEntry, Location
 from reviewer.source import SourceRevision
@@ -19,7 +20,7 @@ def application_imports(revisions: Iterable[SourceRevision], tree: Tree, root: P
     folders = [folder for base in dict.fromkeys((tree.directory, root)) for folder in (base, base / "src")]
     own = tree.script_location
     return tuple(
-        HistoryEntry(each.id, Location(each.path, line), module)
+        HistoryEntry(each.id, Location(shown(each.path), line), module)
         for each in revisions
         for module, line in _absolute(each)
         for file in [_file(module, folders)]

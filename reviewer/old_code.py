@@ -316,7 +316,7 @@ class Trial:
     def result(self, revisions: Mapping[Broken, str]) -> OldCode:
         """What came of it. `revisions` says after which revision each thing broke."""
         if self._probe is None:
-            return OldCode(self._commit, reason=self.reason)
+            return OldCode(self._commit, reason=self.reason or "there is no upgraded state to try it on")
         mapped, broken = self._tried()
         if not mapped:
             return OldCode(self._commit, reason=self.reason or "its env.py names no models as target_metadata")

@@ -70,11 +70,3 @@ class Plan:
     def has_rows(self) -> bool:
         """Whether there are to be rows in the base state, ours or the project's."""
         return self.rows > 0 or self.seed is not None or self.seed_command is not None
-
-
-def relative(path: Path, root: Path) -> str:
-    """`path` relative to `root` with forward slashes, or as it is where it lies elsewhere."""
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return path.as_posix()

@@ -13,7 +13,8 @@ from reviewer.events import Begin, Ended, ModeEvent, Observed, RawObservation, R
 from reviewer.interpreter import Answer
 from reviewer.locks import LockMode
 from reviewer.names import VERSION_TABLE
-from reviewer.plan import Plan, relative
+from reviewer.paths import relative
+from reviewer.plan import Plan
 from reviewer.recording import (
     Direction,
     Failure,
@@ -40,6 +41,11 @@ _ABOUT_VALUES = frozenset({"22", "23"})
 """Classes of SQLSTATEs that say something about a value: it does not fit, or a constraint refuses it."""
 _TO_BLAME = 0.25
 """A revision that had run for less than that part of the time when it was over is not what has taken it."""
+
+
+_SWALLOWED = Failure(
+    FailureKind.UNSTAMPED, "it did not come to its end, and env.py went on as if it had: no error is to be seen"
+)
 
 
 @dataclass
@@ -124,6 +130,9 @@ class Reader:
                             run.passes[-1] = replace(run.passes[-1], statements=tuple(current))
                     open_begin = None
         run.connected = answer.done.connected if answer.done else 1
+        if answer.ok and moment is Moment.DURING:
+            run.failure, run.failed_revision = _SWALLOWED, revision
+            run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
         if not answer.ok:
             run.failure = replace(self._failure(answer, run, open_begin), moment=moment)
             if run.passes:

@@ -323,6 +323,9 @@ class Pass:
     """Of a downgrade: tables and columns of the upgraded state that are gone, with whatever was written to them."""
     unread: tuple[str, ...] = ()
     """Of a downgrade: tables that the revision touches and whose rows could not be compared."""
+    unrun: tuple[Statement, ...] = ()
+    """Of a failed upgrade: the statements that would have come after the one that failed, as Alembic renders them without
+    a database. Nobody has seen what they do."""
 
 
 @dataclass(frozen=True)

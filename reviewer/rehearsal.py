@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reviewer import __version__, base_state
+from reviewer import __version__, base_state, unrun
 from reviewer.base_state import BaseState
 from reviewer.chain import Chain
 from reviewer.guardian import Guardian
@@ -95,6 +95,7 @@ class _Rehearsal:
             self._state = self._base.snapshot
             self._rehearse()
             self._on_worst_rows()
+            self._passes = unrun.told(self._bench, self._passes)
         except Stop as stop:
             errors = (str(stop),)
             self._skip_the_rest(str(stop).split("\n")[0])

@@ -24,6 +24,7 @@ from reviewer.recording import (
     NOT_THERE,
     Direction,
     Location,
+    Mode,
     Origin,
     Pass,
     Recording,
@@ -67,11 +68,11 @@ def _all_judged(recording: Recording) -> Iterator[Pass]:
 
 
 def _understand(each: Pass) -> tuple[Understood, ...]:
-    return tuple(
-        Understood(statement, parse(statement.sql))
-        for statement in each.statements
-        if statement.origin is not Origin.ALEMBIC
-    )
+    return _understood(statement for statement in each.statements if statement.origin is not Origin.ALEMBIC)
+
+
+def _understood(statements: Iterable[Statement]) -> tuple[Understood, ...]:
+    return tuple(Understood(statement, parse(statement.sql)) for statement in statements)
 
 
 def _story(revision: Revision, recording: Recording, understood: dict[int, tuple[Understood, ...]]) -> Story:
@@ -111,10 +112,10 @@ class _Replay:
                 self.held[key] = Held(lock.relation, lock.mode, statement)
         if statement.error is None:
             for operation in understood.operations:
-                self._follow(operation)
+                self.follow(operation)
         self.before += [(operation, statement) for operation in understood.operations]
 
-    def _follow(self, operation: Operation) -> None:
+    def follow(self, operation: Operation) -> None:
         match operation:
             case CreateTable(table=name) | CreateView(view=name, replace=False):
                 self.created.add(name)
@@ -161,6 +162,39 @@ def _replay(
             if each.statement.sqlstate not in NOT_THERE:  # what it was to do cannot be done: that it failed is told
                 yield from _ask_statement(each, context, checks)
             state.take(each, context)
+        if judged.unrun:
+            yield from _replay_unrun(judged, story, state, Context(recording, direction, story.revision), checks)
+
+
+def _replay_unrun(
+    judged: Pass, story: Story, state: _Replay, context: Context, checks: Sequence[Check]
+) -> Iterator[Finding]:
+    """What is behind the statement that failed, as its text tells, and as if that one had done its work.
+
+    That something fails here is not told: what has failed before is the reason as often as not.
+    """
+    unrun = _understood(judged.unrun)
+    recording = replace(context.recording, mode=Mode.STATIC)
+    story = replace(story, upgrade=(*story.upgrade, *unrun))
+    for operation in [o for each in story.upgrade if each.statement.error is not None for o in each.operations]:
+        state.follow(operation)
+    for each in unrun:
+        state.enter(state.transaction if each.statement.in_transaction else None)
+        context = Context(
+            recording,
+            context.direction,
+            story.revision,
+            each,
+            held=dict(state.held),
+            created=frozenset(state.created),
+            before=tuple(state.before),
+            transaction_start=state.start,
+            story=story,
+            stories=(story,),
+        )
+        found = _ask_statement(each, context, checks)
+        yield from (finding for finding in found if finding.about[:1] != ("failure",))
+        state.take(each, context)
 
 
 def _transaction(statement: Statement, revision: Revision, recording: Recording) -> int | None:
@@ -346,6 +380,8 @@ def _in_order(findings: Iterable[Finding], recording: Recording) -> list[Finding
 
 def _unrecognized(stories: Iterable[Story]) -> Iterator[Statement]:
     for story in stories:
-        for each in (*story.upgrade, *story.downgrade):
+        judged = furthest(story.passes, Direction.UPGRADE)
+        unrun = _understood(judged.unrun) if judged else ()
+        for each in (*story.upgrade, *unrun, *story.downgrade):
             if any(isinstance(operation, Unrecognized) for operation in each.operations):
                 yield each.statement

@@ -35,9 +35,10 @@ from reviewer.imports import application_imports
 from reviewer.interpreter import RunnerProcess, Setup, environment
 from reviewer.names import VERSION_TABLE
 from reviewer.old_code import OldSource
+from reviewer.paths import on_disk, shown
 from reviewer.plan import Plan
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
-from reviewer.recording import Direction, History, Mode, Outcome, Recording, Revision, Skipped
+from reviewer.recording import Direction, History, Mode, OldCode, Outcome, Recording, Revision, Skipped
 from reviewer.rehearsal import rehearse
 from reviewer.verdict import Report, TreeReport
 
@@ -94,7 +95,9 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
             else:
                 made = (rehearse(plan, server, guardian, folder, progress),)
             unread = tuple(
-                Skipped(problem.path, problem.message) for problem in each.graph.problems if not problem.fatal
+                Skipped(shown(problem.path), shown(problem.message))
+                for problem in each.graph.problems
+                if not problem.fatal
             )
             first, *others = (replace(one, one_way=_one_way(config, each)) for one in made)
             recordings += [replace(first, skipped=first.skipped + unread), *others]
@@ -183,7 +186,7 @@ def old_source(config: Config, scope: Scope) -> OldSource | None:
     sources = []
     for revision in scope.selection.revisions:
         with contextlib.suppress(OSError):
-            sources.append((scope.root / revision.path).read_bytes())
+            sources.append(on_disk(scope.root, revision.path).read_bytes())
     needed = config.base_from == "models" or not only_adds_tables(sources)
     return OldSource(scope.root, scope.base_commit, early=needed)
 
@@ -257,7 +260,7 @@ def _suppressed(
     old_code_tried = each.old_code.mapped is not None
     for path in edited | {revision.path for revision in each.revisions}:
         with contextlib.suppress(OSError):
-            found[path] = suppressions.read((root / path).read_bytes(), path)
+            found[path] = suppressions.read(on_disk(root, path).read_bytes(), path)
     return tuple(
         suppressions.apply(
             findings,
@@ -372,7 +375,12 @@ def _workplace() -> Iterator[tuple[Guardian, Path]]:
 
 def _nothing_new(each: Scope) -> Recording:
     return Recording(
-        tool=__version__, mode=Mode.OBSERVED, revisions=(), tree=each.tree.name, history=each.selection.history()
+        tool=__version__,
+        mode=Mode.OBSERVED,
+        revisions=(),
+        tree=each.tree.name,
+        history=each.selection.history(),
+        old_code=OldCode(each.base_commit or "", reason="there is no new revision"),
     )
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from reviewer import recording
+from reviewer.paths import shown
 
 _LEGACY_ID = re.compile(r"([a-f0-9]+)\.py$")
 """Alembic takes the id from such a file name where the file sets no `revision`."""
@@ -92,7 +93,7 @@ class SourceRevision:
         return recording.Revision(
             id=self.id,
             down_revisions=self.down_revisions,
-            path=self.path,
+            path=shown(self.path),
             depends_on=depends_on,
             branch_labels=self.branch_labels,
             message=self.message,

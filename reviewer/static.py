@@ -11,7 +11,8 @@ from reviewer import __version__, schema_file
 from reviewer.events import ModeEvent, Rendered, RevisionEvent, Unrendered
 from reviewer.guardian import Guardian
 from reviewer.interpreter import Answer, RunnerProcess
-from reviewer.plan import Plan, relative
+from reviewer.paths import on_disk, relative
+from reviewer.plan import Plan
 from reviewer.reconstruction import Opaque, catalogue
 from reviewer.recording import (
     Catalogue,
@@ -21,6 +22,7 @@ from reviewer.recording import (
     FailureKind,
     Location,
     Mode,
+    OldCode,
     Origin,
     Outcome,
     Pass,
@@ -52,7 +54,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
             process.hello()
             command = {"do": "offline", "revisions": ids[::-1] if down else ids, "downgrade": down}
             answer = process.run(command, deadline)
-        found, why = _read(answer, direction, plan)
+        found, why = read_rendered(answer, direction, plan)
         modes = [event for event in answer.events if isinstance(event, ModeEvent)]
         if modes:
             mode = TransactionMode(modes[0].per_migration, modes[0].transactional_ddl)
@@ -87,6 +89,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
         base=base,
         tree=plan.tree,
         errors=_errors(passes),
+        old_code=OldCode(reason=plan.no_old),
     )
 
 
@@ -101,14 +104,14 @@ def _base(plan: Plan, process: RunnerProcess) -> tuple[Catalogue, list[Skipped]]
     answer = process.run(
         {"do": "offline", "revisions": ids, "downgrade": False}, time.monotonic() + plan.timeout / 3
     )
-    found, why = _read(answer, Direction.UPGRADE, plan)
+    found, why = read_rendered(answer, Direction.UPGRADE, plan)
     untold = []
     for revision in plan.earlier:
         rendered = found.get(revision.id)
         if rendered is not None and rendered.outcome is Outcome.OK:
             past += [statement.sql for statement in rendered.statements]
         else:
-            past.append(Opaque(_source(plan.root / revision.path)))
+            past.append(Opaque(_source(on_disk(plan.root, revision.path))))
             untold.append((revision.id, (rendered.reason if rendered else None) or why))
     if not untold:
         return catalogue(past), []
@@ -128,7 +131,8 @@ def _source(path: Path) -> str:
         return ""
 
 
-def _read(answer: Answer, direction: Direction, plan: Plan) -> tuple[dict[str, Pass], str]:
+def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dict[str, Pass], str]:
+    """What each revision was rendered as, and why there is nothing of one that is not among them."""
     passes: dict[str, Pass] = {}
     current: str | None = None
     for event in answer.events:

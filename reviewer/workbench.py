@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -148,9 +149,14 @@ class Workbench:
         self._process = self._start()
         self._process.hello()
 
-    def ask(self, command: Mapping[str, object]) -> Answer:
-        """Give the project's process, a fresh one where each command needs that, a command that runs no revision."""
-        return self._ready().run(command, self._deadline)
+    def ask(self, command: Mapping[str, object], seconds: float = math.inf) -> Answer:
+        """Give the project's process, a fresh one where each command needs that, a command that runs no revision. It may
+        take `seconds`, and no longer than the rehearsal.
+        """
+        answer = self._ready().run(command, min(self._deadline, time.monotonic() + seconds))
+        if answer.timed_out or answer.exit_status is not None:
+            self.close()
+        return answer
 
     def last_words(self) -> str:
         """What the project has printed before it gave up; its process is not used any more."""

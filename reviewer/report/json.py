@@ -110,13 +110,17 @@ def _tree(recording: Recording) -> Document:
         "old_code": {
             "commit": recording.old_code.commit or None,
             "tried": recording.old_code.mapped is not None,
-            "reason": recording.old_code.reason,
+            "reason": _why_not_tried(recording.old_code),
         },
         "tables": [
             {"schema": table.name.schema, "name": table.name.name, "kind": table.kind, "rows": table.rows}
             for table in recording.base.tables
         ],
     }
+
+
+def _why_not_tried(found: OldCode) -> str:
+    return found.reason or ("the recording does not say why" if found.mapped is None else "")
 
 
 def _skipped(each: Skipped, tree: str) -> Document:
@@ -192,6 +196,7 @@ def _pass(each: Pass) -> Document:
         "new_losses": [_loss(loss) for loss in each.new_losses],
         "brought": list(each.brought),
         "unread": list(each.unread),
+        "unrun": [{"sql": unrun.sql, **_place(unrun.location)} for unrun in each.unrun],
     }
 
 
@@ -421,6 +426,7 @@ def _read_pass(found: Document, revision: str) -> Pass:
         tuple(Loss(**each) for each in found.get("new_losses", ())),
         tuple(found.get("brought", ())),
         tuple(found.get("unread", ())),
+        tuple(Statement(each["sql"], _read_place(each)) for each in found.get("unrun", ())),
     )
 
 

@@ -96,7 +96,10 @@ class Channel:
             return
         if self.settle and event["event"] in ("done", "failed"):
             self.settle()
-        self.held += self.encode(event).encode("ascii") + b"\n"
+        line = self.encode(event)
+        if "\\ud" in line:  # perhaps half a character, as in the name of a file that is not UTF-8
+            line = self.encode(whole(event))
+        self.held += line.encode("ascii") + b"\n"
 
     def flush(self):
         data, self.held = self.held, b""
@@ -627,6 +630,15 @@ class Runner:
             traceback=as_text("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]),
             **more,
         )
+
+
+def whole(value):
+    """The same with what is no character in any text escaped."""
+    if isinstance(value, dict):
+        return {key: whole(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [whole(each) for each in value]
+    return as_text(value) if isinstance(value, str) else value
 
 
 def first_line(error):
