@@ -1,0 +1,167 @@
+"""What env.py, its listeners and callbacks do to a pass is in the report, and so is what a failure keeps from running."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from reviewer.config import Config
+from reviewer.finding import Basis
+from reviewer.guardian import Guardian
+from reviewer.history import between, read_worktree
+from reviewer.postgres import RunningServer, ServerRequest, start
+from reviewer.project import Interpreter, find_trees
+from reviewer.recording import Recording, dumps, loads
+from reviewer.rehearsal import rehearse
+from reviewer.report import FORMATS, render
+from reviewer.session import Scope, judged, plan_for
+from reviewer.verdict import Report, Verdict
+from tests.command import ENV, project, revision
+
+AFTER = ENV + '\n\nraise RuntimeError("boom")\n'
+
+
+class Bench:
+    def __init__(self, server: RunningServer, guardian: Guardian) -> None:
+        self._server: Future[RunningServer] = Future()
+        self._server.set_result(server)
+        self._guardian = guardian
+
+    def record(self, folder: Path, span: str = "a:head") -> Recording:
+        (tree,) = find_trees(folder, (), "alembic", git_root=None)
+        graph = read_worktree(tree, folder)
+        scope = Scope(tree, between(graph, span), graph, folder)
+        config = Config(path=folder, revisions=span, rows=3)
+        plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
+        work = folder / "work"
+        work.mkdir(exist_ok=True)
+        recording = rehearse(plan, self._server, self._guardian, work)
+        self._server.result().drop_all()
+        return recording
+
+    def review(self, folder: Path, span: str = "a:head") -> Report:
+        return judged(Config(path=folder), [self.record(folder, span)], {"": folder})
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with Guardian() as guardian, start(ServerRequest("auto", None), guardian) as server:
+        yield Bench(server, guardian)
+
+
+def told(report: Report) -> list[tuple[str, int]]:
+    silent = {"endless-lock-wait", "missing-downgrade"}
+    return [(f.rule, f.location.line if f.location else 0) for f in report.findings if f.rule not in silent]
+
+
+def test_a_function_that_cannot_be_called_as_env_py_calls_it_is_told_at_its_def_line(
+    bench: Bench, tmp_path: Path
+) -> None:
+    env = ENV.replace("run_migrations()", 'run_migrations(prefix="x")')
+    fits = revision("b", "a", "pass", "pass").replace("upgrade()", "upgrade(prefix)")
+    folder = project(tmp_path, fits, env=env)
+    given = folder / "migrations" / "versions" / "a.py"
+    given.write_text(given.read_text().replace("grade()", "grade(prefix)"))
+
+    report = bench.review(folder)
+
+    assert told(report) == [("failing-downgrade", 15)]
+    message = next(f.message for f in report.findings if f.rule == "failing-downgrade")
+    assert "cannot be called" in message
+    assert "unexpected keyword argument 'prefix'" in message
+
+
+def test_an_env_py_that_always_fails_behind_the_migrations_is_one_error_at_its_line(
+    bench: Bench, tmp_path: Path
+) -> None:
+    report = bench.review(project(tmp_path, revision("b", "a"), revision("c", "b"), env=AFTER))
+
+    assert report.verdict is Verdict.ERROR
+    assert told(report) == []
+    assert [error.split("\n")[0] for error in report.all_errors] == [
+        f"env.py failed at migrations/env.py:{len(AFTER.splitlines())}: RuntimeError: boom."
+    ]
+
+
+def test_the_same_without_a_history_before_is_one_finding(bench: Bench, tmp_path: Path) -> None:
+    report = bench.review(project(tmp_path, revision("b", "a"), env=AFTER), "base:head")
+
+    assert report.verdict is Verdict.FAIL
+    assert told(report) == [("failing-upgrade", 11)]
+
+
+def test_an_error_that_env_py_swallows_is_a_failure(bench: Bench, tmp_path: Path) -> None:
+    run = "        with context.begin_transaction():\n            context.run_migrations()\n"
+    indented = "".join(f"    {line}\n" for line in run.splitlines())
+    env = ENV.replace(run, f"        try:\n{indented}        except ZeroDivisionError:\n            pass\n")
+    report = bench.review(project(tmp_path, revision("b", "a", "pass", "1 / 0"), env=env))
+
+    assert told(report) == [("failing-downgrade", 15)]
+    assert "env.py went on as if it had" in report.findings[0].message
+
+
+def test_what_comes_after_a_statement_that_fails_is_judged_as_it_reads(bench: Bench, tmp_path: Path) -> None:
+    body = """
+op.add_column("items", sa.Column("v", sa.Text()))
+op.execute("UPDATE nowhere SET a = 1")
+op.create_index("ix_v", "items", ["v"])
+op.create_table("fresh", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("n", sa.Text()))
+op.create_index("ix_fresh", "fresh", ["n"])
+op.execute("UPDATE nowhere SET a = 2")
+op.drop_column("items", "id")
+"""
+    recording = bench.record(project(tmp_path, revision("b", "a", body)))
+    report = judged(Config(path=tmp_path), [recording], {"": tmp_path})
+
+    assert told(report) == [
+        ("failing-upgrade", 13),
+        ("blocking-index", 14),
+        ("dropped-column", 18),
+        ("silently-dropped-constraint", 18),
+    ]
+    basis = {f.rule: f.basis for f in report.findings}
+    assert basis["failing-upgrade"] is Basis.OBSERVED
+    assert basis["blocking-index"] is basis["dropped-column"] is Basis.PARSED
+    assert [s.location.line for s in recording.passes[0].unrun if s.location] == [14, 15, 16, 17, 18]
+    assert loads(dumps([recording])) == (recording,)
+
+
+def test_what_comes_after_it_and_cannot_be_rendered_is_skipped_with_the_reason(
+    bench: Bench, tmp_path: Path
+) -> None:
+    body = """
+op.execute("UPDATE nowhere SET a = 1")
+op.create_index(f"ix_{op.get_bind().execute(sa.text('SELECT 1')).scalar()}", "items", ["id"])
+"""
+    report = bench.review(project(tmp_path, revision("b", "a", body)))
+
+    assert told(report) == [("failing-upgrade", 12)]
+    (left_out,) = [each for each in report.all_skipped if "after the failure" in each.what]
+    assert left_out.what == "what comes after the failure in revision b"
+    assert left_out.reason.startswith("it cannot be rendered as SQL to be read: ")
+
+
+def test_a_revision_file_whose_name_is_not_utf_8_is_reviewed_and_every_format_names_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    text = revision("b", "a", 'op.add_column("items", sa.Column("v", sa.Integer(), nullable=False))', "1 / 0")
+    folder = project(tmp_path, text.replace("1 / 0", "1 / 0  # reviewer: allow[failing-downgrade] never mind"))
+    versions = folder / "migrations" / "versions"
+    (versions / "r1.py").rename(os.fsdecode(os.fsencode(versions) + b"/b\xff.py"))
+
+    recording = bench.record(folder)
+    report = judged(Config(path=folder), [recording], {"": folder})
+
+    assert recording.revisions[0].path == "migrations/versions/b\\udcff.py"
+    assert told(report) == [("required-column", 12)]
+    assert loads(dumps([recording])) == (recording,)
+    for name in FORMATS:
+        text = render(name, report)
+        text.encode("utf-8")
+    assert "b\\udcff.py" in json.loads(render("json", report))["findings"][0]["path"]
