@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reviewer.names import Name
 from reviewer.old_code import Trial, Unavailable
-from reviewer.recording import Catalogue, FailureKind
+from reviewer.recording import Catalogue, FailureKind, Table
 from reviewer.stops import Stop, check_committed, check_touched, environment_failed, not_from_empty
 from reviewer.workbench import Workbench
 
@@ -24,15 +26,64 @@ class BaseState:
     filled: tuple[Name, ...] = ()
     """The tables that hold rows of ours."""
     snapshot: Snapshot | None = None
+    newest: int = 0
+    """The highest oid of its relations: what has a higher one came later."""
 
-    def empty(self, bench: Workbench) -> str:
-        """A database in the same state without the rows of ours: as the history leaves it."""
+    def without(self, bench: Workbench, tables: Iterable[Name]) -> str:
+        """A database in the same state without the rows of ours in `tables`."""
         from reviewer import rows
 
         database = bench.database(self.database)
         with bench.server.connect(database) as connection:
-            rows.take_out(connection, self.filled)
+            rows.take_out(connection, tables)
         return database
+
+    def empty(self, bench: Workbench) -> str:
+        """A database in the same state without the rows of ours: as the history leaves it."""
+        return self.without(bench, self.filled)
+
+    def together(self, names: Iterable[Name]) -> tuple[Name, ...]:
+        """The tables with rows of ours that have to go when those in `names` go: what is a part of the same table, and
+        what refers to a row of theirs.
+        """
+        gone = {table.name for table in self.catalogue.tables if any(table.name.matches(name) for name in names)}
+        while True:
+            more = {
+                table.name
+                for table in self.catalogue.tables
+                if table.name not in gone
+                and (
+                    any(self._is(each.referenced, gone) for each in table.constraints)
+                    or self._is(table.partition_of, gone)
+                    or any(self._is(part.partition_of, {table.name}) for part in self._of(gone))
+                )
+            }
+            if not more:
+                return tuple(each for each in self.filled if self._is(each, gone))
+            gone |= more
+
+    def _of(self, names: set[Name]) -> Iterable[Table]:
+        return (table for table in self.catalogue.tables if table.name in names)
+
+    @staticmethod
+    def _is(name: Name | None, names: set[Name]) -> bool:
+        return name is not None and any(name.matches(each) for each in names)
+
+    def refill(self, bench: Workbench, database: str, after: str) -> bool:
+        """Put rows into the tables of `database`, which is in the state after the revision `after`, that were there in
+        the base state and hold none. Whether there are any; a table that had some and takes none now is told as
+        skipped.
+        """
+        from reviewer import catalogue, rows
+
+        with bench.server.connect(database) as connection:
+            known = catalogue.read(connection)
+            filled = rows.fill(connection, known, bench.plan.rows, bench.version_table, newest=self.newest)
+        already = {each.what for each in bench.skipped}
+        for each in filled.skipped:
+            if each.what not in already:
+                bench.skip(f"{each.what} after revision {after}", each.reason)
+        return bool(filled.tables)
 
 
 def prepare(bench: Workbench, old: Trial) -> BaseState:
@@ -51,8 +102,9 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
             _run_seed_command(bench, plan.seed_command, base)
         filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
         state = snapshot.take(connection, bench.version_table)
+        newest = connection.execute("SELECT coalesce(max(oid), 0)::bigint FROM pg_catalog.pg_class").fetchone()
     bench.skipped += filled.skipped
-    return BaseState(base, filled.catalogue, filled.tables, state)
+    return BaseState(base, filled.catalogue, filled.tables, state, newest[0] if newest else 0)
 
 
 def _run_seed_command(bench: Workbench, command: str, database: str) -> None:
@@ -70,21 +122,21 @@ def _run_seed_command(bench: Workbench, command: str, database: str) -> None:
 
 def _build(bench: Workbench, old: Trial) -> str:
     plan, stage = bench.plan, bench.plan.stage
-    base = _before_history(bench)
-    if plan.from_models:
-        _make_from_models(bench, old, base)
-        return base
-    if not plan.base_heads:
+    if plan.from_models or not plan.base_heads:
+        base = _before_history(bench)
+        if plan.from_models:
+            _make_from_models(bench, old, base)
         return base
     bench.progress("bringing the database to the base revision")
-    command = {"do": "upgrade", "to": list(plan.base_heads)}
-    run = bench.run(command, base, observe=False)
-    if not run.ok and not run.final:
-        bench.restart()
-        if stage is not None:
+    starts = itertools.count()
+
+    def start() -> str:
+        if next(starts) and stage is not None:
             stage.database = ""  # what does not run in parts may run as a whole
-        base = _before_history(bench)
-        run = bench.run(command, base, observe=False)
+        return _before_history(bench)
+
+    ended = bench.believed({"do": "upgrade", "to": list(plan.base_heads)}, start, observe=False)
+    run, base = ended.run, ended.database
     if run.ok:
         check_touched(bench, run, None)
         check_committed(bench, run, base)

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from reviewer.reader import Run, time_is_over
 from reviewer.recording import Direction, Outcome, Pass, Rehearsal, Revision
 from reviewer.workbench import Workbench
 
+_Step = tuple[str, Direction]
+
+
+class Lost(Exception):
+    """The state that the rehearsal has come to cannot be reached a second time; the words say why."""
+
 
 class Chain:
     """The database of the stepwise rehearsal, from `checkpoint` with the revisions `done` on.
 
-    A failure that comes only of rows that were written in between is added to `trials`.
+    A failure that comes only of rows that were written in between is added to `trials`. Whatever needs a state again
+    that a failure has taken away raises `Lost` where the way there does not lead to it any more.
     """
 
     # A clone costs about as much as three or four revisions: remember where we are that often.
     _EVERY = 8
 
     def __init__(
-        self, bench: Workbench, checkpoint: str, database: str, done: list[str], trials: list[Pass]
+        self,
+        bench: Workbench,
+        checkpoint: str,
+        database: str,
+        done: list[str],
+        trials: list[Pass],
+        rows: bool = True,
     ) -> None:
         self._bench = bench
         self._base = checkpoint
         self._checkpoint = checkpoint
         self._database = database
-        self._since = done
+        self._done = done[:]
+        """Every revision between the base state and this one."""
+        self._since = done[:]
+        """Those of them that the checkpoint does not have."""
         self._trials = trials
+        self.rows = rows
+        """Whether the tables may hold rows of ours."""
+        self._base_rows = rows
         self._written = False
         self._replayable = True
-        self._owed: tuple[Revision, Direction | None, bool] | None = None
+        self._owed: tuple[Revision, Direction, bool] | None = None
 
     @property
     def database(self) -> str:
@@ -56,66 +75,92 @@ class Chain:
         if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
             self._remember()
         run = self._run(revision.id, direction)
-        fresh = False
-        doubtful = self._failed_on_written(run) or not run.final
-        if not run.ok and doubtful and not self._bench.confirmed(run):
-            failed = run
-            self._restore(revision, direction)
-            run = self._run(revision.id, direction)
-            if run.ok and self._failed_on_written(failed):
-                trial = replace(failed.passes[-1], written=("rows written after the upgrade",))
-                self._trials.append(trial)
-            elif run.ok:
-                self._bench.fresh_each = True
-            self._bench.confirm(run)
-            fresh = True
+        restart = True
+        if not run.ok and (not self._bench.believes(run) or self._failed_on_written(run)):
+            again = self._again(run, revision, direction)
+            run, restart = (run, True) if again is None else (again, False)
         if not run.ok and not (direction is Direction.DOWNGRADE and _refused_at_once(run)):
             # only when something follows: the state after the last failure is nobody's business
-            self._owed = (revision, Direction.UPGRADE if direction is Direction.UPGRADE else None, not fresh)
+            self._owed = (revision, direction, restart)
         elif run.ok and direction is Direction.UPGRADE:
-            self._since.append(revision.id)
+            self._came_to(revision.id)
+        return run
+
+    def _again(self, failed: Run, revision: Revision, direction: Direction) -> Run | None:
+        """Run the step that has failed in a fresh process, without the rows that were written after the upgrade. None
+        where nobody can look a second time: what was seen stands.
+        """
+        on_written = self._failed_on_written(failed)
+        try:
+            self._restore(revision, direction)
+        except Lost:
+            return None
+        self._bench.restart()
+        run = self._run(revision.id, direction)
+        if run.ok and on_written:
+            self._trials.append(replace(failed.passes[-1], written=("rows written after the upgrade",)))
+        elif run.ok:
+            self._bench.fresh_each = True
         return run
 
     def _failed_on_written(self, run: Run) -> bool:
         """Whether it may have failed on rows that were written after an upgrade: told as such, and no doubt about env.py."""
-        failure = run.failure
-        if not self._written or failure is None or not run.passes:
+        if not self._written or run.failure is None or not run.passes:
             return False
-        if failure.deliberate:  # a downgrade that is not to be is refused whatever the rows are
-            return run.passes[-1].direction is not Direction.DOWNGRADE
-        return run.about_values
+        return run.about_values or run.guarded
 
     def jump(self, revision: Revision) -> bool:
         """Go to the state after `revision` in one upgrade from the base state; whether that worked."""
-        self._settle()
-        database = self._bench.database(self._base)
-        command = {"do": "upgrade", "to": [revision.id]}
-        if not self._bench.run(command, database, observe=False).ok:
+        done = [*self._done, revision.id]
+        ended = self._bench.believed(self._upgrade(done), self._from(self._base), observe=False)
+        if not ended.run.ok:
             return False
-        self._checkpoint, self._since = self._bench.database(database), []
-        self._database, self._replayable = database, True
+        self._done, self._owed, self.rows = done, None, self._base_rows
+        self._go_on(ended.database)
         return True
 
     def start_over(self, checkpoint: str) -> None:
-        """Go on from another base, up to where this one is."""
-        self._settle()
-        done, self._since = self._since, []
+        """Go on from another base, one without rows of ours, up to where this one is."""
+        self._owed, self.rows, self._base_rows = None, False, False
         self._base = self._checkpoint = checkpoint
-        self._database, self._replayable = self._bench.database(checkpoint), True
-        self._replay([*self._done_before(done)])
+        self._since = self._done[:]
+        self._bring_back([(each, Direction.UPGRADE) for each in self._done])
 
-    def _done_before(self, since: list[str]) -> list[str]:
-        """Every revision up to the last of `since`, those before the checkpoint included."""
-        ids = [revision.id for revision in self._bench.plan.revisions]
-        last = max((ids.index(each) for each in since), default=-1)
-        return ids[: last + 1]
+    def refill(self, fill: Callable[[str], bool]) -> None:
+        """Go on from a copy of this state into which `fill` has put rows; where it could put none, from this state."""
+        database = self._bench.database(self.database)
+        if fill(database):
+            self._go_on(database)
+            self.rows = True
 
-    def _run(self, revision: str, direction: Direction) -> Run:
+    @property
+    def done(self) -> tuple[str, ...]:
+        """The revisions between the base state and this one."""
+        return tuple(self._done)
+
+    def _go_on(self, database: str) -> None:
+        """`database` is where the revisions that are done lead to."""
+        self._checkpoint, self._since = self._bench.database(database), []
+        self._database, self._replayable, self._written = database, True, False
+
+    def _came_to(self, revision: str) -> None:
+        self._done.append(revision)
+        self._since.append(revision)
+
+    def _upgrade(self, revisions: Sequence[str]) -> dict[str, object]:
+        """The command that runs all of `revisions` in one upgrade."""
+        wanted = [each for each in self._bench.plan.revisions if each.id in revisions]
+        parents = {parent for each in wanted for parent in (*each.down_revisions, *each.depends_on)}
+        return {"do": "upgrade", "to": [each.id for each in wanted if each.id not in parents]}
+
+    def _from(self, template: str) -> Callable[[], str]:
+        return lambda: self._bench.database(template)
+
+    def _run(self, revision: str, direction: Direction, observe: bool = True) -> Run:
         way = "downgrade" if direction is Direction.DOWNGRADE else "upgrade"
         command = {"do": "step", "revision": revision, "direction": way}
-        run = self._bench.run(
-            command, self._database, Rehearsal.STEPWISE, again=direction is Direction.UPGRADE_AGAIN
-        )
+        again = direction is Direction.UPGRADE_AGAIN
+        run = self._bench.run(command, self._database, Rehearsal.STEPWISE, again=again, observe=observe)
         if run.out_of_time and not run.passes:
             run.passes.append(
                 Pass(
@@ -136,29 +181,64 @@ class Chain:
         self._since, self._replayable = [], True
 
     def _settle(self) -> None:
-        """Bring back the state that the last failure took away."""
-        if self._owed is not None:
-            owed, self._owed = self._owed, None
-            self._restore(*owed)
-
-    def _restore(self, revision: Revision, direction: Direction | None, restart: bool = True) -> None:
-        """A fresh process and a fresh clone, in the state just before `revision` goes in `direction`.
-        None: the state after its upgrade.
-        """
+        """Bring back the state that the last failure took away: the one before an upgrade, else the one after it."""
+        if self._owed is None:
+            return
+        (revision, direction, restart), self._owed = self._owed, None
         if restart:
             self._bench.restart()
-        self._database, self._replayable = self._bench.database(self._checkpoint), True
-        self._replay([each for each in self._since if each != revision.id])
-        if direction is not Direction.UPGRADE:
-            self._run(revision.id, Direction.UPGRADE)
-        if direction is Direction.UPGRADE_AGAIN:
-            self._run(revision.id, Direction.DOWNGRADE)
+        self._restore(revision, Direction.UPGRADE if direction is Direction.UPGRADE else Direction.DOWNGRADE)
 
-    def _replay(self, revisions: Iterable[str]) -> None:
-        for each in revisions:
-            self._run(each, Direction.UPGRADE)
-            if each not in self._since:
-                self._since.append(each)
+    def _restore(self, revision: Revision, direction: Direction) -> None:
+        """Another database, in the state just before `revision` goes in `direction`."""
+        steps = [(each, Direction.UPGRADE) for each in self._since]
+        if direction is Direction.UPGRADE_AGAIN:
+            steps.append((revision.id, Direction.DOWNGRADE))
+        self._bring_back(steps)
+
+    def _bring_back(self, steps: Sequence[_Step]) -> None:
+        """Run `steps` from the checkpoint on: one after the other, then each in a process of its own, then all upgrades
+        in one. Raises `Lost` where none of it leads there.
+        """
+        failed = self._replay(steps)
+        if failed is None:
+            return
+        before, self._bench.fresh_each = self._bench.fresh_each, True
+        if not failed.out_of_time:
+            self._bench.restart()
+            failed = self._replay(steps)
+            if failed is None:
+                return
+        self._bench.fresh_each = before
+        if not failed.out_of_time and self._in_one(steps):
+            return
+        if failed.out_of_time:
+            raise Lost(time_is_over(self._bench.plan))
+        message = failed.failure.message.rstrip(".") if failed.failure else "it did not end"
+        raise Lost(
+            f"revision {failed.failed_revision} fails when it is run once more to get there again: {message}"
+        )
+
+    def _replay(self, steps: Iterable[_Step]) -> Run | None:
+        """How a step failed; None where all of them went well."""
+        self._database, self._replayable, self._written = self._bench.database(self._checkpoint), True, False
+        for revision, direction in steps:
+            run = self._run(revision, direction, observe=False)
+            if not run.ok:
+                return run
+        return None
+
+    def _in_one(self, steps: Sequence[_Step]) -> bool:
+        """The same with all upgrades in one, as a deploy runs them; whether that worked."""
+        ups = [revision for revision, direction in steps if direction is Direction.UPGRADE]
+        rest = steps[len(ups) :]
+        if len(ups) < 2:
+            return False
+        ended = self._bench.believed(self._upgrade(ups), self._from(self._checkpoint), observe=False)
+        if not ended.run.ok:
+            return False
+        self._database = ended.database
+        return all(self._run(revision, direction, observe=False).ok for revision, direction in rest)
 
 
 def _refused_at_once(run: Run) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reviewer.errors import ServerError
@@ -30,22 +31,31 @@ class OldTrial:
         self._broke_in: dict[Broken, str] = {}
 
     def close(self) -> None:
-        """End its process."""
+        """End its process and its session."""
+        self._end_plans()
         self.code.close()
 
     def hold_plans(self, database: str, base: Catalogue) -> None:
-        """Open a session on `database` that has prepared its statements before the upgrade."""
+        """Open a session on `database`, which is about to be upgraded, that has prepared its statements before. The one
+        on another database, in which the upgrade failed, ends.
+        """
         from reviewer.plans import HeldPlans
 
+        self._end_plans()
         if self.code.wanted:
             with contextlib.suppress(ServerError):
                 self._plans = HeldPlans(self._bench.server.connect(database), base)
 
     def release_plans(self, upgraded: bool) -> None:
-        """End that session; where its database is `upgraded`, it runs its statements once more before."""
+        """End the last such session; where its database is `upgraded`, it runs its statements once more before."""
         if self._plans is not None:
             self.code.stale = self._plans.stale() if upgraded else ()
+        self._end_plans()
+
+    def _end_plans(self) -> None:
+        if self._plans is not None:
             self._plans.close()
+            self._plans = None
 
     def begin(self, before: str, after: str, base: Catalogue, passes: Iterable[Pass]) -> None:
         """Look at the models while the upgraded state is there, and let the old code try its statements beside."""
@@ -98,13 +108,16 @@ class OldTrial:
         if not broken or len(revisions) == 1:
             return dict.fromkeys(broken, revisions[0].id)
         found: dict[Broken, str] = {}
-        database = self._bench.database(base)
+        database = base
         for revision in revisions:
-            run = self._bench.run(
-                {"do": "step", "revision": revision.id, "direction": "upgrade"}, database, observe=False
-            )
-            if not run.ok:
+            start = partial(self._bench.database, database)
+            command = {"do": "step", "revision": revision.id, "direction": "upgrade"}
+            ended = self._bench.believed(command, start, observe=False)
+            if not ended.run.ok:
+                why = f"revision {revision.id} does not upgrade by itself"
+                self._bench.skip("which revision breaks the code of the base commit", why)
                 break
+            database = ended.database
             for each in self.code.still(database):
                 for wanted in broken:
                     if (wanted.table, wanted.column) == (each.table, each.column) and wanted not in found:

@@ -32,6 +32,7 @@ from reviewer.recording import (
     Statement,
     TransactionMode,
 )
+from reviewer.source import raises_always
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where an object lies in memory, as Python prints it: another number in every run."""
@@ -60,6 +61,8 @@ class Run:
     """The time of the whole review ran out, and no revision is to blame for it."""
     mode: TransactionMode | None = None
     driver: str = ""
+    always: bool = False
+    """Whether it failed at a `raise` of the revision that nothing goes around, or because it has no such function."""
     again: bool = False
     connected: int = 0
     called: int = 0
@@ -73,8 +76,15 @@ class Run:
 
     @property
     def final(self) -> bool:
-        """Whether a failure need not be seen again: its time is up, or the revision says it on purpose."""
-        return self.failure is not None and (self.failure.kind is FailureKind.TIMEOUT or self.failure.deliberate)
+        """Whether a failure need not be seen again: its time is up, or the revision says it whatever there is. A `raise`
+        under a condition may look at what the process has done before, or at rows that we made up.
+        """
+        return self.failure is not None and (self.failure.kind is FailureKind.TIMEOUT or self.always)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the revision refuses on purpose, and does so under a condition."""
+        return self.failure is not None and self.failure.deliberate and not self.always
 
     @property
     def about_values(self) -> bool:
@@ -135,6 +145,7 @@ class Reader:
             run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
         if not answer.ok:
             run.failure = replace(self._failure(answer, run, open_begin), moment=moment)
+            run.always = self._always(run.failure)
             if run.passes:
                 # also where it failed after the revision's own code, as when its transaction commits
                 run.failed_revision = revision
@@ -185,9 +196,19 @@ class Reader:
             location,
             statement.sql if own and statement is not None else None,
             (statement.sqlstate if own and statement is not None else None) or failed.sqlstate,
-            failed.deliberate,
+            # what is raised while the file is loaded is no word of upgrade() or downgrade()
+            failed.deliberate and (bool(run.passes) or location is None),
             outside=outside,
         )
+
+    def _always(self, failure: Failure) -> bool:
+        if not failure.deliberate or failure.location is None:
+            return failure.deliberate
+        try:
+            text = (self._plan.root / failure.location.path).read_bytes()
+        except OSError:
+            return False
+        return raises_always(text, failure.location.line)
 
     def _statement(self, begin: Begin, ended: Ended) -> Statement:
         origin = Origin(begin.origin)

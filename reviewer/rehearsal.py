@@ -7,15 +7,16 @@ it was seen again in a fresh process, on a fresh clone of the base state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reviewer import __version__, base_state, unrun
 from reviewer.base_state import BaseState
-from reviewer.chain import Chain
+from reviewer.chain import Chain, Lost
 from reviewer.guardian import Guardian
 from reviewer.interpreter import RunnerProcess
 from reviewer.names import Name
@@ -34,7 +35,17 @@ from reviewer.recording import (
     Revision,
     Skipped,
 )
-from reviewer.roundtrip import Departure, RoundTrip, changed, made, reached, reads_rows, touched
+from reviewer.roundtrip import (
+    Departure,
+    RoundTrip,
+    blamed,
+    changed,
+    locked,
+    made,
+    reached,
+    reads_rows,
+    touched,
+)
 from reviewer.stamp import stamped
 from reviewer.stops import (
     Stop,
@@ -44,7 +55,7 @@ from reviewer.stops import (
     starts_from_something,
     way_out_of_nothing,
 )
-from reviewer.workbench import Progress, Workbench
+from reviewer.workbench import Ended, Progress, Workbench
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
@@ -52,6 +63,8 @@ if TYPE_CHECKING:
 
 _MOST_READ = 100
 """Before one revision the rows of no more tables than that are read; of what it touches beyond, nothing is claimed."""
+_MOST_PARTS = 4
+"""So often an upgrade that fails on rows of ours is tried with a part of them."""
 
 
 def rehearse(
@@ -119,43 +132,45 @@ class _Rehearsal:
     # -- the rehearsals ---------------------------------------------------------------------------
 
     def _rehearse(self) -> None:
-        bench, base = self._bench, self._base
-        deployed = bench.database(base.database)
-        self._old.hold_plans(deployed, base.catalogue)
-        run = self._deployed(deployed)
-        self._passes += run.passes
-        self._old.release_plans(upgraded=run.ok and bench.last == deployed)
-        if run.ok:
-            self._old.begin(base.database, bench.last, base.catalogue, self._passes)
+        base = self._base
+        deployed = self._deployed()
+        self._passes += deployed.run.passes
+        before, well = base.database, deployed if deployed.run.ok else None
+        if well is None and (found := self._without_rows(deployed.run)) is not None:
+            before, well = found
+        self._old.release_plans(upgraded=well is not None)
+        if well is not None:
+            self._old.begin(before, well.database, base.catalogue, self._passes)
         try:
-            self._step_by_step(deployed, run)
+            self._step_by_step(deployed, before, well)
         finally:
             self._old.end(base.database)
 
-    def _step_by_step(self, deployed: str, run: Run) -> None:
-        revisions = self._plan.revisions
-        base = self._base.database
-        if len(revisions) > 1:
-            if not run.ok:
-                self._without_rows(run)
-            self._stepwise(self._chain(base, self._bench.database(base)))
-            return
-        [revision] = revisions
-        if run.ok:
-            departure = self._departure(revision, base)
-            self._there_and_back(revision, self._chain(base, deployed, revision.id), departure)
-            return
-        empty = self._without_rows(run)
-        if empty:
-            before = self._base.empty(self._bench)
-            departure = self._departure(revision, before)
-            self._there_and_back(revision, self._chain(before, empty, revision.id), departure, rows=False)
-            return
-        both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
-        self._skip(revision, both, self._unless_late(run, "its upgrade failed"))
+    def _step_by_step(self, deployed: Ended, before: str, well: Ended | None) -> None:
+        """`well` is the deploy that went well, from the state in the database `before`, if one did."""
+        left, base = list(self._plan.revisions), self._base.database
+        try:
+            if len(left) > 1:
+                chain = self._chain(base, self._bench.database(base))
+                while left and self._one_step(left, chain):
+                    left.pop(0)
+            elif well is not None:
+                rows = before == base
+                departure = self._departure(left[0], before)
+                chain = self._chain(before, well.database, left[0].id, rows=rows)
+                self._there_and_back(left[0], chain, departure)
+            else:
+                both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
+                self._skip(left[0], both, self._unless_late(deployed.run, "its upgrade failed"))
+        except Lost as lost:
+            for revision in left:
+                ran = {each.direction for each in self._passes if each.revision == revision.id}
+                stepwise = {each.direction for each in self._stepwise_of(revision.id)}
+                known = ran if len(self._plan.revisions) == 1 else stepwise
+                self._skip(revision, [way for way in Direction if way not in known], str(lost))
 
-    def _chain(self, checkpoint: str, database: str, *done: str) -> Chain:
-        return Chain(self._bench, checkpoint, database, [*done], self._trials)
+    def _chain(self, checkpoint: str, database: str, *done: str, rows: bool = True) -> Chain:
+        return Chain(self._bench, checkpoint, database, [*done], self._trials, rows)
 
     def _on_worst_rows(self) -> None:
         """Where the upgrade looks at rows and ordinary ones let it pass: the worst that the schema allows.
@@ -176,43 +191,43 @@ class _Rehearsal:
                 if not left:
                     return
                 # who deploys what comes after it has put the rows in order for it: those meet what its schema allows
-                state = self._bench.database(state)
-                self._bench.restart()
-                run = self._bench.run({"do": "upgrade", "to": [failed.failed_revision]}, state, observe=False)
-                if not run.ok:
+                command = {"do": "upgrade", "to": [failed.failed_revision]}
+                ended = self._bench.believed(command, partial(self._bench.database, state), observe=False)
+                state = ended.database
+                if not ended.run.ok:
                     what = f"the worst rows for the revisions behind {failed.failed_revision}"
-                    self._bench.skip(what, self._unless_late(run, "it does not upgrade by itself"))
+                    self._bench.skip(what, self._unless_late(ended.run, "it does not upgrade by itself"))
                     return
 
     def _upgrade_worst(self, state: str, tables: Iterable[Name]) -> Run | None:
         """Upgrade a copy of `state` with the worst rows in `tables`. Returns how it failed on them."""
         from reviewer.rows import worst
 
-        database = self._bench.database(state)
-        with self._bench.server.connect(database) as connection:
-            worst.make(connection, tables)
-        run = self._bench.run({"do": "upgrade", "to": self._plan.heads}, database, observe=False)
-        if run.out_of_time:
-            self._bench.skip("the worst rows that the schema allows", time_is_over(self._plan))
-        elif not run.ok and run.failed_revision is not None and self._rows_matter(run):
+        def start() -> str:
+            database = self._bench.database(state)
+            with self._bench.server.connect(database) as connection:
+                worst.make(connection, tables)
+            return database
+
+        run = self._bench.believed({"do": "upgrade", "to": self._plan.heads}, start, observe=False).run
+        if run.ok:
+            return None
+        if run.failed_revision is not None and self._rows_matter(run):
             self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))
             return run
+        assert run.failure is not None
+        why = f"the upgrade failed for another reason than its rows: {run.failure.message.rstrip('.')}"
+        self._bench.skip("the worst rows that the schema allows", self._unless_late(run, why))
         return None
 
-    def _deployed(self, database: str) -> Run:
+    def _deployed(self) -> Ended:
         self._bench.progress("upgrading as a deploy does")
-        command = {"do": "upgrade", "to": self._plan.heads}
-        run = self._bench.run(command, database, Rehearsal.DEPLOYED)
-        if not run.ok and not run.final:
-            self._bench.restart()
-            again = self._bench.run(command, self._bench.database(self._base.database), Rehearsal.DEPLOYED)
-            if again.ok:
-                self._bench.fresh_each = True
-            run = again
-            self._bench.confirm(run)
+
+        ended = self._upgrade_all(partial(self._bench.database, self._base.database))
+        run = ended.run
         if run.ok:
             check_touched(self._bench, run, self._plan.revisions)
-            self._check_stamped(run, deployed=self._bench.last)
+            self._check_stamped(ended)
         elif run.failed_revision is None and not run.passes:
             assert run.failure is not None
             raise environment_failed(self._bench, run.failure)
@@ -224,11 +239,20 @@ class _Rehearsal:
             failed = self._unless_late(run, f"a revision before it failed{way_out_of_nothing(self._bench, run)}")
             reason = "the upgrade did not run it" if run.ok else failed
             run.passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
-        return run
+        return ended
 
-    def _check_stamped(self, run: Run, deployed: str) -> None:
+    def _upgrade_all(self, start: Callable[[], str]) -> Ended:
+        def watched() -> str:
+            database = start()
+            self._old.hold_plans(database, self._base.catalogue)
+            return database
+
+        return self._bench.believed({"do": "upgrade", "to": self._plan.heads}, watched, Rehearsal.DEPLOYED)
+
+    def _check_stamped(self, ended: Ended) -> None:
         """Alembic may end well although its last transaction was rolled back: the database has the last word."""
-        missing = set(self._plan.heads) - stamped(self._bench.server, deployed, run)
+        run = ended.run
+        missing = set(self._plan.heads) - stamped(self._bench.server, ended.database, run)
         for position, each in enumerate(run.passes):
             if each.revision in missing:
                 run.failed_revision = each.revision
@@ -240,18 +264,42 @@ class _Rehearsal:
                 )
                 run.passes[position] = replace(each, outcome=Outcome.FAILED, failure=run.failure)
 
-    def _without_rows(self, failed: Run) -> str:
+    def _without_rows(self, failed: Run) -> tuple[str, Ended] | None:
         """When an upgrade fails on a statement and there were rows: what happens without them is told too.
 
-        Returns the database in which it went well; empty where it did not.
+        First without those in the tables that the failing revision has to do with, so that the others still meet rows;
+        where that is no help, without all. Returns how it went well, if it did, and from which state.
         """
         if not self._rows_matter(failed):
-            return ""
+            return None
         self._bench.progress("upgrading without rows")
-        empty = self._base.empty(self._bench)
-        run = self._bench.run({"do": "upgrade", "to": self._plan.heads}, empty, Rehearsal.DEPLOYED)
-        self._passes += [replace(each, rows=False) for each in run.passes]
-        return empty if run.ok else ""
+        filled = self._base.filled
+        out: tuple[Name, ...] = ()
+        for last in (*[False] * _MOST_PARTS, True):
+            more = self._base.together((*out, *blamed(failed.passes, filled)))
+            out = filled if last or len(more) == len(out) else more
+            before = self._base.without(self._bench, out)
+            ended = self._upgrade_all(partial(self._bench.database, before))
+            run, whole = ended.run, len(out) == len(filled)
+            if run.ok or whole or run.failed_revision != failed.failed_revision:
+                self._keep_deployed(run, out, whole)
+            if run.ok:
+                return before, ended
+            if whole or not self._rows_matter(run):
+                return None
+            failed = run
+        return None
+
+    def _keep_deployed(self, run: Run, out: Sequence[Name], whole: bool) -> None:
+        """Keep the passes of an upgrade that met no rows in the tables `out`, which are the `whole` of them or not."""
+        known = {each.revision for each in self._passes if each.outcome is Outcome.OK and each.rows}
+        for each in run.passes:
+            met = each.outcome is Outcome.FAILED or not any(
+                name.matches(other) for name in locked([each]) for other in out
+            )
+            rows = met and not whole
+            if not (rows and each.revision in known):
+                self._passes.append(replace(each, rows=rows))
 
     def _rows_matter(self, run: Run) -> bool:
         """Whether a failure may be due to the rows in the tables."""
@@ -260,34 +308,38 @@ class _Rehearsal:
             return False
         return failure.kind in {FailureKind.STATEMENT, FailureKind.RAISED}
 
-    def _stepwise(self, chain: Chain) -> None:
-        rows = True
-        for position, revision in enumerate(self._plan.revisions):
-            if self._bench.is_late():
-                self._skip(revision, tuple(Direction), time_is_over(self._plan))
-                continue
-            self._bench.progress(f"revision {revision.id}: up, down, up")
+    def _one_step(self, left: Sequence[Revision], chain: Chain) -> bool:
+        """Rehearse the first of the revisions that are `left`. Whether the next one can follow."""
+        revision, *later = left
+        if self._bench.is_late():
+            self._skip(revision, tuple(Direction), time_is_over(self._plan))
+            return True
+        self._bench.progress(f"revision {revision.id}: up, down, up")
+        departure = self._departure(revision, chain.database, chain.replayable)
+        run = chain.step(revision, Direction.UPGRADE)
+        self._keep(run, chain.rows)
+        if not run.ok and chain.rows and self._rows_matter(run):
+            chain.start_over(self._base.empty(self._bench))
             departure = self._departure(revision, chain.database, chain.replayable)
             run = chain.step(revision, Direction.UPGRADE)
-            self._keep(run, rows)
-            if not run.ok and rows and self._rows_matter(run):
-                rows = False
-                chain.start_over(self._base.empty(self._bench))
-                departure = self._departure(revision, chain.database, chain.replayable)
-                run = chain.step(revision, Direction.UPGRADE)
-                self._keep(run, rows)
-            if not run.ok and not run.out_of_time and self._deployed_well(revision) and chain.jump(revision):
-                # it runs in one upgrade with those before it, and only by itself it does not
-                self._there_and_back(revision, chain, departure, rows)
-                continue
-            if not run.ok:
-                both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
-                self._skip(revision, both, self._unless_late(run, "its upgrade failed"))
-                blocked = self._unless_late(run, f"revision {revision.id} before it does not upgrade")
-                for later in self._plan.revisions[position + 1 :]:
-                    self._skip(later, (Direction.UPGRADE, *both), blocked)
-                return
-            self._there_and_back(revision, chain, departure, rows)
+            self._keep(run, chain.rows)
+        # else it may run in one upgrade with those before it, and only by itself it does not
+        if not run.ok and (run.out_of_time or not (self._deployed_well(revision) and chain.jump(revision))):
+            both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
+            self._skip(revision, both, self._unless_late(run, "its upgrade failed"))
+            blocked = self._unless_late(run, f"revision {revision.id} before it does not upgrade")
+            for each in later:
+                self._skip(each, (Direction.UPGRADE, *both), blocked)
+            return False
+        self._there_and_back(revision, chain, departure)
+        if later and not chain.rows:
+            # what broke this revision need not keep the others from meeting rows
+            with self._bench.looking(f"rows after revision {revision.id}"):
+                chain.refill(partial(self._base.refill, self._bench, after=revision.id))
+        return True
+
+    def _stepwise_of(self, revision: str) -> list[Pass]:
+        return [p for p in self._passes if p.revision == revision and p.rehearsal is Rehearsal.STEPWISE]
 
     def _deployed_well(self, revision: Revision) -> bool:
         return any(
@@ -296,20 +348,38 @@ class _Rehearsal:
             if each.revision == revision.id
         )
 
-    def _there_and_back(
-        self, revision: Revision, chain: Chain, departure: Departure | None, rows: bool = True
-    ) -> None:
+    def _there_and_back(self, revision: Revision, chain: Chain, departure: Departure | None) -> None:
+        rows = chain.rows
         departure = self._concerning(revision, departure) if departure else None
-        position = self._plan.revisions.index(revision)
-        trip = RoundTrip(self._bench.server, departure, self._bench.version_table, position) if departure else None
-        if trip is not None and not self._written_between(revision, chain, trip, rows):
-            trip = None
+        trip = self._trip(revision, departure) if departure else None
+        doubt = None
+        if trip is not None:
+            seen, doubt = self._written_between(revision, chain, trip, rows)
+            trip = trip if seen else None
         upgraded = chain.database
         down = chain.step(revision, Direction.DOWNGRADE)
+        if down.ok and doubt:
+            self._bench.skip(
+                f"downgrade of revision {revision.id} with what only the upgraded schema allows", doubt
+            )
+        # after a failure it went down in another database, without the rows that were written
+        self._back(revision, chain, down, trip, rows, written=upgraded)
+        if down.guarded and rows and self._base.filled:
+            self._past_the_guard(revision, chain.done, departure)
+
+    def _trip(self, revision: Revision, departure: Departure) -> RoundTrip:
+        position = self._plan.revisions.index(revision)
+        return RoundTrip(self._bench.server, departure, self._bench.version_table, position)
+
+    def _back(
+        self, revision: Revision, chain: Chain, down: Run, trip: RoundTrip | None, rows: bool, written: str = ""
+    ) -> None:
+        """What the downgrade has left behind, and the second upgrade. `written`: the database with rows that came after
+        the first.
+        """
         if down.ok and trip is not None and down.passes:
             with self._bench.looking(f"comparison of revision {revision.id}"):
-                # after a failure it went down in another database, without the rows that were written
-                there = chain.database == upgraded
+                there = chain.database == written
                 down.passes[-1] = trip.went_down(chain.database, down.passes[-1], written=there)
         self._keep(down, rows)
         if not down.ok:
@@ -324,6 +394,24 @@ class _Rehearsal:
         elif trip is not None and trip.upgraded is not None:
             self._state = trip.upgraded
         self._keep(again, rows)
+
+    def _past_the_guard(self, revision: Revision, done: Sequence[str], departure: Departure | None) -> None:
+        """A downgrade that refuses under a condition may look at rows of ours: try it where there are none."""
+        empty = self._base.empty(self._bench)
+        earlier = [each for each in done if each != revision.id]
+        chain = self._chain(empty, empty, *earlier, rows=False)
+        what = f"downgrade of revision {revision.id} without rows"
+        if not chain.jump(revision):
+            self._bench.skip(what, "its upgrade fails where there are none")
+            return
+        trip = self._trip(revision, replace(departure, rows=(), tables=(), replayable=False)) if departure else None
+        if trip is not None:
+            with self._bench.looking(f"comparison of revision {revision.id}"):
+                trip.went_up(chain.database, write=False)
+            trip = trip if trip.upgraded is not None else None
+        down = chain.step(revision, Direction.DOWNGRADE)
+        if down.ok:
+            self._back(revision, chain, down, trip, rows=False)
 
     def _departure(self, revision: Revision, database: str, replayable: bool = True) -> Departure | None:
         """The state that `revision` starts from; None where it cannot be read.
@@ -366,32 +454,49 @@ class _Rehearsal:
     def _deployed_of(self, revision: str) -> list[Pass]:
         return [p for p in self._passes if p.revision == revision and p.rehearsal is Rehearsal.DEPLOYED]
 
-    def _written_between(self, revision: Revision, chain: Chain, trip: RoundTrip, rows: bool) -> bool:
+    def _written_between(
+        self, revision: Revision, chain: Chain, trip: RoundTrip, rows: bool
+    ) -> tuple[bool, str | None]:
         """Write as an application would after the upgrade. A downgrade that fails on what only the new schema allows
-        is told, and the way back goes on without those rows. Returns whether the states could be read.
+        is told, and the way back goes on without those rows. Returns whether the states could be read, and why nothing
+        is known of such rows.
         """
-        seen = False
+        seen, doubt = False, None
         with self._bench.looking(f"comparison of revision {revision.id}"):
             wrote = trip.went_up(chain.database, write=rows and self._plan.has_rows)
             seen = True
             if trip.stretches and rows:
-                clone = self._bench.database(chain.database)
-                held = trip.stretch(clone)
-                if held:
-                    self._try_downgrade(revision, clone, held, trip)
+                doubt = self._on_stretched(revision, chain.database, trip)
             if wrote:
                 chain.wrote()
-        return seen
+        return seen, doubt
 
-    def _try_downgrade(self, revision: Revision, database: str, held: tuple[str, ...], trip: RoundTrip) -> None:
+    def _on_stretched(self, revision: Revision, upgraded: str, trip: RoundTrip) -> str | None:
+        """Try the downgrade on what only the upgraded schema allows; why nothing came of it, if nothing did."""
+        first = self._bench.database(upgraded)
+        held = trip.stretch(first)
+        if not held:
+            return None
+        ready = [first]
+
+        def start() -> str:
+            if ready:
+                return ready.pop()
+            database = self._bench.database(upgraded)
+            trip.stretch(database)
+            return database
+
         command = {"do": "step", "revision": revision.id, "direction": "downgrade"}
-        run = self._bench.run(command, database, observe=False)
-        if run.about_values and run.passes:
+        ended = self._bench.believed(command, start, observe=False)
+        run = ended.run
+        if run.ok:
+            trip.stretched_went_down(ended.database)
+        elif (run.about_values or run.guarded) and run.passes:
             self._trials.append(replace(run.passes[-1], written=held))
         elif run.failure is not None and not run.failure.deliberate:
             self._bench.restart()
-        elif run.ok:
-            trip.stretched_went_down(database)
+            return self._unless_late(run, run.failure.message.rstrip("."))
+        return None
 
     def _keep(self, run: Run, rows: bool) -> None:
         self._passes += [replace(each, rows=rows) for each in run.passes]

@@ -39,11 +39,14 @@ def label(recording: Recording, revision: str) -> str:
     down = _best(passes, Direction.DOWNGRADE)
     if down is None:
         return UNTESTED
-    if down.outcome is Outcome.FAILED:
-        return IRREVERSIBLE if down.failure is not None and down.failure.deliberate else BROKEN
+    refused = down.failure is not None and down.failure.deliberate
+    if down.outcome is Outcome.FAILED and not (refused and _fails_with_rows(passes)):
+        return IRREVERSIBLE if refused else BROKEN
     again = _best(passes, Direction.UPGRADE_AGAIN)
     if again is not None and again.outcome is Outcome.FAILED and not _failed_on_new_data(again):
         return BROKEN
+    if refused:  # under a condition, which holds where there are rows
+        return DATA_DEPENDENT
     if down.losses or any(d.change is Change.MISSING and d.kind in _HOLDS_DATA for d in down.differences):
         return LOSES_EXISTING_DATA
     trials = [each for each in recording.trials if each.revision == revision and each.written]

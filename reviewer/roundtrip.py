@@ -13,7 +13,7 @@ from reviewer.locks import LockMode
 from reviewer.names import Name
 from reviewer.operations import RenameColumn, RenameTable, SetSchema
 from reviewer.parse import parse
-from reviewer.recording import Catalogue, Change, Difference, Loss, Observation, Origin, Pass, Relation
+from reviewer.recording import Catalogue, Change, Difference, Loss, Observation, Origin, Outcome, Pass, Relation
 from reviewer.rows import writing
 from reviewer.snapshot import Snapshot
 
@@ -69,6 +69,30 @@ def reached(passes: Iterable[Pass]) -> tuple[Name, ...]:
 def made(passes: Iterable[Pass]) -> frozenset[Name]:
     """Tables that `passes` have used and that were not there before them."""
     return frozenset(relation.as_name for relation in _used(passes) if relation.new)
+
+
+def locked(passes: Iterable[Pass]) -> frozenset[Name]:
+    """Every table that the revision's own statements have looked at or changed, those that were made in the same run
+    too.
+    """
+    return frozenset(
+        lock.relation.as_name for seen in _observed(passes) for lock in seen.locks if lock.relation.is_table
+    )
+
+
+def blamed(passes: Iterable[Pass], tables: Iterable[Name]) -> tuple[Name, ...]:
+    """Of `tables` those whose rows may have made one of `passes` fail: what it had looked at by then, and what the
+    statement that failed names.
+    """
+    failed = [each for each in passes if each.outcome is Outcome.FAILED]
+    seen = locked(failed)
+    words = {word for each in failed if each.failure for word in _WORD.findall((each.failure.sql or "").lower())}
+    return tuple(
+        name for name in tables if name.name.lower() in words or any(name.matches(other) for other in seen)
+    )
+
+
+_WORD = re.compile(r"[\w$]+")
 
 
 def _used(passes: Iterable[Pass]) -> Iterator[Relation]:

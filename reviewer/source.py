@@ -120,6 +120,28 @@ def read_source(text: bytes, path: str) -> SourceRevision | Problem:
     return _Reader(module, path).revision(text)
 
 
+def raises_always(text: bytes, line: int) -> bool:
+    """Whether `line` is a `raise` that its function reaches on every way: under no condition, in no loop or handler."""
+    try:
+        module = _parsed(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(
+        isinstance(statement, ast.Raise) and statement.lineno <= line <= (statement.end_lineno or 0)
+        for function in ast.walk(module)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for statement in _unless_left_before(function.body)
+    )
+
+
+def _unless_left_before(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a function's body that it comes to unless it fails: none behind one that may return."""
+    for statement in body:
+        yield statement
+        if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
+            return
+
+
 def wanted_extensions(revisions: Iterable[SourceRevision]) -> frozenset[str]:
     """Names of the extensions that a CREATE EXTENSION in these files asks for."""
     found: set[str] = set()

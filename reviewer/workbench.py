@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,14 @@ _NUMBERS = itertools.count(1)
 """For names of databases: several trees share one server."""
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A command whose outcome is believed, and the database in which it ended: whatever follows looks there."""
+
+    run: Run
+    database: str
+
+
 class Workbench:
     """Runs commands of the runner in databases of the throw-away server, and makes and clones those.
 
@@ -62,8 +70,6 @@ class Workbench:
         """Whether each command needs a process of its own: what one does breaks the next."""
         self.mode = TransactionMode()
         self.version_table = Run.version_table
-        self.last = ""
-        """The database of the last command."""
         self._server = server
         self._folder = folder
         self._runner = runner
@@ -71,6 +77,10 @@ class Workbench:
         self._hello: Hello | None = None
         self._driver = ""
         self._confirmed: set[tuple[str | None, str]] = set()
+        self._at = ""
+        """The database of the last command."""
+        self._fresh = False
+        """Whether the process has been started anew and has run nothing yet: the first one may have served others."""
         self._process: RunnerProcess | None = self._start()
 
     def greet(self) -> None:
@@ -114,7 +124,9 @@ class Workbench:
 
         Raises `ServerError` where the server has no room left.
         """
-        answer = self._ready().run(
+        process, fresh = self._ready(), self._fresh
+        self._leave(database)
+        answer = process.run(
             {**command, **self.command(database), "observe": observe},
             self._deadline,
             Blockade(self.server, database),
@@ -123,11 +135,40 @@ class Workbench:
         self._explain(run)
         if answer.timed_out or answer.exit_status is not None:
             self.close()
-        self.last = database
+        if fresh and run.failure is not None:
+            self._confirmed.add((run.failed_revision, run.failure.message))
         self.mode = run.mode or self.mode
         self._driver = run.driver or self._driver
         self.version_table = run.version_table if run.called else self.version_table
         return run
+
+    def believed(
+        self,
+        command: Mapping[str, object],
+        start: Callable[[], str],
+        rehearsal: Rehearsal = Rehearsal.STEPWISE,
+        observe: bool = True,
+    ) -> Ended:
+        """Run a command in the database that `start` makes, and believe a failure only when it was seen in a fresh
+        process, in another database that `start` makes. Where it goes well there, each command needs such a process.
+        """
+        database = start()
+        run = self.run(command, database, rehearsal, observe=observe)
+        if run.ok or self.believes(run):
+            return Ended(run, database)
+        self.restart()
+        database = start()
+        run = self.run(command, database, rehearsal, observe=observe)
+        if run.ok:
+            self.fresh_each = True
+        return Ended(run, database)
+
+    def believes(self, run: Run) -> bool:
+        """Whether the failure of `run` needs no second look: the very same was seen in a fresh process, or it cannot
+        come of what the process has done before.
+        """
+        failure = run.failure
+        return failure is not None and (run.final or (run.failed_revision, failure.message) in self._confirmed)
 
     def command(self, database: str) -> dict[str, object]:
         """What every command says: where the database is."""
@@ -145,15 +186,20 @@ class Workbench:
 
     def restart(self) -> None:
         """Go on in a fresh process of the project."""
+        if self._process is not None and self._fresh:
+            return
         self.close()
         self._process = self._start()
         self._process.hello()
+        self._fresh, self._at = True, ""
 
     def ask(self, command: Mapping[str, object], seconds: float = math.inf) -> Answer:
         """Give the project's process, a fresh one where each command needs that, a command that runs no revision. It may
         take `seconds`, and no longer than the rehearsal.
         """
-        answer = self._ready().run(command, min(self._deadline, time.monotonic() + seconds))
+        process = self._ready()
+        self._leave(str(command.get("database", "")))
+        answer = process.run(command, min(self._deadline, time.monotonic() + seconds))
         if answer.timed_out or answer.exit_status is not None:
             self.close()
         return answer
@@ -169,15 +215,6 @@ class Workbench:
         """The same project's interpreter with the code of the base commit."""
         plan = self.plan
         return OldProcess(source, plan.setup, plan.interpreter, plan.environ, self._folder, self.guardian)
-
-    def confirmed(self, run: Run) -> bool:
-        """Whether the very same failure was already seen in a fresh process."""
-        return run.failure is not None and (run.failed_revision, run.failure.message) in self._confirmed
-
-    def confirm(self, run: Run) -> None:
-        """Remember how it failed in a fresh process."""
-        if run.failure is not None:
-            self._confirmed.add((run.failed_revision, run.failure.message))
 
     def _explain(self, run: Run) -> None:
         """What is the server's fault is not the revision's: a full disk ends the review, a missing extension is told."""
@@ -201,10 +238,20 @@ class Workbench:
         run.failure = explained
 
     def _ready(self) -> RunnerProcess:
-        if self._process is None or self.fresh_each:
+        if self._process is None or (self.fresh_each and not self._fresh):
             self.restart()
         assert self._process is not None
         return self._process
+
+    def _leave(self, following: str) -> None:
+        """The process goes on in another database: what its application still has open in the last one, as a pool does
+        that outlives env.py, would be taken for a connection to the next.
+        """
+        self._fresh = False
+        if self._at and self._at != following:
+            with contextlib.suppress(ValueError):  # it may have been dropped since
+                self.server.terminate_connections(self._at)
+        self._at = following
 
     def _start(self) -> RunnerProcess:
         plan = self.plan

@@ -40,8 +40,10 @@ def fill(
     catalogue: Catalogue,
     rows: int,
     version_table: str = VERSION_TABLE,
+    newest: int | None = None,
 ) -> Filled:
-    """Put up to `rows` rows into every table that has none. Every value follows from its table, column and row.
+    """Put up to `rows` rows into every table that has none. Every value follows from its table, column and row. Tables
+    with a higher oid than `newest` stay as they are.
 
     A partitioned table gets its rows through its partitions, those that can take one. A table that takes no row is
     told as skipped, with PostgreSQL's reason.
@@ -52,7 +54,7 @@ def fill(
         connection.execute("SET LOCAL jit = off")
         connection.execute(f"SET LOCAL statement_timeout = '{_PATIENCE}'")
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        work = _Work(connection, schema, version_table)
+        work = _Work(connection, schema, version_table, newest)
         if rows:
             work.fill(rows)
     counted = {table.name: work.counts.get(table.oid, 0) for table in schema.tables}
@@ -73,10 +75,18 @@ def _counted(table: Table, counted: dict[Name, int]) -> int:
 
 
 class _Work:
-    def __init__(self, connection: Connection[tuple[object, ...]], schema: Schema, version_table: str) -> None:
+    def __init__(
+        self,
+        connection: Connection[tuple[object, ...]],
+        schema: Schema,
+        version_table: str,
+        newest: int | None = None,
+    ) -> None:
         self._connection = connection
         self._schema = schema
-        self._tables = [t for t in schema.tables if t.name.name != version_table]
+        self._tables = [
+            t for t in schema.tables if t.name.name != version_table and (newest is None or t.oid <= newest)
+        ]
         self.filled: list[Name] = []
         self.skipped: list[Skipped] = []
         self.counts = self._count(schema.tables)
