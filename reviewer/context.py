@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Union
@@ -62,14 +62,14 @@ class Story:
         return next((p for p in self.passes if p.direction is direction and p.outcome is Outcome.FAILED), None)
 
     def operations(self, direction: Direction = Direction.UPGRADE) -> Iterator[tuple[Operation, Statement]]:
-        """Every operation of one direction with its statement, in order."""
+        """Every operation of one direction with its statement, in order, but for those that were rolled back."""
         return iter(self._upgraded if direction is Direction.UPGRADE else self._downgraded)
 
     def around(self, understood: Understood, direction: Direction) -> tuple[_Operations, _Operations]:
         """The operations of one direction that come before the statement, and those that come after it."""
         every = self._upgraded if direction is Direction.UPGRADE else self._downgraded
         start = self._starts.get(id(understood), len(every))
-        return every[:start], every[start + len(understood.operations) :]
+        return every[:start], every[start + (0 if understood.undone else len(understood.operations)) :]
 
     @cached_property
     def changed_by_line(self) -> Mapping[tuple[object, ...], tuple[int, int]]:
@@ -84,11 +84,11 @@ class Story:
 
     @cached_property
     def _upgraded(self) -> _Operations:
-        return tuple((operation, each.statement) for each in self.upgrade for operation in each.operations)
+        return tuple(_lasting(self.upgrade))
 
     @cached_property
     def _downgraded(self) -> _Operations:
-        return tuple((operation, each.statement) for each in self.downgrade for operation in each.operations)
+        return tuple(_lasting(self.downgrade))
 
     @cached_property
     def _starts(self) -> Mapping[int, int]:
@@ -98,8 +98,12 @@ class Story:
             start = 0
             for each in statements:
                 found[id(each)] = start
-                start += len(each.operations)
+                start += 0 if each.undone else len(each.operations)
         return found
+
+
+def _lasting(statements: Iterable[Understood]) -> Iterator[tuple[Operation, Statement]]:
+    return ((operation, each.statement) for each in statements if not each.undone for operation in each.operations)
 
 
 def _of_line(operation: Update | Delete, statement: Statement) -> tuple[object, ...]:

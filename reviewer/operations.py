@@ -656,6 +656,8 @@ class TransactionControl:
     """BEGIN, COMMIT, ROLLBACK, SAVEPOINT and the like; `action` in lower case."""
 
     action: str
+    name: str = ""
+    """Of the savepoint."""
 
 
 @dataclass(frozen=True)

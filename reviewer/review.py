@@ -14,6 +14,7 @@ from reviewer.operations import (
     CreateTable,
     CreateView,
     Operation,
+    RenameObject,
     RenameTable,
     SetSchema,
     Unrecognized,
@@ -28,11 +29,13 @@ from reviewer.recording import (
     Origin,
     Pass,
     Recording,
+    Rehearsal,
     Revision,
     Statement,
     furthest,
 )
 from reviewer.rule import Check
+from reviewer.savepoints import Savepoints, transaction_of, undone
 from reviewer.verdict import TreeReport, Understood
 
 
@@ -72,7 +75,9 @@ def _understand(each: Pass) -> tuple[Understood, ...]:
 
 
 def _understood(statements: Iterable[Statement]) -> tuple[Understood, ...]:
-    return tuple(Understood(statement, parse(statement.sql)) for statement in statements)
+    told = [(statement, parse(statement.sql)) for statement in statements]
+    gone = undone(told)
+    return tuple(Understood(statement, read, n in gone) for n, (statement, read) in enumerate(told))
 
 
 def _story(revision: Revision, recording: Recording, understood: dict[int, tuple[Understood, ...]]) -> Story:
@@ -87,6 +92,9 @@ def _story(revision: Revision, recording: Recording, understood: dict[int, tuple
     )
 
 
+_Standing = tuple[dict[tuple[str, str], Held], frozenset[Name], int]
+
+
 @dataclass
 class _Replay:
     """What the statements so far have built up."""
@@ -96,11 +104,13 @@ class _Replay:
     created: set[Name] = field(default_factory=set)
     before: list[tuple[Operation, Statement]] = field(default_factory=list)
     start: int = 0
+    savepoints: Savepoints[_Standing] = field(default_factory=lambda: Savepoints(({}, frozenset(), 0)))
 
     def enter(self, transaction: int | None) -> None:
         if transaction is None or transaction != self.transaction:
             self.held = {}
             self.start = len(self.before)
+            self.savepoints.begin(self._standing())
         self.transaction = transaction
 
     def take(self, understood: Understood, context: Context) -> None:
@@ -110,16 +120,27 @@ class _Replay:
             known = self.held.get(key)
             if not lock.relation.new and (known is None or known.mode < lock.mode):
                 self.held[key] = Held(lock.relation, lock.mode, statement)
+            if lock.relation.new:  # those too that no text names, as the sequence of a serial column
+                self.created.add(lock.relation.as_name)
         if statement.error is None:
             for operation in understood.operations:
                 self.follow(operation)
         self.before += [(operation, statement) for operation in understood.operations]
+        if statement.error is None:
+            back = self.savepoints.follow(understood.operations, self._standing())
+            if back is not None:
+                held, created, length = back
+                self.held, self.created = dict(held), set(created)
+                del self.before[length:]
+
+    def _standing(self) -> _Standing:
+        return dict(self.held), frozenset(self.created), len(self.before)
 
     def follow(self, operation: Operation) -> None:
         match operation:
             case CreateTable(table=name) | CreateView(view=name, replace=False):
                 self.created.add(name)
-            case RenameTable(table=name, new_name=new) if self.made(name):
+            case RenameTable(table=name, new_name=new) | RenameObject(object=name, new_name=new) if self.made(name):
                 self.created.add(Name(new, name.schema))
             case SetSchema(object=name, new_schema=schema) if self.made(name):
                 self.created.add(Name(name.name, schema))
@@ -141,12 +162,14 @@ def _replay(
         judged = furthest(story.passes, direction)
         if judged is None:
             continue
-        if direction is not Direction.UPGRADE or judged.rehearsal is not rehearsal or not judged.rows:
-            # transactions are counted anew in each rehearsal; what an upgrade created stays new in the deploy
+        alone = direction is not Direction.UPGRADE or judged.rehearsal is Rehearsal.STEPWISE
+        if alone or judged.rehearsal is not rehearsal:
+            # transactions are counted anew in each step, and in a deploy with other rows as in the one before; what an
+            # upgrade created stays new in the deploy
             state = _Replay(created=state.created if direction is Direction.UPGRADE else set())
         rehearsal = judged.rehearsal
         for each in understood[id(judged)]:
-            state.enter(_transaction(each.statement, story.revision, recording))
+            state.enter(transaction_of(each.statement, state.transaction, _unseen(story.revision, recording)))
             context = Context(
                 recording,
                 direction,
@@ -213,15 +236,15 @@ def _tables(understood: Understood) -> Iterator[Name]:
             yield table
 
 
-def _transaction(statement: Statement, revision: Revision, recording: Recording) -> int | None:
-    """The transaction of a statement. Without a server: one for each revision where env.py asks for that, else one for
-    all, until a statement outside of it commits what came before.
+def _unseen(revision: Revision, recording: Recording) -> int:
+    """The transaction of what no server looked at: one for each revision where env.py asks for that, else one for all,
+    until a statement outside of it commits what came before.
     """
-    if statement.observation is not None:
-        return statement.observation.transaction
-    if not statement.in_transaction:
-        return None
     return hash(revision.id) if recording.transactions.per_migration else 0
+
+
+_WHILE_IT_RUNS = frozenset({"locking", "rewriting"})
+"""Groups of rules about what hurts although it is taken back."""
 
 
 def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
@@ -229,6 +252,8 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
     subjects = (*each.operations, each)
     for check in checks:
         if explained and check.RULE.last_resort:
+            continue
+        if each.undone and check.RULE.group not in _WHILE_IT_RUNS:
             continue
         found = [
             finding

@@ -37,6 +37,8 @@ class Understood:
 
     statement: Statement
     operations: tuple[Operation, ...]
+    undone: bool = False
+    """Whether a ROLLBACK, to a savepoint or of all, has taken it back: what it did is gone, that others waited is not."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,7 @@ from reviewer.recording import (
     furthest,
     reach,
 )
+from reviewer.savepoints import Savepoints, transaction_of
 from reviewer.verdict import Report, TreeReport, Understood, Verdict
 
 UNTESTED = rollback.UNTESTED
@@ -429,24 +431,18 @@ class _Seen:
     def _held(self) -> Mapping[int, tuple[Held, ...]]:
         """For each statement, by identity, the blocking locks that its transaction took before it."""
         found: dict[int, tuple[Held, ...]] = {}
-        open_now: dict[tuple[Rehearsal, bool], tuple[int | None, dict[Relation, Held]]] = {}
-        for each in self.recording.passes:
-            transaction, held = open_now.get((each.rehearsal, each.rows), (None, {}))
-            for statement in each.statements:
-                seen = statement.observation
-                now = seen.transaction if seen else transaction
-                if now is None or now != transaction:
-                    held = {}
-                transaction = now
-                if held:
-                    found[id(statement)] = tuple(sorted(held.values(), key=lambda h: -h.mode.strength))
-                for lock in seen.locks if seen else ():
-                    if lock.relation.new or not lock.relation.is_table or not lock.mode.blocks_writes:
-                        continue
-                    known = held.get(lock.relation)
-                    if known is None or known.mode < lock.mode:
-                        held[lock.relation] = Held(lock.relation, lock.mode, statement)
-            open_now[each.rehearsal, each.rows] = (transaction, held)
+        for direction in Direction:
+            open_now: dict[Rehearsal, _Holding] = {}
+            for revision in self.recording.revisions:
+                each = furthest(self.recording.passes_of(revision.id), direction)
+                if each is None:
+                    continue
+                # a step by itself is no part of what the step before it has begun
+                alone = each.rehearsal is Rehearsal.STEPWISE
+                holding = _Holding() if alone else open_now.setdefault(each.rehearsal, _Holding())
+                for statement in each.statements:
+                    if now := holding.before(statement):
+                        found[id(statement)] = now
         return found
 
     def _did(self, statement: Statement) -> tuple[str, ...]:
@@ -457,3 +453,36 @@ class _Seen:
             rows = f" ({number(work.rows, 'row')} in the rehearsal)" if work.rows else ""
             phrases.append(work.phrase + rows)
         return tuple(phrases)
+
+
+class _Holding:
+    """The blocking locks of the transaction that is open."""
+
+    def __init__(self) -> None:
+        self._transaction: int | None = None
+        self._held: dict[Relation, Held] = {}
+        self._savepoints: Savepoints[dict[Relation, Held]] = Savepoints({})
+
+    def before(self, statement: Statement) -> tuple[Held, ...]:
+        """What was held before `statement`, strongest first; then go on behind it."""
+        transaction = transaction_of(statement, self._transaction)
+        if transaction is None or transaction != self._transaction:
+            self._held = {}
+            self._savepoints.begin({})
+        self._transaction = transaction
+        found = tuple(sorted(self._held.values(), key=lambda h: -h.mode.strength))
+        for lock in statement.observation.locks if statement.observation else ():
+            if lock.relation.new or not lock.relation.is_table or not lock.mode.blocks_writes:
+                continue
+            known = self._held.get(lock.relation)
+            if known is None or known.mode < lock.mode:
+                self._held[lock.relation] = Held(lock.relation, lock.mode, statement)
+        if statement.error is None and _CONTROLS.match(statement.sql):
+            from reviewer.parse import parse  # for the few: the words of PostgreSQL take time to import
+
+            back = self._savepoints.follow(parse(statement.sql), dict(self._held))
+            self._held = self._held if back is None else dict(back)
+        return found
+
+
+_CONTROLS = re.compile(r"\W*(?:savepoint|release|rollback|abort|begin|start|commit|end)\b", re.IGNORECASE)

@@ -19,6 +19,10 @@ NO_QUERY_BEFORE = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:set\s+(?:session\s+characteristics|transaction|local\s+transaction)|begin|start|commit|end|rollback|abort)\b",
     re.I | re.S,
 )
+# Statements that take back what a transaction has done since a savepoint: its locks, files and relations.
+GOES_BACK = re.compile(
+    r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*rollback\s+(?:(?:work|transaction)\s+)?to\b", re.I | re.S
+)
 # Statements that may give a known relation another name or schema; what runs code may do anything.
 RENAMES = re.compile(r"\b(?:rename|schema|do|call|select|execute)\b", re.I)
 # Statements that are likely to make a relation: a guess that only saves a second question.
@@ -41,6 +45,7 @@ class Watched:
         self.messages = []
         self.relations = relations.Relations()
         self.stale = True  # whether that is of another transaction
+        self.went_back = False  # whether it is of the same one, and a part of that has been taken back since
         self.seqscan_off = False
         self.started = 0.0
         self.listening = False
@@ -96,7 +101,8 @@ class Watcher:
     def boundary(self, connection):
         if not self.busy and self.observe:
             try:
-                self.watched(connection)[1].stale = True
+                watched = self.watched(connection)[1]
+                watched.stale, watched.went_back = True, False
             except Exception:  # a connection that is already invalid
                 return
 
@@ -155,7 +161,9 @@ class Watcher:
         if self.observe:
             if FORGETS_PREPARED.search(statement):
                 watched.prepared = {}
-            if not self.look_meanwhile(connection, raw, watched, event["in_transaction"]):
+            if event["in_transaction"] and GOES_BACK.match(statement):
+                event["observation"] = self.look_back(connection, raw, watched)
+            elif not self.look_meanwhile(connection, raw, watched, event["in_transaction"]):
                 event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
         self.channel.emit(**event)
 
@@ -254,7 +262,7 @@ class Watcher:
         if context.connection is not None:
             try:
                 raw, watched = self.watched(context.connection)
-                watched.stale = True
+                watched.stale = watched.went_back = True
                 watched.seqscan_off = False
             except Exception:  # the connection is gone: nothing more to know about it
                 watched = None
@@ -309,10 +317,21 @@ class Watcher:
     def look_around(self, connection, raw, watched):
         """The state of every relation: what a transaction's first statement is compared with."""
         answer = self.ask(connection, raw)
-        watched.relations.begin(answer)
+        held = self.quietly(connection, raw, relations.HELD) if watched.went_back else "{}"
+        watched.relations.begin(answer, held)
         if self.base is None:
             self.base = watched.relations.last
-        watched.stale = False
+        watched.stale = watched.went_back = False
+        return answer
+
+    def look_back(self, connection, raw, watched):
+        """After ROLLBACK TO: the server has given back what was taken since. That is no work of the statement's."""
+        watched.seqscan_off = False  # the setting is taken back too
+        watched.went_back = True
+        answer = self.look_around(connection, raw, watched)
+        drivers.drain(raw, watched.messages)
+        nothing = {"locks": [], "rewritten": [], "scanned": [], "built": []}
+        return self.told(True, answer, nothing, watched.messages)
 
     def look(self, connection, raw, watched, inside):
         if self.base is None:
@@ -334,7 +353,10 @@ class Watcher:
             sizes = json.loads(self.quietly(connection, raw, SIZES % ", ".join(map(str, doubtful))))
             found["rewritten"] += [relation for oid, relation in doubtful.items() if sizes.get(str(oid))]
         if not inside:
-            watched.stale, watched.relations.locks = True, {}
+            watched.stale, watched.went_back, watched.relations.locks = True, False, {}
+        return self.told(inside, answer, found, messages)
+
+    def told(self, inside, answer, found, messages):
         return dict(
             found,
             lock_timeout=0 if answer.lock_timeout == self.own_lock_timeout else milliseconds(answer.lock_timeout),

@@ -38,6 +38,13 @@ SELECT json_build_array(
      WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'i', 'I', 'm', 'v', 'S', 'f')), '[]'::json)
 )::text
 """
+# What a transaction holds now, for when a part of it has been taken back.
+HELD = """
+SELECT coalesce(pg_catalog.json_object_agg(l.relation::pg_catalog.text, l.modes), '{}'::pg_catalog.json)::pg_catalog.text
+FROM (SELECT relation, pg_catalog.json_agg(mode) AS modes FROM pg_catalog.pg_locks
+      WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
+      GROUP BY relation) l
+"""
 KINDS = {
     "r": "table",
     "p": "partitioned table",
@@ -99,12 +106,14 @@ class Relations:
         self.locks = {}  # oid -> set of the modes that the transaction holds
         self.last = None  # the highest oid that was told of
 
-    def begin(self, answer):
-        """The state before a transaction's first statement; `answer` is a wide one."""
+    def begin(self, answer, held="{}"):
+        """The state before a transaction's first statement, or behind what took a part of it back; `answer` is a wide
+        one, `held` says what HELD brings.
+        """
         self.rows = {row.oid: row for row in answer.rows}
         self.totals = {row.oid: row.totals for row in answer.rows}
         self.last = max(self.rows, default=16383)
-        self.locks = {}
+        self.locks = {int(oid): set(modes) for oid, modes in json.loads(held).items()}
 
     def has_strangers(self, answer):
         return any(row.oid > self.last and row.oid not in self.rows for row in answer.rows)

@@ -339,17 +339,29 @@ def transaction(cursor: Cursor) -> Iterator[Operation]:
     """BEGIN, COMMIT, ROLLBACK, SAVEPOINT and the like."""
     word = cursor.identifier()
     action = _TRANSACTION.get(word, word)
+    name = ""
     if action in {"commit", "rollback"} and cursor.accept("prepared"):
         action += " prepared"
     elif word == "prepare":
         action = "prepare transaction"
+    elif action == "savepoint":
+        name = cursor.identifier()
     elif action == "release":
         action = "release savepoint"
+        name = _savepoint(cursor)
     elif action == "rollback":
         cursor.accept_any("work", "transaction")
-        action = "rollback to savepoint" if cursor.at("to") else action
+        if cursor.accept("to"):
+            action = "rollback to savepoint"
+            name = _savepoint(cursor)
     cursor.skip_all()
-    yield TransactionControl(action)
+    yield TransactionControl(action, name)
+
+
+def _savepoint(cursor: Cursor) -> str:
+    """The name of a savepoint, with or without the word before it."""
+    name = cursor.identifier()
+    return name if name != "savepoint" or cursor.done else cursor.identifier()
 
 
 def session(cursor: Cursor) -> Iterator[Operation]:
