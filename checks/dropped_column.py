@@ -27,14 +27,15 @@ wanted again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
 from reviewer.names import Name
-from reviewer.operations import AddColumn, DropColumn, Operation, Update
-from reviewer.recording import Direction
+from reviewer.operations import AddColumn, DropColumn, Insert, Operation, Update
+from reviewer.recording import Direction, Statement
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -51,7 +52,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropColumn(table=table, column=column) if not context.is_new_column(table, column):
             if context.absent(table, column) and subject.if_exists:
                 return
-            kept = any(_copies(earlier, table, column) for earlier, _ in context.same_revision())
+            kept = any(_copies(*earlier, table, column) for earlier in context.same_revision())
             unused = context.old_code_uses(table, column) is False
             lost = "breaks the running code, which still reads and writes it"
             if unused:
@@ -69,9 +70,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
-def _copies(operation: Operation, table: Name, column: str) -> bool:
+def _copies(operation: Operation, statement: Statement, table: Name, column: str) -> bool:
     """Whether the values of the column were put elsewhere before."""
     match operation:
+        case Insert(sources=sources) if any(source.matches(table) for source in sources):
+            return (
+                statement.error is None
+                and re.search(rf"\b{re.escape(column)}\b", statement.sql, re.IGNORECASE) is not None
+            )
         case Update(table=into, reads=reads, sources=sources):
             return column in reads and (into.matches(table) or any(source.matches(table) for source in sources))
     return False
@@ -108,6 +114,20 @@ EXAMPLES = [
         op.add_column("users", sa.Column("nick", sa.Text()))
         """,
         then=('op.drop_column("users", "nick")',),
+    ),
+    Example(
+        "its values are copied to another table before",
+        given=USERS,
+        upgrade="""
+        op.create_table("names", sa.Column("user_id", sa.BigInteger(), primary_key=True), sa.Column("name", sa.Text()))
+        op.execute("INSERT INTO names SELECT id, name FROM users")
+        op.drop_column("users", "name")  # flagged
+        """,
+        downgrade="""
+        op.add_column("users", sa.Column("name", sa.String(50)))
+        op.execute("UPDATE users SET name = names.name FROM names WHERE names.user_id = users.id")
+        op.drop_table("names")
+        """,
     ),
     Example(
         "if there is one, and there is none",

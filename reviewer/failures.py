@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from reviewer.context import Context, Story
 from reviewer.operations import Insert, Operation
 from reviewer.recording import Direction, Failure, FailureKind, Location, Moment, Outcome, Pass, Rehearsal, Revision
@@ -17,6 +19,10 @@ OWNERS = {
 
 _NOT_NULL_VIOLATION = "23502"
 _UNIQUE_VIOLATION = "23505"
+_NOT_IN_THE_SCHEMA = "42"
+"""Class of the SQLSTATEs that no value causes: no such table, column, function, type or operator, and the like."""
+_DYNAMIC = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
+"""What a statement has that makes others, as in a DO block."""
 
 
 def is_the_revisions(failed: Pass) -> bool:
@@ -117,13 +123,33 @@ def only_with_rows(story: Story, failed: Pass) -> bool:
 
 
 def certain(story: Story, failed: Pass) -> bool:
-    """Whether it fails in production too. Rows that are made up prove it only where any row would do: a NOT NULL
-    that is violated. Other values may be such as the application never writes.
+    """Whether it fails in production too. Rows that are made up prove it only where any row would do: a NOT NULL that
+    is violated, or something that is called for each row and does not fit the schema. Other values may be such as the
+    application never writes.
     """
     if not only_with_rows(story, failed):
         return True
     failure = failed.failure
-    return failure is not None and failure.kind is FailureKind.STATEMENT and failure.sqlstate == _NOT_NULL_VIOLATION
+    if failure is None or failure.kind is not FailureKind.STATEMENT or failure.sqlstate is None:
+        return False
+    if failure.sqlstate == _NOT_NULL_VIOLATION:
+        return True
+    return failure.sqlstate.startswith(_NOT_IN_THE_SCHEMA) and not _made_of_values(story, failed)
+
+
+def _made_of_values(story: Story, failed: Pass) -> bool:
+    """Whether values may have become a part of the statement that does not fit the schema, as where a table is named by
+    what is in a row: not where it has run on empty tables as it is, and makes no statement itself; nor where its values
+    are handed to it.
+    """
+    sql = failed.failure.sql if failed.failure else None
+    if sql is None or _DYNAMIC.search(sql):
+        return True
+    mine = next((statement for statement in failed.statements if statement.sql == sql and statement.error), None)
+    if mine is not None and mine.parameters:
+        return False
+    ran = (each for each in story.passes if not each.rows and each.direction is failed.direction)
+    return not any(statement.sql == sql and not statement.error for each in ran for statement in each.statements)
 
 
 def operation(story: Story, failed: Pass) -> Operation | None:

@@ -92,6 +92,8 @@ def _story(revision: Revision, recording: Recording, understood: dict[int, tuple
     )
 
 
+_SERIAL = re.compile(r"(?:small|big)?serial", re.IGNORECASE)
+"""Types whose column brings a sequence along."""
 _Standing = tuple[dict[tuple[str, str], Held], frozenset[Name], int]
 
 
@@ -138,7 +140,11 @@ class _Replay:
 
     def follow(self, operation: Operation) -> None:
         match operation:
-            case CreateTable(table=name) | CreateView(view=name, replace=False):
+            case CreateTable(table=name, columns=columns):
+                self.created.add(name)
+                counting = (each.name for each in columns if _SERIAL.match(each.type))
+                self.created.update(Name(f"{name.name}_{column}_seq", name.schema) for column in counting)
+            case CreateView(view=name, replace=False):
                 self.created.add(name)
             case RenameTable(table=name, new_name=new) | RenameObject(object=name, new_name=new) if self.made(name):
                 self.created.add(Name(new, name.schema))

@@ -11,7 +11,7 @@ from reviewer import contents, snapshot
 from reviewer.contents import Rows
 from reviewer.locks import LockMode
 from reviewer.names import Name
-from reviewer.operations import RenameColumn, RenameTable, SetSchema
+from reviewer.operations import Insert, Merge, RenameColumn, RenameTable, SetSchema, Update
 from reviewer.parse import parse
 from reviewer.recording import Catalogue, Change, Difference, Loss, Observation, Origin, Outcome, Pass, Relation
 from reviewer.rows import writing
@@ -150,6 +150,22 @@ class Departure:
     """Those that were there and whose rows the upgrade writes."""
 
 
+def _copied_back(down: Pass, name: str) -> bool:
+    """Whether the downgrade puts what the table called `name` holds into another one before it is gone."""
+    table = Name.told(name)
+    for statement in down.statements:
+        if statement.error is None and table.name in statement.sql:
+            for operation in parse(statement.sql):
+                match operation:
+                    case (
+                        Insert(table=into, sources=read)
+                        | Update(table=into, sources=read)
+                        | Merge(table=into, sources=read)
+                    ) if any(source.matches(table) for source in read) and not into.matches(table):
+                        return True
+    return False
+
+
 class RoundTrip:
     """Follows one revision, the one at `position`, from its first upgrade to its second."""
 
@@ -241,7 +257,9 @@ class RoundTrip:
             losses=losses,
             new_losses=tuple(loss for loss in (*new, *self._bent) if (loss.table, loss.column) not in known),
             brought=tuple(
-                name for name in brought if not {name, name.rpartition(".")[0]} & back and name not in still
+                name
+                for name in brought
+                if not {name, name.rpartition(".")[0]} & back and name not in still and not _copied_back(each, name)
             ),
         )
 
