@@ -91,6 +91,14 @@ class Chain:
         where nobody can look a second time: what was seen stands.
         """
         on_written = self._failed_on_written(failed)
+        if on_written and not self._bench.believes(failed) and _left_nothing(failed):
+            # the rows are still there: whether it is them is seen in the same database
+            self._bench.restart()
+            run = self._run(revision.id, direction)
+            if run.ok:
+                self._bench.fresh_each = True
+                return run
+            failed, on_written = run, self._failed_on_written(run)
         try:
             self._restore(revision, direction)
         except Lost:
@@ -239,6 +247,13 @@ class Chain:
             return False
         self._database = ended.database
         return all(self._run(revision, direction, observe=False).ok for revision, direction in rest)
+
+
+def _left_nothing(run: Run) -> bool:
+    """Whether all that a failed run has done was one transaction, which is undone."""
+    statements = [statement for each in run.passes for statement in each.statements]
+    seen = {statement.observation.transaction for statement in statements if statement.observation is not None}
+    return len(seen) < 2 and None not in seen and all(statement.in_transaction for statement in statements)
 
 
 def _refused_at_once(run: Run) -> bool:

@@ -1,0 +1,69 @@
+"""Rehearsals of small projects in real processes of the interpreter, all on one server and without the command."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import checks
+from reviewer.config import Config
+from reviewer.each import rehearse_each
+from reviewer.finding import Finding, Severity
+from reviewer.guardian import Guardian
+from reviewer.history import between, read_worktree
+from reviewer.postgres import RunningServer, ServerRequest, start
+from reviewer.project import Interpreter, find_trees
+from reviewer.recording import Recording
+from reviewer.rehearsal import rehearse
+from reviewer.review import review
+from reviewer.session import Scope, plan_for
+
+CHECKS = checks.load()
+
+
+@dataclass
+class Rehearsals:
+    """A server that serves any number of projects, one after the other."""
+
+    server: RunningServer
+    guardian: Guardian
+    work: Path
+
+    def of(self, folder: Path, revisions: str = "a:head", *, each: bool = False) -> tuple[Recording, ...]:
+        """Rehearse the new `revisions` of the project in `folder`, together or each by itself."""
+        config = Config(path=folder, revisions=revisions, rows=5)
+        (tree,) = find_trees(folder, (), "alembic", git_root=None)
+        graph = read_worktree(tree, folder)
+        scope = Scope(tree, between(graph, revisions), graph, folder)
+        plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
+        server: Future[RunningServer] = Future()
+        server.set_result(self.server)
+        try:
+            if each:
+                return rehearse_each(plan, server, self.guardian, self.work)
+            return (rehearse(plan, server, self.guardian, self.work),)
+        finally:
+            self.server.drop_all()
+
+
+@contextlib.contextmanager
+def rehearsals() -> Iterator[Rehearsals]:
+    """With a server of their own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="rehearsals-") as name,
+        Guardian() as guardian,
+        start(ServerRequest("auto", None), guardian) as server,
+    ):
+        yield Rehearsals(server, guardian, Path(name).resolve())
+
+
+def loud(recording: Recording) -> list[Finding]:
+    """What is found in it above a notice, but for what any statement without a limit is told."""
+    silent = {"endless-lock-wait", "missing-statement-timeout"}
+    found = review(recording, CHECKS).findings
+    return [each for each in found if each.severity is not Severity.NOTICE and each.rule not in silent]
