@@ -1,4 +1,4 @@
-"""The start of the command: takes away what PYTHONPATH brought, then runs `reviewer.cli`.
+"""The start of the command: takes away what PYTHONPATH brought, holds the standard streams, then runs `reviewer.cli`.
 
 The project under review may well have packages called `reviewer` or `checks`, and PYTHONPATH, or the folder that
 `python -m` was started in, would put them before ours. The project's own process gets PYTHONPATH all the same.
@@ -7,6 +7,7 @@ The project under review may well have packages called `reviewer` or `checks`, a
 from __future__ import annotations
 
 import os
+import signal
 import site
 import sys
 import sysconfig
@@ -15,10 +16,18 @@ from pathlib import Path
 
 def main() -> None:
     """Run the command line, with nothing of the project's on the import path."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as `nohup` wants it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until all is loaded, whoever ends us does so without a word
     sys.path[:] = _ours(sys.path)
+    from reviewer import streams
+
+    streams.hold()
     from reviewer.cli import main as command
 
-    command(prog_name="alembic-reviewer")
+    try:
+        command(prog_name="alembic-reviewer")
+    except OSError as error:  # of the pages that click writes itself
+        sys.exit(streams.failed(error))
 
 
 def _ours(path: list[str]) -> list[str]:
@@ -36,7 +45,10 @@ def _installed() -> set[str]:
 
 
 def _real(entry: str) -> str:
-    return os.path.realpath(entry or os.curdir)
+    try:
+        return os.path.realpath(entry or os.curdir)
+    except OSError:  # the current folder is gone
+        return entry
 
 
 if __name__ == "__main__":

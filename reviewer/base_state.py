@@ -97,7 +97,7 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
     base = _build(bench, old)
     with bench.server.connect(base) as connection:
         if plan.seed is not None:
-            schema_file.apply(connection, plan.seed, "seed", "Make it fit the schema of the base revision.")
+            schema_file.apply(connection, plan.seed, "Make it fit the schema of the base revision.")
         if plan.seed_command is not None:
             _run_seed_command(bench, plan.seed_command, base)
         filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
@@ -117,7 +117,7 @@ def _run_seed_command(bench: Workbench, command: str, database: str) -> None:
         **bench.plan.environ,
         **bench.urls(database),
     }
-    seed.run(command, bench.plan.setup.directory, environ, bench.seconds_left, bench.guardian)
+    seed.run(command, bench.plan.setup.directory, environ, bench.seconds_left, bench.guardian, bench.folder)
 
 
 def _build(bench: Workbench, old: Trial) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reviewer import __version__
+from reviewer import __version__, streams
 from reviewer.errors import CannotReview, ReviewerError, UsageError
 from reviewer.options import OPTIONS, Kind, Option, Where
 
@@ -84,6 +84,8 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
     pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
     with _Failures():
         config = _config(flags, pairs)
+        if any(each.path is None for each in config.outputs):
+            streams.refuse_closed_output()
         from reviewer.session import review_project
 
         with _progress() as progress:
@@ -100,7 +102,7 @@ def rules(form: str) -> None:
         import checks
         from reviewer.report import rules as page
 
-        click.echo((page.as_json if form == "json" else page.as_text)(checks.load()))
+        streams.write((page.as_json if form == "json" else page.as_text)(checks.load()))
 
 
 @main.command(short_help="Explain RULE: why it hurts, what to do instead.")
@@ -115,7 +117,7 @@ def explain(rule: str) -> None:
         known = checks.by_id()
         if rule not in known:
             raise UsageError(f"There is no rule `{rule}`.", nearest_rule(rule, known))
-        click.echo(page.render(known[rule], sys.stdout), nl=False)
+        streams.write(page.render(known[rule], sys.stdout))
 
 
 @main.command(short_help="Put a JSON report on a pull request of GitHub.")
@@ -153,7 +155,7 @@ def comment(*, report: Path, repo: str, mode: str, on_findings: bool, **flags: A
 
         when = When.ON_FINDINGS if on_findings else When.AUTO
         call = Call(report=report, repository=repo, mode=Mode(mode), when=when, **flags)
-        click.echo(run(call, os.environ).rstrip("\n"))
+        streams.write(run(call, os.environ).rstrip("\n"))
 
 
 @main.command(short_help="Say what a review would use, and what is wrong.")
@@ -167,7 +169,7 @@ def doctor(ctx: click.Context, /, **flags: Any) -> None:
         from reviewer.report.terminal import Terminal
 
         diagnosis = examine(_config(flags), os.environ)
-        click.echo(page.render(diagnosis, Terminal.of(sys.stdout)), nl=False)
+        streams.write(page.render(diagnosis, Terminal.of(sys.stdout)))
         ctx.exit(0 if diagnosis.healthy else 3)
 
 
@@ -197,19 +199,19 @@ def _paired(
 
 
 def _write(report: Report, config: Config) -> None:
+    from reviewer import files
     from reviewer.report import render
 
     for form, file in ((each.format, each.path) for each in config.outputs):
         if file is None:
-            text = render(form, report, sys.stdout)
-            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+            streams.write(render(form, report, sys.stdout))
             continue
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(render(form, report, None), encoding="utf-8")
+            files.write(file, render(form, report, None))
         except OSError as error:
             raise UsageError(
-                f"The report cannot be written to {file}: {error.strerror}.", "Name another file."
+                f"The report cannot be written to {file}: {files.why(error)}.", "Name another file."
             ) from None
 
 
@@ -230,42 +232,70 @@ class _progress:  # noqa: N801  (used as a function)
             self._status.stop()
 
 
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class _Ended(BaseException):
+    """A signal asks us to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class _Failures:
     """Turns what can go wrong into one sentence and an exit status."""
 
     def __enter__(self) -> None:
-        signal.signal(signal.SIGTERM, _terminated)
-        if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, _terminated)
+        _on_signals(_ended)
+        try:
+            Path.cwd()
+        except OSError:
+            self._end(UsageError("The current folder is gone.", "Change to one that is there."))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None:
+            return
         if isinstance(error, ReviewerError):
-            click.echo(f"alembic-reviewer: {error}", err=True)
-            sys.exit(error.exit_status)
+            self._end(error)
         if isinstance(error, OSError) and error.errno in {28, 122}:  # ENOSPC, EDQUOT
-            full = CannotReview(
-                "The disk is full.", "Free some room, or name another temporary folder with TMPDIR."
+            self._end(
+                CannotReview("The disk is full.", "Free some room, or name another temporary folder with TMPDIR.")
             )
-            click.echo(f"alembic-reviewer: {full}", err=True)
-            sys.exit(full.exit_status)
-        if isinstance(error, KeyboardInterrupt):
-            click.echo("alembic-reviewer: interrupted", err=True)
-            sys.exit(130)
+        if isinstance(error, _Ended | KeyboardInterrupt):
+            # All is cleared up but what the guardian does: whoever wants to end us once more, ends us at once.
+            _on_signals(signal.SIG_DFL)
+            number = error.number if isinstance(error, _Ended) else int(signal.SIGINT)
+            word = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+            streams.say(f"alembic-reviewer: {word}")
+            sys.exit(128 + number)
         if isinstance(error, Exception) and not isinstance(error, (click.exceptions.Exit, click.ClickException)):
             import traceback
 
-            click.echo("".join(traceback.format_exception(error)), err=True)
-            click.echo(
+            streams.say("".join(traceback.format_exception(error)))
+            streams.say(
                 f"alembic-reviewer {__version__}: this is a bug of the reviewer, not of your project."
-                " Please report it with the lines above.",
-                err=True,
+                " Please report it with the lines above."
             )
             sys.exit(3)
 
+    def _end(self, error: ReviewerError) -> None:
+        streams.say(f"alembic-reviewer: {error}")
+        sys.exit(error.exit_status)
 
-def _terminated(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for name in _ENDING:
+        number = getattr(signal, name, None)
+        # Who is ignored when we start, as by `nohup`, is meant to be.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _ended(number: int, _: FrameType | None) -> None:
+    raise _Ended(number)
 
 
 if __name__ == "__main__":
+    streams.hold()
     main()

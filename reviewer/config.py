@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reviewer import toml
+from reviewer import files, toml
 from reviewer.errors import UsageError
 from reviewer.finding import Severity
 from reviewer.options import OPTIONS, POSTGRES, Kind, Option, Where
@@ -223,13 +223,13 @@ def _read(source: Path) -> dict[str, Any]:
 
 def _our_table(file: Path) -> Mapping[str, Any] | None:
     try:
-        content = file.read_bytes()
+        content = files.read(file)
         if file.name == OWN_FILE:
             return _without_table(toml.loads(content), file)
         # A glance before the parser: most pyproject.toml files do not name us.
         found = toml.loads(content).get("tool", {}).get(TABLE) if TABLE.encode() in content else None
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Check its permissions.") from None
+        raise UsageError(f"{file} cannot be read: {files.why(error)}.", "Check its permissions.") from None
     except ValueError as error:
         raise UsageError(f"{file} cannot be read as TOML: {error}.", "Correct the file.") from None
     if found is not None and not isinstance(found, dict):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from reviewer.config import Config
 from reviewer.errors import ReviewerError
+from reviewer.folders import work_folder
 from reviewer.guardian import Guardian
 from reviewer.history import wanted_extensions
 from reviewer.interpreter import RunnerProcess, environment
@@ -111,8 +110,8 @@ def _versions(config: Config, tree: Tree, interpreter: Interpreter, environ: Map
     try:
         with (
             Guardian() as guardian,
-            tempfile.TemporaryDirectory(prefix="alembic-reviewer-") as folder,
-            RunnerProcess(interpreter.command, setup_of(config, tree), kept, Path(folder), guardian) as process,
+            work_folder(guardian) as folder,
+            RunnerProcess(interpreter.command, setup_of(config, tree), kept, folder, guardian) as process,
         ):
             hello = process.hello()
     except ReviewerError as error:

@@ -5,6 +5,9 @@ group, container or scratch database of its stays behind. The guardian holds the
 only write end is the reviewer's: when the reviewer is gone, for whatever reason, the pipe closes, and what
 was registered and not forgotten is cleared up.
 
+Register first, then make: between the two nothing is there to be left. `make_folder` and `start` do both, in this order,
+and there is no other way in which the reviewer makes a folder or starts the project's code.
+
 This one file is both halves. The reviewer imports `Guardian`; the process runs the file as a script, with
 the standard library only and outside of any environment, so that it starts fast and depends on nothing.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -24,10 +28,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
+    from typing import Any
 
 GIVE_UP_AFTER = 10.0
 """Seconds that the guardian waits for one process to end, and the reviewer for its guardian."""
+
+MARK = "ALEMBIC_REVIEWER_RUN"
+"""The variable by which a process is known for ours, whatever session and parent it has: a token, or a folder."""
 
 
 class Guardian:
@@ -44,15 +53,7 @@ class Guardian:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Guardian:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            # Out of reach of the terminal's Ctrl-C and of whoever ends the reviewer's process group.
-            start_new_session=True,
-        )
+        self._process = _spawned()
         return self
 
     def __exit__(
@@ -64,14 +65,60 @@ class Guardian:
             return
         with contextlib.suppress(OSError):
             process.stdin.close()
+        with contextlib.suppress(OSError):
+            process.send_signal(signal.SIGCONT)  # somebody may have stopped it
         try:
             process.wait(timeout=GIVE_UP_AFTER * (1 + len(self._watched)))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
+    def make_folder(self, base: Path, prefix: str) -> tuple[Path, str]:
+        """A new folder in `base` that only we can enter, watched before it is there. Returns it and what to `forget`.
+
+        Raises:
+            OSError: none can be made there.
+        """
+        while True:
+            path = base / f"{prefix}{secrets.token_hex(4)}"
+            if os.path.lexists(path):
+                continue
+            watched = self.folder(path)
+            try:
+                path.mkdir(mode=0o700)
+            except FileExistsError:  # somebody else's, made this very moment
+                self.forget(watched)
+            except OSError:
+                self.forget(watched)
+                raise
+            else:
+                return path, watched
+
+    def start(
+        self, command: Sequence[str], environ: Mapping[str, str], token: str, **options: Any
+    ) -> tuple[subprocess.Popen[bytes], str]:
+        """Start `command` in a group of its own and with `token` as its mark, watched before it runs.
+
+        `options` are those of `subprocess.Popen`. Returns the process and what to `forget`.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        mark = f"{MARK}={token}"
+        before = self._watch({"kind": "group", "pgid": 0, "started": "", "mark": mark})
+        try:
+            process = subprocess.Popen(command, env={**environ, MARK: token}, start_new_session=True, **options)
+        except OSError:
+            self.forget(before)
+            raise
+        watched = self.group(process.pid, mark)
+        self.forget(before)
+        return process, watched
+
     def folder(self, path: Path) -> str:
-        """Remove the folder or file `path` and end every process that has it in its command line. Returns what to `forget`."""
+        """Remove the folder or file `path` and end every process that works on it (see `processes_on`), and give back
+        the shared memory of a server on it. Returns what to `forget`.
+        """
         return self._watch({"kind": "folder", "path": str(path)})
 
     def group(self, pgid: int, mark: str = "") -> str:
@@ -106,10 +153,35 @@ class Guardian:
     def _tell(self, message: dict[str, str]) -> None:
         if self._process is None or self._process.stdin is None:
             raise RuntimeError("the guardian is not running")
-        # A guardian that was killed itself must not stop the review: the reviewer clears up on its own too.
-        with contextlib.suppress(OSError):
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
+        try:
+            self._send([message])
+        except OSError:
+            # It was killed itself. That must not stop the review, which clears up on its own too; and the next one knows
+            # all that this one knew.
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self._process.wait(GIVE_UP_AFTER)
+                self._process = _spawned()
+                self._send([{"watch": thing} for thing in sorted(self._watched)])
+
+    def _send(self, messages: Sequence[Mapping[str, str]]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+        self._process.stdin.flush()
+
+
+def _spawned() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        # Out of reach of the terminal's Ctrl-C and of whoever ends the reviewer's process group.
+        start_new_session=True,
+    )
 
 
 def _group_lives(pgid: int) -> bool:
@@ -147,8 +219,12 @@ def _numbered() -> list[str]:
 
 
 def processes_on(folder: str) -> list[int]:
-    """The processes, ours excepted, that have `folder` or a path in it as an argument in their command line."""
-    return [pid for pid, arguments in _command_lines() if pid != os.getpid() and _mentions(arguments, folder)]
+    """The processes, ours excepted, that have `folder` or a path in it as an argument in their command line, or
+    `folder` as their mark: whatever a server on it has started.
+    """
+    working = {pid for pid, arguments in _command_lines() if _mentions(arguments, folder)}
+    working.update(pid for pid in marked(f"{MARK}={folder}") if _stat(pid)[:1] not in ([], ["Z"]))
+    return sorted(working - {os.getpid()})
 
 
 def end_processes_on(folder: str, *, spare: int = 0) -> None:
@@ -164,6 +240,7 @@ def end_processes_on(folder: str, *, spare: int = 0) -> None:
         for pid in pids:
             with contextlib.suppress(OSError):
                 os.kill(pid, how)
+                os.kill(pid, signal.SIGCONT)  # who is stopped would not notice
         deadline = time.monotonic() + GIVE_UP_AFTER / 2
         while pids and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -171,7 +248,27 @@ def end_processes_on(folder: str, *, spare: int = 0) -> None:
 
 
 def _mentions(arguments: list[str], folder: str) -> bool:
-    return any(argument == folder or argument.startswith(folder + "/") for argument in arguments)
+    # The value of an option counts too: `--prefix=FOLDER/x`.
+    values = [value for argument in arguments for value in (argument, argument.partition("=")[2])]
+    return any(value == folder or value.startswith(folder + "/") for value in values)
+
+
+def give_back_memory(data: Path) -> None:
+    """Remove the shared memory that a server on the data folder `data` has left because it was killed (Linux).
+
+    PostgreSQL keeps a small segment as the sign that it runs. A server that is killed cannot remove it, and one whose
+    folder is gone is never started again to do so.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # Its first line is the server's number, its seventh the key and the number of the segment.
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        server, segment = lines[0].strip(), lines[6].split()[1]
+        for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
+            fields = line.split()  # key, shmid, perms, size, cpid, lpid, nattch …
+            if (fields[1], fields[4], fields[6]) == (segment, server, "0"):
+                import ctypes
+
+                ctypes.CDLL(None).shmctl(int(segment), 0, None)  # 0: IPC_RMID
 
 
 def _command_lines() -> list[tuple[int, list[str]]]:
@@ -196,6 +293,7 @@ def _command_lines() -> list[tuple[int, list[str]]]:
 
 def _clear_folder(path: str, reviewer: int) -> None:
     end_processes_on(path, spare=reviewer)
+    give_back_memory(Path(path, "data"))
     for _ in range(3):  # a process that was just ended may have written one more file
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # a file, or a link
@@ -209,6 +307,8 @@ def _kill_group(pgid: int, started: str) -> None:
     # A number that now belongs to a younger process is not ours. A group whose leader is gone still is: the
     # system gives out no number that is a group's.
     if started and start_time(pgid) not in {"", started}:
+        return
+    if pgid <= 0:  # it had not been started
         return
     with contextlib.suppress(OSError):
         os.killpg(pgid, signal.SIGKILL)

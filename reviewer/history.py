@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reviewer import recording
+from reviewer import files, recording
 from reviewer.errors import ProjectError, UsageError
 from reviewer.git import Git
 from reviewer.graph import Graph
@@ -234,10 +234,10 @@ def _is_loaded(tree: Tree, folders: Collection[str], path: str) -> bool:
 def _revision_files(tree: Tree) -> Iterator[Path]:
     seen: set[str] = set()
     for location in tree.version_locations:
-        for folder, names, files in os.walk(location):
+        for folder, names, found in os.walk(location):
             names.sort()
             names[:] = [name for name in names if not name.endswith("__pycache__")]
-            for name in sorted(files):
+            for name in sorted(found):
                 if _LOADED.match(name):
                     file = os.path.realpath(f"{folder}/{name}")
                     if file not in seen:
@@ -249,9 +249,9 @@ def _revision_files(tree: Tree) -> Iterator[Path]:
 
 def _read_file(file: Path, path: str) -> SourceRevision | Problem:
     try:
-        return read_source(file.read_bytes(), path)
+        return read_source(files.read_regular(file), path)
     except OSError as error:
-        return Problem(ProblemKind.UNREADABLE, f"{path} cannot be read: {error.strerror}.", path)
+        return Problem(ProblemKind.UNREADABLE, f"{path} cannot be read: {files.why(error)}.", path)
 
 
 def _relative(file: Path, root: Path) -> str:

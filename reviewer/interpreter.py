@@ -21,7 +21,7 @@ from pathlib import Path
 
 from reviewer.errors import InterpreterError
 from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Described, Done, Failed, Hello, Ready, RevisionEvent, decode
-from reviewer.guardian import Guardian, kill_marked, marked
+from reviewer.guardian import MARK, Guardian, kill_marked, marked
 
 RUNNER = Path(__file__).parent / "runner" / "in_environment.py"
 PROTOCOL = 1
@@ -36,7 +36,6 @@ PASSED = re.compile(
     r"|PYTHON\w+|UV_PYTHON|UV_CACHE_DIR|UV_PROJECT_ENVIRONMENT|UV_OFFLINE|LD_LIBRARY_PATH|DYLD_\w+"
     r"|SSL_CERT_FILE|SSL_CERT_DIR|FLASK_APP|XDG_\w+|SYSTEMROOT"
 )
-MARK = "ALEMBIC_REVIEWER_RUN"
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,15 @@ class RunnerProcess:
         ours, theirs = socket.socketpair()
         self._channel = ours
         try:
-            self._process = subprocess.Popen(
+            self._process, self._watched = guardian.start(
                 [*interpreter, str(RUNNER), str(theirs.fileno())],
+                environ,
+                self._token,
                 cwd=setup.directory,
-                env={**environ, MARK: self._token},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
         except OSError as error:
             ours.close()
@@ -120,7 +119,6 @@ class RunnerProcess:
             ) from None
         finally:
             theirs.close()
-        self._watched = guardian.group(self._process.pid, f"{MARK}={self._token}")
         self._drain = threading.Thread(target=self._read_output, daemon=True)
         self._drain.start()
         self._send(

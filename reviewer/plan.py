@@ -9,6 +9,7 @@ from pathlib import Path
 from reviewer.interpreter import Setup
 from reviewer.old_code import OldSource
 from reviewer.recording import History, Revision
+from reviewer.schema_file import Script
 
 
 @dataclass
@@ -36,9 +37,9 @@ class Plan:
     root: Path
     """Locations are relative to this folder."""
     history: History = History()
-    base_schema: Path | None = None
+    base_schema: Script | None = None
     rows: int = 100
-    seed: Path | None = None
+    seed: Script | None = None
     """SQL with rows of the project's own, put in before ours."""
     seed_command: str | None = None
     """A command of the project's that puts in rows, after `seed` and before ours."""
@@ -50,8 +51,9 @@ class Plan:
     """Why there is none."""
     from_models: bool = False
     """Make the base state from the old code's models instead of the history."""
-    earlier: tuple[Revision, ...] = ()
-    """Every revision that `base_heads` stand on, parents first: the text of the base state where there is no server."""
+    earlier: tuple[tuple[Revision, bytes], ...] = ()
+    """Every revision that `base_heads` stand on, parents first, with what its file holds: the text of the base state
+    where there is no server."""
     stage: Stage | None = None
     """Where the history has been left by the rehearsal before, and is to be left for the next."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reviewer import toml
+from reviewer import files, toml
 from reviewer.errors import InterpreterError, ProjectError, UsageError
 from reviewer.names import listed
 
@@ -424,10 +424,10 @@ def _toml_options(file: Path) -> Mapping[str, Any]:
 
 def _bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return files.read(file)
     except OSError as error:
         raise ProjectError(
-            f"{file} cannot be read: {error.strerror}.", "Check the file and its permissions."
+            f"{file} cannot be read: {files.why(error)}.", "Check the file and its permissions."
         ) from None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reviewer import files
 from reviewer.errors import CannotReview, UsageError
 
 if TYPE_CHECKING:
@@ -14,21 +16,28 @@ if TYPE_CHECKING:
 _COPY = re.compile(r"^COPY\s.+\sFROM\s+stdin;\s*$", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Script:
+    """A file of plain SQL, read before anything of the project runs: whatever that writes, this is what was given."""
+
+    path: Path
+    text: str
+    what: str = "base schema"
+
+
 def apply(
     connection: Connection[tuple[object, ...]],
-    path: Path,
-    what: str = "base schema",
+    script: Script,
     way_out: str = "Make it with `pg_dump --schema-only --no-owner --no-privileges` from the version that is rehearsed on.",
 ) -> None:
     """Run the file's statements on `connection`, data of COPY blocks included; psql's own commands are left out.
 
-    Raises `UsageError` where the file cannot be read, `CannotReview` where PostgreSQL refuses a statement.
+    Raises `CannotReview` where PostgreSQL refuses a statement.
     """
     import psycopg
 
-    text = read(path, what)
     try:
-        for sql, data in _parts(text):
+        for sql, data in _parts(script.text):
             if data is None:
                 connection.execute(sql.encode())
             else:
@@ -37,17 +46,17 @@ def apply(
         connection.execute("RESET ALL")
     except psycopg.Error as error:
         raise CannotReview(
-            f"PostgreSQL refused the {what} {path}: {error.diag.message_primary or error}.",
+            f"PostgreSQL refused the {script.what} {script.path}: {error.diag.message_primary or error}.",
             way_out,
         ) from None
 
 
-def read(path: Path, what: str = "base schema") -> str:
-    """The text of the file. Raises `UsageError` where it cannot be read."""
+def read(path: Path, what: str = "base schema") -> Script:
+    """The file at `path`. Raises `UsageError` where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return Script(path, files.read(path).decode(), what)
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        why = files.why(error) if isinstance(error, OSError) else "it is not text in UTF-8"
         raise UsageError(
             f"The {what} {path} cannot be read: {why}.",
             f"Give a file of plain SQL with --{what.replace(' ', '-')}.",

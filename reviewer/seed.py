@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from reviewer.errors import CannotReview, UsageError
-from reviewer.guardian import Guardian
-from reviewer.interpreter import MARK, end
+from reviewer.guardian import MARK, Guardian
+from reviewer.interpreter import end
 
 if TYPE_CHECKING:
     from reviewer.postgres import Address
@@ -38,23 +38,24 @@ def variables(address: Address, database: str, url: str) -> dict[str, str]:
     return found | ({"PGPASSWORD": address.password} if address.password else {})
 
 
-def run(command: str, directory: Path, environ: Mapping[str, str], seconds: float, guardian: Guardian) -> None:
-    """Run `command` in `directory` to its end.
+def run(
+    command: str, directory: Path, environ: Mapping[str, str], seconds: float, guardian: Guardian, folder: Path
+) -> None:
+    """Run `command` in `directory` to its end; what it prints is kept in `folder` until then.
 
     Raises `UsageError` where it cannot be started, `CannotReview` where it fails or does not end within `seconds`.
     """
-    token = f"{MARK}={secrets.token_hex(12)}"
-    name, _, value = token.partition("=")
-    with tempfile.TemporaryFile() as output:
+    token = secrets.token_hex(12)
+    with tempfile.TemporaryFile(dir=folder) as output:
         try:
-            process = subprocess.Popen(
+            process, watched = guardian.start(
                 shlex.split(command),
+                environ,
+                token,
                 cwd=directory,
-                env={**environ, name: value},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
@@ -62,13 +63,12 @@ def run(command: str, directory: Path, environ: Mapping[str, str], seconds: floa
                 f"The seed command `{command}` cannot be started in {directory}: {why}.",
                 "Give with --seed-command a program and its arguments; for a pipe or a variable, `sh -c '…'`.",
             ) from None
-        watched = guardian.group(process.pid, token)
         try:
             status: int | None = None
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = process.wait(max(seconds, 0))
         finally:
-            end(process, token)
+            end(process, f"{MARK}={token}")
             guardian.forget(watched)
         if status is None:
             raise CannotReview(

@@ -7,11 +7,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from reviewer import __version__, schema_file
+from reviewer import __version__
 from reviewer.events import ModeEvent, Rendered, RevisionEvent, Unrendered
 from reviewer.guardian import Guardian
 from reviewer.interpreter import Answer, RunnerProcess
-from reviewer.paths import on_disk, relative
+from reviewer.paths import relative
 from reviewer.plan import Plan
 from reviewer.reconstruction import Opaque, catalogue
 from reviewer.recording import (
@@ -97,21 +97,21 @@ def _base(plan: Plan, process: RunnerProcess) -> tuple[Catalogue, list[Skipped]]
     """What the base state looks like as the text of the earlier revisions tells it. They may not take the time of
     those that are under review.
     """
-    past: list[str | Opaque] = [schema_file.read(plan.base_schema)] if plan.base_schema else []
+    past: list[str | Opaque] = [plan.base_schema.text] if plan.base_schema else []
     if not plan.earlier:
         return catalogue(past), []
-    ids = [revision.id for revision in plan.earlier]
+    ids = [revision.id for revision, _ in plan.earlier]
     answer = process.run(
         {"do": "offline", "revisions": ids, "downgrade": False}, time.monotonic() + plan.timeout / 3
     )
     found, why = read_rendered(answer, Direction.UPGRADE, plan)
     untold = []
-    for revision in plan.earlier:
+    for revision, source in plan.earlier:
         rendered = found.get(revision.id)
         if rendered is not None and rendered.outcome is Outcome.OK:
             past += [statement.sql for statement in rendered.statements]
         else:
-            past.append(Opaque(_source(on_disk(plan.root, revision.path))))
+            past.append(Opaque(source.decode("utf-8", "replace")))
             untold.append((revision.id, (rendered.reason if rendered else None) or why))
     if not untold:
         return catalogue(past), []
@@ -122,13 +122,6 @@ def _base(plan: Plan, process: RunnerProcess) -> tuple[Catalogue, list[Skipped]]
             f"{'it' if len(untold) == 1 else 'they'} cannot be rendered as SQL: {untold[-1][1]}",
         )
     ]
-
-
-def _source(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dict[str, Pass], str]:

@@ -71,7 +71,8 @@ class Workbench:
         self.mode = TransactionMode()
         self.version_table = Run.version_table
         self._server = server
-        self._folder = folder
+        self.folder = folder
+        """For files of ours; it goes away with the review."""
         self._runner = runner
         self._deadline = time.monotonic() + plan.timeout
         self._hello: Hello | None = None
@@ -214,7 +215,7 @@ class Workbench:
     def old_process(self, source: OldSource) -> OldProcess:
         """The same project's interpreter with the code of the base commit."""
         plan = self.plan
-        return OldProcess(source, plan.setup, plan.interpreter, plan.environ, self._folder, self.guardian)
+        return OldProcess(source, plan.setup, plan.interpreter, plan.environ, self.folder, self.guardian)
 
     def _explain(self, run: Run) -> None:
         """What is the server's fault is not the revision's: a full disk ends the review, a missing extension is told."""
@@ -255,7 +256,7 @@ class Workbench:
 
     def _start(self) -> RunnerProcess:
         plan = self.plan
-        return self._runner(plan.interpreter, plan.setup, plan.environ, self._folder, self.guardian)
+        return self._runner(plan.interpreter, plan.setup, plan.environ, self.folder, self.guardian)
 
     # -- databases, time, and what was left out ---------------------------------------------------
 

@@ -23,7 +23,7 @@ from reviewer.parse import split
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project import Interpreter, find_trees
 from reviewer.rehearsal import rehearse
-from reviewer.session import Scope, judged, plan_for
+from reviewer.session import Scope, comments_of, judged, plan_for
 from reviewer.verdict import Report
 
 CASES = Path(__file__).parent / "data" / "cases.json"
@@ -208,7 +208,7 @@ class Bench:
             else:
                 recording = rehearse(plan, self._server, self._guardian, work)
                 self._server.result().drop_all()
-            return judged(config, [recording], {tree.name: folder})
+            return judged(config, [recording], {tree.name: comments_of(scope)})
 
 
 @contextlib.contextmanager

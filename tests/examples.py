@@ -32,7 +32,7 @@ from reviewer.project import Interpreter, find_trees
 from reviewer.recording import Catalogue, Direction, Mode, Models, OldCode, Recording, Rehearsal, Revision
 from reviewer.rehearsal import rehearse
 from reviewer.rule import Example
-from reviewer.session import Scope, judged, plan_for
+from reviewer.session import Scope, comments_in, judged, plan_for
 from reviewer.snapshot import Snapshot
 from tests.repository import git
 
@@ -254,7 +254,7 @@ class Bench:
     def findings(self, recording: Recording) -> list[Finding]:
         """What a review with every rule says of it; comments in the revisions that accept findings are heeded."""
         config = Config(path=self._folder, select=tuple(checks.by_id()))
-        report = judged(config, [recording], {recording.tree: self._folder})
+        report = judged(config, [recording], {recording.tree: comments_in(self._folder, recording)})
         return [finding for finding in report.findings if finding.suppressed is None]
 
     def schema(self, story: Story) -> Snapshot | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reviewer import files
 from reviewer.errors import UsageError
 from reviewer.finding import Severity
 from reviewer.github import comment, publication
@@ -70,10 +71,9 @@ def read_report(path: Path, fail_on: str = "", digest: str | None = None) -> Rep
     """
     way_out = "Name a file that `alembic-reviewer review --format json --output FILE` has written."
     try:
-        with path.open("rb") as stream:
-            text = stream.read(MOST_BYTES + 1)
+        text = files.read(path, most=MOST_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"The report {path} cannot be read: {error.strerror}.", way_out) from None
+        raise UsageError(f"The report {path} cannot be read: {files.why(error)}.", way_out) from None
     if digest is not None and hashlib.sha256(text).hexdigest() != digest:
         raise UsageError("The report was changed after the review had written it, so it is not published.")
     if len(text) > MOST_BYTES:

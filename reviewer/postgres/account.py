@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from reviewer.errors import ServerError
+from reviewer.guardian import MARK
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class Account:
         return found.st_mode & (others << shift) == others << shift
 
     def run(
-        self, command: Sequence[str], *, timeout: float, stdin: int = subprocess.DEVNULL
+        self, command: Sequence[str], *, timeout: float, stdin: int = subprocess.DEVNULL, mark: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run `command` to its end, the file number `stdin` as its input; return its output, errors included.
+        """Run `command` to its end, the file number `stdin` as its input; return its output, errors included. `mark` is
+        how the guardian knows it and all that it starts.
 
         Raises:
             OSError: it could not be started.
@@ -59,7 +61,7 @@ class Account:
             user=user,
             group=group,
             extra_groups=groups,
-            env=clean_environment(),
+            env=clean_environment(mark),
             cwd="/",
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -71,15 +73,15 @@ class Account:
             check=False,
         )
 
-    def spawn(self, command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start `command` in a session of its own, all its output going to `log`."""
+    def spawn(self, command: Sequence[str], log: IO[bytes], mark: str) -> subprocess.Popen[bytes]:
+        """Start `command` in a session of its own, all its output going to `log`. `mark` as for `run`."""
         user, group, groups = self._identity
         return subprocess.Popen(
             command,
             user=user,
             group=group,
             extra_groups=groups,
-            env=clean_environment(),
+            env=clean_environment(mark),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -112,8 +114,9 @@ def server_account() -> Account:
     )
 
 
-def clean_environment() -> dict[str, str]:
+def clean_environment(mark: str = "") -> dict[str, str]:
     """The environment for a server: nothing of the user's but where shared libraries are found."""
     kept = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "TZDIR")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
+    environment |= {MARK: mark} if mark else {}
     return environment | {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}

@@ -1,8 +1,8 @@
 """Fresh data folders, kept between runs: unpacking one is ten times as fast as `initdb`.
 
-Each is one tar file. Several reviewers may use the cache at once: an entry is written beside its place and renamed
-into it, so it is whole or absent, and it is never written again. A cache that cannot be used costs time and nothing
-else.
+Each is one tar file, with its size and its checksum in its name. Several reviewers may use the cache at once: an entry
+is written beside its place and renamed into it, so it is whole or absent, and it is never written again. A cache that
+cannot be used costs time and nothing else, and so does an entry that is damaged.
 
 `tar` is a process of its own, and not a loop in here, for two reasons: it can run as the account that the folder is
 for, and a thousand files copied in a thread wait a thousand times for whatever the main thread is doing.
@@ -13,20 +13,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
+import shutil
+import stat
 import subprocess
-import tempfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from reviewer.guardian import Guardian
 from reviewer.postgres.account import Account, clean_environment
 from reviewer.postgres.installation import Installation
 
-FORMAT = 1
-"""Raised whenever `initdb` is called in another way, so that old entries are not used."""
+FORMAT = 2
+"""Raised whenever `initdb` is called or the entry named in another way, so that old entries are not used."""
 
 _SECONDS = 120.0
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,17 +64,21 @@ class Entry:
         for archive in self._archives():
             with (
                 suppress(FileNotFoundError, PermissionError, subprocess.TimeoutExpired),
-                archive.open("rb") as packed,
+                _opened(archive) as packed,
             ):
-                # The size is in the name: what was cut short is not even tried.
-                if archive.stem.rpartition(".")[2] != str(os.fstat(packed.fileno()).st_size):
+                found = os.fstat(packed.fileno())
+                # What is no file, or was cut short, is not even tried.
+                if not stat.S_ISREG(found.st_mode) or _told(archive)[0] != str(found.st_size):
                     continue
-                # No times are restored (-m): nobody reads them, and it is one system call less for each file.
-                done = account.run(
-                    ["tar", "-xmf", "-", "-C", str(data.parent)], timeout=_SECONDS, stdin=packed.fileno()
-                )
-                if done.returncode == 0 and data.is_dir():
+                with ThreadPoolExecutor(1) as pool:
+                    checksum = pool.submit(_checksum, packed.fileno())
+                    # No times are restored (-m): nobody reads them, and it is one system call less for each file.
+                    done = account.run(
+                        ["tar", "-xmf", "-", "-C", str(data.parent)], timeout=_SECONDS, stdin=packed.fileno()
+                    )
+                if done.returncode == 0 and data.is_dir() and _told(archive)[1] == checksum.result():
                     return True
+                shutil.rmtree(data, ignore_errors=True)
                 _refuse_full_disk(done.stdout)
         self.discard()
         return False
@@ -77,9 +87,9 @@ class Entry:
         """Keep a copy of the fresh folder `data`, unless it cannot be written."""
         with suppress(OSError, subprocess.TimeoutExpired):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            number, name = tempfile.mkstemp(prefix=".building-", dir=self.folder)
-            building = Path(name)
+            building = self.folder / f".building-{secrets.token_hex(8)}"
             watched = guardian.folder(building)
+            number = os.open(building, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 done = subprocess.run(
                     ["tar", "-cf", "-", "-C", str(data.parent), data.name],
@@ -90,7 +100,8 @@ class Entry:
                     check=False,
                 )
                 if done.returncode == 0:
-                    building.rename(self.folder / f"{self.name}.{os.fstat(number).st_size}.tar")
+                    size = os.fstat(number).st_size
+                    building.rename(self.folder / f"{self.name}.{size}.{_checksum(number)}.tar")
             finally:
                 os.close(number)
                 building.unlink(missing_ok=True)
@@ -115,7 +126,26 @@ def cache_folder() -> Path:
         return Path(chosen).absolute()
     from platformdirs import user_cache_dir
 
-    return Path(user_cache_dir("alembic-reviewer"))
+    return Path(user_cache_dir("alembic-reviewer")).absolute()
+
+
+def _opened(archive: Path) -> IO[bytes]:
+    # A pipe in the place of an entry would be waited for until somebody writes into it.
+    return open(os.open(archive, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123 - of a number
+
+
+def _told(archive: Path) -> list[str]:
+    """The size and the checksum that the name of an entry tells."""
+    return archive.stem.split(".")[-2:]
+
+
+def _checksum(number: int) -> str:
+    """Of the file with this number, wherever it has been read to. Guards against damage, not against malice."""
+    found, position = 0, 0
+    while piece := os.pread(number, _PIECE, position):
+        found = zlib.crc32(piece, found)
+        position += len(piece)
+    return f"{found:08x}"
 
 
 def _refuse_full_disk(said: str) -> None:

@@ -159,6 +159,7 @@ class _Cluster:
         self._process = None
         # An immediate shutdown: nothing in there is worth a checkpoint.
         process.send_signal(signal.SIGQUIT)
+        process.send_signal(signal.SIGCONT)  # a migration may have stopped it
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -211,7 +212,7 @@ class _Cluster:
         command = [str(self._installation.folder / "initdb"), "-D", str(self._data), "-U", USER, "-A", "trust"]
         command += ["-E", "UTF8", "--no-sync", "--no-instructions", "--wal-segsize=1", "-T", "english", *locale]
         try:
-            return self._account.run(command, timeout=_INITDB_SECONDS)
+            return self._account.run(command, timeout=_INITDB_SECONDS, mark=str(self._folder))
         except subprocess.TimeoutExpired:
             raise ServerError(f"`{command[0]}` did not end within {_INITDB_SECONDS:.0f} s.") from None
 
@@ -223,7 +224,7 @@ class _Cluster:
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:
-            self._process = process = self._account.spawn(command, log)
+            self._process = process = self._account.spawn(command, log, str(self._folder))
         # The driver is loaded while the server starts.
         import_module("psycopg")
         self._await_ready(process)

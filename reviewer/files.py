@@ -1,0 +1,71 @@
+"""Reading and writing files that a user has named, or that lie where one looks, without ever waiting for a pipe.
+
+`open` waits until somebody writes into a named pipe, or reads from it: for ever, where nobody does.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+
+def read(path: Path, most: int = -1) -> bytes:
+    """What the file `path` holds, no more than `most` bytes of it if that is not negative.
+
+    A pipe is read to its end if somebody writes into it, and is empty if nobody does.
+
+    Raises:
+        OSError: it cannot be read, or is neither a file nor a pipe.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(number, "rb") as stream:  # noqa: PTH123 - of a number, not of a path
+        mode = os.fstat(number).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            os.set_blocking(number, True)
+        return stream.read(most)
+
+
+def read_regular(path: Path) -> bytes:
+    """What the ordinary file `path` holds.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, a folder, a socket or a device.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(number, "rb") as stream:  # noqa: PTH123 - as above
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        return stream.read()
+
+
+def write(path: Path, text: str) -> None:
+    """Write `text` into the file `path`; what did not fit is not left behind in a new file.
+
+    Raises:
+        OSError: it cannot be written, or is a pipe from which nobody reads.
+    """
+    there = os.path.lexists(path)
+    number = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o666
+    )
+    try:
+        with open(number, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123 - as above
+            os.set_blocking(number, True)
+            stream.write(text)
+    except BaseException:
+        if not there:
+            with suppress(OSError):
+                path.unlink()
+        raise
+
+
+def why(error: OSError) -> str:
+    """The reason of `error`, for the end of a sentence."""
+    if error.errno == errno.ENXIO:  # of a pipe that is opened for writing
+        return "it is a pipe from which nobody reads"
+    return error.strerror or str(error)

@@ -1,0 +1,77 @@
+"""The standard streams of a command, which whoever starts it may have closed, filled or stopped reading."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from reviewer.errors import UsageError
+
+_closed: set[int] = set()
+"""Numbers of the streams that were closed when we started."""
+
+
+def hold() -> None:
+    """Give closed streams a place where what is written is lost.
+
+    Else the next file that is opened would take the number of one, and be read or written in its stead: by us, and by
+    every process that we start. Call it before anything is opened.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            _closed.add(number)
+            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free, which is this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Python's sign for a closed one
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as we live
+        with suppress(AttributeError, ValueError, OSError):
+            # What its encoding lacks is shown as a number, and is no reason to end.
+            getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def refuse_closed_output() -> None:
+    """Raises `UsageError` where nothing can be written to standard output: said before the work, not after it."""
+    if 1 in _closed:
+        raise UsageError(
+            "The report cannot be written to standard output: it is closed.",
+            "Name a file for it with --output FILE.",
+        )
+
+
+def write(text: str) -> None:
+    """Write `text`, and a line's end if it has none, to standard output.
+
+    Who stops reading, as `head` does, has seen enough: that is no failure. Raises `UsageError` where there is no room.
+    """
+    refuse_closed_output()
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(1)
+    except OSError as error:
+        _silence(1)
+        raise UsageError(
+            f"The report cannot be written to standard output: {error.strerror}.",
+            "Make room there, or name a file for it with --output FILE.",
+        ) from None
+
+
+def say(text: str) -> None:
+    """Write `text` as a line to standard error, where somebody can read it."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except OSError:
+        _silence(2)
+
+
+def _silence(number: int) -> None:
+    # What is still in the buffer would be written once more at the end, and fail once more.
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
