@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -360,7 +361,7 @@ class _Reader:
         return None if word == "never" else Severity(word)
 
     def file(self, key: str, value: object) -> Path:
-        return self.folder / Path(self.text(key, value)).expanduser()
+        return self.folder / os.path.expanduser(self.text(key, value))  # noqa: PTH111 - Path.expanduser raises without a home
 
     def postgres(self, key: str, value: object) -> str:
         text = self.text(key, value)

@@ -15,10 +15,10 @@ from pathlib import Path
 def read(path: Path, most: int = -1) -> bytes:
     """What the file `path` holds, no more than `most` bytes of it if that is not negative.
 
-    A pipe is read to its end if somebody writes into it, and is empty if nobody does.
+    A pipe is read to its end if somebody writes into it.
 
     Raises:
-        OSError: it cannot be read, or is neither a file nor a pipe.
+        OSError: it cannot be read, or is a pipe into which nobody writes.
     """
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(number, "rb") as stream:  # noqa: PTH123 - of a number, not of a path
@@ -27,7 +27,10 @@ def read(path: Path, most: int = -1) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
             os.set_blocking(number, True)
-        return stream.read(most)
+        found = stream.read(most)
+        if not found and stat.S_ISFIFO(mode):
+            raise OSError(errno.ENXIO, "it is a pipe into which nobody writes", str(path))
+        return found
 
 
 def read_regular(path: Path) -> bytes:
@@ -66,6 +69,6 @@ def write(path: Path, text: str) -> None:
 
 def why(error: OSError) -> str:
     """The reason of `error`, for the end of a sentence."""
-    if error.errno == errno.ENXIO:  # of a pipe that is opened for writing
+    if error.errno == errno.ENXIO and error.strerror == os.strerror(errno.ENXIO):  # of one opened for writing
         return "it is a pipe from which nobody reads"
     return error.strerror or str(error)

@@ -287,7 +287,7 @@ def _command_lines() -> list[tuple[int, list[str]]]:
     for name in names:
         with contextlib.suppress(OSError):
             raw = Path("/proc", name, "cmdline").read_bytes()
-            found.append((int(name), raw.decode(errors="replace").split("\0")))
+            found.append((int(name), os.fsdecode(raw).split("\0")))
     return found
 
 
@@ -322,7 +322,7 @@ def marked(mark: str) -> list[int]:
     found = []
     for name in _numbered() if mark else []:
         with contextlib.suppress(OSError):
-            if mark.encode() in Path("/proc", name, "environ").read_bytes().split(b"\0"):
+            if os.fsencode(mark) in Path("/proc", name, "environ").read_bytes().split(b"\0"):
                 found.append(int(name))
     return found
 

@@ -144,7 +144,7 @@ def _given(folder: Path, command: str, search: str) -> Interpreter:
     if "/" not in program:
         found = shutil.which(program, path=search)
     else:
-        places = (Path(program).expanduser(), folder / program)
+        places = (Path(os.path.expanduser(program)), folder / program)  # noqa: PTH111 - Path.expanduser raises without a home
         # Links are not followed: a virtual environment is known by the path of its own python.
         found = next((str(each.absolute()) for each in places if os.access(each, os.X_OK) and each.is_file()), None)
     if found is None:

@@ -69,6 +69,17 @@ def say(text: str) -> None:
         _silence(2)
 
 
+def failed(error: OSError) -> int:
+    """The exit status where a page of help could not be written, after a sentence that says so."""
+    for number in (1, 2):
+        try:
+            (sys.stdout if number == 1 else sys.stderr).flush()
+        except OSError:
+            _silence(number)
+    say(f"alembic-reviewer: The output cannot be written: {error.strerror or error}.")
+    return UsageError.exit_status
+
+
 def _silence(number: int) -> None:
     # What is still in the buffer would be written once more at the end, and fail once more.
     with suppress(OSError):

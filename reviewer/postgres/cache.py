@@ -120,10 +120,14 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Where things are kept between runs: ALEMBIC_REVIEWER_CACHE, or the system's place for a user's cache."""
+    """Where things are kept between runs: ALEMBIC_REVIEWER_CACHE, or the system's place for a user's cache; for a user
+    without a home, nowhere.
+    """
     chosen = os.environ.get("ALEMBIC_REVIEWER_CACHE")
     if chosen:
         return Path(chosen).absolute()
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 - Path.expanduser raises
+        return Path(os.devnull) / "cache"  # nobody's, in which nothing can be kept
     from platformdirs import user_cache_dir
 
     return Path(user_cache_dir("alembic-reviewer")).absolute()

@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ServerError
@@ -70,8 +69,9 @@ def _engine_problem() -> str:
     if host and not host.startswith("unix://"):
         return ""  # asking over the network is not cheap: found out when it is used
     runtime = os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")
-    usual = ("/var/run/docker.sock", Path.home() / ".docker/run/docker.sock", f"{runtime}/docker.sock")
-    sockets = [host.removeprefix("unix://")] if host else [str(path) for path in usual]
+    own = os.path.expanduser("~/.docker/run/docker.sock")  # noqa: PTH111 - Path.expanduser raises without a home
+    usual = ["/var/run/docker.sock", own, f"{runtime}/docker.sock"]
+    sockets = [host.removeprefix("unix://")] if host else usual
     for path in sockets:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(2)
