@@ -61,7 +61,7 @@ def listener() -> Iterator[Listener]:
 
 
 START = """
-import asyncio, json, os
+import asyncio, json, os, sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -168,6 +168,22 @@ for way, connection in {
     "driver, mixed": psycopg.connect(PLAIN, hostaddr="127.0.0.1", autocommit=True),
 }.items():
     reached[way] = fetched(connection.execute(ASK).fetchall())
+from psycopg import generators, pq
+from psycopg.pq import PGconn
+
+def fetched_below(connection):
+    while connection.status not in (pq.ConnStatus.OK, pq.ConnStatus.BAD):
+        connection.connect_poll()
+    result = connection.exec_(ASK.encode())
+    return result.get_value(0, 0).decode() if result.status == pq.ExecStatus.TUPLES_OK else result.error_message
+
+reached["driver, pq"] = fetched_below(pq.PGconn.connect(PLAIN.encode()))
+reached["driver, pq, words"] = fetched_below(PGconn.connect(f"host=127.0.0.1 port={PORT} dbname=app".encode()))
+reached["driver, pq, started"] = fetched_below(pq.PGconn.connect_start(PLAIN.encode()))
+reached["driver, pq, of the implementation"] = fetched_below(sys.modules[f"psycopg_{pq.__impl__}.pq"].PGconn.connect(
+    PLAIN.encode())) if pq.__impl__ != "python" else "review_"
+assert pq.PGconn.ping(PLAIN.encode()) == pq.Ping.OK
+reached["driver, generator"] = fetched_below(psycopg.waiting.wait_conn(generators.connect(PLAIN)))
 reached["driver, async"] = of_async(psycopg.AsyncConnection.connect(PLAIN))
 reached["driver, async arguments"] = of_async(psycopg.AsyncConnection.connect(conninfo="", **OWN))
 """
@@ -199,6 +215,20 @@ reached["driver, words"] = fetched_from(psycopg2.connect(f"host=127.0.0.1 port={
 reached["driver, service"] = fetched_from(psycopg2.connect("service=real"))
 reached["driver, arguments"] = fetched_from(psycopg2.connect(**OWN))
 reached["driver, pool"] = fetched_from(psycopg2.pool.SimpleConnectionPool(1, 2, PLAIN).getconn())
+import psycopg2._psycopg, psycopg2.extensions, psycopg2.extras
+
+class Own(psycopg2.extensions.connection):
+    pass
+
+made = psycopg2.connect(PLAIN)
+assert isinstance(made, psycopg2.extensions.connection) and not isinstance(made, Own)
+reached["driver, class"] = fetched_from(psycopg2.extensions.connection(PLAIN))
+reached["driver, own class"] = fetched_from(Own(PLAIN))
+reached["driver, factory"] = fetched_from(psycopg2.connect(PLAIN, connection_factory=Own))
+reached["driver, function"] = fetched_from(psycopg2._connect(PLAIN))
+reached["driver, function of the module"] = fetched_from(psycopg2._psycopg._connect(PLAIN, connection_factory=Own))
+with psycopg2.extras.DictConnection(PLAIN) as made:
+    reached["driver, extras"] = fetched_from(made)
 """
 
 ASYNCPG = """
@@ -226,6 +256,18 @@ reached["sslmode"] = ask(create_engine(INI + "?ssl=require"))
 reached["driver, URL"] = asyncio.run(connected(asyncpg.connect(PLAIN + "?sslmode=require&application_name=me")))
 reached["driver, arguments"] = asyncio.run(connected(asyncpg.connect(**OWN)))
 reached["driver, pool"] = asyncio.run(pooled())
+import asyncpg.connect_utils
+
+async def below(**own):
+    loop = asyncio.get_running_loop()
+    more = {"loop": loop, "connection_class": asyncpg.Connection, "record_class": asyncpg.Record}
+    import inspect
+    signature = inspect.signature(asyncpg.connect)
+    given = {name: each.default for name, each in signature.parameters.items() if name != "timeout"}
+    return await asyncpg.connect_utils._connect(**{**given, "timeout": 10, **more, **own})
+
+reached["driver, below"] = asyncio.run(connected(below(dsn=PLAIN)))
+reached["driver, below, arguments"] = asyncio.run(connected(below(**OWN)))
 """
 
 PG8000 = """

@@ -60,7 +60,7 @@ class Redirection:
             return original(redirection.url(url, kwargs), kwargs)
 
         URL._instantiate_plugins = instantiate_plugins
-        Drivers(self.arguments).install()
+        Drivers(self.arguments, self.leads_here).install()
 
     def url(self, url, kwargs):
         """The URL that an engine is made from: PostgreSQL's, with a driver that is installed."""
@@ -116,6 +116,15 @@ class Redirection:
         self.connected += 1
         return wanted
 
+    def leads_here(self, given):
+        """Whether `given` are arguments that `arguments` has made."""
+        if self.address is None or given.get("hostaddr"):
+            return False
+        place = given.get("unix_sock") or given.get("host"), str(given.get("port") or self.address["port"])
+        host, port = self.address["host"], str(self.address["port"])
+        database = given.get("dbname") or given.get("database")
+        return place in ((host, port), ("%s/.s.PGSQL.%s" % (host, port), port)) and database == self.database
+
     def remember(self, connection, *_):
         if not any(engine is connection.engine for engine in self.engines):
             self.engines.append(connection.engine)
@@ -140,10 +149,13 @@ class Drivers:
 
     Each driver is changed when it is imported, before anybody can have taken its `connect` out of it. What a driver
     does not have in this version is left alone: SQLAlchemy's connections are redirected all the same.
+
+    What its `connect` itself calls is changed too, for who calls that past it. SECURITY.md names what is left.
     """
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, leads_here):
         self.arguments = arguments
+        self.leads_here = leads_here
         self.known = {
             "psycopg": self.psycopg,
             "psycopg2": self.psycopg2,
@@ -183,11 +195,50 @@ class Drivers:
                 self.redirected(kind.connect.__func__, "psycopg", "conninfo", conninfo_to_dict)
             )
         module.connect = module.Connection.connect
+        from psycopg import generators, pq
+        from psycopg.conninfo import make_conninfo
+
+        def led(conninfo):
+            return self.led("psycopg", conninfo, conninfo_to_dict, make_conninfo)
+
+        original, start = pq.PGconn, generators.connect
+
+        class PGconn(original):
+            connect = classmethod(lambda cls, conninfo: original.connect(led(conninfo)))
+            connect_start = classmethod(lambda cls, conninfo: original.connect_start(led(conninfo)))
+            ping = classmethod(lambda cls, conninfo: original.ping(led(conninfo)))
+
+        generators.connect = lambda conninfo, *args, **kwargs: start(led(conninfo), *args, **kwargs)
+        for place in ("psycopg.pq", "psycopg.pq.pq_ctypes", "psycopg_binary.pq", "psycopg_c.pq"):
+            if getattr(sys.modules.get(place), "PGconn", None) is original:
+                sys.modules[place].PGconn = PGconn
 
     def psycopg2(self, module):
-        from psycopg2.extensions import parse_dsn
+        from psycopg2 import _psycopg, extensions
+        from psycopg2.extensions import make_dsn, parse_dsn
 
         module.connect = self.redirected(module.connect, "psycopg2", "dsn", parse_dsn)
+
+        def led(dsn):
+            return self.led("psycopg2", dsn, parse_dsn, make_dsn)
+
+        original, start = extensions.connection, _psycopg._connect
+
+        class Kind(type):
+            def __instancecheck__(cls, other):  # what psycopg2 makes by itself is one as before
+                return isinstance(other, original) if cls is connection else type.__instancecheck__(cls, other)
+
+        class connection(original, metaclass=Kind):  # noqa: N801 - as psycopg2 calls it
+            def __init__(self, dsn, *args, **kwargs):
+                original.__init__(self, led(dsn), *args, **kwargs)
+
+        def _connect(dsn, *args, **kwargs):
+            return start(led(dsn), *args, **kwargs)
+
+        for place in (module, _psycopg):
+            place._connect = _connect
+        for place in (extensions, _psycopg):
+            place.connection = connection
 
     def asyncpg(self, module):
         from urllib.parse import parse_qsl, urlsplit
@@ -197,6 +248,8 @@ class Drivers:
             return {"server_settings": {name: value for name, value in said.items() if name not in TARGET}}
 
         module.connect = self.redirected(module.connect, "asyncpg", "dsn", settings)
+        utils = module.connect_utils
+        utils._connect = self.redirected(utils._connect, "asyncpg", "dsn", settings, inner=True)
 
     def pg8000(self, module):
         for name in ("CoreConnection", "Connection"):
@@ -204,8 +257,22 @@ class Drivers:
             if kind is not None:
                 kind.__init__ = self.redirected(kind.__init__, "pg8000")
 
-    def redirected(self, original, driver, text=None, parse=None):
-        """`original` with other arguments. `text` names the parameter that may hold them all, `parse` reads it."""
+    def led(self, driver, text, parse, write):
+        """The connection string `text`, or one that leads here instead."""
+        plain = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+        try:
+            given = parse(plain or "")
+        except Exception:  # as in `redirected`
+            given = {}
+        if self.leads_here(given):
+            return text
+        ours = write("", **self.arguments(driver, given))
+        return ours.encode() if isinstance(text, bytes) else ours
+
+    def redirected(self, original, driver, text=None, parse=None, inner=False):
+        """`original` with other arguments. `text` names the parameter that may hold them all, `parse` reads it. An
+        `inner` one is called by others of these, and leaves alone what they have made.
+        """
         import functools
         import inspect
 
@@ -218,12 +285,17 @@ class Drivers:
             bound = [given.pop(name) for name in ("cls", "self") if name in given]
             for name in rest:
                 given.update(given.pop(name, {}))
+            if inner and self.leads_here(given):
+                return original(*bound, **given)
             written = {}
             try:
                 written = parse(given.pop(text)) if given.get(text) else {}
             except Exception:  # the driver would have refused it; what else it says is not needed to go elsewhere
                 pass
-            return original(*bound, **self.arguments(driver, dict(written, **given)))
+            wanted = self.arguments(driver, dict(written, **given))
+            if inner:  # which has no defaults for what is left out
+                wanted = {**{name: None for name in given}, text: None, **wanted}
+            return original(*bound, **wanted)
 
         return connect
 
