@@ -294,7 +294,7 @@ class Drivers:
                 pass
             wanted = self.arguments(driver, dict(written, **given))
             if inner:  # which has no defaults for what is left out
-                wanted = {**{name: None for name in given}, text: None, **wanted}
+                wanted = {**dict.fromkeys(given), text: None, **wanted}
             return original(*bound, **wanted)
 
         return connect
