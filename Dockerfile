@@ -24,6 +24,7 @@ RUN python3 -m venv /opt/alembic-reviewer/environment \
               /opt/alembic-reviewer/environment/lib/python3.*/site-packages/setuptools
 COPY reviewer /opt/alembic-reviewer/source/reviewer
 COPY checks /opt/alembic-reviewer/source/checks
+COPY alembic_reviewer.py /opt/alembic-reviewer/source/alembic_reviewer.py
 COPY image/alembic-reviewer /opt/alembic-reviewer/bin/alembic-reviewer
 # a path file instead of an installation: nothing is built, so nothing else is needed
 RUN printf '/opt/alembic-reviewer/source\n' \

@@ -35,6 +35,7 @@ from reviewer.names import VERSION_TABLE
 from reviewer.old_code import OldSource
 from reviewer.paths import on_disk, shown
 from reviewer.plan import Plan
+from reviewer.postgres import trouble
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
 from reviewer.recording import Direction, History, Mode, OldCode, Outcome, Recording, Revision, Skipped
 from reviewer.rehearsal import rehearse
@@ -80,7 +81,7 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
     # All that is read is read now: what the project's code writes while it runs changes nothing of what is judged.
     comments = {each.tree.name: comments_of(each) for each in scopes}
     plans = [plan_for(config, each, interpreter, environ) for each in scopes]
-    with _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+    with trouble.told(), _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = None if config.static else _server(config, scopes, guardian, stack)
         for each, plan in zip(scopes, plans, strict=True):
             if not each.selection.revisions:

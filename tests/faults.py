@@ -241,7 +241,8 @@ def _project(bench: Bench) -> None:
     first = revision("a", None, f"pause('base state')\n{TABLE}", 'op.drop_table("items")', PAUSE)
     project(bench.folder, env=env)
     (bench.folder / "migrations/versions/a.py").write_text(first)
-    repository = Repository.at(bench.folder, {})
+    repository = Repository.at(bench.folder)
+    repository.commit()
     repository.git("checkout", "--quiet", "-b", "feature")
     second = revision("b", "a", f"pause('deployed')\n{COLUMN}", f"pause('stepwise')\n{UNDO}", PAUSE)
     repository.commit({"migrations/versions/r1.py": second})
@@ -465,7 +466,8 @@ PROCESSES: Mapping[str, tuple[str, Collection[int]]] = {
     "ends with sys.exit()": ("import sys\nsys.exit()", (1, 3)),
     "is aborted": ("os.abort()", (1, 3)),
     "kills itself": ("os.kill(os.getpid(), 9)", (1, 3)),
-    "overflows the C stack": ("import sys\nsys.setrecursionlimit(10**7)\ndef f(): f()\nf()", (1, 3)),
+    "crashes": ("import ctypes\nctypes.string_at(0)", (1, 3)),
+    "recurses without end": ("def f(): f()\nf()", (1,)),
     "raises MemoryError": ("raise MemoryError()", (1,)),
     "raises KeyboardInterrupt": ("raise KeyboardInterrupt()", (1, 3)),
     "raises what cannot be told": (
@@ -770,7 +772,8 @@ def _without_a_name(bench: Bench) -> Ending:
         )
     except OSError as error:
         raise CannotTry(f"setpriv: {error.strerror}") from None
-    if done.returncode:
+    asked = "import os, sys; sys.exit(not os.access(sys.executable, os.X_OK))"
+    if done.returncode or subprocess.run([*probe, sys.executable, "-c", asked], check=False).returncode:
         raise CannotTry("another user cannot run this Python")
     subprocess.run(["chown", "-R", "54321:54321", str(bench.place.folder)], check=True)
     command = [*probe, *bench.place.command(*HISTORY)]
@@ -861,9 +864,9 @@ def _relative_tmpdir(bench: Bench) -> Ending:
 
 
 def _relative_cache(bench: Bench) -> Ending:
-    env = {"ALEMBIC_REVIEWER_CACHE": None, "XDG_CACHE_HOME": "cache"}
+    env = {"ALEMBIC_REVIEWER_CACHE": "other", "XDG_CACHE_HOME": "cache"}
     ending = bench.review(*HISTORY[:2], str(bench.folder), cwd=bench.place.folder, env=env)
-    kept = list((bench.place.folder / "cache" / "alembic-reviewer" / "clusters").glob("*.tar"))
+    kept = list((bench.place.folder / "other" / "clusters").glob("*.tar"))
     return ending if kept else Ending(ending.status, ending.said, "nothing was kept in the cache")
 
 
@@ -894,23 +897,19 @@ def _mounted(script: str, *arguments: str) -> Callable[[Bench], Ending]:
 
 def _disks() -> Iterator[Fault]:
     group = "disks"
-    elsewhere = "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp && mount -t tmpfs -o ro none /var/tmp && mount -t tmpfs -o ro none /dev/shm"
 
     def small(options: str, where: str = "$PLACE/tmp") -> str:
         return f"mount -t tmpfs -o {options},mode=1777 none {where}"
 
+    def alone(options: str) -> Callable[[Bench], Ending]:
+        """Nowhere else can temporary files be written; /tmp is bound first, so that what is mounted in it stays."""
+        others = " && ".join(f"mount -t tmpfs -o ro none {folder}" for folder in ("/var/tmp", "/dev/shm"))
+        return _mounted(f"mount --bind /tmp /tmp && {small(options)} && mount -o remount,bind,ro /tmp && {others}")
+
     for size in ("16k", "2m", "30m"):
-        yield Fault(
-            group,
-            f"{size} for temporary files",
-            _mounted(f"{small(f'size={size}')} && {_rest(elsewhere)}"),
-            (3,),
-            quick=size == "2m",
-        )
-    yield Fault(group, "12 files may be made", _mounted(f"{small('nr_inodes=12')} && {_rest(elsewhere)}"), (3,))
-    yield Fault(
-        group, "nothing can be written for temporary files", _mounted(f"{small('ro')} && {_rest(elsewhere)}"), (3,)
-    )
+        yield Fault(group, f"{size} for temporary files", alone(f"size={size}"), (3,), quick=size == "2m")
+    yield Fault(group, "12 files may be made", alone("nr_inodes=12"), (3,))
+    yield Fault(group, "nothing can be written for temporary files", alone("ro"), (3,))
     yield Fault(group, "no programs may be started from temporary files", _mounted(small("noexec,nosuid")), (0,))
     yield Fault(group, "64k for the cache", _mounted(small("size=64k", "$PLACE/cache")), (0,))
     yield Fault(group, "the cache is read only", _mounted(small("ro", "$PLACE/cache")), (0,))
@@ -933,11 +932,6 @@ def _disks() -> Iterator[Fault]:
         _mounted("mkdir -p $PLACE/ro && mount -t tmpfs -o ro none $PLACE/ro", "--output", "{place}/ro/report"),
         (2,),
     )
-
-
-def _rest(script: str) -> str:
-    # A read-only /tmp would take the mount below it along; binding it first keeps that apart.
-    return script
 
 
 # -- several at once, and a project that changes itself ----------------------------------------------

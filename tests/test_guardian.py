@@ -152,6 +152,102 @@ def test_goes_on_without_a_guardian_that_was_killed(folder: Path) -> None:
     assert folder.exists()
 
 
+def test_one_that_was_killed_is_replaced_by_one_that_knows_all(folder: Path, tmp_path: Path) -> None:
+    others = _children_running(PROGRAM)
+    with Guardian() as guardian:
+        guardian.folder(folder)
+        (process,) = _children_running(PROGRAM) - others
+        os.kill(process, signal.SIGKILL)
+        assert gone(lambda: ended(process))
+        (tmp_path / "second").touch()
+
+        guardian.folder(tmp_path / "second")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_was_stopped_clears_up_all_the_same(folder: Path) -> None:
+    others = _children_running(PROGRAM)
+    with Guardian() as guardian:
+        guardian.folder(folder)
+        (process,) = _children_running(PROGRAM) - others
+        os.kill(process, signal.SIGSTOP)
+
+    assert not folder.exists()
+
+
+class Interrupted(BaseException):
+    """Comes at the worst moment."""
+
+
+@pytest.mark.parametrize("when", ["before it is made", "when it is made"])
+def test_a_folder_is_watched_before_it_is_there(when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Path.mkdir
+
+    def mkdir(path: Path, mode: int = 0o777) -> None:
+        if when == "when it is made":
+            make(path, mode)
+        raise Interrupted
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(Interrupted), Guardian() as guardian:
+        guardian.make_folder(tmp_path, "x-")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_ours_alone_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(["there", "new"])
+    (tmp_path / "x-there").mkdir()
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(names))
+    with Guardian() as guardian:
+        made, watched = guardian.make_folder(tmp_path, "x-")
+        mode = made.stat().st_mode & 0o777
+        guardian.forget(watched)
+
+    assert (made.name, mode) == ("x-new", 0o700)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x-new", "x-there"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="marks are read in /proc")
+def test_a_process_is_watched_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def group(_: Guardian, pgid: int, mark: str = "") -> str:  # noqa: ARG001 - as the real one
+        started.append(pgid)
+        raise Interrupted
+
+    monkeypatch.setattr(Guardian, "group", group)
+    with pytest.raises(Interrupted), Guardian() as guardian:
+        guardian.start(["sleep", "600"], {"PATH": os.environ["PATH"]}, "a token of this test")
+
+    assert ended(started[0])
+    os.waitpid(started[0], 0)
+
+
+def test_what_cannot_be_started_is_not_watched() -> None:
+    with Guardian() as guardian:
+        with pytest.raises(FileNotFoundError):
+            guardian.start(["/nowhere"], {}, "token")
+
+        assert guardian._watched == set()
+
+
+def test_a_folder_in_the_value_of_an_option_is_found(folder: Path) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(600)", f"--prefix={folder}/x"]
+    with subprocess.Popen(command) as process:
+        assert gone(lambda: processes_on(str(folder)) == [process.pid])
+        process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="marks are read in /proc")
+def test_what_a_server_has_started_is_found_by_its_mark(folder: Path) -> None:
+    environ = {**os.environ, guardian_module.MARK: str(folder)}
+    with subprocess.Popen(["sleep", "600"], env=environ, start_new_session=True) as process:
+        assert gone(lambda: processes_on(str(folder)) == [process.pid])
+        process.kill()
+
+
 def test_knows_a_process_by_its_start() -> None:
     with subprocess.Popen(["sleep", "600"]) as process:
         assert start_time(process.pid).isdigit()

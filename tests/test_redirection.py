@@ -264,7 +264,7 @@ async def below(**own):
     import inspect
     signature = inspect.signature(asyncpg.connect)
     given = {name: each.default for name, each in signature.parameters.items() if name != "timeout"}
-    return await asyncpg.connect_utils._connect(**{**given, "timeout": 10, **more, **own})
+    return await asyncpg.connect_utils._connect(**{**given, **more, **own})
 
 reached["driver, below"] = asyncio.run(connected(below(dsn=PLAIN)))
 reached["driver, below, arguments"] = asyncio.run(connected(below(**OWN)))

@@ -382,6 +382,7 @@ class Runner:
         self.redirection.offline = command["do"] in ("offline",)
         self.asked = as_typed(command)
         self.watcher.begin(bool(command.get("observe")))
+        hold_streams()
         getattr(self, command["do"])(command)
 
     def upgrade(self, command):
@@ -639,6 +640,17 @@ def whole(value):
     if isinstance(value, (list, tuple)):
         return [whole(each) for each in value]
     return as_text(value) if isinstance(value, str) else value
+
+
+def hold_streams():
+    """What an earlier command of the project has closed is opened again: else the next connection would take its number,
+    and be closed where the project closes that once more.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
 
 
 def first_line(error):
