@@ -209,6 +209,7 @@ def test_a_folder_is_ours_alone_and_new(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x-new", "x-there"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody holds the process any more
 @pytest.mark.skipif(sys.platform != "linux", reason="marks are read in /proc")
 def test_a_process_is_watched_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
