@@ -826,7 +826,7 @@ def _environment() -> Iterator[Fault]:
     yield Fault(group, "TMPDIR is relative", _relative_tmpdir, (0,))
     yield Fault(group, "the cache is relative", _relative_cache, (0,), quick=True)
     yield Fault(group, "HOME is not set", _environ(HOME=None), (0,))
-    yield Fault(group, "HOME is not there", _environ(HOME="/nowhere", ALEMBIC_REVIEWER_CACHE=None), (0,))
+    yield Fault(group, "HOME is not there", _environ(HOME="{place}/tmp/../home", ALEMBIC_REVIEWER_CACHE=None), (0,))
     yield Fault(group, "a user without a name and a home", _without_a_name, (0,))
     yield Fault(group, "PATH is empty", _environ(PATH="", PG_CONFIG=None), (0, 2, 3))
     yield Fault(
@@ -1085,6 +1085,11 @@ def main(arguments: Sequence[str]) -> int:
         problems = soak(asked.soak)
         print("\n".join(problems) or f"{asked.soak} reviews: every one said the same, and nothing is left")
         return 1 if problems else 0
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if (
+            signal.getsignal(number) is signal.SIG_IGN
+        ):  # as a shell starts what runs in the background, and children inherit
+            signal.signal(number, handler)
     faults = [f for f in table() if not asked.only or fnmatch.fnmatch(f.full_name, f"*{asked.only}*")]
     if asked.list or not faults:
         print("\n".join(fault.full_name for fault in faults) or "There is no such fault.")

@@ -229,7 +229,7 @@ def test_a_process_is_watched_before_it_runs(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_cannot_be_started_is_not_watched() -> None:
     with Guardian() as guardian:
         with pytest.raises(FileNotFoundError):
-            guardian.start(["/nowhere"], {}, "token")
+            guardian.start(["/nowhere/at/all"], {}, "token")
 
         assert guardian._watched == set()
 
