@@ -27,7 +27,7 @@ from reviewer.project import Interpreter, find_trees
 from reviewer.rehearsal import rehearse
 from reviewer.report.digest import digest
 from reviewer.rollback import IRREVERSIBLE
-from reviewer.session import Scope, judged, plan_for
+from reviewer.session import Scope, comments_in, judged, plan_for
 from reviewer.verdict import Report
 
 FAULTS = (
@@ -383,7 +383,7 @@ class Bench:
         plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
         recording = rehearse(plan, self._server, self._guardian, folder / "work", runner=self._start)
         self._server.result().drop_all()
-        return judged(config, [recording], {tree.name: folder})
+        return judged(config, [recording], {tree.name: comments_in(folder, recording)})
 
     def _start(self, *arguments: Any) -> RunnerProcess:
         """A process that has been starting while the one before it was at work."""

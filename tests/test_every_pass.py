@@ -20,7 +20,7 @@ from reviewer.project import Interpreter, find_trees
 from reviewer.recording import Recording, dumps, loads
 from reviewer.rehearsal import rehearse
 from reviewer.report import FORMATS, render
-from reviewer.session import Scope, judged, plan_for
+from reviewer.session import Scope, comments_in, judged, plan_for
 from reviewer.verdict import Report, Verdict
 from tests.command import ENV, project, revision
 
@@ -46,7 +46,8 @@ class Bench:
         return recording
 
     def review(self, folder: Path, span: str = "a:head") -> Report:
-        return judged(Config(path=folder), [self.record(folder, span)], {"": folder})
+        found = self.record(folder, span)
+        return judged(Config(path=folder), [found], {"": comments_in(folder, found)})
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ op.execute("UPDATE nowhere SET a = 2")
 op.drop_column("items", "id")
 """
     recording = bench.record(project(tmp_path, revision("b", "a", body)))
-    report = judged(Config(path=tmp_path), [recording], {"": tmp_path})
+    report = judged(Config(path=tmp_path), [recording], {"": comments_in(tmp_path, recording)})
 
     assert told(report) == [
         ("failing-upgrade", 13),
@@ -156,7 +157,7 @@ def test_a_revision_file_whose_name_is_not_utf_8_is_reviewed_and_every_format_na
     (versions / "r1.py").rename(os.fsdecode(os.fsencode(versions) + b"/b\xff.py"))
 
     recording = bench.record(folder)
-    report = judged(Config(path=folder), [recording], {"": folder})
+    report = judged(Config(path=folder), [recording], {"": comments_in(folder, recording)})
 
     assert recording.revisions[0].path == "migrations/versions/b\\udcff.py"
     assert told(report) == [("required-column", 12)]

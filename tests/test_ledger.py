@@ -29,7 +29,7 @@ from reviewer.recording import (
     loads,
 )
 from reviewer.report import json as report_json
-from reviewer.session import judged
+from reviewer.session import comments_in, judged
 from reviewer.verdict import Report, Verdict
 
 ENV = Location("m/env.py", 8)
@@ -65,7 +65,7 @@ def with_failure(found: Recording, failure: Failure | None, *directions: Directi
 
 
 def report(found: Recording, config: Config | None = None) -> Report:
-    return judged(config or Config(path=Path("/nowhere")), [found], {found.tree: Path("/nowhere")})
+    return judged(config or Config(path=Path("/nowhere")), [found], {})
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -199,7 +199,7 @@ def test_a_suppressed_finding_explains(tmp_path: Path) -> None:
     failure = Failure(FailureKind.EXITED, "it ended the process with status 3")
     failed = with_failure(recording(), failure, Direction.DOWNGRADE)
 
-    found = judged(Config(path=tmp_path), [failed], {"": tmp_path})
+    found = judged(Config(path=tmp_path), [failed], {"": comments_in(tmp_path, failed)})
 
     assert [each.rule for each in found.suppressed] == ["failing-downgrade"]
     assert found.all_errors == ()
