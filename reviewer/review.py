@@ -175,7 +175,8 @@ def _replay(
             state = _Replay(created=state.created if direction is Direction.UPGRADE else set())
         rehearsal = judged.rehearsal
         for each in understood[id(judged)]:
-            state.enter(transaction_of(each.statement, state.transaction, _unseen(story.revision, recording)))
+            unseen = _unseen(story.revision, recording)
+            state.enter(transaction_of(each.statement, state.transaction, unseen, each.operations))
             context = Context(
                 recording,
                 direction,

@@ -55,7 +55,7 @@ def undone(statements: Sequence[tuple[Statement, Sequence[Operation]]]) -> froze
     stack: Savepoints[int] = Savepoints(0)
     last: int | None = None
     for position, (statement, operations) in enumerate(statements):
-        transaction = transaction_of(statement, last)
+        transaction = transaction_of(statement, last, operations=operations)
         if transaction is None or transaction != last:
             stack.begin(position)
         last = transaction
@@ -64,11 +64,16 @@ def undone(statements: Sequence[tuple[Statement, Sequence[Operation]]]) -> froze
     return frozenset(gone)
 
 
-def transaction_of(statement: Statement, last: int | None, unseen: int = 0) -> int | None:
+def transaction_of(
+    statement: Statement, last: int | None, unseen: int = 0, operations: Iterable[Operation] = ()
+) -> int | None:
     """Which transaction a statement is part of; `last` is the one before it, `unseen` the one where no server looked.
 
-    Nobody has looked at one that failed: it is part of what was open before.
+    Nobody has looked at one that failed, and a ROLLBACK is over when somebody looks: both are part of what was open
+    before.
     """
+    if any(isinstance(each, TransactionControl) and each.action == "rollback" for each in operations):
+        return last
     if statement.observation is not None:
         return statement.observation.transaction
     if not statement.in_transaction:
