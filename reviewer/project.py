@@ -19,6 +19,7 @@ from typing import Any
 from reviewer import files, toml
 from reviewer.errors import InterpreterError, ProjectError, UsageError
 from reviewer.names import listed
+from reviewer.paths import shown
 
 _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
 """Values of path_separator and version_path_separator."""
@@ -227,7 +228,7 @@ def _tree(config: ConfigFile, section: str, path: Path, git_root: Path | None) -
     options = _Options.of(file, section)
     location = options.text("script_location")
     tree = Tree(
-        name=config.name,
+        name=shown(config.name),
         config_file=file,
         directory=file.parent,
         section=section,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reviewer.recording import Direction, Moment, Origin, Outcome, Pass, Statement, furthest
+from reviewer.recording import Direction, FailureKind, Moment, Origin, Outcome, Pass, Statement, furthest
 from reviewer.workbench import Workbench
 
 _PATIENCE = 30.0
@@ -24,7 +24,7 @@ def told(bench: Workbench, passes: Sequence[Pass]) -> list[Pass]:
 
     command = {"do": "offline", "revisions": list(cut), "downgrade": False}
     answer = bench.ask(command, _PATIENCE)
-    if not answer.ok:
+    if not answer.ok and not (answer.failed and answer.failed.kind == FailureKind.OFFLINE.value):
         bench.restart()
         answer = bench.ask(command, _PATIENCE)
     rendered, why = read_rendered(answer, Direction.UPGRADE, bench.plan)

@@ -152,7 +152,10 @@ def test_a_revision_file_whose_name_is_not_utf_8_is_reviewed_and_every_format_na
     bench: Bench, tmp_path: Path
 ) -> None:
     text = revision("b", "a", 'op.add_column("items", sa.Column("v", sa.Integer(), nullable=False))', "1 / 0")
-    folder = project(tmp_path, text.replace("1 / 0", "1 / 0  # reviewer: allow[failing-downgrade] never mind"))
+    folder = project(
+        tmp_path / os.fsdecode(b"p\xff"),
+        text.replace("1 / 0", "1 / 0  # reviewer: allow[failing-downgrade] never mind"),
+    )
     versions = folder / "migrations" / "versions"
     (versions / "r1.py").rename(os.fsdecode(os.fsencode(versions) + b"/b\xff.py"))
 

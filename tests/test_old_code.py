@@ -301,6 +301,13 @@ def test_can_be_turned_off(tmp_path: Path) -> None:
     assert found.skipped == ""
 
 
+def test_where_the_upgrade_fails_the_old_code_has_no_state_to_be_tried_on_and_that_is_said(tmp_path: Path) -> None:
+    found = branch(tmp_path).adds('op.execute("SELECT 1 / 0")').review()
+
+    assert found.recording.old_code.mapped is None
+    assert found.recording.old_code.reason == "there is no upgraded state to try it on"
+
+
 def test_a_suppression_of_the_guess_is_used_by_the_proof(tmp_path: Path) -> None:
     found = (
         branch(tmp_path).adds('op.drop_column("users", "name")  # reviewer: allow[dropped-column] a test').review()

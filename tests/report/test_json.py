@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from reviewer.errors import UsageError
+from reviewer.recording import OldCode
 from reviewer.report import json as report_json
 from reviewer.report import text
 from reviewer.verdict import Report
@@ -70,6 +71,17 @@ def test_an_error_stays_with_its_tree() -> None:
 
     assert [each.recording.errors for each in again.trees] == [("common", "own"), ("own",), ()]
     assert sorted(again.errors) == ["common", "of none"]
+
+
+def test_old_code_that_was_not_tried_always_has_a_reason() -> None:
+    [tree] = reports.CLEAN.trees
+    for old_code in (OldCode(), OldCode("c0ffee"), OldCode(reason="turned off")):
+        bare = replace(tree, recording=replace(tree.recording, old_code=old_code))
+
+        found = report_json.document(replace(reports.CLEAN, trees=(bare,)))["trees"][0]["old_code"]
+
+        assert not found["tried"]
+        assert found["reason"]
 
 
 def test_a_report_of_a_version_that_knew_no_errors_of_trees_is_read() -> None:
