@@ -30,7 +30,7 @@ def work_folder(guardian: Guardian) -> Iterator[Path]:
         CannotReview: none can be made.
     """
     try:
-        held = own_folder(Path(tempfile.gettempdir()), guardian)
+        held = own_folder(Path(tempfile.gettempdir()), guardian, serves=False)
         folder = held.__enter__()
     except OSError as error:
         raise CannotReview(
@@ -44,8 +44,11 @@ def work_folder(guardian: Guardian) -> Iterator[Path]:
 
 
 @contextmanager
-def own_folder(base: Path, guardian: Guardian) -> Iterator[Path]:
+def own_folder(base: Path, guardian: Guardian, *, serves: bool = True) -> Iterator[Path]:
     """A new folder in `base` that only we can enter. It is removed at the end, with whatever still works on it.
+
+    `serves`: processes may be at work on it of which we do not know, such as what a server has started. Looking for them
+    takes as long as all processes of the machine are many.
 
     Raises:
         OSError: it cannot be made there.
@@ -56,13 +59,15 @@ def own_folder(base: Path, guardian: Guardian) -> Iterator[Path]:
         with _owned(folder):
             yield folder
     finally:
-        end_processes_on(str(folder))
-        give_back_memory(folder / "data")
-        for _ in range(3):  # a process that was just ended may have written one more file
+        if serves:
+            end_processes_on(str(folder))
+            give_back_memory(folder / "data")
+        for _ in range(3):
             shutil.rmtree(folder, ignore_errors=True)
             if not folder.exists():
                 guardian.forget(watched)
                 break
+            end_processes_on(str(folder))  # something still writes in it
         # What cannot be removed now is left to the guardian, which tries once more.
 
 

@@ -415,7 +415,7 @@ def _each_thing_made() -> Iterator[Fault]:
         for nth in range(1, 15):
             yield Fault(
                 "at each thing made",
-                f"SIG{name} at the {nth}th",
+                f"SIG{name} at number {nth}",
                 _at_nth(int(getattr(signal, f"SIG{name}")), nth),
                 (status, 0),  # 0: there were not as many
                 quick=name == "INT" and nth == 4,
