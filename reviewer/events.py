@@ -5,14 +5,17 @@ The protocol itself is described in `reviewer/runner/in_environment.py`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, Union
 
 import msgspec
 
 from reviewer.names import VERSION_TABLE
 
-MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""A longer line is no event of ours."""
+MAX_EVENT_BYTES = 17 * 1024 * 1024
+"""A longer line is no event of ours: the runner sends none above 16 MB (`reviewer/runner/limits.py`)."""
+MAX_COMMAND_BYTES = 1024 * 1024 * 1024
+"""Of all events of one command."""
 
 
 class Event(msgspec.Struct, tag_field="event", frozen=True):
@@ -71,6 +74,7 @@ class Begin(Event, tag="begin", frozen=True):
     origin: Literal["revision", "environment", "alembic"]
     parameters: list[str]
     connection: int
+    left_out: int = 0
 
 
 class RawRelation(msgspec.Struct, frozen=True):
@@ -116,6 +120,16 @@ class Observed(Event, tag="observed", frozen=True):
     observation: RawObservation
 
 
+class Counted(Event, tag="counted", frozen=True):
+    """One line has sent more statements than are told: the first `told` of `count` were."""
+
+    path: str | None
+    line: int | None
+    origin: Literal["revision", "environment", "alembic"]
+    told: int
+    count: int
+
+
 class Rendered(Event, tag="rendered", frozen=True):
     """A statement that was rendered without a database."""
 
@@ -124,6 +138,22 @@ class Rendered(Event, tag="rendered", frozen=True):
     line: int | None
     origin: Literal["revision", "environment", "alembic"]
     inside: bool
+    left_out: int = 0
+
+
+class ControlEvent(Event, tag="control", frozen=True):
+    """What env.py does where a step of ours fails. `failing`: it fails now; `ended`: env.py has ended, and how."""
+
+    phase: Literal["failing", "ended"]
+    way: str
+    path: str | None = None
+    line: int | None = None
+    depends: list[str] = []
+    """Files that the failure goes through on its way out."""
+    error: str | None = None
+    """Of one that has ended: with which error; None for none."""
+    status: int | None = None
+    """Of one that has ended: the exit status that it asked for, where it asked for one."""
 
 
 class Failed(Event, tag="failed", frozen=True):
@@ -136,11 +166,14 @@ class Failed(Event, tag="failed", frozen=True):
     in_revision: bool = False
     sqlstate: str | None = None
     deliberate: bool = False
-    traceback: str = ""
     fatal: bool = False
     caused_path: str | None = None
     """Of one that is not `in_revision`: the revision's line that led to it."""
     caused_line: int | None = None
+    worded: str = ""
+    """What the project has made of a statement that was refused, where it raised something else because of it."""
+    statement: int | None = None
+    """The number of the statement that was refused."""
 
 
 class Unrendered(Event, tag="unrendered", frozen=True):
@@ -154,7 +187,8 @@ class Unrendered(Event, tag="unrendered", frozen=True):
     in_revision: bool = False
     sqlstate: str | None = None
     deliberate: bool = False
-    traceback: str = ""
+    worded: str = ""
+    statement: int | None = None
 
 
 class Described(Event, tag="describe", frozen=True):
@@ -221,6 +255,13 @@ class Done(Event, tag="done", frozen=True):
     connected: int
 
 
+class Lost(Event, tag="lost", frozen=True):
+    """An event that the runner could not send, and why."""
+
+    what: str
+    reason: str
+
+
 AnyEvent = Union[
     Hello,
     Ready,
@@ -230,7 +271,9 @@ AnyEvent = Union[
     Begin,
     Ended,
     Observed,
+    Counted,
     Rendered,
+    ControlEvent,
     Failed,
     Unrendered,
     Described,
@@ -238,15 +281,73 @@ AnyEvent = Union[
     DiffersEvent,
     FactEvent,
     Done,
+    Lost,
 ]
 
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
 
 
-def decode(line: bytes) -> AnyEvent | None:
-    """The event that a line holds, or None for one that is no event of this protocol."""
-    try:
-        event: AnyEvent = _DECODER.decode(line)
-    except msgspec.MsgspecError:
-        return None
-    return event
+class Unreadable(Exception):
+    """A line that is no event of the runner's, or an event that it could not send. The sentence says which."""
+
+
+class Lines:
+    """What comes over the channel, line by line: each from the runner, and none missing.
+
+    In front of each line stand the seal that only the runner was told, and a number: whoever finds the descriptor and
+    writes to it is noticed, and so is a line that was lost.
+    """
+
+    def __init__(self, seal: str) -> None:
+        self._seal = seal.encode()
+        self._number = 0
+        self._parts: list[bytes] = []
+        self._waiting = 0
+        self._taken = 0
+
+    def begin(self) -> None:
+        """A new command: what was said so far does not count any more."""
+        self._taken = 0
+
+    def feed(self, data: bytes) -> Iterator[AnyEvent]:
+        """The events that are whole with `data`. Raises `Unreadable`."""
+        self._taken += len(data)
+        if self._taken > MAX_COMMAND_BYTES:
+            raise Unreadable(f"more than {MAX_COMMAND_BYTES >> 20} MB came for one command")
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._parts.append(line)
+            event = self._event(b"".join(self._parts))
+            self._parts, self._waiting = [], 0
+            yield event
+        if rest:
+            self._parts.append(rest)
+            self._waiting += len(rest)
+            if self._waiting > MAX_EVENT_BYTES:
+                raise Unreadable(f"a line of more than {MAX_EVENT_BYTES >> 20} MB came in place of an event")
+
+    def _event(self, line: bytes) -> AnyEvent:
+        self._number += 1
+        seal, _, rest = line.partition(b" ")
+        number, _, text = rest.partition(b" ")
+        if seal != self._seal:
+            raise Unreadable(
+                f"a line that is not the runner's came in place of event {self._number} ({_shown(line)})"
+            )
+        if number != b"%d" % self._number:
+            raise Unreadable(f"event {self._number} is missing")
+        try:
+            event: AnyEvent = _DECODER.decode(text)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise Unreadable(f"event {self._number} cannot be decoded: {error} ({_shown(text)})") from None
+        if isinstance(event, Lost):
+            raise Unreadable(f"event {self._number}, `{event.what[:40]}`, could not be sent: {event.reason[:200]}")
+        return event
+
+
+def _shown(line: bytes) -> str:
+    """The beginning of a line, for a sentence."""
+    text = line[:60].decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text) + (
+        " ..." if line[60:] else ""
+    )

@@ -78,7 +78,8 @@ def words(failed: Pass) -> str:
 def _said(failure: Failure, message: str) -> str:
     match failure.kind:
         case FailureKind.STATEMENT:
-            return f"PostgreSQL says {message}"
+            worded = failure.worded.strip().rstrip(".")
+            return f"PostgreSQL says {message}" + (f", which is passed on as {worded}" if worded else "")
         case FailureKind.RAISED if failure.location is None and failure.outside is None:
             return message
         case FailureKind.RAISED:

@@ -20,11 +20,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reviewer.errors import InterpreterError
-from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Described, Done, Failed, Hello, Ready, RevisionEvent, decode
+from reviewer.events import (
+    AnyEvent,
+    Described,
+    Done,
+    Failed,
+    Hello,
+    Lines,
+    Ready,
+    RevisionEvent,
+    Unreadable,
+)
 from reviewer.guardian import MARK, Guardian, kill_marked, marked
 
 RUNNER = Path(__file__).parent / "runner" / "in_environment.py"
-PROTOCOL = 1
+PROTOCOL = 2
 OLDEST_ALEMBIC = (1, 7)
 OLDEST_SQLALCHEMY = (1, 4)
 OWN_LOCK_TIMEOUT = "29973ms"
@@ -72,11 +82,21 @@ class Answer:
     """Who waited for whom, where the migration blocked itself."""
     stack: str = ""
     """Where the process was when its time ran out."""
+    unreadable: str | None = None
+    """What came over the channel that is no event of the runner's: nothing that was said is believed then."""
+
+    def take(self, event: AnyEvent) -> None:
+        """One event more."""
+        self.events.append(event)
+        if isinstance(event, Failed):
+            self.failed = event
+        if isinstance(event, Done):
+            self.done = event
 
     @property
     def ok(self) -> bool:
         """Whether the command ended well."""
-        return self.done is not None
+        return self.done is not None and self.unreadable is None
 
 
 class RunnerProcess:
@@ -96,7 +116,7 @@ class RunnerProcess:
         self._stack = folder / f"stack-{self._token}"
         self._guardian = guardian
         self._output: deque[bytes] = deque(maxlen=200)
-        self._rest = bytearray()
+        self._lines = Lines(seal := secrets.token_hex(8))
         self._pid: int | None = None
         ours, theirs = socket.socketpair()
         self._channel = ours
@@ -124,6 +144,7 @@ class RunnerProcess:
         self._send(
             {
                 "protocol": PROTOCOL,
+                "seal": seal,
                 "directory": str(setup.directory),
                 "config": str(setup.config) if setup.config else None,
                 "toml": str(setup.toml) if setup.toml else None,
@@ -189,6 +210,7 @@ class RunnerProcess:
         `quiet` is called about twice a second while nothing comes; what it returns says who waited for whom.
         """
         answer = Answer()
+        self._lines.begin()
         self._send(command)
         self._collect(answer, deadline, until=(Done, Failed), quiet=quiet)
         return answer
@@ -202,7 +224,7 @@ class RunnerProcess:
         answer = self.run(command, time.monotonic() + seconds)
         described = next((event for event in answer.events if isinstance(event, Described)), None)
         if described is None:
-            why = answer.failed.message.rstrip(".") if answer.failed else "it did not end well"
+            why = answer.failed.message.rstrip(".") if answer.failed else answer.unreadable or "it did not end well"
             raise InterpreterError(
                 f"env.py failed when it was asked where the revisions are: {why}.",
                 "If it needs settings, give them with --env NAME=VALUE, --pass-env NAME, -x NAME=VALUE or"
@@ -247,16 +269,6 @@ class RunnerProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
             while True:
-                for event in self._events():
-                    answer.events.append(event)
-                    if isinstance(event, RevisionEvent):
-                        began = time.monotonic()
-                    if isinstance(event, Failed):
-                        answer.failed = event
-                    if isinstance(event, Done):
-                        answer.done = event
-                    if isinstance(event, until):
-                        return
                 left = deadline - time.monotonic()
                 if left <= 0:
                     answer.timed_out = True
@@ -275,20 +287,23 @@ class RunnerProcess:
                         data = self._channel.recv(1 << 20)
                     except OSError:
                         data = b""
-                if not data or len(self._rest) > MAX_EVENT_BYTES:
+                if not data:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         self._process.wait(2)
                     self._kill()
                     answer.exit_status = self._process.returncode
                     return
-                self._rest += data
-
-    def _events(self) -> list[AnyEvent]:
-        if b"\n" not in self._rest:
-            return []
-        *lines, rest = bytes(self._rest).split(b"\n")
-        self._rest = bytearray(rest)
-        return [event for line in lines if (event := decode(line)) is not None]
+                try:
+                    for event in self._lines.feed(data):
+                        answer.take(event)
+                        if isinstance(event, RevisionEvent):
+                            began = time.monotonic()
+                except Unreadable as error:
+                    self._kill()
+                    answer.unreadable = str(error)
+                    return
+                if answer.events and isinstance(answer.events[-1], until):
+                    return
 
     def _where(self) -> str:
         """Ask the process where it is; it answers even from inside a C call."""

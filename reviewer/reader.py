@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reviewer.events import Again as AgainEvent
-from reviewer.events import Begin, Ended, ModeEvent, Observed, RawObservation, RawRelation, RevisionEvent
+from reviewer.events import Begin, Counted, Ended, ModeEvent, Observed, RawObservation, RawRelation, RevisionEvent
 from reviewer.interpreter import Answer
 from reviewer.locks import LockMode
 from reviewer.names import VERSION_TABLE
@@ -68,6 +68,8 @@ class Run:
     called: int = 0
     version_table: str = VERSION_TABLE
     version_schema: str | None = None
+    shortened: list[tuple[str, str]] = field(default_factory=list)
+    """What was not told in full: what it is, and how much there was."""
 
     @property
     def ok(self) -> bool:
@@ -103,6 +105,7 @@ class Reader:
         )
         self._transactions: dict[str, int] = {}
         self._later: dict[int, RawObservation] = {}
+        self._statements: dict[int, Statement] = {}
 
     def read(self, answer: Answer) -> Run:
         """What the command brought, pass by pass."""
@@ -135,10 +138,16 @@ class Reader:
                 case Ended():
                     if open_begin is not None and open_begin.n == event.n:
                         statement = self._statement(open_begin, event)
+                        if statement.error is not None:
+                            self._statements[event.n] = statement
+                        if statement.left_out:
+                            run.shortened.append(_cut(statement))
                         (before if current is None else current).append(statement)
                         if run.passes and current is not None:
                             run.passes[-1] = replace(run.passes[-1], statements=tuple(current))
                     open_begin = None
+                case Counted():
+                    run.shortened.append(self._counted(event))
         run.connected = answer.done.connected if answer.done else 1
         if answer.ok and moment is Moment.DURING:
             run.failure, run.failed_revision = _SWALLOWED, revision
@@ -164,6 +173,8 @@ class Reader:
         statement = next(
             (s for p in reversed(run.passes) for s in reversed(p.statements) if s.error is not None), None
         )
+        if answer.unreadable is not None:
+            return Failure(FailureKind.UNREADABLE, _UNREADABLE.format(answer.unreadable))
         if answer.timed_out or answer.exit_status is not None:
             location = self._location(open_begin.path, open_begin.line) if open_begin else None
             location = location or self._stack_location(answer.stack)
@@ -185,20 +196,27 @@ class Reader:
             kind = FailureKind(failed.kind)
         except ValueError:
             kind = FailureKind.ENVIRONMENT
-        own = statement is not None and kind is FailureKind.STATEMENT
-        if own and statement is not None:
-            location = location if failed.in_revision else statement.location or location
-        return Failure(
-            kind,
-            statement.error
-            if own and statement is not None and statement.error
-            else _ADDRESS.sub("", failed.message),
-            location,
-            statement.sql if own and statement is not None else None,
-            (statement.sqlstate if own and statement is not None else None) or failed.sqlstate,
+        message = _ADDRESS.sub("", failed.message)
+        if kind is not FailureKind.STATEMENT:
             # what is raised while the file is loaded is no word of upgrade() or downgrade()
-            failed.deliberate and (bool(run.passes) or location is None),
-            outside=outside,
+            deliberate = failed.deliberate and (bool(run.passes) or location is None)
+            return Failure(kind, message, location, None, failed.sqlstate, deliberate, outside=outside)
+        worded = _ADDRESS.sub("", failed.worded)
+        known = self._statements.get(failed.statement or 0)
+        if known is None and statement is not None and statement.error == failed.message:
+            known = statement
+        if known is None:
+            return Failure(kind, message, location, None, failed.sqlstate, worded=worded, outside=outside)
+        if worded or not failed.in_revision:
+            location = known.location or location
+        sqlstate = known.sqlstate or failed.sqlstate
+        return Failure(kind, known.error or message, location, known.sql, sqlstate, worded=worded, outside=outside)
+
+    def _counted(self, event: Counted) -> tuple[str, str]:
+        place = self._location(event.path, event.line) or f"{event.origin} statements"
+        return (
+            f"statements of {place}",
+            f"it sent {event.count:,} in one run, of which the first {event.told:,} were looked at",
         )
 
     def _always(self, failure: Failure) -> bool:
@@ -225,6 +243,7 @@ class Reader:
             error=ended.error,
             sqlstate=ended.sqlstate,
             observation=self._observation(observed) if observed else None,
+            left_out=begin.left_out,
         )
 
     def _observation(self, raw: RawObservation) -> Observation:
@@ -253,6 +272,19 @@ class Reader:
             if match.group(1).startswith(folders) or match.group(1).endswith("env.py"):
                 return self._location(match.group(1), int(match.group(2)))
         return None
+
+
+_UNREADABLE = (
+    "what came from the project's process cannot be told from what a migration has written into the reviewer's own"
+    " channel: {}"
+)
+
+
+def _cut(statement: Statement) -> tuple[str, str]:
+    """A statement that is too long to be kept."""
+    length = len(statement.sql) + statement.left_out
+    place = statement.location or "a statement of env.py"
+    return f"rest of {place}", f"of {length:,} characters of SQL only the first {len(statement.sql):,} were read"
 
 
 def time_is_over(plan: Plan) -> str:

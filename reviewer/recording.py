@@ -83,6 +83,8 @@ class FailureKind(Enum):
     """env.py ran to its end, and the throw-away database was not touched."""
     UNSTAMPED = "unstamped"
     """Alembic ended well, and the database's version does not say so: its last transaction was rolled back."""
+    UNREADABLE = "unreadable"
+    """What came from the project's process is not what the reviewer's own code says there: none of it is believed."""
     OFFLINE = "offline"
     """The revision cannot be rendered as SQL without a database."""
 
@@ -205,6 +207,8 @@ class Statement:
     """The server's message where it refused the statement."""
     sqlstate: str | None = None
     observation: Observation | None = None
+    left_out: int = 0
+    """Characters that `sql` is short of at its end: what is very long is not kept as a whole."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,8 @@ class Failure:
     sqlstate: str | None = None
     deliberate: bool = False
     """The revision's own code raised an exception on its own line: said on purpose."""
+    worded: str = ""
+    """Of a statement that was refused: what the project's code has raised because of it, in its own words."""
     moment: Moment = Moment.DURING
     outside: Location | None = None
     """The line of env.py where it came out, where it was not raised in a revision file: a listener, a callback, what

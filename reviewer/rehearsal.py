@@ -53,6 +53,7 @@ from reviewer.stops import (
     environment_failed,
     not_from_empty,
     starts_from_something,
+    unreadable,
     way_out_of_nothing,
 )
 from reviewer.workbench import Ended, Progress, Workbench
@@ -114,7 +115,7 @@ class _Rehearsal:
             self._skip_the_rest(str(stop).split("\n")[0])
         else:
             errors = tuple(self._not_done_in_time())
-        return self._recording(errors)
+        return self._recording(errors + unreadable(self._bench.unreadable))
 
     def _not_done_in_time(self) -> Iterator[str]:
         late = {each.revision for each in self._passes if each.reason == time_is_over(self._plan)}

@@ -56,6 +56,17 @@ def environment_failed(bench: Workbench, failure: Failure) -> Stop:
             )
 
 
+def unreadable(found: Sequence[str]) -> tuple[str, ...]:
+    """Where something came from the project's process that the runner has not said, the error that tells it."""
+    if not found:
+        return ()
+    more = f", and {len(found) - 1} more such lines" if found[1:] else ""
+    return (
+        f"What the project's process told cannot be believed: {found[0]}{more}.\n"
+        "A revision or env.py writes into file descriptors that are not its own; leave those that it did not open alone.",
+    )
+
+
 def not_from_empty(bench: Workbench, run: Run) -> Stop:
     """Where the history does not reach the state that it is to reach."""
     assert run.failure is not None

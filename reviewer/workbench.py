@@ -70,6 +70,8 @@ class Workbench:
         """Whether each command needs a process of its own: what one does breaks the next."""
         self.mode = TransactionMode()
         self.version_table = Run.version_table
+        self.unreadable: list[str] = []
+        """What came from the project's process and cannot be believed: the review is not complete."""
         self._server = server
         self.folder = folder
         """For files of ours; it goes away with the review."""
@@ -134,8 +136,10 @@ class Workbench:
         )
         run = Reader(self.plan, rehearsal, again, command.get("direction") == "downgrade").read(answer)
         self._explain(run)
-        if answer.timed_out or answer.exit_status is not None:
-            self.close()
+        if observe:
+            for what, reason in run.shortened:
+                self.skip(what, reason)
+        self._let_go(answer)
         if fresh and run.failure is not None:
             self._confirmed.add((run.failed_revision, run.failure.message))
         self.mode = run.mode or self.mode
@@ -201,9 +205,15 @@ class Workbench:
         process = self._ready()
         self._leave(str(command.get("database", "")))
         answer = process.run(command, min(self._deadline, time.monotonic() + seconds))
-        if answer.timed_out or answer.exit_status is not None:
-            self.close()
+        self._let_go(answer)
         return answer
+
+    def _let_go(self, answer: Answer) -> None:
+        """A process that has ended, or that cannot be believed, is not used any more."""
+        if answer.unreadable is not None:
+            self.unreadable.append(answer.unreadable)
+        if answer.timed_out or answer.exit_status is not None or answer.unreadable is not None:
+            self.close()
 
     def last_words(self) -> str:
         """What the project has printed before it gave up; its process is not used any more."""

@@ -4,7 +4,14 @@ Loaded by in_environment.py by path, in the project's interpreter, under the sam
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
 """
 
+import datetime
+import decimal
+import itertools
 import re
+import sys
+
+causes = sys.modules["_alembic_reviewer_causes"]  # loaded before this one
+limits = sys.modules["_alembic_reviewer_limits"]
 
 
 def driver_connection(connection):
@@ -33,16 +40,16 @@ def listen(raw, messages):
     if hasattr(raw, "add_notice_handler"):  # psycopg
         # psycopg would drop every prepared statement of the session, ours too, after a DROP
         raw.prepare_threshold = None
-        raw.add_notice_handler(lambda said: messages.extend(lines(said.message_primary, said.message_detail)))
+        raw.add_notice_handler(lambda said: add(messages, said.message_primary, said.message_detail))
     elif hasattr(raw, "add_log_listener"):  # asyncpg
-        raw.add_log_listener(lambda _, said: messages.extend(lines(said.message, getattr(said, "detail", None))))
+        raw.add_log_listener(lambda _, said: add(messages, said.message, getattr(said, "detail", None)))
 
 
-def lines(message, detail):
+def add(messages, message, detail):
     """The detail of a cascade names what went with it, one object a line."""
-    if detail and "cascades to" in detail:
-        return [message or ""] + detail.split("\n")
-    return [message or ""]
+    messages.add(message)
+    for line in detail.split("\n") if detail and "cascades to" in detail else ():
+        messages.add(line)
 
 
 def drain(raw, messages):
@@ -51,9 +58,9 @@ def drain(raw, messages):
         return
     for notice in list(notices):
         if isinstance(notice, dict):  # pg8000
-            messages.append((notice.get(b"M") or b"").decode("utf-8", "replace"))
+            messages.add((notice.get(b"M") or b"").decode("utf-8", "replace"))
         else:  # psycopg2: "DEBUG:  rewriting table ..."
-            messages.append(re.sub(r"^[A-Z0-9]+:\s+", "", str(notice)).strip())
+            messages.add(re.sub(r"^[A-Z0-9]+:\s+", "", str(notice)).strip())
     try:
         notices.clear()
     except AttributeError:
@@ -76,18 +83,30 @@ def in_transaction(raw, connection):
 
 def server_words(error):
     """PostgreSQL's own message and SQLSTATE, from whatever exception the driver raised."""
-    diagnostic = getattr(error, "diag", None)
-    if diagnostic is not None and getattr(diagnostic, "message_primary", None):
-        return diagnostic.message_primary, getattr(diagnostic, "sqlstate", None)
-    seen = error
-    while seen is not None:
-        if getattr(seen, "sqlstate", None) and getattr(seen, "message", None):  # asyncpg
-            return seen.message, seen.sqlstate
-        if seen.args and isinstance(seen.args[0], dict) and "M" in seen.args[0]:  # pg8000
-            return seen.args[0]["M"], seen.args[0].get("C")
-        seen = seen.__cause__
-    text = str(error).strip() or type(error).__name__
-    return text.split("\n")[0], getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    message, sqlstate = said_by_server(error)
+    return as_text(message, limits.LONGEST_MESSAGE), as_text(sqlstate, 5) if sqlstate else None
+
+
+def said_by_server(error):
+    diagnostic = causes.attribute(error, "diag")
+    message = causes.attribute(diagnostic, "message_primary")
+    if message:
+        return message, causes.attribute(diagnostic, "sqlstate")
+    for seen in causes.said_causes(error):
+        message, sqlstate = causes.attribute(seen, "message"), causes.attribute(seen, "sqlstate")
+        if sqlstate and message:  # asyncpg
+            return message, sqlstate
+        said = (causes.attribute(seen, "args") or (None,))[0]
+        if isinstance(said, dict) and "M" in said:  # pg8000
+            return said["M"], said.get("C")
+    text = (causes.text_of(error) or "").strip() or causes.type_name(error)
+    return text.split("\n")[0], causes.attribute(error, "sqlstate") or causes.attribute(error, "pgcode")
+
+
+def statement_of(error):
+    """The number of the statement that a driver's exception was seen to be about."""
+    number = causes.attribute(error, "_alembic_reviewer_statement")
+    return number if type(number) is int else None
 
 
 def as_sent(statement, parameters, context):
@@ -100,23 +119,27 @@ def as_sent(statement, parameters, context):
     return statement.replace("%%", "%")
 
 
-def as_text(statement):
-    text = statement if isinstance(statement, str) else str(statement)
+def as_text(thing, longest=None):
+    """`thing` as text that can be sent, at most `longest` characters of it."""
+    text = thing if isinstance(thing, str) else causes.text_of(thing) or ""
+    text = text if longest is None else limits.cut(text, longest)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def describe_parameters(parameters):
     """Bound values in the order they stand: numbers, booleans and dates as they are, the rest only described."""
-    import datetime
-    import decimal
+    try:
+        values = parameters.values() if isinstance(parameters, dict) else parameters or ()
+        return [described(value) for value in itertools.islice(values, 20)]
+    except Exception:  # the project's object: a migration does not fail because we look at it
+        return []
 
-    values = list(parameters.values()) if isinstance(parameters, dict) else list(parameters or ())
-    described = []
-    for value in values[:20]:
-        if isinstance(value, (bool, int, float, type(None), datetime.date, datetime.timedelta, decimal.Decimal)):
-            described.append(str(value)[:40])
-        elif isinstance(value, (str, bytes, list, tuple, dict)):
-            described.append("<%s of length %d>" % (type(value).__name__, len(value)))
-        else:
-            described.append("<%s>" % type(value).__name__)
-    return described
+
+def described(value):
+    known = (bool, int, float, type(None), datetime.date, datetime.timedelta, decimal.Decimal)
+    if type(value) in known or isinstance(value, datetime.date):
+        number = isinstance(value, int) and value.bit_length() > 1000
+        return "<int of %d bits>" % value.bit_length() if number else str(value)[:40]
+    if isinstance(value, (str, bytes, list, tuple, dict)):
+        return "<%s of length %d>" % (causes.type_name(value), len(value))
+    return "<%s>" % causes.type_name(value)

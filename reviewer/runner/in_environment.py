@@ -1,14 +1,16 @@
 """Runs revisions in the project's own interpreter and says what each statement did.
 
-This file is started BY PATH in the project's environment and loads those beside it (redirection.py, drivers.py,
-relations.py, observation.py, models.py) by path too: none of them is ever imported by the reviewer. They MUST work with nothing but the standard
-library and the project's own Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing, judge
+This file is started BY PATH in the project's environment and loads those beside it (causes.py, limits.py, drivers.py,
+redirection.py, relations.py, observation.py, models.py) by path too: none of them is ever imported by the reviewer. They
+MUST work with nothing but the standard library and the project's own Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing, judge
 nothing and format nothing.
 
-Protocol (version 1). JSON, one object a line, over the socket whose descriptor number is argv[1].
+Protocol (version 2). JSON, one object a line, over the socket whose descriptor number is argv[1].
 The reviewer sends one `setup`, and then commands, one at a time; a command ends in `done` or `failed`.
+What we say has in front of each line the seal of the setup, which nobody else knows, and the number of the line:
+`SEAL NUMBER {...}`. So what a migration writes there is known not to be ours, and what is lost is missed.
 
-    setup:      protocol, config, toml, section, directory, script_location, flask, x, launcher,
+    setup:      protocol, seal, config, toml, section, directory, script_location, flask, x, launcher,
                 environ, original_environ, stack_file, own_lock_timeout, moved
     commands:   {"do": "upgrade", "to": [ids], ...}           as one `alembic upgrade` would
                 {"do": "step", "revision": id, "direction": "upgrade" | "downgrade", ...}
@@ -16,8 +18,9 @@ The reviewer sends one `setup`, and then commands, one at a time; a command ends
                 {"do": "describe"}                            run env.py, run no revision
                 {"do": "probe" | "compare" | "create", ...}   see models.py
                 each with: database, address {host, port, user, password}, observe, environ
-    events:     hello, describe, mode, revision (begin, end), begin, statement, observed, rendered, done, failed,
-                mapped, differs, fact
+                {"do": "control", "way": ..., ...}            run a step of ours that must fail
+    events:     hello, describe, mode, revision (begin, end), begin, statement, observed, counted, rendered, control,
+                done, failed, mapped, differs, fact, lost (an event of ours that could not be sent)
 
 What is expected to go wrong (no env.py, a missing module, a migration that raises) is a `failed` event
 with a kind. If the process ends without `done` or `failed`, the migration ended it.
@@ -36,9 +39,8 @@ import os
 import signal
 import socket
 import time
-import traceback
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 def beside(name):
@@ -55,6 +57,7 @@ def beside(name):
     return sys.modules[whole]
 
 
+causes, limits = beside("causes"), beside("limits")
 redirection, drivers = beside("redirection"), beside("drivers")
 beside("relations")
 observation = beside("observation")
@@ -83,8 +86,9 @@ class Channel:
         self.pid = os.getpid()
         self.rest = b""
         self.held = b""  # what goes out together with the next event
-        self.encode = json.JSONEncoder(ensure_ascii=True, default=str).encode
+        self.encode = json.JSONEncoder(ensure_ascii=True, default=causes.text_of).encode
         self.settle = None  # called before a command's last word
+        self.seal, self.number = "", 0
 
     def emit(self, **event):
         self.hold(**event)
@@ -96,10 +100,21 @@ class Channel:
             return
         if self.settle and event["event"] in ("done", "failed"):
             self.settle()
-        line = self.encode(event)
-        if "\\ud" in line:  # perhaps half a character, as in the name of a file that is not UTF-8
-            line = self.encode(whole(event))
-        self.held += line.encode("ascii") + b"\n"
+        self.held += self.line(event)
+
+    def line(self, event):
+        """The event as a line. One that is too large, too deep or no JSON at all goes as a word about it."""
+        try:
+            text = self.encode(event)
+            if "\\ud" in text:  # perhaps half a character, as in the name of a file that is not UTF-8
+                text = self.encode(whole(event))
+            trouble = "it has %d bytes" % len(text) if len(text) > limits.LONGEST_EVENT else None
+        except Exception as error:  # what is in it is the project's
+            trouble = "it is no JSON (%s)" % causes.type_name(error)
+        if trouble is not None:
+            text = self.encode({"event": "lost", "what": event["event"], "reason": trouble})
+        self.number += 1
+        return ("%s %d %s\n" % (self.seal, self.number, text)).encode("ascii")
 
     def flush(self):
         data, self.held = self.held, b""
@@ -169,6 +184,11 @@ class Sources:
         place = getattr(frame.f_locals["self"].batch, "current", None)
         return place if place and place[2] == "revision" else None
 
+    def is_ours(self, filename):
+        """Whether a file is one of the project's migrations, or its env.py."""
+        revision, real = self.is_revision(filename)
+        return revision or real == self.env
+
     def learn(self, script, env, final=True):
         """`final`: env.py has had its say. Before, Alembic's own property must not be asked: it remembers."""
         locations = getattr(script, "_version_locations", None) if final else None
@@ -220,7 +240,7 @@ class Sources:
     def of_traceback(self, error):
         """(path, line) of the innermost frame in a revision file, and whether the error was raised right there."""
         found, innermost = None, None
-        tb = error.__traceback__
+        tb = causes.traceback_of(error)
         while tb is not None:
             filename = tb.tb_frame.f_code.co_filename
             revision, real = self.is_revision(filename)
@@ -310,13 +330,16 @@ class Runner:
             raise Expected("import", "env.py uses Flask's current_app, and Flask is not installed") from None
         if self.flask_context is None:
             try:
-                app = ScriptInfo().load_app()
+                # Flask's own command reads FLASK_APP, and newer ones leave it to the option that reads it
+                app = ScriptInfo(app_import_path=os.environ.get("FLASK_APP") or None).load_app()
             except Exception as error:
                 if isinstance(error, ImportError):
                     raise
-                raise Expected(
-                    "environment", "Flask's application could not be made: %s" % first_line(error)
-                ) from error
+                said = causes.told(error)
+                if causes.type_name(error) == "NoAppException":
+                    said = said.partition(": ")[2]
+                kind = "import" if "ImportError was raised" in said else "environment"
+                raise Expected(kind, "Flask's application could not be made: %s" % said) from error
             self.flask_context = app.app_context()
             self.flask_context.push()
         from flask import current_app
@@ -333,7 +356,7 @@ class Runner:
             launcher = getattr(importlib.import_module(module), function)
         except (ImportError, AttributeError) as error:
             raise Expected(
-                "environment", "the launcher %s is not to be had: %s" % (self.setup["launcher"], error)
+                "environment", "the launcher %s cannot be used: %s" % (self.setup["launcher"], causes.told(error))
             ) from None
         try:
             launcher(config)
@@ -341,7 +364,7 @@ class Runner:
             raise
         except (Exception, SystemExit) as error:
             raise Expected(
-                "environment", "the launcher %s failed: %s" % (self.setup["launcher"], first_line(error))
+                "environment", "the launcher %s failed: %s" % (self.setup["launcher"], causes.told(error))
             ) from error
 
     def environment(self, fn, **options):
@@ -364,7 +387,7 @@ class Runner:
             try:
                 return script.run_env()
             except RuntimeError as error:
-                if "AnyIO worker thread" not in str(error):
+                if "AnyIO worker thread" not in (causes.text_of(error) or ""):
                     raise
                 self.worker_thread = True
         import anyio.to_thread
@@ -473,9 +496,9 @@ class Runner:
                 state["inside"] = sys._getframe(1).f_code.co_name == "emit_begin"
                 return
             path, line, origin = self.sources.location(sys._getframe())
-            self.channel.emit(
-                event="rendered", sql=as_text(text), path=path, line=line, origin=origin, inside=state["inside"]
-            )
+            sql, left_out = self.watcher.allowance.cut(text)
+            rendered = dict(sql=as_text(sql), path=path, line=line, origin=origin, inside=state["inside"])
+            self.channel.emit(event="rendered", left_out=left_out, **rendered)
 
         def configure(context, *args, **kwargs):
             if kwargs.get("connection") is None:
@@ -591,46 +614,80 @@ class Runner:
         self.channel.emit(event="done", calls=1, connected=self.redirection.connected)
 
     def failed(self, error, event="failed", **more):
+        try:
+            found = self.why(error)
+        except BaseException as trouble:  # an exception is the project's object, and may be anything
+            names = causes.type_name(error), causes.type_name(trouble)
+            found = {"kind": "raised", "message": "%s, of which no more can be told (%s)" % names}
+        self.channel.emit(event=event, **found, **more)
+
+    def why(self, error):
+        """What went wrong, in the words of the protocol."""
+        error = causes.without_groups(error)
+        behind = list(causes.all_behind(error))
+        reason = causes.reason(error, self.sources.is_ours)
         place, deliberate = self.sources.of_traceback(error)
-        kind, message, sqlstate = "raised", None, None
-        original = getattr(error, "orig", None)
-        cause = error
-        while cause is not None and not isinstance(cause, Expected):
-            cause = cause.__cause__ or cause.__context__
-        if cause is not None:
-            kind, message, deliberate = cause.kind, str(cause), cause.deliberate
+        if place is None and reason is not error:
+            place, deliberate = self.sources.of_traceback(reason)[0], False
+        refused = causes.refused(reason)
+        ours = next((each for each in behind if isinstance(each, Expected)), None)
+        said_in_revision = False
+        kind, sqlstate, worded, statement = "raised", None, "", None
+        if ours is not None:
+            kind, message, deliberate = ours.kind, str(ours), ours.deliberate
             if kind == "raised" and place is not None and place[0] == self.sources.env:
                 place = None  # raised by us, and about the whole revision
-        elif original is not None:
+            said_in_revision = kind == "raised"
+        elif refused is not None:
             kind = "statement"
-            message, sqlstate = server_words(original)
-        elif isinstance(error, (ModuleNotFoundError, ImportError)):
-            kind, message = "import", str(error)
+            message, sqlstate = server_words(refused)
+            statement = next(filter(None, map(drivers.statement_of, behind)), None)
+            if causes.refused(error) is None:
+                worded = self.exit_of(error) if isinstance(error, SystemExit) else causes.told(error)
+        elif isinstance(reason, ImportError):
+            kind, message = "import", causes.on_one_line(causes.text_of(reason) or "") or causes.type_name(reason)
+            if reason is not error:
+                message = "%s (%s)" % (message, causes.told(error))
         elif isinstance(error, SystemExit):
-            kind, message = "exited", "sys.exit(%r) was called" % (error.code,)
+            kind, message = "exited", self.exit_of(error)
             sys.stdout.flush()  # what it has printed may say why
-        if message is None:
-            message = first_line(error)
+        else:
+            message = self.words(error)
+            handled = causes.being_handled(error)
+            if handled is not None:
+                message += " (while this was handled: %s)" % server_words(causes.refused(handled))[0]
         if isinstance(error, NotImplementedError):
             deliberate = True
         in_revision = place is not None and place[0] != self.sources.env
         caused = self.sources.caused_by(error)
-        if kind == "raised" and cause is None and not in_revision:
+        if kind == "raised" and not said_in_revision and not in_revision:
             kind = "environment"
-        self.channel.emit(
-            event=event,
+        return dict(
             kind=kind,
-            message=as_text(message),
-            path=place[0] if place else None,
+            message=as_text(message, limits.LONGEST_MESSAGE),
+            path=as_text(place[0]) if place else None,
             line=place[1] if place else None,
             in_revision=in_revision,
             caused_path=caused[0],
             caused_line=caused[1],
             sqlstate=sqlstate,
             deliberate=bool(deliberate and kind == "raised"),
-            traceback=as_text("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]),
-            **more,
+            worded=as_text(worded, limits.LONGEST_MESSAGE),
+            statement=statement,
         )
+
+    def words(self, error):
+        """What an exception says, and what it says that it was raised from."""
+        original = causes.attribute(error, "orig")
+        if isinstance(original, BaseException):  # SQLAlchemy's for what went wrong before anything was sent
+            return causes.told(original)
+        *_, last = causes.said_causes(error)
+        return causes.told(error) if last is error else "%s, caused by %s" % (causes.told(error), causes.told(last))
+
+    def exit_of(self, error):
+        code = causes.attribute(error, "code")
+        known = code is None or isinstance(code, (int, str))
+        return "sys.exit(%s) was called" % (repr(code)[:200] if known else causes.type_name(code))
 
 
 def whole(value):
@@ -653,11 +710,6 @@ def hold_streams():
             os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
 
 
-def first_line(error):
-    text = str(error).strip().split("\n")[0]
-    return "%s: %s" % (type(error).__name__, text) if text else type(error).__name__
-
-
 def absent(way):
     # nobody forgets downgrade(), since `alembic revision` writes one: there is to be no way back
     raise Expected("raised", "the revision has no %s()" % way, deliberate=way == "downgrade")
@@ -665,12 +717,9 @@ def absent(way):
 
 def without_database(error):
     """In plain words, where the answer was wanted of a database that is not there: Alembic gives None, or a mock."""
-    if (
-        isinstance(error, (AttributeError, TypeError))
-        and "NoneType" in str(error)
-        or "MockConnection" in str(error)
-    ):
-        plain = Expected("raised", "it reads the database, and offline there is none (%s)" % first_line(error))
+    text = causes.text_of(error) or ""
+    if isinstance(error, (AttributeError, TypeError)) and "NoneType" in text or "MockConnection" in text:
+        plain = Expected("raised", "it reads the database, and offline there is none (%s)" % causes.told(error))
         return plain.with_traceback(error.__traceback__)
     return error
 
@@ -747,6 +796,7 @@ def main():
     setup = channel.receive()
     if setup is None:
         return
+    channel.seal = setup.pop("seal")
     channel.emit(event="hello", protocol=PROTOCOL, pid=os.getpid(), **versions())
     # what the project prints goes where the reviewer said when it started us; nothing is read from a terminal
     sys.dont_write_bytecode = True
@@ -762,7 +812,7 @@ def main():
 
         runner.install()
     except ImportError as error:
-        channel.emit(event="failed", kind="import", message=str(error), path=None, line=None, fatal=True)
+        channel.emit(event="failed", kind="import", message=causes.told(error), path=None, line=None, fatal=True)
         return
     channel.emit(event="ready")
     while True:

@@ -13,6 +13,7 @@ import time
 # loaded before this one: by path, as this one, so that the project cannot have modules of their names
 drivers = sys.modules["_alembic_reviewer_drivers"]
 relations = sys.modules["_alembic_reviewer_relations"]
+limits = sys.modules["_alembic_reviewer_limits"]
 
 # Statements that must be the first of their transaction, or that end one: no query of ours before them.
 NO_QUERY_BEFORE = re.compile(
@@ -42,7 +43,7 @@ class Watched:
 
     def __init__(self, number):
         self.number = number
-        self.messages = []
+        self.messages = limits.Messages()
         self.relations = relations.Relations()
         self.stale = True  # whether that is of another transaction
         self.went_back = False  # whether it is of the same one, and a part of that has been taken back since
@@ -57,6 +58,7 @@ class Watched:
         # and whether the question asks for names.
         self.pending = None
         self.then = None  # what is to be run when that question has been answered
+        self.untold = None  # the beginning of a statement that is only counted, in case it fails
 
 
 class Watcher:
@@ -73,6 +75,7 @@ class Watcher:
         self.base = None  # the highest oid when the command began
         self.count = 0
         self.prepared = 0
+        self.allowance = limits.Allowance()
         channel.settle = self.settle_all
 
     def install(self):
@@ -87,6 +90,7 @@ class Watcher:
 
     def begin(self, observe):
         self.observe, self.connections, self.base, self.busy = observe, {}, None, False
+        self.allowance = limits.Allowance()
 
     def watched(self, connection, settled=True):
         """The driver's connection and what is known of it, by default with no question of ours under way."""
@@ -115,14 +119,16 @@ class Watcher:
                 drivers.listen(raw, watched.messages)
                 watched.settles = self.settle_first(raw)
                 watched.listening = True
-            watched.renames = RENAMES.search(statement) is not None
-            watched.makes = MAKES_RELATIONS.search(statement) is not None
-            if NO_QUERY_BEFORE.match(statement):
+            # what is too long to be searched may do anything
+            long, head = len(statement) > limits.LONGEST_SQL, statement[: limits.LONGEST_SQL]
+            watched.renames = long or RENAMES.search(head) is not None
+            watched.makes = long or MAKES_RELATIONS.search(head) is not None
+            if NO_QUERY_BEFORE.match(head):
                 watched.stale = True
             elif watched.stale:
                 self.collect(raw, watched)
                 self.look_around(connection, raw, watched)
-            if READS_ROWS.match(statement) and not watched.seqscan_off:
+            if READS_ROWS.match(head) and not watched.seqscan_off:
                 # the tables of a rehearsal are small: without this every change by key would be a scan
                 watched.seqscan_off = True
                 if watched.pending is None:
@@ -130,21 +136,26 @@ class Watcher:
                 else:
                     watched.then = SEQSCAN_OFF
             drivers.drain(raw, watched.messages)
-            del watched.messages[:]
+            watched.messages.clear()
         path, line, origin = self.sources.location(sys._getframe())
         self.count += 1
-        # what waits for our question to be answered says both
-        say = self.channel.emit if watched.pending is None else self.channel.hold
-        say(
+        tells = self.allowance.tells((path, line, origin))
+        sql, left_out = self.allowance.cut(statement) if tells else (statement[: limits.SQL_AFTER_THAT], 0)
+        begin = dict(
             event="begin",
             n=self.count,
-            sql=drivers.as_text(drivers.as_sent(statement, parameters, context)),
+            sql=drivers.as_text(drivers.as_sent(sql, parameters, context)),
             path=path,
             line=line,
             origin=origin,
             parameters=[] if executemany else drivers.describe_parameters(parameters),
             connection=watched.number,
+            **({"left_out": left_out} if left_out else {}),
         )
+        watched.untold = None if tells else begin
+        if tells:
+            # what waits for our question to be answered says both
+            (self.channel.emit if watched.pending is None else self.channel.hold)(**begin)
         watched.started = time.perf_counter()
 
     def after(self, connection, cursor, statement, parameters, context, executemany):
@@ -159,13 +170,14 @@ class Watcher:
         if isinstance(rows, int) and rows >= 0:
             event["rows"] = rows
         if self.observe:
-            if FORGETS_PREPARED.search(statement):
+            if len(statement) > limits.LONGEST_SQL or FORGETS_PREPARED.search(statement):
                 watched.prepared = {}
             if event["in_transaction"] and GOES_BACK.match(statement):
                 event["observation"] = self.look_back(connection, raw, watched)
             elif not self.look_meanwhile(connection, raw, watched, event["in_transaction"]):
                 event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
-        self.channel.emit(**event)
+        if watched.untold is None:
+            self.channel.emit(**event)
 
     def settle_first(self, raw):
         """Have every use of a psycopg connection, by whomever, wait for our question; whether that can be done."""
@@ -197,7 +209,8 @@ class Watcher:
         watched.seqscan_off = False
         raw.pgconn.send_query((first + sql).encode("ascii"))
         raw.pgconn.flush()
-        watched.pending = self.count, watched.messages[:], names
+        n = self.count if watched.untold is None else None
+        watched.pending = n, watched.messages.take(), names
         return True
 
     def collect(self, raw, watched):
@@ -216,9 +229,9 @@ class Watcher:
         if not named and watched.relations.has_strangers(answer):
             text = self.quietly(None, raw, self.narrow(None, raw, watched, True))
             answer = relations.Answer.of_narrow(text)
-        self.channel.emit(
-            event="observed", n=n, observation=self.compared(None, raw, watched, True, answer, messages)
-        )
+        observation = self.compared(None, raw, watched, True, answer, messages)
+        if n is not None:
+            self.channel.emit(event="observed", n=n, observation=observation)
         if watched.then is not None:
             then, watched.then = watched.then, None
             self.quietly(None, raw, then)
@@ -229,6 +242,11 @@ class Watcher:
                 self.collect(raw, watched)
             except Exception:  # the connection is gone, and what it would have told
                 continue
+        for (path, line, origin), count in self.allowance.only_counted():
+            self.channel.hold(
+                event="counted", path=path, line=line, origin=origin, told=limits.SAME_LINE, count=count
+            )
+        self.allowance.lines.clear()
 
     def rest(self, connection, function):
         """What a revision did past SQLAlchemy after its last statement, through the driver's own cursor, if anything."""
@@ -267,6 +285,10 @@ class Watcher:
             except Exception:  # the connection is gone: nothing more to know about it
                 watched = None
         message, sqlstate = drivers.server_words(context.original_exception)
+        self.remember(context.original_exception)
+        if watched is not None and watched.untold is not None:
+            self.channel.emit(**watched.untold)
+            watched.untold = None
         self.channel.emit(
             event="statement",
             n=self.count,
@@ -275,6 +297,13 @@ class Watcher:
             error=message,
             sqlstate=sqlstate,
         )
+
+    def remember(self, error):
+        """Write on a driver's exception which statement it is about: whoever catches it may raise another one."""
+        try:
+            error._alembic_reviewer_statement = self.count
+        except Exception:  # then the statement is known by its message
+            return
 
     def quietly(self, connection, raw, sql, first=""):
         """The one value that `sql` brings, if any, past SQLAlchemy and as much of the driver as can be left out.
@@ -344,7 +373,7 @@ class Watcher:
         else:
             answer = self.ask(connection, raw, first)
         drivers.drain(raw, watched.messages)
-        return self.compared(connection, raw, watched, inside, answer, watched.messages)
+        return self.compared(connection, raw, watched, inside, answer, watched.messages.take())
 
     def compared(self, connection, raw, watched, inside, answer, messages):
         """What has changed since the last look, as the reviewer is told."""
@@ -362,7 +391,7 @@ class Watcher:
             lock_timeout=0 if answer.lock_timeout == self.own_lock_timeout else milliseconds(answer.lock_timeout),
             statement_timeout=milliseconds(answer.statement_timeout),
             transaction=answer.now if inside else None,
-            messages=[m for m in messages if "pg_toast_" not in m and "deduplication" not in m][:200],
+            messages=messages,
         )
 
 

@@ -1,0 +1,89 @@
+"""How much the reviewer is told: what is longer is cut here, and said to have been cut. See docs/limits.md.
+
+Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
+Python >= 3.8. So the memory of neither process depends on what a migration does.
+"""
+
+import re
+
+LONGEST_SQL = 1000000
+"""Characters of one statement."""
+SQL_IN_ALL = 50000000
+"""Characters of all statements of one command; of those that come after that, each is cut to SQL_AFTER_THAT."""
+SQL_AFTER_THAT = 10000
+SAME_LINE = 5000
+"""So many statements of one line of a revision are told, in one command; the others are only counted."""
+LONGEST_MESSAGE = 2000
+"""Characters of one message of the server, or of an exception."""
+MESSAGES = 200
+"""Messages of the server in one statement, and of those that tell what it did to relations:"""
+TELLING_MESSAGES = 2000
+LONGEST_EVENT = 16 * 1024 * 1024
+"""Bytes of what is told at once: nothing ordinary comes near."""
+
+# The server's own words about what a statement does, which RAISE in a loop must not push out.
+_TELLING = re.compile(
+    r"rewriting table|verifying table|validating foreign key|existing constraints|is implied by|building index"
+    r"|cascades to|, skipping$|will be truncated"
+)
+_BORING = re.compile(r"pg_toast_|deduplication")
+
+
+class Messages:
+    """What the server says during one statement, at most so much of it."""
+
+    def __init__(self):
+        self.clear()
+
+    def clear(self):
+        self.kept, self.plain, self.telling, self.left_out = [], 0, 0, 0
+
+    def add(self, message):
+        # cut before it is searched: it may have a hundred megabytes
+        text = cut(message if isinstance(message, str) else "", LONGEST_MESSAGE)
+        if _BORING.search(text):
+            return
+        telling = _TELLING.search(text) is not None
+        if telling and self.telling < TELLING_MESSAGES:
+            self.telling += 1
+        elif not telling and self.plain < MESSAGES:
+            self.plain += 1
+        else:
+            self.left_out += 1
+            return
+        self.kept.append(text)
+
+    def take(self):
+        """All of them, and that there were more."""
+        more = ["%d more messages were left out" % self.left_out] if self.left_out else []
+        found = self.kept + more
+        self.clear()
+        return found
+
+
+class Allowance:
+    """What may still be told in one command."""
+
+    def __init__(self):
+        self.sql = 0
+        self.lines = {}
+
+    def cut(self, sql):
+        """`sql`, or its beginning, and how many characters were left out."""
+        longest = LONGEST_SQL if self.sql < SQL_IN_ALL else SQL_AFTER_THAT
+        kept = sql[:longest]
+        self.sql += len(kept)
+        return kept, len(sql) - len(kept)
+
+    def tells(self, place):
+        """Whether one more statement of `place` is told."""
+        self.lines[place] = count = self.lines.get(place, 0) + 1
+        return count <= SAME_LINE
+
+    def only_counted(self):
+        """The places of which not every statement was told, with how many there were."""
+        return [(place, count) for place, count in self.lines.items() if count > SAME_LINE]
+
+
+def cut(text, longest):
+    return text if len(text) <= longest else text[: longest - 4] + " ..."
