@@ -68,6 +68,7 @@ def _part(plan: Plan, position: int, stage: Stage) -> Plan:
         old=None,
         no_old=_NO_OLD,
         stage=stage,
+        control=plan.control if revision is plan.revisions[-1] else None,  # the last thing that the process does
     )
 
 

@@ -7,8 +7,9 @@ DDL is read from PostgreSQL's tokens (`reviewer.sql`), queries and changes of ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from reviewer.operations import Operation, SessionCommand, Unrecognized
+from reviewer.operations import Delete, Operation, SessionCommand, Unrecognized, Update
 from reviewer.sql import commands, queries
 from reviewer.sql import tokens as lexer
 from reviewer.sql.alter import alter
@@ -21,14 +22,18 @@ _TOO_LONG_FOR_TREES = 4_000
 """Tokens of a statement above which only its head is read: a tree of it costs seconds."""
 
 
-def parse(sql: str) -> tuple[Operation, ...]:
+def parse(sql: str, cut: bool = False) -> tuple[Operation, ...]:
     """The operations of an emitted text, in order: of none, one or several statements. Never raises.
 
     A statement that is not understood is `Unrecognized` with its text; of an `ALTER TABLE` only the action is.
+    `cut`: the text goes on behind its end. Of its last statement the head tells what it is.
     """
     found: list[Operation] = []
-    for text, tokens in lexer.split(sql):
+    statements = list(lexer.split(sql))
+    for text, tokens in statements[:-1] if cut else statements:
         found.extend(_operations(text, tokens))
+    if cut and statements:
+        found.extend(_cut_operations(*statements[-1]))
     return tuple(found)
 
 
@@ -45,6 +50,24 @@ def _operations(text: str, tokens: Sequence[Token]) -> tuple[Operation, ...]:
         if any(token.kind is Kind.BROKEN for token in tokens):
             raise NotUnderstood
         return tuple(_read(text, tokens))
+    except NotUnderstood:
+        return (Unrecognized(text),)
+
+
+def _cut_operations(text: str, tokens: Sequence[Token]) -> tuple[Operation, ...]:
+    """Of a statement whose end is not there. What changes rows is known by its head; of anything else a part is not."""
+    whole = [token for token in tokens if token.kind is not Kind.BROKEN]
+    whole = whole if len(whole) < len(tokens) else whole[:-1]  # its last word may be half a word
+    if not whole:
+        return (Unrecognized(text),)
+    reader = queries.READERS.get(whole[0].value)
+    if reader is None:
+        known = tuple(each for each in _operations(text, whole) if not isinstance(each, Unrecognized))
+        return (*known, Unrecognized(text))
+    try:
+        # a WHERE may stand in what is not there
+        found = tuple(reader(Cursor(text, whole)))
+        return tuple(replace(o, filtered=True) if isinstance(o, (Update, Delete)) else o for o in found)
     except NotUnderstood:
         return (Unrecognized(text),)
 

@@ -57,6 +57,9 @@ class Plan:
     stage: Stage | None = None
     """Where the history has been left by the rehearsal before, and is to be left for the next."""
 
+    control: Path | None = None
+    """The env.py that is asked what it does where a revision fails; None: none is."""
+
     @property
     def allowed(self) -> str:
         """The time that the review may take, in words."""

@@ -141,7 +141,7 @@ class Reader:
                         if statement.error is not None:
                             self._statements[event.n] = statement
                         if statement.left_out:
-                            run.shortened.append(_cut(statement))
+                            run.shortened.append(shortened(statement))
                         (before if current is None else current).append(statement)
                         if run.passes and current is not None:
                             run.passes[-1] = replace(run.passes[-1], statements=tuple(current))
@@ -280,8 +280,8 @@ _UNREADABLE = (
 )
 
 
-def _cut(statement: Statement) -> tuple[str, str]:
-    """A statement that is too long to be kept."""
+def shortened(statement: Statement) -> tuple[str, str]:
+    """Of a statement that is too long to be kept: what was left out, and how much."""
     length = len(statement.sql) + statement.left_out
     place = statement.location or "a statement of env.py"
     return f"rest of {place}", f"of {length:,} characters of SQL only the first {len(statement.sql):,} were read"

@@ -614,6 +614,22 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Control:
+    """What env.py does where a revision fails: asked with a step of the reviewer's own that must fail."""
+
+    tried: tuple[str, ...] = ()
+    """How it was made to fail: `exception`, `statement`. Empty: it was not asked."""
+    swallowed: tuple[str, ...] = ()
+    """Those of them after which env.py ended without an error."""
+    ended: str = ""
+    """How it ended then, in words."""
+    location: Location | None = None
+    """The line of env.py that runs the migrations."""
+    reason: str = ""
+    """Why it was not asked, or not in every way."""
+
+
+@dataclass(frozen=True)
 class Recording:
     """Everything that is known of one tree's new revisions after they have been run."""
 
@@ -641,6 +657,7 @@ class Recording:
 
     old_code: OldCode = OldCode()
     models: Models = Models()
+    control: Control = Control()
 
     @property
     def migration_tree(self) -> str:

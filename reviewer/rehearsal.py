@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reviewer import __version__, base_state, unrun
+from reviewer import __version__, base_state, control, unrun
 from reviewer.base_state import BaseState
 from reviewer.chain import Chain, Lost
 from reviewer.guardian import Guardian
@@ -24,6 +24,7 @@ from reviewer.old_trial import OldTrial
 from reviewer.plan import Plan
 from reviewer.reader import Run, time_is_over
 from reviewer.recording import (
+    Control,
     Direction,
     Failure,
     FailureKind,
@@ -100,6 +101,7 @@ class _Rehearsal:
         self._state: Snapshot | None = None
         """What there is before the revision that comes next."""
         self._old = OldTrial(bench)
+        self._control = Control()
 
     def run(self) -> Recording:
         errors: tuple[str, ...] = ()
@@ -110,6 +112,7 @@ class _Rehearsal:
             self._rehearse()
             self._on_worst_rows()
             self._passes = unrun.told(self._bench, self._passes)
+            self._control = control.ask(self._bench, self._base.database)
         except Stop as stop:
             errors = (str(stop),)
             self._skip_the_rest(str(stop).split("\n")[0])
@@ -547,6 +550,7 @@ class _Rehearsal:
             trials=tuple(self._trials),
             old_code=old_code,
             models=models,
+            control=self._control,
         )
 
 

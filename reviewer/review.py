@@ -75,7 +75,7 @@ def _understand(each: Pass) -> tuple[Understood, ...]:
 
 
 def _understood(statements: Iterable[Statement]) -> tuple[Understood, ...]:
-    told = [(statement, parse(statement.sql)) for statement in statements]
+    told = [(statement, parse(statement.sql, statement.left_out > 0)) for statement in statements]
     gone = undone(told)
     return tuple(Understood(statement, read, n in gone) for n, (statement, read) in enumerate(told))
 

@@ -40,7 +40,7 @@ class _Renamed:
         """What the statements of `down` rename."""
         old, new = set(), set()
         for statement in down.statements:
-            for operation in parse(statement.sql) if _RENAMES.search(statement.sql) else ():
+            for operation in parse(statement.sql, statement.left_out > 0) if _RENAMES.search(statement.sql) else ():
                 match operation:
                     case RenameColumn(table=table, column=column, new_name=name):
                         old.add(f"{table}.{column}")

@@ -80,7 +80,9 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
     recordings = []
     # All that is read is read now: what the project's code writes while it runs changes nothing of what is judged.
     comments = {each.tree.name: comments_of(each) for each in scopes}
-    plans = [plan_for(config, each, interpreter, environ) for each in scopes]
+    plans = [
+        replace(plan_for(config, each, interpreter, environ), control=_control(config, each)) for each in scopes
+    ]
     with trouble.told(), _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = None if config.static else _server(config, scopes, guardian, stack)
         for each, plan in zip(scopes, plans, strict=True):
@@ -173,6 +175,13 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         from_models=config.base_from == "models",
         earlier=_earlier(scope) if config.static else (),
     )
+
+
+def _control(config: Config, scope: Scope) -> Path | None:
+    """The env.py that is asked what it does where a revision fails, unless nobody wants to know."""
+    rule = "swallowed-failure"
+    wanted = rule in config.select if config.select else not config.ignored(rule)
+    return scope.tree.env_py if wanted else None
 
 
 def _earlier(scope: Scope) -> tuple[tuple[Revision, bytes], ...]:

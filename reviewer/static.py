@@ -13,6 +13,7 @@ from reviewer.guardian import Guardian
 from reviewer.interpreter import Answer, RunnerProcess
 from reviewer.paths import relative
 from reviewer.plan import Plan
+from reviewer.reader import shortened
 from reviewer.reconstruction import Opaque, catalogue
 from reviewer.recording import (
     Catalogue,
@@ -32,6 +33,7 @@ from reviewer.recording import (
     Statement,
     TransactionMode,
 )
+from reviewer.stops import unreadable
 
 _UNBOUND = re.compile(r"%\(\w+\)s|(?<![:\w]):[a-z_]\w*(?!:)")
 """A parameter that Alembic has left in the text."""
@@ -41,6 +43,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
     """Render every new revision up and down, each by itself. One that cannot be rendered is a skipped entry."""
     skipped: list[Skipped] = []
     passes: list[Pass] = []
+    strange: list[str] = []
     mode = TransactionMode()
     deadline = time.monotonic() + plan.timeout
     with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
@@ -54,6 +57,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
             process.hello()
             command = {"do": "offline", "revisions": ids[::-1] if down else ids, "downgrade": down}
             answer = process.run(command, deadline)
+        strange += [answer.unreadable] if answer.unreadable is not None else []
         found, why = read_rendered(answer, direction, plan)
         modes = [event for event in answer.events if isinstance(event, ModeEvent)]
         if modes:
@@ -72,6 +76,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
                     )
                 )
             passes.append(rendered)
+            skipped += [Skipped(*shortened(each)) for each in rendered.statements if each.left_out]
             skipped += [
                 Skipped(f"values of {each.location}", "the statement was rendered without its values")
                 for each in rendered.statements
@@ -88,7 +93,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
         history=plan.history,
         base=base,
         tree=plan.tree,
-        errors=_errors(passes),
+        errors=_errors(passes) + unreadable(strange),
         old_code=OldCode(reason=plan.no_old),
     )
 
@@ -137,7 +142,9 @@ def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dic
                 current = None
             case Rendered(origin="revision") if current is not None:
                 location = Location(relative(Path(event.path), plan.root), event.line or 1) if event.path else None
-                statement = Statement(event.sql, location, Origin.REVISION, in_transaction=event.inside)
+                statement = Statement(
+                    event.sql, location, Origin.REVISION, in_transaction=event.inside, left_out=event.left_out
+                )
                 passes[current] = replace(passes[current], statements=(*passes[current].statements, statement))
             case Unrendered():
                 failure = Failure(
@@ -158,6 +165,8 @@ def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dic
 
 
 def _why(answer: Answer, plan: Plan) -> str:
+    if answer.unreadable is not None:
+        return answer.unreadable
     if answer.failed is not None:
         return answer.failed.message
     if answer.timed_out:

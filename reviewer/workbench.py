@@ -198,6 +198,13 @@ class Workbench:
         self._process.hello()
         self._fresh, self._at = True, ""
 
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Of what runs in the project's interpreter."""
+        hello = self._hello
+        drivers = sorted(map(" ".join, hello.drivers.items())) if hello else ()
+        return (hello.python, hello.alembic, hello.sqlalchemy, *drivers) if hello else ()
+
     def ask(self, command: Mapping[str, object], seconds: float = math.inf) -> Answer:
         """Give the project's process, a fresh one where each command needs that, a command that runs no revision. It may
         take `seconds`, and no longer than the rehearsal.

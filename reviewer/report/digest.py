@@ -381,7 +381,9 @@ def _locks(statements: Iterable[Statement], recording: Recording) -> Iterator[Lo
         if seen.transaction is None:  # its locks were gone before anybody could look: the text says which it takes
             from reviewer.parse import parse  # for the few: the words of PostgreSQL take time to import
 
-            context = Context(recording, understood=Understood(statement, parse(statement.sql)))
+            context = Context(
+                recording, understood=Understood(statement, parse(statement.sql, statement.left_out > 0))
+            )
             found = [lock for lock in context.all_locks() if recording.base.table(lock.relation.as_name)]
         else:
             found = [lock for lock in seen.locks if not lock.relation.new]

@@ -230,12 +230,26 @@ class Sources:
 
     def caused_by(self, error):
         """(path, line) of the innermost frame in a revision file, also where what it called raised the error."""
-        found, tb = None, error.__traceback__
+        found, tb = None, causes.traceback_of(error)
         while tb is not None:
             revision, real = self.is_revision(tb.tb_frame.f_code.co_filename)
             found = (real, tb.tb_lineno) if revision else self.asked_for_by(tb.tb_frame) or found
             tb = tb.tb_next
         return found[:2] if found else (None, None)
+
+    def way_out(self, frame):
+        """The line of env.py that `frame` was reached from, and the files that an error goes through on its way out."""
+        line, files = None, {}
+        while frame is not None:
+            _, real = self.is_revision(frame.f_code.co_filename)
+            if real == self.env:
+                line = line or frame.f_lineno
+            elif os.sep + "site-packages" + os.sep not in real and os.path.isfile(real):
+                files[real] = True
+            if frame.f_code is Runner.control.__code__:
+                break
+            frame = frame.f_back
+        return line, [name for name in list(files)[:100] if not name.startswith(OUTSIDE)]
 
     def of_traceback(self, error):
         """(path, line) of the innermost frame in a revision file, and whether the error was raised right there."""
@@ -467,7 +481,7 @@ class Runner:
                     if error.__traceback__.tb_next is not None:
                         raise
                     # the call itself: what env.py hands to run_migrations() does not fit
-                    words = "it cannot be called as env.py calls it (%s)" % first_line(error)
+                    words = "it cannot be called as env.py calls it (%s)" % causes.told(error)
                     raise Expected("raised", words) from error
                 if context is not None and hasattr(original, "__code__"):
                     self.watcher.rest(context.connection, original)
@@ -545,17 +559,61 @@ class Runner:
 
     def describe(self, command):
         """Run env.py without running a revision: where the revisions are, and that it works at all."""
-        found = {}
+        found, calls = {}, []
 
         def fn(rev, context, script):
             self.sources.learn(script, self.sources.env)
             found["folders"] = [folder.rstrip(os.sep) for folder in self.sources.folders]
+            calls.append(1)
             return []
 
         script = self.environment(fn)
         found.setdefault("folders", [folder.rstrip(os.sep) for folder in self.sources.folders])
         self.channel.emit(event="describe", directory=os.path.realpath(str(script.dir)), **found)
-        self.channel.emit(event="done", calls=1, connected=self.redirection.connected)
+        self.channel.emit(event="done", calls=len(calls), connected=self.redirection.connected)
+
+    def control(self, command):
+        """Run a step of ours that must fail, to see what env.py makes of that."""
+        from alembic.runtime.migration import StampStep
+
+        way, failed = command["way"], []
+
+        def fail(connection):
+            if way == "exception":
+                failing(None)
+                raise Unfit(NOTHING_WRONG)
+            try:
+                connection.exec_driver_sql(REFUSED)
+            except BaseException as error:
+                failing(error)
+                raise
+
+        def failing(error):
+            if error is not None and causes.refused(error) is None:
+                return  # it fails for another reason, and tells nothing
+            failed.append(1)
+            line, files = self.sources.way_out(sys._getframe(1))
+            place = {"path": as_text(self.sources.env), "line": line} if line else {}
+            self.channel.emit(
+                event="control", phase="failing", way=way, depends=[as_text(each) for each in files], **place
+            )
+
+        def fn(rev, context, script):
+            step = StampStep((), ("alembic_reviewer",), True, True, script.revision_map)
+            step.migration_fn = lambda *args, **kwargs: fail(context.connection)
+            return [step]
+
+        ended = {}
+        try:
+            self.environment(fn)
+        except SystemExit as error:
+            code = causes.attribute(error, "code")
+            status = 0 if code is None else code & 0xFF if isinstance(code, int) else 1
+            ended = {"error": self.exit_of(error), "status": status}
+        except BaseException as error:
+            ended = {"error": as_text(causes.told(error), limits.LONGEST_MESSAGE)}
+        self.channel.emit(event="control", phase="ended", way=way, **ended)
+        self.channel.emit(event="done", calls=len(failed), connected=self.redirection.connected)
 
     def probe(self, command):
         """Try the statements of the models on the state before and on the state after."""
@@ -708,6 +766,18 @@ def hold_streams():
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
+
+
+class Unfit(RuntimeError):
+    """What the step of a control raises."""
+
+
+NOTHING_WRONG = "the reviewer asks what env.py does where a revision fails; nothing is wrong with a revision"
+REFUSED = 'SELECT * FROM "the reviewer asks what env.py does where a revision fails"'
+# Python's own files, and ours: they change with the version, which is known by its number
+OUTSIDE = tuple(
+    {os.path.dirname(os.path.realpath(__file__)) + os.sep, os.path.dirname(os.path.realpath(os.__file__)) + os.sep}
+)
 
 
 def absent(way):
