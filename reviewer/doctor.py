@@ -1,10 +1,14 @@
-"""What a review would use and why, and what is wrong, each with its way out. Starts the interpreter, no server."""
+"""What a review would use and why, and what is wrong, each with its way out. Runs env.py, and no revision."""
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reviewer.config import Config
 from reviewer.errors import ReviewerError
@@ -12,8 +16,15 @@ from reviewer.folders import work_folder
 from reviewer.guardian import Guardian
 from reviewer.history import wanted_extensions
 from reviewer.interpreter import RunnerProcess, environment
+from reviewer.plan import Plan
 from reviewer.project import Interpreter, Tree, find_interpreter
-from reviewer.session import Scope, scope, setup_of, trees, why_no_old_code
+from reviewer.reader import Reader
+from reviewer.recording import Rehearsal
+from reviewer.session import Scope, scope, setup_of, start_server, trees, why_no_old_code, workplace
+from reviewer.stops import env_py_failed, ran_nothing
+
+if TYPE_CHECKING:
+    from reviewer.postgres import RunningServer
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,8 @@ def _entries(config: Config, environ: Mapping[str, str]) -> Iterator[Entry]:
     except ReviewerError as error:
         yield _wrong("project", error)
         found = ()
-    scopes = []
+    scopes: list[Scope] = []
+    versions: list[Entry] = []
     for tree in found:
         yield _project(tree)
         try:
@@ -73,9 +85,12 @@ def _entries(config: Config, environ: Mapping[str, str]) -> Iterator[Entry]:
         yield _wrong("interpreter", error)
     else:
         yield Entry("interpreter", shlex.join(interpreter.command), interpreter.why)
-        if found:
-            yield from _versions(config, found[0], interpreter, environ)
-    yield from _postgres(config, scopes)
+        versions = list(_versions(config, found[0], interpreter, environ)) if found else []
+        yield from versions
+    server = list(_postgres(config, scopes))
+    yield from server
+    if versions and not any(entry.wrong for entry in (*versions, *server)):
+        yield from _env_py(config, found, scopes, interpreter, environ)
 
 
 def _wrong(what: str, error: ReviewerError) -> Entry:
@@ -125,6 +140,57 @@ def _versions(config: Config, tree: Tree, interpreter: Interpreter, environ: Map
         )
     else:
         yield Entry("driver", "none", way_out="Install a PostgreSQL driver there, for example psycopg[binary].")
+
+
+def _env_py(
+    config: Config,
+    trees: Sequence[Tree],
+    scopes: Sequence[Scope],
+    interpreter: Interpreter,
+    environ: Mapping[str, str],
+) -> Iterator[Entry]:
+    """env.py, run on a throw-away server as a review begins with, without a revision."""
+    if config.static:
+        return
+    known = {each.tree.config_file: each for each in scopes}
+    try:
+        with workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+            server = start_server(config, scopes, guardian, stack).result()
+            for number, tree in enumerate(trees):
+                database = server.create_database(f"doctor_{number}")
+                place = known.get(tree.config_file)
+                plan = Plan(
+                    revisions=(),
+                    base_heads=(),
+                    setup=setup_of(config, place.tree if place else tree),
+                    interpreter=interpreter.command,
+                    environ=environment(environ, config.env, config.pass_env, server.address.url(database)),
+                    root=place.root if place else tree.directory,
+                    timeout=config.timeout,
+                    tree=tree.name,
+                )
+                yield _ran(plan, server, database, guardian, folder)
+    except ReviewerError as error:
+        yield _wrong("env.py", error)
+
+
+def _ran(plan: Plan, server: RunningServer, database: str, guardian: Guardian, folder: Path) -> Entry:
+    what = f"env.py {plan.tree}" if plan.tree else "env.py"
+    command = {"do": "describe", "address": server.address.for_runner, "database": database, "observe": False}
+    with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
+        process.hello()
+        answer = process.run(command, time.monotonic() + plan.timeout)
+        run = Reader(plan, Rehearsal.STEPWISE, again=False, downgrade=False).read(answer)
+        stop = None
+        if run.failure is not None:
+            stop = env_py_failed(run.failure, plan.allowed, process.last_words)
+        elif answer.done is not None and answer.done.calls == 0:
+            stop = ran_nothing()
+    if stop is not None:
+        return Entry(what, stop.sentence, way_out=stop.way_out or "See the documentation.")
+    return Entry(
+        what, "runs", f"it came to its end on PostgreSQL {server.version} ({server.source}); no revision was run"
+    )
 
 
 def _postgres(config: Config, scopes: list[Scope]) -> Iterator[Entry]:

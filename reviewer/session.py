@@ -83,8 +83,8 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
     plans = [
         replace(plan_for(config, each, interpreter, environ), control=_control(config, each)) for each in scopes
     ]
-    with trouble.told(), _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
-        server = None if config.static else _server(config, scopes, guardian, stack)
+    with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+        server = None if config.static else start_server(config, scopes, guardian, stack)
         for each, plan in zip(scopes, plans, strict=True):
             if not each.selection.revisions:
                 recordings.append(_nothing_new(each))
@@ -364,7 +364,7 @@ def _one_way(config: Config, scope: Scope) -> tuple[str, ...]:
     return tuple(each.id for each in scope.selection.revisions if each.id in accepted)
 
 
-def _server(
+def start_server(
     config: Config, scopes: Sequence[Scope], guardian: Guardian, stack: contextlib.ExitStack
 ) -> Future[RunningServer]:
     """The server, starting in a thread while the project's interpreter starts."""
@@ -379,7 +379,7 @@ def _server(
 
 
 @contextlib.contextmanager
-def _workplace() -> Iterator[tuple[Guardian, Path]]:
+def workplace() -> Iterator[tuple[Guardian, Path]]:
     """A guardian, and a folder that goes away with us."""
     with Guardian() as guardian, work_folder(guardian) as folder:
         yield guardian, folder
@@ -399,8 +399,8 @@ def _nothing_new(each: Scope) -> Recording:
 def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
     """Ask the project's interpreter where the revisions are: a package, or folders that env.py sets."""
     interpreter = find_interpreter(config.path, config.python, environ)
-    with _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
-        server = _server(config, (), guardian, stack).result()
+    with workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+        server = start_server(config, (), guardian, stack).result()
         database = server.create_database("describe")
         kept = environment(environ, config.env, config.pass_env, server.address.url(database))
         process = stack.enter_context(
@@ -455,5 +455,7 @@ __all__ = [
     "review_project",
     "scope",
     "setup_of",
+    "start_server",
     "trees",
+    "workplace",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from reviewer.reader import Run
 from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Revision, Statement
@@ -18,10 +18,18 @@ class Stop(Exception):
 
     def __init__(self, sentence: str, way_out: str = "") -> None:
         super().__init__(f"{sentence}\n{way_out}".strip())
+        self.sentence, self.way_out = sentence, way_out
 
 
 def environment_failed(bench: Workbench, failure: Failure) -> Stop:
     """Where env.py or a revision file does not get as far as the first revision."""
+    return env_py_failed(failure, bench.plan.allowed, bench.last_words)
+
+
+def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str]) -> Stop:
+    """Why env.py failed and what helps. `allowed` is the time that it had; `last_words` are asked where it has ended
+    the process.
+    """
     where = f" at {failure.seen_at}" if failure.seen_at else ""
     message = failure.message.rstrip(".")
     loading = failure.location is not None and failure.outside is None
@@ -36,11 +44,11 @@ def environment_failed(bench: Workbench, failure: Failure) -> Stop:
             return Stop(f"{message}.", "Install one there, for example `pip install psycopg[binary]`.")
         case FailureKind.TIMEOUT:
             return Stop(
-                f"env.py did not end within {bench.plan.allowed}{where}.",
+                f"env.py did not end within {allowed}{where}.",
                 "Give it more time with --timeout SECONDS, or see what it waits for.",
             )
         case FailureKind.EXITED:
-            said = bench.last_words()
+            said = last_words()
             return Stop(f"env.py ended the process{where}: {message}{said}.", "See what it needs to go on.")
         case _ if failure.sqlstate in NOT_THERE:
             return Stop(
@@ -91,13 +99,18 @@ def not_from_empty(bench: Workbench, run: Run) -> Stop:
     )
 
 
+def ran_nothing() -> Stop:
+    """Where env.py ended well and did not ask for migrations."""
+    return Stop(
+        "env.py ran to its end without running migrations.",
+        "Make sure that it calls context.run_migrations() when it is not in offline mode.",
+    )
+
+
 def check_touched(bench: Workbench, run: Run, expected: Sequence[Revision] | None) -> None:
     """Raises `Stop` where a command ended well and has run nothing on the throw-away server."""
     if run.called == 0:
-        raise Stop(
-            "env.py ran to its end without running migrations.",
-            "Make sure that it calls context.run_migrations() when it is not in offline mode.",
-        )
+        raise ran_nothing()
     if run.connected == 0 or (expected and not any(p.statements for p in run.passes)):
         raise Stop(
             "env.py ran the migrations without touching the throw-away database.",

@@ -11,7 +11,7 @@ LONGEST_SQL = 1000000
 SQL_IN_ALL = 50000000
 """Characters of all statements of one command; of those that come after that, each is cut to SQL_AFTER_THAT."""
 SQL_AFTER_THAT = 10000
-SAME_LINE = 5000
+SAME_LINE = 1000
 """So many statements of one line of a revision are told, in one command; the others are only counted."""
 LONGEST_MESSAGE = 2000
 """Characters of one message of the server, or of an exception."""
