@@ -113,7 +113,8 @@ class Place:
         processes = [f"process {pid}: {words}" for pid, words in mentioning(str(self.folder))]
         files = [str(path) for path in (self.folder / "tmp").iterdir() if path.name not in self.allowed]
         cache = self.folder / "cache"
-        kept = [str(path) for path in cache.rglob("*") if path.is_file() and path.suffix != ".tar"]
+        meant = {("clusters", ".tar"), ("controls", ".json")}
+        kept = [str(p) for p in cache.rglob("*") if p.is_file() and (p.parent.name, p.suffix) not in meant]
         return [*processes, *files, *kept]
 
     def clean(self) -> bool:

@@ -681,12 +681,13 @@ class Runner:
 
     def why(self, error):
         """What went wrong, in the words of the protocol."""
-        error = causes.without_groups(error)
+        raised, error = error, causes.without_groups(error)
         behind = list(causes.all_behind(error))
         reason = causes.reason(error, self.sources.is_ours)
         place, deliberate = self.sources.of_traceback(error)
-        if place is None and reason is not error:
-            place, deliberate = self.sources.of_traceback(reason)[0], False
+        for other in (raised, reason):  # what is in a group need not have been raised itself
+            if place is None and other is not error:
+                place, deliberate = self.sources.of_traceback(other)[0], False
         refused = causes.refused(reason)
         ours = next((each for each in behind if isinstance(each, Expected)), None)
         said_in_revision = False

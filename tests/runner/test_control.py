@@ -1,0 +1,209 @@
+"""What env.py does where a revision fails: asked with a step that must fail, and remembered where all is well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reviewer import control
+from reviewer.interpreter import Answer
+from reviewer.plan import Plan
+from reviewer.recording import Control
+from reviewer.workbench import Workbench
+from tests.command import project, somewhere, told
+from tests.repository import write
+from tests.runner.conftest import Project
+
+ENV = """import os
+import sys
+import threading
+import sqlalchemy as sa
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+
+
+def migrate():
+    section = context.config.get_section(context.config.config_ini_section)
+    with engine_from_config(section, prefix="sqlalchemy.", poolclass=pool.NullPool).connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+"""
+LINE = ENV.splitlines().index("            context.run_migrations()") + 1
+BOTH = ("exception", "statement")
+TO_THE_END, BY_EXIT = "goes on to its end", "calls `sys.exit` with status 0"
+
+TRY = "try:\n    migrate()\n"
+SWALLOWING = {
+    "catches everything": (f"{TRY}except Exception as error:\n    print(error)\n", BOTH, TO_THE_END),
+    "suppresses": ("import contextlib\nwith contextlib.suppress(Exception):\n    migrate()\n", BOTH, TO_THE_END),
+    "catches the database's": (f"{TRY}except sa.exc.SQLAlchemyError:\n    pass\n", ("statement",), TO_THE_END),
+    "returns in finally": (
+        "def run():\n    try:\n        migrate()\n    finally:\n        return\nrun()\n", BOTH, TO_THE_END,
+    ),
+    "exits with 0": (f"{TRY}except BaseException:\n    sys.exit()\n", BOTH, BY_EXIT),
+    "exits with False": (f"{TRY}except BaseException:\n    sys.exit(False)\n", BOTH, BY_EXIT),
+    "ends the process": (
+        f"{TRY}except BaseException:\n    os._exit(0)\n", BOTH, "ends the process with exit status 0",
+    ),
+    "in a thread": ("thread = threading.Thread(target=migrate)\nthread.start()\nthread.join()\n", BOTH, TO_THE_END),
+}  # fmt: skip
+TELLING = {
+    "lets it out": "migrate()\n",
+    "logs and raises": f"{TRY}except Exception as error:\n    print(error)\n    raise\n",
+    "words it": f"{TRY}except Exception as error:\n    raise RuntimeError('the migration failed') from None\n",
+    "exits with 1": f"{TRY}except Exception as error:\n    sys.exit(1)\n",
+    "exits with a text": f"{TRY}except Exception as error:\n    sys.exit('the migration failed')\n",
+    "ends the process with 3": f"{TRY}except Exception as error:\n    os._exit(3)\n",
+    "tries again": "for attempt in range(3):\n    try:\n        migrate()\n        break\n"
+    "    except Exception:\n        if attempt == 2:\n            raise\n",
+    "catches what it may": f"{TRY}except sa.exc.OperationalError:\n    print('the database is not there')\n",
+    "remembers, and tells at its end": f"failed = None\n{TRY}except Exception as error:\n    failed = error\n"
+    "if failed:\n    raise SystemExit(2)\n",
+}  # fmt: skip
+UNTOLD = {
+    "runs nothing": ("pass\n", "env.py did not run the step that must fail"),
+    "fails before": ("raise OSError('no')\n", "env.py failed before it ran a revision: OSError: no"),
+    "fails before, and hides that": (
+        "try:\n    {}['x']\n    migrate()\nexcept Exception:\n    pass\n",
+        "env.py did not run the step that must fail",
+    ),
+}
+
+
+class Asked:
+    """A project whose env.py is asked, with a cache of its own."""
+
+    def __init__(self, project: Project, cache: Path) -> None:
+        self.cache = cache
+        self._project = project
+        self.commands = 0
+
+    def ask(self, env: str, **more: str) -> tuple[Control, Workbench]:
+        """What is known of an env.py with `env` at its end."""
+        folder = self._project.folder
+        write(folder, {"migrations/env.py": ENV + env, **more})
+        plan: Plan = replace(self._project.plan, control=folder / "migrations" / "env.py")
+        bench = self._project.bench(plan)
+        original = bench.ask
+
+        def ask(*arguments: object) -> Answer:
+            self.commands += 1
+            return original(*arguments)  # type: ignore[arg-type]
+
+        bench.ask = ask  # type: ignore[method-assign]
+        try:
+            return control.ask(bench, bench.database()), bench
+        finally:
+            bench.close()
+
+
+@pytest.fixture
+def asked(make: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    monkeypatch.setenv("ALEMBIC_REVIEWER_CACHE", str(tmp_path / "cache"))
+    return Asked(make(), tmp_path / "cache" / "controls")
+
+
+@pytest.mark.parametrize("name", SWALLOWING)
+def test_an_env_py_that_swallows_failures_is_found(name: str, asked: Asked) -> None:
+    env, ways, ended = SWALLOWING[name]
+
+    found, bench = asked.ask(env)
+
+    assert (found.tried, found.swallowed, found.ended, found.reason) == (BOTH, ways, ended, "")
+    assert str(found.location) == f"migrations/env.py:{LINE}"
+    assert bench.skipped == []
+    assert not list(asked.cache.glob("*"))
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_an_env_py_that_tells_failures_is_not(name: str, asked: Asked) -> None:
+    found, bench = asked.ask(TELLING[name])
+
+    assert found == Control(BOTH)
+    assert bench.skipped == []
+    assert len(list(asked.cache.glob("*.json"))) == 1
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_where_the_step_did_not_fail_nothing_is_claimed(name: str, asked: Asked) -> None:
+    env, reason = UNTOLD[name]
+
+    found, bench = asked.ask(env)
+
+    assert found == Control(reason=reason)
+    assert [(each.what, each.reason) for each in bench.skipped] == [
+        ("what env.py does where a revision fails", reason)
+    ]
+    assert not list(asked.cache.glob("*"))
+
+
+def test_an_env_py_that_does_not_end_is_not_waited_for(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "PATIENCE", 3.0)
+
+    found, _ = asked.ask(f"{TRY}except Exception:\n    import time\n    time.sleep(600)\n")
+
+    assert found.swallowed == ()
+    assert found.reason in {
+        "it did not end within 3 seconds after the failure",
+        "env.py did not come to run a revision within 3 seconds",
+    }
+
+
+HELPER = "from alembic import context\ndef run():\n    context.run_migrations()\n"
+THROUGH_HELPER = (
+    "sys.path.insert(0, os.getcwd())\nimport helper\n"
+    "section = context.config.get_section(context.config.config_ini_section)\n"
+    "with engine_from_config(section, prefix='sqlalchemy.', poolclass=pool.NullPool).connect() as connection:\n"
+    "    context.configure(connection=connection)\n    with context.begin_transaction():\n        helper.run()\n"
+)
+
+
+def test_it_is_asked_once_and_again_where_something_has_changed_that_the_failure_goes_through(asked: Asked) -> None:
+    asked.ask(THROUGH_HELPER, **{"helper.py": HELPER})
+    first = asked.commands
+
+    known, _ = asked.ask(THROUGH_HELPER, **{"helper.py": HELPER})
+    again = asked.commands - first
+    hiding = (
+        HELPER.replace("    context.run", "    try:\n        context.run") + "    except Exception:\n        pass\n"
+    )
+    changed, _ = asked.ask(THROUGH_HELPER, **{"helper.py": hiding})
+
+    assert (first, again) == (2, 0)
+    assert known == Control(BOTH)
+    assert changed.swallowed == BOTH
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "{", '{"format": 1, "depends": [1]}', "\x00" * 100, "[" * 100_000]
+)
+def test_a_damaged_entry_is_as_none(text: str, asked: Asked) -> None:
+    asked.ask("migrate()\n")
+    [entry] = asked.cache.glob("*.json")
+    entry.write_text(text)
+    asked.commands = 0
+
+    found, _ = asked.ask("migrate()\n")
+
+    assert asked.commands == 2
+    assert found == Control(BOTH)
+    assert json.loads(entry.read_text())["format"] == 1
+
+
+def test_a_review_of_a_project_that_swallows_failures_is_red(tmp_path: Path) -> None:
+    with somewhere() as place:
+        folder = project(tmp_path / "project", env=ENV + SWALLOWING["catches everything"][0])
+
+        done = place.review(folder, "--revisions", "base:head", "--format", "json")
+
+        assert done.returncode == 1, told(done)
+        [found] = json.loads(done.stdout)["findings"]
+        assert (found["rule"], found["path"], found["line"]) == ("swallowed-failure", "migrations/env.py", LINE)
+        assert place.clean(), place.left_behind()
