@@ -74,7 +74,11 @@ def ask(bench: Workbench, template: str) -> Control:
     bench.progress("asking what env.py does where a revision fails")
     try:
         database = bench.database(template)
-        found = [_certain(bench, database, way) for way in WAYS]
+        found = [_once(bench, database, way) for way in WAYS]
+        if any(each.swallowed or each.reason for each in found):
+            # what a process that has served for a while does may be its own
+            bench.restart()
+            found = [_once(bench, database, way) for way in WAYS]
     except ReviewerError as error:
         return _untold(bench, error.sentence)
     unknown = next((each.reason for each in found if each.reason), "")
@@ -95,15 +99,6 @@ def ask(bench: Workbench, template: str) -> Control:
 def _untold(bench: Workbench, reason: str) -> Control:
     bench.skip("what env.py does where a revision fails", reason)
     return Control(reason=reason)
-
-
-def _certain(bench: Workbench, database: str, way: str) -> _Seen:
-    """What is seen in the process that is there counts where the failure is told; all else is seen in a fresh one."""
-    seen = _once(bench, database, way)
-    if seen.swallowed or seen.reason:
-        bench.restart()
-        seen = _once(bench, database, way)
-    return seen
 
 
 def _once(bench: Workbench, database: str, way: str) -> _Seen:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Done, Lines, Ready, Unreadable
-from tests.command import Place, project, revision, somewhere, told
+from tests.command import project, revision, somewhere, told
 from tests.runner.conftest import Project
 
 SEAL = "0123456789abcdef"
 
 
-def line(number: int, seal: str = SEAL, **event: object) -> bytes:
+def line(number: int, seal: str = SEAL, **event: Any) -> bytes:
     return f"{seal} {number} {json.dumps(event)}\n".encode()
 
 
-READY, DONE = {"event": "ready"}, {"event": "done", "calls": 1, "connected": 2}
+READY: dict[str, Any] = {"event": "ready"}
+DONE: dict[str, Any] = {"event": "done", "calls": 1, "connected": 2}
 
 
 def test_events_come_whole_however_they_are_cut() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,7 @@ import pytest
 
 from reviewer import control
 from reviewer.interpreter import Answer
-from reviewer.plan import Plan
 from reviewer.recording import Control
-from reviewer.workbench import Workbench
 from tests.command import project, somewhere, told
 from tests.repository import write
 from tests.runner.conftest import Project
@@ -48,7 +48,6 @@ SWALLOWING = {
         "def run():\n    try:\n        migrate()\n    finally:\n        return\nrun()\n", BOTH, TO_THE_END,
     ),
     "exits with 0": (f"{TRY}except BaseException:\n    sys.exit()\n", BOTH, BY_EXIT),
-    "exits with False": (f"{TRY}except BaseException:\n    sys.exit(False)\n", BOTH, BY_EXIT),
     "ends the process": (
         f"{TRY}except BaseException:\n    os._exit(0)\n", BOTH, "ends the process with exit status 0",
     ),
@@ -78,56 +77,68 @@ UNTOLD = {
 
 
 class Asked:
-    """A project whose env.py is asked, with a cache of its own."""
+    """A project whose env.py is asked, again and again in one process, with a cache of its own."""
 
-    def __init__(self, project: Project, cache: Path) -> None:
-        self.cache = cache
-        self._project = project
+    def __init__(self, project: Project) -> None:
+        self.folder = project.folder
+        self.bench = project.bench(
+            replace(project.plan, control=self.folder / "migrations" / "env.py", timeout=3600)
+        )
+        self.database = self.bench.database()
+        self.cache = self.folder
+        self.commands = 0
+        ask = self.bench.ask
+
+        def counted(command: Mapping[str, object], seconds: float = math.inf) -> Answer:
+            self.commands += 1
+            return ask(command, seconds)
+
+        self.bench.ask = counted  # type: ignore[method-assign]
+
+    def begin(self, cache: Path) -> None:
+        """Forget what was asked before."""
+        self.cache = cache / "controls"
+        self.bench.skipped.clear()
         self.commands = 0
 
-    def ask(self, env: str, **more: str) -> tuple[Control, Workbench]:
+    def ask(self, env: str, helper: str = "") -> Control:
         """What is known of an env.py with `env` at its end."""
-        folder = self._project.folder
-        write(folder, {"migrations/env.py": ENV + env, **more})
-        plan: Plan = replace(self._project.plan, control=folder / "migrations" / "env.py")
-        bench = self._project.bench(plan)
-        original = bench.ask
+        write(self.folder, {"migrations/env.py": ENV + env, "helper.py": helper})
+        return control.ask(self.bench, self.database)
 
-        def ask(*arguments: object) -> Answer:
-            self.commands += 1
-            return original(*arguments)  # type: ignore[arg-type]
 
-        bench.ask = ask  # type: ignore[method-assign]
-        try:
-            return control.ask(bench, bench.database()), bench
-        finally:
-            bench.close()
+@pytest.fixture(scope="module")
+def only(make: Callable[..., Project]) -> Iterator[Asked]:
+    asked = Asked(make())
+    yield asked
+    asked.bench.close()
 
 
 @pytest.fixture
-def asked(make: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
-    monkeypatch.setenv("ALEMBIC_REVIEWER_CACHE", str(tmp_path / "cache"))
-    return Asked(make(), tmp_path / "cache" / "controls")
+def asked(only: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    monkeypatch.setenv("ALEMBIC_REVIEWER_CACHE", str(tmp_path))
+    only.begin(tmp_path)
+    return only
 
 
 @pytest.mark.parametrize("name", SWALLOWING)
 def test_an_env_py_that_swallows_failures_is_found(name: str, asked: Asked) -> None:
     env, ways, ended = SWALLOWING[name]
 
-    found, bench = asked.ask(env)
+    found = asked.ask(env)
 
     assert (found.tried, found.swallowed, found.ended, found.reason) == (BOTH, ways, ended, "")
     assert str(found.location) == f"migrations/env.py:{LINE}"
-    assert bench.skipped == []
+    assert asked.bench.skipped == []
     assert not list(asked.cache.glob("*"))
 
 
 @pytest.mark.parametrize("name", TELLING)
 def test_an_env_py_that_tells_failures_is_not(name: str, asked: Asked) -> None:
-    found, bench = asked.ask(TELLING[name])
+    found = asked.ask(TELLING[name])
 
     assert found == Control(BOTH)
-    assert bench.skipped == []
+    assert asked.bench.skipped == []
     assert len(list(asked.cache.glob("*.json"))) == 1
 
 
@@ -135,10 +146,10 @@ def test_an_env_py_that_tells_failures_is_not(name: str, asked: Asked) -> None:
 def test_where_the_step_did_not_fail_nothing_is_claimed(name: str, asked: Asked) -> None:
     env, reason = UNTOLD[name]
 
-    found, bench = asked.ask(env)
+    found = asked.ask(env)
 
     assert found == Control(reason=reason)
-    assert [(each.what, each.reason) for each in bench.skipped] == [
+    assert [(each.what, each.reason) for each in asked.bench.skipped] == [
         ("what env.py does where a revision fails", reason)
     ]
     assert not list(asked.cache.glob("*"))
@@ -147,7 +158,7 @@ def test_where_the_step_did_not_fail_nothing_is_claimed(name: str, asked: Asked)
 def test_an_env_py_that_does_not_end_is_not_waited_for(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "PATIENCE", 3.0)
 
-    found, _ = asked.ask(f"{TRY}except Exception:\n    import time\n    time.sleep(600)\n")
+    found = asked.ask(f"{TRY}except Exception:\n    import time\n    time.sleep(600)\n")
 
     assert found.swallowed == ()
     assert found.reason in {
@@ -157,44 +168,48 @@ def test_an_env_py_that_does_not_end_is_not_waited_for(asked: Asked, monkeypatch
 
 
 HELPER = "from alembic import context\ndef run():\n    context.run_migrations()\n"
-THROUGH_HELPER = (
-    "sys.path.insert(0, os.getcwd())\nimport helper\n"
-    "section = context.config.get_section(context.config.config_ini_section)\n"
-    "with engine_from_config(section, prefix='sqlalchemy.', poolclass=pool.NullPool).connect() as connection:\n"
-    "    context.configure(connection=connection)\n    with context.begin_transaction():\n        helper.run()\n"
+HIDING = (
+    HELPER.replace("    context.run", "    try:\n        context.run") + "    except Exception:\n        pass\n"
 )
+THROUGH_HELPER = """
+import runpy
+section = context.config.get_section(context.config.config_ini_section)
+with engine_from_config(section, prefix="sqlalchemy.", poolclass=pool.NullPool).connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        runpy.run_path("helper.py")["run"]()
+"""
 
 
 def test_it_is_asked_once_and_again_where_something_has_changed_that_the_failure_goes_through(asked: Asked) -> None:
-    asked.ask(THROUGH_HELPER, **{"helper.py": HELPER})
+    asked.ask(THROUGH_HELPER, HELPER)
     first = asked.commands
 
-    known, _ = asked.ask(THROUGH_HELPER, **{"helper.py": HELPER})
+    known = asked.ask(THROUGH_HELPER, HELPER)
     again = asked.commands - first
-    hiding = (
-        HELPER.replace("    context.run", "    try:\n        context.run") + "    except Exception:\n        pass\n"
-    )
-    changed, _ = asked.ask(THROUGH_HELPER, **{"helper.py": hiding})
+    changed = asked.ask(THROUGH_HELPER, HIDING)
 
     assert (first, again) == (2, 0)
     assert known == Control(BOTH)
     assert changed.swallowed == BOTH
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "{", '{"format": 1, "depends": [1]}', "\x00" * 100, "[" * 100_000]
-)
-def test_a_damaged_entry_is_as_none(text: str, asked: Asked) -> None:
+def test_a_damaged_entry_is_as_none(asked: Asked) -> None:
     asked.ask("migrate()\n")
     [entry] = asked.cache.glob("*.json")
-    entry.write_text(text)
-    asked.commands = 0
+    damaged = ["", "{}", "[]", "{", '{"format": 1, "depends": [1]}', "\0" * 100, "[" * 100_000, None]
+    for text in damaged:
+        asked.commands = 0
+        entry.unlink()
+        if text is None:
+            os.mkfifo(entry)
+        else:
+            entry.write_text(text)
 
-    found, _ = asked.ask("migrate()\n")
+        found = asked.ask("migrate()\n")
 
-    assert asked.commands == 2
-    assert found == Control(BOTH)
-    assert json.loads(entry.read_text())["format"] == 1
+        assert (asked.commands, found) == (2, Control(BOTH)), text
+        assert json.loads(entry.read_text())["format"] == 1
 
 
 def test_a_review_of_a_project_that_swallows_failures_is_red(tmp_path: Path) -> None:
