@@ -1,0 +1,95 @@
+"""Flask-Migrate, old and new: the application is found through FLASK_APP, and what keeps it from being made is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reviewer.guardian import Guardian
+from reviewer.interpreter import RunnerProcess, Setup, environment
+from tests.command import project, revision, somewhere
+from tests.repository import write
+from tests.test_runner_versions import environment as interpreter
+
+FLASK = {
+    "new": ("3.11", "flask>=3", "flask-migrate>=4", "flask-sqlalchemy>=3.1", "psycopg2-binary>=2.9.9"),
+    "old": ("3.11", "flask<2.2", "werkzeug<2.2", "flask-migrate<4", "flask-sqlalchemy<3", "sqlalchemy<2",
+            "alembic==1.7.7", "setuptools<80", "psycopg2-binary>=2.9.9"),
+}  # fmt: skip
+SERVICE = """
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+db = SQLAlchemy()
+
+
+def create_app():
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = "postgresql+psycopg2://app@database.invalid/app"
+    app.config["SQLALCHEMY_TRACK_MODIFICATIONS"] = False
+    db.init_app(app)
+    Migrate(app, db)
+    return app
+"""
+ENV = """
+from alembic import context
+from flask import current_app
+from sqlalchemy import create_engine
+
+with create_engine(current_app.config["SQLALCHEMY_DATABASE_URI"]).connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+def made(folder: Path) -> Path:
+    project(folder, revision("b", "a", 'op.add_column("items", sa.Column("note", sa.Text()))'), env=ENV)
+    (folder / "alembic.ini").unlink()
+    return write(folder, {"migrations/alembic.ini": "[alembic]\n", "service.py": SERVICE})
+
+
+def refused(folder: Path, python: str, **given: str) -> tuple[str, str]:
+    """The kind and the words with which env.py fails. It does not come as far as a server."""
+    setup = Setup(folder, folder / "migrations/alembic.ini", script_location=str(folder / "migrations"), flask=True)
+    with (
+        Guardian() as guardian,
+        RunnerProcess((python,), setup, environment(os.environ, given, (), ""), folder, guardian) as process,
+    ):
+        process.hello()
+        address = {"host": "database.invalid", "port": 1, "user": "app", "password": None}
+        failed = process.run({"do": "describe", "address": address, "database": "app"}, 1e12).failed
+        assert failed is not None
+        return failed.kind, failed.message
+
+
+@pytest.mark.parametrize("name", FLASK)
+def test_the_application_is_found_through_flask_app(name: str, tmp_path: Path) -> None:
+    version, *packages = FLASK[name]
+    python = interpreter(version, *packages)
+    folder = made(tmp_path / "project")
+
+    with somewhere() as place:
+        report = place.report(folder, "--revisions", "a:b", "--python", python, "--env", "FLASK_APP=service")
+
+    assert report["verdict"] in {"pass", "warn"}
+    assert [each["id"] for each in report["revisions"]] == ["b"]
+    assert {each["outcome"] for each in report["revisions"][0]["passes"]} == {"ok"}
+
+
+@pytest.mark.parametrize("name", FLASK)
+def test_what_keeps_the_application_from_being_made_is_named(name: str, tmp_path: Path) -> None:
+    version, *packages = FLASK[name]
+    python = interpreter(version, *packages)
+    folder = made(tmp_path / "project")
+
+    assert "Could not locate a Flask application" in refused(folder, python)[1]
+    write(folder, {"service.py": "import os\nimport nowhere_at_all\n" + SERVICE})
+    kind, message = refused(folder, python, FLASK_APP="service")
+
+    assert kind == "import"
+    assert "While importing 'service', an ImportError was raised" in message
+    assert "No module named 'nowhere_at_all' (service.py, line 2)" in message
