@@ -101,8 +101,10 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
         if plan.seed_command is not None:
             _run_seed_command(bench, plan.seed_command, base)
         filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
-        state = snapshot.take(connection, bench.version_table)
-        newest = connection.execute("SELECT coalesce(max(oid), 0)::bigint FROM pg_catalog.pg_class").fetchone()
+        state = snapshot.take(connection, bench.version_table, bench.server.roles)
+        newest = connection.execute(
+            "SELECT coalesce(pg_catalog.max(oid), 0)::bigint FROM pg_catalog.pg_class"
+        ).fetchone()
     bench.skipped += filled.skipped
     return BaseState(base, filled.catalogue, filled.tables, state, newest[0] if newest else 0)
 
@@ -159,6 +161,7 @@ def _before_history(bench: Workbench) -> str:
     if plan.stage is not None and plan.stage.database:
         return bench.database(plan.stage.database)
     database = bench.database()
+    bench.enter(database)
     if plan.base_schema is not None:
         bench.progress("applying the base schema")
         with bench.server.connect(database) as connection:

@@ -131,6 +131,10 @@ class Guardian:
         """Drop the database `name` through a connection to `conninfo`. Returns what to `forget`."""
         return self._watch({"kind": "database", "conninfo": conninfo, "name": name})
 
+    def role(self, conninfo: str, oid: int) -> str:
+        """Drop the role `oid`, whatever its name is by then, on the server of `conninfo`. Returns what to `forget`."""
+        return self._watch({"kind": "role", "conninfo": conninfo, "oid": str(oid)})
+
     def container(self, identifier: str) -> str:
         """Remove the container `identifier`. Returns what to `forget`."""
         return self._watch({"kind": "container", "id": identifier})
@@ -357,6 +361,17 @@ with psycopg.connect(wanted["conninfo"], autocommit=True, connect_timeout=5) as 
         time.sleep(0.1)
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 """
+_DROP_ROLE = """
+import json, sys
+import psycopg
+from psycopg import sql
+wanted = json.load(sys.stdin)
+with psycopg.connect(wanted["conninfo"], autocommit=True, connect_timeout=5) as connection:
+    asked = "SELECT rolname FROM pg_catalog.pg_roles WHERE oid = %s"
+    found = connection.execute(asked, [int(wanted["oid"])]).fetchone()
+    if found is not None:
+        connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(found[0])))
+"""
 _REMOVE_CONTAINER = """
 import json, sys
 import docker
@@ -386,6 +401,8 @@ def _clear_up(thing: dict[str, str], reviewer: int) -> None:
         kill_marked(thing["mark"])
     elif kind == "database":
         _with_libraries(_DROP_DATABASE, thing)
+    elif kind == "role":
+        _with_libraries(_DROP_ROLE, thing)
     elif kind == "container":
         _with_libraries(_REMOVE_CONTAINER, thing)
 
@@ -406,7 +423,7 @@ def _watch_over_the_pipe() -> None:
             watched.pop(message["forget"], None)
     things = [json.loads(thing) for thing in watched]
     # Clients first, then what they were connected to.
-    things.sort(key=lambda thing: ["group", "database", "container", "folder"].index(thing["kind"]))
+    things.sort(key=lambda thing: ["group", "database", "role", "container", "folder"].index(thing["kind"]))
     for thing in things:
         with contextlib.suppress(Exception):  # one thing that cannot be cleared up must not save the others
             _clear_up(thing, reviewer)

@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -346,6 +346,11 @@ class Trial:
             with contextlib.suppress(Unavailable):
                 return read_mapped(self._probe.result())
         return (), ()
+
+    def finish(self) -> None:
+        """Wait until what was begun has ended, however it ends."""
+        if self._probe is not None:
+            wait([self._probe])
 
     def failure(self) -> str | None:
         """Why it could not be tried, though it should have been."""

@@ -66,6 +66,8 @@ class OldTrial:
         if tables is None or tables:
             bench.progress("trying the statements of the base commit's code")
             copies = bench.database(before), bench.database(after)
+            bench.enter(after)
+            bench.finish_beside = self.code.finish
             self.code.begin({**bench.command(copies[0]), "head": copies[1]}, tables)
         else:
             self.code.reason = "the new revisions touch no table that was there before"

@@ -189,7 +189,7 @@ class RoundTrip:
     def went_up(self, database: str, write: bool) -> bool:
         """Look at the upgraded state, and `write` new rows as an application would; whether any were written."""
         with self._connect(database) as connection:
-            self.upgraded = snapshot.take(connection, self._version_table)
+            self.upgraded = snapshot.take(connection, self._version_table, self._server.roles)
             self.changes = snapshot.compare(self._before.snapshot, self.upgraded)
             if not write:
                 return False
@@ -227,7 +227,7 @@ class RoundTrip:
         """
         assert self.upgraded is not None
         with self._connect(database) as connection:
-            now = snapshot.take(connection, self._version_table)
+            now = snapshot.take(connection, self._version_table, self._server.roles)
             rows = self._read(connection)
         same = self._before.replayable or database == self._before.database
         ours = contents.added(self._rows, self._written) if written else ()
@@ -267,7 +267,7 @@ class RoundTrip:
         """The pass of the second upgrade with how its result differs from the first; and the state now."""
         assert self.upgraded is not None
         with self._connect(database) as connection:
-            now = snapshot.take(connection, self._version_table)
+            now = snapshot.take(connection, self._version_table, self._server.roles)
         return replace(each, compared=True, differences=snapshot.compare(self.upgraded, now)), now
 
     def _told_above(self, loss: Loss, losses: Iterable[Loss]) -> bool:
@@ -331,6 +331,7 @@ class RoundTrip:
         return [*self._before.tables, *map(Name.told, new[:_MOST_TABLES])]
 
     def _connect(self, database: str) -> Connection[tuple[object, ...]]:
+        self._server.enter(database)
         connection: Connection[tuple[object, ...]] = self._server.connect(database)
         # the migration's own process may have left a transaction open
         connection.execute("SET lock_timeout = '2s'")

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from reviewer import shared_objects
 from reviewer.names import VERSION_TABLE, Name
 from reviewer.recording import Change, Difference
 
@@ -24,7 +25,9 @@ class Key(NamedTuple):
 
     kind: str
     """`table`, `column`, `constraint`, `index`, `trigger`, `rule`, `policy`, `view`, `materialized view`, `sequence`,
-    `enum type`, `domain`, `composite type`, `range type`, `function`, `extension`, `schema`, `statistics object`."""
+    `enum type`, `domain`, `composite type`, `range type`, `function`, `extension`, `schema`, `statistics object`; of
+    what belongs to the whole server `role`, `tablespace`, `database`, `server setting`, `subscription`,
+    `replication origin`, `replication slot`; and `database setting`."""
     schema: str | None
     table: str | None
     name: str
@@ -74,12 +77,21 @@ SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off
 """
 
 
-def take(connection: Connection[tuple[object, ...]], version_table: str = VERSION_TABLE) -> Snapshot:
-    """The state of the connection's database: everything of the user's, nothing of an extension's."""
+def take(
+    connection: Connection[tuple[object, ...]],
+    version_table: str = VERSION_TABLE,
+    roles: Collection[str] | None = None,
+) -> Snapshot:
+    """The state of the connection's database, and of the server as far as a migration may change it: everything of the
+    user's, nothing of an extension's.
+
+    `roles` are those that count where others may make some at any time.
+    """
     objects: dict[Key, str] = {}
     columns: dict[Key, str] = {}
     with read_plainly(connection):
         found = cast("list[tuple[str, ...]]", connection.execute(_QUERY.encode()).fetchall())
+        found += shared_objects.read(connection, roles)
     for kind, schema, table, name, about, numbers in found:
         if table == version_table or (name == version_table and kind == "table"):
             continue
@@ -137,6 +149,7 @@ _ORDER = (
     "rule",
     "policy",
     "statistics object",
+    *shared_objects.KINDS,
 )
 _MADE_UP = re.compile(r"_(pkey|key|fkey|check|excl|idx|not_null)\d*$|^SYS_|_seq\d*$")
 _SEQUENCE = re.compile(r"^nextval\('[^']*_seq\d*\"?'::regclass\)$")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from reviewer.blockade import Blockade
 from reviewer.errors import ReviewerError, ServerError
-from reviewer.events import Hello
+from reviewer.events import Begin, Hello
 from reviewer.guardian import Guardian
 from reviewer.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess
 from reviewer.old_code import OldProcess, OldSource
@@ -72,6 +72,8 @@ class Workbench:
         self.version_table = Run.version_table
         self.unreadable: list[str] = []
         """What came from the project's process and cannot be believed: the review is not complete."""
+        self.finish_beside: Callable[[], None] = lambda: None
+        """Waits for what was begun beside: it must not see the roles of another state."""
         self._server = server
         self.folder = folder
         """For files of ours; it goes away with the review."""
@@ -125,16 +127,18 @@ class Workbench:
     ) -> Run:
         """Give the project's process a command, and read what it says of it.
 
-        Raises `ServerError` where the server has no room left.
+        Raises `ServerError` where the server has no room left, or does not let us look.
         """
         process, fresh = self._ready(), self._fresh
         self._leave(database)
+        self.enter(database)
         answer = process.run(
             {**command, **self.command(database), "observe": observe},
             self._deadline,
             Blockade(self.server, database),
         )
         run = Reader(self.plan, rehearsal, again, command.get("direction") == "downgrade").read(answer)
+        self.server.heard(event.sql for event in answer.events if isinstance(event, Begin))
         self._explain(run)
         if observe:
             for what, reason in run.shortened:
@@ -175,6 +179,11 @@ class Workbench:
         failure = run.failure
         return failure is not None and (run.final or (run.failed_revision, failure.message) in self._confirmed)
 
+    def enter(self, database: str) -> None:
+        """Go on in `database`: what belongs to the whole server, as its roles, is as it was left there."""
+        for reason in self.server.enter(database, self.finish_beside):
+            self.skip("what belongs to the whole server", reason)
+
     def command(self, database: str) -> dict[str, object]:
         """What every command says: where the database is."""
         return {
@@ -210,7 +219,10 @@ class Workbench:
         take `seconds`, and no longer than the rehearsal.
         """
         process = self._ready()
-        self._leave(str(command.get("database", "")))
+        database = str(command.get("database", ""))
+        self._leave(database)
+        if database:
+            self.enter(database)
         answer = process.run(command, min(self._deadline, time.monotonic() + seconds))
         self._let_go(answer)
         return answer
@@ -282,9 +294,9 @@ class Workbench:
         if template is not None:
             # PostgreSQL clones no database that somebody is connected to, as env.py's own pool may be
             self.server.terminate_connections(template)
-        return self.server.create_database(
-            f"review_{next(_NUMBERS)}", template=template, settings={"lock_timeout": OWN_LOCK_TIMEOUT}
-        )
+        # a clone has what its template has: where the project has set one of its own there, that one
+        settings = {"lock_timeout": OWN_LOCK_TIMEOUT} if template is None else None
+        return self.server.create_database(f"review_{next(_NUMBERS)}", template=template, settings=settings)
 
     @property
     def seconds_left(self) -> float:

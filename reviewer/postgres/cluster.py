@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ServerError
 from reviewer.guardian import Guardian
+from reviewer.postgres import sessions
 from reviewer.postgres.account import Account, server_account
 from reviewer.postgres.cache import Entry
 from reviewer.postgres.folders import run_folder
@@ -106,6 +107,7 @@ def own_server(
             why=why,
             address=cluster.address,
             admin=admin,
+            own_user=sessions.become_unknown(admin, None),
             last_words=cluster.last_words,
             others=others,
         )
@@ -228,7 +230,8 @@ class _Cluster:
         # The driver is loaded while the server starts.
         import_module("psycopg")
         self._await_ready(process)
-        return connected(self.address, "postgres", self.last_words)
+        options = sessions.admin_options(self._original.major, superuser=True)
+        return connected(self.address, "postgres", self.last_words, options=options)
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         # What `pg_ctl -w` does, which looks only every 0.1 s. The eighth line is the state:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ServerError
 from reviewer.guardian import Guardian
+from reviewer.postgres import sessions
 from reviewer.postgres.request import NEWEST, Candidate, ServerRequest
 from reviewer.postgres.server import Address, RunningServer, connected
 
@@ -129,6 +130,7 @@ def container_server(
                 why=why,
                 address=address,
                 admin=admin,
+                own_user=sessions.become_unknown(admin, password),
                 last_words=lambda: _last_words(container),
                 others=others,
             )
@@ -143,7 +145,7 @@ def _when_ready(address: Address, last_words: Callable[[], str]) -> psycopg.Conn
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            return connected(address, "postgres", last_words)
+            return connected(address, "postgres", last_words, options=sessions.admin_options(0, superuser=True))
         except ServerError:
             if time.monotonic() > deadline:
                 raise

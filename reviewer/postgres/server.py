@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from reviewer.errors import ServerError
+from reviewer.postgres import sessions
 from reviewer.postgres.request import Candidate
+from reviewer.postgres.settings import copy_by_statements
+from reviewer.postgres.shared import Shared
+from reviewer.postgres.shared_roles import SharedRoles
+from reviewer.postgres.shared_rows import SharedRows
 
 if TYPE_CHECKING:
     import psycopg
@@ -100,8 +105,10 @@ class RunningServer:
         why: Callable[[str], str],
         address: Address,
         admin: psycopg.Connection[Any],
+        own_user: str = "",
         prefix: str = "",
         watch: Callable[[str], Callable[[], None]] | None = None,
+        watch_role: Callable[[int], Callable[[], None]] | None = None,
         last_words: Callable[[], str] = str,
         others: Callable[[], tuple[Candidate, ...]] = tuple,
     ) -> None:
@@ -112,8 +119,10 @@ class RunningServer:
             why: from the version to the sentence.
             address: how others connect.
             admin: a connection in autocommit mode, as a role that may create databases.
+            own_user: the superuser of ours that only a server of our own has; `admin` works as that one.
             prefix: what the names of scratch databases begin with.
             watch: called with a database's name before it is made; what it returns is called when it is gone.
+            watch_role: the same with the oid of a role that the migrations have made on a server of the user's.
             last_words: what the server wrote last, for when it breaks.
             others: what else could have been used.
         """
@@ -123,6 +132,12 @@ class RunningServer:
         self.why = why(self.version)
         self.address = address
         self._admin = admin
+        self._own_user = own_user
+        self._own = replace(address, user=own_user) if own_user else address
+        superuser = admin.info.parameter_status("is_superuser") == "on"
+        self._options = sessions.options(sessions.settings_of(self.major, superuser))
+        self._roles = None if own_user else SharedRoles(admin, prefix, watch_role or (lambda _oid: lambda: None))
+        self._shared = Shared(self._roles or SharedRows(admin))
         self._prefix = prefix
         self._watch = watch or (lambda _name: lambda: None)
         self._last_words = last_words
@@ -139,7 +154,8 @@ class RunningServer:
     ) -> str:
         """Make the database `name`, empty or a clone of `template`, and return the name that it has on the server.
 
-        `settings` become its defaults for every session, besides `ALWAYS`; a clone inherits none.
+        `settings` become its defaults for every session, besides `ALWAYS`. A clone has those of its template, which
+        PostgreSQL would leave out, and its owner, privileges and limits.
 
         Raises:
             ServerError: the server refuses, for example because it has no room.
@@ -160,8 +176,19 @@ class RunningServer:
                 gone()
             raise
         self._databases[database] = gone
-        self._configure(database, ALWAYS | dict(settings or {}))
+        self._shared.made(database, self._complete(database, template), template)
+        if template is None:
+            self._configure(database, ALWAYS | dict(settings or {}))
+        elif settings:
+            self._configure(database, settings)
         return database
+
+    def enter(self, name: str, before: Callable[[], None] = lambda: None) -> tuple[str, ...]:
+        """Go on in the database `name`: what belongs to the whole server, as its roles, is as it was left there.
+
+        `before` is called where something has to be brought back. Returns what could not be, a sentence each.
+        """
+        return self._shared.enter(self._ours(name), before)
 
     def drop_database(self, name: str) -> None:
         """Drop the database `name`, ending whoever is connected to it."""
@@ -170,6 +197,7 @@ class RunningServer:
         self.terminate_connections(name)
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         self._databases.pop(name)()
+        self._shared.dropped(name)
 
     def drop_all(self, keep: str = "") -> None:
         """Drop every scratch database that is left, but for `keep`."""
@@ -177,25 +205,48 @@ class RunningServer:
             if name != keep:
                 self.drop_database(name)
 
+    def heard(self, statements: Iterable[str]) -> None:
+        """What the migrations have run: on a server of the user's it tells which new roles are theirs."""
+        if self._roles is not None:
+            for statement in statements:
+                self._roles.heard(statement)
+
+    @property
+    def roles(self) -> frozenset[str] | None:
+        """The roles that count where others may make some at any time; None where all of them do."""
+        return None if self._roles is None else self._roles.names
+
+    def drop_roles(self) -> None:
+        """Drop what roles the migrations have made on a server of the user's, once no database is left."""
+        if self._roles is not None:
+            self._roles.close()
+
     def connect(self, name: str) -> psycopg.Connection[Any]:
-        """A new connection to the database `name`, in autocommit mode; the caller closes it.
+        """A new connection of ours to the database `name`, in autocommit mode; the caller closes it.
+
+        It is what no revision can take away from us (see `sessions`), finds what is not qualified where the
+        migrations find it, and makes what it makes as the role that they run as.
 
         Raises:
             ServerError: the server does not answer any more.
         """
-        return connected(self.address, self._ours(name), self._last_words)
+        connection = connected(self._own, self._ours(name), self._last_words, options=self._options)
+        if self._own_user:
+            connection.execute(_AS_THE_MIGRATIONS, [self.address.user, self.address.user])
+        return connection
 
     def terminate_connections(self, name: str) -> None:
         """End every other session on the database `name`, and wait until it is gone."""
         self._execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
+            " AND pid <> pg_catalog.pg_backend_pid()",
             [self._ours(name)],
         )
         self._settle(name, seconds=5.0)
 
     def has_extension(self, name: str) -> bool:
         """Whether `CREATE EXTENSION name` can find its files on this server."""
-        found = self._execute("SELECT 1 FROM pg_available_extensions WHERE name = %s", [name])
+        found = self._execute("SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name = %s", [name])
         return found.fetchone() is not None
 
     def extension_sources(self, name: str) -> tuple[Candidate, ...]:
@@ -223,6 +274,20 @@ class RunningServer:
             words.append(sql.SQL("STRATEGY file_copy"))
         return sql.SQL(" ").join(words)
 
+    def _complete(self, database: str, template: str | None) -> int:
+        """Give a new database what CREATE DATABASE has left out. Returns its oid."""
+        if not self._own_user:
+            if template is not None:
+                copy_by_statements(self._admin, template, database)
+            found = self._execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [database])
+        elif template is None:
+            found = self._execute(_OWNED_BY_FIRST, [database])
+        else:
+            found = self._execute(_LIKE_TEMPLATE, {"new": database, "template": template})
+        row = found.fetchone()
+        assert row is not None
+        return int(row[0])
+
     def _configure(self, database: str, settings: Mapping[str, str]) -> None:
         import psycopg
         from psycopg import sql
@@ -246,7 +311,7 @@ class RunningServer:
         deadline = time.monotonic() + seconds
         while True:
             busy = self._execute(
-                "SELECT query FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+                "SELECT query FROM pg_catalog.pg_stat_activity WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"
                 " AND backend_type = 'client backend' LIMIT 1",
                 [name],
             ).fetchone()
@@ -255,7 +320,7 @@ class RunningServer:
             time.sleep(0.002)
 
     def _execute(
-        self, statement: LiteralString | sql.Composed, values: list[str] | None = None
+        self, statement: LiteralString | sql.Composed, values: list[str] | dict[str, str] | None = None
     ) -> psycopg.Cursor[Any]:
         import psycopg
 
@@ -268,19 +333,80 @@ class RunningServer:
             raise ServerError(f"PostgreSQL {self.version} refuses: {_sentence(error)}.", way_out) from error
 
 
+_AS_THE_MIGRATIONS: LiteralString = """
+SELECT pg_catalog.set_config('search_path', pg_catalog.replace(
+    coalesce((SELECT pg_catalog.substr(c, 13) FROM pg_catalog.pg_db_role_setting s
+        JOIN pg_catalog.pg_roles r ON r.oid = s.setrole CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) c
+        WHERE r.rolname = %s AND pg_catalog.starts_with(c, 'search_path=') AND (s.setdatabase = 0 OR s.setdatabase =
+            (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
+        ORDER BY s.setdatabase DESC LIMIT 1), pg_catalog.current_setting('search_path')),
+    '"$user"', pg_catalog.quote_ident(r.rolname)), false), pg_catalog.set_config('role', r.rolname, false)
+FROM pg_catalog.pg_roles r WHERE r.rolname = %s AND r.rolsuper
+"""
+
+_OWNED_BY_FIRST: LiteralString = """
+WITH made AS (
+    UPDATE pg_catalog.pg_database SET datdba = 10 WHERE datname = %s RETURNING oid
+), disowned AS (
+    DELETE FROM pg_catalog.pg_shdepend s USING made WHERE s.dbid = 0 AND s.objid = made.oid
+        AND s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
+)
+SELECT oid FROM made
+"""
+"""The first superuser is the one that the migrations run as, whatever it is called now."""
+
+_LIKE_TEMPLATE: LiteralString = """
+WITH old AS (
+    SELECT * FROM pg_catalog.pg_database WHERE datname = %(template)s
+), made AS (
+    UPDATE pg_catalog.pg_database n SET datdba = old.datdba, datacl = old.datacl, datconnlimit = old.datconnlimit,
+        datallowconn = old.datallowconn, datistemplate = old.datistemplate
+    FROM old WHERE n.datname = %(new)s RETURNING n.oid
+), disowned AS (
+    DELETE FROM pg_catalog.pg_shdepend s USING made WHERE s.dbid = made.oid OR (s.dbid = 0 AND s.objid = made.oid
+        AND s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass)
+), owned AS (
+    INSERT INTO pg_catalog.pg_shdepend (dbid, classid, objid, objsubid, refclassid, refobjid, deptype)
+    SELECT s.dbid, s.classid, made.oid, s.objsubid, s.refclassid, s.refobjid, s.deptype
+    FROM pg_catalog.pg_shdepend s, old, made WHERE s.dbid = 0 AND s.objid = old.oid
+        AND s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
+), configured AS (
+    INSERT INTO pg_catalog.pg_db_role_setting (setdatabase, setrole, setconfig)
+    SELECT made.oid, s.setrole, s.setconfig FROM pg_catalog.pg_db_role_setting s, old, made WHERE s.setdatabase = old.oid
+), described AS (
+    INSERT INTO pg_catalog.pg_shdescription (objoid, classoid, description)
+    SELECT made.oid, s.classoid, s.description FROM pg_catalog.pg_shdescription s, old, made
+    WHERE s.objoid = old.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+), labelled AS (
+    INSERT INTO pg_catalog.pg_shseclabel (objoid, classoid, provider, label)
+    SELECT made.oid, s.classoid, s.provider, s.label FROM pg_catalog.pg_shseclabel s, old, made
+    WHERE s.objoid = old.oid AND s.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+)
+SELECT oid FROM made
+"""
+"""What depends on roles in the clone is put in where somebody goes on in it."""
+
+
 def connected(
-    address: Address, database: str, last_words: Callable[[], str] = str, *, seconds: int = 15
+    address: Address,
+    database: str,
+    last_words: Callable[[], str] = str,
+    *,
+    seconds: int = 15,
+    options: str = "",
 ) -> psycopg.Connection[Any]:
-    """A connection in autocommit mode.
+    """A connection in autocommit mode, with the settings in `options` and none from the environment.
 
     Raises:
         ServerError: nobody answers, or the server refuses.
     """
     import psycopg
 
-    parameters: dict[str, Any] = address.parameters
+    parameters: dict[str, Any] = {**address.parameters, "options": options}
+    hidden = sessions.without_variables() if address.is_socket else sessions.for_a_server_of_the_users()
     try:
-        return psycopg.connect(dbname=database, autocommit=True, connect_timeout=seconds, **parameters)
+        with hidden:
+            return psycopg.connect(dbname=database, autocommit=True, connect_timeout=seconds, **parameters)
     except psycopg.OperationalError as error:
         raise _broke(last_words(), error) from error
 

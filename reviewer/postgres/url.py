@@ -11,6 +11,7 @@ from typing import Any
 
 from reviewer.errors import ServerError, UsageError
 from reviewer.guardian import Guardian
+from reviewer.postgres import sessions
 from reviewer.postgres.request import NEWEST, OLDEST, ServerRequest
 from reviewer.postgres.server import Address, RunningServer
 
@@ -45,7 +46,8 @@ def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningSe
         ) from error
     conninfo = make_conninfo(url, connect_timeout=parameters.get("connect_timeout") or _SECONDS)
     try:
-        admin = psycopg.connect(conninfo, autocommit=True)
+        with sessions.for_a_server_of_the_users():
+            admin = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0]
         raise ServerError(f"The server of --postgres cannot be reached: {reason}", _WAY_OUT) from error
@@ -59,6 +61,7 @@ def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningSe
             admin=admin,
             prefix=f"{PREFIX}{os.urandom(5).hex()}_",
             watch=lambda name: partial(guardian.forget, guardian.database(conninfo, name)),
+            watch_role=lambda oid: partial(guardian.forget, guardian.role(conninfo, oid)),
         )
         try:
             yield server
@@ -66,6 +69,7 @@ def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningSe
             # What cannot be dropped now is left to the guardian, which tries once more.
             with suppress(ServerError):
                 server.drop_all()
+                server.drop_roles()
 
 
 _WAY_OUT = "Give --postgres a URL such as postgresql://user:password@host/database, or leave it out."
@@ -84,7 +88,7 @@ def _refuse_what_cannot_work(admin: Any, request: ServerRequest) -> None:
             "Leave one of the two out.",
         )
     role, allowed, standby = admin.execute(
-        "SELECT rolname, rolcreatedb OR rolsuper, pg_is_in_recovery() FROM pg_roles WHERE rolname = current_user"
+        "SELECT rolname, rolcreatedb OR rolsuper, pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_roles WHERE rolname = current_user"
     ).fetchone()
     if standby:
         raise ServerError("The server of --postgres is a standby: no databases can be made on it.", _WAY_OUT)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from reviewer.errors import ServerError
@@ -58,24 +59,22 @@ def test_runs_on_a_private_socket_and_leaves_nothing_behind(source: str, guardia
 
 
 @both
-def test_clones_keep_the_rows_and_get_settings_of_their_own(source: str, guardian: Guardian) -> None:
+def test_clones_keep_the_rows_and_the_settings(source: str, guardian: Guardian) -> None:
     with start(ServerRequest(source), guardian) as server:
         base = server.create_database("base", settings={"lock_timeout": "7s"})
         with server.connect(base) as connection:
             connection.execute("CREATE TABLE t AS SELECT generate_series(1, 3) AS n")
         clone = server.create_database("clone", base, {"statement_timeout": "9s"})
-        with server.connect(clone) as connection:
+        with psycopg.connect(server.address.url(clone)) as connection:
             row = connection.execute(
                 "SELECT (SELECT sum(n) FROM t), current_setting('lock_timeout'), current_setting('statement_timeout'),"
                 " current_setting('client_min_messages'), current_setting('lc_messages'), current_setting('TimeZone')"
             ).fetchone()
 
-    assert row == (6, "0", "9s", "debug1", "C", "UTC")
+    assert row == (6, "7s", "9s", "debug1", "C", "UTC")
 
 
 def test_drops_a_database_that_is_in_use(guardian: Guardian) -> None:
-    import psycopg
-
     with start(ServerRequest(), guardian) as server:
         name = server.create_database("used")
         connection = server.connect(name)

@@ -144,7 +144,7 @@ def test_an_ordinary_role_is_enough(users: Users, guardian: Guardian) -> None:
     with start(ServerRequest(users.url("maker")), guardian) as server:
         name = server.create_database("one", settings={"statement_timeout": "8s"})
         other = server.create_database("two", name)
-        with server.connect(name) as connection:
+        with psycopg.connect(users.url("maker", other)) as connection:
             found = connection.execute(
                 "SELECT current_user::text, current_setting('statement_timeout'), current_setting('client_min_messages')"
             ).fetchone()

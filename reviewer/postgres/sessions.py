@@ -1,0 +1,124 @@
+"""Sessions of our own: whatever a revision sets for a role, a database or the server, and whatever the user's `PG…`
+variables say, they work the same.
+
+On a server of our own they belong to a superuser whom the project does not know, under a name that nobody can guess.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+STEADY = {
+    "statement_timeout": "0",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "default_transaction_read_only": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "default_tablespace": "",
+    "temp_tablespaces": "",
+    "row_security": "on",
+    "client_encoding": "UTF8",
+    "client_min_messages": "notice",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "quote_all_identifiers": "off",
+    "role": "none",
+}
+"""Settings of every session of ours. What comes with the connection goes before what is set for role and database."""
+
+_STEADY_SINCE = {17: {"transaction_timeout": "0"}}
+
+_SUPERUSERS = {"session_replication_role": "origin", "lc_messages": "C", "session_preload_libraries": ""}
+"""The same that only a superuser may set."""
+
+_SUPERUSERS_SINCE = {17: {"event_triggers": "off"}}
+
+ADMIN = {"search_path": "pg_catalog", "TimeZone": "UTC"}
+"""Further ones of the session that makes databases and looks after the server, and touches nothing of the project's."""
+
+_GOOD_FOR_ALL = frozenset(
+    "PGPASSFILE PGPASSWORD PGCHANNELBINDING PGREQUIREAUTH PGREQUIREPEER PGSSLMODE PGREQUIRESSL PGSSLCOMPRESSION PGSSLCERT"
+    " PGSSLKEY PGSSLROOTCERT PGSSLCRL PGSSLCRLDIR PGSSLSNI PGSSLCERTMODE PGSSLNEGOTIATION PGSSLMINPROTOCOLVERSION"
+    " PGSSLMAXPROTOCOLVERSION PGGSSENCMODE PGKRBSRVNAME PGGSSLIB PGGSSDELEGATION PGCONNECT_TIMEOUT PGSYSCONFDIR"
+    " PGLOCALEDIR".split()
+)
+"""How somebody proves who he is to a server of the user's: that may come from the environment."""
+
+_ENVIRONMENT = threading.Lock()
+
+
+def settings_of(major: int, superuser: bool) -> dict[str, str]:
+    """The settings of a session of ours on a server of that major version."""
+    found = dict(STEADY)
+    for since, more in _STEADY_SINCE.items():
+        found |= more if major >= since else {}
+    if superuser:
+        found |= _SUPERUSERS
+        for since, more in _SUPERUSERS_SINCE.items():
+            found |= more if major >= since else {}
+    return found
+
+
+def admin_options(major: int, superuser: bool) -> str:
+    """The options of the session that looks after the server."""
+    return options(settings_of(major, superuser) | ADMIN)
+
+
+def options(settings: Mapping[str, str]) -> str:
+    """`settings` as libpq's parameter `options`."""
+    return " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+@contextlib.contextmanager
+def without_variables(keep: frozenset[str] = frozenset()) -> Iterator[None]:
+    """libpq does not see the user's `PG…` variables in here, but for those in `keep`."""
+    with _ENVIRONMENT:
+        hidden = {name: os.environ[name] for name in os.environ if name.startswith("PG") and name not in keep}
+        for name in hidden:
+            del os.environ[name]
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
+
+
+@contextlib.contextmanager
+def for_a_server_of_the_users() -> Iterator[None]:
+    """As `without_variables`, but for what proves who somebody is."""
+    with without_variables(_GOOD_FOR_ALL):
+        yield
+
+
+def become_unknown(admin: psycopg.Connection[Any], password: str | None) -> str:
+    """Make a superuser of ours on the connection `admin`, which goes on as that one. Returns its name.
+
+    `password` is the one by which it connects, where the server asks for any.
+    """
+    from psycopg import sql
+
+    name = f"reviewer_{secrets.token_hex(8)}"
+    words = sql.SQL("CREATE ROLE {} SUPERUSER LOGIN").format(sql.Identifier(name))
+    if password is not None:
+        words += sql.SQL(" PASSWORD {}").format(sql.Literal(password))
+    admin.execute(words)
+    admin.execute(sql.SQL("SET SESSION AUTHORIZATION {}").format(sql.Identifier(name)))
+    return name

@@ -1,0 +1,182 @@
+"""The roles that the migrations under review make on a server of the user's, where nothing else is ever touched.
+
+A role is theirs that came while they ran and that one of their statements names. Where it is not wanted it is renamed,
+not dropped: clones in which it owns something go on knowing it, and it gets its name back with them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+_ABOUT_ROLES = re.compile(r"\b(?:role|user|group|reassign|grant|revoke)\b", re.IGNORECASE)
+_MOST_HEARD = 1_000_000
+"""Characters of statements about roles that are remembered."""
+
+_TAKE = """
+SELECT r.oid, r.rolname::pg_catalog.text, pg_catalog.json_build_object(
+    'SUPERUSER', r.rolsuper, 'INHERIT', r.rolinherit, 'CREATEROLE', r.rolcreaterole, 'CREATEDB', r.rolcreatedb,
+    'LOGIN', r.rolcanlogin, 'REPLICATION', r.rolreplication, 'BYPASSRLS', r.rolbypassrls,
+    'limit', r.rolconnlimit, 'until', r.rolvaliduntil::pg_catalog.text,
+    'settings', (SELECT pg_catalog.json_agg(c ORDER BY c) FROM pg_catalog.pg_db_role_setting s
+        CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) c WHERE s.setrole = r.oid AND s.setdatabase = 0),
+    'member of', (SELECT pg_catalog.json_agg(DISTINCT m.roleid::pg_catalog.text) FROM pg_catalog.pg_auth_members m
+        WHERE m.member = r.oid))::pg_catalog.text
+FROM pg_catalog.pg_roles r WHERE r.oid >= 16384
+"""
+_FLAGS = ("SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "LOGIN", "REPLICATION", "BYPASSRLS")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The roles of a server, by oid: the name of each and what is to be known of it, as JSON text."""
+
+    found: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+
+
+class SharedRoles:
+    """Takes and brings back the roles that the migrations make, with ordinary statements.
+
+    `watch` is called with the oid of each; what it returns is called when the role is gone.
+    """
+
+    def __init__(
+        self,
+        admin: psycopg.Connection[Any],
+        prefix: str,
+        watch: Callable[[int], Callable[[], None]],
+    ) -> None:
+        self._admin = admin
+        self._prefix = prefix
+        self._watch = watch
+        self._heard = ""
+        self._others: dict[int, tuple[str, str]] | None = None
+        self._theirs: dict[int, Callable[[], None]] = {}
+        self._told: set[str] = set()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The roles that count: those that were there before, and those that the migrations have made."""
+        there = self._read()
+        known = {*(self._others or {}), *self._theirs}
+        return frozenset(name for oid, (name, _) in there.items() if oid in known)
+
+    def heard(self, sql: str) -> None:
+        """A statement that the migrations have run."""
+        if _ABOUT_ROLES.search(sql) and len(self._heard) < _MOST_HEARD:
+            self._heard += sql + "\n"
+
+    def take(self, databases: Mapping[str, int], current: str | None) -> Roles:
+        """The roles of the migrations that are there now and have a name of their own."""
+        there = self._read()
+        if self._others is None:
+            self._others = there
+        for oid, (name, _) in there.items():
+            if oid not in self._others and oid not in self._theirs and self._names(name):
+                self._theirs[oid] = self._watch(oid)
+        for oid in [oid for oid in self._theirs if oid not in there]:
+            self._theirs.pop(oid)()
+        known = {oid: role for oid, role in there.items() if oid in self._theirs or self._changed(oid, role)}
+        return Roles({oid: role for oid, role in known.items() if not role[0].startswith(self._prefix)})
+
+    def restore(self, now: Roles, wanted: Roles, databases: Mapping[str, int], current: str) -> Iterator[str]:
+        """Bring back `wanted`. Yields what could not be brought back."""
+        import psycopg
+
+        assert self._others is not None
+        for oid, (name, _) in now.found.items():
+            if oid in self._others:
+                told = f"the role {name}, which was there before this review, stays as the migrations have changed it"
+                if told not in self._told:
+                    self._told.add(told)
+                    yield told
+        there = self._read()
+        # names are given up before they are given back
+        for renaming in (
+            [(oid, f"{self._prefix}role_{oid}") for oid in now.found if oid not in wanted.found],
+            [(oid, name) for oid, (name, _) in wanted.found.items()],
+        ):
+            for oid, name in renaming:
+                if oid not in self._theirs or oid not in there or there[oid][0] == name:
+                    continue
+                try:
+                    self._run("ALTER ROLE {} RENAME TO {}", there[oid][0], name)
+                except psycopg.Error as error:
+                    yield f"the role {there[oid][0]} could not be put aside between two rehearsals: {_sentence(error)}"
+        for oid, (name, about) in wanted.found.items():
+            if oid in self._theirs and oid in there and there[oid][1] != about:
+                try:
+                    self._give_back(name, json.loads(there[oid][1]), json.loads(about))
+                except psycopg.Error as error:
+                    yield f"the role {name} could not be given back what it had: {_sentence(error)}"
+            elif oid not in there and oid not in self._others:
+                yield f"the role {name}, which a revision has dropped, is not there any more for the rehearsals that follow"
+
+    def close(self) -> None:
+        """Drop the roles of the migrations; the databases in which they own something are gone."""
+        import psycopg
+
+        there = self._read() if self._theirs else {}
+        for oid in list(self._theirs):
+            try:
+                if oid in there:
+                    self._run("DROP ROLE {}", there[oid][0])
+            except psycopg.Error:
+                continue  # left to the guardian
+            self._theirs.pop(oid)()
+
+    def _changed(self, oid: int, role: tuple[str, str]) -> bool:
+        """Whether it was there before and the migrations have changed it."""
+        assert self._others is not None
+        return oid in self._others and self._others[oid] != role and self._names(role[0])
+
+    def _names(self, role: str) -> bool:
+        """Whether a statement of the migrations names it."""
+        return re.search(rf"(?<![\w$]){re.escape(role)}(?![\w$])", self._heard, re.IGNORECASE) is not None
+
+    def _give_back(self, name: str, now: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        from psycopg import sql
+
+        flags = [flag if wanted[flag] else f"NO{flag}" for flag in _FLAGS if wanted[flag] != now[flag]]
+        if flags:
+            self._run(f"ALTER ROLE {{}} {' '.join(flags)}", name)
+        if wanted["limit"] != now["limit"]:
+            self._run(f"ALTER ROLE {{}} CONNECTION LIMIT {int(wanted['limit'])}", name)
+        if wanted["settings"] != now["settings"]:
+            self._run("ALTER ROLE {} RESET ALL", name)
+            for setting in wanted["settings"] or ():
+                parameter, _, value = setting.partition("=")
+                with self._admin.transaction():
+                    self._admin.execute("SELECT pg_catalog.set_config(%s, %s, true)", [parameter, value])
+                    self._admin.execute(
+                        sql.SQL("ALTER ROLE {} SET {} FROM CURRENT").format(
+                            sql.Identifier(name), sql.Identifier(*parameter.split("."))
+                        )
+                    )
+        before, after = set(now["member of"] or ()), set(wanted["member of"] or ())
+        names = {str(oid): role for oid, (role, _) in self._read().items()}
+        for oid in before - after:
+            if oid in names:
+                self._run("REVOKE {} FROM {}", names[oid], name)
+        for oid in after - before:
+            if oid in names:
+                self._run("GRANT {} TO {}", names[oid], name)
+
+    def _run(self, statement: str, *names: str) -> None:
+        from psycopg import sql
+
+        self._admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def _read(self) -> dict[int, tuple[str, str]]:
+        rows = self._admin.execute(_TAKE.encode(), prepare=True).fetchall()
+        return {int(oid): (str(name), str(about)) for oid, name, about in rows}
+
+
+def _sentence(error: psycopg.Error) -> str:
+    return (error.diag.message_primary or str(error)).strip().split("\n")[0]

@@ -1,0 +1,106 @@
+"""What a migration can change beyond the tables of its database: roles, settings, tablespaces, other databases.
+
+Read from the shared catalogues in one round trip, in the words of a snapshot. Nothing of ours is among it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+KINDS = (
+    "role",
+    "tablespace",
+    "database",
+    "database setting",
+    "server setting",
+    "subscription",
+    "replication origin",
+    "replication slot",
+)
+"""The kinds of what is read here, in the order in which differences are told."""
+
+THIS = "current_database()"
+"""The name under which the database itself is told: in each rehearsal it has another."""
+
+_OURS = ("client_min_messages=debug1", "lc_messages=C", "lock_timeout=29973ms")
+"""The settings that every scratch database has from us."""
+
+_QUERY = r"""
+WITH here AS MATERIALIZED (
+    SELECT d.* FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
+), settings AS MATERIALIZED (
+    SELECT s.setdatabase, s.setrole, pg_catalog.split_part(c, '=', 1) AS name,
+        pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1) AS value, c
+    FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) c
+)
+SELECT 'role', r.rolname::pg_catalog.text, pg_catalog.json_build_object(
+    'SUPERUSER', r.rolsuper, 'NOINHERIT', NOT r.rolinherit, 'CREATEROLE', r.rolcreaterole,
+    'CREATEDB', r.rolcreatedb, 'LOGIN', r.rolcanlogin, 'REPLICATION', r.rolreplication, 'BYPASSRLS', r.rolbypassrls,
+    'connection limit', nullif(r.rolconnlimit, -1), 'VALID UNTIL', r.rolvaliduntil::pg_catalog.text,
+    'membership', (SELECT pg_catalog.jsonb_agg(g.rolname || CASE WHEN m.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END
+            ORDER BY g.rolname)
+        FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid),
+    'settings', (SELECT pg_catalog.jsonb_agg(s.c ORDER BY s.c) FROM settings s
+        WHERE s.setrole = r.oid AND s.setdatabase = 0),
+    'comment', pg_catalog.shobj_description(r.oid, 'pg_authid'),
+    'security labels', (SELECT pg_catalog.jsonb_agg(l.label ORDER BY l.provider) FROM pg_catalog.pg_shseclabel l
+        WHERE l.objoid = r.oid AND l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass))::pg_catalog.text
+FROM pg_catalog.pg_roles r
+WHERE (r.oid >= 16384 OR r.oid = 10) AND r.rolname <> SESSION_USER AND (%(roles)s::pg_catalog.text[] IS NULL
+    OR r.rolname = ANY (%(roles)s::pg_catalog.text[]))
+UNION ALL
+SELECT 'role', 'ALL', pg_catalog.json_build_object('settings', pg_catalog.jsonb_agg(s.c ORDER BY s.c))::pg_catalog.text
+FROM settings s WHERE s.setrole = 0 AND s.setdatabase = 0 HAVING pg_catalog.count(*) > 0
+UNION ALL
+SELECT 'tablespace', t.spcname::pg_catalog.text, pg_catalog.json_build_object(
+    'owner', nullif(pg_catalog.pg_get_userbyid(t.spcowner), pg_catalog.pg_get_userbyid(10)),
+    'options', pg_catalog.to_jsonb(t.spcoptions), 'grants', t.spcacl::pg_catalog.text,
+    'comment', pg_catalog.shobj_description(t.oid, 'pg_tablespace'))::pg_catalog.text
+FROM pg_catalog.pg_tablespace t WHERE t.oid >= 16384
+UNION ALL
+SELECT 'database', d.datname::pg_catalog.text, '{}'
+FROM pg_catalog.pg_database d WHERE NOT d.datname ~ '^(alembic_reviewer_\w+|review_\d+)$' AND %(roles)s::pg_catalog.text[] IS NULL
+UNION ALL
+SELECT 'database', 'current_database()', pg_catalog.json_build_object(
+    'owner', nullif(pg_catalog.pg_get_userbyid(d.datdba), CURRENT_USER),
+    'grants', (SELECT pg_catalog.jsonb_agg(g::pg_catalog.text ORDER BY g::pg_catalog.text)
+        FROM pg_catalog.unnest(d.datacl) g WHERE d.datacl IS DISTINCT FROM pg_catalog.acldefault('d', d.datdba)),
+    'connection limit', nullif(d.datconnlimit, -1), 'refusal of connections', NOT d.datallowconn,
+    'mark as template', d.datistemplate,
+    'comment', pg_catalog.shobj_description(d.oid, 'pg_database'))::pg_catalog.text
+FROM here d
+UNION ALL
+SELECT 'database setting', s.name || CASE WHEN s.setrole = 0 THEN '' ELSE ' of role ' || pg_catalog.pg_get_userbyid(s.setrole) END,
+    pg_catalog.json_build_object('value', s.value)::pg_catalog.text
+FROM here d JOIN settings s ON s.setdatabase = d.oid WHERE NOT (s.setrole = 0 AND s.c = ANY (%(ours)s))
+UNION ALL
+SELECT 'replication origin', o.roname, '{}' FROM pg_catalog.pg_replication_origin o WHERE %(roles)s::pg_catalog.text[] IS NULL
+UNION ALL
+SELECT 'replication slot', s.slot_name::pg_catalog.text, '{}' FROM pg_catalog.pg_replication_slots s
+WHERE NOT s.temporary AND (s.database IS NULL OR s.database = pg_catalog.current_database()) AND %(roles)s::pg_catalog.text[] IS NULL
+"""
+
+_SUPERUSERS = r"""
+UNION ALL
+SELECT 'subscription', s.subname::pg_catalog.text, '{}' FROM here d JOIN pg_catalog.pg_subscription s ON s.subdbid = d.oid
+UNION ALL
+SELECT 'server setting', s.name, pg_catalog.json_build_object('value', s.setting)::pg_catalog.text
+FROM (SELECT DISTINCT ON (f.name) f.name, f.setting FROM pg_catalog.pg_file_settings f
+    WHERE pg_catalog.starts_with(pg_catalog.reverse(f.sourcefile), pg_catalog.reverse('postgresql.auto.conf'))
+    ORDER BY f.name, f.seqno DESC) s
+"""
+
+
+def read(connection: Connection[tuple[object, ...]], roles: Collection[str] | None) -> list[tuple[str, ...]]:
+    """One row for each: kind, no schema, no table, name, what is to be known as JSON text, no columns.
+
+    `roles` are those that count, where the server is not ours alone; of the rest of the server nothing is told there.
+    """
+    query = _QUERY if roles is not None else _QUERY + _SUPERUSERS
+    values = {"roles": None if roles is None else sorted(roles), "ours": list(_OURS)}
+    rows = cast("list[tuple[str, str, str]]", connection.execute(query.encode(), values).fetchall())
+    return [(kind, None, None, name, about, None) for kind, name, about in rows]  # type: ignore[misc] # as a snapshot's
