@@ -16,6 +16,7 @@ defaults of a column that is added again, and everything that `op.execute()` mad
 ## Not flagged
 
 - The order of columns, names that PostgreSQL made up itself, and server defaults that are a moment in time.
+- Passwords of roles, which nobody can compare.
 - What belongs to a table or a column that is itself left behind or missing: one cause, one finding.
 - A downgrade that is empty, or raises on purpose: see `missing-downgrade`.
 - Without a server: everything but enum types that the downgrade does not drop, which are a warning.
@@ -247,6 +248,12 @@ def _fix(difference: Difference) -> str:
             kind="domain" | "sequence" | "view" | "materialized view" as kind, change=Change.LEFT_BEHIND
         ):
             return _execute(f"DROP {kind.upper()} {sql}")
+        case Difference(
+            kind="role" | "tablespace" | "database" | "subscription" as kind, change=Change.LEFT_BEHIND
+        ):
+            return _execute(f"DROP {kind.upper()} {quoted(name)}")
+        case Difference(kind="server setting", change=Change.LEFT_BEHIND):
+            return _execute(f"ALTER SYSTEM RESET {name}")
         case Difference(kind="schema", change=Change.LEFT_BEHIND):
             return _execute(f"DROP SCHEMA {quoted(name)}")
         case Difference(kind="composite type" | "range type", change=Change.LEFT_BEHIND):

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 _WAITS = """
 SELECT w.pid, b.pid, w.query, b.query
-FROM pg_stat_activity w
-CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS p (pid)
-JOIN pg_stat_activity b ON b.pid = p.pid
+FROM pg_catalog.pg_stat_activity w
+CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS p (pid)
+JOIN pg_catalog.pg_stat_activity b ON b.pid = p.pid
 WHERE w.datname = %s AND b.datname = w.datname AND w.wait_event_type = 'Lock' AND b.state LIKE 'idle in transaction%%'
 """
 
@@ -37,7 +37,7 @@ class Blockade:
             self._seen = now
             for blocked, blocker, query, holder in waits:
                 if (blocked, blocker) in again:
-                    connection.execute("SELECT pg_cancel_backend(%s)", (blocked,))
+                    connection.execute("SELECT pg_catalog.pg_cancel_backend(%s)", (blocked,))
                     return (
                         f"`{_short(str(query))}` on one connection waits for a lock that another connection of the same"
                         f" run holds, which is idle in its transaction after `{_short(str(holder))}`"

@@ -15,72 +15,72 @@ if TYPE_CHECKING:
 _QUERY = """
 WITH relations AS (
     SELECT c.oid, c.relname, n.nspname, c.relkind
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
                       AND d.deptype = 'e')
 ), columns AS (
-    SELECT a.attrelid AS oid, json_agg(json_build_object(
-        'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'nullable', NOT a.attnotnull,
-        'default', pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum) AS found
-    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    SELECT a.attrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'nullable', NOT a.attnotnull,
+        'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum) AS found
+    FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM relations)
     GROUP BY a.attrelid
 ), constraints AS (
-    SELECT k.conrelid AS oid, json_agg(json_build_object(
+    SELECT k.conrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', k.conname,
         'kind', CASE k.contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' WHEN 'u' THEN 'unique'
             WHEN 'p' THEN 'primary key' WHEN 'x' THEN 'exclusion' WHEN 'n' THEN 'not null' ELSE 'trigger' END,
-        'columns', coalesce((SELECT json_agg(a.attname ORDER BY u.position)
-            FROM unnest(k.conkey) WITH ORDINALITY u (number, position)
-            JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), '[]'::json),
-        'definition', pg_get_constraintdef(k.oid),
+        'columns', coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY u.position)
+            FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY u (number, position)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), '[]'::json),
+        'definition', pg_catalog.pg_get_constraintdef(k.oid),
         'valid', k.convalidated,
-        'referenced', (SELECT json_build_object('name', r.relname, 'schema', rn.nspname)
-            FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.confrelid)
+        'referenced', (SELECT pg_catalog.json_build_object('name', r.relname, 'schema', rn.nspname)
+            FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.confrelid)
         ) ORDER BY k.conname) AS found
-    FROM pg_constraint k WHERE k.conrelid IN (SELECT oid FROM relations)
+    FROM pg_catalog.pg_constraint k WHERE k.conrelid IN (SELECT oid FROM relations)
     GROUP BY k.conrelid
 ), indexes AS (
-    SELECT x.indrelid AS oid, json_agg(json_build_object(
+    SELECT x.indrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', c.relname,
-        'columns', coalesce((SELECT json_agg(coalesce(a.attname, '') ORDER BY u.position)
-            FROM unnest(x.indkey) WITH ORDINALITY u (number, position)
-            LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number AND u.number > 0
+        'columns', coalesce((SELECT pg_catalog.json_agg(coalesce(a.attname, '') ORDER BY u.position)
+            FROM pg_catalog.unnest(x.indkey) WITH ORDINALITY u (number, position)
+            LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number AND u.number > 0
             WHERE u.position <= x.indnkeyatts), '[]'::json),
-        'definition', pg_get_indexdef(x.indexrelid),
+        'definition', pg_catalog.pg_get_indexdef(x.indexrelid),
         'unique', x.indisunique,
         'valid', x.indisvalid,
-        'constraint', (SELECT k.conname FROM pg_constraint k
+        'constraint', (SELECT k.conname FROM pg_catalog.pg_constraint k
             WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('u', 'p', 'x') LIMIT 1)
         ) ORDER BY c.relname) AS found
-    FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indrelid IN (SELECT oid FROM relations)
+    FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid WHERE x.indrelid IN (SELECT oid FROM relations)
     GROUP BY x.indrelid
 )
-SELECT json_build_object(
-    'tables', coalesce((SELECT json_agg(json_build_object(
-        'name', json_build_object('name', r.relname, 'schema', r.nspname),
+SELECT pg_catalog.json_build_object(
+    'tables', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', pg_catalog.json_build_object('name', r.relname, 'schema', r.nspname),
         'kind', CASE r.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
             WHEN 'm' THEN 'materialized view' ELSE 'foreign table' END,
         'columns', coalesce(columns.found, '[]'::json),
         'constraints', coalesce(constraints.found, '[]'::json),
         'indexes', coalesce(indexes.found, '[]'::json),
-        'partition_of', (SELECT json_build_object('name', p.relname, 'schema', pn.nspname)
-            FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
-            JOIN pg_class c ON c.oid = i.inhrelid
+        'partition_of', (SELECT pg_catalog.json_build_object('name', p.relname, 'schema', pn.nspname)
+            FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+            JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
             WHERE i.inhrelid = r.oid AND c.relispartition LIMIT 1),
-        'policies', coalesce((SELECT json_agg(p.polname ORDER BY p.polname) FROM pg_policy p
+        'policies', coalesce((SELECT pg_catalog.json_agg(p.polname ORDER BY p.polname) FROM pg_catalog.pg_policy p
             WHERE p.polrelid = r.oid), '[]'::json)
         ) ORDER BY r.nspname, r.relname)
       FROM relations r LEFT JOIN columns USING (oid) LEFT JOIN constraints USING (oid) LEFT JOIN indexes USING (oid)),
       '[]'::json),
-    'enums', coalesce((SELECT json_agg(json_build_object(
-        'name', json_build_object('name', t.typname, 'schema', n.nspname),
-        'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)
+    'enums', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', pg_catalog.json_build_object('name', t.typname, 'schema', n.nspname),
+        'labels', (SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)
         ) ORDER BY n.nspname, t.typname)
-      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-      WHERE t.typtype = 'e' AND EXISTS (SELECT FROM pg_enum e WHERE e.enumtypid = t.oid)), '[]'::json)
+      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      WHERE t.typtype = 'e' AND EXISTS (SELECT FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)), '[]'::json)
 )::text
 """
 

@@ -8,7 +8,9 @@ from reviewer.context import Context, Story
 from reviewer.operations import Insert, Operation
 from reviewer.recording import Direction, Failure, FailureKind, Location, Moment, Outcome, Pass, Rehearsal, Revision
 
-_NOT_THE_REVISIONS = frozenset({FailureKind.NO_DRIVER, FailureKind.UNTOUCHED, FailureKind.OFFLINE})
+_NOT_THE_REVISIONS = frozenset(
+    {FailureKind.NO_DRIVER, FailureKind.UNTOUCHED, FailureKind.OFFLINE, FailureKind.REVIEWER}
+)
 
 OWNERS = {
     Direction.UPGRADE: "failing-upgrade",

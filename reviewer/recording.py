@@ -85,6 +85,8 @@ class FailureKind(Enum):
     """Alembic ended well, and the database's version does not say so: its last transaction was rolled back."""
     UNREADABLE = "unreadable"
     """What came from the project's process is not what the reviewer's own code says there: none of it is believed."""
+    REVIEWER = "reviewer"
+    """A question of the reviewer's own was not answered: nothing of the project is to blame."""
     OFFLINE = "offline"
     """The revision cannot be rendered as SQL without a database."""
 

@@ -233,121 +233,121 @@ def _columns(key: Key, state: Snapshot) -> tuple[str, ...]:
 _USERS = r"""n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'"""
 _QUERY = rf"""
 WITH extended AS MATERIALIZED (
-    SELECT d.classid, d.objid FROM pg_depend d WHERE d.deptype = 'e'
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
 ), schemas AS MATERIALIZED (
-    SELECT n.oid, n.nspname, n.nspacl, n.nspowner FROM pg_namespace n WHERE {_USERS}
+    SELECT n.oid, n.nspname, n.nspacl, n.nspowner FROM pg_catalog.pg_namespace n WHERE {_USERS}
 ), relations AS MATERIALIZED (
-    SELECT c.*, n.nspname FROM pg_class c JOIN schemas n ON n.oid = c.relnamespace
+    SELECT c.*, n.nspname FROM pg_catalog.pg_class c JOIN schemas n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-      AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
+      AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid)
 ), comments AS MATERIALIZED (
-    SELECT classoid, objoid, objsubid, description FROM pg_description
-    WHERE objoid >= 16384 OR classoid = 'pg_namespace'::regclass
+    SELECT classoid, objoid, objsubid, description FROM pg_catalog.pg_description
+    WHERE objoid >= 16384 OR classoid = 'pg_catalog.pg_namespace'::regclass
 )
 SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'table' END,
-    c.nspname::text, NULL::text, c.relname::text, json_build_object(
-    'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
+    c.nspname::text, NULL::text, c.relname::text, pg_catalog.json_build_object(
+    'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
     'persistence', CASE WHEN c.relkind <> 'S' THEN nullif(c.relpersistence, 'p') END, -- a sequence goes with its table
-    'options', (SELECT jsonb_agg(o ORDER BY o) FROM unnest(c.reloptions) o),
+    'options', (SELECT pg_catalog.jsonb_agg(o ORDER BY o) FROM pg_catalog.unnest(c.reloptions) o),
     'replica identity', nullif(CASE c.relkind WHEN 'm' THEN 'd' WHEN 'v' THEN 'd' WHEN 'S' THEN 'd' ELSE c.relreplident END, 'd'),
     'row security', c.relrowsecurity, 'forced row security', c.relforcerowsecurity,
-    'partition key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
-    'partition bound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
-    'parents', (SELECT jsonb_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid),
-    'tablespace', (SELECT spcname FROM pg_tablespace WHERE oid = c.reltablespace),
-    'owned by', CASE WHEN c.relkind = 'S' THEN (SELECT jsonb_build_array(tn.nspname, t.relname, a.attname)
-        FROM pg_depend d JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
-        JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
+    'partition key', CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
+    'partition bound', CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END,
+    'parents', (SELECT pg_catalog.jsonb_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
+    'tablespace', (SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace),
+    'owned by', CASE WHEN c.relkind = 'S' THEN (SELECT pg_catalog.jsonb_build_array(tn.nspname, t.relname, a.attname)
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class t ON t.oid = d.refobjid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
           AND d.deptype IN ('a', 'i') LIMIT 1) END,
     'sequence', CASE WHEN s.seqrelid IS NOT NULL THEN
-        jsonb_build_array(format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle) END,
+        pg_catalog.jsonb_build_array(pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle) END,
     'grants', CASE WHEN c.relacl IS NOT NULL AND c.relacl IS DISTINCT FROM
-        acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner) THEN
-        (SELECT jsonb_agg(g::text ORDER BY g::text) FROM unnest(c.relacl) g) END,
+        pg_catalog.acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner) THEN
+        (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(c.relacl) g) END,
     'comment', m.description)::text, NULL::text
-FROM relations c LEFT JOIN comments m ON m.classoid = 'pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = 0
-LEFT JOIN pg_sequence s ON s.seqrelid = c.oid
+FROM relations c LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = 0
+LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid
 UNION ALL
-SELECT 'column', c.nspname::text, c.relname::text, a.attname::text, json_build_object(
-    'type', format_type(a.atttypid, a.atttypmod), 'not null', a.attnotnull,
-    'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
-    'generated', CASE a.attgenerated WHEN 's' THEN pg_get_expr(d.adbin, d.adrelid) || ' STORED'
-        WHEN 'v' THEN pg_get_expr(d.adbin, d.adrelid) || ' VIRTUAL' END,
+SELECT 'column', c.nspname::text, c.relname::text, a.attname::text, pg_catalog.json_build_object(
+    'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'not null', a.attnotnull,
+    'default', CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+    'generated', CASE a.attgenerated WHEN 's' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ' STORED'
+        WHEN 'v' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ' VIRTUAL' END,
     'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
     'collation', CASE WHEN a.attcollation NOT IN (0, 100) THEN a.attcollation::regcollation::text END,
-    'grants', CASE WHEN a.attacl IS NOT NULL THEN (SELECT jsonb_agg(g::text ORDER BY g::text) FROM unnest(a.attacl) g) END,
+    'grants', CASE WHEN a.attacl IS NOT NULL THEN (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(a.attacl) g) END,
     'comment', m.description)::text, a.attnum::text
-FROM relations c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-LEFT JOIN comments m ON m.classoid = 'pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
+FROM relations c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
 WHERE c.relkind IN ('r', 'p', 'f')
 UNION ALL
-SELECT 'constraint', c.nspname::text, c.relname::text, k.conname::text, json_build_object(
-    'definition', CASE WHEN k.convalidated THEN pg_get_constraintdef(k.oid)
-        ELSE regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') END,
+SELECT 'constraint', c.nspname::text, c.relname::text, k.conname::text, pg_catalog.json_build_object(
+    'definition', CASE WHEN k.convalidated THEN pg_catalog.pg_get_constraintdef(k.oid)
+        ELSE pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', '') END,
     'not valid', NOT k.convalidated,
     'comment', m.description)::text, k.conkey::text
-FROM relations c JOIN pg_constraint k ON k.conrelid = c.oid
-LEFT JOIN pg_constraint p ON p.oid = k.conparentid
-LEFT JOIN comments m ON m.classoid = 'pg_constraint'::regclass AND m.objoid = k.oid
+FROM relations c JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid
+LEFT JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid
+LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_constraint'::regclass AND m.objoid = k.oid
 WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND p.conrelid IS DISTINCT FROM k.conrelid
 UNION ALL
-SELECT 'index', c.nspname::text, c.relname::text, i.relname::text, json_build_object(
+SELECT 'index', c.nspname::text, c.relname::text, i.relname::text, pg_catalog.json_build_object(
     'definition', CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END
-        || substr(g.definition, strpos(g.definition, ' USING ') + 1),
+        || pg_catalog.substr(g.definition, pg_catalog.strpos(g.definition, ' USING ') + 1),
     'invalid', NOT x.indisvalid,
     'comment', m.description)::text, x.indkey::text
-FROM relations c JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class i ON i.oid = x.indexrelid
-CROSS JOIN LATERAL (SELECT pg_get_indexdef(x.indexrelid) AS definition OFFSET 0) g
-LEFT JOIN comments m ON m.classoid = 'pg_class'::regclass AND m.objoid = i.oid AND m.objsubid = 0
-WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
+FROM relations c JOIN pg_catalog.pg_index x ON x.indrelid = c.oid JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_indexdef(x.indexrelid) AS definition OFFSET 0) g
+LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = i.oid AND m.objsubid = 0
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
 UNION ALL
-SELECT 'trigger', c.nspname::text, c.relname::text, t.tgname::text, json_build_object(
-    'definition', pg_get_triggerdef(t.oid), 'state', nullif(t.tgenabled, 'O'))::text, NULL
-FROM relations c JOIN pg_trigger t ON t.tgrelid = c.oid
-WHERE NOT t.tgisinternal AND coalesce(to_jsonb(t) ->> 'tgparentid', '0') = '0'
+SELECT 'trigger', c.nspname::text, c.relname::text, t.tgname::text, pg_catalog.json_build_object(
+    'definition', pg_catalog.pg_get_triggerdef(t.oid), 'state', nullif(t.tgenabled, 'O'))::text, NULL
+FROM relations c JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid
+WHERE NOT t.tgisinternal AND coalesce(pg_catalog.to_jsonb(t) ->> 'tgparentid', '0') = '0'
 UNION ALL
-SELECT 'rule', c.nspname::text, c.relname::text, r.rulename::text, json_build_object('definition', pg_get_ruledef(r.oid))::text, NULL
-FROM relations c JOIN pg_rewrite r ON r.ev_class = c.oid WHERE r.rulename <> '_RETURN'
+SELECT 'rule', c.nspname::text, c.relname::text, r.rulename::text, pg_catalog.json_build_object('definition', pg_catalog.pg_get_ruledef(r.oid))::text, NULL
+FROM relations c JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid WHERE r.rulename <> '_RETURN'
 UNION ALL
-SELECT 'policy', c.nspname::text, c.relname::text, p.polname::text, json_build_object(
-    'definition', concat_ws(' ', p.polcmd::text, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)),
-    'roles', (SELECT jsonb_agg(coalesce(rolname, 'public') ORDER BY 1) FROM unnest(p.polroles) o LEFT JOIN pg_roles ON oid = o),
+SELECT 'policy', c.nspname::text, c.relname::text, p.polname::text, pg_catalog.json_build_object(
+    'definition', pg_catalog.concat_ws(' ', p.polcmd::text, pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)),
+    'roles', (SELECT pg_catalog.jsonb_agg(coalesce(rolname, 'public') ORDER BY 1) FROM pg_catalog.unnest(p.polroles) o LEFT JOIN pg_catalog.pg_roles ON oid = o),
     'restrictive', NOT p.polpermissive)::text, NULL
-FROM relations c JOIN pg_policy p ON p.polrelid = c.oid
+FROM relations c JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid
 UNION ALL
 SELECT 'statistics object', c.nspname::text, c.relname::text, s.stxname::text,
-    json_build_object('definition', pg_get_statisticsobjdef(s.oid))::text, NULL
-FROM relations c JOIN pg_statistic_ext s ON s.stxrelid = c.oid
+    pg_catalog.json_build_object('definition', pg_catalog.pg_get_statisticsobjdef(s.oid))::text, NULL
+FROM relations c JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = c.oid
 UNION ALL
 SELECT CASE t.typtype WHEN 'e' THEN 'enum type' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range type' ELSE 'composite type' END,
-    n.nspname::text, NULL, t.typname::text, json_build_object(
-    'labels', (SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid),
-    'base', CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
+    n.nspname::text, NULL, t.typname::text, pg_catalog.json_build_object(
+    'labels', (SELECT pg_catalog.jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
+    'base', CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END,
     'not null', t.typtype = 'd' AND t.typnotnull, 'default', t.typdefault,
-    'checks', (SELECT jsonb_agg(pg_get_constraintdef(k.oid) ORDER BY pg_get_constraintdef(k.oid)) FROM pg_constraint k
+    'checks', (SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_constraintdef(k.oid) ORDER BY pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k
         WHERE k.contypid = t.oid AND k.contype = 'c'),
-    'subtype', (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid),
-    'attributes', CASE WHEN t.typtype = 'c' THEN (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod))
-        ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END,
-    'comment', (SELECT description FROM comments m WHERE m.classoid = 'pg_type'::regclass AND m.objoid = t.oid))::text, NULL
-FROM pg_type t JOIN schemas n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
+    'subtype', (SELECT pg_catalog.format_type(r.rngsubtype, NULL) FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
+    'attributes', CASE WHEN t.typtype = 'c' THEN (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
+        ORDER BY a.attname) FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END,
+    'comment', (SELECT description FROM comments m WHERE m.classoid = 'pg_catalog.pg_type'::regclass AND m.objoid = t.oid))::text, NULL
+FROM pg_catalog.pg_type t JOIN schemas n ON n.oid = t.typnamespace LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
 WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c'))
-  AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid)
+  AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_catalog.pg_type'::regclass AND e.objid = t.oid)
 UNION ALL
-SELECT 'function', n.nspname::text, NULL, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
-    json_build_object('definition', CASE WHEN p.prokind = 'a' THEN 'aggregate' ELSE pg_get_functiondef(p.oid) END,
-    'grants', CASE WHEN p.proacl IS NOT NULL AND p.proacl IS DISTINCT FROM acldefault('f', p.proowner) THEN
-        (SELECT jsonb_agg(g::text ORDER BY g::text) FROM unnest(p.proacl) g) END)::text, NULL
-FROM pg_proc p JOIN schemas n ON n.oid = p.pronamespace
-WHERE p.oid >= 16384 AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
+SELECT 'function', n.nspname::text, NULL, p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
+    pg_catalog.json_build_object('definition', CASE WHEN p.prokind = 'a' THEN 'aggregate' ELSE pg_catalog.pg_get_functiondef(p.oid) END,
+    'grants', CASE WHEN p.proacl IS NOT NULL AND p.proacl IS DISTINCT FROM pg_catalog.acldefault('f', p.proowner) THEN
+        (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(p.proacl) g) END)::text, NULL
+FROM pg_catalog.pg_proc p JOIN schemas n ON n.oid = p.pronamespace
+WHERE p.oid >= 16384 AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
 UNION ALL
-SELECT 'extension', NULL, NULL, e.extname::text, json_build_object('version', e.extversion)::text, NULL FROM pg_extension e
+SELECT 'extension', NULL, NULL, e.extname::text, pg_catalog.json_build_object('version', e.extversion)::text, NULL FROM pg_catalog.pg_extension e
 UNION ALL
-SELECT 'schema', NULL, NULL, n.nspname::text, json_build_object('grants', CASE WHEN n.nspname <> 'public' AND n.nspacl IS NOT NULL
-    AND n.nspacl IS DISTINCT FROM acldefault('n', n.nspowner) THEN
-    (SELECT jsonb_agg(g::text ORDER BY g::text) FROM unnest(n.nspacl) g) END)::text, NULL
+SELECT 'schema', NULL, NULL, n.nspname::text, pg_catalog.json_build_object('grants', CASE WHEN n.nspname <> 'public' AND n.nspacl IS NOT NULL
+    AND n.nspacl IS DISTINCT FROM pg_catalog.acldefault('n', n.nspowner) THEN
+    (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(n.nspacl) g) END)::text, NULL
 FROM schemas n WHERE n.nspname <> 'public'
 """

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
 
 _VERSION_TABLES = """
-    SELECT quote_ident(nspname), quote_ident(relname)
-    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE relname = %s AND (%s::text IS NULL OR nspname = %s) AND relkind IN ('r', 'p')
+    SELECT pg_catalog.quote_ident(n.nspname), pg_catalog.quote_ident(c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = %s AND (%s::text IS NULL OR n.nspname = %s) AND c.relkind IN ('r', 'p')
 """
 
 

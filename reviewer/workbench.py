@@ -22,7 +22,7 @@ from reviewer.old_code import OldProcess, OldSource
 from reviewer.plan import Plan
 from reviewer.postgres.server import MAKE_ROOM
 from reviewer.reader import Reader, Run
-from reviewer.recording import Environment, Rehearsal, Server, Skipped, TransactionMode
+from reviewer.recording import Environment, FailureKind, Rehearsal, Server, Skipped, TransactionMode
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
@@ -253,6 +253,10 @@ class Workbench:
             return
         if failure.sqlstate == _DISK_FULL:
             raise ServerError(f"The throw-away server has no room left: {failure.message}.", MAKE_ROOM)
+        if failure.kind is FailureKind.REVIEWER:
+            raise ServerError(
+                f"The reviewer's own look at the server failed, which says nothing of the project: {failure.message}."
+            )
         missing = _NO_EXTENSION.search(failure.message)
         if missing is None:
             return

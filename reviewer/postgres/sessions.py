@@ -52,10 +52,33 @@ ADMIN = {"search_path": "pg_catalog", "TimeZone": "UTC"}
 """Further ones of the session that makes databases and looks after the server, and touches nothing of the project's."""
 
 _GOOD_FOR_ALL = frozenset(
-    "PGPASSFILE PGPASSWORD PGCHANNELBINDING PGREQUIREAUTH PGREQUIREPEER PGSSLMODE PGREQUIRESSL PGSSLCOMPRESSION PGSSLCERT"
-    " PGSSLKEY PGSSLROOTCERT PGSSLCRL PGSSLCRLDIR PGSSLSNI PGSSLCERTMODE PGSSLNEGOTIATION PGSSLMINPROTOCOLVERSION"
-    " PGSSLMAXPROTOCOLVERSION PGGSSENCMODE PGKRBSRVNAME PGGSSLIB PGGSSDELEGATION PGCONNECT_TIMEOUT PGSYSCONFDIR"
-    " PGLOCALEDIR".split()
+    [
+        "PGPASSFILE",
+        "PGPASSWORD",
+        "PGCHANNELBINDING",
+        "PGREQUIREAUTH",
+        "PGREQUIREPEER",
+        "PGSSLMODE",
+        "PGREQUIRESSL",
+        "PGSSLCOMPRESSION",
+        "PGSSLCERT",
+        "PGSSLKEY",
+        "PGSSLROOTCERT",
+        "PGSSLCRL",
+        "PGSSLCRLDIR",
+        "PGSSLSNI",
+        "PGSSLCERTMODE",
+        "PGSSLNEGOTIATION",
+        "PGSSLMINPROTOCOLVERSION",
+        "PGSSLMAXPROTOCOLVERSION",
+        "PGGSSENCMODE",
+        "PGKRBSRVNAME",
+        "PGGSSLIB",
+        "PGGSSDELEGATION",
+        "PGCONNECT_TIMEOUT",
+        "PGSYSCONFDIR",
+        "PGLOCALEDIR",
+    ]
 )
 """How somebody proves who he is to a server of the user's: that may come from the environment."""
 
@@ -90,7 +113,7 @@ def _escaped(value: str) -> str:
 
 @contextlib.contextmanager
 def without_variables(keep: frozenset[str] = frozenset()) -> Iterator[None]:
-    """libpq does not see the user's `PG…` variables in here, but for those in `keep`."""
+    """Libpq does not see the user's `PG…` variables in here, but for those in `keep`."""
     with _ENVIRONMENT:
         hidden = {name: os.environ[name] for name in os.environ if name.startswith("PG") and name not in keep}
         for name in hidden:

@@ -39,9 +39,9 @@ class Shared:
 
     def made(self, database: str, oid: int, template: str | None) -> None:
         """A scratch database was made, a clone of `template` where one is given."""
+        self._oids[database] = oid  # before anybody looks: it is none of the project's
         if template is not None and template == self.current:
             self._look()
-        self._oids[database] = oid
         self._states[database] = self._initial if template is None else self._states.get(template, self._initial)
 
     def dropped(self, database: str) -> None:

@@ -92,7 +92,9 @@ class SharedRoles:
         assert self._others is not None
         for oid, (name, _) in now.found.items():
             if oid in self._others:
-                told = f"the role {name}, which was there before this review, stays as the migrations have changed it"
+                told = (
+                    f"the role {name}, which was there before this review, stays as the migrations have changed it"
+                )
                 if told not in self._told:
                     self._told.add(told)
                     yield told

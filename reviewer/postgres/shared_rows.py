@@ -48,8 +48,14 @@ copy of ours.
 _SINCE = {"pg_parameter_acl": 15}
 _SETTING = re.compile(r"^\s*([\w.]+)\s*=\s*'((?:[^']|'')*)'\s*$", re.MULTILINE)
 _LISTS = frozenset(
-    "search_path temp_tablespaces local_preload_libraries session_preload_libraries shared_preload_libraries"
-    " unix_socket_directories".split()
+    [
+        "search_path",
+        "temp_tablespaces",
+        "local_preload_libraries",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "unix_socket_directories",
+    ]
 )
 """Settings that are lists of names."""
 _SECONDS = 2.0

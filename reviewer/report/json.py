@@ -410,8 +410,8 @@ def _read_pass(found: Document, revision: str) -> Pass:
             failure["sql"],
             failure["sqlstate"],
             failure["deliberate"],
-            Moment(failure.get("moment", Moment.DURING.value)),
-            _read_place(failure["outside"]) if failure.get("outside") else None,
+            moment=Moment(failure.get("moment", Moment.DURING.value)),
+            outside=_read_place(failure["outside"]) if failure.get("outside") else None,
         )
         if failure
         else None,

@@ -237,7 +237,7 @@ class _Work:
         listed = list(tables)
         for start in range(0, len(listed), 200):
             query = " UNION ALL ".join(
-                f"SELECT {t.oid}, count(*) FROM {t.name.sql if t.partitioned else 'ONLY ' + t.name.sql}"
+                f"SELECT {t.oid}, pg_catalog.count(*) FROM {t.name.sql if t.partitioned else 'ONLY ' + t.name.sql}"
                 for t in listed[start : start + 200]
             )
             for oid, count in self._connection.execute(query.encode()).fetchall():

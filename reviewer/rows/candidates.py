@@ -123,7 +123,11 @@ def _mined(schema: Schema, field: Field, ordinary: str | None, text: str) -> lis
         case "json" | "jsonb":
             return list(_documents(strings, plain))
         case "bytea":
-            return [Candidate(f"decode(lpad(to_hex(g), 2 * {n}, '0'), 'hex')", 1) for n in numbers if _is_size(n)]
+            return [
+                Candidate(f"pg_catalog.decode(pg_catalog.lpad(pg_catalog.to_hex(g), 2 * {n}, '0'), 'hex')", 1)
+                for n in numbers
+                if _is_size(n)
+            ]
         case "interval":
             return [
                 Candidate(f"interval {values.literal(s)} + g * interval '1 second'", 1)
@@ -141,7 +145,7 @@ def _texts(strings: list[str], text: str) -> Iterator[Candidate]:
         if patterned and re.search(r"[\\^$\[\](){}+*?|]", string):
             yield from _matching(string)
         elif "%" in string:
-            yield Candidate(f"replace({values.literal(string)}, '%', g::text)", 1)
+            yield Candidate(f"pg_catalog.replace({values.literal(string)}, '%', g::text)", 1)
         else:
             yield Candidate(values.literal(string), 1)
 
@@ -159,8 +163,8 @@ def _matching(expression: str) -> Iterator[Candidate]:
 def _sized(numbers: list[str], ordinary: str | None) -> Iterator[Candidate]:
     for number in numbers:
         if _is_size(number):
-            yield Candidate(f"lpad(g::text, {number}, 'a')", 2)
-            yield Candidate(f"rpad(({ordinary or 'g::text'})::text, {number}, 'x')", 2)
+            yield Candidate(f"pg_catalog.lpad(g::text, {number}, 'a')", 2)
+            yield Candidate(f"pg_catalog.rpad(({ordinary or 'g::text'})::text, {number}, 'x')", 2)
 
 
 def _common_texts() -> Iterator[Candidate]:
@@ -170,7 +174,7 @@ def _common_texts() -> Iterator[Candidate]:
         "'ROW' || g",
         "'person' || g || '@example.org'",
         "'https://example.org/' || g",
-        "md5(g::text)",
+        "pg_catalog.md5(g::text)",
         "'/row/' || g",
         "'row-' || g",
         "'2024-01-01'",
@@ -228,9 +232,9 @@ def _dates(plain: str, strings: list[str], ordinary: str | None) -> Iterator[Can
         yield Candidate("current_date + g", 3)
         yield Candidate("current_date - g", 3)
     else:
-        yield Candidate(f"(now() + g * interval '1 day')::{plain}", 3)
-        yield Candidate(f"(now() - g * interval '1 day')::{plain}", 3)
-        yield Candidate(f"date_trunc('day', {ordinary or 'now()'})", 3)
+        yield Candidate(f"(pg_catalog.now() + g * interval '1 day')::{plain}", 3)
+        yield Candidate(f"(pg_catalog.now() - g * interval '1 day')::{plain}", 3)
+        yield Candidate(f"pg_catalog.date_trunc('day', {ordinary or 'pg_catalog.now()'})", 3)
 
 
 def _documents(strings: list[str], plain: str) -> Iterator[Candidate]:
@@ -246,7 +250,7 @@ def _documents(strings: list[str], plain: str) -> Iterator[Candidate]:
     for value in ("g", "'row ' || g", "'[]'::jsonb", "true"):
         pairs = ", ".join(f"{values.literal(key)}, {value}" for key in keys)
         if pairs:
-            yield Candidate(f"{plain}_build_object({pairs})", 2)
+            yield Candidate(f"pg_catalog.{plain}_build_object({pairs})", 2)
     for string in ("{}", "[]", "[1]", '["row"]', '"row"', "1", "true"):
         yield Candidate(f"'{string}'::{plain}", 3)
 
@@ -257,7 +261,7 @@ def _arrays(strings: list[str], numbers: list[str], ordinary: str | None, elemen
             yield Candidate(f"ARRAY[{values.literal(string)}]", 1)
     for number in numbers:
         if _is_size(number) and int(number) <= 100 and ordinary is not None:
-            yield Candidate(f"array_fill(({ordinary})[1], ARRAY[{int(number)}])", 2)
+            yield Candidate(f"pg_catalog.array_fill(({ordinary})[1], ARRAY[{int(number)}])", 2)
     yield Candidate("'{}'", 3)
 
 

@@ -70,7 +70,7 @@ def statement(schema: Schema, table: Shape, counts: Mapping[int, int], way: Way)
     if way.one_by_one:
         first = last = _ROW
     chosen = ", ".join(value for _, value in named)
-    made = f"SELECT {chosen} FROM generate_series({first}, {last}) AS s (g)" + "".join(
+    made = f"SELECT {chosen} FROM pg_catalog.generate_series({first}, {last}) AS s (g)" + "".join(
         f"\n{j}" for j in parts.joins
     )
     if not named:
@@ -101,7 +101,7 @@ def set_later(schema: Schema, table: Shape, key: Key, counts: Mapping[int, int])
     setting = ", ".join(f"{quoted(c)} = p.k{n}" for c, n in free)
     return (
         f"UPDATE ONLY {table.name.sql} t SET {setting}"
-        f" FROM (SELECT ctid AS place, row_number() OVER (ORDER BY ctid) AS n FROM ONLY {table.name.sql}) me,"
+        f" FROM (SELECT ctid AS place, pg_catalog.row_number() OVER (ORDER BY ctid) AS n FROM ONLY {table.name.sql}) me,"
         f" {_parents(parent, key)} p WHERE me.place = t.ctid AND p.n = {which}{same}"
     )
 
@@ -245,7 +245,7 @@ def _components(schema: Schema, table: Shape, parts: _Parts) -> None:
             rows = ", ".join(f"({i}, {c.penalty}, CAST({c.expression} AS {text}))" for i, c in enumerate(pool))
             lists.append(f"(VALUES {rows}) v{n} (i{n}, p{n}, {quoted(name)})")
             penalties.append(f"p{n}")
-            ranks.append(f"hashint4(i{n} * 7919 + s.g)")
+            ranks.append(f"pg_catalog.hashint4(i{n} * 7919 + s.g)")
         columns = ", ".join(quoted(name) for name in component.columns)
         made = "".join(f", ({by_name[name].generated}) AS {quoted(name)}" for name in component.generated)
         inner = f"SELECT *{made} FROM {' CROSS JOIN '.join(lists)}"
@@ -274,7 +274,7 @@ def _parents(parent: Shape, key: Key) -> str:
     order = ", ".join(quoted(c) for c in key.referenced_columns)
     given = " AND ".join(f"{quoted(c)} IS NOT NULL" for c in key.referenced_columns)
     return (
-        f"(SELECT {columns}, row_number() OVER (ORDER BY {order}) AS n FROM {_source(parent)}"
+        f"(SELECT {columns}, pg_catalog.row_number() OVER (ORDER BY {order}) AS n FROM {_source(parent)}"
         f" WHERE {given} ORDER BY {order} LIMIT {_PARENTS})"
     )
 

@@ -34,7 +34,7 @@ class Field:
     def counts(self) -> str | None:
         """The expression that gives the next value, where a sequence does."""
         if self.sequence is not None:
-            return f"nextval('{self.sequence.replace(chr(39), chr(39) * 2)}'::regclass)"
+            return f"pg_catalog.nextval('{self.sequence.replace(chr(39), chr(39) * 2)}'::regclass)"
         return self.default if self.default is not None and "nextval(" in self.default else None
 
 
@@ -127,98 +127,98 @@ def read(connection: Connection[tuple[object, ...]]) -> Schema:
 _QUERY = r"""
 WITH RECURSIVE relations AS (
     SELECT c.oid, c.relname, n.nspname, c.relkind, c.relispartition
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p')
       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
                       AND d.deptype = 'e')
 ), used (oid) AS (
-    SELECT DISTINCT a.atttypid FROM pg_attribute a
+    SELECT DISTINCT a.atttypid FROM pg_catalog.pg_attribute a
     WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM relations)
     UNION
-    SELECT v.oid FROM used u JOIN pg_type t ON t.oid = u.oid CROSS JOIN LATERAL (
+    SELECT v.oid FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.oid CROSS JOIN LATERAL (
         SELECT t.typbasetype UNION ALL SELECT t.typelem WHERE t.typcategory = 'A'
-        UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid
-        UNION ALL SELECT a.atttypid FROM pg_attribute a
+        UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
+        UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a
             WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
     ) v (oid) WHERE v.oid <> 0
 ), fields AS (
-    SELECT a.attrelid AS oid, json_agg(json_build_object(
-        'name', a.attname, 'type', a.atttypid::bigint, 'text', format_type(a.atttypid, a.atttypmod),
+    SELECT a.attrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', a.attname, 'type', a.atttypid::bigint, 'text', pg_catalog.format_type(a.atttypid, a.atttypmod),
         'nullable', NOT a.attnotnull,
-        'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
-        'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END,
+        'default', CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+        'generated', CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
         'sequence', CASE WHEN a.attidentity <> '' THEN
-            pg_get_serial_sequence(a.attrelid::regclass::text, a.attname) END) ORDER BY a.attnum) AS found
-    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            pg_catalog.pg_get_serial_sequence(a.attrelid::regclass::text, a.attname) END) ORDER BY a.attnum) AS found
+    FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM relations)
     GROUP BY a.attrelid
 ), names AS (
     SELECT k.oid, k.conrelid, k.contype, k.conname, k.confrelid, k.conparentid,
-        coalesce((SELECT json_agg(a.attname ORDER BY u.position) FROM unnest(k.conkey) WITH ORDINALITY u (number, position)
-            JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), '[]') AS columns,
-        coalesce((SELECT json_agg(a.attname ORDER BY u.position) FROM unnest(k.confkey) WITH ORDINALITY u (number, position)
-            JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number), '[]') AS referenced,
-        pg_get_expr(k.conbin, k.conrelid) AS expression
-    FROM pg_constraint k WHERE k.conrelid IN (SELECT oid FROM relations) AND k.contype IN ('c', 'f')
-      AND coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
+        coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY u.position) FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY u (number, position)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), '[]') AS columns,
+        coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY u.position) FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY u (number, position)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number), '[]') AS referenced,
+        pg_catalog.pg_get_expr(k.conbin, k.conrelid) AS expression
+    FROM pg_catalog.pg_constraint k WHERE k.conrelid IN (SELECT oid FROM relations) AND k.contype IN ('c', 'f')
+      AND coalesce(pg_catalog.to_jsonb(k) ->> 'conenforced', 'true') = 'true'
 ), bounds AS (
-    SELECT r.oid, pg_get_partition_constraintdef(r.oid) AS expression FROM relations r WHERE r.relispartition
+    SELECT r.oid, pg_catalog.pg_get_partition_constraintdef(r.oid) AS expression FROM relations r WHERE r.relispartition
 ), conditions AS (
-    SELECT n.conrelid AS oid, json_agg(json_build_object(
+    SELECT n.conrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', n.conname, 'columns', n.columns, 'expression', n.expression) ORDER BY n.conname) AS found
     FROM (SELECT conrelid, conname::text, columns, expression FROM names WHERE contype = 'c'
           UNION ALL SELECT oid, 'partition', NULL, expression FROM bounds WHERE expression IS NOT NULL) n
     GROUP BY n.conrelid
 ), keys AS (
-    SELECT n.conrelid AS oid, json_agg(json_build_object(
+    SELECT n.conrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', n.conname, 'columns', n.columns, 'referenced', n.confrelid::bigint,
-        'referenced_columns', n.referenced) ORDER BY json_array_length(n.columns) DESC, n.conname) AS found
-    FROM names n LEFT JOIN pg_constraint p ON p.oid = n.conparentid
+        'referenced_columns', n.referenced) ORDER BY pg_catalog.json_array_length(n.columns) DESC, n.conname) AS found
+    FROM names n LEFT JOIN pg_catalog.pg_constraint p ON p.oid = n.conparentid
     WHERE n.contype = 'f' AND p.conrelid IS DISTINCT FROM n.conrelid
     GROUP BY n.conrelid
 ), uniques AS (
-    SELECT x.indrelid AS oid, json_agg((SELECT json_agg(coalesce(a.attname, '') ORDER BY u.position)
-        FROM unnest(x.indkey) WITH ORDINALITY u (number, position)
-        LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number AND u.number > 0
+    SELECT x.indrelid AS oid, pg_catalog.json_agg((SELECT pg_catalog.json_agg(coalesce(a.attname, '') ORDER BY u.position)
+        FROM pg_catalog.unnest(x.indkey) WITH ORDINALITY u (number, position)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number AND u.number > 0
         WHERE u.position <= x.indnkeyatts)) AS found
-    FROM pg_index x WHERE x.indisunique AND x.indrelid IN (SELECT oid FROM relations)
+    FROM pg_catalog.pg_index x WHERE x.indisunique AND x.indrelid IN (SELECT oid FROM relations)
     GROUP BY x.indrelid
 ), triggers AS (
-    SELECT t.tgrelid AS oid, string_agg(p.prosrc, E'\n' ORDER BY t.tgname) AS found
-    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+    SELECT t.tgrelid AS oid, pg_catalog.string_agg(p.prosrc, E'\n' ORDER BY t.tgname) AS found
+    FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
     WHERE NOT t.tgisinternal AND t.tgrelid IN (SELECT oid FROM relations) GROUP BY t.tgrelid
 )
-SELECT json_build_object(
-    'tables', coalesce((SELECT json_agg(json_build_object(
+SELECT pg_catalog.json_build_object(
+    'tables', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
         'oid', r.oid::bigint,
-        'name', json_build_object('name', r.relname, 'schema', r.nspname),
+        'name', pg_catalog.json_build_object('name', r.relname, 'schema', r.nspname),
         'partitioned', r.relkind = 'p',
         'fields', coalesce(fields.found, '[]'),
-        'conditions', coalesce((SELECT json_agg(json_build_object('name', c ->> 'name',
-            'columns', CASE WHEN json_typeof(c -> 'columns') = 'array' THEN c -> 'columns' ELSE '[]'::json END,
-            'expression', c ->> 'expression')) FROM json_array_elements(conditions.found) c), '[]'),
+        'conditions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', c ->> 'name',
+            'columns', CASE WHEN pg_catalog.json_typeof(c -> 'columns') = 'array' THEN c -> 'columns' ELSE '[]'::json END,
+            'expression', c ->> 'expression')) FROM pg_catalog.json_array_elements(conditions.found) c), '[]'),
         'keys', coalesce(keys.found, '[]'),
         'unique', coalesce(uniques.found, '[]'),
-        'root', CASE WHEN r.relispartition THEN pg_partition_root(r.oid)::oid::bigint ELSE 0 END,
+        'root', CASE WHEN r.relispartition THEN pg_catalog.pg_partition_root(r.oid)::oid::bigint ELSE 0 END,
         'triggers', coalesce(triggers.found, '')
         ) ORDER BY r.nspname, r.relname)
       FROM relations r LEFT JOIN fields USING (oid) LEFT JOIN conditions USING (oid) LEFT JOIN keys USING (oid)
       LEFT JOIN uniques USING (oid) LEFT JOIN triggers USING (oid)), '[]'),
-    'kinds', coalesce((SELECT json_agg(json_build_object(
-        'oid', t.oid::bigint, 'name', t.typname, 'text', format_type(t.oid, NULL), 'kind', t.typtype::text,
+    'kinds', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'oid', t.oid::bigint, 'name', t.typname, 'text', pg_catalog.format_type(t.oid, NULL), 'kind', t.typtype::text,
         'element', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END,
-        'element_text', CASE WHEN t.typcategory = 'A' THEN format_type(t.typelem, NULL) ELSE '' END,
-        'base', t.typbasetype::bigint, 'base_text', coalesce(format_type(nullif(t.typbasetype, 0), t.typtypmod), ''),
+        'element_text', CASE WHEN t.typcategory = 'A' THEN pg_catalog.format_type(t.typelem, NULL) ELSE '' END,
+        'base', t.typbasetype::bigint, 'base_text', coalesce(pg_catalog.format_type(nullif(t.typbasetype, 0), t.typtypmod), ''),
         'required', t.typnotnull,
-        'labels', coalesce((SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e
+        'labels', coalesce((SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e
             WHERE e.enumtypid = t.oid), '[]'),
-        'attributes', coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', a.atttypid::bigint,
-            'text', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum) FROM pg_attribute a
+        'attributes', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', a.atttypid::bigint,
+            'text', pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
             WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
-        'subtype', coalesce((SELECT r.rngsubtype::bigint FROM pg_range r WHERE r.rngtypid = t.oid), 0),
-        'conditions', coalesce((SELECT json_agg(pg_get_expr(k.conbin, 0)) FROM pg_constraint k
+        'subtype', coalesce((SELECT r.rngsubtype::bigint FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid), 0),
+        'conditions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.pg_get_expr(k.conbin, 0)) FROM pg_catalog.pg_constraint k
             WHERE k.contypid = t.oid AND k.contype = 'c'), '[]')))
-      FROM used JOIN pg_type t USING (oid)), '[]')
+      FROM used JOIN pg_catalog.pg_type t USING (oid)), '[]')
 )::text
 """

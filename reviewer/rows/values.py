@@ -20,37 +20,37 @@ _PLAIN = {
     "money": "g::money",
     "boolean": "g % 2 = 0",
     "name": "('row' || g)::name",
-    '"char"': 'chr(97 + g % 26)::"char"',
+    '"char"': 'pg_catalog.chr(97 + g % 26)::"char"',
     "date": "date '2024-01-01' + g",
     "timestamp without time zone": f"timestamp '2024-01-01' + {_HOUR}",
     "timestamp with time zone": f"timestamptz '2024-01-01 00:00:00+00' + {_HOUR}",
     "time without time zone": "time '00:00' + g * interval '61.5 second'",
     "time with time zone": "timetz '00:00+00' + g * interval '61.5 second'",
     "interval": "g * interval '1 minute'",
-    "json": "json_build_object('row', g)",
-    "jsonb": "jsonb_build_object('row', g)",
+    "json": "pg_catalog.json_build_object('row', g)",
+    "jsonb": "pg_catalog.jsonb_build_object('row', g)",
     "jsonpath": "('$.row' || g)::jsonpath",
     "inet": "inet '10.0.0.0' + g",
-    "cidr": "set_masklen(inet '10.0.0.0' + g, 32)::cidr",
-    "macaddr": "('08:00:2b:01:' || lpad(to_hex(g / 256 % 256), 2, '0') || ':' || lpad(to_hex(g % 256), 2, '0'))::macaddr",
-    "macaddr8": "('08:00:2b:01:02:03:' || lpad(to_hex(g / 256 % 256), 2, '0') || ':' || lpad(to_hex(g % 256), 2, '0'))::macaddr8",
+    "cidr": "pg_catalog.set_masklen(inet '10.0.0.0' + g, 32)::cidr",
+    "macaddr": "('08:00:2b:01:' || pg_catalog.lpad(pg_catalog.to_hex(g / 256 % 256), 2, '0') || ':' || pg_catalog.lpad(pg_catalog.to_hex(g % 256), 2, '0'))::macaddr",
+    "macaddr8": "('08:00:2b:01:02:03:' || pg_catalog.lpad(pg_catalog.to_hex(g / 256 % 256), 2, '0') || ':' || pg_catalog.lpad(pg_catalog.to_hex(g % 256), 2, '0'))::macaddr8",
     "xml": "xmlparse(content '<row>' || g || '</row>')",
-    "tsvector": "to_tsvector('simple', 'row ' || g)",
-    "tsquery": "to_tsquery('simple', 'row' || g)",
-    "point": "point(g, g)",
-    "line": "line(point(g, 0), point(g, 1))",
-    "lseg": "lseg(point(g, 0), point(g, 1))",
-    "box": "box(point(g, g), point(g + 1, g + 1))",
-    "path": "path(polygon(box(point(g, g), point(g + 1, g + 1))))",
-    "polygon": "polygon(box(point(g, g), point(g + 1, g + 1)))",
-    "circle": "circle(point(g, g), 1)",
+    "tsvector": "pg_catalog.to_tsvector('simple', 'row ' || g)",
+    "tsquery": "pg_catalog.to_tsquery('simple', 'row' || g)",
+    "point": "pg_catalog.point(g, g)",
+    "line": "pg_catalog.line(pg_catalog.point(g, 0), pg_catalog.point(g, 1))",
+    "lseg": "pg_catalog.lseg(pg_catalog.point(g, 0), pg_catalog.point(g, 1))",
+    "box": "pg_catalog.box(pg_catalog.point(g, g), pg_catalog.point(g + 1, g + 1))",
+    "path": "pg_catalog.path(pg_catalog.polygon(pg_catalog.box(pg_catalog.point(g, g), pg_catalog.point(g + 1, g + 1))))",
+    "polygon": "pg_catalog.polygon(pg_catalog.box(pg_catalog.point(g, g), pg_catalog.point(g + 1, g + 1)))",
+    "circle": "pg_catalog.circle(pg_catalog.point(g, g), 1)",
     "oid": "g::oid",
-    "pg_lsn": "('0/' || to_hex(g))::pg_lsn",
+    "pg_lsn": "('0/' || pg_catalog.to_hex(g))::pg_lsn",
     "xid": "g::text::xid",
-    "regclass": "'pg_class'::regclass",
+    "regclass": "'pg_catalog.pg_class'::regclass",
     "regtype": "'text'::regtype",
     "regproc": "'now'::regproc",
-    "bytea": "decode(lpad(to_hex(g), 8, '0'), 'hex')",
+    "bytea": "pg_catalog.decode(pg_catalog.lpad(pg_catalog.to_hex(g), 8, '0'), 'hex')",
 }
 # Types of extensions, by their own name.
 _EXTENSIONS = {
@@ -74,17 +74,20 @@ _WORDS = (
     (r"e?mail", "'person' || g || '@example.org'"),
     (r"ur[il]|link|href|website|webhook|endpoint", "'https://example.org/' || g"),
     (r"json|metadata|payload|params|settings|config|attributes|properties|context", "'{\"row\": ' || g || '}'"),
-    (r"_at|_on|date|time|timestamp", f"to_char(timestamp '2024-01-01' + {_HOUR}, 'YYYY-MM-DD HH24:MI:SS')"),
+    (
+        r"_at|_on|date|time|timestamp",
+        f"pg_catalog.to_char(timestamp '2024-01-01' + {_HOUR}, 'YYYY-MM-DD HH24:MI:SS')",
+    ),
     (r"u?uid|guid", "{uuid}"),
     (r"count|number|num|amount|size|total|price|quantity|age|year|port|version|position|order|level", "g::text"),
     (r"(is|has|can)_\w+|enabled|active", "CASE WHEN g % 2 = 0 THEN 'true' ELSE 'false' END"),
-    (r"phone|mobile|fax", "'+4930' || lpad(g::text, 6, '0')"),
+    (r"phone|mobile|fax", "'+4930' || pg_catalog.lpad(g::text, 6, '0')"),
     (r"slug|handle|username|login|key|code", "{word} || '-' || g"),
-    (r"hash|digest|checksum|token|sha\d*|md5|password", "md5({salt} || g)"),
+    (r"hash|digest|checksum|token|sha\d*|md5|password", "pg_catalog.md5({salt} || g)"),
     (r"locale|lang|language", "'en'"),
     (r"currency", "'EUR'"),
     (r"country", "'DE'"),
-    (r"ip|ip_address", "host(inet '10.0.0.0' + g)"),
+    (r"ip|ip_address", "pg_catalog.host(inet '10.0.0.0' + g)"),
 )
 
 
@@ -169,9 +172,9 @@ def _range(kind: Kind, inner: Callable[[int, str], str | None]) -> str | None:
     match kind.text:
         case "int4range" | "int8range":
             cast = "int" if kind.text == "int4range" else "bigint"
-            return f"{kind.text}((10 * g)::{cast}, (10 * g + 5)::{cast})"
+            return f"pg_catalog.{kind.text}((10 * g)::{cast}, (10 * g + 5)::{cast})"
         case "daterange":
-            return "daterange(date '2024-01-01' + 10 * g, date '2024-01-06' + 10 * g)"
+            return "pg_catalog.daterange(date '2024-01-01' + 10 * g, date '2024-01-06' + 10 * g)"
         case (
             "int4multirange"
             | "int8multirange"
@@ -199,17 +202,17 @@ def _scalar(kind: Kind, text: str, column: str, salt: str) -> str | None:
         case "numeric":
             return _numeric(sizes)
         case "uuid":
-            return f"md5({literal(salt)} || g)::uuid"
+            return f"pg_catalog.md5({literal(salt)} || g)::uuid"
         case "bit":
             return f"g::bit({sizes[0] if sizes else 1})"
         case "bit varying":
-            return f"right(g::bit(32)::text, {min(sizes[0], 32) if sizes else 32})::varbit"
+            return f"pg_catalog.right(g::bit(32)::text, {min(sizes[0], 32) if sizes else 32})::varbit"
     if kind.text in _PLAIN:
         return (
             f"({_PLAIN[kind.text]})::{text}" if "(" in text and "interval" not in kind.text else _PLAIN[kind.text]
         )
     if kind.name in {"vector", "halfvec"}:
-        return f"array_fill(g::real, ARRAY[{sizes[0] if sizes else 3}])::{kind.text}"
+        return f"pg_catalog.array_fill(g::real, ARRAY[{sizes[0] if sizes else 3}])::{kind.text}"
     if kind.name == "sparsevec":
         return f"('{{1:' || g || '}}/{sizes[0] if sizes else 3}')::{kind.text}"
     if kind.name in _EXTENSIONS:
@@ -234,13 +237,13 @@ def _numeric(sizes: tuple[int, ...]) -> str:
 
 def _text(column: str, salt: str, size: int | None) -> str:
     name = re.sub(r"[^a-z0-9_]", "", column.lower())
-    uuid = f"md5({literal(salt)} || g)"
+    uuid = f"pg_catalog.md5({literal(salt)} || g)"
     if size is None or size >= 36:
         uuid += "::uuid::text"
     if size in {32, 36} and re.search(r"(^|_)(id|u?uid|key|token|hash)$", name):
         return uuid
     if size == 64 and re.search(r"hash|digest|sha|checksum", name):
-        return f"encode(sha256(({literal(salt)} || g)::bytea), 'hex')"
+        return f"pg_catalog.encode(pg_catalog.sha256(({literal(salt)} || g)::bytea), 'hex')"
     word = (name or "row")[: (size or 60) // 2].rstrip("_")
     written = f"{literal(word.replace('_', ' ').capitalize())} || ' ' || g"
     for pattern, expression in _WORDS:
@@ -252,8 +255,8 @@ def _text(column: str, salt: str, size: int | None) -> str:
             break
     if size is None:
         return written
-    if size < 40 and written.startswith(("'https", "'person", "md5", "to_char", "'{")):
+    if size < 40 and written.startswith(("'https", "'person", "pg_catalog.md5", "pg_catalog.to_char", "'{")):
         written = "'r' || g" if size < 24 else written
     if size < len(word) + 5:
         written = "'r' || g"
-    return f"right({written}, {size})"
+    return f"pg_catalog.right({written}, {size})"

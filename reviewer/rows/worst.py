@@ -78,11 +78,11 @@ def _nearly_twice(schema: Schema, table: Shape, first: str) -> Iterator[str]:
     for columns in table.unique:
         for text in sorted(texts.intersection(columns)) if all(columns) else ():
             column = quoted(text)
-            other_case = f"CASE {column} WHEN upper({column}) THEN lower({column}) ELSE upper({column}) END"
+            other_case = f"CASE {column} WHEN pg_catalog.upper({column}) THEN pg_catalog.lower({column}) ELSE pg_catalog.upper({column}) END"
             for other in (other_case, f"{column} || ' '"):
                 source = ", ".join(other if each == text else quoted(each) for each in columns)
                 # short ones: one more space would be cut off a text that has the greatest length
-                short = f"WHERE upper({column}) <> lower({column}) ORDER BY length({column}), ctid DESC LIMIT 1"
+                short = f"WHERE pg_catalog.upper({column}) <> pg_catalog.lower({column}) ORDER BY pg_catalog.length({column}), ctid DESC LIMIT 1"
                 changed = f"({', '.join(map(quoted, columns))}) = (SELECT {source} FROM ONLY {name} {short})"
                 yield f"UPDATE ONLY {name} SET {changed} {first}"
 
@@ -97,11 +97,11 @@ def _worst(schema: Schema, table: Shape, field: Field) -> Iterator[str]:
     if values.is_text(plain):
         yield "''"
         yield (
-            f"repeat('W', {min(sizes[0], 5000) if sizes else 3000})"
+            f"pg_catalog.repeat('W', {min(sizes[0], 5000) if sizes else 3000})"
             if plain != "character"
-            else f"repeat('W', {sizes[0] if sizes else 1})"
+            else f"pg_catalog.repeat('W', {sizes[0] if sizes else 1})"
         )
-        yield f"left({values.literal('Ünï ' + chr(39) + '%_{}')}, {min(sizes[0], 10) if sizes else 10})"
+        yield f"pg_catalog.left({values.literal('Ünï ' + chr(39) + '%_{}')}, {min(sizes[0], 10) if sizes else 10})"
         return
     kind = schema.by_oid.get(field.type)
     if kind is not None and kind.kind == "e":

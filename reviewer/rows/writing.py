@@ -145,7 +145,7 @@ def _prepare(connection: Connection[tuple[object, ...]]) -> None:
 def _counts(connection: Connection[tuple[object, ...]], schema: Schema, tables: Iterable[Shape]) -> dict[int, int]:
     oids = {table.oid for table in tables} | {key.referenced for table in tables for key in table.keys}
     parts = [
-        f"SELECT {t.oid}, count(*) FROM {t.name.sql if t.partitioned else 'ONLY ' + t.name.sql}"
+        f"SELECT {t.oid}, pg_catalog.count(*) FROM {t.name.sql if t.partitioned else 'ONLY ' + t.name.sql}"
         for t in schema.tables
         if t.oid in oids
     ]
@@ -171,7 +171,7 @@ def _add(
             _try(
                 connection,
                 f"UPDATE ONLY {table.name.sql} t SET {column} = n.value FROM (SELECT ctid AS place, {value} AS value"
-                f" FROM (SELECT ctid, row_number() OVER (ORDER BY ctid)::int AS g FROM ONLY {table.name.sql}"
+                f" FROM (SELECT ctid, pg_catalog.row_number() OVER (ORDER BY ctid)::int AS g FROM ONLY {table.name.sql}"
                 f" WHERE {column} IS NULL) s WHERE g % 2 = 0) n WHERE n.place = t.ctid",
             )
     return done
@@ -225,7 +225,7 @@ def _wider(old: str, new: str) -> tuple[str, str] | None:
     if before and after and before.group(1) and old != "text":
         short = int(before.group(1))
         long = int(after.group(1)) if after.group(1) else short + 1
-        return (f"repeat('x', {short + 1})", f"{short + 1} characters") if long > short else None
+        return (f"pg_catalog.repeat('x', {short + 1})", f"{short + 1} characters") if long > short else None
     ranks = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
     if old in ranks and ranks.get(new, 0 if new != "numeric" else 2**64) > ranks[old]:
         return str(ranks[old]), f"{ranks[old]:,}"

@@ -67,6 +67,15 @@ def drain(raw, messages):
         del notices[:]
 
 
+def is_gone(raw):
+    """Whether the driver knows that its connection is no more."""
+    closed = getattr(raw, "closed", None)  # psycopg, psycopg2
+    if closed is None:
+        closed = getattr(raw, "is_closed", False)  # asyncpg
+    closed = closed() if callable(closed) else closed
+    return bool(closed) or getattr(getattr(raw, "pgconn", None), "status", 0) == 1
+
+
 def in_transaction(raw, connection):
     """Whether the server is inside a transaction block, as it told the driver with its last answer."""
     info = getattr(raw, "info", None)

@@ -14,6 +14,7 @@ import time
 drivers = sys.modules["_alembic_reviewer_drivers"]
 relations = sys.modules["_alembic_reviewer_relations"]
 limits = sys.modules["_alembic_reviewer_limits"]
+Expected = sys.modules["_alembic_reviewer_redirection"].Expected
 
 # Statements that must be the first of their transaction, or that end one: no query of ours before them.
 NO_QUERY_BEFORE = re.compile(
@@ -33,7 +34,9 @@ READS_ROWS = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:update|delete|merge|with|select|insert\b.*?\bselect)\b", re.I | re.S
 )
 
-SIZES = "SELECT json_object_agg(oid::text, pg_relation_size(oid))::text FROM pg_class WHERE oid IN (%s)"
+SIZES = """SELECT CAST(pg_catalog.json_object_agg(
+    CAST(oid AS pg_catalog.text), pg_catalog.pg_relation_size(oid)) AS pg_catalog.text)
+FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) ANY (CAST('{%s}' AS pg_catalog.oid[]))"""
 SEQSCAN_OFF = "SET enable_seqscan = off"
 PAST_SQLALCHEMY = "(statements that were sent through the driver's own cursor, past SQLAlchemy)"
 
@@ -59,6 +62,10 @@ class Watched:
         self.pending = None
         self.then = None  # what is to be run when that question has been answered
         self.untold = None  # the beginning of a statement that is only counted, in case it fails
+
+
+class Gone(Exception):
+    """The connection is no more: what was asked of it is not known, and whoever uses it next is told by the driver."""
 
 
 class Watcher:
@@ -115,28 +122,10 @@ class Watcher:
             return
         raw, watched = self.watched(connection, settled=False)
         if self.observe:
-            if not watched.listening:
-                drivers.listen(raw, watched.messages)
-                watched.settles = self.settle_first(raw)
-                watched.listening = True
-            # what is too long to be searched may do anything
-            long, head = len(statement) > limits.LONGEST_SQL, statement[: limits.LONGEST_SQL]
-            watched.renames = long or RENAMES.search(head) is not None
-            watched.makes = long or MAKES_RELATIONS.search(head) is not None
-            if NO_QUERY_BEFORE.match(head):
+            try:
+                self.get_ready(connection, raw, watched, statement)
+            except Gone:
                 watched.stale = True
-            elif watched.stale:
-                self.collect(raw, watched)
-                self.look_around(connection, raw, watched)
-            if READS_ROWS.match(head) and not watched.seqscan_off:
-                # the tables of a rehearsal are small: without this every change by key would be a scan
-                watched.seqscan_off = True
-                if watched.pending is None:
-                    self.quietly(connection, raw, SEQSCAN_OFF)
-                else:
-                    watched.then = SEQSCAN_OFF
-            drivers.drain(raw, watched.messages)
-            watched.messages.clear()
         path, line, origin = self.sources.location(sys._getframe())
         self.count += 1
         tells = self.allowance.tells((path, line, origin))
@@ -158,6 +147,31 @@ class Watcher:
             (self.channel.emit if watched.pending is None else self.channel.hold)(**begin)
         watched.started = time.perf_counter()
 
+    def get_ready(self, connection, raw, watched, statement):
+        """Know the state before `statement`."""
+        if not watched.listening:
+            drivers.listen(raw, watched.messages)
+            watched.settles = self.settle_first(raw)
+            watched.listening = True
+        # what is too long to be searched may do anything
+        long, head = len(statement) > limits.LONGEST_SQL, statement[: limits.LONGEST_SQL]
+        watched.renames = long or RENAMES.search(head) is not None
+        watched.makes = long or MAKES_RELATIONS.search(head) is not None
+        if NO_QUERY_BEFORE.match(head):
+            watched.stale = True
+        elif watched.stale:
+            self.collect(raw, watched)
+            self.look_around(connection, raw, watched)
+        if READS_ROWS.match(head) and not watched.seqscan_off:
+            # the tables of a rehearsal are small: without this every change by key would be a scan
+            watched.seqscan_off = True
+            if watched.pending is None:
+                self.quietly(connection, raw, SEQSCAN_OFF)
+            else:
+                watched.then = SEQSCAN_OFF
+        drivers.drain(raw, watched.messages)
+        watched.messages.clear()
+
     def after(self, connection, cursor, statement, parameters, context, executemany):
         if self.busy:
             return
@@ -172,10 +186,13 @@ class Watcher:
         if self.observe:
             if len(statement) > limits.LONGEST_SQL or FORGETS_PREPARED.search(statement):
                 watched.prepared = {}
-            if event["in_transaction"] and GOES_BACK.match(statement):
-                event["observation"] = self.look_back(connection, raw, watched)
-            elif not self.look_meanwhile(connection, raw, watched, event["in_transaction"]):
-                event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
+            try:
+                if event["in_transaction"] and GOES_BACK.match(statement):
+                    event["observation"] = self.look_back(connection, raw, watched)
+                elif not self.look_meanwhile(connection, raw, watched, event["in_transaction"]):
+                    event["observation"] = self.look(connection, raw, watched, event["in_transaction"])
+            except Gone:
+                watched.stale = True
         if watched.untold is None:
             self.channel.emit(**event)
 
@@ -225,7 +242,12 @@ class Watcher:
                 break
             if result is None or result.status in (1, 2):
                 result = following
-        answer = relations.Answer.of_narrow(drivers.value_of(raw, result))
+        try:
+            answer = relations.Answer.of_narrow(drivers.value_of(raw, result))
+        except RuntimeError as error:
+            if drivers.is_gone(raw):
+                return
+            raise self.not_answered(error) from error
         if not named and watched.relations.has_strangers(answer):
             text = self.quietly(None, raw, self.narrow(None, raw, watched, True))
             answer = relations.Answer.of_narrow(text)
@@ -255,7 +277,10 @@ class Watcher:
         raw, watched = self.watched(connection)
         if watched.stale or not drivers.in_transaction(raw, connection):
             return
-        observation = self.look(connection, raw, watched, True)
+        try:
+            observation = self.look(connection, raw, watched, True)
+        except Gone:
+            return
         if not any(observation[name] for name in ("locks", "rewritten", "scanned", "built")):
             return
         self.count += 1
@@ -322,8 +347,16 @@ class Watcher:
                 connection.exec_driver_sql(first)
             result = connection.exec_driver_sql(sql)
             return result.scalar() if result.returns_rows else None
+        except Exception as error:
+            if drivers.is_gone(raw):
+                raise Gone() from error
+            raise self.not_answered(error) from error
         finally:
             self.busy = False
+
+    def not_answered(self, error):
+        """Ours, and no fault of the statement that is under way."""
+        return Expected("reviewer", drivers.server_words(getattr(error, "orig", None) or error)[0].rstrip("."))
 
     def ask(self, connection, raw, first=""):
         """Of every relation there is."""
@@ -360,7 +393,7 @@ class Watcher:
         answer = self.look_around(connection, raw, watched)
         drivers.drain(raw, watched.messages)
         nothing = {"locks": [], "rewritten": [], "scanned": [], "built": []}
-        return self.told(True, answer, nothing, watched.messages)
+        return self.told(True, answer, nothing, watched.messages.take())
 
     def look(self, connection, raw, watched, inside):
         if self.base is None:

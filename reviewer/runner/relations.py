@@ -11,32 +11,42 @@ import json
 # transaction has created itself (oid above the base's highest) are told once. Prepared, because planning it takes
 # longer than running it; twice, because the names take a third of the time and are seldom news. Lines of text, because
 # making JSON takes the server another third: three with the time and the timeouts, then one for each lock.
+#
+# It runs in the migration's own session, where `SET search_path = public, pg_catalog` puts what the project calls like
+# something of PostgreSQL's before it: functions, types and operators are all named with their schema.
 NARROW = """
-PREPARE {name} (oid, oid, bool) AS SELECT concat_ws(
-    E'\\n', now(), current_setting('lock_timeout'), current_setting('statement_timeout'),
-    string_agg(concat_ws(
-        ' ', relation, mode, coalesce(pg_relation_filenode(relation), 0), pg_stat_get_xact_numscans(relation),
-        pg_stat_get_xact_tuples_returned(relation), {names}), E'\\n'))
-FROM pg_locks l WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
-    AND (relation <= $1 OR relation > $2)
+PREPARE {name} (pg_catalog.oid, pg_catalog.oid, boolean) AS SELECT pg_catalog.concat_ws(
+    E'\\n', pg_catalog.now(), pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout'),
+    pg_catalog.string_agg(pg_catalog.concat_ws(
+        ' ', relation, mode, coalesce(pg_catalog.pg_relation_filenode(relation), 0),
+        pg_catalog.pg_stat_get_xact_numscans(relation),
+        pg_catalog.pg_stat_get_xact_tuples_returned(relation), {names}), E'\\n'))
+FROM pg_catalog.pg_locks l WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+    AND locktype OPERATOR(pg_catalog.=) 'relation' AND granted AND relation OPERATOR(pg_catalog.>=) 16384
+    AND (relation OPERATOR(pg_catalog.<=) $1 OR relation OPERATOR(pg_catalog.>) $2)
 """
-NAMES = """CASE WHEN l.relation > $2 OR $3 THEN
-    (SELECT json_build_array(n.nspname, c.relname, c.relkind::text, i.indrelid::bigint)
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.oid = l.relation) END"""
+NAMES = """CASE WHEN l.relation OPERATOR(pg_catalog.>) $2 OR $3 THEN
+    (SELECT pg_catalog.json_build_array(
+        n.nspname, c.relname, CAST(c.relkind AS pg_catalog.text), CAST(i.indrelid AS bigint))
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
+     WHERE c.oid OPERATOR(pg_catalog.=) l.relation) END"""
 # The same about every relation there is, with scans counted over the session: before a transaction's first
 # statement, and around a statement that runs in no transaction.
 WIDE = """
-SELECT json_build_array(
-    now()::text, current_setting('lock_timeout'), current_setting('statement_timeout'),
-    coalesce((SELECT json_agg(json_build_array(
-        c.oid::bigint, NULL, n.nspname, c.relname, c.relkind::text,
-        pg_relation_filenode(c.oid)::bigint, pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid),
-        i.indrelid::bigint, pg_stat_get_numscans(c.oid), pg_stat_get_tuples_returned(c.oid)))
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     LEFT JOIN pg_index i ON i.indexrelid = c.oid
-     WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'i', 'I', 'm', 'v', 'S', 'f')), '[]'::json)
-)::text
+SELECT CAST(pg_catalog.json_build_array(
+    CAST(pg_catalog.now() AS pg_catalog.text), pg_catalog.current_setting('lock_timeout'),
+    pg_catalog.current_setting('statement_timeout'),
+    coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
+        CAST(c.oid AS bigint), NULL, n.nspname, c.relname, CAST(c.relkind AS pg_catalog.text),
+        CAST(pg_catalog.pg_relation_filenode(c.oid) AS bigint), pg_catalog.pg_stat_get_xact_numscans(c.oid),
+        pg_catalog.pg_stat_get_xact_tuples_returned(c.oid), CAST(i.indrelid AS bigint),
+        pg_catalog.pg_stat_get_numscans(c.oid), pg_catalog.pg_stat_get_tuples_returned(c.oid)))
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
+     WHERE c.oid OPERATOR(pg_catalog.>=) 16384 AND c.relkind OPERATOR(pg_catalog.=) ANY (
+         CAST('{r,p,i,I,m,v,S,f}' AS pg_catalog."char"[]))), CAST('[]' AS pg_catalog.json))
+) AS pg_catalog.text)
 """
 # What a transaction holds now, for when a part of it has been taken back.
 HELD = """
