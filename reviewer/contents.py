@@ -75,7 +75,7 @@ def _query(table: Table, key: Sequence[str]) -> str:
     if not order:
         # partitions have places of their own each
         order = f"({_ROW}.*)::text" if table.kind == "partitioned table" else f"{_ROW}.ctid"
-    row = f"to_jsonb({_ROW}.*)::text"  # the name alone might be a column's
+    row = f"pg_catalog.to_jsonb({_ROW}.*)::text"  # the name alone might be a column's
     return f"SELECT {row} FROM {only}{table.name.sql} {_ROW} ORDER BY {order} LIMIT {_MOST + 1}"
 
 

@@ -355,7 +355,7 @@ with psycopg.connect(wanted["conninfo"], autocommit=True, connect_timeout=5) as 
     creating = "CREATE DATABASE " + name.as_string(connection)
     # A server that is busy making it does not notice that nobody waits for it any more.
     for _ in range(50):
-        busy = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND starts_with(query, %s)"
+        busy = "SELECT 1 FROM pg_catalog.pg_stat_activity WHERE state = 'active' AND pg_catalog.starts_with(query, %s)"
         if connection.execute(busy, [creating]).fetchone() is None:
             break
         time.sleep(0.1)

@@ -46,7 +46,8 @@ SELECT 'role', r.rolname::pg_catalog.text, pg_catalog.json_build_object(
         FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid),
     'settings', (SELECT pg_catalog.jsonb_agg(s.c ORDER BY s.c) FROM settings s
         WHERE s.setrole = r.oid AND s.setdatabase = 0),
-    'comment', pg_catalog.shobj_description(r.oid, 'pg_authid'),
+    'comment', (SELECT m.description FROM pg_catalog.pg_shdescription m WHERE m.objoid = r.oid
+        AND m.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass),
     'security labels', (SELECT pg_catalog.jsonb_agg(l.label ORDER BY l.provider) FROM pg_catalog.pg_shseclabel l
         WHERE l.objoid = r.oid AND l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass))::pg_catalog.text
 FROM pg_catalog.pg_roles r
@@ -59,19 +60,21 @@ UNION ALL
 SELECT 'tablespace', t.spcname::pg_catalog.text, pg_catalog.json_build_object(
     'owner', nullif(pg_catalog.pg_get_userbyid(t.spcowner), pg_catalog.pg_get_userbyid(10)),
     'options', pg_catalog.to_jsonb(t.spcoptions), 'grants', t.spcacl::pg_catalog.text,
-    'comment', pg_catalog.shobj_description(t.oid, 'pg_tablespace'))::pg_catalog.text
+    'comment', (SELECT m.description FROM pg_catalog.pg_shdescription m WHERE m.objoid = t.oid
+        AND m.classoid = 'pg_catalog.pg_tablespace'::pg_catalog.regclass))::pg_catalog.text
 FROM pg_catalog.pg_tablespace t WHERE t.oid >= 16384
 UNION ALL
 SELECT 'database', d.datname::pg_catalog.text, '{}'
 FROM pg_catalog.pg_database d WHERE NOT d.datname ~ '^(alembic_reviewer_\w+|review_\d+)$' AND %(roles)s::pg_catalog.text[] IS NULL
 UNION ALL
-SELECT 'database', 'current_database()', pg_catalog.json_build_object(
+SELECT 'database', %(this)s::pg_catalog.text, pg_catalog.json_build_object(
     'owner', nullif(pg_catalog.pg_get_userbyid(d.datdba), CURRENT_USER),
     'grants', (SELECT pg_catalog.jsonb_agg(g::pg_catalog.text ORDER BY g::pg_catalog.text)
         FROM pg_catalog.unnest(d.datacl) g WHERE d.datacl IS DISTINCT FROM pg_catalog.acldefault('d', d.datdba)),
     'connection limit', nullif(d.datconnlimit, -1), 'refusal of connections', NOT d.datallowconn,
     'mark as template', d.datistemplate,
-    'comment', pg_catalog.shobj_description(d.oid, 'pg_database'))::pg_catalog.text
+    'comment', (SELECT m.description FROM pg_catalog.pg_shdescription m WHERE m.objoid = d.oid
+        AND m.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass))::pg_catalog.text
 FROM here d
 UNION ALL
 SELECT 'database setting', s.name || CASE WHEN s.setrole = 0 THEN '' ELSE ' of role ' || pg_catalog.pg_get_userbyid(s.setrole) END,
@@ -101,6 +104,6 @@ def read(connection: Connection[tuple[object, ...]], roles: Collection[str] | No
     `roles` are those that count, where the server is not ours alone; of the rest of the server nothing is told there.
     """
     query = _QUERY if roles is not None else _QUERY + _SUPERUSERS
-    values = {"roles": None if roles is None else sorted(roles), "ours": list(_OURS)}
+    values = {"roles": None if roles is None else sorted(roles), "ours": list(_OURS), "this": THIS}
     rows = cast("list[tuple[str, str, str]]", connection.execute(query.encode(), values).fetchall())
     return [(kind, None, None, name, about, None) for kind, name, about in rows]  # type: ignore[misc] # as a snapshot's

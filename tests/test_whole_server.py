@@ -231,7 +231,7 @@ STUMBLING_BLOCKS = {
     ) + "\n" + of_database("CONNECTION LIMIT 0"),
     "an event trigger that refuses views": sql(
         "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$",
-        "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE VIEW', 'CREATE DATABASE')"
+        "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE VIEW', 'CREATE FUNCTION')"
         " EXECUTE FUNCTION refuse()",
     ),
 }  # fmt: skip

@@ -18,6 +18,10 @@ class Keeper(Protocol):
         """The state now. `databases` are the scratch databases and their oids; `current` is the one that is in use."""
         ...
 
+    def differ(self, now: Any, wanted: Any) -> bool:
+        """Whether anything has to be brought back, to go on in another database than the one of `now`."""
+        ...
+
     def restore(self, now: Any, wanted: Any, databases: Mapping[str, int], current: str) -> Iterable[str]:
         """Bring back `wanted`, for the database `current`. Returns what could not be brought back, a sentence each."""
         ...
@@ -61,7 +65,7 @@ class Shared:
         self._look()
         wanted = self._states[database]
         told: tuple[str, ...] = ()
-        if wanted != self._now:
+        if self._keeper.differ(self._now, wanted):
             before()
             told = tuple(self._keeper.restore(self._now, wanted, self._oids, database))
             # where not all of it came back, what is there is not told as the next one's doing

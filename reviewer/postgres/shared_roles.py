@@ -72,7 +72,7 @@ class SharedRoles:
         if _ABOUT_ROLES.search(sql) and len(self._heard) < _MOST_HEARD:
             self._heard += sql + "\n"
 
-    def take(self, databases: Mapping[str, int], current: str | None) -> Roles:
+    def take(self, databases: Mapping[str, int], current: str | None) -> Roles:  # noqa: ARG002 - as every keeper
         """The roles of the migrations that are there now and have a name of their own."""
         there = self._read()
         if self._others is None:
@@ -85,7 +85,17 @@ class SharedRoles:
         known = {oid: role for oid, role in there.items() if oid in self._theirs or self._changed(oid, role)}
         return Roles({oid: role for oid, role in known.items() if not role[0].startswith(self._prefix)})
 
-    def restore(self, now: Roles, wanted: Roles, databases: Mapping[str, int], current: str) -> Iterator[str]:
+    def differ(self, now: Roles, wanted: Roles) -> bool:
+        """Whether the roles are not the same."""
+        return now != wanted
+
+    def restore(
+        self,
+        now: Roles,
+        wanted: Roles,
+        databases: Mapping[str, int],  # noqa: ARG002 - as every keeper
+        current: str,  # noqa: ARG002 - as every keeper
+    ) -> Iterator[str]:
         """Bring back `wanted`. Yields what could not be brought back."""
         import psycopg
 

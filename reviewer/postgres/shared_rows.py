@@ -118,6 +118,10 @@ class SharedRows:
                 database[table].add(text)
         return Rows(_frozen(cluster), _frozen(database), _settings_only(system), frozenset(slots))
 
+    def differ(self, now: Rows, wanted: Rows) -> bool:
+        """Whether the rows are not the same, or some are of one of the two databases alone."""
+        return now != wanted or any(wanted.database.values())
+
     def restore(self, now: Rows, wanted: Rows, databases: Mapping[str, int], current: str) -> Iterator[str]:
         """Bring back `wanted` for the database `current`. Yields what could not be brought back."""
         import psycopg

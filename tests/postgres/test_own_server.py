@@ -74,6 +74,90 @@ def test_clones_keep_the_rows_and_the_settings(source: str, guardian: Guardian) 
     assert row == (6, "7s", "9s", "debug1", "C", "UTC")
 
 
+def test_a_role_comes_back_as_the_same_one_whatever_became_of_it(guardian: Guardian) -> None:
+    asked = (
+        "SELECT r.oid, r.rolname, r.rolcanlogin, shobj_description(r.oid, 'pg_authid'), t.tableowner"
+        " FROM pg_roles r, pg_tables t WHERE r.rolname = 'app' AND t.tablename = 't'"
+    )
+    with start(ServerRequest(), guardian) as server:
+        base = server.create_database("base")
+        server.enter(base)
+        with psycopg.connect(server.address.url(base), autocommit=True) as connection:
+            connection.execute("CREATE ROLE app LOGIN; COMMENT ON ROLE app IS 'ours'")
+            connection.execute("CREATE TABLE t (); ALTER TABLE t OWNER TO app")
+            before = connection.execute(asked).fetchall()
+        clone = server.create_database("clone", base)
+        server.enter(clone)
+        with psycopg.connect(server.address.url(clone), autocommit=True) as connection:
+            # it owns a table in the other database too, of which the one who drops it knows nothing
+            connection.execute("DROP OWNED BY app; DROP ROLE app; CREATE ROLE other; CREATE ROLE app")
+            changed = connection.execute("SELECT oid FROM pg_roles WHERE rolname IN ('app', 'other')").fetchall()
+        told = server.enter(base)
+        with psycopg.connect(server.address.url(base), autocommit=True) as connection:
+            after = connection.execute(asked).fetchall()
+            with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+                connection.execute("DROP ROLE app")
+        told += server.enter(clone)
+        with psycopg.connect(server.address.url(clone)) as connection:
+            again = connection.execute("SELECT oid FROM pg_roles WHERE rolname IN ('app', 'other')").fetchall()
+
+    assert (len(before), after, told) == (1, before, ())
+    assert sorted(again) == sorted(changed)
+
+
+def test_a_clone_has_the_limits_owner_privileges_and_comment_of_its_template(guardian: Guardian) -> None:
+    asked = (
+        "SELECT pg_get_userbyid(datdba), datacl::text, datconnlimit, shobj_description(oid, 'pg_database'),"
+        " (SELECT array_agg(setconfig::text ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)"
+        " FROM pg_database d WHERE datname = current_database()"
+    )
+    with start(ServerRequest(), guardian) as server:
+        found = []
+        for name, template in (("base", None), ("clone", "base"), ("clone of it", "clone")):
+            database = server.create_database(name, template)
+            server.enter(database)
+            with psycopg.connect(server.address.url(database.replace(" ", "%20")), autocommit=True) as connection:
+                if template is None:
+                    connection.execute(
+                        "CREATE ROLE app; ALTER DATABASE base OWNER TO app; REVOKE TEMP ON DATABASE base FROM PUBLIC;"
+                        " ALTER DATABASE base CONNECTION LIMIT 7; COMMENT ON DATABASE base IS 'ours';"
+                        ' ALTER DATABASE base SET search_path = app, "Odd, name";'
+                        " ALTER ROLE app IN DATABASE base SET work_mem = '9MB'"
+                    )
+                found += connection.execute(asked).fetchall()
+
+    assert found[0][:1] + found[0][2:4] == ("app", 7, "ours")
+    assert found == [found[0]] * 3
+
+
+def test_the_users_variables_for_postgresql_are_not_heard(
+    guardian: Guardian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "PGOPTIONS": "-c statement_timeout=1 -c search_path=nowhere",
+        "PGSERVICE": "nobody_knows",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGTZ": "Asia/Tokyo",
+        "PGDATESTYLE": "German",
+        "PGCLIENTENCODING": "LATIN1",
+        "PGUSER": "nobody",
+        "PGSSLMODE": "verify-full",
+        "PGAPPNAME": "theirs",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with (
+        start(ServerRequest(), guardian) as server,
+        server.connect(server.create_database("one")) as connection,
+    ):
+        found = connection.execute(
+            "SELECT current_setting('statement_timeout'), current_setting('search_path'), current_setting('TimeZone'),"
+            " current_setting('DateStyle'), current_setting('client_encoding'), current_setting('application_name')"
+        ).fetchone()
+
+    assert found == ("0", "postgres, public", "UTC", "ISO, MDY", "UTF8", "")
+    assert os.environ["PGSERVICE"] == "nobody_knows"
+
+
 def test_drops_a_database_that_is_in_use(guardian: Guardian) -> None:
     with start(ServerRequest(), guardian) as server:
         name = server.create_database("used")

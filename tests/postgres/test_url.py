@@ -216,3 +216,67 @@ def test_a_server_that_broke_leaves_the_rest_to_the_guardian(url: str, users: Us
             server.drop_database(name)
 
     assert users.databases() == before
+
+
+def roles(users: Users) -> set[str]:
+    """The roles on the server that somebody has made."""
+    return {name for (name,) in users.execute(b"SELECT rolname FROM pg_roles WHERE oid >= 16384")}
+
+
+def test_roles_of_the_migrations_go_with_the_database_and_those_of_others_stay(
+    users: Users, url: str, guardian: Guardian
+) -> None:
+    before = roles(users)
+    with start(ServerRequest(url), guardian) as server:
+        one = server.create_database("one")
+        server.enter(one)
+        with psycopg.connect(users.url(database=one), autocommit=True) as connection:
+            connection.execute("CREATE ROLE app_made; CREATE TABLE t (); ALTER TABLE t OWNER TO app_made")
+        users.execute(b"CREATE ROLE stranger")
+        server.heard(["CREATE ROLE app_made"])
+        clone, fresh = server.create_database("clone", one), server.create_database("fresh")
+
+        told = server.enter(fresh)
+        aside = roles(users) - before
+        users.execute(b"CREATE ROLE app_made")  # as a migration in the other database does
+        server.heard(["CREATE ROLE app_made"])
+        told += server.enter(clone)
+        with psycopg.connect(users.url(database=clone)) as connection:
+            owner = connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 't'").fetchone()
+
+    assert (told, owner) == ((), ("app_made",))
+    assert "app_made" not in aside
+    assert roles(users) == before | {"stranger"}
+    users.execute(b"DROP ROLE stranger")
+
+
+def test_a_role_of_the_migrations_is_dropped_when_the_reviewer_is_killed(users: Users, url: str) -> None:
+    before = roles(users)
+    code = f"""
+import sys
+from reviewer.guardian import Guardian
+from reviewer.postgres import ServerRequest, start
+with Guardian() as guardian, start(ServerRequest({url!r}), guardian) as server:
+    server.enter(server.create_database("one"))
+    with server.connect(server.create_database("two")) as connection:
+        connection.execute("CREATE ROLE app_lost")
+        connection.execute("CREATE TABLE t (); ALTER TABLE t OWNER TO app_lost")
+    server.heard(["CREATE ROLE app_lost"])
+    server.enter(server.create_database("three"))
+    print("made", flush=True)
+    sys.stdin.readline()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "made"
+        assert roles(users) != before
+
+        process.send_signal(signal.SIGKILL)
+
+    assert becomes_true(lambda: roles(users) == before)
