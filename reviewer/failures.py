@@ -9,7 +9,13 @@ from reviewer.operations import Insert, Operation
 from reviewer.recording import Direction, Failure, FailureKind, Location, Moment, Outcome, Pass, Rehearsal, Revision
 
 _NOT_THE_REVISIONS = frozenset(
-    {FailureKind.NO_DRIVER, FailureKind.UNTOUCHED, FailureKind.OFFLINE, FailureKind.REVIEWER}
+    {
+        FailureKind.NO_DRIVER,
+        FailureKind.UNTOUCHED,
+        FailureKind.OFFLINE,
+        FailureKind.REVIEWER,
+        FailureKind.UNREADABLE,
+    }
 )
 
 OWNERS = {

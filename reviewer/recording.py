@@ -225,12 +225,12 @@ class Failure:
     sqlstate: str | None = None
     deliberate: bool = False
     """The revision's own code raised an exception on its own line: said on purpose."""
-    worded: str = ""
-    """Of a statement that was refused: what the project's code has raised because of it, in its own words."""
     moment: Moment = Moment.DURING
     outside: Location | None = None
     """The line of env.py where it came out, where it was not raised in a revision file: a listener, a callback, what
     follows the migrations. `location` is then the revision's line that led to it, if one did."""
+    worded: str = ""
+    """Of a statement that was refused: what the project's code has raised because of it, in its own words."""
 
     @property
     def seen_at(self) -> Location | None:

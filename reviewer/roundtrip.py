@@ -155,7 +155,7 @@ def _copied_back(down: Pass, name: str) -> bool:
     table = Name.told(name)
     for statement in down.statements:
         if statement.error is None and table.name in statement.sql:
-            for operation in parse(statement.sql):
+            for operation in parse(statement.sql, statement.left_out > 0):
                 match operation:
                     case (
                         Insert(table=into, sources=read)

@@ -33,7 +33,7 @@ from reviewer.imports import application_imports
 from reviewer.interpreter import RunnerProcess, Setup, environment
 from reviewer.names import VERSION_TABLE
 from reviewer.old_code import OldSource
-from reviewer.paths import on_disk, shown
+from reviewer.paths import on_disk, relative, shown
 from reviewer.plan import Plan
 from reviewer.postgres import trouble
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
@@ -235,16 +235,23 @@ def replayed(config: Config) -> Report:
 
 
 def comments_of(scope: Scope) -> Comments:
-    """The suppression comments of what is under review, as its files were when they were read."""
+    """The suppression comments of what is under review and of env.py, as the files were when they were read."""
     reviewed = (*scope.selection.edited, *scope.selection.revisions)
-    return {(path := shown(each.path)): suppressions.read(each.text, path) for each in reviewed}
+    found = {(path := shown(each.path)): suppressions.read(each.text, path) for each in reviewed}
+    env = scope.tree.env_py
+    if env is not None:
+        with contextlib.suppress(OSError):
+            path = relative(env, scope.root)
+            found[path] = suppressions.read(files.read_regular(env), path)
+    return found
 
 
 def comments_in(root: Path, each: Recording) -> Comments:
     """The suppression comments of the revisions of a recording, as their files below `root` are now."""
     found = {}
     edited = {entry.location.path for entry in each.history.edited}
-    for path in edited | {revision.path for revision in each.revisions}:
+    asked = {each.control.location.path} if each.control.location is not None else set()
+    for path in edited | asked | {revision.path for revision in each.revisions}:
         with contextlib.suppress(OSError):
             found[path] = suppressions.read(files.read_regular(on_disk(root, path)), path)
     return found
@@ -285,10 +292,15 @@ def _suppressed(
     selected: Sequence[Check],
 ) -> tuple[Finding, ...]:
     old_code_tried = each.old_code.mapped is not None
+    # a comment in env.py counts where something is said of it, and is idle in no other review
+    reviewed = {entry.location.path for entry in each.history.edited} | {
+        revision.path for revision in each.revisions
+    }
+    told = {finding.location.path for finding in findings if finding.location is not None}
     return tuple(
         suppressions.apply(
             findings,
-            comments,
+            {path: found for path, found in comments.items() if path in reviewed | told},
             {check.RULE.id for check in loaded},
             asked_rules={check.RULE.id for check in selected if old_code_tried or not check.RULE.of_old_code},
             revisions={revision.path: revision.id for revision in each.revisions},

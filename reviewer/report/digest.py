@@ -482,7 +482,7 @@ class _Holding:
         if statement.error is None and _CONTROLS.match(statement.sql):
             from reviewer.parse import parse  # for the few: the words of PostgreSQL take time to import
 
-            back = self._savepoints.follow(parse(statement.sql), dict(self._held))
+            back = self._savepoints.follow(parse(statement.sql, statement.left_out > 0), dict(self._held))
             self._held = self._held if back is None else dict(back)
         return found
 
