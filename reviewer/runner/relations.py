@@ -50,9 +50,11 @@ SELECT CAST(pg_catalog.json_build_array(
 """
 # What a transaction holds now, for when a part of it has been taken back.
 HELD = """
-SELECT coalesce(pg_catalog.json_object_agg(l.relation::pg_catalog.text, l.modes), '{}'::pg_catalog.json)::pg_catalog.text
+SELECT CAST(coalesce(pg_catalog.json_object_agg(CAST(l.relation AS pg_catalog.text), l.modes),
+    CAST('{}' AS pg_catalog.json)) AS pg_catalog.text)
 FROM (SELECT relation, pg_catalog.json_agg(mode) AS modes FROM pg_catalog.pg_locks
-      WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
+      WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND locktype OPERATOR(pg_catalog.=) 'relation'
+      AND granted AND relation OPERATOR(pg_catalog.>=) 16384
       GROUP BY relation) l
 """
 KINDS = {
