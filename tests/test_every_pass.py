@@ -97,6 +97,27 @@ def test_the_same_without_a_history_before_is_one_finding(bench: Bench, tmp_path
     assert told(report) == [("failing-upgrade", 11)]
 
 
+@pytest.mark.parametrize(
+    "first",
+    ["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"],
+)
+def test_a_first_statement_that_no_query_may_come_before_does_not_keep_the_rest_from_being_watched(
+    first: str, bench: Bench, tmp_path: Path
+) -> None:
+    configured = "        context.configure("
+    env = ENV.replace(
+        configured, f'        connection.exec_driver_sql("{first}")\n        connection.commit()\n{configured}'
+    )
+    assert env != ENV
+    change = "op.execute('ALTER TABLE items ADD COLUMN d uuid DEFAULT gen_random_uuid()')"
+
+    report = bench.review(project(tmp_path, revision("b", "a", change, "op.drop_column('items', 'd')"), env=env))
+
+    assert report.all_errors == ()
+    found = next(f for f in report.findings if f.rule == "rewriting-default")
+    assert found.basis is Basis.OBSERVED
+
+
 def test_an_error_that_env_py_swallows_is_a_failure(bench: Bench, tmp_path: Path) -> None:
     run = "        with context.begin_transaction():\n            context.run_migrations()\n"
     indented = "".join(f"    {line}\n" for line in run.splitlines())

@@ -396,8 +396,10 @@ class Watcher:
         return self.told(True, answer, nothing, watched.messages.take())
 
     def look(self, connection, raw, watched, inside):
-        if self.base is None:
-            self.base = max(watched.relations.rows, default=16383)
+        if watched.relations.last is None:
+            # the connection's first statement was one that no query may come before: this is the state it starts from
+            self.look_around(connection, raw, watched)
+            watched.stale = True
         first = "RESET enable_seqscan; " if watched.seqscan_off else ""
         watched.seqscan_off = False
         if inside and not watched.stale:
