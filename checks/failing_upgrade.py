@@ -19,7 +19,8 @@ between with `op.get_context().autocommit_block()`.
 - Where a more specific rule explains why, for example `required-column`, that one speaks.
 - As an error: what fails only on rows that the reviewer has made up, and on no others. PostgreSQL's refusal is then a
   warning; an exception of the revision's own code, or the key of a row that it inserts, is a notice. Give rows like yours
-  with `--seed FILE`.
+  with `--seed FILE`. What any row would meet stays an error: a NULL where the revision forbids it, a trigger that names a
+  column which is not there.
 - What is not the revision's doing: a missing driver, an env.py that fails before the revision is run. The verdict is
   then `error`. What env.py raises while the revision runs, or after it, stops the deploy of this revision and is flagged.
 

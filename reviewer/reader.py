@@ -199,7 +199,7 @@ class Reader:
         message = _ADDRESS.sub("", failed.message)
         if kind is not FailureKind.STATEMENT:
             # what is raised while the file is loaded is no word of upgrade() or downgrade()
-            deliberate = failed.deliberate and (bool(run.passes) or location is None)
+            deliberate = failed.deliberate and (bool(run.passes) or (location is None and outside is None))
             return Failure(kind, message, location, None, failed.sqlstate, deliberate, outside=outside)
         worded = _ADDRESS.sub("", failed.worded)
         known = self._statements.get(failed.statement or 0)
@@ -221,7 +221,7 @@ class Reader:
 
     def _always(self, failure: Failure) -> bool:
         if not failure.deliberate or failure.location is None:
-            return failure.deliberate
+            return failure.deliberate and failure.outside is None
         try:
             text = (self._plan.root / failure.location.path).read_bytes()
         except OSError:
