@@ -15,6 +15,7 @@ from reviewer.names import listed
 from reviewer.recording import (
     Direction,
     Failure,
+    FailureKind,
     Location,
     Mode,
     Outcome,
@@ -157,6 +158,8 @@ def _told(failed: Sequence[Pass]) -> str:
     where = f" at {failure.seen_at}" if failure.seen_at else ""
     if failures.is_the_revisions(first):
         return f"{names[0].upper()}{names[1:]} failed{where}, which no finding tells: {message}.\n{_AGAIN}"
+    if failure.kind in {FailureKind.UNREADABLE, FailureKind.REVIEWER}:
+        return f"Not reviewed: {names} could not be followed to the end: {message}.\n{_AGAIN}"
     who = "env.py failed" if failure.outside or failure.location is None else "A file that it loads failed"
     return f"{who}{where}, so {names} could not be run: {message}.\n{_WAY_OUT}"
 

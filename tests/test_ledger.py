@@ -156,6 +156,15 @@ def test_what_a_listener_raises_in_a_statement_is_told_at_the_line_that_sent_it(
     assert [(each.rule, each.location) for each in found.findings] == [("failing-upgrade", line)]
 
 
+@pytest.mark.parametrize("direction", Direction)
+def test_what_could_not_be_read_of_a_pass_is_an_error_and_no_fault_of_the_revision(direction: Direction) -> None:
+    found = report(with_failure(recording(), Failure(FailureKind.UNREADABLE, "half a line came"), direction))
+
+    assert found.verdict is Verdict.ERROR
+    assert found.findings == ()
+    assert "half a line came" in found.all_errors[0]
+
+
 def test_a_failure_that_is_nobodys_is_an_error() -> None:
     found = report(with_failure(recording(), None, Direction.DOWNGRADE))
 
