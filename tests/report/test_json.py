@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from reviewer.errors import UsageError
-from reviewer.recording import OldCode
+from reviewer.recording import FailureKind, OldCode
 from reviewer.report import json as report_json
 from reviewer.report import text
 from reviewer.verdict import Report
@@ -196,3 +196,9 @@ def test_writing_json_loads_neither_rich_nor_jsonschema() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "\n"
+
+
+def test_the_schema_knows_every_kind_of_failure() -> None:
+    text = json.dumps(report_json.schema())
+
+    assert [kind.value for kind in FailureKind if f'"{kind.value}"' not in text] == []
