@@ -5,10 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from reviewer.errors import CannotReview
@@ -29,18 +28,31 @@ def work_folder(guardian: Guardian) -> Iterator[Path]:
     Raises:
         CannotReview: none can be made.
     """
-    try:
-        held = own_folder(Path(tempfile.gettempdir()), guardian, serves=False)
-        folder = held.__enter__()
-    except OSError as error:
-        raise CannotReview(
-            f"No temporary folder can be made: {error.strerror or error}.",
-            "Free some room, or name another folder for temporary files with TMPDIR.",
-        ) from None
-    try:
-        yield folder
-    finally:
-        held.__exit__(None, None, None)
+    unusable = []
+    for base in temporary_folders():
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(own_folder(base, guardian, serves=False))
+            except OSError as error:
+                unusable.append(f"{base} ({error.strerror})")
+                continue
+            yield folder
+            return
+    raise CannotReview(
+        f"No temporary folder can be made: {', '.join(unusable)}.",
+        "Free some room, or name another folder for temporary files with TMPDIR.",
+    )
+
+
+def temporary_folders() -> list[Path]:
+    """Where temporary files may lie, best first.
+
+    The same places as those of `tempfile`, which writes a file of its own into each to see whether it can: a signal in
+    between would leave that there.
+    """
+    named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    usual = [*named, "/tmp", "/var/tmp", "/usr/tmp"]
+    return list(dict.fromkeys(Path(each).absolute() for each in usual if each and os.path.isdir(each)))  # noqa: PTH112
 
 
 @contextmanager
@@ -77,7 +89,7 @@ def clear_stale_folders() -> None:
     A living reviewer holds a lock on a file in its folder. The system gives it up with the process and by no
     other way, so a file of ours that can be locked proves that its run is dead, whatever its number was.
     """
-    for base in {MEMORY_FOLDER, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")}:
+    for base in {MEMORY_FOLDER, *temporary_folders()}:
         with suppress(OSError), os.scandir(base) as entries:
             for folder in [Path(entry.path) for entry in entries if entry.name.startswith(PREFIX)]:
                 with suppress(OSError):
@@ -113,6 +125,7 @@ def _owned(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # a file system without locks: then its folders are never taken for stale
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             nameless.rename(folder / _OWNER)
+        os.write(owner, b"held as long as its owner lives\n")  # a full disk lets files be made and not written
         yield
     finally:
         os.close(owner)

@@ -353,7 +353,7 @@ def _ends() -> Iterator[Fault]:
     alone[("all", "KILL")] = KILL
     for position, moment in enumerate(MOMENTS):
         ends: dict[tuple[str, str], Sequence[int]] = {who: (status,) for who, status in alone.items()}
-        if position > 0:
+        if 1 <= position < 8:  # what comes after needs none any more
             ends[("guardian", "KILL")] = others[("guardian", "KILL")]
         if 2 <= position < 8:
             ends[("postgres", "KILL")] = others[("postgres", "KILL")]

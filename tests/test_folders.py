@@ -31,7 +31,6 @@ with Guardian() as guardian, work_folder(guardian) as folder:
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
     return tmp_path
 
 
@@ -76,7 +75,7 @@ def test_a_living_folder_is_left_alone() -> None:
 
 
 def test_no_place_for_a_folder_is_told_with_a_way_out(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(temporary / "missing"))
+    monkeypatch.setattr("reviewer.folders.temporary_folders", lambda: [temporary / "missing", Path("/proc")])
     with (
         pytest.raises(CannotReview, match=r"(?s)No temporary folder can be made: .*TMPDIR"),
         Guardian() as guardian,

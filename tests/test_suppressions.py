@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.finding import Basis, Finding, Severity, Suppressed
-from reviewer.recording import Direction, Location
+from reviewer.recording import Direction, Location, Mode, Recording
 from reviewer.suppressions import Suppression, apply, read
 from tests.command import project, revision, somewhere, told
 
@@ -282,3 +282,25 @@ def test_a_file_that_is_no_python_is_no_crash(source: bytes) -> None:
 
 def test_what_stands_before_a_syntax_error_is_read() -> None:
     assert [each.line for each in read("op.x()  # reviewer: allow[blocking-index] x\ny = (", "v/a.py")] == [1]
+
+
+def test_comments_are_those_of_the_files_when_they_were_read(tmp_path: Path) -> None:
+    """A migration that writes into its own file while it runs accepts nothing."""
+    from reviewer.config import Config
+    from reviewer.history import between, read_worktree
+    from reviewer.project import find_trees
+    from reviewer.session import Scope, comments_in, comments_of
+
+    folder = project(tmp_path / "project", revision("b", "a", "pass  # reviewer: allow[dropped-column] asked for"))
+    (tree,) = find_trees(folder, (), Config(path=folder).section, git_root=None)
+    graph = read_worktree(tree, folder)
+    scope = Scope(tree, between(graph, "a:b"), graph, folder)
+    file = folder / "migrations" / "versions" / "r1.py"
+    file.write_text(file.read_text() + "# reviewer: allow-file[dropped-table] it says so itself\n")
+
+    then = comments_of(scope)["migrations/versions/r1.py"]
+    recording = Recording("0", Mode.OBSERVED, scope.selection.recorded())
+    now = comments_in(folder, recording)["migrations/versions/r1.py"]
+
+    assert [each.rules for each in then] == [("dropped-column",)]
+    assert [each.rules for each in now] == [("dropped-column",), ("dropped-table",)]

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ServerError
-from reviewer.guardian import Guardian
+from reviewer.guardian import Guardian, end_processes_on, give_back_memory
 from reviewer.postgres import sessions
 from reviewer.postgres.account import Account, server_account
 from reviewer.postgres.cache import Entry
@@ -145,8 +145,10 @@ class _Cluster:
         except ServerError:
             if not self._from_cache:
                 raise
-        # What was kept may be damaged in a way that its size does not show.
+        # What was kept may be damaged in a way that its checksum does not show.
         self.stop()
+        end_processes_on(str(self._folder))
+        give_back_memory(self._data)
         entry = Entry.of(self._original)
         entry.discard()
         shutil.rmtree(self._data, ignore_errors=True)

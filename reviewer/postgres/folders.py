@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from reviewer.errors import ServerError
-from reviewer.folders import MEMORY_FOLDER, PREFIX, own_folder
+from reviewer.folders import MEMORY_FOLDER, PREFIX, own_folder, temporary_folders
 from reviewer.guardian import Guardian
 from reviewer.postgres.account import Account
 
@@ -69,7 +68,7 @@ def _unusable(reasons: list[str]) -> ServerError:
 
 def _bases() -> list[Path]:
     """Where to try, best first: what the user set, memory where there is plenty, then the usual places."""
-    usual = [Path(os.path.realpath(tempfile.gettempdir())), Path("/tmp"), Path("/var/tmp")]
+    usual = [Path(os.path.realpath(each)) for each in temporary_folders()]
     if not os.environ.get("TMPDIR") and _memory_is_plenty():
         # Cloning a database writes some 8 MB: on a busy disk that takes ten times as long.
         usual.insert(0, MEMORY_FOLDER)
