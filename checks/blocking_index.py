@@ -67,8 +67,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _remedy(index: CreateIndex, context: Context) -> tuple[str, ...]:
-    if not context.is_partitioned(index.table):
-        return (remedies.create_index(index, context.text_of(index)),)
+    if not context.now.is_partitioned(index.table):
+        return (remedies.create_index(index, context.statement.sql),)
     if index.name is None or not _plain(index, context):
         return ()
     partitions = _leaves(index.table, context)
@@ -91,14 +91,14 @@ def _remedy(index: CreateIndex, context: Context) -> tuple[str, ...]:
 
 
 def _plain(index: CreateIndex, context: Context) -> bool:
-    table = context.table(index.table)
+    table = context.now.table(index.table)
     simple = not (index.where or index.include) and index.method in {None, "btree"}
     return simple and table is not None and all(table.column(column) for column in index.columns)
 
 
 def _leaves(table: Name, context: Context) -> tuple[Name, ...] | None:
     """The partitions; None where they are partitioned again, which wants more than a recipe."""
-    partitions = context.partitions(table)
+    partitions = context.now.partitions(table)
     if any(partition.kind == "partitioned table" for partition in partitions):
         return None
     return tuple(partition.name for partition in partitions)

@@ -47,7 +47,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropIndex(concurrently=False, index=index) if not context.is_new_index(index):
             if context.observed and not context.locks():
                 return  # IF EXISTS, and there was none; or its table is new
-            known = context.index_table(index)
+            known = context.now.index_table(index)
             tables = [known.name] if known else [relation.as_name for relation in context.locks()]
             if tables and any(
                 isinstance(op, DropTable) and op.table.matches(tables[0]) for op, _ in context.later()
@@ -69,7 +69,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 Dropping index `{index}`{of} takes ACCESS EXCLUSIVE on {on}: reads and writes that come later wait behind
                 it while it waits for running queries, and until the transaction ends.
                 """,
-                remedy=[] if tables and context.is_partitioned(tables[0]) else [remedy],
+                remedy=[] if tables and context.now.is_partitioned(tables[0]) else [remedy],
                 about=("index", index.name),
             )
 

@@ -56,14 +56,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=("constraint", str(table), name),
             )
         case AddPrimaryKey(table=table, using_index=str(index)) if context.exists(table):
-            columns = next((found.columns for found in state.keys(context, table) if found.name == index), ())
+            columns = next((found.columns for found in context.now.indexes(table) if found.name == index), ())
             if context.scanned(table) if context.observed else _may_be_null(table, columns, context):
                 name = subject.name or index
                 yield concern(
                     _message(table, f"makes its columns NOT NULL, which reads every row of `{table}`"),
                     remedy=(
                         *_not_null(table, columns, context),
-                        remedies.execute(context.text_of(subject)),
+                        remedies.execute(context.statement.sql),
                     )
                     if columns
                     else (),
@@ -88,24 +88,24 @@ def _message(table: Name, does: str) -> str:
 def _may_be_null(table: Name, columns: tuple[str, ...], context: Context) -> bool:
     """Whether the text tells of a column that it may be NULL, and proves nothing else."""
     return any(
-        state.column(context, table, name) and not state.is_proved_not_null(context, table, name)
+        context.now.column(table, name) and not state.is_proved_not_null(context.now, table, name)
         for name in columns
     )
 
 
 def _remedy(added: AddPrimaryKey, name: str, context: Context) -> tuple[str, ...]:
     table, columns = added.table, added.columns
-    if context.is_partitioned(table):
+    if context.now.is_partitioned(table):
         return ()
     return (
         *_not_null(table, columns, context),
-        *remedies.constraint_from_index("PRIMARY KEY", table, name, columns, context.text_of(added)),
+        *remedies.constraint_from_index("PRIMARY KEY", table, name, columns, context.statement.sql),
     )
 
 
 def _not_null(table: Name, columns: tuple[str, ...], context: Context) -> tuple[str, ...]:
     """What makes those columns NOT NULL that are not so yet."""
-    nullable = [name for name in columns if (known := context.column(table, name)) and known.nullable]
+    nullable = [name for name in columns if (known := context.now.column(table, name)) and known.nullable]
     return tuple(body for name in nullable for body in remedies.not_null(table, name, context.major))
 
 

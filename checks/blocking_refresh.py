@@ -59,7 +59,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _has_unique_index(view: Name, context: Context) -> bool:
-    known = context.table(view)
+    known = context.now.table(view)
     return known is not None and any(
         index.unique and index.valid and "" not in index.columns and " WHERE " not in index.definition
         for index in known.indexes

@@ -51,13 +51,13 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             tables = sorted({str(work.table) for work in context.work()})
             if not tables and name is not None:
-                known = context.index_table(name)
+                known = context.now.index_table(name)
                 tables = [str(known.name)] if known else [str(name)] if kind == "table" else []
             on = ", ".join(f"`{table}`" for table in tables) or "every table of it"
             what = f"{kind} `{name}`" if name is not None else f"the {kind}"
             sql = re.sub(
                 r"(?is)^(\s*reindex\s*(?:\([^)]*\)\s*)?(?:index|table|schema|database))\b", r"\1 CONCURRENTLY",
-                context.text_of(subject),
+                context.statement.sql,
             )  # fmt: skip
             yield concern(
                 f"""

@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.rule import Example, Rule
-from reviewer.verdict import Understood
+from reviewer.stream import Understood
 
 RULE = Rule(
     id="blocking-statement",

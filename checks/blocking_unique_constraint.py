@@ -68,8 +68,8 @@ def _concern(
         Adding unique constraint `{name}` builds its index over every row of `{table}` under ACCESS EXCLUSIVE, so reads
         and writes of `{table}` wait until the transaction ends.
         """,
-        remedy=(*first, *remedies.constraint_from_index("UNIQUE", table, name, columns, context.text_of(added)))
-        if not context.is_partitioned(table)
+        remedy=(*first, *remedies.constraint_from_index("UNIQUE", table, name, columns, context.statement.sql))
+        if not context.now.is_partitioned(table)
         else (),
         about=("constraint", str(table), name),
     )

@@ -53,9 +53,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _before(table: Name, key: ForeignKey, context: Context) -> bool:
-    known = context.table(table)
-    return known is not None and any(
-        each.columns == key.columns and "ON DELETE CASCADE" in each.definition for each in known.constraints
+    before = context.now.origin(table)
+    return any(
+        each.columns == key.columns and "ON DELETE CASCADE" in each.definition
+        for each in (*context.now.constraints(table), *(context.before.constraints(before) if before else ()))
     )
 
 

@@ -28,7 +28,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
@@ -83,7 +82,7 @@ def _new(gone: str, context: Context) -> bool:
     name = gone.split(" ")[-1].replace('"', "")
     schema, _, last = name.rpartition(".")
     named = Name(last, schema or None)
-    return state.made(context, named) or any(created.matches(named) for created in context.created)
+    return context.now.has_made(named) or context.now.is_new(named)
 
 
 def _what(

@@ -42,7 +42,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case SetDefault(table=table, column=column, default=new) if not context.is_new_column(table, column):
-            known = context.column(table, column)
+            known = context.was(table, column)
             if known is None or known.default is None or _bare(known.default) == _bare(new):
                 return
             yield concern(

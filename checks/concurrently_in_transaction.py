@@ -52,7 +52,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             | Reindex(concurrently=True)
             | DetachPartition(concurrently=True)
         ) if _inside(context):
-            alone = context.understood is not None and len(context.understood.operations) == 1
+            alone = context.understood is not None and context.understood.alone
             what = _words(subject)
             yield concern(
                 f"{what} cannot run inside a transaction, and Alembic runs the revision in one."
@@ -66,7 +66,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _inside(context: Context) -> bool:
     if context.static:
-        several = context.understood is not None and len(context.understood.operations) > 1
+        several = context.understood is not None and not context.understood.alone
         return context.statement.in_transaction or several
     return context.statement.sqlstate == "25001"
 

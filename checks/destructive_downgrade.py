@@ -32,27 +32,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer import types
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
 from reviewer.operations import (
-    AddColumn,
     AlterColumnType,
     Copy,
-    CreateTable,
-    CreateView,
     Delete,
     DropColumn,
     DropTable,
     Insert,
-    Operation,
-    RenameColumn,
-    RenameTable,
-    SetSchema,
     Truncate,
 )
 from reviewer.recording import NOT_THERE, Direction, Outcome
 from reviewer.rule import Example, Rule
+from reviewer.stream import Step, Story
 
 RULE = Rule(
     id="destructive-downgrade",
@@ -66,11 +60,11 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(upgrade=upgrade) as story if upgrade or not context.static:
-            came = _Additions(tuple(operation for operation, _ in story.operations(Direction.UPGRADE)))
-            gone = _Additions(tuple(operation for operation, _ in story.operations(Direction.DOWNGRADE)))
-            for operation, statement in story.operations(Direction.DOWNGRADE):
+            brought = _Brought(story)
+            for step in story.steps(Direction.DOWNGRADE):
+                statement = step.statement
                 # what is not there to be lost is told as the failure that it is
-                told = None if statement.sqlstate in NOT_THERE else _lost(operation, came, gone, context)
+                told = None if statement.sqlstate in NOT_THERE else _lost(step, brought, story, context.static)
                 if told:
                     what, about = told
                     yield concern(
@@ -87,80 +81,70 @@ def _seen(story: Story) -> bool:
     return any(p.direction is Direction.DOWNGRADE and p.outcome is Outcome.OK and p.compared for p in story.passes)
 
 
-class _Additions:
-    """What the operations of one direction have brought."""
+class _Brought:
+    """What the upgrade of a revision has brought, by the names that things have after it."""
 
-    def __init__(self, operations: tuple[Operation, ...]) -> None:
-        self._operations = operations
-
-    def table(self, table: Name) -> bool:
-        for operation in self._operations:
-            match operation:
-                case CreateTable(table=name) | CreateView(view=name) if name.matches(table):
-                    return True
-                case RenameTable(new_name=new) if Name(new, operation.table.schema).matches(table):
-                    return True
-                case SetSchema(object=name, new_schema=schema) if Name(name.name, schema).matches(table):
-                    return True
-        return False
-
-    def column(self, table: Name, column: str) -> bool:
-        for operation in self._operations:
-            match operation:
-                case AddColumn(table=on) if on.matches(table) and operation.column.name == column:
-                    return True
-                case RenameColumn(table=on, new_name=new) if on.matches(table) and new == column:
-                    return True
-        return self.table(table)
+    def __init__(self, story: Story) -> None:
+        self._steps = story.steps(Direction.UPGRADE)
+        schema = story.before.deployed()
+        for step in self._steps:
+            if step.statement.error is None:
+                schema = schema.apply(step.operation)
+        self.schema = schema
 
     def rows(self, table: Name) -> bool:
-        return self.table(table) or any(
-            isinstance(operation, Insert | Copy) and operation.table is not None and operation.table.matches(table)
-            for operation in self._operations
+        return self.schema.is_new(table) or any(
+            isinstance(step.operation, Insert | Copy)
+            and step.operation.table is not None
+            and step.operation.table.matches(table)
+            for step in self._steps
         )
 
     def type(self, table: Name, column: str) -> bool:
-        return self.column(table, column) or any(
-            isinstance(operation, AlterColumnType) and operation.table.matches(table) and operation.column == column
-            for operation in self._operations
+        return self.schema.is_new_column(table, column) or any(
+            isinstance(step.operation, AlterColumnType)
+            and step.operation.table.matches(table)
+            and step.operation.column == column
+            for step in self._steps
         )
 
 
-def _was_there(context: Context, table: Name, column: str | None = None) -> bool:
-    """Whether it existed before the revision: in the base state, or through another new revision. What the text of the
-    upgrade does not show, as in a DO block, may still be what it has brought.
+def _was_there(step: Step, brought: _Brought, story: Story, static: bool, column: str | None = None) -> bool:
+    """Whether it existed before the revision, and the downgrade puts nothing in its place. What the text of the upgrade
+    does not show, as in a DO block, may still be what it has brought.
     """
-    found = context.table(table)
-    if context.static and found is None:
-        return True
-    if found is not None and (column is None or found.column(column) is not None):
-        return True
-    others = (
-        _Additions(tuple(operation for operation, _ in story.operations(Direction.UPGRADE)))
-        for story in context.stories
-        if context.revision is None or story.revision.id != context.revision.id
-    )
-    return any(each.column(table, column) if column else each.table(table) for each in others)
+    table = getattr(step.operation, "table", None)
+    assert isinstance(table, Name)
+    ended = story.downgrade[-1].schemas[-1]
+    if (ended.table(table) if column is None else ended.column(table, column)) is not None:
+        return False
+    if column is None:
+        upgraded = step.now.origin(table)
+        before = brought.schema.origin(upgraded) if upgraded is not None else None
+    else:
+        at = step.now.column_origin(table, column)
+        found = brought.schema.column_origin(*at) if at is not None else None
+        before, column = found if found is not None else (None, None)
+    if before is None:
+        return False
+    known = story.before.table(before)
+    return static if known is None else column is None or known.column(column) is not None
 
 
-def _lost(
-    operation: Operation, came: _Additions, gone: _Additions, context: Context
-) -> tuple[str, tuple[str, ...]] | None:
+def _lost(step: Step, brought: _Brought, story: Story, static: bool) -> tuple[str, tuple[str, ...]] | None:
     """What one operation of the downgrade destroys beyond the reverse of the upgrade."""
-    match operation:
-        case DropTable(table=table) if not (came.table(table) or gone.table(table)) and _was_there(context, table):
+    match step.operation:
+        case DropTable(table=table) if _was_there(step, brought, story, static):
             return f"drops `{table}` and its rows", ("table", str(table))
-        case DropColumn(table=table, column=column) if not (
-            came.column(table, column) or gone.column(table, column)
-        ) and _was_there(context, table, column):
+        case DropColumn(table=table, column=column) if _was_there(step, brought, story, static, column):
             return f"drops `{table}.{column}` and its values", ("column", str(table), column)
-        case Truncate(table=table) if not came.rows(table):
+        case Truncate(table=table) if not brought.rows(table):
             return f"empties `{table}`", ("downgrade", "table", str(table))
-        case Delete(table=table, filtered=filtered) if not came.rows(table):
+        case Delete(table=table, filtered=filtered) if not brought.rows(table):
             rows = "rows" if filtered else "all rows"
             return f"deletes {rows} of `{table}`", ("downgrade", "table", str(table))
-        case AlterColumnType(table=table, column=column, type=type_) if not came.type(table, column):
-            known = context.column(table, column)
+        case AlterColumnType(table=table, column=column, type=type_) if not brought.type(table, column):
+            known = step.now.column(table, column)
             if known is not None and not types.keeps_storage(known.type, type_):
                 return (
                     f"turns `{table}.{column}` from `{known.type}` into `{type_}`",

@@ -52,7 +52,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case DropConstraint(table=table, name=name) if context.exists(table):
-            known = context.table(table)
+            known = context.now.table(table)
             found = next((each for each in known.constraints if each.name == name), None) if known else None
             if (known is not None and found is None) or _replaced(table, name, found, context):
                 return
@@ -67,7 +67,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _replaced(table: Name, name: str, found: Constraint | None, context: Context) -> bool:
     columns = found.columns if found else ()
     proof = found is not None and found.kind == "check" and "IS NOT NULL" in found.definition
-    for operation, _ in (*context.before, *context.later()):
+    for operation, _ in (*context.earlier, *context.later()):
         match operation:
             case (
                 AddCheck(table=on, name=added)

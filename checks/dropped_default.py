@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
@@ -41,6 +40,7 @@ from reviewer.operations import (
     SetDefault,
     SetNotNull,
 )
+from reviewer.recording import Column
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -56,7 +56,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropDefault(table=table, column=column) | DropIdentity(table=table, column=column) if context.exists(
             table
         ):
-            known = state.column(context, table, column)
+            known = context.now.column(table, column)
             if known is None and not context.static:
                 return
             if known is not None and (
@@ -65,7 +65,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             if any(_comes_back(later, table, column) for later, _ in context.later()):
                 return
-            if known is not None and known.new:
+            if known is not None and context.now.is_new_column(table, column):
                 yield concern(
                     f"""
                     `{table}.{column}` is added with a default that is dropped again: the running code does not know the
@@ -93,7 +93,7 @@ def _may_be_null(nullable: bool, table: Name, column: str, context: Context) -> 
     )
 
 
-def _had_none(known: state.ColumnState, subject: DropDefault | DropIdentity) -> bool:
+def _had_none(known: Column, subject: DropDefault | DropIdentity) -> bool:
     """Whether there was no default to drop: autogenerate renders `server_default=None` also where nothing was set."""
     return isinstance(subject, DropDefault) and known.default is None
 

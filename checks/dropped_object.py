@@ -58,7 +58,7 @@ _NAMED_BY_CODE = frozenset(
 
 
 def _told(kind: str, name: Name, context: Context) -> Iterator[Concern]:
-    if context.is_new(name) or state.made(context, name) or context.says("does not exist, skipping"):
+    if context.is_new(name) or context.now.has_made(name) or context.says("does not exist, skipping"):
         return
     if state.makes((operation for operation, _ in context.later()), name):
         yield from _told_of_columns(kind, name, context)

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import DropObject
@@ -43,10 +42,10 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case DropObject(kind="schema", object=schema, cascade=True) if not state.made(context, schema, "schema"):
+        case DropObject(kind="schema", object=schema, cascade=True) if not context.now.has_made(schema, "schema"):
             if context.observed and not context.says("drop cascades to"):
                 return
-            tables = [str(table.name) for table in context.base.tables if table.name.schema == schema.name]
+            tables = [str(table.name) for key, table in context.now.tables.items() if key[0] == schema.name]
             with_it = f" with {', '.join(f'`{table}`' for table in tables[:5])}" if tables else ""
             more = f" and {len(tables) - 5} more tables" if len(tables) > 5 else ""
             yield concern(

@@ -27,8 +27,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import failures, state
-from reviewer.context import Context, Story, Subject
+from reviewer import failures
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.operations import (
     AddCheck,
@@ -43,6 +43,7 @@ from reviewer.operations import (
 )
 from reviewer.recording import Direction, Statement
 from reviewer.rule import Example, Rule
+from reviewer.stream import Story
 
 RULE = Rule(
     id="enum-value-used-too-early",
@@ -80,7 +81,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for earlier, _ in _one_transaction(context):
                 match earlier:
                     case AddEnumValue(type=type_, value=value) if f"'{value}'" in context.statement.sql:
-                        if not state.made(context, type_):
+                        if not context.now.has_made(type_):
                             yield concern(
                                 f"""
                                 The value `{value}` of `{type_}` is used in the transaction that adds it, which PostgreSQL
@@ -95,7 +96,7 @@ def _one_transaction(context: Context) -> tuple[tuple[Operation, Statement], ...
     """What came before in the same transaction: by default that is everything since the last autocommit block."""
     if not context.statement.in_transaction:
         return ()
-    found = context.same_transaction() if context.recording.transactions.per_migration else context.before
+    found = context.same_transaction() if context.recording.transactions.per_migration else context.earlier
     start = max((n + 1 for n, (_, statement) in enumerate(found) if not statement.in_transaction), default=0)
     return found[start:]
 

@@ -37,11 +37,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer import failures
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.recording import Direction, FailureKind, Pass
 from reviewer.refusals import refusals
 from reviewer.rule import Example, Rule
+from reviewer.stream import Story
 
 RULE = Rule(
     id="failing-upgrade",

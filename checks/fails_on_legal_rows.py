@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer import failures
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.names import Name, quoted
 from reviewer.operations import (
@@ -47,6 +47,7 @@ from reviewer.operations import (
 )
 from reviewer.recording import Direction
 from reviewer.rule import Example, Rule
+from reviewer.stream import Story
 
 RULE = Rule(
     id="fails-on-legal-rows",

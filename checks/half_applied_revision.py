@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.operations import (
     AddColumn,
@@ -75,6 +75,7 @@ from reviewer.operations import (
 )
 from reviewer.recording import Direction, Outcome, Statement
 from reviewer.rule import Example, Rule
+from reviewer.stream import Step, Story
 
 RULE = Rule(
     id="half-applied-revision",
@@ -91,7 +92,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             stays = next((n for n, step in enumerate(steps[:-1]) if not _repeatable(step)), None)
             if stays is None or len(steps) < 2 or _ran_again(story):
                 return
-            kept = next((s for o, s in steps[stays] if not _again(o)), steps[stays][0][1])
+            kept = next((s for s in steps[stays] if not _again(s.operation)), steps[stays][0]).statement
             yield concern(
                 f"""
                 If a later statement of `{revision.id}` fails, what this one did stays committed while the revision is not
@@ -110,14 +111,15 @@ def _ran_again(story: Story) -> bool:
     )
 
 
-_Step = list[tuple[Operation, Statement]]
+_Together = list[Step]
 
 
-def _steps(story: Story) -> list[_Step]:
+def _steps(story: Story) -> list[_Together]:
     """What is committed together: all of a transaction, or one statement outside of one."""
-    found: list[_Step] = []
+    found: list[_Together] = []
     last: object = None
-    for operation, statement in story.operations():
+    for each in story.steps():
+        operation, statement = each.operation, each.statement
         if (
             isinstance(operation, SetVariable | Select | SessionCommand | TransactionControl)
             and not statement.error
@@ -125,10 +127,10 @@ def _steps(story: Story) -> list[_Step]:
             continue
         # nobody has looked at a transaction that a statement has ended: it is the one that was open before
         transaction = last if statement.error and statement.in_transaction else _transaction(statement)
-        same_statement = bool(found) and found[-1][-1][1] is statement
+        same_statement = bool(found) and found[-1][-1].understood.place == each.understood.place
         if not same_statement and (not found or transaction is None or transaction != last):
             found.append([])
-        found[-1].append((operation, statement))
+        found[-1].append(each)
         last = transaction
     return found
 
@@ -140,8 +142,8 @@ def _transaction(statement: Statement) -> int | None:
     return seen.transaction if seen is not None and seen.transaction is not None else -1
 
 
-def _repeatable(step: _Step) -> bool:
-    return all(_again(operation) for operation, _ in step)
+def _repeatable(step: _Together) -> bool:
+    return all(_again(each.operation) for each in step)
 
 
 def _again(operation: Operation) -> bool:

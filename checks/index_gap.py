@@ -25,11 +25,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import CreateIndex, DropIndex
 from reviewer.rule import Example, Rule
+from reviewer.schema import is_partial
 
 RULE = Rule(
     id="index-gap",
@@ -42,16 +42,16 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case DropIndex(index=name) if not context.is_new_index(name):
-            table = context.index_table(name)
+            table = context.now.index_table(name)
             dropped = next((each for each in table.indexes if each.name == name.name), None) if table else None
             if table is None or dropped is None or not dropped.valid or not dropped.columns:
                 return
             if any(
                 each.valid
-                and not each.partial
+                and not is_partial(each)
                 and each.name != name.name
                 and each.columns[:1] == dropped.columns[:1]
-                for each in state.keys(context, table.name)
+                for each in table.indexes
             ):
                 return
             for later, statement in context.later():

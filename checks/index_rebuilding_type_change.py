@@ -73,7 +73,7 @@ def _rebuilt(changed: AlterColumnType, context: Context) -> list[str]:
     """The indexes of which the text tells that they are built anew though the table is not: another collation, and
     those with an expression or a WHERE that the column stands in.
     """
-    known, column = context.table(changed.table), context.column(changed.table, changed.column)
+    known, column = context.now.table(changed.table), context.now.column(changed.table, changed.column)
     if context.observed or context.statement.error or known is None or column is None or changed.using is not None:
         return []
     if not types.keeps_storage(column.type, changed.type):
@@ -93,13 +93,13 @@ def _rebuilt(changed: AlterColumnType, context: Context) -> list[str]:
 def _remedy(changed: AlterColumnType, built: set[str], context: Context) -> tuple[str, ...]:
     """Without the index in between; none where one backs a constraint."""
     table = changed.table
-    known = context.table(table)
+    known = context.now.table(table)
     indexes = [index for index in known.indexes if index.name in built] if known else []
     if len(indexes) != len(built) or any(index.constraint for index in indexes):
         return ()
     return (
         *(_dropped(table, index) for index in indexes),
-        remedies.execute(context.text_of(changed)),
+        remedies.execute(context.statement.sql),
         *(
             remedies.outside_transaction(
                 remedies.execute(index.definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1))

@@ -23,9 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.rule import Example, Rule
+from reviewer.stream import Story
 
 RULE = Rule(
     id="inserted-revision",

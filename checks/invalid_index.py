@@ -31,7 +31,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer import remedies, state
+from reviewer import remedies
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
@@ -49,9 +49,9 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateIndex(table=table, name=str() as name, concurrently=True, if_not_exists=True):
-            if any(isinstance(each, DropIndex) and each.index.name == name for each, _ in context.before):
+            if any(isinstance(each, DropIndex) and each.index.name == name for each, _ in context.earlier):
                 return
-            known = next((each for each in state.keys(context, table) if each.name == name), None)
+            known = next((each for each in context.now.indexes(table) if each.name == name), None)
             if known is not None and known.valid:
                 return
             left = (
@@ -67,9 +67,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql}")
                         + "\n"
                         + remedies.execute(
-                            re.sub(
-                                r"\s+IF\s+NOT\s+EXISTS", "", context.text_of(subject), count=1, flags=re.IGNORECASE
-                            )
+                            re.sub(r"\s+IF\s+NOT\s+EXISTS", "", context.statement.sql, count=1, flags=re.IGNORECASE)
                         )
                     )
                 ],

@@ -30,11 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.operations import DropColumn, DropTable, Truncate
 from reviewer.recording import Direction, Location, Loss
 from reviewer.rule import Example, Rule
+from reviewer.stream import Story
 
 RULE = Rule(
     id="lossy-round-trip",
@@ -88,12 +89,16 @@ def _evidence(loss: Loss) -> dict[str, object]:
 
 
 def _told_by_a_drop(loss: Loss, story: Story) -> bool:
-    for operation, _ in story.operations(Direction.UPGRADE):
-        match operation:
-            case DropTable(table=table) | Truncate(table=table) if str(table) == loss.table:
+    for step in story.steps(Direction.UPGRADE):
+        match step.operation:
+            case DropTable(table=table) | Truncate(table=table) if (
+                str(step.now.origin(table) or table) == loss.table
+            ):
                 return True
-            case DropColumn(table=table, column=column) if str(table) == loss.table and column == loss.column:
-                return True
+            case DropColumn(table=table, column=column):
+                before = step.now.column_origin(table, column) or (table, column)
+                if (str(before[0]), before[1]) == (loss.table, loss.column):
+                    return True
     return False
 
 

@@ -67,14 +67,9 @@ def _referenced(key: ForeignKey, context: Context) -> tuple[str, ...]:
     """The columns that the key refers to; where none are named, those of the primary key."""
     if key.referenced_columns:
         return key.referenced_columns
-    known = context.table(key.referenced)
-    if known is not None:
-        return next((each.columns for each in known.constraints if each.kind == "primary key"), ())
-    for operation, _ in context.before:
-        match operation:
-            case CreateTable(table=table, primary_key=columns) if table.matches(key.referenced):
-                return columns
-    return ()
+    return next(
+        (each.columns for each in context.now.constraints(key.referenced) if each.kind == "primary key"), ()
+    )
 
 
 def _type(
@@ -85,7 +80,7 @@ def _type(
             return added.type
         case CreateTable(table=on, columns=columns) if on.matches(table):
             return next((each.type for each in columns if each.name == column), None)
-    known = state.column(context, table, column)
+    known = context.now.column(table, column)
     return known.type if known else None
 
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.names import Name
 from reviewer.operations import (
@@ -65,6 +65,7 @@ from reviewer.operations import (
 )
 from reviewer.recording import Direction, Location
 from reviewer.rule import Example, Rule
+from reviewer.stream import Story
 
 RULE = Rule(
     id="missing-downgrade",

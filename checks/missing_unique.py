@@ -23,11 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import CreateIndex, CreateTable
 from reviewer.rule import Example, Rule
+from reviewer.schema import keys_of
 
 RULE = Rule(
     id="missing-unique",
@@ -41,10 +41,10 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable(table=table, columns=columns) if any(each.name.lower() in _ONE_EACH for each in columns):
-            known = list(state.keys_of(subject, table))
+            known = list(keys_of(subject, table))
             expressions = ""
             for later, _ in context.later():
-                known += state.keys_of(later, table)
+                known += keys_of(later, table)
                 if isinstance(later, CreateIndex) and later.unique and later.table.matches(table):
                     expressions += " ".join(later.columns)
             for column in columns:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state, types
+from reviewer import types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -47,7 +47,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AlterColumnType(table=table, column=column, type=new) if not context.is_new_column(table, column):
-            known = state.column(context, table, column)
+            known = context.now.column(table, column)
             if known is None or not types.narrows(known.type, new):
                 return
             if any(refusals(subject, context)):

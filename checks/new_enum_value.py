@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import AddEnumValue
@@ -41,10 +40,9 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AddEnumValue(type=type_, value=value) if (
-            not state.made(context, type_) and not context.statement.error
+            not context.now.has_made(type_) and not context.statement.error
         ):
-            known = next((each for each in context.base.enums if each.name.matches(type_)), None)
-            if known is not None and value in known.labels:
+            if value in (context.now.labels(type_) or ()):
                 return
             yield concern(
                 f"The running code cannot read rows with the new value `{value}` of `{type_}`.",

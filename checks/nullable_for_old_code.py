@@ -40,7 +40,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case DropNotNull(table=table, column=column) if not context.is_new_column(table, column):
-            known = context.column(table, column)
+            known = context.was(table, column)
             if (known is not None and known.nullable) or any(
                 isinstance(later, SetNotNull | DropColumn) and later.table.matches(table) and later.column == column
                 for later, _ in context.later()

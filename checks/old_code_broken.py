@@ -33,12 +33,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.names import Name, listed
 from reviewer.operations import AlterColumnType, DropTable, Operation, RenameEnumValue, RenameTable
 from reviewer.recording import Broken, Location, Statement
 from reviewer.rule import Example, Rule
+from reviewer.stream import Step, Story
 
 RULE = Rule(
     id="old-code-broken",
@@ -137,22 +138,29 @@ def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], c
 def _cause(broken: Broken, story: Story) -> tuple[Operation, Statement] | None:
     """The last operation of the revision that has most to do with what broke."""
     best, found = 0, None
-    for operation, statement in story.operations():
-        score = _relation(operation, broken)
+    for step in story.steps():
+        score = _relation(step, broken)
         if score and score >= best:
-            best, found = score, (operation, statement)
+            best, found = score, (step.operation, step.statement)
     return found
 
 
-def _relation(operation: Operation, broken: Broken) -> int:
+def _relation(step: Step, broken: Broken) -> int:
+    operation = step.operation
     if isinstance(operation, RenameEnumValue):
         labels = (f'"{operation.value}"', f"'{operation.value}'", f"'{operation.new_value}'")
         return 4 if any(label in broken.error for label in labels) else 0
-    named = [getattr(operation, name, None) for name in ("table", "object", "view")]
-    if not any(isinstance(name, Name) and name.matches(broken.table) for name in named):
+    names = [
+        name for each in ("table", "object", "view") if isinstance(name := getattr(operation, each, None), Name)
+    ]
+    named = next((name for name in names if (step.now.origin(name) or name).matches(broken.table)), None)
+    if named is None:
         return 0
-    if broken.column is not None and _column(operation) == broken.column:
-        return 3
+    column = _column(operation)
+    if broken.column is not None and column is not None:
+        before = step.now.column_origin(named, column)
+        if broken.column in {column, before[1] if before else None}:
+            return 3
     return 2 if isinstance(operation, DropTable | RenameTable) else 1
 
 

@@ -26,11 +26,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import CreateIndex, DropIndex
 from reviewer.rule import Example, Rule
+from reviewer.schema import is_partial
 
 RULE = Rule(
     id="redundant-index",
@@ -54,8 +54,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ):
                 return
             dropped = {each.index.name for each, _ in context.later() if isinstance(each, DropIndex)}
-            for other in state.keys(context, table):
-                if other.name in dropped or other.partial or not other.valid or not columns or other.name == name:
+            for other in context.now.indexes(table):
+                if (
+                    other.name in dropped
+                    or is_partial(other)
+                    or not other.valid
+                    or not columns
+                    or other.name == name
+                ):
                     continue
                 if other.columns[: len(columns)] == columns:
                     which = f"`{other.name}`" if other.name else "a key"

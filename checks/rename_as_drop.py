@@ -26,6 +26,7 @@ but breaks the code that runs while it is deployed: see `renamed-column` and `re
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reviewer import remedies, types
 from reviewer.context import Context, Subject
@@ -34,6 +35,7 @@ from reviewer.names import Name
 from reviewer.operations import AddColumn, ColumnDefinition, CreateTable, DropColumn, DropTable, Insert, Update
 from reviewer.recording import Direction
 from reviewer.rule import Example, Rule
+from reviewer.stream import Step
 
 RULE = Rule(
     id="rename-as-drop",
@@ -48,7 +50,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case DropColumn(table=table, column=old) if not context.is_new_column(table, old):
             type_ = _type_of_column(table, old, context)
-            new = _new_column(subject, type_, context) if type_ else None
+            new = _new_column(subject, context)
             if type_ and new and not _column_copied(table, old, new, context):
                 yield concern(
                     f"""
@@ -60,7 +62,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         old,
                         new,
                         type_,
-                        required=context.must_be_written(table, old),
+                        required=context.now.must_be_written(table, old),
                         added=_came_first(new, context),
                     ),
                     about=("column", str(table), old),
@@ -79,8 +81,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _type_of_column(table: Name, column: str, context: Context) -> str | None:
-    """From the state before; without a server from the downgrade, which adds the column again."""
-    known = context.column(table, column)
+    """As it is now; without a server from the downgrade, which adds the column again."""
+    known = context.now.column(table, column)
     if known is not None:
         return known.type
     for operation, _ in context.story.operations(Direction.DOWNGRADE) if context.story else ():
@@ -89,30 +91,49 @@ def _type_of_column(table: Name, column: str, context: Context) -> str | None:
     return None
 
 
-def _new_column(dropped: DropColumn, type_: str, context: Context) -> str | None:
+def _types(step: Step, table: Name, column: str, context: Context) -> set[str]:
+    """The types that the column had, before the deploy and since."""
+    before = step.now.column_origin(table, column)
+    found = {_type_of_column(table, column, replace(context, now=step.now))}
+    if before is not None and (known := context.before.column(*before)) is not None:
+        found.add(known.type)
+    return {types.canonical(type_) for type_ in found if type_}
+
+
+def _new_column(dropped: DropColumn, context: Context) -> str | None:
     """The column that came in exchange: of one type, the first gone goes with the first come."""
-    same = types.canonical(type_)
+    table = context.now.origin(dropped.table)
+    steps = context.story.steps(context.direction) if context.story else ()
+    here = [step for step in steps if isinstance(step.operation, DropColumn | AddColumn) and _on(step, table)]
     gone = [
-        operation.column
-        for operation in context.revision_operations()
-        if isinstance(operation, DropColumn)
-        and operation.table.matches(dropped.table)
-        and types.canonical(_type_of_column(operation.table, operation.column, context) or "") == same
+        (
+            step.operation.table,
+            step.operation.column,
+            _types(step, step.operation.table, step.operation.column, context),
+        )
+        for step in here
+        if isinstance(step.operation, DropColumn)
     ]
-    come = [
-        operation.column.name
-        for operation in context.revision_operations()
-        if isinstance(operation, AddColumn)
-        and operation.table.matches(dropped.table)
-        and types.canonical(operation.column.type) == same
-        and operation.column.name != dropped.column
-    ]
-    return dict(zip(gone, come, strict=False)).get(dropped.column)
+    come = [step.operation.column for step in here if isinstance(step.operation, AddColumn)]
+    for on, column, had in gone:
+        new = next((each for each in come if types.canonical(each.type) in had and each.name != column), None)
+        if new is not None:
+            come.remove(new)
+        if on.matches(dropped.table) and column == dropped.column:
+            return new.name if new else None
+    return None
+
+
+def _on(step: Step, table: Name | None) -> bool:
+    """Whether the operation is about the table that was called `table` before the deploy."""
+    named = getattr(step.operation, "table", None)
+    before = step.now.origin(named) if isinstance(named, Name) else None
+    return before is not None and table is not None and before.matches(table)
 
 
 def _came_first(new: str, context: Context) -> ColumnDefinition | None:
     """The new column, where it is there already when the old one is dropped."""
-    before = (operation.column for operation, _ in context.before if isinstance(operation, AddColumn))
+    before = (operation.column for operation, _ in context.earlier if isinstance(operation, AddColumn))
     return next((column for column in before if column.name == new), None)
 
 
@@ -126,15 +147,18 @@ def _keep_rows(table: Name, created: Name, context: Context) -> str:
 
 
 def _column_copied(table: Name, old: str, new: str, context: Context) -> bool:
+    before, dropped = context.now.origin(table), context.now.column_origin(table, old)
     return any(
-        isinstance(operation, Update) and operation.table.matches(table) and new in operation.columns
-        and old in operation.reads
-        for operation in context.revision_operations()
-    )  # fmt: skip
+        isinstance(step.operation, Update)
+        and _on(step, before)
+        and new in step.operation.columns
+        and any(step.now.column_origin(step.operation.table, read) == dropped for read in step.operation.reads)
+        for step in (context.story.steps(context.direction) if context.story else ())
+    )
 
 
 def _new_table(dropped: DropTable, context: Context) -> Name | None:
-    known = context.table(dropped.table)
+    known = context.now.table(dropped.table)
     columns: dict[str, str] = {}
     if known is not None:
         columns = {column.name: types.canonical(column.type) for column in known.columns}

@@ -60,10 +60,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _copy(table: Name, old: str, new: str, context: Context) -> tuple[str, ...]:
-    column = context.column(table, old)
+    column = context.now.column(table, old)
     if column is None:
         return ()
-    return remedies.second_column(table, old, new, column.type, required=context.must_be_written(table, old))
+    return remedies.second_column(table, old, new, column.type, required=context.now.must_be_written(table, old))
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, state
+from reviewer import remedies
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import RenameEnumValue
@@ -42,7 +42,7 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case RenameEnumValue(type=type_, value=old, new_value=new) if not state.made(context, type_):
+        case RenameEnumValue(type=type_, value=old, new_value=new) if not context.now.has_made(type_):
             yield concern(
                 f"""
                 Renaming the value `{old}` of `{type_}` to `{new}` breaks the running code, which still sends `{old}` and

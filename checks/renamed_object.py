@@ -73,7 +73,7 @@ _NAMED_BY_CODE = frozenset(
 
 
 def _new(name: Name, context: Context) -> bool:
-    return context.is_new(name) or state.made(context, name)
+    return context.is_new(name) or context.now.has_made(name)
 
 
 def _taken_again(name: Name, context: Context) -> bool:

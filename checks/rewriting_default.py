@@ -116,7 +116,7 @@ def _is_stable(default: str) -> bool:
 def _calls_volatile(default: str, context: Context) -> bool:
     """Whether the default calls a function of the user's that earlier revisions have created as volatile."""
     called = set(re.findall(r"\b(\w+)\s*\(", default.lower()))
-    return any(each.name in called for each in context.base.volatile)
+    return any(name in called for _, name in context.now.volatile)
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'

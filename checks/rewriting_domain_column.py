@@ -30,7 +30,7 @@ from reviewer import names, types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
-from reviewer.operations import AddColumn, CreateDomain
+from reviewer.operations import AddColumn
 from reviewer.rule import Example, Rule
 
 RULE = Rule(
@@ -61,12 +61,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _constrained(type_: str, context: Context) -> bool:
     """Whether the same deploy has created such a domain, or an earlier revision."""
     name = names.read(types.base(type_))
-    if name is not None and any(each.matches(name) for each in context.base.domains):
-        return not type_.endswith("]")
-    return any(
-        isinstance(operation, CreateDomain) and operation.constrained and str(operation.domain) == type_
-        for operation, _ in context.before
-    )
+    return name is not None and not type_.endswith("]") and context.now.is_constrained(context.now.resolve(name))
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, state, types
+from reviewer import names, remedies, types
 from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -70,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     f"{column[:59]}_new",
                     new,
                     value,
-                    required=context.must_be_written(table, column),
+                    required=context.now.must_be_written(table, column),
                 ),
                 about=("column", str(table), column),
                 basis=Basis.PARSED if doubt else None,
@@ -80,7 +80,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _old_type(changed: AlterColumnType, context: Context) -> str | None:
     """From the state before; without a server from the downgrade, which changes it back."""
-    known = state.column(context, changed.table, changed.column)
+    known = context.now.column(changed.table, changed.column)
     if known is not None:
         return known.type
     for operation, _ in context.story.operations(Direction.DOWNGRADE) if context.story else ():
@@ -109,13 +109,14 @@ def _known(type_: str, context: Context) -> bool:
     """Whether nothing else is stored like it: a type of PostgreSQL's own, or an enum. A domain is stored as its base."""
     if types.built_in(type_):
         return types.base(type_) != "citext"
-    return any(str(each.name) == type_ for each in context.base.enums)
+    name = names.read(type_)
+    return name is not None and context.now.labels(context.now.resolve(name)) is not None
 
 
 def _time_zone(context: Context) -> str | None:
     """What an earlier statement of the deploy has set, as far as the text tells."""
     found = None
-    for operation, _ in context.before:
+    for operation, _ in context.earlier:
         match operation:
             case SetVariable(name=name, value=value) if name.lower() in {"timezone", "time zone"}:
                 found = value

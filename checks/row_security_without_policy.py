@@ -43,10 +43,10 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case RowSecurity(table=table, action="enable") if context.exists(table):
-            known = context.table(table)
+            known = context.now.table(table)
             if known is not None and known.policies:
                 return
-            around = (*context.before, *context.later())
+            around = (*context.earlier, *context.later())
             if any(_policy_on(operation, table) for operation, _ in around):
                 return
             yield concern(

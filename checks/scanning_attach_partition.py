@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -52,8 +51,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 read = [str(partition)]
             if read:
                 tables = " and ".join(f"`{each}`" for each in dict.fromkeys(read))
-                known = context.observed or context.table(partition) is not None
-                implied = not context.observed and bool(state.checks(context, partition))
+                known = context.observed or context.now.table(partition) is not None
+                implied = not context.observed and any(
+                    each.kind == "check" and each.valid for each in context.now.constraints(partition)
+                )
                 reads = "reads" if known and not implied else "reads, unless a valid CHECK implies the bounds,"
                 yield concern(
                     f"""

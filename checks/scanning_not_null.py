@@ -64,7 +64,7 @@ def _reads(table: Name, column: str, context: Context) -> bool:
     if context.observed:
         proved = f'"{table.name}.{column}" are sufficient to prove'
         return context.scanned(table) and not context.says(proved)
-    return not state.is_proved_not_null(context, table, column)
+    return not state.is_proved_not_null(context.now, table, column)
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

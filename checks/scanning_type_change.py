@@ -66,7 +66,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _checked_again(changed: AlterColumnType, context: Context) -> bool:
     """Whether the text tells that nothing is written anew, and a valid CHECK is about the column."""
-    known = context.column(changed.table, changed.column)
+    known = context.now.column(changed.table, changed.column)
     if context.observed or context.statement.error or known is None or changed.using is not None:
         return False
     return (
@@ -83,10 +83,7 @@ def _other_reason(context: Context) -> bool:
 
 
 def _checks(table: Name, column: str, context: Context) -> list[Constraint]:
-    known = context.table(table)
-    return [
-        each for each in (known.constraints if known else ()) if each.kind == "check" and column in each.columns
-    ]
+    return [each for each in context.now.constraints(table) if each.kind == "check" and column in each.columns]
 
 
 def _remedy(changed: AlterColumnType, checked: list[Constraint], context: Context) -> tuple[str, ...]:
@@ -97,7 +94,7 @@ def _remedy(changed: AlterColumnType, checked: list[Constraint], context: Contex
         for each in checked
     ]
     return (
-        "\n".join([*dropped, remedies.execute(context.text_of(changed)), *added]),
+        "\n".join([*dropped, remedies.execute(context.statement.sql), *added]),
         *(remedies.validate(table, each.name) for each in checked),
     )
 

@@ -35,7 +35,7 @@ from reviewer.operations import DropTable
 from reviewer.places import line_of
 from reviewer.recording import Relation, Statement
 from reviewer.rule import Example, Rule
-from reviewer.verdict import Understood
+from reviewer.stream import Understood
 
 RULE = Rule(
     id="several-exclusive-locks",
@@ -49,7 +49,11 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Understood(operations=operations) if not any(isinstance(each, DropTable) for each in operations):
-            held = [h for h in context.blocking() if h.mode.blocks_reads and not context.is_part(h.relation)]
+            held = [
+                h
+                for h in context.blocking()
+                if h.mode.blocks_reads and not context.now.is_partition(h.relation.as_name)
+            ]
             taken = [table for table, mode in context.locks().items() if mode.blocks_reads and _own(table, context)]
             others = [table for table in taken if all(h.relation.as_name != table.as_name for h in held)]
             # told once for each transaction: at the second table
@@ -76,7 +80,7 @@ def _took_time(statement: Statement) -> bool:
 
 
 def _own(table: Relation, context: Context) -> bool:
-    return not context.is_part(table)
+    return not context.now.is_partition(table.as_name)
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'

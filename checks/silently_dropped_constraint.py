@@ -63,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _gone(table: Name, column: str, context: Context) -> dict[str, str]:
-    known = context.table(table)
+    known = context.now.table(table)
     if known is None:
         return {}
     found = {
@@ -76,7 +76,7 @@ def _gone(table: Name, column: str, context: Context) -> dict[str, str]:
     for index in known.indexes:
         if column in index.columns and len(index.columns) > 1 and index.constraint is None:
             found[index.name] = f"the index `{index.name}` over `{', '.join(index.columns)}`"
-    for operation, _ in (*context.before, *context.later()):
+    for operation, _ in (*context.earlier, *context.later()):
         match operation:
             case (
                 DropConstraint(name=name)

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
@@ -60,14 +59,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case CreateIndex(table=table, name=name, unique=True) if context.exists(table):
             if all(context.is_new_column(table, column) for column in subject.columns):
                 return
-            if any(each.unique and each.columns == subject.columns for each in state.keys(context, table)):
+            if any(each.unique and each.columns == subject.columns for each in context.now.indexes(table)):
                 return
             yield concern(
                 f"The unique index `{name}` refuses duplicates in `{table}` from now on that the running code may still write.",
                 about=("index", name or ""),
             )
         case SetNotNull(table=table, column=column) if not context.is_new_column(table, column):
-            known = context.column(table, column)
+            known = context.was(table, column)
             if known is not None and not known.nullable:
                 return
             yield concern(

@@ -31,7 +31,7 @@ from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import TransactionControl
 from reviewer.recording import Direction, Origin
 from reviewer.rule import Example, Rule
-from reviewer.verdict import Understood
+from reviewer.stream import Understood
 
 RULE = Rule(
     id="transaction-control",

@@ -29,7 +29,7 @@ from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import Unrecognized
 from reviewer.rule import Example, Rule
-from reviewer.verdict import Understood
+from reviewer.stream import Understood
 
 RULE = Rule(
     id="truncated-identifier",

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state, types
+from reviewer import types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -47,7 +47,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AlterColumnType(table=table, column=column, type=new) if not context.is_new_column(table, column):
-            known = state.column(context, table, column)
+            known = context.was(table, column)
             if known is None or context.statement.error or types.kind(known.type) == types.kind(new):
                 return
             if _renamed(known.type, context) or any(refusals(subject, context)):
@@ -67,7 +67,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _renamed(old: str, context: Context) -> bool:
     """Whether the type is the old one under the name that it got in the same revision: an enum that is swapped."""
-    return any(isinstance(earlier, RenameObject) and earlier.object.name == old for earlier, _ in context.before)
+    return any(isinstance(earlier, RenameObject) and earlier.object.name == old for earlier, _ in context.earlier)
 
 
 USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50), born varchar(10))")"""

@@ -32,6 +32,7 @@ from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.operations import AddColumn, AddForeignKey, CreateTable
 from reviewer.rule import Example, Rule
+from reviewer.schema import is_partial, keys_of
 
 RULE = Rule(
     id="unindexed-foreign-key",
@@ -49,11 +50,13 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     context.is_new_column(table, c) or _adds(subject, c) for c in key.columns
                 ):
                     continue
-                known = list(state.keys(context, table)) + list(state.keys_of(subject, table))
+                known = [*context.now.indexes(table), *keys_of(subject, table)]
                 for later in context.rest_of_deploy():
-                    known += state.keys_of(later, table)
+                    known += keys_of(later, table)
                 if any(
-                    set(each.columns[: len(key.columns)]) == set(key.columns) for each in known if not each.partial
+                    set(each.columns[: len(key.columns)]) == set(key.columns)
+                    for each in known
+                    if not is_partial(each)
                 ):
                     continue
                 columns = ", ".join(key.columns)

@@ -27,11 +27,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer import failures
-from reviewer.context import Context, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.operations import AddCheck, AddExclusion, AddForeignKey, AddUnique
 from reviewer.recording import Direction
 from reviewer.rule import Example, Rule
+from reviewer.stream import Story
 
 RULE = Rule(
     id="unnamed-constraint",

@@ -50,7 +50,7 @@ from reviewer.operations import (
     Unrecognized,
 )
 from reviewer.rule import Example, Rule
-from reviewer.verdict import Understood
+from reviewer.stream import Understood
 
 RULE = Rule(
     id="unnamed-lock",
@@ -67,8 +67,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for relation, mode in context.locks().items():
                 if not mode.blocks_writes or relation.kind == "materialized view":
                     continue
-                # without a schema it is search_path that says where the table lies, as with a schema for each tenant
-                if any(context.belongs(relation, name) or name == Name(relation.name) for name in named):
+                if any(context.belongs(relation, name) for name in named):
                     continue
                 yield concern(
                     f"""

@@ -86,7 +86,7 @@ def _undone(table: Name, context: Context, *kinds: type) -> bool:
 
 
 def _put_aside(table: Name, context: Context) -> bool:
-    for operation, _ in context.before:
+    for operation, _ in context.earlier:
         match operation:
             case Insert(sources=sources) if any(source.matches(table) for source in sources):
                 return True

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
+from reviewer import names, remedies
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.locks import LockMode
@@ -85,7 +85,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case AlterDomain(domain=domain, action="add constraint" | "set not null", not_valid=False) if (
             context.static
         ):
-            tables = " and ".join(f"`{table.name}`" for table in context.of_domain(domain))
+            tables = " and ".join(f"`{name}`" for name in _of_domain(domain, context))
             if tables:
                 yield concern(
                     f"""
@@ -95,6 +95,15 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     about=("domain", str(domain)),
                     severity=RULE.severity.lower,
                 )
+
+
+def _of_domain(domain: Name, context: Context) -> list[Name]:
+    """The tables that have a column of the domain."""
+    return [
+        table.name
+        for table in context.now.tables.values()
+        if any((read := names.read(column.type)) and read.matches(domain) for column in table.columns)
+    ]
 
 
 def _not_valid(name: str, table: Name, expression: str) -> str:

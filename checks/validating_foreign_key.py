@@ -86,7 +86,7 @@ def _message(what: str, table: Name, key: ForeignKey, context: Context) -> str:
 
 
 def _not_valid(name: str, table: Name, key: ForeignKey, context: Context) -> tuple[str, ...]:
-    if context.is_partitioned(table) and context.major < 18:
+    if context.now.is_partitioned(table) and context.major < 18:
         return ()  # NOT VALID is not supported there
     if not key.referenced_columns or "deferrable" in context.statement.sql.lower():
         sql = context.statement.sql.rstrip().rstrip(";")

@@ -33,13 +33,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer import remedies
-from reviewer.context import Context, Held, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
 from reviewer.operations import Delete, Insert, Merge, Operation, Update
 from reviewer.places import line_of
 from reviewer.rule import Example, Rule
-from reviewer.verdict import Understood
+from reviewer.seen import Held
+from reviewer.stream import Understood
 
 RULE = Rule(
     id="work-under-lock",
@@ -112,7 +113,7 @@ def _whole(source: Name, context: Context) -> bool:
         return False
     if not context.observed:
         return True
-    known = context.table(source)
+    known = context.now.table(source)
     rows = context.statement.rows
     return context.scanned(source) or (known is not None and rows is not None and rows >= max(known.rows, 2))
 
@@ -128,12 +129,21 @@ def _remedy(operations: tuple[Operation, ...], context: Context) -> tuple[str, .
         return ()
     match operations:
         case (Update(table=table, filtered=False),):
-            key = context.integer_key(table)
+            key = _integer_key(table, context)
             return (remedies.in_ranges(table, key, context.statement.sql),) if key else ()
         case (Update() | Insert() | Merge(),):
             return (remedies.outside_transaction(remedies.execute(context.statement.sql)),)
         case _:
             return ()
+
+
+def _integer_key(name: Name, context: Context) -> str | None:
+    """The column that is the table's whole primary key, where it is a whole number."""
+    keys = [each.columns for each in context.now.constraints(name) if each.kind == "primary key"]
+    if len(keys) != 1 or len(keys[0]) != 1:
+        return None
+    column = context.now.column(name, keys[0][0])
+    return column.name if column and column.type in {"smallint", "integer", "bigint"} else None
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'

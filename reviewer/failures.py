@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import re
 
-from reviewer.context import Context, Story
-from reviewer.operations import Insert, Operation
+from reviewer.context import Context
+from reviewer.operations import (
+    AddCheck,
+    AddForeignKey,
+    AddNotNull,
+    AddPrimaryKey,
+    AddUnique,
+    AlterColumnType,
+    CreateIndex,
+    Delete,
+    Insert,
+    Operation,
+    SetNotNull,
+    Update,
+    ValidateConstraint,
+)
 from reviewer.recording import Direction, Failure, FailureKind, Location, Moment, Outcome, Pass, Rehearsal, Revision
+from reviewer.stream import Story
 
 _NOT_THE_REVISIONS = frozenset(
     {
@@ -162,9 +177,27 @@ def _made_of_values(story: Story, failed: Pass) -> bool:
 
 
 def operation(story: Story, failed: Pass) -> Operation | None:
-    """The operation that failed, as it was read from the same statement of the rehearsal."""
-    sql = failed.failure.sql if failed.failure else None
-    return next((found for found, statement in story.operations(failed.direction) if statement.sql == sql), None)
+    """The operation that failed, as it was read from the same statement of the rehearsal; of a text with several one that
+    can fail in that way.
+    """
+    failure = failed.failure
+    sql = failure.sql if failure else None
+    sent = [step.operation for step in story.steps(failed.direction) if step.understood.sent.sql == sql]
+    kinds = _REFUSED_BY.get(failure.sqlstate or "", ()) if failure else ()
+    able = (each for each in sent if isinstance(each, kinds) and not getattr(each, "not_valid", False))
+    return next(able, sent[0] if sent else None)
+
+
+_REFUSED_BY: dict[str, tuple[type, ...]] = {
+    _NOT_NULL_VIOLATION: (SetNotNull, AddNotNull, AddPrimaryKey, Insert, Update),
+    _UNIQUE_VIOLATION: (AddUnique, AddPrimaryKey, CreateIndex, Insert, Update),
+    "23503": (AddForeignKey, ValidateConstraint, Insert, Update, Delete),
+    "23514": (AddCheck, ValidateConstraint, Insert, Update),
+    "22001": (AlterColumnType, Insert, Update),
+    "22003": (AlterColumnType, Insert, Update),
+    "22P02": (AlterColumnType, Insert, Update),
+}
+"""By SQLSTATE: what PostgreSQL refuses with it because of rows."""
 
 
 def collides(story: Story, failed: Pass) -> bool:

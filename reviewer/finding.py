@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from reviewer.recording import Direction, Location
+from reviewer.seen import Witness
 
 
 class Severity(Enum):
@@ -112,3 +113,5 @@ class Finding:
     suppressed: Suppressed | None = None
     stands_for: tuple[tuple[str, ...], ...] = ()
     """What the findings were about that this one replaces."""
+    witness: Witness | None = None
+    """The statement that it is about, and what is known of it; None for what is about a whole revision or deploy."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import names, state, types
+from reviewer import names, types
 from reviewer.context import Context, Subject
 from reviewer.names import Name
 from reviewer.operations import AddColumn, AlterColumnType, CreateDomain, CreateEnum, CreateTable
@@ -17,16 +17,16 @@ def refusals(subject: Subject, context: Context) -> Iterator[str]:
     if not context.static:
         return
     match subject:
-        case CreateEnum(type=name) | CreateDomain(domain=name) if state.has_type(context, name):
+        case CreateEnum(type=name) | CreateDomain(domain=name) if context.now.has_type(name):
             yield f"type `{name}` already exists"
-        case CreateTable(table=table, if_not_exists=False, temporary=False) if state.has_table(context, table):
+        case CreateTable(table=table, if_not_exists=False, temporary=False) if context.now.has_table(table):
             yield f"relation `{table}` already exists"
         case AddColumn(table=table, column=column, if_not_exists=False):
-            if state.column(context, table, column.name) is not None:
+            if context.now.column(table, column.name) is not None:
                 yield f"column `{column.name}` of relation `{table}` already exists"
             yield from _missing_type(table, column.type, context)
         case AlterColumnType(table=table, column=name, type=new, using=None):
-            known = state.column(context, table, name)
+            known = context.now.column(table, name)
             if known is not None and types.has_no_cast(known.type, new):
                 yield (
                     f"column `{name}`, which is `{types.canonical(known.type)}`, cannot be cast automatically to type"
@@ -38,7 +38,14 @@ def refusals(subject: Subject, context: Context) -> Iterator[str]:
 def _missing_type(table: Name, written: str, context: Context) -> Iterator[str]:
     """Only on a table of which the history knows, so that it began with an empty database."""
     name = names.read(types.base(written))
-    if name is None or types.comes_with_postgres(written) or context.table(table) is None:
+    if (
+        name is None
+        or types.comes_with_postgres(written)
+        or context.before.table(context.now.origin(table) or table) is None
+    ):
         return
-    if name.schema not in {"pg_catalog", "information_schema"} and state.has_type(context, name) is False:
+    if (
+        name.schema not in {"pg_catalog", "information_schema"}
+        and context.now.has_type(context.now.resolve(name)) is False
+    ):
         yield f"type `{name}` does not exist, for no revision has created it"

@@ -5,52 +5,44 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from reviewer.context import Context, Held, Story, Subject
+from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Finding
 from reviewer.names import Name
-from reviewer.operations import (
-    CreateTable,
-    CreateView,
-    Operation,
-    RenameObject,
-    RenameTable,
-    SetSchema,
-    Unrecognized,
-)
-from reviewer.parse import parse
+from reviewer.operations import Unrecognized
 from reviewer.phrase import NOTHING, describe
 from reviewer.recording import (
     NOT_THERE,
     Direction,
     Location,
+    Lock,
     Mode,
     Origin,
-    Pass,
     Recording,
     Rehearsal,
-    Revision,
     Statement,
-    furthest,
 )
 from reviewer.rule import Check
-from reviewer.savepoints import Savepoints, transaction_of, undone
-from reviewer.verdict import TreeReport, Understood
+from reviewer.schema import Schema
+from reviewer.stream import Story, Understood, understand
+from reviewer.verdict import Strongest, TreeReport
 
 
 def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
     """Everything that `checks` have to say about `recording`. Needs no database, no git and no clock."""
-    understood = {id(p): _understand(p) for p in _all_judged(recording)}
-    stories = [_story(revision, recording, understood) for revision in recording.revisions]
+    stories = understand(recording)
     ordered = sorted(checks, key=lambda check: (check.RULE.last_resort, check.RULE.id))
+    begin = Context(recording, before=stories[0].before if stories else Schema(), stories=stories)
 
     findings: list[Finding] = []
     for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
         asked = [check for check in ordered if direction in check.RULE.directions]
-        findings += _replay(recording, stories, direction, asked, understood)
-    findings += _stories(recording, stories, ordered)
-    findings += _ask(recording, Context(recording, stories=tuple(stories)), ordered)
+        for story in stories:
+            findings += _replay(story, direction, asked, begin)
+    for story in stories:
+        findings += _ask(story, replace(begin, now=story.before, revision=story.revision, story=story), ordered)
+    findings += _ask(recording, replace(begin, now=begin.before), ordered)
     findings = _each_once(findings)
 
     return TreeReport(
@@ -58,196 +50,56 @@ def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
         findings=tuple(_in_order(_of_ways_that_exist(_without_replaced(findings, checks), recording), recording)),
         unrecognized=tuple(_unrecognized(stories)),
         phrases=tuple((s.revision.id, describe([op for op, _ in s.operations()])) for s in stories if s.ran),
+        strongest=tuple((s.revision.id, found) for s in stories if (found := strongest(s, recording)) is not None),
     )
 
 
-def _all_judged(recording: Recording) -> Iterator[Pass]:
-    """The passes whose statements are looked at; those of the others are the same ones again."""
-    for revision in recording.revisions:
-        for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
-            judged = furthest(recording.passes_of(revision.id), direction)
-            if judged is not None:
-                yield judged
+def _replay(story: Story, direction: Direction, checks: Sequence[Check], begin: Context) -> Iterator[Finding]:
+    before = begin.before if direction is Direction.UPGRADE else story.after.deployed()
+    context = replace(begin, direction=direction, revision=story.revision, story=story, before=before)
+    for each, at in _in_turn(story.understood(direction), context):
+        if each.statement.sqlstate not in NOT_THERE:  # what it was to do cannot be done: that it failed is told
+            yield from _ask_statement(each, at, checks)
+    if direction is Direction.UPGRADE and story.unrun:
+        yield from _replay_unrun(story, context, checks)
 
 
-def _understand(each: Pass) -> tuple[Understood, ...]:
-    return _understood(statement for statement in each.statements if statement.origin is not Origin.ALEMBIC)
+def _in_turn(statements: Iterable[Understood], context: Context) -> Iterator[tuple[Understood, Context]]:
+    """Each statement with the state in which it runs."""
+    place = 0
+    for each in statements:
+        width = 0 if each.undone else len(each.operations)
+        yield each, replace(context, understood=each, now=each.schemas[0], place=place, width=width)
+        place += width
 
 
-def _understood(statements: Iterable[Statement]) -> tuple[Understood, ...]:
-    told = [(statement, parse(statement.sql, statement.left_out > 0)) for statement in statements]
-    gone = undone(told)
-    return tuple(Understood(statement, read, n in gone) for n, (statement, read) in enumerate(told))
-
-
-def _story(revision: Revision, recording: Recording, understood: dict[int, tuple[Understood, ...]]) -> Story:
-    passes = recording.passes_of(revision.id)
-    up = furthest(passes, Direction.UPGRADE)
-    down = furthest(passes, Direction.DOWNGRADE)
-    return Story(
-        revision,
-        upgrade=understood[id(up)] if up else (),
-        downgrade=understood[id(down)] if down else (),
-        passes=passes,
-    )
-
-
-_SERIAL = re.compile(r"(?:small|big)?serial", re.IGNORECASE)
-"""Types whose column brings a sequence along."""
-_Standing = tuple[dict[tuple[str, str], Held], frozenset[Name], int]
-
-
-@dataclass
-class _Replay:
-    """What the statements so far have built up."""
-
-    transaction: int | None = None
-    held: dict[tuple[str, str], Held] = field(default_factory=dict)
-    created: set[Name] = field(default_factory=set)
-    before: list[tuple[Operation, Statement]] = field(default_factory=list)
-    start: int = 0
-    savepoints: Savepoints[_Standing] = field(default_factory=lambda: Savepoints(({}, frozenset(), 0)))
-
-    def enter(self, transaction: int | None) -> None:
-        if transaction is None or transaction != self.transaction:
-            self.held = {}
-            self.start = len(self.before)
-            self.savepoints.begin(self._standing())
-        self.transaction = transaction
-
-    def take(self, understood: Understood, context: Context) -> None:
-        statement = understood.statement
-        for lock in context.all_locks() if statement.error is None else ():
-            key = (lock.relation.schema, lock.relation.name)
-            known = self.held.get(key)
-            if not lock.relation.new and (known is None or known.mode < lock.mode):
-                self.held[key] = Held(lock.relation, lock.mode, statement)
-            if lock.relation.new:  # those too that no text names, as the sequence of a serial column
-                self.created.add(lock.relation.as_name)
-        if statement.error is None:
-            for operation in understood.operations:
-                self.follow(operation)
-        self.before += [(operation, statement) for operation in understood.operations]
-        if statement.error is None:
-            back = self.savepoints.follow(understood.operations, self._standing())
-            if back is not None:
-                held, created, length = back
-                self.held, self.created = dict(held), set(created)
-                del self.before[length:]
-
-    def _standing(self) -> _Standing:
-        return dict(self.held), frozenset(self.created), len(self.before)
-
-    def follow(self, operation: Operation) -> None:
-        match operation:
-            case CreateTable(table=name, columns=columns):
-                self.created.add(name)
-                counting = (each.name for each in columns if _SERIAL.match(each.type))
-                self.created.update(Name(f"{name.name}_{column}_seq", name.schema) for column in counting)
-            case CreateView(view=name, replace=False):
-                self.created.add(name)
-            case RenameTable(table=name, new_name=new) | RenameObject(object=name, new_name=new) if self.made(name):
-                self.created.add(Name(new, name.schema))
-            case SetSchema(object=name, new_schema=schema) if self.made(name):
-                self.created.add(Name(name.name, schema))
-
-    def made(self, name: Name) -> bool:
-        return any(created.matches(name) for created in self.created)
-
-
-def _replay(
-    recording: Recording,
-    stories: Sequence[Story],
-    direction: Direction,
-    checks: Sequence[Check],
-    understood: dict[int, tuple[Understood, ...]],
-) -> Iterator[Finding]:
-    state = _Replay()
-    rehearsal = None
-    for story in stories:
-        judged = furthest(story.passes, direction)
-        if judged is None:
-            continue
-        alone = direction is not Direction.UPGRADE or judged.rehearsal is Rehearsal.STEPWISE
-        if alone or judged.rehearsal is not rehearsal:
-            # transactions are counted anew in each step, and in a deploy with other rows as in the one before; what an
-            # upgrade created stays new in the deploy
-            state = _Replay(created=state.created if direction is Direction.UPGRADE else set())
-        rehearsal = judged.rehearsal
-        for each in understood[id(judged)]:
-            unseen = _unseen(story.revision, recording)
-            state.enter(transaction_of(each.statement, state.transaction, unseen, each.operations))
-            context = Context(
-                recording,
-                direction,
-                story.revision,
-                each,
-                held=dict(state.held),
-                created=frozenset(state.created),
-                before=tuple(state.before),
-                transaction_start=state.start,
-                story=story,
-                stories=tuple(stories),
-            )
-            if each.statement.sqlstate not in NOT_THERE:  # what it was to do cannot be done: that it failed is told
-                yield from _ask_statement(each, context, checks)
-            state.take(each, context)
-        if judged.unrun:
-            yield from _replay_unrun(judged, story, state, Context(recording, direction, story.revision), checks)
-
-
-def _replay_unrun(
-    judged: Pass, story: Story, state: _Replay, context: Context, checks: Sequence[Check]
-) -> Iterator[Finding]:
+def _replay_unrun(story: Story, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
     """What is behind the statement that failed, as its text tells, and as if that one had done its work.
 
     That something fails here is not told: what has failed before is the reason as often as not.
     """
-    unrun = _understood(judged.unrun)
-    recording = replace(context.recording, mode=Mode.STATIC)
-    story = replace(story, upgrade=(*story.upgrade, *unrun))
-    refused = [each for each in story.upgrade if each.statement.error is not None]
-    for operation in [operation for each in refused for operation in each.operations]:
-        state.follow(operation)
+    whole = replace(story, upgrade=(*story.upgrade, *story.unrun))
+    context = replace(
+        context, recording=replace(context.recording, mode=Mode.STATIC), story=whole, stories=(whole,)
+    )
     missing = [
         table
-        for each in refused
+        for each in story.upgrade
         if each.statement.sqlstate in NOT_THERE
-        for table in _tables(each)
-        if recording.base.table(table) is None and not state.made(table)
+        for table, now in _tables(each)
+        if now.table(table) is None and not now.is_new(table)
     ]
-    for each in unrun:
-        state.enter(state.transaction if each.statement.in_transaction else None)
-        context = Context(
-            recording,
-            context.direction,
-            story.revision,
-            each,
-            held=dict(state.held),
-            created=frozenset(state.created),
-            before=tuple(state.before),
-            transaction_start=state.start,
-            story=story,
-            stories=(story,),
-        )
-        if not any(table.matches(other) for table in _tables(each) for other in missing):
-            found = _ask_statement(each, context, checks)
+    for each, at in _in_turn(whole.upgrade, context):
+        if each.place is None and not any(table.matches(other) for table, _ in _tables(each) for other in missing):
+            found = _ask_statement(each, at, checks)
             yield from (finding for finding in found if finding.about[:1] != ("failure",))
-        state.take(each, context)
 
 
-def _tables(understood: Understood) -> Iterator[Name]:
-    for operation in understood.operations:
+def _tables(understood: Understood) -> Iterator[tuple[Name, Schema]]:
+    for operation, now in zip(understood.operations, understood.schemas, strict=False):
         table = getattr(operation, "table", None)
         if isinstance(table, Name):
-            yield table
-
-
-def _unseen(revision: Revision, recording: Recording) -> int:
-    """The transaction of what no server looked at: one for each revision where env.py asks for that, else one for all,
-    until a statement outside of it commits what came before.
-    """
-    return hash(revision.id) if recording.transactions.per_migration else 0
+            yield table, now
 
 
 _WHILE_IT_RUNS = frozenset({"locking", "rewriting"})
@@ -256,7 +108,20 @@ _WHILE_IT_RUNS = frozenset({"locking", "rewriting"})
 
 def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
     explained = False
-    subjects = (*each.operations, each)
+    subjects: list[tuple[Subject, Context]] = [
+        (
+            operation,
+            replace(
+                context,
+                now=now,
+                place=context.place + (0 if each.undone else n),
+                done=n,
+                width=min(context.width, 1),
+            ),
+        )
+        for n, (operation, now) in enumerate(zip(each.operations, each.schemas, strict=False))
+    ]
+    subjects.append((each, context))
     for check in checks:
         if explained and check.RULE.last_resort:
             continue
@@ -264,19 +129,12 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
             continue
         found = [
             finding
-            for subject in subjects
-            if (concerns := tuple(check.check(subject, context)))  # most checks say nothing to most subjects
-            for finding in _findings(check, concerns, subject, context)
+            for subject, seen in subjects
+            if (concerns := tuple(check.check(subject, seen)))  # most checks say nothing to most subjects
+            for finding in _findings(check, concerns, subject, seen)
         ]
         explained = explained or (bool(found) and check.RULE.about_work)
         yield from found
-
-
-def _stories(recording: Recording, stories: Sequence[Story], checks: Sequence[Check]) -> Iterator[Finding]:
-    for story in stories:
-        yield from _ask(
-            story, Context(recording, revision=story.revision, story=story, stories=tuple(stories)), checks
-        )
 
 
 def _ask(subject: Subject, context: Context, checks: Iterable[Check]) -> Iterator[Finding]:
@@ -295,15 +153,15 @@ def _findings(check: Check, concerns: Sequence[Concern], subject: Subject, conte
 
 
 def _whole(remedy: tuple[str, ...], subject: Subject, context: Context) -> tuple[str, ...]:
-    """The remedy of one operation, with a word on what the emitted text does besides and the remedy leaves out."""
+    """The remedy of one operation, with a word on what the emitted command does besides and the remedy leaves out."""
     understood = context.understood
     if not remedy or understood is None or isinstance(subject, (Understood, Story, Recording)):
         return remedy
     if len(understood.operations) < 2:
         return remedy
-    text = context.text_of(subject)
+    text = understood.statement.sql
     quoted = any(" ".join(_WORDS.findall(text)) in " ".join(_WORDS.findall(body)) for body in remedy)
-    covered = parse(text) if quoted else (subject,)
+    covered = understood.operations if quoted else (subject,)
     others = describe([each for each in understood.operations if each not in covered])
     if others == NOTHING:
         return remedy
@@ -318,8 +176,12 @@ def _apart(remedy: tuple[str, ...], context: Context) -> tuple[str, ...]:
     story, understood = context.story, context.understood
     if len(remedy) != 1 or "autocommit_block()" not in remedy[0] or story is None or understood is None:
         return remedy
-    statements = story.upgrade if context.direction is Direction.UPGRADE else story.downgrade
-    others = [operation for each in statements if each is not understood for operation in each.operations]
+    others = [
+        operation
+        for each in story.understood(context.direction)
+        if each is not understood
+        for operation in each.operations
+    ]
     if describe(others) == NOTHING:
         return remedy
     return (f"# in a revision of its own: the block commits what comes before it\n{remedy[0]}",)
@@ -342,7 +204,42 @@ def _finding(check: Check, concern: Concern, remedy: tuple[str, ...], context: C
         remedy=remedy,
         about=concern.about,
         sql=statement.sql if statement else None,
+        witness=context.witness,
     )
+
+
+def strongest(story: Story, recording: Recording) -> Strongest | None:
+    """The strongest lock that the upgrade was seen to take, or must have taken, on tables that were there before."""
+    found = [lock for each in story.upgrade for lock in _told_locks(each, recording)]
+    alone = [
+        statement
+        for each in story.passes
+        if each.direction is Direction.UPGRADE and each.rehearsal is Rehearsal.STEPWISE
+        for statement in each.statements
+        if statement.origin is not Origin.ALEMBIC and statement.observation is not None
+    ]
+    # what an earlier revision of the same transaction holds is seen as newly taken only where the revision runs alone,
+    # and there the tables that the deploy itself creates are old ones
+    found += [
+        lock
+        for statement in alone
+        for lock in (statement.observation.locks if statement.observation else ())
+        if not lock.relation.new and recording.base.table(lock.relation.as_name)
+    ]
+    on = [lock for lock in found if lock.relation.is_table]
+    if not on:
+        return None
+    mode = max(lock.mode for lock in on)
+    return Strongest(mode, tuple(dict.fromkeys(lock.relation for lock in on if lock.mode is mode)))
+
+
+def _told_locks(each: Understood, recording: Recording) -> list[Lock]:
+    seen = each.statement.observation
+    if seen is None:
+        return []
+    if seen.transaction is None:  # its locks were gone before anybody could look: the text says which it takes
+        return [lock for lock in each.locks if recording.base.table(lock.relation.as_name)]
+    return [lock for lock in each.locks if not lock.relation.new]
 
 
 def _place(context: Context) -> Location | None:
@@ -356,8 +253,7 @@ def _of_ways_that_exist(findings: Iterable[Finding], recording: Recording) -> li
     return [
         finding
         for finding in findings
-        if finding.revision not in recording.one_way
-        or (finding.direction is Direction.UPGRADE and finding.rule != "missing-downgrade")
+        if finding.revision not in recording.one_way or finding.direction is Direction.UPGRADE
     ]
 
 
@@ -428,8 +324,6 @@ def _in_order(findings: Iterable[Finding], recording: Recording) -> list[Finding
 
 def _unrecognized(stories: Iterable[Story]) -> Iterator[Statement]:
     for story in stories:
-        judged = furthest(story.passes, Direction.UPGRADE)
-        unrun = _understood(judged.unrun) if judged else ()
-        for each in (*story.upgrade, *unrun, *story.downgrade):
+        for each in (*story.upgrade, *story.unrun, *story.downgrade):
             if any(isinstance(operation, Unrecognized) for operation in each.operations):
                 yield each.statement

@@ -77,12 +77,12 @@ def why_untested(recording: Recording, revision: str) -> str:
 
 def _deletes(down: Pass) -> bool:
     """Whether the downgrade deletes rows. None of those that were there: then such as may come after the upgrade."""
-    told = [s.sql for s in down.statements if s.origin is Origin.REVISION and "delete" in s.sql.lower()]
+    told = [s for s in down.statements if s.origin is Origin.REVISION and "delete" in s.sql.lower()]
     if not told:
         return False
-    from reviewer.parse import parse  # for the few that delete; the words of PostgreSQL take time to import
+    from reviewer.stream import operations  # for the few that delete; the words of PostgreSQL take time to import
 
-    return any(isinstance(operation, Delete) for sql in told for operation in parse(sql))
+    return any(isinstance(operation, Delete) for each in told for operation in operations(each))
 
 
 def _best(passes: Sequence[Pass], direction: Direction) -> Pass | None:

@@ -12,10 +12,10 @@ from reviewer.contents import Rows
 from reviewer.locks import LockMode
 from reviewer.names import Name
 from reviewer.operations import Insert, Merge, RenameColumn, RenameTable, SetSchema, Update
-from reviewer.parse import parse
 from reviewer.recording import Catalogue, Change, Difference, Loss, Observation, Origin, Outcome, Pass, Relation
 from reviewer.rows import writing
 from reviewer.snapshot import Snapshot
+from reviewer.stream import operations
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -40,7 +40,7 @@ class _Renamed:
         """What the statements of `down` rename."""
         old, new = set(), set()
         for statement in down.statements:
-            for operation in parse(statement.sql, statement.left_out > 0) if _RENAMES.search(statement.sql) else ():
+            for operation in operations(statement) if _RENAMES.search(statement.sql) else ():
                 match operation:
                     case RenameColumn(table=table, column=column, new_name=name):
                         old.add(f"{table}.{column}")
@@ -155,7 +155,7 @@ def _copied_back(down: Pass, name: str) -> bool:
     table = Name.told(name)
     for statement in down.statements:
         if statement.error is None and table.name in statement.sql:
-            for operation in parse(statement.sql, statement.left_out > 0):
+            for operation in operations(statement):
                 match operation:
                     case (
                         Insert(table=into, sources=read)

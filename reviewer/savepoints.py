@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from reviewer.operations import Operation, TransactionControl
@@ -53,7 +53,7 @@ def undone(statements: Sequence[tuple[Statement, Sequence[Operation]]]) -> froze
     """The positions of the statements that a later one takes back."""
     gone: set[int] = set()
     stack: Savepoints[int] = Savepoints(0)
-    last: int | None = None
+    last: Hashable = None
     for position, (statement, operations) in enumerate(statements):
         transaction = transaction_of(statement, last, operations=operations)
         if transaction is None or transaction != last:
@@ -65,8 +65,8 @@ def undone(statements: Sequence[tuple[Statement, Sequence[Operation]]]) -> froze
 
 
 def transaction_of(
-    statement: Statement, last: int | None, unseen: int = 0, operations: Iterable[Operation] = ()
-) -> int | None:
+    statement: Statement, last: Hashable, unseen: Hashable = 0, operations: Iterable[Operation] = ()
+) -> Hashable:
     """Which transaction a statement is part of; `last` is the one before it, `unseen` the one where no server looked.
 
     Nobody has looked at one that failed, and a ROLLBACK is over when somebody looks: both are part of what was open

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from reviewer.finding import Finding, Severity
-from reviewer.operations import Operation
-from reviewer.recording import Mode, Recording, Skipped, Statement
+from reviewer.locks import LockMode
+from reviewer.recording import Mode, Recording, Relation, Skipped, Statement
 
 
 class Verdict(Enum):
@@ -32,13 +32,17 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Understood:
-    """A statement and the operations that it was read as."""
+class Strongest:
+    """The strongest lock that a revision's upgrade takes on tables that existed before."""
 
-    statement: Statement
-    operations: tuple[Operation, ...]
-    undone: bool = False
-    """Whether a ROLLBACK, to a savepoint or of all, has taken it back: what it did is gone, that others waited is not."""
+    mode: LockMode
+    tables: tuple[Relation, ...]
+
+    @property
+    def on(self) -> str:
+        """The tables, at most three by name."""
+        names = [str(table) for table in self.tables]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class TreeReport:
     """Statements of which at least a part was not understood."""
     phrases: tuple[tuple[str, str], ...] = ()
     """For each revision id what it does, in one phrase: `adds users.age, drops index ix_a`."""
+    strongest: tuple[tuple[str, Strongest], ...] = ()
+    """For each revision id whose upgrade was seen to lock tables that existed before, the strongest of the locks."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,18 @@ from reviewer.interpreter import Answer, RunnerProcess
 from reviewer.old_code import OldSource
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project import Interpreter, find_trees
-from reviewer.recording import Catalogue, Direction, Mode, Models, OldCode, Recording, Rehearsal, Revision
+from reviewer.recording import (
+    Catalogue,
+    Direction,
+    Mode,
+    Models,
+    OldCode,
+    Origin,
+    Recording,
+    Rehearsal,
+    Revision,
+    furthest,
+)
 from reviewer.rehearsal import rehearse
 from reviewer.rule import Example
 from reviewer.session import Scope, comments_in, judged, plan_for
@@ -204,6 +215,24 @@ def without_server(recording: Recording) -> Recording:
         base=Catalogue(),
         old_code=OldCode(),
         models=Models(),
+    )
+
+
+def in_one_text(recording: Recording) -> tuple[str, ...] | None:
+    """`upgrade()` bodies that send in one text what each revision sent; None where that is not the same: with bound
+    values, outside of a transaction, or where PostgreSQL refused something. None too where there is but one statement.
+    """
+    bodies, several = [], False
+    for revision in recording.revisions:
+        ran = furthest(recording.passes_of(revision.id), Direction.UPGRADE)
+        sent = [each for each in ran.statements if each.origin is Origin.REVISION] if ran else []
+        if ran is None or any(s.parameters or s.error or not s.in_transaction for s in sent):
+            return None
+        several = several or len(sent) > 1
+        text = ";\n".join(each.sql.strip().rstrip(";") for each in sent)
+        bodies.append(f"op.get_bind().exec_driver_sql({text!r})" if text else "pass")
+    return (
+        tuple(bodies) if several and len({r.down_revisions for r in recording.revisions}) == len(bodies) else None
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -104,6 +105,19 @@ def test_without_a_server_is_no_more_certain_than_text_allows(check: Check, exam
     assert set(examples.places(errors)) <= set(examples.flagged(example, recording))
 
 
+@pytest.mark.parametrize("example", [pytest.param(each.values[1], id=each.id) for each in EXAMPLES])
+def test_one_text_is_judged_as_its_commands_are(example: Example, bench: Bench) -> None:
+    """Not where a statement fails: of a text that fails nothing stays, and nobody says which command it was."""
+    recording = record(bench, example)
+    texts = examples.in_one_text(recording)
+    if texts is None:
+        return
+
+    joined = bench.record(replace(Story.of(example), new=texts))
+
+    assert essence(review(joined, CHECKS).findings) == essence(review(recording, CHECKS).findings)
+
+
 @every_check
 def test_file_is_named_after_the_rule(check: Check) -> None:
     assert check.__name__ == "checks." + check.RULE.id.replace("-", "_")
@@ -128,18 +142,17 @@ def test_documents_every_section(check: Check) -> None:
     assert not lines[0].startswith("#")
 
 
+def essence(findings: Sequence[Finding]) -> Sequence[object]:
+    return sorted((f.rule, f.severity.value, f.direction.value, f.revision or "", bool(f.remedy)) for f in findings)
+
+
 def observation(finding: Finding, recording: Recording) -> Observation | None:
     """What the server did at the finding's statement as it is deployed, where it ran."""
-    for each in recording.passes:
-        if each.rehearsal is Rehearsal.DEPLOYED and each.revision == finding.revision:
-            for statement in each.statements:
-                if (
-                    statement.location == finding.location
-                    and statement.sql == finding.sql
-                    and statement.observation
-                ):
-                    return statement.observation
-    return None
+    if finding.witness is None:
+        return None
+    run = recording.passes[finding.witness.place.run]
+    deployed = run.rehearsal is Rehearsal.DEPLOYED and run.direction is Direction.UPGRADE
+    return run.statements[finding.witness.place.statement].observation if deployed else None
 
 
 def taken(observation: Observation) -> set[LockMode]:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TypeAlias
 
 from reviewer import rollback
-from reviewer.context import Context, Held
 from reviewer.finding import Basis, Finding, Severity
-from reviewer.locks import LockMode
 from reviewer.names import listed
 from reviewer.recording import (
     Direction,
-    Lock,
     Origin,
     Pass,
     Recording,
-    Rehearsal,
-    Relation,
     Revision,
     Server,
     Skipped,
     Statement,
     furthest,
-    reach,
 )
-from reviewer.savepoints import Savepoints, transaction_of
-from reviewer.verdict import Report, TreeReport, Understood, Verdict
+from reviewer.seen import Held, Place, Witness
+from reviewer.verdict import Report, Strongest, TreeReport, Verdict
 
 UNTESTED = rollback.UNTESTED
 """The rollback label of a revision whose downgrade nothing is known of."""
@@ -83,8 +74,12 @@ def headline(report: Report) -> str:
     """What came out, in one line and without the verdict's own word."""
     revisions = [revision for tree in report.trees for revision in tree.recording.revisions]
     findings = report.findings
-    touched = {(id(tree), f.revision) for tree in report.trees for f in tree.findings if f.suppressed is None}
-    touched = {(tree, revision) for tree, revision in touched if revision is not None}
+    touched = {
+        (n, f.revision)
+        for n, tree in enumerate(report.trees)
+        for f in tree.findings
+        if f.suppressed is None and f.revision is not None
+    }
     where = number(len(revisions), "revision")
     if touched and len(touched) < len(revisions):
         where = f"{len(touched):,} of {where}"
@@ -131,20 +126,6 @@ def _version(server: Server) -> str:
 
 
 # -- what was seen --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Strongest:
-    """The strongest lock that a revision's upgrade takes on tables that existed before."""
-
-    mode: LockMode
-    tables: tuple[Relation, ...]
-
-    @property
-    def on(self) -> str:
-        """The tables, at most three by name."""
-        names = [str(table) for table in self.tables]
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 @dataclass(frozen=True)
@@ -316,9 +297,8 @@ class TreeDigest:
 
 def digest(tree: TreeReport) -> TreeDigest:
     """`tree` sorted by revision, each finding with what the server saw."""
-    seen = _Seen(tree.recording)
-    phrases = dict(tree.phrases)
-    shown = [seen.show(finding) for finding in tree.findings if finding.suppressed is None]
+    phrases, strongest = dict(tree.phrases), dict(tree.strongest)
+    shown = [show(finding, tree.recording) for finding in tree.findings if finding.suppressed is None]
     ids = {revision.id for revision in tree.recording.revisions}
     return TreeDigest(
         tree=tree,
@@ -327,6 +307,7 @@ def digest(tree: TreeReport) -> TreeDigest:
                 revision,
                 tree.recording,
                 phrases.get(revision.id, ""),
+                strongest.get(revision.id),
                 tuple(each for each in shown if each.finding.revision == revision.id),
             )
             for revision in tree.recording.revisions
@@ -335,7 +316,13 @@ def digest(tree: TreeReport) -> TreeDigest:
     )
 
 
-def _revision(revision: Revision, recording: Recording, phrase: str, findings: tuple[Shown, ...]) -> RevisionDigest:
+def _revision(
+    revision: Revision,
+    recording: Recording,
+    phrase: str,
+    strongest: Strongest | None,
+    findings: tuple[Shown, ...],
+) -> RevisionDigest:
     passes = recording.passes_of(revision.id)
     ran = furthest(passes, Direction.UPGRADE)
     upgrade = tuple(s for s in (ran.statements if ran else ()) if s.origin is not Origin.ALEMBIC)
@@ -346,7 +333,7 @@ def _revision(revision: Revision, recording: Recording, phrase: str, findings: t
         phrase=phrase or ("joins branches" if revision.is_merge else ""),
         rollback=label,
         untested=rollback.why_untested(recording, revision.id) if label == UNTESTED else "",
-        strongest=_strongest(upgrade, passes, recording),
+        strongest=strongest,
         observed=any(statement.observation for statement in upgrade),
         findings=findings,
         upgrade=upgrade,
@@ -355,136 +342,27 @@ def _revision(revision: Revision, recording: Recording, phrase: str, findings: t
     )
 
 
-def _strongest(upgrade: Iterable[Statement], passes: Iterable[Pass], recording: Recording) -> Strongest | None:
-    alone = [
-        statement
-        for each in passes
-        if each.direction is Direction.UPGRADE and each.rehearsal is Rehearsal.STEPWISE
-        for statement in each.statements
-        if statement.origin is not Origin.ALEMBIC
-    ]
-    # what an earlier revision of the same transaction holds is seen as newly taken only where the revision runs alone,
-    # and there the tables that the deploy itself creates are old ones
-    known = [lock for lock in _locks(alone, recording) if recording.base.table(lock.relation.as_name)]
-    locks = [*_locks(upgrade, recording), *known]
-    if not locks:
-        return None
-    mode = max(lock.mode for lock in locks)
-    return Strongest(mode, tuple(dict.fromkeys(lock.relation for lock in locks if lock.mode is mode)))
+def show(finding: Finding, recording: Recording) -> Shown:
+    """A finding with its statement."""
+    witness = finding.witness
+    refusal = _at(witness.refusal, recording) if witness else None
+    return Shown(
+        finding,
+        statement=_at(witness.place, recording) if witness else None,
+        refused=refusal,
+        held=witness.held if witness else (),
+        seen=tuple(_did(witness)) if witness else (),
+        tree=recording.tree,
+    )
 
 
-def _locks(statements: Iterable[Statement], recording: Recording) -> Iterator[Lock]:
-    for statement in statements:
-        seen = statement.observation
-        if seen is None:
-            continue
-        if seen.transaction is None:  # its locks were gone before anybody could look: the text says which it takes
-            from reviewer.parse import parse  # for the few: the words of PostgreSQL take time to import
-
-            context = Context(
-                recording, understood=Understood(statement, parse(statement.sql, statement.left_out > 0))
-            )
-            found = [lock for lock in context.all_locks() if recording.base.table(lock.relation.as_name)]
-        else:
-            found = [lock for lock in seen.locks if not lock.relation.new]
-        yield from (lock for lock in found if lock.relation.is_table)
+def _at(place: Place | None, recording: Recording) -> Statement | None:
+    return recording.passes[place.run].statements[place.statement] if place is not None else None
 
 
-_Key: TypeAlias = tuple[str | None, Direction, str, str | None]
-"""Revision, direction, place and text of a statement: all that a finding knows of it."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Finds the statement of a finding, and what its transaction held before it."""
-
-    recording: Recording
-
-    def show(self, finding: Finding) -> Shown:
-        key = (finding.revision, finding.direction, str(finding.location), finding.sql)
-        statement = self._statements.get(key)
-        return Shown(
-            finding,
-            statement,
-            self._refused.get(key),
-            held=self._held.get(id(statement), ()) if statement else (),
-            seen=self._did(statement) if statement else (),
-            tree=self.recording.tree,
-        )
-
-    @cached_property
-    def _statements(self) -> Mapping[_Key, Statement]:
-        # the observed ones come last and stay
-        return dict(sorted(self._keyed, key=lambda each: each[1].observation is not None))
-
-    @cached_property
-    def _refused(self) -> Mapping[_Key, Statement]:
-        return {key: statement for key, statement in self._keyed if statement.error}
-
-    @cached_property
-    def _keyed(self) -> Sequence[tuple[_Key, Statement]]:
-        return [
-            ((each.revision, each.direction, str(statement.location), statement.sql), statement)
-            for each in sorted(self.recording.passes, key=reach)
-            for statement in each.statements
-        ]
-
-    @cached_property
-    def _held(self) -> Mapping[int, tuple[Held, ...]]:
-        """For each statement, by identity, the blocking locks that its transaction took before it."""
-        found: dict[int, tuple[Held, ...]] = {}
-        for direction in Direction:
-            open_now: dict[Rehearsal, _Holding] = {}
-            for revision in self.recording.revisions:
-                each = furthest(self.recording.passes_of(revision.id), direction)
-                if each is None:
-                    continue
-                # a step by itself is no part of what the step before it has begun
-                alone = each.rehearsal is Rehearsal.STEPWISE
-                holding = _Holding() if alone else open_now.setdefault(each.rehearsal, _Holding())
-                for statement in each.statements:
-                    if now := holding.before(statement):
-                        found[id(statement)] = now
-        return found
-
-    def _did(self, statement: Statement) -> tuple[str, ...]:
-        context = Context(self.recording, understood=Understood(statement, ()))
-        locks = sorted(context.locks().items(), key=lambda each: -each[1].strength)
-        phrases = [f"{mode} on `{relation}`" for relation, mode in locks]
-        for work in context.work():
-            rows = f" ({number(work.rows, 'row')} in the rehearsal)" if work.rows else ""
-            phrases.append(work.phrase + rows)
-        return tuple(phrases)
-
-
-class _Holding:
-    """The blocking locks of the transaction that is open."""
-
-    def __init__(self) -> None:
-        self._transaction: int | None = None
-        self._held: dict[Relation, Held] = {}
-        self._savepoints: Savepoints[dict[Relation, Held]] = Savepoints({})
-
-    def before(self, statement: Statement) -> tuple[Held, ...]:
-        """What was held before `statement`, strongest first; then go on behind it."""
-        transaction = transaction_of(statement, self._transaction)
-        if transaction is None or transaction != self._transaction:
-            self._held = {}
-            self._savepoints.begin({})
-        self._transaction = transaction
-        found = tuple(sorted(self._held.values(), key=lambda h: -h.mode.strength))
-        for lock in statement.observation.locks if statement.observation else ():
-            if lock.relation.new or not lock.relation.is_table or not lock.mode.blocks_writes:
-                continue
-            known = self._held.get(lock.relation)
-            if known is None or known.mode < lock.mode:
-                self._held[lock.relation] = Held(lock.relation, lock.mode, statement)
-        if statement.error is None and _CONTROLS.match(statement.sql):
-            from reviewer.parse import parse  # for the few: the words of PostgreSQL take time to import
-
-            back = self._savepoints.follow(parse(statement.sql, statement.left_out > 0), dict(self._held))
-            self._held = self._held if back is None else dict(back)
-        return found
-
-
-_CONTROLS = re.compile(r"\W*(?:savepoint|release|rollback|abort|begin|start|commit|end)\b", re.IGNORECASE)
+def _did(witness: Witness) -> Iterator[str]:
+    for lock in sorted(witness.locks, key=lambda each: -each.mode.strength):
+        yield f"{lock.mode} on `{lock.relation}`"
+    for work in witness.work:
+        rows = f" ({number(work.rows, 'row')} in the rehearsal)" if work.rows else ""
+        yield work.phrase + rows

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -44,8 +44,9 @@ from reviewer.recording import (
     TransactionMode,
 )
 from reviewer.report import inert
-from reviewer.report.digest import RevisionDigest, Shown, TreeDigest, digest
-from reviewer.verdict import Report, TreeReport
+from reviewer.report.digest import RevisionDigest, Shown, TreeDigest, digest, show
+from reviewer.seen import Held, Place, Witness, Work
+from reviewer.verdict import Report, Strongest, TreeReport
 
 FORMAT = 1
 """The value of `schema`."""
@@ -83,7 +84,7 @@ def document(report: Report) -> Document:
         "errors": list(report.all_errors),
         "trees": [_tree(tree.recording) for tree in report.trees],
         "revisions": [_revision(revision, tree.tree.recording) for tree in trees for revision in tree.revisions],
-        "findings": [_finding(shown) for tree in trees for shown in _with_suppressed(tree)],
+        "findings": [_finding(shown, tree.tree.recording) for tree in trees for shown in _with_suppressed(tree)],
         "skipped": [
             *(_skipped(each, "") for each in report.skipped),
             *(_skipped(each, tree.name) for tree in trees for each in tree.tree.recording.skipped),
@@ -263,12 +264,12 @@ def _seconds(seconds: float) -> float:
 
 def _with_suppressed(tree: TreeDigest) -> Iterable[Shown]:
     """Every finding in the order of the review, the suppressed ones too."""
-    counting = {id(shown.finding): shown for shown in tree.all_findings}
-    return [counting.get(id(f)) or Shown(f, None, None, (), (), tree.name) for f in tree.tree.findings]
+    return [show(finding, tree.tree.recording) for finding in tree.tree.findings]
 
 
-def _finding(shown: Shown) -> Document:
+def _finding(shown: Shown, recording: Recording) -> Document:
     finding = shown.finding
+    witness = finding.witness
     return {
         "rule": finding.rule,
         "severity": finding.severity.value,
@@ -293,7 +294,30 @@ def _finding(shown: Shown) -> Document:
             }
             for held in shown.held
         ],
+        "statement": _address(witness.place, recording) if witness else None,
+        "refused": _address(witness.refusal, recording) if witness and witness.refusal else None,
+        "did": {
+            "locks": [{"relation": str(lock.relation), "mode": lock.mode.value} for lock in witness.locks],
+            "work": [
+                {
+                    "kind": work.kind,
+                    "table": str(work.table),
+                    "rows": work.rows,
+                    "index": str(work.index) if work.index else None,
+                }
+                for work in witness.work
+            ],
+        }
+        if witness
+        else None,
     }
+
+
+def _address(place: Place, recording: Recording) -> Document:
+    """Which statement that is among those of the report: passes are counted within their revision."""
+    run = recording.passes[place.run]
+    before = sum(each.revision == run.revision for each in recording.passes[: place.run])
+    return {"revision": run.revision, "pass": before, "statement": place.statement}
 
 
 # -- in -------------------------------------------------------------------------------------------
@@ -387,11 +411,16 @@ def _read_tree(tree: Document, found: Document) -> TreeReport:
             one_way=tuple(each["id"] for each in revisions if each.get("one_way")),
             trials=tuple(_read_pass(ran, each["id"]) for each in revisions for ran in each.get("trials", ())),
         ),
-        findings=tuple(_read_finding(each) for each in found["findings"] if each["tree"] == name),
+        findings=tuple(_read_finding(each, revisions) for each in found["findings"] if each["tree"] == name),
         unrecognized=tuple(
             Statement(each["sql"], _read_place(each)) for each in found["unrecognized"] if each["tree"] == name
         ),
         phrases=tuple((each["id"], each["phrase"]) for each in revisions),
+        strongest=tuple(
+            (each["id"], Strongest(LockMode(lock["mode"]), tuple(map(_read_relation, lock["relations"]))))
+            for each in revisions
+            if (lock := each["strongest_lock"])
+        ),
     )
 
 
@@ -466,7 +495,7 @@ def _read_observation(found: Document, relations: Mapping[str, Relation]) -> Obs
     )
 
 
-def _read_finding(found: Document) -> Finding:
+def _read_finding(found: Document, revisions: Sequence[Document]) -> Finding:
     suppressed = found["suppressed"]
     return Finding(
         found["rule"],
@@ -481,7 +510,56 @@ def _read_finding(found: Document) -> Finding:
         tuple(found["about"]),
         found["sql"],
         Suppressed(suppressed["reason"], suppressed["line"]) if suppressed else None,
+        witness=_read_witness(found, revisions),
     )
+
+
+def _read_witness(found: Document, revisions: Sequence[Document]) -> Witness | None:
+    """What is known of the statement, where the report says which it is and has it."""
+    place = _read_address(found.get("statement"), revisions)
+    if place is None:
+        return None
+    did = found.get("did") or {"locks": (), "work": ()}
+    return Witness(
+        place,
+        _read_address(found.get("refused"), revisions),
+        held=tuple(
+            Held(
+                _read_relation(each["relation"]),
+                LockMode(each["mode"]),
+                Statement("", _read_place(each["since"]) if each["since"] else None),
+            )
+            for each in found["held"]
+        ),
+        locks=tuple(Lock(_read_relation(each["relation"]), LockMode(each["mode"])) for each in did["locks"]),
+        work=tuple(
+            Work(
+                each["kind"],
+                _read_relation(each["table"]),
+                each["rows"],
+                _read_relation(each["index"]) if each["index"] else None,
+            )
+            for each in did["work"]
+        ),
+    )
+
+
+def _read_address(found: Document | None, revisions: Sequence[Document]) -> Place | None:
+    if found is None:
+        return None
+    run = 0
+    for revision in revisions:
+        if revision["id"] == found["revision"]:
+            passes = revision["passes"]
+            there = found["pass"] < len(passes) and found["statement"] < len(passes[found["pass"]]["statements"])
+            return Place(run + found["pass"], found["statement"]) if there else None
+        run += len(revision["passes"])
+    return None
+
+
+def _read_relation(told: str) -> Relation:
+    name = Name.told(told)
+    return Relation(name.schema or "public", name.name, "table")
 
 
 def _read_place(found: Document) -> Location | None:

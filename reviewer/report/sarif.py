@@ -14,7 +14,7 @@ from urllib.parse import quote
 from reviewer.finding import Finding, Severity
 from reviewer.recording import Location
 from reviewer.report import inert
-from reviewer.report.digest import Shown, TreeDigest, digest
+from reviewer.report.digest import Shown, TreeDigest, digest, show
 from reviewer.report.fingerprint import fingerprints
 from reviewer.rule import Check
 from reviewer.verdict import Report
@@ -57,8 +57,7 @@ def render(report: Report, checks: Mapping[str, Check]) -> str:
 
 
 def _all(tree: TreeDigest) -> list[Shown]:
-    counting = {id(shown.finding): shown for shown in tree.all_findings}
-    return [counting.get(id(f)) or Shown(f, None, None, (), (), tree.name) for f in tree.tree.findings]
+    return [show(finding, tree.tree.recording) for finding in tree.tree.findings]
 
 
 def _rule(rule: str, check: Check | None, results: Sequence[Shown]) -> Node:

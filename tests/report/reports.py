@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from reviewer.context import Context
 from reviewer.finding import Basis, Finding, Severity, Suppressed
 from reviewer.locks import LockMode
 from reviewer.names import Name
@@ -34,6 +35,8 @@ from reviewer.recording import (
     Statement,
     Table,
 )
+from reviewer.review import strongest
+from reviewer.stream import Story, understand
 from reviewer.verdict import Report, TreeReport
 
 SERVER = Server("18.4", "embedded")
@@ -49,6 +52,25 @@ BOOKKEEPING = Statement(
     origin=Origin.ALEMBIC,
     rows=1,
 )
+
+
+def told(recording: Recording, findings: tuple[Finding, ...] = (), **more: Any) -> TreeReport:
+    """The report of a tree: each finding with its statement, as the review leaves it."""
+    stories = understand(recording)
+    found = tuple((story.revision.id, lock) for story in stories if (lock := strongest(story, recording)))
+    return TreeReport(
+        recording, tuple(_witnessed(each, recording, stories) for each in findings), strongest=found, **more
+    )
+
+
+def _witnessed(finding: Finding, recording: Recording, stories: tuple[Story, ...]) -> Finding:
+    for story in stories:
+        for each in story.understood(finding.direction):
+            same = (each.sent.sql, each.sent.location) == (finding.sql, finding.location)
+            if same and story.revision.id == finding.revision:
+                context = Context(recording, finding.direction, story.revision, each, story, stories)
+                return replace(finding, witness=context.witness)
+    return finding
 
 
 def statement(
@@ -299,7 +321,7 @@ RECORDING = Recording(
 TYPICAL = Report(
     "0.1.0",
     (
-        TreeReport(
+        told(
             RECORDING,
             (VALIDATING_KEY, BLOCKING_INDEX, WORK_UNDER_LOCK, UNREVERSED, DROPPED),
             unrecognized=(ACCESS_METHOD,),
@@ -316,19 +338,17 @@ TYPICAL = Report(
 
 # -- calm ones ------------------------------------------------------------------------------------
 
-NOTHING_NEW = Report("0.1.0", (TreeReport(Recording("0.1.0", Mode.OBSERVED, ())),), Severity.ERROR)
+NOTHING_NEW = Report("0.1.0", (told(Recording("0.1.0", Mode.OBSERVED, ())),), Severity.ERROR)
 
 _CLEAN_RECORDING = replace(
     RECORDING, revisions=(AUDIT,), passes=passes(AUDIT.id, (CREATE_AUDIT, BOOKKEEPING)), skipped=()
 )
-CLEAN = Report(
-    "0.1.0", (TreeReport(_CLEAN_RECORDING, phrases=((AUDIT.id, "creates table audit"),)),), Severity.ERROR
-)
+CLEAN = Report("0.1.0", (told(_CLEAN_RECORDING, phrases=((AUDIT.id, "creates table audit"),)),), Severity.ERROR)
 
 NOTICES = Report(
     "0.1.0",
     (
-        TreeReport(
+        told(
             replace(RECORDING, revisions=(BODY,), passes=passes(BODY.id, (FILL_BODY,)), skipped=()),
             (UNREVERSED,),
             phrases=((BODY.id, "updates comments"),),
@@ -343,7 +363,7 @@ NOTICES = Report(
 ERROR = Report(
     "0.1.0",
     (
-        TreeReport(
+        told(
             Recording(
                 "0.1.0",
                 Mode.OBSERVED,
@@ -421,7 +441,7 @@ _HEADS = Finding(
 TERRIBLE = Report(
     "0.1.0",
     (
-        TreeReport(
+        told(
             replace(
                 RECORDING,
                 passes=(
@@ -489,7 +509,7 @@ TERRIBLE = Report(
 STATIC = Report(
     "0.1.0",
     (
-        TreeReport(
+        told(
             replace(
                 RECORDING,
                 mode=Mode.STATIC,
@@ -573,7 +593,7 @@ _NASTY_FINDING = Finding(
 HOSTILE = Report(
     "0.1.0",
     (
-        TreeReport(
+        told(
             Recording(
                 "0.1.0",
                 Mode.OBSERVED,
@@ -601,7 +621,7 @@ _HUGE_STATEMENT = statement(HUGE, KEY.path, 17, locks=(Lock(ORDERS, LockMode.ROW
 VAST = Report(
     "0.1.0",
     (
-        TreeReport(
+        told(
             replace(RECORDING, revisions=(KEY,), passes=passes(KEY.id, (_HUGE_STATEMENT,))),
             (
                 replace(UNREVERSED, revision=KEY.id, location=_HUGE_STATEMENT.location, sql=HUGE),
@@ -639,7 +659,7 @@ def _alone(revision: Revision, *ran: Pass, trials: tuple[Pass, ...] = (), **more
         tree=f"@{revision.id}",
         **more,
     )
-    return TreeReport(recording, phrases=((revision.id, "adds orders.customer_id"),))
+    return told(recording, phrases=((revision.id, "adds orders.customer_id"),))
 
 
 WAYS_BACK = Report(
