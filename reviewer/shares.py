@@ -73,7 +73,9 @@ def of(statement: Statement, commands: _Commands, schema: Schema) -> tuple[State
     last = len(commands) - 1
     ends = [n == last for n in range(len(commands))]
     texts = [
-        replace(statement, sql=text, rows=statement.rows if end else None, left_out=statement.left_out if end else 0)
+        replace(
+            statement, sql=text, rows=statement.rows if end else None, left_out=statement.left_out if end else 0
+        )
         for (text, _), end in zip(commands, ends, strict=True)
     ]
     seen = statement.observation
