@@ -80,10 +80,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     because it is NOT NULL.
                     """,
                     about=("column", str(table), column),
-                    severity=RULE.severity
-                    if known and not context.old_code_runs(table, "insert")
-                    else Severity.NOTICE,
+                    severity=RULE.severity if known and not _old_code_inserts(table, context) else Severity.NOTICE,
                 )
+
+
+def _old_code_inserts(table: Name, context: Context) -> bool | None:
+    """Whether the INSERT of the base commit's models still runs on the upgraded table; None where it was not tried."""
+    old, before = context.recording.old_code, context.now.origin(table)
+    if before is None or not any(
+        each.table.matches(before) and "insert" in each.tried for each in old.mapped or ()
+    ):
+        return None
+    return not any(each.table.matches(before) and "insert" in each.statements for each in old.broken)
 
 
 def _may_be_null(nullable: bool, table: Name, column: str, context: Context) -> bool:

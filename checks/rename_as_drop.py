@@ -32,7 +32,16 @@ from reviewer import remedies, types
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
 from reviewer.names import Name
-from reviewer.operations import AddColumn, ColumnDefinition, CreateTable, DropColumn, DropTable, Insert, Update
+from reviewer.operations import (
+    AddColumn,
+    ColumnDefinition,
+    CreateTable,
+    DropColumn,
+    DropTable,
+    Insert,
+    Operation,
+    Update,
+)
 from reviewer.recording import Direction
 from reviewer.rule import Example, Rule
 from reviewer.stream import Step
@@ -166,7 +175,7 @@ def _new_table(dropped: DropTable, context: Context) -> Name | None:
         for operation, _ in context.story.operations(Direction.DOWNGRADE):
             if isinstance(operation, CreateTable) and operation.table.matches(dropped.table):
                 columns = {column.name: types.canonical(column.type) for column in operation.columns}
-    for operation in context.revision_operations():
+    for operation in _operations(context):
         if isinstance(operation, CreateTable) and columns and not operation.table.matches(dropped.table):
             same = {column.name: types.canonical(column.type) for column in operation.columns} == columns
             if same:
@@ -174,10 +183,15 @@ def _new_table(dropped: DropTable, context: Context) -> Name | None:
     return None
 
 
+def _operations(context: Context) -> list[Operation]:
+    """Every operation of the same revision and direction, in order."""
+    return [operation for operation, _ in context.story.operations(context.direction)] if context.story else []
+
+
 def _table_copied(table: Name, context: Context) -> bool:
     return any(
         isinstance(operation, Insert) and any(source.matches(table) for source in operation.sources)
-        for operation in context.revision_operations()
+        for operation in _operations(context)
     )
 
 

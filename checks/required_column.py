@@ -50,7 +50,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AddColumn(table=table, column=column) if _required(column) and context.exists(table):
-            refused = context.refusal is not None and context.refusal.sqlstate == "23502"
+            refused = _refused(context)
             value = types.neutral(column.type) if column.references is None else None
             yield concern(
                 f"""
@@ -63,6 +63,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=("column", str(table), column.name),
                 basis=Basis.OBSERVED if refused else None,
             )
+
+
+def _refused(context: Context) -> bool:
+    """Whether a server has refused the statement in one of the passes because of rows."""
+    place = context.witness.refusal if context.witness else None
+    return place is not None and context.recording.passes[place.run].statements[place.statement].sqlstate == "23502"
 
 
 def _required(column: ColumnDefinition) -> bool:

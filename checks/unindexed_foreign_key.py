@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from reviewer import state
 from reviewer.context import Context, Subject
 from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import AddColumn, AddForeignKey, CreateTable
+from reviewer.operations import AddColumn, AddForeignKey, CreateTable, Operation
 from reviewer.rule import Example, Rule
 from reviewer.schema import is_partial, keys_of
 
@@ -51,7 +51,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 ):
                     continue
                 known = [*context.now.indexes(table), *keys_of(subject, table)]
-                for later in context.rest_of_deploy():
+                for later in _rest_of_deploy(context):
                     known += keys_of(later, table)
                 if any(
                     set(each.columns[: len(key.columns)]) == set(key.columns)
@@ -64,6 +64,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     f"No index of `{table}` begins with `{columns}`: deleting a row of `{key.referenced}` reads all of `{table}`.",
                     about=("column", str(table), *key.columns, "index"),
                 )
+
+
+def _rest_of_deploy(context: Context) -> Iterator[Operation]:
+    """Operations of the same direction that come after this one, in its revision and in those after it."""
+    yield from (operation for operation, _ in context.later())
+    here = next((n for n, story in enumerate(context.stories) if story is context.story), len(context.stories))
+    for story in context.stories[here + 1 :]:
+        yield from (operation for operation, _ in story.operations(context.direction))
 
 
 def _adds(subject: AddForeignKey | AddColumn | CreateTable, column: str) -> bool:

@@ -21,7 +21,6 @@ from reviewer.recording import (
     Recording,
     Relation,
     Revision,
-    Scan,
     Statement,
 )
 from reviewer.schema import Schema
@@ -80,12 +79,6 @@ class Context:
     def observed(self) -> bool:
         """Whether there was a server to watch this statement."""
         return self.observation is not None
-
-    @property
-    def refusal(self) -> Statement | None:
-        """The same statement in a pass in which the server refused it, for example because of rows."""
-        place = self._refused_at
-        return self.recording.passes[place.run].statements[place.statement] if place is not None else None
 
     @cached_property
     def _refused_at(self) -> Place | None:
@@ -176,23 +169,6 @@ class Context:
         known = [each for each in mapped if each.table.matches(called)]
         return any(under is None or under in each.columns for each in known)
 
-    def old_code_runs(self, table: Name, statement: str) -> bool | None:
-        """Whether that `statement` (`select`, `insert`, `update` or `delete`) of the base commit's models still runs on
-        the upgraded table; None where it was not tried.
-        """
-        mapped = self.recording.old_code.mapped or ()
-        before = self.now.origin(table)
-        if before is None or not any(each.table.matches(before) and statement in each.tried for each in mapped):
-            return None
-        broken = self.recording.old_code.broken
-        return not any(each.table.matches(before) and statement in each.statements for each in broken)
-
-    def revision_operations(self) -> tuple[Operation, ...]:
-        """Every operation of the same revision and direction, in order."""
-        if self.story is None:
-            return ()
-        return tuple(operation for operation, _ in self.story.operations(self.direction))
-
     @cached_property
     def earlier(self) -> tuple[tuple[Operation, Statement], ...]:
         """Operations of the same deploy that come before this one, oldest first."""
@@ -218,13 +194,6 @@ class Context:
     @property
     def _pairs(self) -> tuple[tuple[Operation, Statement], ...]:
         return self.story.pairs(self.direction) if self.story is not None else ()
-
-    def rest_of_deploy(self) -> Iterator[Operation]:
-        """Operations of the same direction that come after this one, in its revision and in those after it."""
-        yield from (operation for operation, _ in self.later())
-        here = next((n for n, story in enumerate(self.stories) if story is self.story), len(self.stories))
-        for story in self.stories[here + 1 :]:
-            yield from (operation for operation, _ in story.operations(self.direction))
 
     # -- what the statement did -------------------------------------------------------------------
 
@@ -279,11 +248,6 @@ class Context:
     def built(self, name: Name) -> bool:
         """Whether the server built or rebuilt an index of the existing table."""
         return any(w.kind == "build" and self.belongs(w.table, name) for w in self.work())
-
-    def scan(self, name: Name) -> Scan | None:
-        """The sequential scan of the table, new or existing, if there was one."""
-        scans = self.observation.scanned if self.observation else ()
-        return next((scan for scan in scans if scan.relation.as_name.matches(name)), None)
 
     def loop(self, operation: Update | Delete) -> int:
         """How many statements of the same line and transaction change every row of the existing table together, of
