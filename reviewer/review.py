@@ -10,7 +10,7 @@ from dataclasses import replace
 from reviewer.context import Context, Subject
 from reviewer.finding import Basis, Concern, Finding
 from reviewer.names import Name
-from reviewer.operations import Unrecognized
+from reviewer.operations import Operation, Unrecognized
 from reviewer.phrase import NOTHING, describe
 from reviewer.recording import (
     NOT_THERE,
@@ -153,22 +153,28 @@ def _findings(check: Check, concerns: Sequence[Concern], subject: Subject, conte
 
 
 def _whole(remedy: tuple[str, ...], subject: Subject, context: Context) -> tuple[str, ...]:
-    """The remedy of one operation, with a word on what the emitted command does besides and the remedy leaves out."""
+    """The remedy of one operation, with a word on what the emitted text does besides and the remedy leaves out."""
     understood = context.understood
     if not remedy or understood is None or isinstance(subject, (Understood, Story, Recording)):
         return remedy
-    if len(understood.operations) < 2:
+    if understood.alone and len(understood.operations) < 2:
         return remedy
     text = understood.statement.sql
     quoted = any(" ".join(_WORDS.findall(text)) in " ".join(_WORDS.findall(body)) for body in remedy)
     covered = understood.operations if quoted else (subject,)
-    others = describe([each for each in understood.operations if each not in covered])
+    others = describe([each for each in _sent_with(understood, context) if each not in covered])
     if others == NOTHING:
         return remedy
     left = textwrap.fill(
         f"Left to you: the same statement also {others}.", 86, initial_indent="# ", subsequent_indent="# "
     )
     return (f"{left}\n{remedy[0]}", *remedy[1:])
+
+
+def _sent_with(understood: Understood, context: Context) -> Iterator[Operation]:
+    """The operations of the whole text in which a command was sent."""
+    sent = context.story.understood(context.direction) if context.story and not understood.alone else (understood,)
+    return (operation for each in sent if each.sent is understood.sent for operation in each.operations)
 
 
 def _apart(remedy: tuple[str, ...], context: Context) -> tuple[str, ...]:
@@ -179,7 +185,7 @@ def _apart(remedy: tuple[str, ...], context: Context) -> tuple[str, ...]:
     others = [
         operation
         for each in story.understood(context.direction)
-        if each is not understood
+        if each.sent is not understood.sent
         for operation in each.operations
     ]
     if describe(others) == NOTHING:

@@ -35,10 +35,15 @@ EXAMPLES = [
 USERS = Relation("public", "users", "table")
 
 
+def code(remedy: str) -> list[str]:
+    """Without the words on what the rest of the text, or of the revision, does besides."""
+    return [line for line in remedy.splitlines() if not line.startswith("#")]
+
+
 def essence(findings: tuple[Finding, ...]) -> Sequence[object]:
     return sorted(
         (f.rule, f.severity.value, f.direction.value, str(f.location))
-        + (() if f.rule == "concurrently-in-transaction" else (f.message, f.remedy))
+        + (() if f.rule == "concurrently-in-transaction" else (f.message, [code(body) for body in f.remedy]))
         for f in findings
     )
 
