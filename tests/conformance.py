@@ -281,9 +281,9 @@ def _rank(word: str) -> tuple[bool, str]:
 
 
 def _observation(finding: Finding, recording: Recording) -> Observation | None:
-    """What the server did at the finding's statement, as deployed where that ran."""
-    ran = [s for s in _statements(finding, recording) if s.sql == finding.sql and s.observation]
-    return ran[0].observation if ran else None
+    """What the server did at the finding's statement, in the pass that is judged."""
+    place = finding.witness.place if finding.witness else None
+    return recording.passes[place.run].statements[place.statement].observation if place else None
 
 
 def _statements(finding: Finding, recording: Recording) -> list[Statement]:
