@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate
 
 from reviewer.context import Context
 from reviewer.names import Name
@@ -20,33 +19,18 @@ from reviewer.operations import (
     ForeignKey,
     Operation,
 )
+from reviewer.parse import excludes_null
 from reviewer.schema import Schema
-from reviewer.sql.tokens import Kind, Token, tokens
 
 
 def is_proved_not_null(schema: Schema, table: Name, name: str) -> bool:
     """Whether the text tells that no row can have NULL there: NOT NULL already, or a valid CHECK says so."""
     known = schema.column(table, name)
     return (known is not None and not known.nullable) or any(
-        _requires(list(tokens(each.definition.removeprefix("CHECK "))), name)
+        excludes_null(each.definition.removeprefix("CHECK "), name)
         for each in schema.constraints(table)
         if each.kind == "check" and each.valid
     )
-
-
-def _requires(condition: list[Token], name: str) -> bool:
-    """Whether a condition says of the column that it is not NULL, alone or with AND between it and others."""
-    words = [token.value if token.kind is Kind.WORD else "" for token in condition]
-    if [token.value for token in condition[:1]] == [name] and words[1:] == ["is", "not", "null"]:
-        return True
-    depths = list(accumulate((t.kind is Kind.SYMBOL) * ((t.value == "(") - (t.value == ")")) for t in condition))
-    if condition and depths[0] == 1 and 0 not in depths[:-1]:
-        return _requires(condition[1:-1], name)
-    outside = [word if not depth else "" for word, depth in zip(words, depths, strict=True)]
-    if "and" not in outside or {"or", "case"} & set(outside):
-        return False
-    at = outside.index("and")
-    return _requires(condition[:at], name) or _requires(condition[at + 1 :], name)
 
 
 def view_instead(context: Context, name: Name) -> CreateView | None:

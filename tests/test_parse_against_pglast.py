@@ -174,6 +174,9 @@ def _AlterTableStmt(node: Any) -> Iterator[Fact]:
     if node.objtype == enums.ObjectType.OBJECT_TYPE:
         yield from (("AlterObject", "type", table) for _ in node.cmds)
         return
+    if node.objtype == enums.ObjectType.OBJECT_SEQUENCE:
+        yield ("AlterObject", "sequence", table)
+        return
     for command in node.cmds:
         yield _altered(command, table, kind)
 
@@ -190,6 +193,7 @@ _BY_COLUMN = {
     "AT_SetStorage": "AlterColumnOptions",
     "AT_SetCompression": "AlterColumnOptions",
     "AT_SetOptions": "AlterColumnOptions",
+    "AT_AlterColumnGenericOptions": "AlterColumnOptions",
     "AT_ResetOptions": "AlterColumnOptions",
 }
 _BY_TABLE: dict[str, Fact] = {
@@ -240,7 +244,7 @@ def _altered(command: Any, table: str, kind: str) -> Fact:
         case "AT_SetTableSpace":
             return ("SetTablespace", table, command.name)
         case "AT_SetAccessMethod":
-            return ("SetAccessMethod", table, command.name)
+            return ("SetAccessMethod", table, command.name or "default")
         case "AT_AddInherit" | "AT_DropInherit":
             return ("Inherit", table, _relation(command.def_), subtype == "AT_AddInherit")
         case "AT_ChangeOwner":
@@ -273,6 +277,7 @@ _KIND = {
     enums.ObjectType.OBJECT_FOREIGN_TABLE: "foreign table",
     enums.ObjectType.OBJECT_FUNCTION: "function",
     enums.ObjectType.OBJECT_INDEX: "index",
+    enums.ObjectType.OBJECT_LARGEOBJECT: "large object",
     enums.ObjectType.OBJECT_LANGUAGE: "language",
     enums.ObjectType.OBJECT_MATVIEW: "materialized view",
     enums.ObjectType.OBJECT_OPCLASS: "operator class",
@@ -293,7 +298,10 @@ _KIND = {
     enums.ObjectType.OBJECT_TABLESPACE: "tablespace",
     enums.ObjectType.OBJECT_TRIGGER: "trigger",
     enums.ObjectType.OBJECT_TSCONFIGURATION: "text search configuration",
+    enums.ObjectType.OBJECT_TRANSFORM: "transform",
     enums.ObjectType.OBJECT_TSDICTIONARY: "text search dictionary",
+    enums.ObjectType.OBJECT_TSPARSER: "text search parser",
+    enums.ObjectType.OBJECT_TSTEMPLATE: "text search template",
     enums.ObjectType.OBJECT_TYPE: "type",
     enums.ObjectType.OBJECT_VIEW: "view",
 }
@@ -324,12 +332,20 @@ def _RenameStmt(node: Any) -> Iterator[Fact]:
 def _renamed(node: Any) -> str:
     if node.relation is not None:
         return _relation(node.relation)
-    return _object(node.object) if node.object is not None else str(node.subname)
+    return _whole(node.renameType, node.object) if node.object is not None else str(node.subname)
+
+
+def _whole(kind: Any, node: Any) -> str:
+    """The name of an object; in front of those of operators the tree has their access method."""
+    behind = {enums.ObjectType.OBJECT_OPCLASS, enums.ObjectType.OBJECT_OPFAMILY}
+    return _dotted(node[1:]) if kind in behind else _object(node)
 
 
 def _object(node: Any) -> str:
     if isinstance(node, ast.String):
         return str(node.sval)
+    if isinstance(node, ast.Integer):  # a large object
+        return str(node.ival)
     if isinstance(node, ast.ObjectWithArgs):
         return _dotted(node.objname)
     if isinstance(node, ast.TypeName):
@@ -338,17 +354,20 @@ def _object(node: Any) -> str:
 
 
 def _AlterObjectSchemaStmt(node: Any) -> Iterator[Fact]:
-    name = _relation(node.relation) if node.relation else _object(node.object)
+    name = _relation(node.relation) if node.relation else _whole(node.objectType, node.object)
     yield ("SetSchema", _KIND[node.objectType], name, node.newschema)
 
 
 def _AlterOwnerStmt(node: Any) -> Iterator[Fact]:
-    yield ("ChangeOwner", _KIND[node.objectType], _object(node.object))
+    yield ("ChangeOwner", _KIND[node.objectType], _whole(node.objectType, node.object))
 
 
 def _AlterObjectDependsStmt(node: Any) -> Iterator[Fact]:
     kind = _KIND[node.objectType]
-    name = _dotted(node.object[-1:]) if kind == "trigger" else _relation(node.relation)
+    if kind == "trigger":
+        name = _dotted(node.object[-1:])
+    else:
+        name = _relation(node.relation) if node.relation else _object(node.object)
     yield ("AlterObject", kind, name)
 
 
@@ -369,14 +388,20 @@ def _DropStmt(node: Any) -> Iterator[Fact]:
                 yield ("DropObject", kind, name, cascade, missing, ".".join(table))
             case "operator class" | "operator family":
                 yield ("DropObject", kind, _dotted(item[1:]), cascade, missing, None)
-            case "cast":
-                yield ("DropObject", kind, None, cascade, missing, None)
+            case "cast" | "transform":
+                yield ("DropObject", kind, None, False, missing, None)
             case _:
                 yield ("DropObject", kind, _object(item), cascade, missing, None)
 
 
 def _dropped(kind: str, name: str | None, node: Any) -> Fact:
-    return ("DropObject", kind, name, False, bool(node.missing_ok), None)
+    cascade = getattr(node, "behavior", None) == enums.DropBehavior.DROP_CASCADE
+    return ("DropObject", kind, name, cascade, bool(node.missing_ok), None)
+
+
+def _role(node: Any) -> str:
+    """A role by its name or by what it is: CURRENT_USER and the like."""
+    return str(node.rolename or node.roletype.name.removeprefix("ROLESPEC_").lower())
 
 
 def _DropRoleStmt(node: Any) -> Iterator[Fact]:
@@ -401,11 +426,11 @@ def _DropUserMappingStmt(node: Any) -> Iterator[Fact]:
 
 def _DropOwnedStmt(node: Any) -> Iterator[Fact]:
     cascade = node.behavior == enums.DropBehavior.DROP_CASCADE
-    yield from (("DropObject", "owned", role.rolename, cascade, False, None) for role in node.roles)
+    yield from (("DropObject", "owned", _role(role), cascade, False, None) for role in node.roles)
 
 
 def _ReassignOwnedStmt(node: Any) -> Iterator[Fact]:
-    yield from (("ChangeOwner", "owned", role.rolename) for role in node.roles)
+    yield from (("ChangeOwner", "owned", _role(role)) for role in node.roles)
 
 
 def _IndexStmt(node: Any) -> Iterator[Fact]:
@@ -569,6 +594,10 @@ def _CreateCastStmt(node: Any) -> Iterator[Fact]:
     yield _made("cast", None, node)
 
 
+def _CreateTransformStmt(node: Any) -> Iterator[Fact]:
+    yield _made("transform", None, node)
+
+
 def _CreatePLangStmt(node: Any) -> Iterator[Fact]:
     yield _made("language", node.plname, node)
 
@@ -626,11 +655,11 @@ def _AlterCollationStmt(node: Any) -> Iterator[Fact]:
 
 
 def _AlterRoleStmt(node: Any) -> Iterator[Fact]:
-    return _changed("role", node.role.rolename)
+    return _changed("role", _role(node.role) if node.role else "all")
 
 
 def _AlterRoleSetStmt(node: Any) -> Iterator[Fact]:
-    return _changed("role", node.role.rolename)
+    return _changed("role", _role(node.role) if node.role else "all")
 
 
 def _AlterDatabaseSetStmt(node: Any) -> Iterator[Fact]:
@@ -647,6 +676,41 @@ def _AlterSubscriptionStmt(node: Any) -> Iterator[Fact]:
 
 def _AlterForeignServerStmt(node: Any) -> Iterator[Fact]:
     return _changed("server", node.servername)
+
+
+def _AlterDatabaseStmt(node: Any) -> Iterator[Fact]:
+    return _changed("database", node.dbname)
+
+
+_AlterDatabaseRefreshCollStmt = _AlterDatabaseStmt
+
+
+def _AlterSystemStmt(_: Any) -> Iterator[Fact]:
+    return _changed("system", "system")
+
+
+def _AlterFdwStmt(node: Any) -> Iterator[Fact]:
+    return _changed("foreign data wrapper", node.fdwname)
+
+
+def _AlterUserMappingStmt(_: Any) -> Iterator[Fact]:
+    yield ("AlterObject", "user mapping", None)
+
+
+def _AlterOperatorStmt(node: Any) -> Iterator[Fact]:
+    return _changed("operator", _object(node.opername))
+
+
+def _AlterOpFamilyStmt(node: Any) -> Iterator[Fact]:
+    return _changed("operator family", _dotted(node.opfamilyname))
+
+
+def _AlterTSDictionaryStmt(node: Any) -> Iterator[Fact]:
+    return _changed("text search dictionary", _dotted(node.dictname))
+
+
+def _AlterTableSpaceOptionsStmt(node: Any) -> Iterator[Fact]:
+    return _changed("tablespace", node.tablespacename)
 
 
 def _AlterTSConfigurationStmt(node: Any) -> Iterator[Fact]:
@@ -670,7 +734,7 @@ def _AlterDefaultPrivilegesStmt(_: Any) -> Iterator[Fact]:
 
 def _CommentStmt(node: Any) -> Iterator[Fact]:
     kind = _KIND[node.objtype]
-    if kind in {"constraint", "trigger", "function"}:
+    if kind in _TOLD_AS_WRITTEN:
         yield ("Comment", kind, None)
     elif isinstance(node.object, ast.TypeName):
         yield ("Comment", kind, _dotted(node.object.names))
@@ -679,6 +743,11 @@ def _CommentStmt(node: Any) -> Iterator[Fact]:
         yield ("Comment", kind, ".".join(_strings(parts)))
 
 
+# They are named by more than their name: with a table, with arguments.
+_TOLD_AS_WRITTEN = frozenset(
+    {"aggregate", "cast", "constraint", "function", "operator family", "policy", "procedure", "routine", "rule",
+     "trigger"}
+)  # fmt: skip
 _SecLabelStmt = _CommentStmt
 
 
@@ -705,7 +774,8 @@ class _Reads:
         elif isinstance(node, ast.Node) and (top or not isinstance(node, _CHANGES)):
             if isinstance(node, ast.FuncCall) and node.funcformat == enums.CoercionForm.COERCE_EXPLICIT_CALL:
                 parts = _strings(node.funcname)
-                self.calls.add(".".join(parts[1:] if parts[0] == "pg_catalog" else parts))
+                if parts[-1] != "similar_to_escape":  # SIMILAR TO … ESCAPE
+                    self.calls.add(".".join(parts[1:] if parts[0] == "pg_catalog" else parts))
             queries = self._with_queries(getattr(node, "withClause", None), queries)
             for name in node:
                 if name not in {"withClause", "intoClause"} and not (top and name == "relation"):
@@ -812,9 +882,13 @@ def _LockStmt(node: Any) -> Iterator[Fact]:
     yield from (("LockTable", _relation(table), _LOCKS[node.mode]) for table in node.relations)
 
 
+def _word(argument: Any) -> str:
+    return str(argument.ival if isinstance(argument, ast.Integer) else argument.sval)
+
+
 def _VacuumStmt(node: Any) -> Iterator[Fact]:
     full = [o for o in node.options or () if o.defname == "full"]
-    on = bool(full) and (full[0].arg is None or getattr(full[0].arg, "sval", "") != "false")
+    on = bool(full) and (full[0].arg is None or _word(full[0].arg) not in {"false", "off", "0"})
     tables: list[str | None] = [_relation(r.relation) for r in node.rels or ()]
     for table in tables or [None]:
         yield ("Vacuum", table, on) if node.is_vacuumcmd else ("Analyze", table)
@@ -946,13 +1020,13 @@ def _fact(operation: op.Operation) -> Fact:
         case op.DropObject(object_kind, name, cascade, if_exists, table):
             return (kind, object_kind, _named(object_kind, name), cascade, if_exists, _plain(table))
         case op.AlterObject(object_kind, name):
-            return (kind, object_kind, _plain(name))
+            return (kind, object_kind, _named(object_kind, name))
         case op.RenameObject(object_kind, name, new_name, table):
             return (kind, object_kind, _plain(name), _plain(table), new_name)
         case op.ChangeOwner(object_kind, name):
             return (kind, object_kind, _plain(name))
         case op.Comment(object_kind, name):
-            return (kind, object_kind, None if object_kind in {"constraint", "trigger", "function"} else name)
+            return (kind, object_kind, None if object_kind in _TOLD_AS_WRITTEN else name)
         case op.Select(tables, calls, locking):
             return (kind, set(map(_plain, tables)), set(calls) - _SPELLED_AS_CALLS, locking)
         case op.Insert(table, columns, sources):
@@ -971,7 +1045,7 @@ def _fact(operation: op.Operation) -> Fact:
 
 
 # PostgreSQL has nodes of their own for these.
-_SPELLED_AS_CALLS = {"coalesce", "grouping", "greatest", "least", "nullif"}
+_SPELLED_AS_CALLS = {"coalesce", "grouping", "greatest", "least", "nullif", "xmlforest"}
 
 
 def _is_expression(column: str) -> bool:
@@ -979,7 +1053,7 @@ def _is_expression(column: str) -> bool:
 
 
 def _named(kind: str, name: Name) -> str | None:
-    return None if kind in {"cast", "user mapping"} else _plain(name)
+    return None if kind in {"cast", "transform", "user mapping"} else _plain(name)
 
 
 # -- the comparison -------------------------------------------------------------------------------

@@ -1,8 +1,15 @@
-"""ALTER: each action of ALTER TABLE is an operation of its own, and so is what ALTER does to anything else."""
+"""ALTER: each action of ALTER TABLE is an operation of its own, and so is what ALTER does to anything else.
+
+sqlglot reads `ALTER TABLE` with ADD COLUMN, DROP, ALTER COLUMN … TYPE, DEFAULT and NOT NULL, and RENAME. What it makes a
+`Command` of, or takes for something else, stands at the reader of each here. One such action makes a `Command` of all
+the others in the statement, and `NOT VALID` is said of the whole; so each action is read by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from sqlglot.tokens import TokenType
 
 from reviewer.names import Name
 from reviewer.operations import (
@@ -49,7 +56,6 @@ from reviewer.operations import (
     Unrecognized,
     ValidateConstraint,
 )
-from reviewer.sql.cursor import Cursor, NotUnderstood
 from reviewer.sql.definitions import (
     at_table_constraint,
     column_definition,
@@ -58,345 +64,391 @@ from reviewer.sql.definitions import (
     type_name,
 )
 from reviewer.sql.kinds import ON_A_TABLE, accept_kind, signature
+from reviewer.sql.reader import NotUnderstood, Reader
 
 
-def alter(cursor: Cursor) -> Iterator[Operation]:
-    """Any ALTER statement."""
-    cursor.expect("alter")
-    if cursor.accept("default", "privileges"):
-        cursor.skip_all()
+def alter(reader: Reader) -> Iterator[Operation]:
+    """Any ALTER statement; sqlglot: `Command` for all but tables, views, indexes and sessions."""
+    reader.expect("ALTER")
+    if reader.accept("DEFAULT", "PRIVILEGES"):
+        reader.skip_all()
         yield Privileges("alter default privileges")
         return
-    if cursor.accept("system"):
-        yield AlterObject("system", Name("system"), cursor.rest())
+    if reader.accept("SYSTEM"):
+        yield AlterObject("system", Name("system"), reader.rest())
         return
-    cursor.accept("procedural")
-    kind = accept_kind(cursor)
-    if cursor.accept("all", "in", "tablespace"):
-        yield AlterObject("tablespace", Name(cursor.identifier()), cursor.rest())
+    reader.accept("PROCEDURAL")
+    kind = accept_kind(reader)
+    if reader.accept("ALL", "IN", "TABLESPACE"):
+        yield AlterObject("tablespace", Name(reader.identifier()), reader.rest())
     elif kind in {"table", "foreign table", "view", "materialized view"}:
-        yield from _relation(cursor, kind)
+        yield from _relation(reader, kind)
     elif kind == "index":
-        yield from _index(cursor)
+        yield from _index(reader)
     elif kind == "type":
-        yield from _type(cursor)
+        yield from _type(reader)
     elif kind == "domain":
-        yield _domain(cursor)
+        yield _domain(reader)
     else:
-        yield _object(cursor, kind)
+        yield _object(reader, kind)
 
 
 # -- tables, views, indexes -----------------------------------------------------------------------
 
 
-def _relation(cursor: Cursor, kind: str) -> Iterator[Operation]:
-    cursor.if_exists()
-    relation = cursor.table()
-    if cursor.done:
+def _relation(reader: Reader, kind: str) -> list[Operation]:
+    reader.if_exists()
+    relation = reader.table()
+    if reader.done:
         raise NotUnderstood
-    for action in cursor.split():
-        yield _one_action(action, relation, kind)
+    return reader.listed(lambda: _action(reader, relation, kind))
 
 
-def _one_action(action: Cursor, relation: Name, kind: str) -> Operation:
-    start = action.mark
+def _action(reader: Reader, relation: Name, kind: str) -> Operation:
+    """One action; one that is not understood does not take the others with it."""
+    start = reader.mark
     try:
-        operation = _action(action, relation, kind)
-        action.expect_end()
+        operation = _ACTIONS[reader.expect_any(*_ACTIONS)](reader, relation, kind)
+        reader.expect_end()
     except NotUnderstood:
-        action.back_to(start)
-        return Unrecognized(action.rest())
+        reader.back_to(start)
+        return Unrecognized(reader.rest())
     return operation
 
 
-def _action(action: Cursor, table: Name, kind: str) -> Operation:
-    word = action.expect_any(
-        "add", "alter", "attach", "cluster", "detach", "disable", "drop", "enable", "force", "inherit", "no", "not",
-        "of", "options", "owner", "rename", "replica", "reset", "set", "validate", "depends",
-    )  # fmt: skip
-    match word:
-        case "add":
-            return _add(action, table)
-        case "alter":
-            return _alter_part(action, table)
-        case "drop":
-            return _drop(action, table)
-        case "rename":
-            return _rename(action, table, kind)
-        case "set":
-            return _set(action, table, kind)
-        case "reset":
-            return SetStorageParameters(table, _parameters(action))
-        case "validate":
-            action.expect("constraint")
-            return ValidateConstraint(table, action.identifier())
-        case "owner":
-            action.expect("to")
-            return ChangeOwner(kind, table, action.identifier())
-        case "enable" | "disable":
-            return _switch(action, table, enabled=word == "enable")
-        case "force":
-            action.expect("row", "level", "security")
-            return RowSecurity(table, "force")
-        case "attach":
-            return _attach(action, table)
-        case "detach":
-            action.expect("partition")
-            return DetachPartition(table, action.name(), bool(action.accept_any("concurrently", "finalize")))
-        case "inherit":
-            return Inherit(table, action.name())
-        case "no":
-            if action.accept("force", "row", "level", "security"):
-                return RowSecurity(table, "no force")
-            action.expect("inherit")
-            return Inherit(table, action.name(), inherit=False)
-        case "cluster":
-            action.expect("on")
-            action.identifier()
-            return ClusterOn(table)
-        case "replica":
-            action.expect("identity")
-            if action.accept("using", "index"):
-                action.identifier()
-            else:
-                action.expect_any("default", "full", "nothing")
-            return ReplicaIdentity(table)
-    if word == "not":
-        action.expect("of")
-    mark = action.mark - 1
-    action.skip_all()
-    return AlterObject(kind, table, action.since(mark))
+def _add(reader: Reader, table: Name, _: str) -> Operation:
+    """ADD; sqlglot: `Command` for GENERATED … VIRTUAL, and for all that `definitions` names."""
+    if at_table_constraint(reader):
+        return table_constraint(reader, table)
+    reader.accept("COLUMN")
+    if_not_exists = reader.if_not_exists()
+    return AddColumn(table, column_definition(reader), if_not_exists)
 
 
-def _add(action: Cursor, table: Name) -> Operation:
-    if at_table_constraint(action):
-        return table_constraint(action, table)
-    action.accept("column")
-    if_not_exists = action.if_not_exists()
-    return AddColumn(table, column_definition(action), if_not_exists)
+def _drop(reader: Reader, table: Name, _: str) -> Operation:
+    if reader.accept("CONSTRAINT"):
+        if_exists = reader.if_exists()
+        name = reader.identifier()
+        return DropConstraint(table, name, reader.cascade(), if_exists)
+    reader.accept("COLUMN")
+    if_exists = reader.if_exists()
+    column = reader.identifier()
+    return DropColumn(table, column, reader.cascade(), if_exists)
 
 
-def _drop(action: Cursor, table: Name) -> Operation:
-    if action.accept("constraint"):
-        if_exists = action.if_exists()
-        name = action.identifier()
-        return DropConstraint(table, name, action.cascade(), if_exists)
-    action.accept("column")
-    if_exists = action.if_exists()
-    column = action.identifier()
-    return DropColumn(table, column, action.cascade(), if_exists)
-
-
-def _alter_part(action: Cursor, table: Name) -> Operation:
-    if action.accept("constraint"):
-        name = action.identifier()
-        action.accept_any("inherit")
-        while constraint_attribute(action):
+def _alter(reader: Reader, table: Name, _: str) -> Operation:
+    """ALTER of a part; sqlglot: `Command` for ALTER CONSTRAINT and for a column of an index, by its number."""
+    if reader.accept("CONSTRAINT"):
+        name = reader.identifier()
+        reader.accept("INHERIT")
+        while constraint_attribute(reader):
             pass
         return AlterConstraint(table, name)
-    action.accept("column")
-    token = action.next()  # by number, where it is an index's
-    return _alter_column(action, table, token.value)
+    reader.accept("COLUMN")
+    return _column(reader, table, reader.next().text)
 
 
-def _alter_column(action: Cursor, table: Name, column: str) -> Operation:
-    if action.accept("set", "data", "type") or action.accept("type"):
-        return _column_type(action, table, column)
-    if action.accept("set", "default"):
-        return SetDefault(table, column, action.expression())
-    if action.accept("drop", "default"):
+def _column(reader: Reader, table: Name, column: str) -> Operation:
+    """ALTER COLUMN; sqlglot: `Command` for identities, expressions, STATISTICS, STORAGE, COMPRESSION and options."""
+    if reader.accept("SET", "DATA", "TYPE") or reader.accept("TYPE"):
+        new_type = type_name(reader)
+        collation = reader.name().sql if reader.accept("COLLATE") else None
+        using = reader.text_until() if reader.accept("USING") else None
+        return AlterColumnType(table, column, new_type, using, collation)
+    if reader.accept("SET", "DEFAULT"):
+        return SetDefault(table, column, reader.text_until())
+    if reader.accept("DROP", "DEFAULT"):
         return DropDefault(table, column)
-    if action.accept("set", "not", "null"):
+    if reader.accept("SET", "NOT", "NULL"):
         return SetNotNull(table, column)
-    if action.accept("drop", "not", "null"):
+    if reader.accept("DROP", "NOT", "NULL"):
         return DropNotNull(table, column)
-    if action.accept("add", "generated"):
-        if not action.accept("always"):
-            action.expect("by", "default")
-        action.expect("as", "identity")
-        action.skip_group()
+    if reader.accept("ADD", "GENERATED"):
+        if not reader.accept("ALWAYS"):
+            reader.expect("BY", "DEFAULT")
+        reader.expect("AS", "IDENTITY")
+        reader.skip_group()
         return AddIdentity(table, column)
-    if action.accept("drop", "identity"):
-        action.if_exists()
+    if reader.accept("DROP", "IDENTITY"):
+        reader.if_exists()
         return DropIdentity(table, column)
-    if action.accept("set", "expression"):
-        action.expect("as")
-        return SetExpression(table, column, action.group())
-    if action.accept("drop", "expression"):
-        action.if_exists()
+    if reader.accept("SET", "EXPRESSION"):
+        reader.expect("AS")
+        return SetExpression(table, column, reader.group())
+    if reader.accept("DROP", "EXPRESSION"):
+        reader.if_exists()
         return DropExpression(table, column)
-    if action.at("set", "generated") or action.word == "restart" or _sets_sequence_option(action):
-        action.skip_all()
+    if reader.word == "RESTART" or any(reader.at("SET", word) for word in _OF_A_SEQUENCE):
+        reader.skip_all()
         return AlterIdentity(table, column)
-    action.expect_any("set", "reset", "options")
-    option = action.accept_any("statistics", "storage", "compression") or "options"
-    action.skip_all()
-    return AlterColumnOptions(table, column, option)
+    reader.expect_any("SET", "RESET", "OPTIONS")
+    option = reader.accept_any("STATISTICS", "STORAGE", "COMPRESSION") or "OPTIONS"
+    reader.skip_all()
+    return AlterColumnOptions(table, column, option.lower())
 
 
-def _sets_sequence_option(action: Cursor) -> bool:
-    words = ("increment", "minvalue", "maxvalue", "start", "cache", "cycle", "no", "restart", "logged", "unlogged")
-    return any(action.at("set", word) for word in words)
+_OF_A_SEQUENCE = (
+    "GENERATED", "INCREMENT", "MINVALUE", "MAXVALUE", "START", "CACHE", "CYCLE", "NO", "RESTART", "LOGGED", "UNLOGGED",
+)  # fmt: skip
 
 
-def _column_type(action: Cursor, table: Name, column: str) -> AlterColumnType:
-    new_type = type_name(action)
-    collation = action.name().sql if action.accept("collate") else None
-    using = action.expression() if action.accept("using") else None
-    return AlterColumnType(table, column, new_type, using, collation)
-
-
-def _rename(action: Cursor, table: Name, kind: str) -> Operation:
-    if action.accept("to"):
-        new_name = action.identifier()
+def _rename(reader: Reader, table: Name, kind: str) -> Operation:
+    """RENAME; sqlglot: `Command` for a constraint, and a table's new name for `RENAME a TO b`."""
+    if reader.accept("TO"):
+        new_name = reader.identifier()
         return RenameTable(table, new_name) if kind == "table" else RenameObject(kind, table, new_name)
-    if action.accept("constraint"):
-        name = action.identifier()
-        action.expect("to")
-        return RenameConstraint(table, name, action.identifier())
-    action.accept("column")
-    column = action.identifier()
-    action.expect("to")
-    return RenameColumn(table, column, action.identifier())
+    if reader.accept("CONSTRAINT"):
+        name = reader.identifier()
+        reader.expect("TO")
+        return RenameConstraint(table, name, reader.identifier())
+    reader.accept("COLUMN")
+    column = reader.identifier()
+    reader.expect("TO")
+    return RenameColumn(table, column, reader.identifier())
 
 
-def _set(action: Cursor, table: Name, kind: str) -> Operation:
-    if action.at_symbol("("):
-        return SetStorageParameters(table, _parameters(action))
-    if action.accept("schema"):
-        return SetSchema(kind, table, action.identifier())
-    if action.accept("tablespace"):
-        return SetTablespace(table, action.identifier())
-    if action.accept("access", "method"):
-        return SetAccessMethod(table, action.identifier())
-    if action.accept("without", "cluster"):
+def _set(reader: Reader, table: Name, kind: str) -> Operation:
+    """SET; sqlglot: `Command` for SCHEMA and WITHOUT."""
+    if reader.at_symbol(TokenType.L_PAREN):
+        return _parameters(reader, table, kind)
+    if reader.accept("SCHEMA"):
+        return SetSchema(kind, table, reader.identifier())
+    if reader.accept("TABLESPACE"):
+        return SetTablespace(table, reader.identifier())
+    if reader.accept("ACCESS", "METHOD"):
+        return SetAccessMethod(table, reader.identifier())
+    if reader.accept("WITHOUT", "CLUSTER"):
         return ClusterOn(table)
-    if action.accept("without", "oids"):
+    if reader.accept("WITHOUT", "OIDS"):
         return AlterObject(kind, table, "set without oids")
-    return SetLogged(table, action.expect_any("logged", "unlogged") == "logged")
+    return SetLogged(table, reader.expect_any("LOGGED", "UNLOGGED") == "LOGGED")
 
 
-def _parameters(action: Cursor) -> tuple[str, ...]:
-    return tuple(part.rest() for part in action.inside().split())
+def _parameters(reader: Reader, table: Name, _: str) -> Operation:
+    """SET (…) and RESET (…); sqlglot: `Command` for the latter."""
+    return SetStorageParameters(table, tuple(reader.within(lambda: reader.listed(reader.rest))))
 
 
-def _switch(action: Cursor, table: Name, *, enabled: bool) -> Operation:
-    if action.accept("row", "level", "security"):
+def _validate(reader: Reader, table: Name, _: str) -> Operation:
+    """VALIDATE CONSTRAINT; sqlglot: `Command`."""
+    reader.expect("CONSTRAINT")
+    return ValidateConstraint(table, reader.identifier())
+
+
+def _owner(reader: Reader, table: Name, kind: str) -> Operation:
+    """OWNER TO; sqlglot: `Command`."""
+    reader.expect("TO")
+    return ChangeOwner(kind, table, reader.identifier())
+
+
+def _enable(reader: Reader, table: Name, _: str) -> Operation:
+    """ENABLE of row level security, a trigger or a rule; sqlglot: `Command`."""
+    return _switch(reader, table, enabled=True)
+
+
+def _disable(reader: Reader, table: Name, _: str) -> Operation:
+    """DISABLE of the same; sqlglot: `Command`."""
+    return _switch(reader, table, enabled=False)
+
+
+def _switch(reader: Reader, table: Name, *, enabled: bool) -> Operation:
+    if reader.accept("ROW", "LEVEL", "SECURITY"):
         return RowSecurity(table, "enable" if enabled else "disable")
-    action.accept_any("replica", "always")
-    action.expect_any("trigger", "rule")
-    return SetTrigger(table, action.identifier(), enabled)
+    reader.accept_any("REPLICA", "ALWAYS")
+    reader.expect_any("TRIGGER", "RULE")
+    return SetTrigger(table, reader.identifier(), enabled)
 
 
-def _attach(action: Cursor, table: Name) -> AttachPartition:
-    action.expect("partition")
-    partition = action.name()
-    default = action.accept("default")
+def _force(reader: Reader, table: Name, _: str) -> Operation:
+    """FORCE ROW LEVEL SECURITY; sqlglot: `Command`."""
+    reader.expect("ROW", "LEVEL", "SECURITY")
+    return RowSecurity(table, "force")
+
+
+def _attach(reader: Reader, table: Name, _: str) -> Operation:
+    """ATTACH PARTITION; sqlglot: `Command`."""
+    reader.expect("PARTITION")
+    partition = reader.name()
+    default = reader.accept("DEFAULT")
     if not default:
-        action.expect("for", "values")
-        action.skip_all()
+        reader.expect("FOR", "VALUES")
+        reader.skip_all()
     return AttachPartition(table, partition, default)
 
 
-def _index(cursor: Cursor) -> Iterator[Operation]:
-    cursor.if_exists()
-    index = cursor.name()
-    if cursor.accept("rename", "to"):
-        yield RenameIndex(index, cursor.identifier())
-    elif cursor.accept("attach", "partition"):
-        yield AttachIndex(index, cursor.name())
-    elif cursor.at("depends") or cursor.at("no", "depends"):
-        yield AlterObject("index", index, cursor.rest())
+def _detach(reader: Reader, table: Name, _: str) -> Operation:
+    """DETACH PARTITION; sqlglot: `Command`."""
+    reader.expect("PARTITION")
+    return DetachPartition(table, reader.name(), bool(reader.accept_any("CONCURRENTLY", "FINALIZE")))
+
+
+def _inherit(reader: Reader, table: Name, _: str) -> Operation:
+    """INHERIT; sqlglot: `Command`."""
+    return Inherit(table, reader.name())
+
+
+def _no(reader: Reader, table: Name, kind: str) -> Operation:
+    """NO INHERIT, NO FORCE ROW LEVEL SECURITY and NO DEPENDS ON EXTENSION; sqlglot: `Command`."""
+    if reader.at("DEPENDS"):
+        return _other(reader, table, kind)
+    if reader.accept("FORCE", "ROW", "LEVEL", "SECURITY"):
+        return RowSecurity(table, "no force")
+    reader.expect("INHERIT")
+    return Inherit(table, reader.name(), inherit=False)
+
+
+def _cluster(reader: Reader, table: Name, _: str) -> Operation:
+    """CLUSTER ON; sqlglot: `Command`."""
+    reader.expect("ON")
+    reader.identifier()
+    return ClusterOn(table)
+
+
+def _replica(reader: Reader, table: Name, _: str) -> Operation:
+    """REPLICA IDENTITY; sqlglot: `Command`."""
+    reader.expect("IDENTITY")
+    if reader.accept("USING", "INDEX"):
+        reader.identifier()
     else:
-        for action in cursor.split():
-            yield _one_action(action, index, "index")
+        reader.expect_any("DEFAULT", "FULL", "NOTHING")
+    return ReplicaIdentity(table)
+
+
+def _other(reader: Reader, table: Name, kind: str) -> Operation:
+    """OF, OPTIONS and DEPENDS ON EXTENSION; sqlglot: `Command`."""
+    mark = reader.mark - 1
+    reader.skip_all()
+    return AlterObject(kind, table, reader.since(mark))
+
+
+def _not(reader: Reader, table: Name, kind: str) -> Operation:
+    """NOT OF; sqlglot: `Command`."""
+    if not reader.at("OF"):
+        raise NotUnderstood
+    return _other(reader, table, kind)
+
+
+_ACTIONS: dict[str, Callable[[Reader, Name, str], Operation]] = {
+    "ADD": _add,
+    "ALTER": _alter,
+    "ATTACH": _attach,
+    "CLUSTER": _cluster,
+    "DEPENDS": _other,
+    "DETACH": _detach,
+    "DISABLE": _disable,
+    "DROP": _drop,
+    "ENABLE": _enable,
+    "FORCE": _force,
+    "INHERIT": _inherit,
+    "NO": _no,
+    "NOT": _not,
+    "OF": _other,
+    "OPTIONS": _other,
+    "OWNER": _owner,
+    "RENAME": _rename,
+    "REPLICA": _replica,
+    "RESET": _parameters,
+    "SET": _set,
+    "VALIDATE": _validate,
+}
+"""The reader of each action, by its first word."""
+
+
+def _index(reader: Reader) -> list[Operation]:
+    """ALTER INDEX; sqlglot: `Command` for ATTACH PARTITION and DEPENDS ON EXTENSION."""
+    reader.if_exists()
+    index = reader.name()
+    if reader.accept("RENAME", "TO"):
+        return [RenameIndex(index, reader.identifier())]
+    if reader.accept("ATTACH", "PARTITION"):
+        return [AttachIndex(index, reader.name())]
+    return reader.listed(lambda: _action(reader, index, "index"))
 
 
 # -- types and domains ----------------------------------------------------------------------------
 
 
-def _type(cursor: Cursor) -> Iterator[Operation]:
-    name = cursor.name()
-    if cursor.accept("add", "value"):
-        if_not_exists = cursor.if_not_exists()
-        value = cursor.string()
-        if cursor.accept_any("before", "after"):
-            cursor.string()
-        yield AddEnumValue(name, value, if_not_exists)
-    elif cursor.accept("rename", "value"):
-        value = cursor.string()
-        cursor.expect("to")
-        yield RenameEnumValue(name, value, cursor.string())
-    elif cursor.accept("rename", "attribute"):
-        attribute = cursor.identifier()
-        cursor.expect("to")
-        yield RenameObject("attribute", Name(attribute), cursor.identifier(), name)
-        cursor.cascade()
-    elif (common := _common(cursor, "type", name, None)) is not None:
-        yield common
-    else:
-        for action in cursor.split():
-            yield AlterObject("type", name, action.rest())
+def _type(reader: Reader) -> list[Operation]:
+    """ALTER TYPE; sqlglot: `Command`."""
+    name = reader.name()
+    if reader.accept("ADD", "VALUE"):
+        if_not_exists = reader.if_not_exists()
+        value = reader.string()
+        if reader.accept_any("BEFORE", "AFTER"):
+            reader.string()
+        return [AddEnumValue(name, value, if_not_exists)]
+    if reader.accept("RENAME", "VALUE"):
+        value = reader.string()
+        reader.expect("TO")
+        return [RenameEnumValue(name, value, reader.string())]
+    if reader.accept("RENAME", "ATTRIBUTE"):
+        attribute = reader.identifier()
+        reader.expect("TO")
+        operation = RenameObject("attribute", Name(attribute), reader.identifier(), name)
+        reader.cascade()
+        return [operation]
+    common = _common(reader, "type", name, None)
+    return [common] if common else [AlterObject("type", name, text) for text in reader.listed(reader.rest)]
 
 
-def _domain(cursor: Cursor) -> Operation:
-    domain = cursor.name()
-    if cursor.accept("add"):
-        constraint = cursor.identifier() if cursor.accept("constraint") else None
-        if cursor.accept("check"):
-            cursor.group()
+def _domain(reader: Reader) -> Operation:
+    """ALTER DOMAIN; sqlglot: `Command`."""
+    domain = reader.name()
+    if reader.accept("ADD"):
+        constraint = reader.identifier() if reader.accept("CONSTRAINT") else None
+        if reader.accept("CHECK"):
+            reader.group()
         else:
-            cursor.expect("not", "null")
-        return AlterDomain(domain, "add constraint", constraint, cursor.accept("not", "valid"))
-    if cursor.accept("drop", "constraint"):
-        cursor.if_exists()
-        operation = AlterDomain(domain, "drop constraint", cursor.identifier())
-        cursor.cascade()
+            reader.expect("NOT", "NULL")
+        return AlterDomain(domain, "add constraint", constraint, reader.accept("NOT", "VALID"))
+    if reader.accept("DROP", "CONSTRAINT"):
+        reader.if_exists()
+        operation = AlterDomain(domain, "drop constraint", reader.identifier())
+        reader.cascade()
         return operation
-    if cursor.accept("validate", "constraint"):
-        return AlterDomain(domain, "validate constraint", cursor.identifier())
-    if cursor.accept("rename", "constraint"):
-        operation = AlterDomain(domain, "rename constraint", cursor.identifier())
-        cursor.expect("to")
-        cursor.identifier()
+    if reader.accept("VALIDATE", "CONSTRAINT"):
+        return AlterDomain(domain, "validate constraint", reader.identifier())
+    if reader.accept("RENAME", "CONSTRAINT"):
+        operation = AlterDomain(domain, "rename constraint", reader.identifier())
+        reader.expect("TO")
+        reader.identifier()
         return operation
-    if cursor.accept("set", "default"):
-        cursor.expression()
+    if reader.accept("SET", "DEFAULT"):
+        reader.text_until()
         return AlterDomain(domain, "set default")
-    for action in ("set not null", "drop not null", "drop default"):
-        if cursor.accept(*action.split()):
-            return AlterDomain(domain, action)
-    return _common(cursor, "domain", domain, None) or _fail()
+    for action in ("SET NOT NULL", "DROP NOT NULL", "DROP DEFAULT"):
+        if reader.accept(*action.split()):
+            return AlterDomain(domain, action.lower())
+    common = _common(reader, "domain", domain, None)
+    if common is None:
+        raise NotUnderstood
+    return common
 
 
 # -- everything else ------------------------------------------------------------------------------
 
 
-def _object(cursor: Cursor, kind: str) -> Operation:
-    cursor.if_exists()
+def _object(reader: Reader, kind: str) -> Operation:
+    reader.if_exists()
     if kind == "user mapping":
-        return AlterObject(kind, Name(cursor.rest()))
-    name = signature(cursor)
+        return AlterObject(kind, Name(reader.rest()))
+    name = signature(reader)
     table = None
     if kind in ON_A_TABLE:
-        cursor.expect("on")
-        table = cursor.name()
+        reader.expect("ON")
+        table = reader.name()
     elif kind in {"operator class", "operator family"}:
-        cursor.expect("using")
-        cursor.identifier()
-    return _common(cursor, kind, name, table) or AlterObject(kind, name, cursor.rest(), table)
+        reader.expect("USING")
+        reader.identifier()
+    return _common(reader, kind, name, table) or AlterObject(kind, name, reader.rest(), table)
 
 
-def _common(cursor: Cursor, kind: str, name: Name, table: Name | None) -> Operation | None:
+def _common(reader: Reader, kind: str, name: Name, table: Name | None) -> Operation | None:
     """What can be done to most objects: another name, schema or owner."""
-    if cursor.accept("rename", "to"):
-        return RenameObject(kind, name, cursor.identifier(), table)
-    if cursor.accept("set", "schema"):
-        return SetSchema(kind, name, cursor.identifier())
-    if cursor.accept("owner", "to"):
-        return ChangeOwner(kind, name, cursor.identifier())
+    if reader.accept("RENAME", "TO"):
+        return RenameObject(kind, name, reader.identifier(), table)
+    if reader.accept("SET", "SCHEMA"):
+        return SetSchema(kind, name, reader.identifier())
+    if reader.accept("OWNER", "TO"):
+        return ChangeOwner(kind, name, reader.identifier())
     return None
-
-
-def _fail() -> Operation:
-    raise NotUnderstood

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from sqlglot.tokens import TokenType
+
 from reviewer.names import Name
 from reviewer.operations import (
     Analyze,
@@ -29,35 +31,35 @@ from reviewer.operations import (
     Truncate,
     Vacuum,
 )
-from reviewer.sql.cursor import Cursor, NotUnderstood
 from reviewer.sql.kinds import ON_A_TABLE, accept_kind, signature
-from reviewer.sql.tokens import Kind
+from reviewer.sql.reader import NotUnderstood, Reader
+from reviewer.sql.tokenizer import NO_WORDS
 
 # -- DROP -----------------------------------------------------------------------------------------
 
 
-def drop(cursor: Cursor) -> Iterator[Operation]:
+def drop(reader: Reader) -> Iterator[Operation]:
     """Any DROP statement; a list becomes one operation for each name."""
-    cursor.expect("drop")
-    if cursor.accept("owned", "by"):
-        owners = cursor.names()
-        cascade = cursor.cascade()
+    reader.expect("DROP")
+    if reader.accept("OWNED", "BY"):
+        owners = reader.names()
+        cascade = reader.cascade()
         yield from (DropObject("owned", owner, cascade) for owner in owners)
         return
-    cursor.accept("procedural")
-    kind = accept_kind(cursor)
-    concurrently = kind == "index" and cursor.accept("concurrently")
-    if_exists = cursor.if_exists()
+    reader.accept("PROCEDURAL")
+    kind = accept_kind(reader)
+    concurrently = kind == "index" and reader.accept("CONCURRENTLY")
+    if_exists = reader.if_exists()
     if kind in {"cast", "transform", "user mapping"}:
-        yield DropObject(kind, Name(cursor.rest()), if_exists=if_exists)
+        yield DropObject(kind, Name(reader.rest()), if_exists=if_exists)
         return
-    named = [_dropped(cursor, kind)]
-    while cursor.accept_symbol(","):
-        named.append(_dropped(cursor, kind))
-    cascade = cursor.cascade()
-    if kind == "database" and cursor.accept("with"):
-        cursor.group()
-    cursor.expect_end()
+    named = [_dropped(reader, kind)]
+    while reader.accept_symbol(TokenType.COMMA):
+        named.append(_dropped(reader, kind))
+    cascade = reader.cascade()
+    if kind == "database" and reader.accept("WITH"):
+        reader.group()
+    reader.expect_end()
     for name, table in named:
         if kind == "table":
             yield DropTable(name, cascade, if_exists)
@@ -69,360 +71,343 @@ def drop(cursor: Cursor) -> Iterator[Operation]:
             yield DropObject(kind, name, cascade, if_exists, table)
 
 
-def _dropped(cursor: Cursor, kind: str) -> tuple[Name, Name | None]:
-    name = signature(cursor)
+def _dropped(reader: Reader, kind: str) -> tuple[Name, Name | None]:
+    name = signature(reader)
     if kind in ON_A_TABLE:
-        cursor.expect("on")
-        return name, cursor.name()
+        reader.expect("ON")
+        return name, reader.name()
     if kind in {"operator class", "operator family"}:
-        cursor.expect("using")
-        cursor.identifier()
+        reader.expect("USING")
+        reader.identifier()
     return name, None
 
 
 # -- rows in bulk ---------------------------------------------------------------------------------
 
 
-def truncate(cursor: Cursor) -> Iterator[Operation]:
+def truncate(reader: Reader) -> Iterator[Operation]:
     """TRUNCATE."""
-    cursor.expect("truncate")
-    cursor.accept("table")
-    tables = _tables(cursor)
-    if cursor.accept_any("restart", "continue"):
-        cursor.expect("identity")
-    cascade = cursor.cascade()
-    cursor.expect_end()
+    reader.expect("TRUNCATE")
+    reader.accept("TABLE")
+    tables = reader.tables()
+    if reader.accept_any("RESTART", "CONTINUE"):
+        reader.expect("IDENTITY")
+    cascade = reader.cascade()
+    reader.expect_end()
     yield from (Truncate(table, cascade) for table in tables)
 
 
-def copy(cursor: Cursor) -> Iterator[Operation]:
+def copy(reader: Reader) -> Iterator[Operation]:
     """COPY."""
-    cursor.expect("copy")
-    if cursor.skip_group():
-        cursor.expect("to")
-        cursor.skip_all()
+    reader.expect("COPY")
+    if reader.skip_group():
+        reader.expect("TO")
+        reader.skip_all()
         yield Copy(None, into=False)
         return
-    cursor.accept("binary")
-    table = cursor.name()
-    cursor.skip_group()
-    direction = cursor.expect_any("from", "to")
-    cursor.skip_all()
-    yield Copy(table, direction == "from")
+    reader.accept("BINARY")
+    table = reader.name()
+    reader.skip_group()
+    direction = reader.expect_any("FROM", "TO")
+    reader.skip_all()
+    yield Copy(table, direction == "FROM")
 
 
-def lock(cursor: Cursor) -> Iterator[Operation]:
+def lock(reader: Reader) -> Iterator[Operation]:
     """LOCK TABLE."""
-    cursor.expect("lock")
-    cursor.accept("table")
-    tables = _tables(cursor)
+    reader.expect("LOCK")
+    reader.accept("TABLE")
+    tables = reader.tables()
     mode = "ACCESS EXCLUSIVE"
-    if cursor.accept("in"):
-        mark = cursor.mark
-        while not cursor.at("mode"):
-            cursor.next()
-        mode = cursor.words_since(mark).upper()
-        cursor.expect("mode")
-    cursor.accept("nowait")
-    cursor.expect_end()
+    if reader.accept("IN"):
+        mark = reader.mark
+        if not reader.skip_until({"MODE"}):
+            raise NotUnderstood
+        mode = reader.words_since(mark).upper()
+        reader.expect("MODE")
+    reader.accept("NOWAIT")
+    reader.expect_end()
     yield from (LockTable(table, mode) for table in tables)
-
-
-def _tables(cursor: Cursor) -> list[Name]:
-    found = [cursor.table()]
-    while cursor.accept_symbol(","):
-        found.append(cursor.table())
-    return found
 
 
 # -- maintenance ----------------------------------------------------------------------------------
 
 
-def vacuum(cursor: Cursor) -> Iterator[Operation]:
+def vacuum(reader: Reader) -> Iterator[Operation]:
     """VACUUM, of tables or of all."""
-    cursor.expect("vacuum")
+    reader.expect("VACUUM")
     full = False
-    if cursor.at_symbol("("):
-        full = option(cursor.inside(), "full")
-    while word := cursor.accept_any("full", "freeze", "verbose", "analyze", "analyse"):
-        full = full or word == "full"
-    for table in _maintained(cursor):
+    if reader.at_symbol(TokenType.L_PAREN):
+        full = option(reader, "FULL")
+    while word := reader.accept_any("FULL", "FREEZE", "VERBOSE", "ANALYZE", "ANALYSE"):
+        full = full or word == "FULL"
+    for table in _maintained(reader):
         yield Vacuum(table, full)
 
 
-def analyze(cursor: Cursor) -> Iterator[Operation]:
+def analyze(reader: Reader) -> Iterator[Operation]:
     """ANALYZE, of tables or of all."""
-    cursor.expect_any("analyze", "analyse")
-    cursor.skip_group()
-    cursor.accept("verbose")
-    for table in _maintained(cursor):
+    reader.expect_any("ANALYZE", "ANALYSE")
+    reader.skip_group()
+    reader.accept("VERBOSE")
+    for table in _maintained(reader):
         yield Analyze(table)
 
 
-def _maintained(cursor: Cursor) -> list[Name | None]:
+def _maintained(reader: Reader) -> list[Name | None]:
     found: list[Name | None] = []
-    while not cursor.done:
-        found.append(cursor.table())
-        cursor.skip_group()
-        if not cursor.accept_symbol(","):
+    while not reader.done:
+        found.append(reader.table())
+        reader.skip_group()
+        if not reader.accept_symbol(TokenType.COMMA):
             break
-    cursor.expect_end()
+    reader.expect_end()
     return found or [None]
 
 
-def option(options: Cursor, name: str) -> bool:
-    """Whether an option is on in a list like `(FULL, ANALYZE off)`."""
-    for part in options.split():
-        if part.accept(name):
-            return part.done or part.next().value not in {"false", "off", "0"}
-    return False
+def option(reader: Reader, name: str) -> bool:
+    """Whether an option is on in the list that comes next, like `(FULL, ANALYZE off)`."""
+    return any(reader.within(lambda: reader.listed(lambda: _is_on(reader, name))))
 
 
-def cluster(cursor: Cursor) -> Iterator[Operation]:
+def _is_on(reader: Reader, name: str) -> bool:
+    named = reader.accept(name)
+    on = named and (reader.done or reader.token.text.lower() not in {"false", "off", "0"})
+    reader.skip_all()
+    return on
+
+
+def cluster(reader: Reader) -> Iterator[Operation]:
     """CLUSTER, also in its old form `CLUSTER index ON table`."""
-    cursor.expect("cluster")
-    cursor.skip_group()
-    cursor.accept("verbose")
-    if cursor.done:
+    reader.expect("CLUSTER")
+    reader.skip_group()
+    reader.accept("VERBOSE")
+    if reader.done:
         yield Cluster(None)
         return
-    table = cursor.name()
-    if cursor.accept("on"):
-        table = cursor.name()
-    elif cursor.accept("using"):
-        cursor.identifier()
-    cursor.expect_end()
+    table = reader.name()
+    if reader.accept("ON"):
+        table = reader.name()
+    elif reader.accept("USING"):
+        reader.identifier()
+    reader.expect_end()
     yield Cluster(table)
 
 
-def reindex(cursor: Cursor) -> Iterator[Operation]:
+def reindex(reader: Reader) -> Iterator[Operation]:
     """REINDEX."""
-    cursor.expect("reindex")
-    concurrently = option(cursor.inside(), "concurrently") if cursor.at_symbol("(") else False
-    kind = cursor.expect_any("index", "table", "schema", "database", "system")
-    concurrently = cursor.accept("concurrently") or concurrently
-    name = None if cursor.done else cursor.name()
-    cursor.expect_end()
-    yield Reindex(kind, name, concurrently)
+    reader.expect("REINDEX")
+    concurrently = option(reader, "CONCURRENTLY") if reader.at_symbol(TokenType.L_PAREN) else False
+    kind = reader.expect_any("INDEX", "TABLE", "SCHEMA", "DATABASE", "SYSTEM")
+    concurrently = reader.accept("CONCURRENTLY") or concurrently
+    name = None if reader.done else reader.name()
+    reader.expect_end()
+    yield Reindex(kind.lower(), name, concurrently)
 
 
-def refresh(cursor: Cursor) -> Iterator[Operation]:
+def refresh(reader: Reader) -> Iterator[Operation]:
     """REFRESH MATERIALIZED VIEW."""
-    cursor.expect("refresh", "materialized", "view")
-    concurrently = cursor.accept("concurrently")
-    view = cursor.name()
+    reader.expect("REFRESH", "MATERIALIZED", "VIEW")
+    concurrently = reader.accept("CONCURRENTLY")
+    view = reader.name()
     with_data = True
-    if cursor.accept("with"):
-        with_data = not cursor.accept("no")
-        cursor.expect("data")
-    cursor.expect_end()
+    if reader.accept("WITH"):
+        with_data = not reader.accept("NO")
+        reader.expect("DATA")
+    reader.expect_end()
     yield RefreshMaterializedView(view, concurrently, with_data)
 
 
 # -- rights and remarks ---------------------------------------------------------------------------
 
 
-def privileges(cursor: Cursor) -> Iterator[Operation]:
+def privileges(reader: Reader) -> Iterator[Operation]:
     """GRANT and REVOKE."""
-    yield Privileges(cursor.expect_any("grant", "revoke"))
-    cursor.skip_all()
+    yield Privileges(reader.expect_any("GRANT", "REVOKE").lower())
+    reader.skip_all()
 
 
-def reassign(cursor: Cursor) -> Iterator[Operation]:
+def reassign(reader: Reader) -> Iterator[Operation]:
     """REASSIGN OWNED."""
-    cursor.expect("reassign", "owned", "by")
-    owners = cursor.names()
-    cursor.expect("to")
-    owner = cursor.identifier()
+    reader.expect("REASSIGN", "OWNED", "BY")
+    owners = reader.names()
+    reader.expect("TO")
+    owner = reader.identifier()
     yield from (ChangeOwner("owned", old, owner) for old in owners)
 
 
-def comment(cursor: Cursor) -> Iterator[Operation]:
+def comment(reader: Reader) -> Iterator[Operation]:
     """COMMENT ON."""
-    cursor.expect("comment", "on")
-    yield _remark(cursor)
+    reader.expect("COMMENT", "ON")
+    yield _remark(reader)
 
 
-def security_label(cursor: Cursor) -> Iterator[Operation]:
+def security_label(reader: Reader) -> Iterator[Operation]:
     """SECURITY LABEL."""
-    cursor.expect("security", "label")
-    if cursor.accept("for"):
-        cursor.next()
-    cursor.expect("on")
-    yield _remark(cursor)
+    reader.expect("SECURITY", "LABEL")
+    if reader.accept("FOR"):
+        reader.next()
+    reader.expect("ON")
+    yield _remark(reader)
 
 
-def _remark(cursor: Cursor) -> Comment:
-    cursor.accept("procedural")
-    kind = "column" if cursor.accept("column") else accept_kind(cursor)
-    mark = cursor.mark
-    if not cursor.skip_until({"is"}):
+def _remark(reader: Reader) -> Comment:
+    reader.accept("PROCEDURAL")
+    kind = "column" if reader.accept("COLUMN") else accept_kind(reader)
+    mark = reader.mark
+    if not reader.skip_until({"IS"}):
         raise NotUnderstood
-    written = cursor.words_since(mark)
-    cursor.back_to(mark)
-    parts = _dotted(cursor)
-    cursor.skip_all()
+    written = reader.words_since(mark)
+    reader.back_to(mark)
+    parts = _dotted(reader)
+    reader.skip_all()
     return Comment(kind, ".".join(parts) if parts else written)
 
 
-def _dotted(cursor: Cursor) -> list[str]:
+def _dotted(reader: Reader) -> list[str]:
     """The parts of a name up to IS; empty where it is not a name alone."""
     parts: list[str] = []
-    while cursor.token.kind in {Kind.WORD, Kind.QUOTED}:
-        parts.append(cursor.identifier())
-        if cursor.at("is"):
+    while reader.at_name():
+        parts.append(reader.identifier())
+        if reader.at("IS"):
             return parts
-        if not cursor.accept_symbol("."):
+        if not reader.accept_symbol(TokenType.DOT):
             break
     return []
 
 
-def import_foreign_schema(cursor: Cursor) -> Iterator[Operation]:
+def import_foreign_schema(reader: Reader) -> Iterator[Operation]:
     """IMPORT FOREIGN SCHEMA."""
-    cursor.expect("import", "foreign", "schema")
-    yield CreateObject("foreign schema", Name(cursor.identifier()))
-    cursor.skip_all()
+    reader.expect("IMPORT", "FOREIGN", "SCHEMA")
+    yield CreateObject("foreign schema", Name(reader.identifier()))
+    reader.skip_all()
 
 
 # -- sessions and transactions --------------------------------------------------------------------
 
 # Names for settings that have a statement of their own.
 _SPELLED = {
-    ("time", "zone"): "timezone",
-    ("names",): "client_encoding",
-    ("schema",): "search_path",
-    ("role",): "role",
-    ("xml", "option"): "xmloption",
-    ("session", "authorization"): "session_authorization",
-    ("transaction", "isolation", "level"): "transaction_isolation",
+    ("TIME", "ZONE"): "timezone",
+    ("NAMES",): "client_encoding",
+    ("SCHEMA",): "search_path",
+    ("ROLE",): "role",
+    ("XML", "OPTION"): "xmloption",
+    ("SESSION", "AUTHORIZATION"): "session_authorization",
+    ("TRANSACTION", "ISOLATION", "LEVEL"): "transaction_isolation",
 }
 
 
-def set_variable(cursor: Cursor) -> Iterator[Operation]:
+def set_variable(reader: Reader) -> Iterator[Operation]:
     """SET and RESET of a setting, and SET TRANSACTION and SET CONSTRAINTS."""
-    reset = cursor.expect_any("set", "reset") == "reset"
-    if not reset and cursor.accept("constraints"):
-        cursor.skip_all()
+    reset = reader.expect_any("SET", "RESET") == "RESET"
+    if not reset and reader.accept("CONSTRAINTS"):
+        reader.skip_all()
         yield SessionCommand("set constraints")
         return
-    local = cursor.accept("local")
-    if not local and cursor.at("session") and not cursor.at("session", "authorization"):
-        cursor.next()
-    if not reset and cursor.accept_any("transaction", "characteristics"):
-        cursor.skip_all()
+    local = reader.accept("LOCAL")
+    if not local and reader.at("SESSION") and not reader.at("SESSION", "AUTHORIZATION"):
+        reader.next()
+    if not reset and reader.accept_any("TRANSACTION", "CHARACTERISTICS"):
+        reader.skip_all()
         yield TransactionControl("set transaction")
         return
-    name = next((spelled for words, spelled in _SPELLED.items() if cursor.accept(*words)), None)
+    name = next((spelled for words, spelled in _SPELLED.items() if reader.accept(*words)), None)
     if name is None:
-        setting = cursor.name()
+        setting = reader.name()
         name = f"{setting.schema}.{setting.name}" if setting.schema else setting.name
-        if not reset and not cursor.accept_symbol("=") and not cursor.accept("from"):
-            cursor.expect("to")
-    yield SetVariable(name, None if reset else _value(cursor), local)
+        if not reset and not reader.accept_symbol(TokenType.EQ) and not reader.accept("FROM"):
+            reader.expect("TO")
+    if name == "timezone" and reader.accept("LOCAL"):
+        yield SetVariable(name, None, local)
+    else:
+        yield SetVariable(name, None if reset else _value(reader), local)
 
 
-def _value(cursor: Cursor) -> str | None:
-    mark = cursor.mark
-    first = cursor.next()
-    if cursor.done:
-        if first.kind is Kind.WORD and first.value == "default":
-            return None
-        return first.value
-    cursor.skip_all()
-    return cursor.words_since(mark)
+def _value(reader: Reader) -> str | None:
+    mark = reader.mark
+    first = reader.next()
+    if reader.done:
+        return None if first.text == "default" and first.token_type not in NO_WORDS else first.text
+    reader.skip_all()
+    return reader.words_since(mark)
 
 
 _TRANSACTION = {"start": "begin", "end": "commit", "abort": "rollback"}
 
 
-def transaction(cursor: Cursor) -> Iterator[Operation]:
+def transaction(reader: Reader) -> Iterator[Operation]:
     """BEGIN, COMMIT, ROLLBACK, SAVEPOINT and the like."""
-    word = cursor.identifier()
+    word = reader.identifier()
     action = _TRANSACTION.get(word, word)
-    name = ""
-    if action in {"commit", "rollback"} and cursor.accept("prepared"):
+    if action in {"commit", "rollback"} and reader.accept("PREPARED"):
         action += " prepared"
     elif word == "prepare":
         action = "prepare transaction"
-    elif action == "savepoint":
-        name = cursor.identifier()
     elif action == "release":
         action = "release savepoint"
-        name = _savepoint(cursor)
     elif action == "rollback":
-        cursor.accept_any("work", "transaction")
-        if cursor.accept("to"):
-            action = "rollback to savepoint"
-            name = _savepoint(cursor)
-    cursor.skip_all()
-    yield TransactionControl(action, name)
+        reader.accept_any("WORK", "TRANSACTION")
+        action = "rollback to savepoint" if reader.at("TO") else action
+    reader.skip_all()
+    yield TransactionControl(action)
 
 
-def _savepoint(cursor: Cursor) -> str:
-    """The name of a savepoint, with or without the word before it."""
-    name = cursor.identifier()
-    return name if name != "savepoint" or cursor.done else cursor.identifier()
-
-
-def session(cursor: Cursor) -> Iterator[Operation]:
+def session(reader: Reader) -> Iterator[Operation]:
     """SHOW, LISTEN, FETCH and the like."""
-    if cursor.at("prepare", "transaction"):
-        yield from transaction(cursor)
+    if reader.at("PREPARE", "TRANSACTION"):
+        yield from transaction(reader)
         return
-    yield SessionCommand(cursor.identifier())
-    cursor.skip_all()
+    yield SessionCommand(reader.identifier())
+    reader.skip_all()
 
 
-def do(cursor: Cursor) -> Iterator[Operation]:
+def do(reader: Reader) -> Iterator[Operation]:
     """DO."""
-    cursor.expect("do")
+    reader.expect("DO")
     language = "plpgsql"
     body = None
-    while not cursor.done:
-        if cursor.accept("language"):
-            token = cursor.next()
-            language = token.value
+    while not reader.done:
+        if reader.accept("LANGUAGE"):
+            language = reader.next().text
         else:
-            body = cursor.string()
+            body = reader.string()
     if body is None:
         raise NotUnderstood
     yield DoBlock(language, body)
 
 
-def call(cursor: Cursor) -> Iterator[Operation]:
+def call(reader: Reader) -> Iterator[Operation]:
     """CALL."""
-    cursor.expect("call")
-    procedure = cursor.name()
-    cursor.group()
-    cursor.expect_end()
+    reader.expect("CALL")
+    procedure = reader.name()
+    reader.group()
+    reader.expect_end()
     yield Call(procedure)
 
 
-Reader = Callable[[Cursor], Iterator[Operation]]
-
-READERS: dict[str, Reader] = {
-    "drop": drop,
-    "truncate": truncate,
-    "copy": copy,
-    "lock": lock,
-    "vacuum": vacuum,
-    "analyze": analyze,
-    "analyse": analyze,
-    "cluster": cluster,
-    "reindex": reindex,
-    "refresh": refresh,
-    "reassign": reassign,
-    "comment": comment,
-    "security": security_label,
-    "import": import_foreign_schema,
-    "do": do,
-    "call": call,
-    **dict.fromkeys(("grant", "revoke"), privileges),
-    **dict.fromkeys(("set", "reset"), set_variable),
-    **dict.fromkeys(("begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release"), transaction),
+READERS: dict[str, Callable[[Reader], Iterator[Operation]]] = {
+    "DROP": drop,
+    "TRUNCATE": truncate,
+    "COPY": copy,
+    "LOCK": lock,
+    "VACUUM": vacuum,
+    "ANALYZE": analyze,
+    "ANALYSE": analyze,
+    "CLUSTER": cluster,
+    "REINDEX": reindex,
+    "REFRESH": refresh,
+    "REASSIGN": reassign,
+    "COMMENT": comment,
+    "SECURITY": security_label,
+    "IMPORT": import_foreign_schema,
+    "DO": do,
+    "CALL": call,
+    **dict.fromkeys(("GRANT", "REVOKE"), privileges),
+    **dict.fromkeys(("SET", "RESET"), set_variable),
+    **dict.fromkeys(("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"), transaction),
     **dict.fromkeys(
-        ("show", "prepare", "deallocate", "declare", "fetch", "move", "close", "listen", "unlisten", "notify",
-         "discard", "checkpoint", "load"),
+        ("SHOW", "PREPARE", "DEALLOCATE", "DECLARE", "FETCH", "MOVE", "CLOSE", "LISTEN", "UNLISTEN", "NOTIFY",
+         "DISCARD", "CHECKPOINT", "LOAD"),
         session,
     ),
 }  # fmt: skip

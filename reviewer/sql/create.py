@@ -1,9 +1,16 @@
-"""CREATE: tables, indexes, views, types, and everything else that has a name."""
+"""CREATE: tables, indexes, views, types, and everything else that has a name.
+
+sqlglot reads `CREATE` of tables, indexes, views, schemas, sequences and functions, in trees that render what they hold
+otherwise than it was written; see `definitions`. What it makes a `Command` of, or refuses, stands at the reader of
+each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+
+from sqlglot.tokens import TokenType
 
 from reviewer.names import Name
 from reviewer.operations import (
@@ -23,8 +30,6 @@ from reviewer.operations import (
     Operation,
     Unrecognized,
 )
-from reviewer.sql import queries
-from reviewer.sql.cursor import Cursor, NotUnderstood
 from reviewer.sql.definitions import (
     COLUMN_CONSTRAINT_WORDS,
     at_table_constraint,
@@ -33,34 +38,36 @@ from reviewer.sql.definitions import (
     table_constraint,
     type_name,
 )
+from reviewer.sql.heads import output_columns
 from reviewer.sql.kinds import accept_kind, signature
+from reviewer.sql.reader import NotUnderstood, Reader
 
 
-def create(cursor: Cursor) -> Iterator[Operation]:
+def create(reader: Reader) -> Iterator[Operation]:
     """Any CREATE statement."""
-    cursor.expect("create")
-    replaces = cursor.accept("or", "replace")
-    cursor.accept_any("local", "global")
-    temporary = bool(cursor.accept_any("temporary", "temp"))
-    unlogged = cursor.accept("unlogged")
-    if cursor.accept("table"):
-        yield from _table(cursor, CreateTable(Name(""), temporary=temporary, unlogged=unlogged))
-    elif cursor.accept("foreign", "table"):
-        yield from _table(cursor, CreateTable(Name(""), foreign=True))
-    elif cursor.at("index") or cursor.at("unique", "index"):
-        yield _index(cursor)
-    elif cursor.accept("view") or cursor.accept("recursive", "view"):
-        yield _view(cursor, replaces=replaces, materialized=False)
-    elif cursor.accept("materialized", "view"):
-        yield _view(cursor, replaces=False, materialized=True)
-    elif cursor.accept("type"):
-        yield _type(cursor)
-    elif cursor.accept("domain"):
-        yield _domain(cursor)
-    elif cursor.accept("schema"):
-        yield from _schema(cursor)
+    reader.expect("CREATE")
+    replaces = reader.accept("OR", "REPLACE")
+    reader.accept_any("LOCAL", "GLOBAL")
+    temporary = bool(reader.accept_any("TEMPORARY", "TEMP"))
+    unlogged = reader.accept("UNLOGGED")
+    if reader.accept("TABLE"):
+        yield from _table(reader, CreateTable(Name(""), temporary=temporary, unlogged=unlogged))
+    elif reader.accept("FOREIGN", "TABLE"):
+        yield from _table(reader, CreateTable(Name(""), foreign=True))
+    elif reader.at("INDEX") or reader.at("UNIQUE", "INDEX"):
+        yield _index(reader)
+    elif reader.accept("VIEW") or reader.accept("RECURSIVE", "VIEW"):
+        yield _view(reader, replaces=replaces, materialized=False)
+    elif reader.accept("MATERIALIZED", "VIEW"):
+        yield _view(reader, replaces=False, materialized=True)
+    elif reader.accept("TYPE"):
+        yield _type(reader)
+    elif reader.accept("DOMAIN"):
+        yield _domain(reader)
+    elif reader.accept("SCHEMA"):
+        yield from _schema(reader)
     else:
-        yield _object(cursor, replaces=replaces)
+        yield _object(reader, replaces=replaces)
 
 
 # -- tables ---------------------------------------------------------------------------------------
@@ -81,18 +88,19 @@ class _Parts:
     not_null: set[str] = field(default_factory=set)
     unrecognized: list[Unrecognized] = field(default_factory=list)
 
-    def read(self, part: Cursor, table: Name) -> None:
-        mark = part.mark
+    def read(self, reader: Reader, table: Name) -> None:
+        mark = reader.mark
         try:
-            if part.accept("like"):
-                self.like.append(part.name())
-            elif at_table_constraint(part):
-                self._constraint(part, table)
+            if reader.accept("LIKE"):
+                self.like.append(reader.name())
+                reader.skip_all()  # INCLUDING and EXCLUDING
+            elif at_table_constraint(reader):
+                self._constraint(reader, table)
             else:
-                self._column(column_definition(part))
+                self._column(column_definition(reader))
         except NotUnderstood:
-            part.back_to(mark)
-            self.unrecognized.append(Unrecognized(part.rest()))
+            reader.back_to(mark)
+            self.unrecognized.append(Unrecognized(reader.rest()))
 
     def _column(self, column: ColumnDefinition) -> None:
         self.columns.append(column)
@@ -107,9 +115,9 @@ class _Parts:
         if column.references is not None:
             self.foreign_keys.append(replace(column.references, columns=(column.name,)))
 
-    def _constraint(self, part: Cursor, table: Name) -> None:
-        constraint = table_constraint(part, table)
-        part.expect_end()
+    def _constraint(self, reader: Reader, table: Name) -> None:
+        constraint = table_constraint(reader, table)
+        reader.expect_end()
         match constraint:
             case AddForeignKey(key=key):
                 self.foreign_keys.append(key)
@@ -127,24 +135,21 @@ class _Parts:
             self.unnamed += not isinstance(constraint, AddNotNull)
 
 
-def _table(cursor: Cursor, draft: CreateTable) -> Iterator[Operation]:
-    if_not_exists = cursor.if_not_exists()
-    table = cursor.name()
+def _table(reader: Reader, draft: CreateTable) -> Iterator[Operation]:
+    if_not_exists = reader.if_not_exists()
+    table = reader.name()
     draft = replace(draft, table=table, if_not_exists=if_not_exists)
-    if cursor.accept("partition", "of"):
-        draft = replace(draft, partition_of=cursor.name())
-    elif cursor.accept("of"):
-        cursor.name()
+    if reader.accept("PARTITION", "OF"):
+        draft = replace(draft, partition_of=reader.name())
+    elif reader.accept("OF"):
+        reader.name()
     parts = _Parts()
-    if cursor.at_symbol("("):
-        inside = cursor.inside()
-        if not inside.done:
-            for part in inside.split():
-                parts.read(part, table)
-    elif not (draft.partition_of or cursor.holds("as") or cursor.done):
+    if reader.at_symbol(TokenType.L_PAREN):
+        reader.within(lambda: reader.done or reader.listed(lambda: parts.read(reader, table)))
+    elif not (draft.partition_of or reader.holds("AS") or reader.done):
         raise NotUnderstood
     yield replace(
-        _table_tail(cursor, draft),
+        _table_tail(reader, draft),
         columns=tuple(replace(c, nullable=False) if c.name in parts.not_null else c for c in parts.columns),
         foreign_keys=tuple(parts.foreign_keys),
         primary_key=parts.primary_key,
@@ -157,30 +162,30 @@ def _table(cursor: Cursor, draft: CreateTable) -> Iterator[Operation]:
     yield from parts.unrecognized
 
 
-def _table_tail(cursor: Cursor, draft: CreateTable) -> CreateTable:
-    while not cursor.done:
-        if cursor.accept("inherits"):
-            draft = replace(draft, inherits=tuple(cursor.inside().names()))
-        elif cursor.accept("partition", "by"):
-            cursor.identifier()
-            cursor.group()
+def _table_tail(reader: Reader, draft: CreateTable) -> CreateTable:
+    while not reader.done:
+        if reader.accept("INHERITS"):
+            draft = replace(draft, inherits=tuple(reader.within(reader.names)))
+        elif reader.accept("PARTITION", "BY"):
+            reader.identifier()
+            reader.group()
             draft = replace(draft, partitioned=True)
-        elif cursor.accept("for", "values"):
-            if cursor.accept_any("in", "from", "with"):
-                cursor.group()
-            if cursor.accept("to"):
-                cursor.group()
-        elif cursor.accept_any("using", "tablespace", "server"):
-            cursor.identifier()
-        elif cursor.accept_any("with", "options"):
-            cursor.group()
-        elif cursor.accept("without", "oids") or cursor.accept("default"):
+        elif reader.accept("FOR", "VALUES"):
+            if reader.accept_any("IN", "FROM", "WITH"):
+                reader.group()
+            if reader.accept("TO"):
+                reader.group()
+        elif reader.accept_any("USING", "TABLESPACE", "SERVER"):
+            reader.identifier()
+        elif reader.accept_any("WITH", "OPTIONS"):
+            reader.group()
+        elif reader.accept("WITHOUT", "OIDS") or reader.accept("DEFAULT"):
             continue
-        elif cursor.accept("on", "commit"):
-            cursor.expect_any("drop", "delete", "preserve")
-            cursor.accept("rows")
-        elif cursor.accept("as"):
-            cursor.skip_all()
+        elif reader.accept("ON", "COMMIT"):
+            reader.expect_any("DROP", "DELETE", "PRESERVE")
+            reader.accept("ROWS")
+        elif reader.accept("AS"):
+            reader.skip_all()
             draft = replace(draft, as_query=True)
         else:
             raise NotUnderstood
@@ -190,145 +195,144 @@ def _table_tail(cursor: Cursor, draft: CreateTable) -> CreateTable:
 # -- indexes and views ----------------------------------------------------------------------------
 
 
-def _index(cursor: Cursor) -> CreateIndex:
-    unique = cursor.accept("unique")
-    cursor.expect("index")
-    concurrently = cursor.accept("concurrently")
-    if_not_exists = cursor.if_not_exists()
-    name = None if cursor.at("on") else cursor.identifier()
-    cursor.expect("on")
-    only = cursor.at("only")
-    table = cursor.table()
-    method = cursor.identifier() if cursor.accept("using") else None
-    columns = index_columns(cursor)
+def _index(reader: Reader) -> CreateIndex:
+    unique = reader.accept("UNIQUE")
+    reader.expect("INDEX")
+    concurrently = reader.accept("CONCURRENTLY")
+    if_not_exists = reader.if_not_exists()
+    name = None if reader.at("ON") else reader.identifier()
+    reader.expect("ON")
+    only = reader.at("ONLY")
+    table = reader.table()
+    method = reader.identifier() if reader.accept("USING") else None
+    columns = index_columns(reader)
     index = CreateIndex(table, name, columns, unique, concurrently, if_not_exists, only, method)
-    while not cursor.done:
-        if cursor.accept("include"):
-            index = replace(index, include=index_columns(cursor))
-        elif cursor.accept("nulls"):
-            cursor.accept("not")
-            cursor.expect("distinct")
-        elif cursor.accept("with"):
-            cursor.group()
-        elif cursor.accept("tablespace"):
-            cursor.identifier()
+    while not reader.done:
+        if reader.accept("INCLUDE"):
+            index = replace(index, include=index_columns(reader))
+        elif reader.accept("NULLS"):
+            reader.accept("NOT")
+            reader.expect("DISTINCT")
+        elif reader.accept("WITH"):
+            reader.group()
+        elif reader.accept("TABLESPACE"):
+            reader.identifier()
         else:
-            cursor.expect("where")
-            index = replace(index, where=cursor.rest())
+            reader.expect("WHERE")
+            index = replace(index, where=reader.rest())
     return index
 
 
-def _view(cursor: Cursor, *, replaces: bool, materialized: bool) -> CreateView:
-    cursor.if_not_exists()
-    name = cursor.name()
-    columns = cursor.columns() if cursor.at_symbol("(") else ()
-    if not cursor.skip_until({"as"}):
+def _view(reader: Reader, *, replaces: bool, materialized: bool) -> CreateView:
+    reader.if_not_exists()
+    name = reader.name()
+    columns = reader.columns() if reader.at_symbol(TokenType.L_PAREN) else ()
+    if not reader.skip_until({"AS"}):
         raise NotUnderstood
-    cursor.expect("as")
-    mark = cursor.mark
-    columns = columns or queries.output_columns(cursor)
-    cursor.back_to(mark)
-    return CreateView(name, replaces, materialized, cursor.rest(), columns)
+    reader.expect("AS")
+    mark = reader.mark
+    columns = columns or output_columns(reader)
+    reader.back_to(mark)
+    return CreateView(name, replaces, materialized, reader.rest(), columns)
 
 
 # -- types ----------------------------------------------------------------------------------------
 
 
-def _type(cursor: Cursor) -> Operation:
-    name = cursor.name()
-    if not cursor.accept("as", "enum"):
-        cursor.skip_all()
+def _type(reader: Reader) -> Operation:
+    name = reader.name()
+    if not reader.accept("AS", "ENUM"):
+        reader.skip_all()
         return CreateObject("type", name)
-    inside = cursor.inside()
-    cursor.expect_end()
-    return CreateEnum(name, () if inside.done else tuple(label.string() for label in inside.split()))
+    labels = reader.within(lambda: [] if reader.done else reader.listed(reader.string))
+    return CreateEnum(name, tuple(labels))
 
 
-def _domain(cursor: Cursor) -> CreateDomain:
-    name = cursor.name()
-    cursor.accept("as")
-    domain_type = type_name(cursor)
+def _domain(reader: Reader) -> CreateDomain:
+    name = reader.name()
+    reader.accept("AS")
+    domain_type = type_name(reader)
     constrained = False
-    while not cursor.done:
-        if cursor.accept("constraint"):
-            cursor.identifier()
-        if cursor.accept("not", "null"):
+    while not reader.done:
+        if reader.accept("CONSTRAINT"):
+            reader.identifier()
+        if reader.accept("NOT", "NULL"):
             constrained = True
-        elif cursor.accept("check"):
-            cursor.group()
+        elif reader.accept("CHECK"):
+            reader.group()
             constrained = True
-        elif cursor.accept("default"):
-            cursor.expression(COLUMN_CONSTRAINT_WORDS)
-        elif cursor.accept("collate"):
-            cursor.name()
+        elif reader.accept("DEFAULT"):
+            reader.text_until(COLUMN_CONSTRAINT_WORDS)
+        elif reader.accept("COLLATE"):
+            reader.name()
         else:
-            cursor.expect("null")
+            reader.expect("NULL")
     return CreateDomain(name, domain_type, constrained)
 
 
 # -- everything else ------------------------------------------------------------------------------
 
 
-def _schema(cursor: Cursor) -> Iterator[Operation]:
-    if_not_exists = cursor.if_not_exists()
-    name = cursor.identifier() if not cursor.at("authorization") else None
-    if cursor.accept("authorization"):
-        owner = cursor.identifier()
+def _schema(reader: Reader) -> Iterator[Operation]:
+    if_not_exists = reader.if_not_exists()
+    name = reader.identifier() if not reader.at("AUTHORIZATION") else None
+    if reader.accept("AUTHORIZATION"):
+        owner = reader.identifier()
         name = name or owner
     yield CreateObject("schema", Name(name or ""), if_not_exists=if_not_exists)
-    if not cursor.done:  # CREATE SCHEMA s CREATE TABLE t ...: in that schema, whatever the names say
-        yield Unrecognized(cursor.rest())
+    if not reader.done:  # CREATE SCHEMA s CREATE TABLE t ...: in that schema, whatever the names say
+        yield Unrecognized(reader.rest())
 
 
-def _object(cursor: Cursor, *, replaces: bool) -> CreateObject:
-    cursor.accept_any("trusted", "procedural", "default", "constraint")
-    cursor.accept("procedural")
-    kind = accept_kind(cursor)
-    if_not_exists = cursor.if_not_exists()
+def _object(reader: Reader, *, replaces: bool) -> CreateObject:
+    reader.accept_any("TRUSTED", "PROCEDURAL", "DEFAULT", "CONSTRAINT")
+    reader.accept("PROCEDURAL")
+    kind = accept_kind(reader)
+    if_not_exists = reader.if_not_exists()
     read = _NAMES.get(kind, _plain_name)
-    name, table = read(cursor)
-    cursor.skip_all()
+    name, table = read(reader)
+    reader.skip_all()
     return CreateObject(kind, name, replaces, if_not_exists, table)
 
 
-def _plain_name(cursor: Cursor) -> tuple[Name, Name | None]:
-    return signature(cursor), None
+def _plain_name(reader: Reader) -> tuple[Name, Name | None]:
+    return signature(reader), None
 
 
-def _trigger(cursor: Cursor) -> tuple[Name, Name | None]:
-    name = cursor.identifier()
-    while not cursor.accept("on"):
-        cursor.next()
-    return Name(name), cursor.name()
+def _trigger(reader: Reader) -> tuple[Name, Name | None]:
+    name = reader.identifier()
+    while not reader.accept("ON"):
+        reader.next()
+    return Name(name), reader.name()
 
 
-def _policy(cursor: Cursor) -> tuple[Name, Name | None]:
-    name = cursor.identifier()
-    cursor.expect("on")
-    return Name(name), cursor.name()
+def _policy(reader: Reader) -> tuple[Name, Name | None]:
+    name = reader.identifier()
+    reader.expect("ON")
+    return Name(name), reader.name()
 
 
-def _rule(cursor: Cursor) -> tuple[Name, Name | None]:
-    name = cursor.identifier()
-    cursor.expect("as", "on")
-    cursor.expect_any("select", "insert", "update", "delete")
-    cursor.expect("to")
-    return Name(name), cursor.name()
+def _rule(reader: Reader) -> tuple[Name, Name | None]:
+    name = reader.identifier()
+    reader.expect("AS", "ON")
+    reader.expect_any("SELECT", "INSERT", "UPDATE", "DELETE")
+    reader.expect("TO")
+    return Name(name), reader.name()
 
 
-def _statistics(cursor: Cursor) -> tuple[Name, Name | None]:
-    name = Name("") if cursor.at("on") or cursor.at_symbol("(") else cursor.name()
-    while not cursor.accept("from"):
-        if not cursor.skip_group():
-            cursor.next()
-    return name, cursor.name()
+def _statistics(reader: Reader) -> tuple[Name, Name | None]:
+    name = Name("") if reader.at("ON") or reader.at_symbol(TokenType.L_PAREN) else reader.name()
+    while not reader.accept("FROM"):
+        if not reader.skip_group():
+            reader.next()
+    return name, reader.name()
 
 
-def _text(cursor: Cursor) -> tuple[Name, Name | None]:
-    return Name(cursor.rest()), None
+def _text(reader: Reader) -> tuple[Name, Name | None]:
+    return Name(reader.rest()), None
 
 
-_NAMES: dict[str, Callable[[Cursor], tuple[Name, Name | None]]] = {
+_NAMES: dict[str, Callable[[Reader], tuple[Name, Name | None]]] = {
     "trigger": _trigger,
     "policy": _policy,
     "rule": _rule,

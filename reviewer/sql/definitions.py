@@ -1,9 +1,16 @@
-"""Columns, types and constraints as CREATE TABLE, ALTER TABLE and CREATE DOMAIN write them."""
+"""Columns, types and constraints as CREATE TABLE, ALTER TABLE and CREATE DOMAIN write them.
+
+sqlglot's trees of them are not used: they render a type and an expression otherwise than they were written (`serial`
+becomes an identity, `now()` CURRENT_TIMESTAMP) and have no positions to cut the text by. What it does not read at all
+stands at the reader of each.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from sqlglot.tokens import TokenType
 
 from reviewer.names import Name
 from reviewer.operations import (
@@ -16,61 +23,64 @@ from reviewer.operations import (
     ColumnDefinition,
     ForeignKey,
 )
-from reviewer.sql.cursor import Cursor, NotUnderstood
-from reviewer.sql.tokens import Kind
+from reviewer.sql.reader import NotUnderstood, Reader
+from reviewer.sql.tokenizer import SYMBOLS
 
 TableConstraint = AddForeignKey | AddCheck | AddNotNull | AddUnique | AddPrimaryKey | AddExclusion
 
 COLUMN_CONSTRAINT_WORDS = frozenset(
     {
-        "check", "collate", "compression", "constraint", "default", "deferrable", "enforced", "generated",
-        "initially", "not", "null", "options", "primary", "references", "storage", "unique",
+        "CHECK", "COLLATE", "COMPRESSION", "CONSTRAINT", "DEFAULT", "DEFERRABLE", "ENFORCED", "GENERATED",
+        "INITIALLY", "NOT", "NULL", "OPTIONS", "PRIMARY", "REFERENCES", "STORAGE", "UNIQUE",
     }
 )  # fmt: skip
-TABLE_CONSTRAINT_WORDS = ("constraint", "check", "unique", "primary", "exclude", "foreign")
+TABLE_CONSTRAINT_WORDS = frozenset({"CONSTRAINT", "CHECK", "UNIQUE", "PRIMARY", "EXCLUDE", "FOREIGN"})
 
 
-def type_name(cursor: Cursor) -> str:
-    """A type as written, white space folded: several words, schema, modifiers and array bounds."""
-    mark = cursor.mark
-    cursor.accept("setof")
-    if cursor.accept("national"):
-        cursor.expect_any("character", "char")
-        cursor.accept("varying")
+def type_name(reader: Reader) -> str:
+    """A type as written, white space folded: several words, schema, modifiers and array bounds.
+
+    sqlglot: no `%TYPE`, no modifiers of types that users define, no `INTERVAL … TO …(n)`.
+    """
+    mark = reader.mark
+    reader.accept("SETOF")
+    if reader.accept("NATIONAL"):
+        reader.expect_any("CHARACTER", "CHAR")
+        reader.accept("VARYING")
     else:
-        first = cursor.word
-        cursor.name()
-        if first == "double":
-            cursor.accept("precision")
-        elif first in {"character", "char", "nchar", "bit"}:
-            cursor.accept("varying")
-        elif first == "interval":
-            cursor.skip_group()
-            if cursor.accept_any("year", "month", "day", "hour", "minute", "second") and cursor.accept("to"):
-                cursor.expect_any("month", "hour", "minute", "second")
-    cursor.skip_group()
-    if cursor.at("with", "time") or cursor.at("without", "time"):
-        cursor.next()
-        cursor.expect("time", "zone")
-    if cursor.accept_symbol("%"):
-        cursor.expect("type")
-    if cursor.accept("array") or cursor.at_symbol("["):
-        while cursor.accept_symbol("["):
-            if not cursor.at_symbol("]"):
-                cursor.next()
-            cursor.expect_symbol("]")
-    return cursor.words_since(mark)
+        first = reader.word
+        reader.name()
+        if first == "DOUBLE":
+            reader.accept("PRECISION")
+        elif first in {"CHARACTER", "CHAR", "NCHAR", "BIT"}:
+            reader.accept("VARYING")
+        elif first == "INTERVAL":
+            reader.skip_group()
+            if reader.accept_any("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND") and reader.accept("TO"):
+                reader.expect_any("MONTH", "HOUR", "MINUTE", "SECOND")
+    reader.skip_group()
+    if reader.at("WITH", "TIME") or reader.at("WITHOUT", "TIME"):
+        reader.next()
+        reader.expect("TIME", "ZONE")
+    if reader.token.text == "%" and reader.accept_symbol(TokenType.DPIPE):
+        reader.expect("TYPE")
+    if reader.accept("ARRAY") or reader.at_symbol(TokenType.L_BRACKET):
+        while reader.accept_symbol(TokenType.L_BRACKET):
+            if not reader.at_symbol(TokenType.R_BRACKET):
+                reader.next()
+            reader.expect_symbol(TokenType.R_BRACKET)
+    return reader.words_since(mark)
 
 
-def column_definition(cursor: Cursor) -> ColumnDefinition:
+def column_definition(reader: Reader) -> ColumnDefinition:
     """A column with its type and all that is written behind it, up to a comma or the end."""
-    name = cursor.identifier()
-    accept_options = cursor.accept("with", "options")
-    bare = accept_options or cursor.done or cursor.at_symbol(",") or cursor.word in COLUMN_CONSTRAINT_WORDS
+    name = reader.identifier()
+    accept_options = reader.accept("WITH", "OPTIONS")
+    bare = accept_options or reader.done or reader.at_symbol(TokenType.COMMA) or reader.word in COLUMN_CONSTRAINT_WORDS
     draft = _Draft()
-    column_type = "" if bare else type_name(cursor)
-    while not cursor.done and not cursor.at_symbol(","):
-        _column_constraint(cursor, draft)
+    column_type = "" if bare else type_name(reader)
+    while not reader.done and not reader.at_symbol(TokenType.COMMA):
+        _column_constraint(reader, draft)
     return ColumnDefinition(
         name,
         column_type,
@@ -101,194 +111,201 @@ class _Draft:
             self.names.append(name)
 
 
-def _column_constraint(cursor: Cursor, draft: _Draft) -> None:
-    name = cursor.identifier() if cursor.accept("constraint") else None
-    if cursor.accept("not", "null"):
+def _column_constraint(reader: Reader, draft: _Draft) -> None:
+    name = reader.identifier() if reader.accept("CONSTRAINT") else None
+    if reader.accept("NOT", "NULL"):
         draft.set(nullable=False)
-        cursor.accept("no", "inherit")
-    elif cursor.accept("null"):
+        reader.accept("NO", "INHERIT")
+    elif reader.accept("NULL"):
         pass
-    elif cursor.accept("default"):
-        draft.set(default=cursor.expression(COLUMN_CONSTRAINT_WORDS))
-    elif cursor.accept("generated"):
-        _generated(cursor, draft)
-    elif cursor.accept("check"):
-        draft.checks.append(cursor.group())
-        cursor.accept("no", "inherit")
+    elif reader.accept("DEFAULT"):
+        draft.set(default=reader.text_until(COLUMN_CONSTRAINT_WORDS))
+    elif reader.accept("GENERATED"):
+        _generated(reader, draft)
+    elif reader.accept("CHECK"):
+        draft.checks.append(reader.group())
+        reader.accept("NO", "INHERIT")
         draft.count(name)
-    elif cursor.accept("unique"):
+    elif reader.accept("UNIQUE"):
         draft.set(unique=True)
-        index_details(cursor)
+        index_details(reader)
         draft.count(name)
-    elif cursor.accept("primary", "key"):
+    elif reader.accept("PRIMARY", "KEY"):
         draft.set(primary_key=True, nullable=False)
-        index_details(cursor)
+        index_details(reader)
         draft.count(name)
-    elif cursor.at("references"):
-        draft.set(references=references(cursor, ()))
+    elif reader.at("REFERENCES"):
+        draft.set(references=references(reader, ()))
         draft.count(name)
-    elif cursor.accept("collate"):
-        draft.set(collation=cursor.name().sql)
-    elif cursor.accept_any("storage", "compression"):
-        cursor.identifier()
-    elif cursor.accept("options"):
-        cursor.group()
-    elif not constraint_attribute(cursor):
+    elif reader.accept("COLLATE"):
+        draft.set(collation=reader.name().sql)
+    elif reader.accept_any("STORAGE", "COMPRESSION"):
+        reader.identifier()
+    elif reader.accept("OPTIONS"):
+        reader.group()
+    elif not constraint_attribute(reader):
         raise NotUnderstood
 
 
-def _generated(cursor: Cursor, draft: _Draft) -> None:
-    if cursor.accept("by", "default"):
-        cursor.expect("as", "identity")
+def _generated(reader: Reader, draft: _Draft) -> None:
+    if reader.accept("BY", "DEFAULT"):
+        reader.expect("AS", "IDENTITY")
     else:
-        cursor.expect("always", "as")
-        if not cursor.accept("identity"):
-            draft.set(generated=cursor.group(), stored=cursor.accept_any("stored", "virtual") == "stored")
+        reader.expect("ALWAYS", "AS")
+        if not reader.accept("IDENTITY"):
+            draft.set(generated=reader.group(), stored=reader.accept_any("STORED", "VIRTUAL") == "STORED")
             return
-    cursor.skip_group()
+    reader.skip_group()
     draft.set(identity=True, nullable=False)
 
 
-def index_details(cursor: Cursor) -> None:
+def index_details(reader: Reader) -> None:
     """What may follow UNIQUE, PRIMARY KEY and EXCLUDE besides their columns."""
     while True:
-        if cursor.accept("nulls"):
-            cursor.accept("not")
-            cursor.expect("distinct")
-        elif cursor.accept("using", "index", "tablespace"):
-            cursor.identifier()
-        elif cursor.accept_any("include", "with"):
-            cursor.group()
+        if reader.accept("NULLS"):
+            reader.accept("NOT")
+            reader.expect("DISTINCT")
+        elif reader.accept("USING", "INDEX", "TABLESPACE"):
+            reader.identifier()
+        elif reader.accept_any("INCLUDE", "WITH"):
+            reader.group()
         else:
             return
 
 
-def constraint_attribute(cursor: Cursor) -> str:
+def constraint_attribute(reader: Reader) -> str:
     """DEFERRABLE and the like, as a word (`not valid`); empty where none comes next."""
-    if cursor.accept("initially"):
-        return "initially " + cursor.expect_any("deferred", "immediate")
-    for words in (("deferrable",), ("not", "deferrable"), ("not", "valid"), ("enforced",), ("not", "enforced")):
-        if cursor.accept(*words):
-            return " ".join(words)
-    return " ".join(("no", "inherit")) if cursor.accept("no", "inherit") else ""
+    if reader.accept("INITIALLY"):
+        return "initially " + reader.expect_any("DEFERRED", "IMMEDIATE").lower()
+    for words in _ATTRIBUTES:
+        if reader.accept(*words):
+            return " ".join(words).lower()
+    return ""
 
 
-def references(cursor: Cursor, columns: tuple[str, ...]) -> ForeignKey:
+_ATTRIBUTES = (
+    ("DEFERRABLE",),
+    ("NOT", "DEFERRABLE"),
+    ("NOT", "VALID"),
+    ("ENFORCED",),
+    ("NOT", "ENFORCED"),
+    ("NO", "INHERIT"),
+)
+
+
+def references(reader: Reader, columns: tuple[str, ...]) -> ForeignKey:
     """REFERENCES and what belongs to it."""
-    cursor.expect("references")
-    referenced = cursor.name()
-    referenced_columns = _key_columns(cursor) if cursor.at_symbol("(") else ()
+    reader.expect("REFERENCES")
+    referenced = reader.name()
+    referenced_columns = _key_columns(reader) if reader.at_symbol(TokenType.L_PAREN) else ()
     actions: dict[str, str] = {}
     while True:
-        if cursor.accept("match"):
-            cursor.expect_any("full", "partial", "simple")
-        elif cursor.accept("on"):
-            event = cursor.expect_any("delete", "update")
-            actions[event] = _referential_action(cursor)
+        if reader.accept("MATCH"):
+            reader.expect_any("FULL", "PARTIAL", "SIMPLE")
+        elif reader.accept("ON"):
+            event = reader.expect_any("DELETE", "UPDATE")
+            actions[event] = _referential_action(reader)
         else:
             break
-    return ForeignKey(referenced, columns, referenced_columns, actions.get("delete"), actions.get("update"))
+    return ForeignKey(referenced, columns, referenced_columns, actions.get("DELETE"), actions.get("UPDATE"))
 
 
-def _referential_action(cursor: Cursor) -> str:
-    for words in (("no", "action"), ("restrict",), ("cascade",), ("set", "null"), ("set", "default")):
-        if cursor.accept(*words):
-            cursor.skip_group()
-            return " ".join(words).upper()
+def _referential_action(reader: Reader) -> str:
+    for words in (("NO", "ACTION"), ("RESTRICT",), ("CASCADE",), ("SET", "NULL"), ("SET", "DEFAULT")):
+        if reader.accept(*words):
+            reader.skip_group()
+            return " ".join(words)
     raise NotUnderstood
 
 
-def _key_columns(cursor: Cursor) -> tuple[str, ...]:
-    """Columns of a key; `PERIOD c` and `c WITHOUT OVERLAPS` count as the column."""
-    found: list[str] = []
-    for part in cursor.inside().split():
-        if part.at("period") and not _is_alone(part):
-            part.next()
-        found.append(part.identifier())
-        part.accept("without", "overlaps")
-        part.expect_end()
-    return tuple(found)
+def _key_columns(reader: Reader) -> tuple[str, ...]:
+    """Columns of a key; `PERIOD c` and `c WITHOUT OVERLAPS` (sqlglot reads neither) count as the column."""
+    return tuple(reader.within(lambda: reader.listed(lambda: _key_column(reader))))
 
 
-def _is_alone(part: Cursor) -> bool:
-    mark = part.mark
-    part.next()
-    alone = part.done
-    part.back_to(mark)
-    return alone
+def _key_column(reader: Reader) -> str:
+    name = reader.identifier()
+    if name == "period" and reader.at_name() and not reader.at("WITHOUT"):
+        name = reader.identifier()
+    reader.accept("WITHOUT", "OVERLAPS")
+    return name
 
 
-def at_table_constraint(cursor: Cursor) -> bool:
+def at_table_constraint(reader: Reader) -> bool:
     """Whether a table constraint comes next, and not a column that has a similar name."""
-    word = cursor.word
+    word = reader.word
     # `exclude` is no reserved word: a column may be called so.
-    return (word in TABLE_CONSTRAINT_WORDS and (word != "exclude" or _opens_exclusion(cursor))) or cursor.at(
-        "not", "null"
+    return (word in TABLE_CONSTRAINT_WORDS and (word != "EXCLUDE" or _opens_exclusion(reader))) or (
+        word == "NOT" and reader.at("NOT", "NULL")
     )
 
 
-def _opens_exclusion(cursor: Cursor) -> bool:
-    mark = cursor.mark
-    cursor.next()
-    opens = cursor.at("using") or cursor.at_symbol("(")
-    cursor.back_to(mark)
+def _opens_exclusion(reader: Reader) -> bool:
+    mark = reader.mark
+    reader.next()
+    opens = reader.at("USING") or reader.at_symbol(TokenType.L_PAREN)
+    reader.back_to(mark)
     return opens
 
 
-def table_constraint(cursor: Cursor, table: Name) -> TableConstraint:
+def table_constraint(reader: Reader, table: Name) -> TableConstraint:
     """A constraint of a table, up to a comma or the end, as the operation that adds it."""
-    name = cursor.identifier() if cursor.accept("constraint") else None
-    constraint = _table_constraint(cursor, table, name)
+    name = reader.identifier() if reader.accept("CONSTRAINT") else None
+    constraint = _table_constraint(reader, table, name)
     attributes: set[str] = set()
-    while attribute := constraint_attribute(cursor):
+    while attribute := constraint_attribute(reader):
         attributes.add(attribute)
     if attributes & {"not valid", "not enforced"} and isinstance(constraint, AddForeignKey | AddCheck | AddNotNull):
         return replace(constraint, not_valid=True)
     return constraint
 
 
-def _table_constraint(cursor: Cursor, table: Name, name: str | None) -> TableConstraint:
-    if cursor.accept("check"):
-        return AddCheck(table, name, cursor.group())
-    if cursor.accept("foreign", "key"):
-        columns = _key_columns(cursor)
-        return AddForeignKey(table, name, references(cursor, columns))
-    if cursor.accept("not", "null"):
-        return AddNotNull(table, name, cursor.identifier())
-    if cursor.accept("exclude"):
-        if cursor.accept("using"):
-            cursor.identifier()
-        cursor.group()
-        index_details(cursor)
-        if cursor.accept("where"):
-            cursor.group()
+def _table_constraint(reader: Reader, table: Name, name: str | None) -> TableConstraint:
+    if reader.accept("CHECK"):
+        return AddCheck(table, name, reader.group())
+    if reader.accept("FOREIGN", "KEY"):
+        columns = _key_columns(reader)
+        return AddForeignKey(table, name, references(reader, columns))
+    if reader.accept("NOT", "NULL"):
+        return AddNotNull(table, name, reader.identifier())
+    if reader.accept("EXCLUDE"):
+        if reader.accept("USING"):
+            reader.identifier()
+        reader.group()
+        index_details(reader)
+        if reader.accept("WHERE"):
+            reader.group()
         return AddExclusion(table, name)
-    make = AddPrimaryKey if cursor.accept("primary", "key") else AddUnique
+    make = AddPrimaryKey if reader.accept("PRIMARY", "KEY") else AddUnique
     if make is AddUnique:
-        cursor.expect("unique")
-        if cursor.accept("nulls"):
-            cursor.accept("not")
-            cursor.expect("distinct")
-    if cursor.at("using", "index") and not cursor.at("using", "index", "tablespace"):
-        cursor.expect("using", "index")
-        return make(table, name, (), cursor.identifier())
-    columns = _key_columns(cursor)
-    index_details(cursor)
+        reader.expect("UNIQUE")
+        if reader.accept("NULLS"):
+            reader.accept("NOT")
+            reader.expect("DISTINCT")
+    if reader.at("USING", "INDEX") and not reader.at("USING", "INDEX", "TABLESPACE"):
+        reader.expect("USING", "INDEX")
+        return make(table, name, (), reader.identifier())
+    columns = _key_columns(reader)
+    index_details(reader)
     return make(table, name, columns)
 
 
-def index_columns(cursor: Cursor) -> tuple[str, ...]:
+def index_columns(reader: Reader) -> tuple[str, ...]:
     """The key of an index: a column by its name, an expression as written."""
-    return tuple(_index_column(part) for part in cursor.inside().split())
+    return tuple(reader.within(lambda: reader.listed(lambda: _index_column(reader))))
 
 
-def _index_column(part: Cursor) -> str:
-    mark = part.mark
-    if part.skip_group():
-        return part.since(mark)
-    name = part.name()
-    if part.skip_group():
-        return part.since(mark)
-    if name.schema is not None or (part.token.kind is Kind.SYMBOL and not part.done):
-        raise NotUnderstood
-    return name.name
+def _index_column(reader: Reader) -> str:
+    mark = reader.mark
+    if reader.skip_group():
+        found = reader.since(mark)
+    else:
+        name = reader.name()
+        if reader.skip_group():
+            found = reader.since(mark)
+        elif name.schema is not None or reader.kind in SYMBOLS:
+            raise NotUnderstood
+        else:
+            found = name.name
+    reader.skip_all()
+    return found

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-from reviewer.names import Name
-from reviewer.sql.cursor import Cursor, NotUnderstood
-from reviewer.sql.tokens import Kind
+from sqlglot.tokens import TokenType
 
+from reviewer.names import Name
+from reviewer.sql.reader import NotUnderstood, Reader
+from reviewer.sql.tokenizer import STRINGS, SYMBOLS
+
+_KINDS: dict[str, list[tuple[str, ...]]] = {}
 # Longer ones first where one is the beginning of another.
-_KINDS = tuple(
-    tuple(kind.split())
-    for kind in (
-        "access method", "aggregate", "cast", "collation", "constraint", "conversion", "database", "domain",
-        "event trigger", "extension", "foreign data wrapper", "foreign table", "function", "group", "index",
-        "language", "large object", "materialized view", "operator class", "operator family", "operator", "policy",
-        "procedure", "publication", "role", "routine", "rule", "schema", "sequence", "server", "statistics",
-        "subscription", "table", "tablespace", "text search configuration", "text search dictionary",
-        "text search parser", "text search template", "transform", "trigger", "type", "user mapping", "user", "view",
-    )
-)  # fmt: skip
+for _kind in (
+    "access method", "aggregate", "cast", "collation", "constraint", "conversion", "database", "domain",
+    "event trigger", "extension", "foreign data wrapper", "foreign table", "function", "group", "index",
+    "language", "large object", "materialized view", "operator class", "operator family", "operator", "policy",
+    "procedure", "publication", "role", "routine", "rule", "schema", "sequence", "server", "statistics",
+    "subscription", "table", "tablespace", "text search configuration", "text search dictionary",
+    "text search parser", "text search template", "transform", "trigger", "type", "user mapping", "user", "view",
+):  # fmt: skip
+    _KINDS.setdefault(_kind.split()[0].upper(), []).append(tuple(_kind.upper().split()))
 _SAME = {"user": "role", "group": "role"}
 ON_A_TABLE = frozenset({"trigger", "policy", "rule"})
 """Kinds whose objects are named together with their table."""
 
 
-def accept_kind(cursor: Cursor) -> str:
+def accept_kind(reader: Reader) -> str:
     """The kind that comes next; users and groups are roles."""
-    word = cursor.word
-    for words in _KINDS:
-        if word == words[0] and cursor.accept(*words):
-            kind = " ".join(words)
+    for words in _KINDS.get(reader.word, ()):
+        if reader.accept(*words):
+            kind = " ".join(words).lower()
             return _SAME.get(kind, kind)
     raise NotUnderstood
 
 
-def signature(cursor: Cursor) -> Name:
+def signature(reader: Reader) -> Name:
     """A name, and the arguments of a function behind it, which are dropped; an operator is its own name."""
-    is_operator = cursor.token.kind is Kind.SYMBOL and not cursor.at_symbol("(")
-    if is_operator or cursor.token.kind in {Kind.STRING, Kind.NUMBER}:  # LANGUAGE 'x', LARGE OBJECT 1
-        name = Name(cursor.next().value)
+    is_operator = reader.kind in SYMBOLS and not reader.at_symbol(TokenType.L_PAREN)
+    if is_operator or reader.kind in STRINGS or reader.kind is TokenType.NUMBER:  # LANGUAGE 'x', LARGE OBJECT 1
+        name = Name(reader.next().text)
     else:
-        parts = [cursor.identifier()]
-        while cursor.accept_symbol("."):
-            parts.append(cursor.next().value)
+        parts = [reader.identifier()]
+        while reader.accept_symbol(TokenType.DOT):
+            parts.append(reader.next().text)
         name = Name(parts[-1], parts[-2] if len(parts) > 1 else None)
-    cursor.skip_group()
+    reader.skip_group()
     return name

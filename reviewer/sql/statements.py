@@ -1,0 +1,195 @@
+"""A text as the statements in it, each with its own tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+
+from sqlglot.errors import TokenError
+from sqlglot.tokens import Token, TokenType
+
+from reviewer.sql.literals import Hidden, marks, skip_blank
+from reviewer.sql.tokenizer import NO_WORDS, Tokenizer
+
+_MOST = 400_000
+"""Characters of a statement that are read; what follows them only has its end found. A table of 5,000 columns has
+300,000, and each character costs a microsecond and up to 300 bytes.
+"""
+_MOST_OF_VALUES = 20_000
+"""The same for a list of rows, of which the head tells all."""
+_VALUES = re.compile(
+    r"insert\s+into\s[^()]*(?:\([^()]*\)\s*(?:overriding\s+\w+\s+value\s+)?)?values\b", re.IGNORECASE
+)
+_LINE = re.compile(r"[^\n\r]*")
+_COPY_END = re.compile(r"^\\\.[ \t]*\r?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a text."""
+
+    text: str
+    """As it was emitted, without its semicolon and the comments around it; with the data of COPY."""
+    tokens: list[Token] = field(default_factory=list)
+    """Their positions are those in the text. None where no statement can be written so."""
+    cut: bool = False
+    """Whether the statement is so long that its tokens are only its beginning."""
+
+
+def statements(sql: str, tokenizer: Tokenizer) -> Iterator[Statement]:
+    """The statements of `sql`, in order. Never raises; takes time in proportion to the text."""
+    position = 0
+    while (position := skip_blank(sql, position)) < len(sql):
+        if sql[position] == "\\":  # a command of psql takes its line
+            line = _LINE.match(sql, position)
+            end = line.end() if line else len(sql)
+            yield Statement(sql[position:end])
+            position = end
+            continue
+        draft = _Draft(sql, position, tokenizer)
+        position = draft.read()
+        if draft.statement is not None:
+            yield draft.statement
+
+
+class _Draft:
+    """A statement while its end is looked for."""
+
+    def __init__(self, sql: str, start: int, tokenizer: Tokenizer) -> None:
+        self.statement: Statement | None = None
+        self._sql = sql
+        self._start = start
+        self._tokenizer = tokenizer
+        self._tokens: list[Token] = []
+        self._taken = start
+        self._readable = True
+        self._cut = False
+        self._body = _Body()
+
+    def read(self) -> int:
+        """Read it, and tell where the next one begins."""
+        sql = self._sql
+        if len(sql) - self._start > _MOST_OF_VALUES or ";" in sql:
+            code = self._start
+            for mark in marks(sql, self._start):
+                self._readable = self._readable and mark.closed
+                self._take(mark.start, whole=mark.kind is Hidden.SEMICOLON, code=code)
+                code = mark.end
+                if mark.kind is Hidden.SEMICOLON:
+                    if self._cut or not self._body.goes_on:
+                        return self._finish(mark.start, mark.end)
+                    if self._readable:
+                        self._tokens.append(_inner(mark.start - self._start))
+                    self._taken = mark.end
+            self._take(len(sql), whole=True, code=code)
+        else:
+            self._take(len(sql), whole=True, code=self._start)
+        return self._finish(len(sql), len(sql))
+
+    def _take(self, end: int, *, whole: bool, code: int) -> None:
+        """The tokens up to `end`, if something ends there, or of as much as is read at most.
+
+        `code`: where the code in front of `end` begins; the text can be cut from there on.
+        """
+        size = end - self._start
+        too_long = size > _MOST_OF_VALUES and size > self._most
+        if self._cut or not self._readable or not (whole or too_long):
+            return
+        if too_long:
+            most = max(code, self._start + self._most)
+            self._cut = most < end
+            end = min(most, end)
+        try:
+            found = self._tokenizer.tokenize(self._sql[self._taken : end])
+        except TokenError:
+            self._readable = False
+            return
+        if self._taken > self._start:
+            for token in found:
+                token.start += self._taken - self._start
+                token.end += self._taken - self._start
+        if self._cut:
+            del found[-1:]  # it may be half a word
+        self._body.follow(found)
+        self._tokens += found
+        self._taken = end
+
+    @cached_property
+    def _most(self) -> int:
+        """How many characters of it are read."""
+        head = self._sql[self._start : self._start + _MOST_OF_VALUES]
+        return _MOST_OF_VALUES if _VALUES.match(head) else _MOST
+
+    def _finish(self, end: int, after: int) -> int:
+        """Make the statement of what ends at `end`, if there is one, and tell where the next one begins."""
+        sql, start, tokens = self._sql, self._start, self._tokens
+        if not self._readable:
+            self.statement = Statement(sql[start:end].rstrip())
+            return after
+        if not tokens:
+            return after
+        if after > end and after < len(sql) and _copies_from_stdin(tokens):
+            mark = _COPY_END.search(sql, after)
+            after = end = mark.end() if mark else after
+        elif not self._cut:
+            end = start + tokens[-1].end + 1
+        text = sql[start:end]
+        self.statement = Statement(text, tokens, self._cut)
+        return after
+
+
+class _Body:
+    """Tells whether the semicolon after some tokens is inside a rule's or a function's body."""
+
+    def __init__(self) -> None:
+        self._head: list[str] = []
+        self._depth = 0
+        self._blocks = 0
+        self._previous = ""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a semicolon that comes now does not end the statement."""
+        return self._blocks > 0 or (self._depth > 0 and self._head == ["create", "rule"])
+
+    def follow(self, tokens: list[Token]) -> None:
+        """Read on."""
+        for token in tokens:
+            kind = token.token_type
+            if kind is TokenType.L_PAREN:
+                self._depth += 1
+            elif kind is TokenType.R_PAREN:
+                self._depth -= 1
+            elif kind not in NO_WORDS:
+                word = token.text
+                if len(self._head) < 2 and word not in {"or", "replace"}:
+                    self._head.append(word)
+                    if self._head[0] != "create":
+                        return
+                elif len(self._head) == 2 and self._head[1] in {"function", "procedure"}:
+                    self._count(word)
+                elif len(self._head) == 2 and self._head[1] != "rule":
+                    return
+                self._previous = word
+
+    def _count(self, word: str) -> None:
+        opens = word == "atomic" and self._previous == "begin"
+        if opens or (self._blocks and word == "case"):
+            self._blocks += 1
+        elif self._blocks and word == "end":
+            self._blocks -= 1
+
+
+def _inner(position: int) -> Token:
+    """A semicolon that ends no statement of ours."""
+    return Token(TokenType.UNKNOWN, ";", start=position, end=position)
+
+
+def _copies_from_stdin(tokens: list[Token]) -> bool:
+    if tokens[0].text != "copy" or len(tokens) > 2000:
+        return False
+    words = [token.text for token in tokens if token.token_type not in NO_WORDS]
+    return ("from", "stdin") in pairwise(words)

@@ -1,0 +1,170 @@
+"""sqlglot's trees of queries and of changes of rows → which tables, columns and functions they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from reviewer.names import Name
+from reviewer.operations import CreateTable, Delete, Insert, Merge, Operation, Select, Update
+from reviewer.sql.reader import NotUnderstood
+
+_NO_FUNCTIONS = frozenset({"row", "array", "exists"})
+"""What is written like a call of a function and is none; `EXISTS (TABLE t)` sqlglot takes for one."""
+_CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+
+
+def operations(tree: object) -> tuple[Operation, ...]:
+    """What one statement of rows does, in order.
+
+    Raises:
+        NotUnderstood: the tree is of something else, or sqlglot took the statement for something else.
+    """
+    found = tuple(_operations(tree)) if isinstance(tree, exp.Expr) else ()
+    if not found:
+        raise NotUnderstood
+    return found
+
+
+def excludes_null(condition: object, column: str) -> bool:
+    """Whether a condition says of the column that it is not NULL, alone or with AND between it and others."""
+    match condition:
+        case exp.Paren(this=inner):
+            return excludes_null(inner, column)
+        case exp.And(this=left, expression=right):
+            return excludes_null(left, column) or excludes_null(right, column)
+        case exp.Not(this=exp.Is(this=exp.Column() as said, expression=exp.Null())):
+            return said.name == column
+        case exp.Is(this=exp.Column() as said, expression=exp.Not(this=exp.Null())):
+            return said.name == column
+    return False
+
+
+def _operations(tree: exp.Expr) -> Iterator[Operation]:
+    for node in tree.find_all(*_CHANGES):
+        if node is not tree and not node.find_ancestor(exp.Merge):
+            yield _change(node)
+    if isinstance(tree, _CHANGES):
+        yield _change(tree)
+    elif isinstance(tree, exp.Query | exp.Values):
+        into = tree.args.get("into")
+        if isinstance(into, exp.Into):
+            yield CreateTable(
+                _name(into.this),
+                as_query=True,
+                temporary=bool(into.args.get("temporary")),
+                unlogged=bool(into.args.get("unlogged")),
+            )
+        yield Select(_tables(tree), _calls(tree), any(node.args.get("locks") for node in tree.find_all(exp.Select)))
+
+
+def _change(node: exp.Expr) -> Operation:
+    target = node.this
+    columns: tuple[str, ...] = ()
+    if isinstance(target, exp.Schema):
+        columns = tuple(column.name for column in target.expressions)
+        target = target.this
+    if not isinstance(target, exp.Table):
+        raise NotUnderstood
+    table = _name(target)
+    sources = _tables(node, target)
+    match node:
+        case exp.Insert():
+            return Insert(table, columns, sources)
+        case exp.Update():
+            columns, reads = _assignments(node)
+            if not columns:
+                raise NotUnderstood
+            return Update(table, columns, _filtered(node), sources, reads)
+        case exp.Delete():
+            return Delete(table, _filtered(node), sources)
+    return Merge(table, sources)
+
+
+def _name(table: exp.Expr) -> Name:
+    return Name(table.name, table.text("db") or None)
+
+
+def _tables(statement: exp.Expr, target: exp.Table | None = None) -> tuple[Name, ...]:
+    """The tables that a statement reads, each once; changes inside it (`WITH x AS (DELETE ...)`) have their own."""
+    found: dict[Name, None] = {}
+    into = statement.args.get("into")
+    aside = {id(target), id(into.this) if isinstance(into, exp.Into) else 0}
+    for node in statement.walk(prune=lambda n: n is not statement and isinstance(n, (*_CHANGES, exp.Lock))):
+        is_table = isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier)
+        # sqlglot has the operator class of `ON CONFLICT (a text_ops)` as a table.
+        if is_table and id(node) not in aside and not isinstance(node.parent, exp.Opclass):
+            name = _name(node)
+            if name.schema is not None or not _is_cte(node, name.name):
+                found[name] = None
+    return tuple(found)
+
+
+def _is_cte(table: exp.Expr, name: str) -> bool:
+    """Whether a WITH around the table gives its name to a query."""
+    below: exp.Expr = table
+    node = table.parent
+    own: exp.Expr | None = None
+    while node is not None:
+        if isinstance(below, exp.CTE) and isinstance(node, exp.With):
+            own = below
+        given = node.args.get("with_")
+        if isinstance(given, exp.With):
+            for query in given.expressions:
+                if query is own and not given.args.get("recursive"):
+                    break
+                if query.alias == name:
+                    return True
+            own = None
+        below, node = node, node.parent
+    return False
+
+
+def _calls(tree: exp.Expr) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for node in tree.find_all(exp.Anonymous):
+        if node.name in _NO_FUNCTIONS:
+            continue
+        around = node.parent
+        schema = around.this.name if isinstance(around, exp.Dot) and around.expression is node else ""
+        found[f"{schema}.{node.name}" if schema not in {"", "pg_catalog"} else node.name] = None
+    return tuple(found)
+
+
+def _assignments(update: exp.Update) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    columns: dict[str, None] = {}
+    reads: dict[str, None] = {}
+    for assignment in update.expressions:
+        target = assignment.this
+        for part in target.expressions if isinstance(target, exp.Tuple) else [target]:
+            column = part.find(exp.Column)
+            if column is None:
+                raise NotUnderstood
+            columns[column.table or column.name] = None  # in `SET a.b = 1` the column is a
+        for read in assignment.expression.find_all(exp.Column):
+            if not isinstance(read.this, exp.Star):
+                reads[read.name] = None
+    return tuple(columns), tuple(reads)
+
+
+def _filtered(change: exp.Expr) -> bool:
+    where = change.args.get("where")
+    return isinstance(where, exp.Where) and not _always_true(where.this)
+
+
+def _always_true(condition: exp.Expr) -> bool:
+    match condition:
+        case exp.Paren():
+            return _always_true(condition.this)
+        case exp.Boolean():
+            return bool(condition.this)
+        case exp.Not():
+            return isinstance(condition.this, exp.Boolean) and not condition.this.this
+        case exp.And():
+            return _always_true(condition.left) and _always_true(condition.right)
+        case exp.Or():
+            return _always_true(condition.left) or _always_true(condition.right)
+        case exp.EQ():
+            return isinstance(condition.left, exp.Literal) and condition.left == condition.right
+    return False
