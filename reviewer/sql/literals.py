@@ -43,48 +43,50 @@ _MARK = re.compile(
       (?P<semicolon> ; )
     | (?P<line> --[^\n\r]* )
     | (?P<block> /\* )
-    | (?P<escaped> (?<![{_IN_NAME}])[eE]'[^'\\]*(?:(?:''|\\.)[^'\\]*)*(?P<_1>'|\Z|\\\Z) )
-    | (?P<string> '[^']*(?:''[^']*)*(?P<_2>'|\Z) )
-    | (?P<quoted> "[^"]*(?:""[^"]*)*(?P<_3>"|\Z) )
-    | (?P<dollars> (?<![{_IN_NAME}])(?P<quote>\$(?:{_TAG})?\$)(?:.*?(?P<_4>(?P=quote))|.*) )
+    | (?P<escaped> (?<![{_IN_NAME}])[eE]' )
+    | (?P<string> ' )
+    | (?P<quoted> " )
+    | (?P<dollars> (?<![{_IN_NAME}])\$(?:{_TAG})?\$ )
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE,
 )
-_KINDS = {
-    "escaped": (Hidden.ESCAPED, "_1"),
-    "string": (Hidden.STRING, "_2"),
-    "quoted": (Hidden.QUOTED, "_3"),
-    "dollars": (Hidden.DOLLARS, "_4"),
-}
+_ESCAPED_QUOTE = re.compile(r"''|\\.|'", re.DOTALL)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_BLANK = re.compile(r"(?:[ \t\n\r\f\v]+|--[^\n\r]*)+")
+_BLANK = re.compile(r"[ \t\n\r\f\v]+|--[^\n\r]*")
 
 
 def marks(sql: str, start: int = 0) -> Iterator[Mark]:
     """The parts of `sql` from `start` on, in order. Takes time in proportion to the text."""
     position = start
     while found := _MARK.search(sql, position):
-        group = found.lastgroup or ""
-        if group == "semicolon":
-            mark = Mark(Hidden.SEMICOLON, found.start(), found.end(), True)
-        elif group == "line":
-            mark = Mark(Hidden.COMMENT, found.start(), found.end(), True)
-        elif group == "block":
-            end = _end_of_comment(sql, found.end())
-            mark = Mark(Hidden.COMMENT, found.start(), len(sql) if end is None else end, end is not None)
-        else:
-            kind, closing = _KINDS[group]
-            closed = found.group(closing) not in {None, "", "\\"}
-            mark = Mark(kind, found.start(), found.end(), closed)
-        yield mark
-        position = mark.end
+        position = found.end()
+        end: int | None = position
+        match found.lastgroup:
+            case "semicolon":
+                kind = Hidden.SEMICOLON
+            case "line":
+                kind = Hidden.COMMENT
+            case "block":
+                kind, end = Hidden.COMMENT, _end_of_comment(sql, position)
+            case "escaped":
+                kind, end = Hidden.ESCAPED, _end_of_escaped(sql, position)
+            case "string":
+                kind, end = Hidden.STRING, _end_of_quoted(sql, position, "'")
+            case "quoted":
+                kind, end = Hidden.QUOTED, _end_of_quoted(sql, position, '"')
+            case _:
+                kind = Hidden.DOLLARS
+                at = sql.find(found.group(), position)
+                end = at + len(found.group()) if at >= 0 else None
+        position = len(sql) if end is None else end
+        yield Mark(kind, found.start(), position, end is not None)
 
 
 def skip_blank(sql: str, start: int) -> int:
     """Where the first thing from `start` on is that is neither white space nor a comment."""
     position = start
     while True:
-        if found := _BLANK.match(sql, position):
+        while found := _BLANK.match(sql, position):
             position = found.end()
         if not sql.startswith("/*", position):
             return position
@@ -92,6 +94,23 @@ def skip_blank(sql: str, start: int) -> int:
         if end is None:
             return position
         position = end
+
+
+def _end_of_quoted(sql: str, start: int, quote: str) -> int | None:
+    """Where a literal that is open at `start` ends, in which a doubled quote is one."""
+    position = start
+    while (at := sql.find(quote, position)) >= 0:
+        if sql[at + 1 : at + 2] != quote:
+            return at + 1
+        position = at + 2
+    return None
+
+
+def _end_of_escaped(sql: str, start: int) -> int | None:
+    for edge in _ESCAPED_QUOTE.finditer(sql, start):
+        if edge.group() == "'":
+            return edge.end()
+    return None
 
 
 def _end_of_comment(sql: str, start: int) -> int | None:

@@ -15,11 +15,14 @@ from reviewer.sql.literals import Hidden, marks, skip_blank
 from reviewer.sql.tokenizer import NO_WORDS, Tokenizer
 
 _MOST = 400_000
-"""Characters of a statement that are read; what follows them only has its end found. A table of 5,000 columns has
+"""Characters of a definition that are read; what follows them only has its end found. A table of 5,000 columns has
 300,000, and each character costs a microsecond and up to 300 bytes.
 """
+_MOST_OF_ROWS = 150_000
+"""The same for a query or a change of rows."""
 _MOST_OF_VALUES = 20_000
 """The same for a list of rows, of which the head tells all."""
+_DEFINITION = re.compile(r"(?:create|alter|do)\b", re.IGNORECASE)
 _VALUES = re.compile(
     r"insert\s+into\s[^()]*(?:\([^()]*\)\s*(?:overriding\s+\w+\s+value\s+)?)?values\b", re.IGNORECASE
 )
@@ -43,6 +46,9 @@ def statements(sql: str, tokenizer: Tokenizer) -> Iterator[Statement]:
     """The statements of `sql`, in order. Never raises; takes time in proportion to the text."""
     position = 0
     while (position := skip_blank(sql, position)) < len(sql):
+        if sql[position] == ";":
+            position += 1
+            continue
         if sql[position] == "\\":  # a command of psql takes its line
             line = _LINE.match(sql, position)
             end = line.end() if line else len(sql)
@@ -121,7 +127,9 @@ class _Draft:
     def _most(self) -> int:
         """How many characters of it are read."""
         head = self._sql[self._start : self._start + _MOST_OF_VALUES]
-        return _MOST_OF_VALUES if _VALUES.match(head) else _MOST
+        if _DEFINITION.match(head):
+            return _MOST
+        return _MOST_OF_VALUES if _VALUES.match(head) else _MOST_OF_ROWS
 
     def _finish(self, end: int, after: int) -> int:
         """Make the statement of what ends at `end`, if there is one, and tell where the next one begins."""

@@ -263,10 +263,10 @@ def _operators(sql: str, tokens: list[Token], position: int, found: list[Token])
     while at < end:
         bound = _parameter(sql, at, end)
         stop = bound.start() if bound else end
-        while at < stop:
-            run = _longest(sql[at:stop])
-            found.append(Token(OPERATORS.get(run, TokenType.DPIPE), run, start=at, end=at + len(run) - 1))
-            at += len(run)
+        for operator in _cut(sql[at:stop]):
+            kind = OPERATORS.get(operator, TokenType.DPIPE)
+            found.append(Token(kind, operator, start=at, end=at + len(operator) - 1))
+            at += len(operator)
         if bound:
             at = bound.end()
             found.append(_spanning(sql, TokenType.PLACEHOLDER, bound.start(), at - 1))
@@ -289,11 +289,12 @@ def _is_operator(token: Token) -> bool:
     return token.token_type not in _NO_CODE and token.text[0] in _OPERATOR_CHARACTERS
 
 
-def _longest(run: str) -> str:
-    """The first operator of a run of its characters: it ends in a sign only with a character that allows it."""
-    if len(run) > 1 and not _MAY_END_IN_A_SIGN & set(run):
-        return run.rstrip("+-") or run[0]
-    return run
+def _cut(run: str) -> Iterator[str]:
+    """The operators of a run of their characters: one ends in a sign only with a character that allows it."""
+    first = run if len(run) < 2 or _MAY_END_IN_A_SIGN & set(run) else run.rstrip("+-")
+    if first:
+        yield first
+    yield from run[len(first) :]
 
 
 def _unescaped(escape: re.Match[str]) -> str:
