@@ -9,28 +9,29 @@ from __future__ import annotations
 from functools import lru_cache
 from threading import Thread
 
+from reviewer import sql  # noqa: F401  (from here on, whoever imports sqlglot gets the one that can be extended)
 from reviewer.operations import Operation
 
 _KEPT = 10_000
 """Characters of a text up to which its operations are kept: the same is often sent again, up, down and up."""
 
 
-def parse(sql: str) -> tuple[Operation, ...]:
+def parse(text: str) -> tuple[Operation, ...]:
     """The operations of an emitted text, in order: of none, one or several statements. Never raises.
 
     A statement that is not understood is `Unrecognized` with its text; of an `ALTER TABLE` only the action is.
     """
-    return _parsed(sql) if len(sql) <= _KEPT else _parse(sql)
+    return _parsed(text) if len(text) <= _KEPT else _parse(text)
 
 
-def split(sql: str) -> tuple[str, ...]:
+def split(text: str) -> tuple[str, ...]:
     """The statements of a text as they were emitted, without semicolons and the comments around them.
 
     Data of `COPY ... FROM STDIN` belongs to its statement. Never raises.
     """
     from reviewer.sql import dialect
 
-    return tuple(statement.text for statement in dialect.split(sql))
+    return tuple(statement.text for statement in dialect.split(text))
 
 
 def excludes_null(condition: str, column: str) -> bool:
@@ -45,10 +46,10 @@ def prepare() -> None:
     Thread(target=parse, args=("",), name="import of sqlglot", daemon=True).start()
 
 
-def _parse(sql: str) -> tuple[Operation, ...]:
+def _parse(text: str) -> tuple[Operation, ...]:
     from reviewer.sql import dialect
 
-    return tuple(operation for _, operations in dialect.read(sql) for operation in operations)
+    return tuple(operation for _, operations in dialect.read(text) for operation in operations)
 
 
 _parsed = lru_cache(maxsize=4_096)(_parse)

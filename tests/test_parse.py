@@ -42,7 +42,7 @@ from reviewer.operations import (
     Unrecognized,
     Update,
 )
-from reviewer.parse import parse, split
+from reviewer.parse import excludes_null, parse, split
 
 STATEMENTS = split((Path(__file__).parent / "data" / "statements.sql").read_text(encoding="utf-8"))
 T = Name("t")
@@ -487,12 +487,12 @@ def test_sqlglot_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
-def test_sqlglot_is_imported_only_for_rows() -> None:
+def test_sqlglot_waits_for_the_first_text() -> None:
     program = """
 import sys
-from reviewer.parse import parse
-parse("ALTER TABLE t ADD COLUMN a int; INSERT INTO t VALUES (1)")
+from reviewer.parse import parse, prepare
 assert "sqlglot" not in sys.modules
+prepare()
 parse("SELECT 1")
 assert "sqlglot" in sys.modules
 """
@@ -500,30 +500,45 @@ assert "sqlglot" in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+HEAVY = {
+    "quotes": "'" * 1_000_001,
+    "names": "SELECT " + '"a",' * 250_000,
+    "parentheses": "(" * 1_000_000,
+    "definitions": "CREATE TABLE t (" + "1," * 100_000 + ")",
+    "semicolons": ";" * 300_000 + "a;" * 10_000,
+    "operators": "SELECT " + "+-@%" * 250_000,
+    "parameters": "SELECT " + "$1,%s,:a," * 100_000,
+    "comments": "/*" * 250_000 + "*/" * 250_000 + "SELECT 1",
+    "a body": "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC " + "SELECT 1;" * 20_000 + " END",
+    "actions": "ALTER TABLE t " + ",".join(["ADD a int"] * 20_000),
+    "arrays": "SELECT " + "ARRAY[" * 60 + "1" + "]" * 60,
+}
+
+
+def test_no_text_takes_much_memory() -> None:
+    program = """
+import resource, sys
+from reviewer.parse import parse
+for text in sys.stdin.read().split("\\f"):
+    assert parse(text)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "linux" else 1024 * 1024))
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], input="\f".join(HEAVY.values()), capture_output=True, text=True, check=True
+    )
+
+    assert int(done.stdout) < 200
+
+
 @pytest.mark.parametrize(
-    ("sql", "kinds"),
+    ("condition", "excludes"),
     [
-        ("INSERT INTO t (a, b) VALUES (1, 'aaa", ["Insert"]),
-        ("INSERT INTO s.t VALUES (1, 'x'), (2, 'y'), (3", ["Insert"]),
-        ("INSERT INTO t SELECT * FROM u WHERE a IN (1, 2,", ["Insert"]),
-        ("UPDATE t SET a = 'xxx", ["Update"]),
-        ("DELETE FROM t WHERE id IN (1, 2", ["Delete"]),
-        ("CREATE TABLE x (id int); INSERT INTO t VALUES (1", ["CreateTable", "Insert"]),
-        ("CREATE TABLE x (id int); DROP TAB", ["CreateTable", "Unrecognized"]),
-        ("ALTER TABLE t ADD COLUMN a int, ADD COL", ["AddColumn", "Unrecognized"]),
-        ("DO $$ BEGIN", ["Unrecognized"]),
-        ("'abc", ["Unrecognized"]),
-        ("DRO", ["Unrecognized"]),
-        ("-- a comment", []),
+        ("(a IS NOT NULL)", True), ("((a IS NOT NULL) AND (b > 0))", True), ("(b > 0 AND (c OR d)) AND a IS NOT NULL", True),
+        ('"a" IS NOT NULL', True), ("a IS NULL", False), ("(a IS NOT NULL) OR (b > 0)", False), ("NOT (a IS NOT NULL)", False),
+        ("b IS NOT NULL", False), ("CASE WHEN a IS NOT NULL THEN true END", False), ("a IS NOT NULL IS NULL", False),
+        ("", False), ("a IS NOT", False), ("(" * 2_000 + "a IS NOT NULL" + ")" * 2_000, False), ("'", False),
     ],
-)
-def test_of_a_text_that_is_cut_the_head_tells_what_the_last_statement_is(sql: str, kinds: list[str]) -> None:
-    assert [type(each).__name__ for each in parse(sql, cut=True)] == kinds
-
-
-@pytest.mark.parametrize("sql", ["UPDATE t SET a = 'x", "DELETE FROM t USING u"])
-def test_a_change_that_is_cut_may_have_a_where(sql: str) -> None:
-    [operation] = parse(sql, cut=True)
-
-    assert isinstance(operation, Update | Delete)
-    assert operation.filtered
+)  # fmt: skip
+def test_a_condition_excludes_null_where_it_says_so(condition: str, excludes: bool) -> None:
+    assert excludes_null(condition, "a") is excludes

@@ -174,7 +174,7 @@ def _AlterTableStmt(node: Any) -> Iterator[Fact]:
     if node.objtype == enums.ObjectType.OBJECT_TYPE:
         yield from (("AlterObject", "type", table) for _ in node.cmds)
         return
-    if node.objtype == enums.ObjectType.OBJECT_SEQUENCE:
+    if node.objtype == enums.ObjectType.OBJECT_SEQUENCE and node.cmds[0].subtype.name != "AT_ChangeOwner":
         yield ("AlterObject", "sequence", table)
         return
     for command in node.cmds:

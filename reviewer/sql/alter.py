@@ -208,7 +208,7 @@ def _rename(reader: Reader, table: Name, kind: str) -> Operation:
 
 
 def _set(reader: Reader, table: Name, kind: str) -> Operation:
-    """SET; sqlglot: `Command` for SCHEMA and WITHOUT."""
+    """SET; sqlglot: `Command` for SCHEMA."""
     if reader.at_symbol(TokenType.L_PAREN):
         return _parameters(reader, table, kind)
     if reader.accept("SCHEMA"):

@@ -76,7 +76,9 @@ def column_definition(reader: Reader) -> ColumnDefinition:
     """A column with its type and all that is written behind it, up to a comma or the end."""
     name = reader.identifier()
     accept_options = reader.accept("WITH", "OPTIONS")
-    bare = accept_options or reader.done or reader.at_symbol(TokenType.COMMA) or reader.word in COLUMN_CONSTRAINT_WORDS
+    bare = (
+        accept_options or reader.done or reader.at_symbol(TokenType.COMMA) or reader.word in COLUMN_CONSTRAINT_WORDS
+    )
     draft = _Draft()
     column_type = "" if bare else type_name(reader)
     while not reader.done and not reader.at_symbol(TokenType.COMMA):

@@ -116,7 +116,9 @@ class Parser(Reader):
     def _rows(self, word: str) -> Iterable[Operation]:
         """A query or a change of rows: from sqlglot's tree, else from the words of its head."""
         start = self.mark
-        words = {token.text for token in self._tokens[start : self._tokens_size] if token.token_type not in NO_WORDS}
+        words = {
+            token.text for token in self._tokens[start : self._tokens_size] if token.token_type not in NO_WORDS
+        }
         if "set_config" in words:
             try:
                 return heads.set_config(self)
@@ -126,7 +128,16 @@ class Parser(Reader):
         if not plain and self._tokens_size - start <= _TOO_LONG_FOR_TREES:
             try:
                 return trees.operations(self._tree(start))
-            except (NotUnderstood, TooMuch, RecursionError, AttributeError, IndexError, KeyError, TypeError, ValueError):
+            except (
+                NotUnderstood,
+                TooMuch,
+                RecursionError,
+                AttributeError,
+                IndexError,
+                KeyError,
+                TypeError,
+                ValueError,
+            ):
                 pass
         return tuple(heads.READERS[word](self))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 
-class _Source:
+class Source:
     """Finds the source of sqlglot's modules where the import system would prefer the compiled ones."""
 
     @staticmethod
@@ -42,5 +42,5 @@ def install() -> None:
             "sqlglot was imported in its compiled form (sqlglot[c]), which no dialect can extend:"
             " import reviewer.parse before sqlglot, or uninstall sqlglotc"
         )
-    if _Source not in sys.meta_path:
-        sys.meta_path.insert(0, _Source)
+    if Source not in sys.meta_path:
+        sys.meta_path.insert(0, Source)
