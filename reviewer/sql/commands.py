@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from reviewer.names import Name
 from reviewer.operations import (
@@ -304,23 +304,33 @@ def set_variable(reader: Reader) -> Iterator[Operation]:
         reader.skip_all()
         yield SessionCommand("set constraints")
         return
-    local = reader.accept("LOCAL")
-    if not local and reader.at("SESSION") and not reader.at("SESSION", "AUTHORIZATION"):
-        reader.next()
+    local = _accept_before_a_name(reader, "LOCAL")
+    if not local and not reader.at("SESSION", "AUTHORIZATION"):
+        _accept_before_a_name(reader, "SESSION")
     if not reset and reader.accept_any("TRANSACTION", "CHARACTERISTICS"):
         reader.skip_all()
         yield TransactionControl("set transaction")
         return
-    name = next((spelled for words, spelled in _SPELLED.items() if reader.accept(*words)), None)
+    name = next((spelled for words, spelled in _SPELLED.items() if _accept_before_a_name(reader, *words)), None)
     if name is None:
         setting = reader.name()
         name = f"{setting.schema}.{setting.name}" if setting.schema else setting.name
         if not reset and not reader.accept_symbol(TokenType.EQ) and not reader.accept("FROM"):
             reader.expect("TO")
-    if name == "timezone" and reader.accept("LOCAL"):
-        yield SetVariable(name, None, local)
-    else:
-        yield SetVariable(name, None if reset else _value(reader), local)
+    elif reader.accept("LOCAL") or reader.done:  # SET TIME ZONE LOCAL, SET NAMES
+        reset = True
+    yield SetVariable(name, None if reset else _value(reader), local)
+
+
+def _accept_before_a_name(reader: Reader, *words: str) -> bool:
+    """Read these keywords if they come next and are not themselves the name of a setting."""
+    mark = reader.mark
+    if not reader.accept(*words):
+        return False
+    if reader.at_symbol(TokenType.DOT) or reader.at_symbol(TokenType.EQ) or reader.at("TO"):
+        reader.back_to(mark)
+        return False
+    return True
 
 
 def _value(reader: Reader) -> str | None:

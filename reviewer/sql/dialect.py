@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from reviewer.operations import Operation, SessionCommand, Unrecognized
 from reviewer.sql import commands, heads, trees
@@ -74,14 +75,12 @@ class Parser(Reader):
         """What a statement does, in order; `Unrecognized` where it is not understood. Never raises."""
         self.cut = statement.cut
         self._in_tree = False
-        try:
-            if not statement.tokens:
-                raise NotUnderstood
-            (node,) = self.parse(statement.tokens, statement.text)
-            return tuple(node.args["operations"]) if isinstance(node, exp.Command) else ()
         # Besides its own errors sqlglot lets out RecursionError, IndexError and others.
-        except Exception:
-            return (Unrecognized(statement.text),)
+        with suppress(Exception):
+            if statement.tokens:
+                (node,) = self.parse(statement.tokens, statement.text)
+                return tuple(node.args["operations"]) if isinstance(node, exp.Command) else ()
+        return (Unrecognized(statement.text),)
 
     def _parse_statement(self) -> exp.Expr | None:
         """The whole statement; inside a query (`WITH x AS (DELETE …)`) as sqlglot reads it."""
@@ -126,23 +125,12 @@ class Parser(Reader):
                 self.back_to(start)
         plain = word == "TABLE" or (word == "INSERT" and not words & {"select", "with", "table"})
         if not plain and self._tokens_size - start <= _TOO_LONG_FOR_TREES:
-            try:
+            with suppress(Exception):
                 return trees.operations(self._tree(start))
-            except (
-                NotUnderstood,
-                TooMuch,
-                RecursionError,
-                AttributeError,
-                IndexError,
-                KeyError,
-                TypeError,
-                ValueError,
-            ):
-                pass
         return tuple(heads.READERS[word](self))
 
     def _tree(self, start: int) -> exp.Expr | None:
-        """sqlglot's tree of the tokens from `start` on. The position is `start` again afterwards."""
+        """The tree of the tokens from `start` on. The position is `start` again afterwards."""
         given = self._tokens
         self._tokens = list(_for_trees(given[start : self._tokens_size]))
         self._tokens_size = len(self._tokens)
@@ -186,14 +174,18 @@ _DIALECT = PostgreSQL()
 
 def read(sql: str) -> Iterator[tuple[Statement, tuple[Operation, ...]]]:
     """The statements of a text, each with its operations. Never raises."""
-    parser = _DIALECT.parser(max_nodes=_MOST_NODES)
+    parser = _parser()
     for statement in split(sql):
         yield statement, parser.operations(statement)
 
 
 def split(sql: str) -> Iterator[Statement]:
     """The statements of a text. Never raises."""
-    return statements(sql, _DIALECT.tokenizer())
+    return statements(sql, Tokenizer(_DIALECT))
+
+
+def _parser() -> Parser:
+    return Parser(max_nodes=_MOST_NODES, dialect=_DIALECT)
 
 
 def excludes_null(condition: str, column: str) -> bool:
@@ -202,7 +194,7 @@ def excludes_null(condition: str, column: str) -> bool:
     if len(found) != 1 or found[0].cut:
         return False
     try:
-        tree = _DIALECT.parser(max_nodes=_MOST_NODES).condition(found[0].tokens, found[0].text)
+        tree = _parser().condition(found[0].tokens, found[0].text)
     except (NotUnderstood, TooMuch):
         return False
     return trees.excludes_null(tree, column)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from reviewer.names import RESERVED, Name
 from reviewer.operations import Delete, Insert, Merge, Operation, Select, SetVariable, Update

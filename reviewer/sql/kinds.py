@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from reviewer.names import Name
 from reviewer.sql.reader import NotUnderstood, Reader
@@ -27,7 +27,11 @@ ON_A_TABLE = frozenset({"trigger", "policy", "rule"})
 def accept_kind(reader: Reader) -> str:
     """The kind that comes next; users and groups are roles."""
     for words in _KINDS.get(reader.word, ()):
+        mark = reader.mark
         if reader.accept(*words):
+            if words[-1] == "MAPPING" and not (reader.at("FOR") or reader.at("IF")):
+                reader.back_to(mark)  # CREATE USER mapping
+                continue
             kind = " ".join(words).lower()
             return _SAME.get(kind, kind)
     raise NotUnderstood

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlglot import exp
 from sqlglot.errors import ParseError
 from sqlglot.parsers.postgres import PostgresParser
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from reviewer.names import Name
 from reviewer.sql.tokenizer import NO_WORDS, STRINGS, SYMBOLS
@@ -18,6 +18,7 @@ T = TypeVar("T")
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET})
 _NOTHING: frozenset[str] = frozenset()
+_NOWHERE = Token(TokenType.SENTINEL, "")
 
 
 class NotUnderstood(ParseError):
@@ -40,7 +41,7 @@ class Reader(PostgresParser):
     cut = False
     """Whether the statement is so long that its tokens are only its beginning."""
 
-    def raise_error(self, message: str, token: Token | None = None) -> None:  # type: ignore[override]
+    def raise_error(self, message: str, token: Token = _NOWHERE) -> None:  # noqa: ARG002  (declared by the base class)
         """Without the picture of the place that sqlglot paints, which nobody sees."""
         raise NotUnderstood(message)
 

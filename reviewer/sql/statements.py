@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from reviewer.sql.literals import Hidden, marks, skip_blank
 from reviewer.sql.tokenizer import NO_WORDS, Tokenizer

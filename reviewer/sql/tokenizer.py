@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from reviewer.sql.literals import Hidden, Mark, marks
 
@@ -112,14 +112,17 @@ class Tokenizer(Postgres.Tokenizer):
         return _mended(sql, found)
 
     def _around_literals(self, sql: str) -> Iterator[Token]:
-        """The tokens of a text with strings between dollars, and of one with long literals."""
+        """The tokens of a text with strings between dollars, long literals, or comments that may be nested.
+
+        Of `/*/* a */ b */` sqlglot takes the first `*/` for the end.
+        """
         position = 0
         for mark in marks(sql):
             if not mark.closed:
                 raise TokenError("no end")
             prefixed = sql[mark.start - 1 : mark.start] in _PREFIXES
             is_long = mark.end - mark.start > _READ_BY_OURSELVES and not prefixed
-            if mark.kind is Hidden.DOLLARS or is_long:
+            if mark.kind is Hidden.DOLLARS or is_long or sql.startswith("/*", mark.start):
                 yield from self._shifted(sql, position, mark.start)
                 if mark.kind is not Hidden.COMMENT:
                     yield _literal(sql, mark)
