@@ -535,7 +535,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platfor
     ("condition", "excludes"),
     [
         ("(a IS NOT NULL)", True), ("((a IS NOT NULL) AND (b > 0))", True), ("(b > 0 AND (c OR d)) AND a IS NOT NULL", True),
-        ('"a" IS NOT NULL', True), ("a IS NULL", False), ("(a IS NOT NULL) OR (b > 0)", False), ("NOT (a IS NOT NULL)", False),
+        ('"a" IS NOT NULL', True), ("a IS NULL", False), ("a IS NOT NULL = true", False), ("(a IS NOT NULL) OR (b > 0)", False), ("NOT (a IS NOT NULL)", False), ("NOT a IS NULL", True), ("NOT a IS NOT NULL", False),
         ("b IS NOT NULL", False), ("CASE WHEN a IS NOT NULL THEN true END", False), ("a IS NOT NULL IS NULL", False),
         ("", False), ("a IS NOT", False), ("(" * 2_000 + "a IS NOT NULL" + ")" * 2_000, False), ("'", False),
     ],

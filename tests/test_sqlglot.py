@@ -102,7 +102,7 @@ def misread(sql: str, wrong: str) -> bool:
         ("CREATE TABLE t (a serial)", r"IDENTITY"),
         ("ALTER TABLE t ALTER a SET DEFAULT now()", r"CURRENT_TIMESTAMP"),
         ('SELECT U&"d\\0061t" FROM t', r'U & "d'),
-        ("SELECT @ a", r"@a"),
+        ("SELECT @ a", r"\$a"),
     ],
 )  # fmt: skip
 def test_what_sqlglot_takes_for_something_else_it_still_does(sql: str, wrong: str) -> None:

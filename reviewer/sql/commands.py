@@ -317,7 +317,7 @@ def set_variable(reader: Reader) -> Iterator[Operation]:
         name = f"{setting.schema}.{setting.name}" if setting.schema else setting.name
         if not reset and not reader.accept_symbol(TokenType.EQ) and not reader.accept("FROM"):
             reader.expect("TO")
-    elif reader.accept("LOCAL") or reader.done:  # SET TIME ZONE LOCAL, SET NAMES
+    elif (name == "timezone" and reader.accept("LOCAL")) or (name == "client_encoding" and reader.done):
         reset = True
     yield SetVariable(name, None if reset else _value(reader), local)
 

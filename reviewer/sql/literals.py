@@ -55,6 +55,34 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _BLANK = re.compile(r"[ \t\n\r\f\v]+|--[^\n\r]*")
 
 
+# Up to a thousand things that no semicolon hides in, and that need no second look: it is a loop in C.
+_RUN = re.compile(
+    r"""(?: [^;'"$/eE-]+ | [eE](?!') | -(?!-) | /(?!\*) | '[^']*' | "[^"]*" ){1,1000}""",
+    re.VERBOSE,
+)
+
+
+def end_of_statement(sql: str, start: int) -> int | None:
+    """Where the next semicolon is that is code, or the end of the text; None where a part of it has no end.
+
+    For what is not read: many times faster than `marks`.
+    """
+    position = start
+    while position < len(sql):
+        if run := _RUN.match(sql, position):
+            position = run.end()
+            continue
+        mark = next(marks(sql, position), None)
+        if mark is None:
+            return len(sql)
+        if mark.kind is Hidden.SEMICOLON:
+            return mark.start
+        if not mark.closed:
+            return None
+        position = mark.end
+    return len(sql)
+
+
 def marks(sql: str, start: int = 0) -> Iterator[Mark]:
     """The parts of `sql` from `start` on, in order. Takes time in proportion to the text."""
     position = start

@@ -6,22 +6,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from reviewer.sql.literals import Hidden, marks, skip_blank
+from reviewer.sql.literals import Hidden, end_of_statement, marks, skip_blank
 from reviewer.sql.tokenizer import NO_WORDS, Tokenizer
 
-_MOST = 400_000
-"""Characters of a definition that are read; what follows them only has its end found. A table of 5,000 columns has
-300,000, and each character costs a microsecond and up to 300 bytes.
+_MOST = 100_000
+"""Words and signs of a definition that are read, of which each takes up to 300 bytes; what follows them only has its
+end found. A table of 5,000 columns has 60,000.
 """
-_MOST_OF_ROWS = 150_000
+_MOST_OF_ROWS = 30_000
 """The same for a query or a change of rows."""
-_MOST_OF_VALUES = 20_000
-"""The same for a list of rows, of which the head tells all."""
+_SHORT = 20_000
+"""Characters up to which a statement is read whole; of a list of rows as many, because its head tells all."""
+_SIGN = re.compile(r"\w+|[^\w\s]")
 _DEFINITION = re.compile(r"(?:create|alter|do)\b", re.IGNORECASE)
 _VALUES = re.compile(
     r"insert\s+into\s[^()]*(?:\([^()]*\)\s*(?:overriding\s+\w+\s+value\s+)?)?values\b", re.IGNORECASE
@@ -78,14 +79,18 @@ class _Draft:
     def read(self) -> int:
         """Read it, and tell where the next one begins."""
         sql = self._sql
-        if len(sql) - self._start > _MOST_OF_VALUES or ";" in sql:
+        if len(sql) - self._start > _SHORT or ";" in sql:
             code = self._start
             for mark in marks(sql, self._start):
                 self._readable = self._readable and mark.closed
                 self._take(mark.start, whole=mark.kind is Hidden.SEMICOLON, code=code)
+                if self._cut:
+                    end = end_of_statement(sql, mark.start)
+                    self._readable = end is not None
+                    return self._finish(len(sql) if end is None else end, len(sql) if end is None else end + 1)
                 code = mark.end
                 if mark.kind is Hidden.SEMICOLON:
-                    if self._cut or not self._body.goes_on:
+                    if not self._body.goes_on:
                         return self._finish(mark.start, mark.end)
                     if self._readable:
                         self._tokens.append(_inner(mark.start - self._start))
@@ -101,7 +106,7 @@ class _Draft:
         `code`: where the code in front of `end` begins; the text can be cut from there on.
         """
         size = end - self._start
-        too_long = size > _MOST_OF_VALUES and size > self._most
+        too_long = size > _SHORT and size > self._most
         if self._cut or not self._readable or not (whole or too_long):
             return
         if too_long:
@@ -126,10 +131,12 @@ class _Draft:
     @cached_property
     def _most(self) -> int:
         """How many characters of it are read."""
-        head = self._sql[self._start : self._start + _MOST_OF_VALUES]
-        if _DEFINITION.match(head):
-            return _MOST
-        return _MOST_OF_VALUES if _VALUES.match(head) else _MOST_OF_ROWS
+        head = self._sql[self._start : self._start + _SHORT]
+        if _VALUES.match(head):
+            return _SHORT
+        most = _MOST if _DEFINITION.match(head) else _MOST_OF_ROWS
+        last = next(islice(_SIGN.finditer(self._sql, self._start), most, None), None)
+        return (last.start() if last else len(self._sql)) - self._start
 
     def _finish(self, end: int, after: int) -> int:
         """Make the statement of what ends at `end`, if there is one, and tell where the next one begins."""
@@ -139,13 +146,11 @@ class _Draft:
             return after
         if not tokens:
             return after
-        if after > end and after < len(sql) and _copies_from_stdin(tokens):
-            mark = _COPY_END.search(sql, after)
-            after = end = mark.end() if mark else after
-        elif not self._cut:
+        if not self._cut:
             end = start + tokens[-1].end + 1
-        text = sql[start:end]
-        self.statement = Statement(text, tokens, self._cut)
+        if after < len(sql) and _copies_from_stdin(tokens) and (data := _COPY_END.search(sql, after)):
+            after = end = data.end()
+        self.statement = Statement(sql[start:end], tokens, self._cut)
         return after
 
 

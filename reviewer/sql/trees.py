@@ -34,10 +34,10 @@ def excludes_null(condition: object, column: str) -> bool:
             return excludes_null(inner, column)
         case exp.And(this=left, expression=right):
             return excludes_null(left, column) or excludes_null(right, column)
-        case exp.Not(this=exp.Is(this=exp.Column() as said, expression=exp.Null())):
-            return said.name == column
-        case exp.Is(this=exp.Column() as said, expression=exp.Not(this=exp.Null())):
-            return said.name == column
+        case exp.Not(this=exp.Is(this=exp.Column() as said, expression=exp.Null()) as test):
+            return said.name == column and not test.args.get("negate")
+        case exp.Is(this=exp.Column() as said, expression=exp.Null()):
+            return said.name == column and bool(condition.args.get("negate"))
     return False
 
 
