@@ -16,12 +16,13 @@ _KEPT = 10_000
 """Characters of a text up to which its operations are kept: the same is often sent again, up, down and up."""
 
 
-def parse(text: str) -> tuple[Operation, ...]:
+def parse(text: str, cut: bool = False) -> tuple[Operation, ...]:
     """The operations of an emitted text, in order: of none, one or several statements. Never raises.
 
     A statement that is not understood is `Unrecognized` with its text; of an `ALTER TABLE` only the action is.
+    `cut`: the text goes on behind its end. Of its last statement the head tells what it is.
     """
-    return _parsed(text) if len(text) <= _KEPT else _parse(text)
+    return _parsed(text, cut) if len(text) <= _KEPT else _parse(text, cut)
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -46,10 +47,10 @@ def prepare() -> None:
     Thread(target=parse, args=("",), name="import of sqlglot", daemon=True).start()
 
 
-def _parse(text: str) -> tuple[Operation, ...]:
+def _parse(text: str, cut: bool = False) -> tuple[Operation, ...]:
     from reviewer.sql import dialect
 
-    return tuple(operation for _, operations in dialect.read(text) for operation in operations)
+    return tuple(operation for operations in dialect.read(text, cut=cut) for operation in operations)
 
 
 _parsed = lru_cache(maxsize=4_096)(_parse)

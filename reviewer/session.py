@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reviewer import __version__, recording, suppressions
+from reviewer import __version__, files, ledger, recording, schema_file, suppressions
 from reviewer.additive import only_adds_tables
 from reviewer.config import Config
-from reviewer.errors import CannotReview, UsageError
+from reviewer.errors import UsageError
 from reviewer.finding import Finding, Severity
+from reviewer.folders import work_folder
 from reviewer.git import Git, root_of
 from reviewer.guardian import Guardian
 from reviewer.history import (
@@ -36,10 +34,13 @@ from reviewer.interpreter import RunnerProcess, Setup, environment
 from reviewer.names import VERSION_TABLE
 from reviewer.old_code import OldSource
 from reviewer.parse import prepare as prepare_parser
+from reviewer.paths import on_disk, relative, shown
 from reviewer.plan import Plan
+from reviewer.postgres import trouble
 from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
-from reviewer.recording import Direction, History, Mode, Outcome, Recording, Revision, Skipped
+from reviewer.recording import Direction, History, Mode, OldCode, Outcome, Recording, Revision, Skipped
 from reviewer.rehearsal import rehearse
+from reviewer.suppressions import Suppression
 from reviewer.verdict import Report, TreeReport
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from reviewer.rule import Check
 
 Progress = Callable[[str], None]
+Comments = Mapping[str, tuple[Suppression, ...]]
+"""The suppression comments of one tree, by the path of the file that they stand in."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,21 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
     scopes = [each for tree in trees(config) for each in [scope(config, tree, environ)]]
     if not any(each.selection.revisions for each in scopes):
         recordings = [_nothing_new(each) for each in scopes]
-        return judged(config, recordings, {each.tree.name: each.root for each in scopes})
+        return judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes})
     prepare_parser()  # while the server and the project's interpreter start
     interpreter = find_interpreter(config.path, config.python, environ)
     recordings = []
-    roots = {each.tree.name: each.root for each in scopes}
-    with _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
-        server = None if config.static else _server(config, scopes, guardian, stack)
-        for each in scopes:
+    # All that is read is read now: what the project's code writes while it runs changes nothing of what is judged.
+    comments = {each.tree.name: comments_of(each) for each in scopes}
+    plans = [
+        replace(plan_for(config, each, interpreter, environ), control=_control(config, each)) for each in scopes
+    ]
+    with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+        server = None if config.static else start_server(config, scopes, guardian, stack)
+        for each, plan in zip(scopes, plans, strict=True):
             if not each.selection.revisions:
                 recordings.append(_nothing_new(each))
                 continue
-            plan = plan_for(config, each, interpreter, environ)
             if server is None:
                 from reviewer.static import render
 
@@ -96,15 +102,17 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
             else:
                 made = (rehearse(plan, server, guardian, folder, progress),)
             unread = tuple(
-                Skipped(problem.path, problem.message) for problem in each.graph.problems if not problem.fatal
+                Skipped(shown(problem.path), shown(problem.message))
+                for problem in each.graph.problems
+                if not problem.fatal
             )
             first, *others = (replace(one, one_way=_one_way(config, each)) for one in made)
             recordings += [replace(first, skipped=first.skipped + unread), *others]
-            roots |= {one.tree: each.root for one in made}
+            comments |= {one.tree: comments[each.tree.name] for one in made}
     progress("judging")
     if config.save_recording is not None:
         _save(recordings, config.save_recording)
-    return judged(config, recordings, roots)
+    return judged(config, recordings, comments)
 
 
 def trees(config: Config) -> tuple[Tree, ...]:
@@ -158,9 +166,9 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         environ=environment(environ, config.env, config.pass_env, "{url}"),
         root=scope.root,
         history=history_of(scope),
-        base_schema=config.base_schema,
+        base_schema=schema_file.read(config.base_schema) if config.base_schema else None,
         rows=config.rows,
-        seed=config.seed,
+        seed=schema_file.read(config.seed, "seed") if config.seed else None,
         seed_command=config.seed_command,
         timeout=config.timeout,
         tree=scope.tree.name,
@@ -171,21 +179,25 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
     )
 
 
-def _earlier(scope: Scope) -> tuple[Revision, ...]:
-    """The revisions that have made the base state."""
+def _control(config: Config, scope: Scope) -> Path | None:
+    """The env.py that is asked what it does where a revision fails, unless nobody wants to know."""
+    rule = "swallowed-failure"
+    wanted = rule in config.select if config.select else not config.ignored(rule)
+    return scope.tree.env_py if wanted else None
+
+
+def _earlier(scope: Scope) -> tuple[tuple[Revision, bytes], ...]:
+    """The revisions that have made the base state, each with its source."""
     graph = scope.graph
     ids = graph.sorted(graph.with_ancestors(scope.selection.base_heads))
-    return tuple(found.recorded(found.depends_on) for found in map(graph.revisions.__getitem__, ids))
+    return tuple((found.recorded(found.depends_on), found.text) for found in map(graph.revisions.__getitem__, ids))
 
 
 def old_source(config: Config, scope: Scope) -> OldSource | None:
     """Where the code is that is running while the migration runs; None where it is not to be tried."""
     if why_no_old_code(config, scope) or scope.base_commit is None:
         return None
-    sources = []
-    for revision in scope.selection.revisions:
-        with contextlib.suppress(OSError):
-            sources.append((scope.root / revision.path).read_bytes())
+    sources = [revision.text for revision in scope.selection.revisions]
     needed = config.base_from == "models" or not only_adds_tables(sources)
     return OldSource(scope.root, scope.base_commit, early=needed)
 
@@ -213,31 +225,59 @@ def replayed(config: Config) -> Report:
     """The report of a saved recording: the same as when it was made, without a server."""
     assert config.recording is not None
     try:
-        text = config.recording.read_bytes()
+        text = files.read(config.recording)
     except OSError as error:
         raise UsageError(
-            f"The recording {config.recording} cannot be read: {error.strerror}.", "Name a file that exists."
+            f"The recording {config.recording} cannot be read: {files.why(error)}.", "Name a file that exists."
         ) from None
     recordings = recording.loads(text, str(config.recording))
     root = root_of(config.path) or config.path
-    return replace(judged(config, recordings, {each.tree: root for each in recordings}), replayed=True)
+    comments = {each.tree: comments_in(root, each) for each in recordings}
+    return replace(judged(config, recordings, comments), replayed=True)
 
 
-def judged(config: Config, recordings: Sequence[Recording], roots: Mapping[str, Path]) -> Report:
-    """The report of `recordings`: what the selected checks find, with the suppressions of the source applied."""
+def comments_of(scope: Scope) -> Comments:
+    """The suppression comments of what is under review and of env.py, as the files were when they were read."""
+    reviewed = (*scope.selection.edited, *scope.selection.revisions)
+    found = {(path := shown(each.path)): suppressions.read(each.text, path) for each in reviewed}
+    env = scope.tree.env_py
+    if env is not None:
+        with contextlib.suppress(OSError):
+            path = relative(env, scope.root)
+            found[path] = suppressions.read(files.read_regular(env), path)
+    return found
+
+
+def comments_in(root: Path, each: Recording) -> Comments:
+    """The suppression comments of the revisions of a recording, as their files below `root` are now."""
+    found = {}
+    edited = {entry.location.path for entry in each.history.edited}
+    asked = {each.control.location.path} if each.control.location is not None else set()
+    for path in edited | asked | {revision.path for revision in each.revisions}:
+        with contextlib.suppress(OSError):
+            found[path] = suppressions.read(files.read_regular(on_disk(root, path)), path)
+    return found
+
+
+def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[str, Comments]) -> Report:
+    """The report of `recordings`: what the selected checks find, with `comments`, by tree, applied. Reads no source."""
     import checks as all_checks
     from reviewer.review import review
 
     loaded = all_checks.load()
     config.check_rules({check.RULE.id for check in loaded})
     selected = _selected(config, loaded)
+    asked = {check.RULE.id for check in selected}
     reports = []
     for each in recordings:
         report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
-        root = roots.get(each.tree, config.path)
-        findings = _suppressed(report.findings, each, root, loaded, selected)
+        findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
         groups = {check.RULE.id: check.RULE.group for check in loaded}
-        reports.append(replace(report, findings=_with_severities(config, findings, each, groups)))
+        told = replace(report, findings=_with_severities(config, findings, each, groups))
+        dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
+        reports.append(
+            ledger.settled(told, lambda rule, path: rule in asked and not config.ignored(rule, path), dropped)
+        )
     return Report(tool=__version__, trees=tuple(reports), fail_on=config.fail_on)
 
 
@@ -247,18 +287,22 @@ def _selected(config: Config, loaded: Sequence[Check]) -> list[Check]:
 
 
 def _suppressed(
-    findings: Sequence[Finding], each: Recording, root: Path, loaded: Sequence[Check], selected: Sequence[Check]
+    findings: Sequence[Finding],
+    each: Recording,
+    comments: Comments,
+    loaded: Sequence[Check],
+    selected: Sequence[Check],
 ) -> tuple[Finding, ...]:
-    found = {}
-    edited = {entry.location.path for entry in each.history.edited}
     old_code_tried = each.old_code.mapped is not None
-    for path in edited | {revision.path for revision in each.revisions}:
-        with contextlib.suppress(OSError):
-            found[path] = suppressions.read((root / path).read_bytes(), path)
+    # a comment in env.py counts where something is said of it, and is idle in no other review
+    reviewed = {entry.location.path for entry in each.history.edited} | {
+        revision.path for revision in each.revisions
+    }
+    told = {finding.location.path for finding in findings if finding.location is not None}
     return tuple(
         suppressions.apply(
             findings,
-            found,
+            {path: found for path, found in comments.items() if path in reviewed | told},
             {check.RULE.id for check in loaded},
             asked_rules={check.RULE.id for check in selected if old_code_tried or not check.RULE.of_old_code},
             revisions={revision.path: revision.id for revision in each.revisions},
@@ -289,7 +333,7 @@ def _with_severities(
     """The findings as the configuration wants them, in general and for single files."""
     kept = []
     for finding in findings:
-        path = finding.location.path if finding.location else None
+        path = _path(finding)
         if config.ignored(finding.rule, path):
             continue
         usual = finding.severity
@@ -301,6 +345,10 @@ def _with_severities(
             usual = Severity.ERROR
         kept.append(replace(finding, severity=config.severity_of(finding.rule, usual, path)))
     return tuple(kept)
+
+
+def _path(finding: Finding) -> str | None:
+    return finding.location.path if finding.location else None
 
 
 _ABOUT_LOCKS = frozenset({"locking", "rewriting"})
@@ -330,7 +378,7 @@ def _one_way(config: Config, scope: Scope) -> tuple[str, ...]:
     return tuple(each.id for each in scope.selection.revisions if each.id in accepted)
 
 
-def _server(
+def start_server(
     config: Config, scopes: Sequence[Scope], guardian: Guardian, stack: contextlib.ExitStack
 ) -> Future[RunningServer]:
     """The server, starting in a thread while the project's interpreter starts."""
@@ -345,35 +393,28 @@ def _server(
 
 
 @contextlib.contextmanager
-def _workplace() -> Iterator[tuple[Guardian, Path]]:
+def workplace() -> Iterator[tuple[Guardian, Path]]:
     """A guardian, and a folder that goes away with us."""
-    with Guardian() as guardian:
-        try:
-            # Watched before it is there: who is killed in between leaves nothing behind.
-            folder = Path(tempfile.gettempdir()) / f"alembic-reviewer-{secrets.token_hex(8)}"
-            watched = guardian.folder(folder)
-            folder.mkdir(0o700)
-        except OSError as error:
-            raise CannotReview(
-                f"No temporary folder can be made: {error.strerror}.",
-                "Free some room, or name another folder for temporary files with TMPDIR.",
-            ) from None
+    with Guardian() as guardian, work_folder(guardian) as folder:
         yield guardian, folder
-        shutil.rmtree(folder, ignore_errors=True)
-        guardian.forget(watched)
 
 
 def _nothing_new(each: Scope) -> Recording:
     return Recording(
-        tool=__version__, mode=Mode.OBSERVED, revisions=(), tree=each.tree.name, history=each.selection.history()
+        tool=__version__,
+        mode=Mode.OBSERVED,
+        revisions=(),
+        tree=each.tree.name,
+        history=each.selection.history(),
+        old_code=OldCode(each.base_commit or "", reason="there is no new revision"),
     )
 
 
 def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
     """Ask the project's interpreter where the revisions are: a package, or folders that env.py sets."""
     interpreter = find_interpreter(config.path, config.python, environ)
-    with _workplace() as (guardian, folder), contextlib.ExitStack() as stack:
-        server = _server(config, (), guardian, stack).result()
+    with workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+        server = start_server(config, (), guardian, stack).result()
         database = server.create_database("describe")
         kept = environment(environ, config.env, config.pass_env, server.address.url(database))
         process = stack.enter_context(
@@ -411,11 +452,24 @@ def _refuse_unwritable(path: Path) -> None:
 
 def _save(recordings: Sequence[Recording], path: Path) -> None:
     try:
-        path.write_text(recording.dumps(recordings), encoding="utf-8")
+        files.write(path, recording.dumps(recordings))
     except OSError as error:
         raise UsageError(
-            f"The recording cannot be written to {path}: {error.strerror}.", "Name another file."
+            f"The recording cannot be written to {path}: {files.why(error)}.", "Name another file."
         ) from None
 
 
-__all__ = ["Scope", "judged", "plan_for", "replayed", "review_project", "scope", "setup_of", "trees"]
+__all__ = [
+    "Scope",
+    "comments_in",
+    "comments_of",
+    "judged",
+    "plan_for",
+    "replayed",
+    "review_project",
+    "scope",
+    "setup_of",
+    "start_server",
+    "trees",
+    "workplace",
+]

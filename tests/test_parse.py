@@ -542,3 +542,32 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platfor
 )  # fmt: skip
 def test_a_condition_excludes_null_where_it_says_so(condition: str, excludes: bool) -> None:
     assert excludes_null(condition, "a") is excludes
+
+
+@pytest.mark.parametrize(
+    ("sql", "kinds"),
+    [
+        ("INSERT INTO t (a, b) VALUES (1, 'aaa", ["Insert"]),
+        ("INSERT INTO s.t VALUES (1, 'x'), (2, 'y'), (3", ["Insert"]),
+        ("INSERT INTO t SELECT * FROM u WHERE a IN (1, 2,", ["Insert"]),
+        ("UPDATE t SET a = 'xxx", ["Update"]),
+        ("DELETE FROM t WHERE id IN (1, 2", ["Delete"]),
+        ("CREATE TABLE x (id int); INSERT INTO t VALUES (1", ["CreateTable", "Insert"]),
+        ("CREATE TABLE x (id int); DROP TAB", ["CreateTable", "Unrecognized"]),
+        ("ALTER TABLE t ADD COLUMN a int, ADD COL", ["AddColumn", "Unrecognized"]),
+        ("DO $$ BEGIN", ["Unrecognized"]),
+        ("'abc", ["Unrecognized"]),
+        ("DRO", ["Unrecognized"]),
+        ("-- a comment", []),
+    ],
+)
+def test_of_a_text_that_is_cut_the_head_tells_what_the_last_statement_is(sql: str, kinds: list[str]) -> None:
+    assert [type(each).__name__ for each in parse(sql, cut=True)] == kinds
+
+
+@pytest.mark.parametrize("sql", ["UPDATE t SET a = 'x", "DELETE FROM t USING u"])
+def test_a_change_that_is_cut_may_have_a_where(sql: str) -> None:
+    [operation] = parse(sql, cut=True)
+
+    assert isinstance(operation, Update | Delete)
+    assert operation.filtered

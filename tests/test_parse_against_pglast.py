@@ -901,7 +901,7 @@ def _ClusterStmt(node: Any) -> Iterator[Fact]:
 def _VariableSetStmt(node: Any) -> Iterator[Fact]:
     kind = enums.VariableSetKind
     if node.kind == kind.VAR_SET_MULTI:
-        yield ("TransactionControl", "set transaction")
+        yield ("TransactionControl", "set transaction", "")
         return
     unset = node.kind in {kind.VAR_RESET, kind.VAR_RESET_ALL, kind.VAR_SET_DEFAULT}
     yield ("SetVariable", node.name or "all", unset, bool(node.is_local))
@@ -919,7 +919,7 @@ _TRANSACTIONS = {
 
 def _TransactionStmt(node: Any) -> Iterator[Fact]:
     word = node.kind.name.removeprefix("TRANS_STMT_")
-    yield ("TransactionControl", _TRANSACTIONS.get(word, word.lower()))
+    yield ("TransactionControl", _TRANSACTIONS.get(word, word.lower()), node.savepoint_name or "")
 
 
 def _DoStmt(node: Any) -> Iterator[Fact]:

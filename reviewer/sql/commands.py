@@ -307,7 +307,7 @@ def set_variable(reader: Reader) -> Iterator[Operation]:
     local = _accept_before_a_name(reader, "LOCAL")
     if not local and not reader.at("SESSION", "AUTHORIZATION"):
         _accept_before_a_name(reader, "SESSION")
-    if not reset and reader.accept_any("TRANSACTION", "CHARACTERISTICS"):
+    if not reset and (_accept_before_a_name(reader, "TRANSACTION") or reader.accept("CHARACTERISTICS")):
         reader.skip_all()
         yield TransactionControl("set transaction")
         return
@@ -349,17 +349,29 @@ def transaction(reader: Reader) -> Iterator[Operation]:
     """BEGIN, COMMIT, ROLLBACK, SAVEPOINT and the like."""
     word = reader.identifier()
     action = _TRANSACTION.get(word, word)
+    name = ""
     if action in {"commit", "rollback"} and reader.accept("PREPARED"):
         action += " prepared"
     elif word == "prepare":
         action = "prepare transaction"
+    elif action == "savepoint":
+        name = reader.identifier()
     elif action == "release":
         action = "release savepoint"
+        name = _savepoint(reader)
     elif action == "rollback":
         reader.accept_any("WORK", "TRANSACTION")
-        action = "rollback to savepoint" if reader.at("TO") else action
+        if reader.accept("TO"):
+            action = "rollback to savepoint"
+            name = _savepoint(reader)
     reader.skip_all()
-    yield TransactionControl(action)
+    yield TransactionControl(action, name)
+
+
+def _savepoint(reader: Reader) -> str:
+    """The name of a savepoint, with or without the word before it."""
+    name = reader.identifier()
+    return name if name != "savepoint" or reader.done else reader.identifier()
 
 
 def session(reader: Reader) -> Iterator[Operation]:

@@ -72,15 +72,22 @@ class Parser(Reader):
     _in_tree = False
 
     def operations(self, statement: Statement) -> tuple[Operation, ...]:
-        """What a statement does, in order; `Unrecognized` where it is not understood. Never raises."""
+        """What a statement does, in order; `Unrecognized` where it is not understood. Never raises.
+
+        Of one that is cut off, what could be read besides; a change of rows is known by its head.
+        """
         self.cut = statement.cut
         self._in_tree = False
+        found: tuple[Operation, ...] = ()
         # Besides its own errors sqlglot lets out RecursionError, IndexError and others.
         with suppress(Exception):
             if statement.tokens:
                 (node,) = self.parse(statement.tokens, statement.text)
-                return tuple(node.args["operations"]) if isinstance(node, exp.Command) else ()
-        return (Unrecognized(statement.text),)
+                found = tuple(node.args["operations"]) if isinstance(node, exp.Command) else ()
+                if not (statement.cut and statement.tokens[0].text.upper() not in heads.READERS):
+                    return found
+        known = tuple(operation for operation in found if not isinstance(operation, Unrecognized))
+        return (*known, Unrecognized(statement.text))
 
     def _parse_statement(self) -> exp.Expr | None:
         """The whole statement; inside a query (`WITH x AS (DELETE …)`) as sqlglot reads it."""
@@ -124,7 +131,7 @@ class Parser(Reader):
             except NotUnderstood:
                 self.back_to(start)
         plain = word == "TABLE" or (word == "INSERT" and not words & {"select", "with", "table"})
-        if not plain and self._tokens_size - start <= _TOO_LONG_FOR_TREES:
+        if not plain and not self.cut and self._tokens_size - start <= _TOO_LONG_FOR_TREES:
             with suppress(Exception):
                 return trees.operations(self._tree(start))
         return tuple(heads.READERS[word](self))
@@ -172,16 +179,16 @@ class PostgreSQL(Postgres):
 _DIALECT = PostgreSQL()
 
 
-def read(sql: str) -> Iterator[tuple[Statement, tuple[Operation, ...]]]:
-    """The statements of a text, each with its operations. Never raises."""
+def read(sql: str, *, cut: bool = False) -> Iterator[tuple[Operation, ...]]:
+    """The operations of each statement of a text; `cut`: it goes on behind its end. Never raises."""
     parser = _parser()
-    for statement in split(sql):
-        yield statement, parser.operations(statement)
+    for statement in split(sql, cut=cut):
+        yield parser.operations(statement)
 
 
-def split(sql: str) -> Iterator[Statement]:
-    """The statements of a text. Never raises."""
-    return statements(sql, Tokenizer(_DIALECT))
+def split(sql: str, *, cut: bool = False) -> Iterator[Statement]:
+    """The statements of a text; `cut`: it goes on behind its end. Never raises."""
+    return statements(sql, Tokenizer(_DIALECT), cut=cut)
 
 
 def _parser() -> Parser:

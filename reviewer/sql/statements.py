@@ -43,8 +43,11 @@ class Statement:
     """Whether the statement is so long that its tokens are only its beginning."""
 
 
-def statements(sql: str, tokenizer: Tokenizer) -> Iterator[Statement]:
-    """The statements of `sql`, in order. Never raises; takes time in proportion to the text."""
+def statements(sql: str, tokenizer: Tokenizer, *, cut: bool = False) -> Iterator[Statement]:
+    """The statements of `sql`, in order. Never raises; takes time in proportion to the text.
+
+    `cut`: the text goes on behind its end.
+    """
     position = 0
     while (position := skip_blank(sql, position)) < len(sql):
         if sql[position] == ";":
@@ -56,7 +59,7 @@ def statements(sql: str, tokenizer: Tokenizer) -> Iterator[Statement]:
             yield Statement(sql[position:end])
             position = end
             continue
-        draft = _Draft(sql, position, tokenizer)
+        draft = _Draft(sql, position, tokenizer, cut=cut)
         position = draft.read()
         if draft.statement is not None:
             yield draft.statement
@@ -65,7 +68,8 @@ def statements(sql: str, tokenizer: Tokenizer) -> Iterator[Statement]:
 class _Draft:
     """A statement while its end is looked for."""
 
-    def __init__(self, sql: str, start: int, tokenizer: Tokenizer) -> None:
+    def __init__(self, sql: str, start: int, tokenizer: Tokenizer, *, cut: bool) -> None:
+        self._text_is_cut = cut
         self.statement: Statement | None = None
         self._sql = sql
         self._start = start
@@ -79,9 +83,13 @@ class _Draft:
     def read(self) -> int:
         """Read it, and tell where the next one begins."""
         sql = self._sql
-        if len(sql) - self._start > _SHORT or ";" in sql:
+        if len(sql) - self._start > _SHORT or ";" in sql or self._text_is_cut:
             code = self._start
             for mark in marks(sql, self._start):
+                if not mark.closed and self._text_is_cut:
+                    self._take(mark.start, whole=True, code=code)
+                    self._cut = True
+                    return self._finish(len(sql), len(sql))
                 self._readable = self._readable and mark.closed
                 self._take(mark.start, whole=mark.kind is Hidden.SEMICOLON, code=code)
                 if self._cut:
@@ -96,6 +104,9 @@ class _Draft:
                         self._tokens.append(_inner(mark.start - self._start))
                     self._taken = mark.end
             self._take(len(sql), whole=True, code=code)
+            if self._text_is_cut and not self._cut:
+                self._cut = True
+                del self._tokens[-1:]  # it may be half a word
         else:
             self._take(len(sql), whole=True, code=self._start)
         return self._finish(len(sql), len(sql))
@@ -145,6 +156,7 @@ class _Draft:
             self.statement = Statement(sql[start:end].rstrip())
             return after
         if not tokens:
+            self.statement = Statement(sql[start:end].rstrip()) if self._cut else None
             return after
         if not self._cut:
             end = start + tokens[-1].end + 1
