@@ -715,7 +715,7 @@ class Runner:
             handled = causes.being_handled(error)
             if handled is not None:
                 message += " (while this was handled: %s)" % server_words(causes.refused(handled))[0]
-        if isinstance(error, NotImplementedError):
+        if isinstance(error, NotImplementedError) and not raised_by_a_library(error):
             deliberate = True
         in_revision = place is not None and place[0] != self.sources.env
         caused = self.sources.caused_by(error)
@@ -747,6 +747,14 @@ class Runner:
         code = causes.attribute(error, "code")
         known = code is None or isinstance(code, (int, str))
         return "sys.exit(%s) was called" % (repr(code)[:200] if known else causes.type_name(code))
+
+
+def raised_by_a_library(error):
+    """Whether Alembic or SQLAlchemy says that it cannot do something, which is not the revision's word."""
+    tb, name = causes.traceback_of(error), ""
+    while tb is not None:
+        name, tb = tb.tb_frame.f_globals.get("__name__") or "", tb.tb_next
+    return str(name).partition(".")[0] in ("alembic", "sqlalchemy")
 
 
 def whole(value):

@@ -4,6 +4,7 @@ Loaded by in_environment.py by path, in the project's interpreter, under the sam
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
 """
 
+import functools
 import json
 import os
 import re
@@ -68,6 +69,21 @@ class Gone(Exception):
     """The connection is no more: what was asked of it is not known, and whoever uses it next is told by the driver."""
 
 
+def in_our_name(listener):
+    """`listener`, whose own mistakes are never taken for the project's."""
+
+    @functools.wraps(listener)
+    def listen(*args, **kwargs):
+        try:
+            return listener(*args, **kwargs)
+        except Expected:
+            raise
+        except Exception as error:
+            raise Expected("reviewer", "%s in %s" % (type(error).__name__, listener.__name__)) from error
+
+    return listen
+
+
 class Watcher:
     """Looks at the server after each statement, from inside the migration's own connection."""
 
@@ -89,9 +105,9 @@ class Watcher:
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
-        event.listen(Engine, "before_cursor_execute", self.before)
-        event.listen(Engine, "after_cursor_execute", self.after)
-        event.listen(Engine, "handle_error", self.error)
+        event.listen(Engine, "before_cursor_execute", in_our_name(self.before))
+        event.listen(Engine, "after_cursor_execute", in_our_name(self.after))
+        event.listen(Engine, "handle_error", in_our_name(self.error))
         for name in ("commit", "rollback", "begin"):
             event.listen(Engine, name, self.boundary)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from reviewer.events import Failed
+from reviewer.recording import FailureKind
 from tests.command import revision
 from tests.runner.conftest import Project
 
@@ -77,6 +78,7 @@ CASES = {
     "no way back, said because of it": Case(
         caught("raise NotImplementedError('one way') from error"), "raised", "one way", deliberate=True
     ),
+    "what SQLAlchemy cannot do": Case("sa.types.NullType().python_type", "raised", "NotImplementedError"),
     "a mistake in a handler": Case(
         caught("{}['x']"), "raised", f"KeyError: 'x' (while this was handled: {NOWHERE})"
     ),
@@ -190,3 +192,21 @@ def test_the_statement_behind_a_circle_is_told_with_its_line(project: Project) -
     assert run.failure.message == NOWHERE
     assert run.failure.location is not None
     assert str(run.failure.location).startswith("migrations/versions/r")
+
+
+@pytest.mark.parametrize(
+    ("method", "listener"), [("get_ready", "before"), ("look_meanwhile", "after"), ("remember", "error")]
+)
+def test_a_mistake_of_the_reviewers_own_code_is_told_in_its_own_name(
+    method: str, listener: str, make: Callable[..., Project]
+) -> None:
+    breaks = (
+        "import sys\n"
+        f"sys.modules['_alembic_reviewer_observation'].Watcher.{method} = lambda *_: {{}}['nothing']\n"
+        "op.execute('SELECT 1')\nop.execute('SELECT nothing')"
+    )
+
+    run = make(revision("b", None, breaks)).run(do="step", revision="b", direction="upgrade")
+
+    assert run.failure is not None
+    assert (run.failure.kind, run.failure.message) == (FailureKind.REVIEWER, f"KeyError in {listener}")
