@@ -219,6 +219,15 @@ def _config_files(folder: Path, section: str) -> list[Path]:
     return [pyproject] if concerned and _toml_options(pyproject) else []
 
 
+def mentions_flask(env_py: Path | None) -> bool:
+    """Whether an env.py asks Flask for its application."""
+    try:
+        text = env_py.read_text(encoding="utf-8", errors="replace") if env_py is not None else ""
+    except OSError:
+        return False
+    return re.search(r"^\s*from\s+flask\s+import\s[^#]*\bcurrent_app\b", text, re.MULTILINE) is not None
+
+
 def _tree(config: ConfigFile, section: str, path: Path, git_root: Path | None) -> Tree:
     file = config.path.absolute()
     if not file.is_file():
@@ -236,13 +245,13 @@ def _tree(config: ConfigFile, section: str, path: Path, git_root: Path | None) -
         recursive_version_locations=options.flag("recursive_version_locations"),
         sourceless=options.flag("sourceless"),
     )
-    if location is None:
+    if location is None or mentions_flask(file.parent / "env.py"):
         if not (file.parent / "env.py").is_file():
             raise ProjectError(
                 f"{file} sets no script_location in [{options.where}].",
                 f"Add one, for example `script_location = {_example(file.parent)}`, or choose the section with --name.",
             )
-        # Flask-Migrate keeps alembic.ini inside the script location and passes that folder itself.
+        # Flask-Migrate keeps alembic.ini inside the script location and passes that folder itself, whatever the file says.
         tree = replace(tree, directory=file.parent.parent, flask=True)
         script: Path | None = file.parent
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ from reviewer.parse import prepare as prepare_parser
 from reviewer.paths import on_disk, relative, shown
 from reviewer.plan import Plan
 from reviewer.postgres import trouble
-from reviewer.project import Interpreter, Tree, find_interpreter, find_trees
+from reviewer.project import Interpreter, Tree, find_interpreter, find_trees, mentions_flask
 from reviewer.recording import Direction, History, Mode, OldCode, Outcome, Recording, Revision, Skipped
 from reviewer.rehearsal import rehearse
 from reviewer.suppressions import Suppression
@@ -150,7 +149,7 @@ def setup_of(config: Config, tree: Tree) -> Setup:
         toml=tree.config_file if is_toml else tree.toml_file,
         section=tree.section,
         script_location=str(tree.script_location) if tree.flask and tree.script_location else None,
-        flask=tree.flask and _mentions_flask(tree),
+        flask=tree.flask and mentions_flask(tree.env_py),
         x=config.x,
         launcher=config.launcher,
     )
@@ -429,15 +428,6 @@ def _common_root(path: Path, tree: Tree) -> Path:
     """What paths are relative to where there is no git: PATH, so that several trees are told apart."""
     folder = (path if path.is_dir() else path.parent).resolve()
     return folder if tree.directory.is_relative_to(folder) else tree.directory
-
-
-def _mentions_flask(tree: Tree) -> bool:
-    env = tree.env_py
-    try:
-        text = env.read_text(encoding="utf-8", errors="replace") if env is not None else ""
-        return re.search(r"^\s*from\s+flask\s+import\s[^#]*\bcurrent_app\b", text, re.MULTILINE) is not None
-    except OSError:
-        return False
 
 
 def _refuse_unwritable(path: Path) -> None:

@@ -168,6 +168,15 @@ def test_flask_migrate_keeps_the_ini_file_in_the_script_location(tmp_path: Path)
     assert tree.version_locations == (tmp_path / "migrations/versions",)
 
 
+def test_flask_migrate_passes_its_folder_whatever_the_file_says_of_the_script_location(tmp_path: Path) -> None:
+    env = "from flask import current_app\n"
+    write(tmp_path, {"migrations/alembic.ini": ini("script_location = ."), **SCRIPTS, "migrations/env.py": env})
+
+    tree = found(tmp_path)
+
+    assert (tree.script_location, tree.directory, tree.flask) == (tmp_path / "migrations", tmp_path, True)
+
+
 def test_several_trees_are_named_on_the_command_line(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write(tmp_path / name, {"alembic.ini": ini("script_location = s"), "s/env.py": ""})
