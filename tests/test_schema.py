@@ -100,11 +100,11 @@ def test_indexes_and_references_follow_a_table_that_is_renamed() -> None:
 
 
 def test_of_a_table_that_nobody_knows_it_keeps_what_was_done_to_it() -> None:
-    now = after("ALTER TABLE unknown ADD COLUMN age int NOT NULL DEFAULT 1", "ALTER TABLE unknown RENAME TO other")
+    now = after("ALTER TABLE things ADD COLUMN age int NOT NULL DEFAULT 1", "ALTER TABLE things RENAME TO other")
 
     assert now.table(Name("other")) is None
     assert now.column(Name("other"), "age") == Column("age", "integer", nullable=False, default="1")
-    assert now.column_origin(Name("other"), "name") == (Name("unknown"), "name")
+    assert now.column_origin(Name("other"), "name") == (Name("things"), "name")
 
 
 @pytest.mark.parametrize(
