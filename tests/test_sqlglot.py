@@ -22,6 +22,7 @@ from reviewer.operations import Unrecognized
 from reviewer.parse import parse
 from reviewer.sql import uncompiled
 from reviewer.sql.dialect import Parser, PostgreSQL
+from reviewer.sql.tokenizer import NO_WORDS, Tokenizer
 
 OPAQUE = [
     "ALTER TABLE t VALIDATE CONSTRAINT c",
@@ -155,6 +156,10 @@ def test_the_tables_that_we_extend_are_there() -> None:
     } <= Postgres.Tokenizer.KEYWORDS.keys()
     assert TokenType.DPIPE not in PostgresParser.UNARY_PARSERS
     assert TokenType.IDENTIFIER in PostgresParser.TEXT_MATCH_EXCLUDED_TOKENS
+
+
+def test_no_keyword_has_the_type_of_what_is_no_word() -> None:
+    assert [word for word, kind in Tokenizer.KEYWORDS.items() if kind in NO_WORDS] == ["::", ":="]
 
 
 def test_tokens_say_where_they_are() -> None:

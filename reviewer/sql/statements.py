@@ -210,7 +210,7 @@ class _Body:
 
 def _inner(position: int) -> Token:
     """A semicolon that ends no statement of ours."""
-    return Token(TokenType.UNKNOWN, ";", start=position, end=position)
+    return Token(TokenType.BLOCK_END, ";", start=position, end=position)
 
 
 def _copies_from_stdin(tokens: list[Token]) -> bool:

@@ -66,7 +66,7 @@ _PUNCTUATION = frozenset(
         TokenType.SEMICOLON,
     }
 )
-SYMBOLS = frozenset({*_PUNCTUATION, *OPERATORS.values(), TokenType.UNKNOWN})
+SYMBOLS = frozenset({*_PUNCTUATION, *OPERATORS.values(), TokenType.BLOCK_END})
 """The types of operators and punctuation."""
 NO_WORDS = frozenset({*SYMBOLS, *_NO_CODE, TokenType.NUMBER, TokenType.PLACEHOLDER, TokenType.SENTINEL})
 """The types of all that is neither a keyword nor an unquoted name."""

@@ -1020,3 +1020,4 @@ SET SESSION session.setting TO on;
 SET NAMES;
 CREATE USER mapping;
 ALTER TABLE /*/* nested */ at once */ users ADD /**/ age int;
+CREATE POLICY unknown ON abort;
