@@ -56,14 +56,18 @@ def test_the_downgrades_of_several_new_revisions_are_rendered(place: Place, tmp_
     }
 
 
-def test_an_event_about_a_revision_that_there_is_not_is_no_crash(place: Place, tmp_path: Path) -> None:
+def test_an_event_that_a_revision_has_forged_is_no_crash_and_makes_the_review_an_error(
+    place: Place, tmp_path: Path
+) -> None:
     up, down = column(1)
     folder = project(tmp_path / "project", revision("b", "a", FORGE + up, down))
 
-    report = place.report(folder, "--revisions", "a:head", "--static")
+    done = place.review(folder, "--revisions", "a:head", "--static", "--format", "json")
 
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["verdict"]) == (3, "error"), done.stdout + done.stderr
     assert [each["id"] for each in report["revisions"]] == ["b"]
-    assert downgrades(report) == {"b": ["ALTER TABLE items DROP COLUMN c1;"]}
+    assert any("a line that is not the runner's" in error for error in report["errors"]), report["errors"]
 
 
 HISTORY = """
