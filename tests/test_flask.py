@@ -34,6 +34,7 @@ def create_app():
     Migrate(app, db)
     return app
 """
+ADD = 'op.add_column("items", sa.Column("note", sa.Text()))'
 ENV = """
 from alembic import context
 from flask import current_app
@@ -47,7 +48,7 @@ with create_engine(current_app.config["SQLALCHEMY_DATABASE_URI"]).connect() as c
 
 
 def made(folder: Path) -> Path:
-    project(folder, revision("b", "a", 'op.add_column("items", sa.Column("note", sa.Text()))'), env=ENV)
+    project(folder, revision("b", "a", ADD, 'op.drop_column("items", "note")'), env=ENV)
     (folder / "alembic.ini").unlink()
     return write(folder, {"migrations/alembic.ini": "[alembic]\n", "service.py": SERVICE})
 
