@@ -119,7 +119,7 @@ def test_every_name_of_postgresqls_is_qualified(names: Names) -> None:
         f"{path.relative_to(REVIEWER)}:{line}: {name}"
         for path in modules()
         for line, text in texts(path)
-        if text != "nextval("  # looked for in what the server prints
+        if not text.startswith("nextval(")  # as the server prints a default, never sent
         for name in unqualified(text, names, all_sql=path.parent.name == "rows")
     ]
 

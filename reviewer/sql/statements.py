@@ -14,7 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from reviewer.sql.literals import Hidden, end_of_statement, marks, skip_blank
 from reviewer.sql.tokenizer import NO_WORDS, Tokenizer
 
-_MOST = 100_000
+_MOST = 80_000
 """Words and signs of a definition that are read, of which each takes up to 300 bytes; what follows them only has its
 end found. A table of 5,000 columns has 60,000.
 """
