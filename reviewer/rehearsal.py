@@ -491,7 +491,7 @@ class _Rehearsal:
             return database
 
         command = {"do": "step", "revision": revision.id, "direction": "downgrade"}
-        ended = self._bench.believed(command, start, observe=False)
+        ended = self._bench.believed(command, start, observe=False, first=True)
         run = ended.run
         if run.ok:
             trip.stretched_went_down(ended.database)
