@@ -173,7 +173,9 @@ def _lost(recording: Recording) -> Iterator[str]:
     silent: list[str] = []
     for each in planned(recording):
         ran = [found for found in recording.passes if each.fits(found)]
-        if any(found.outcome is not Outcome.SKIPPED for found in ran) or (ran and all(found.reason for found in ran)):
+        if any(found.outcome is not Outcome.SKIPPED for found in ran) or (
+            ran and all(found.reason for found in ran)
+        ):
             continue
         if f"revision {each.revision.id}" in whole:
             continue
