@@ -15,9 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from pathlib import Path
 from reviewer import __version__
 from reviewer.errors import ReviewerError
 from reviewer.events import ControlEvent
+from reviewer.files import read_regular
 from reviewer.guardian import Guardian
 from reviewer.interpreter import Answer
 from reviewer.paths import relative
@@ -168,7 +167,7 @@ class _Entry:
     def is_known(self) -> bool:
         """Whether it was seen, and nothing that the failure went through has changed since."""
         try:
-            found = json.loads(_read(self.path))
+            found = json.loads(read_regular(self.path, _LARGEST))
             depends = found["depends"]
             return (
                 found["format"] == _FORMAT
@@ -208,16 +207,6 @@ class _Entry:
 
 def _digest(path: Path) -> str | None:
     try:
-        return hashlib.sha256(_read(path)).hexdigest()
+        return hashlib.sha256(read_regular(path, _LARGEST)).hexdigest()
     except OSError:
         return None
-
-
-def _read(path: Path) -> bytes:
-    """A file's bytes. Raises `OSError` for what is no ordinary file, which could keep us waiting, or a huge one."""
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(number, "rb") as file:
-        found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-            raise OSError(f"{path} is no small file")
-        return file.read(_LARGEST)

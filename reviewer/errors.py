@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+GIVE_SETTINGS = (
+    "If it needs settings, give them with --env NAME=VALUE ({url} stands for the throw-away database),"
+    " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION."
+)
+"""The way out where env.py does not run."""
+
 
 class ReviewerError(Exception):
     """Base of everything that a user can cause. `str()` is the sentence, `way_out` what to do about it."""

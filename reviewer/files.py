@@ -33,17 +33,20 @@ def read(path: Path, most: int = -1) -> bytes:
         return found
 
 
-def read_regular(path: Path) -> bytes:
+def read_regular(path: Path, largest: int | None = None) -> bytes:
     """What the ordinary file `path` holds.
 
     Raises:
-        OSError: it cannot be read, or is a pipe, a folder, a socket or a device.
+        OSError: it cannot be read, is a pipe, a folder, a socket or a device, or has more than `largest` bytes.
     """
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(number, "rb") as stream:  # noqa: PTH123 - as above
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
-        return stream.read()
+        if largest is not None and found.st_size > largest:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return stream.read() if largest is None else stream.read(largest)
 
 
 def write(path: Path, text: str) -> None:

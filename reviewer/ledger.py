@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reviewer import failures
+from reviewer.errors import GIVE_SETTINGS
 from reviewer.finding import Finding
 from reviewer.names import listed
 from reviewer.recording import (
@@ -33,10 +34,6 @@ Asked = Callable[[str, str], bool]
 _NAMED = 3
 """So many passes are named one by one."""
 
-_WAY_OUT = (
-    "If it needs settings, give them with --env NAME=VALUE ({url} stands for the throw-away database),"
-    " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION."
-)
 _AGAIN = "Review again; where it stays so, a file made with --save-recording shows what happened."
 
 
@@ -161,7 +158,7 @@ def _told(failed: Sequence[Pass]) -> str:
     if failure.kind in {FailureKind.UNREADABLE, FailureKind.REVIEWER}:
         return f"Not reviewed: {names} could not be followed to the end: {message}.\n{_AGAIN}"
     who = "env.py failed" if failure.outside or failure.location is None else "A file that it loads failed"
-    return f"{who}{where}, so {names} could not be run: {message}.\n{_WAY_OUT}"
+    return f"{who}{where}, so {names} could not be run: {message}.\n{GIVE_SETTINGS}"
 
 
 def _lost(recording: Recording) -> Iterator[str]:

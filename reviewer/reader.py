@@ -10,10 +10,11 @@ from pathlib import Path
 
 from reviewer.events import Again as AgainEvent
 from reviewer.events import Begin, Counted, Ended, ModeEvent, Observed, RawObservation, RawRelation, RevisionEvent
+from reviewer.files import read_regular
 from reviewer.interpreter import Answer
 from reviewer.locks import LockMode
 from reviewer.names import VERSION_TABLE
-from reviewer.paths import relative
+from reviewer.paths import on_disk, relative
 from reviewer.plan import Plan
 from reviewer.recording import (
     Direction,
@@ -223,7 +224,7 @@ class Reader:
         if not failure.deliberate or failure.location is None:
             return failure.deliberate and failure.outside is None
         try:
-            text = (self._plan.root / failure.location.path).read_bytes()
+            text = read_regular(on_disk(self._plan.root, failure.location.path))
         except OSError:
             return False
         return raises_always(text, failure.location.line)

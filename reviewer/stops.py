@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from reviewer.errors import GIVE_SETTINGS
 from reviewer.reader import Run
 from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Revision, Statement
 from reviewer.stamp import stamped
@@ -59,8 +60,7 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
         case _:
             return Stop(
                 f"{what} failed{where}: {message}.",
-                "If it needs settings, give them with --env NAME=VALUE ({url} stands for the throw-away database),"
-                " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION.",
+                GIVE_SETTINGS,
             )
 
 

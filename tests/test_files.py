@@ -90,3 +90,14 @@ def test_lines_end_as_they_were_given(tmp_path: Path) -> None:
     files.write(tmp_path / "file", "a\r\nb\n")
 
     assert (tmp_path / "file").read_bytes() == b"a\r\nb\n"
+
+
+def test_an_ordinary_file_is_read_up_to_the_size_that_is_allowed(tmp_path: Path, pipe: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+
+    assert (files.read_regular(file), files.read_regular(file, 5)) == (b"12345", b"12345")
+    with pytest.raises(OSError, match="too large"):
+        files.read_regular(file, 4)
+    with pytest.raises(OSError, match="no ordinary file"):
+        files.read_regular(pipe, 5)
