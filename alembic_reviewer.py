@@ -19,7 +19,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as `nohup` wants it
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until all is loaded, whoever ends us does so without a word
     sys.path[:] = _ours(sys.path)
-    from reviewer import streams
+    from reviewer.host import streams
 
     streams.hold()
     from reviewer.cli import main as command

@@ -151,8 +151,8 @@ def _is_new(path: Path) -> bool:
 
 def observation(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """A revision of 500 statements, watched and not."""
-    from reviewer.guardian import Guardian
-    from reviewer.interpreter import RunnerProcess, Setup
+    from reviewer.host.guardian import Guardian
+    from reviewer.rehearsal.interpreter import RunnerProcess, Setup
 
     project = _large(folder / "large-500", 500)
     watched, unwatched = [], []
@@ -210,9 +210,9 @@ def checks(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     statements = [len(each.statements) for each in recorded.passes]
     program = (
         "import time, sys; from pathlib import Path; from reviewer import recording; import checks\n"
-        "from reviewer.review import review; loaded = checks.load()\n"
-        "(each,) = recording.loads(Path(sys.argv[1]).read_bytes()); import reviewer.parse\n"
-        "reviewer.parse.parse('SELECT 1'); began = time.process_time(); review(each, loaded)\n"
+        "from reviewer.review.engine import review; loaded = checks.load()\n"
+        "(each,) = recording.loads(Path(sys.argv[1]).read_bytes()); import reviewer.sql.parse\n"
+        "reviewer.sql.parse.parse('SELECT 1'); began = time.process_time(); review(each, loaded)\n"
         "print(time.process_time() - began)"
     )
     times = [
@@ -290,8 +290,8 @@ with engine.connect() as connection:
 
 def rows(_: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """Rows for a schema of 100 tables that refer to each other."""
-    from reviewer import catalogue
     from reviewer import rows as filler
+    from reviewer.rehearsal import catalogue
 
     times = []
     with _server(arguments.postgres) as server:
@@ -315,7 +315,7 @@ def rows(_: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
 
 def snapshot(_: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """The catalogue of 200 tables."""
-    from reviewer import snapshot as catalogue
+    from reviewer.rehearsal import catalogue_snapshot as catalogue
 
     times = []
     with _server(arguments.postgres) as server:
@@ -459,7 +459,7 @@ BENCHMARKS: dict[str, Callable[[Path, argparse.Namespace], Iterator[Figure]]] = 
 
 @contextlib.contextmanager
 def _server(source: str) -> Iterator[RunningServer]:
-    from reviewer.guardian import Guardian
+    from reviewer.host.guardian import Guardian
     from reviewer.postgres import ServerRequest, start
 
     with Guardian() as guardian, start(ServerRequest(source), guardian) as server:
@@ -468,7 +468,8 @@ def _server(source: str) -> Iterator[RunningServer]:
 
 def _fill(server: RunningServer, database: str) -> None:
     """The rows that a review puts there, for a comparison on the same tables."""
-    from reviewer import catalogue, rows
+    from reviewer import rows
+    from reviewer.rehearsal import catalogue
 
     with server.connect(database) as connection:
         rows.fill(connection, catalogue.read(connection), 100)

@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, state
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import Name
-from reviewer.operations import AddColumn, AddPrimaryKey
-from reviewer.rule import Example, Rule
+from reviewer.review import implications, remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.sql.operations import AddColumn, AddPrimaryKey
 
 RULE = Rule(
     id="blocking-primary-key",
@@ -88,7 +88,7 @@ def _message(table: Name, does: str) -> str:
 def _may_be_null(table: Name, columns: tuple[str, ...], context: Context) -> bool:
     """Whether the text tells of a column that it may be NULL, and proves nothing else."""
     return any(
-        context.now.column(table, name) and not state.is_proved_not_null(context.now, table, name)
+        context.now.column(table, name) and not implications.is_proved_not_null(context.now, table, name)
         for name in columns
     )
 

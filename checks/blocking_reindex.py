@@ -25,11 +25,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer import remedies
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import Reindex
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import Reindex
 
 RULE = Rule(
     id="blocking-reindex",

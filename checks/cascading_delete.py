@@ -26,12 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import AddColumn, AddForeignKey, ForeignKey
-from reviewer.rule import Example, Rule
+from reviewer.review import implications
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import AddColumn, AddForeignKey, ForeignKey
 
 RULE = Rule(
     id="cascading-delete",
@@ -44,7 +44,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AddForeignKey() | AddColumn():
-            for table, key in state.foreign_keys(subject):
+            for table, key in implications.foreign_keys(subject):
                 if key.on_delete == "CASCADE" and context.exists(table) and not _before(table, key, context):
                     yield concern(
                         f"From now on deleting a row of `{key.referenced}` deletes the rows of `{table}` that refer to it.",

@@ -26,12 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.operations import CreateIndex, DetachPartition, DropIndex, Operation, Reindex
 from reviewer.recording import Direction
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import CreateIndex, DetachPartition, DropIndex, Operation, Reindex
 
 RULE = Rule(
     id="concurrently-in-transaction",

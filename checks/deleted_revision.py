@@ -23,10 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
 from reviewer.recording import Recording
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
 
 RULE = Rule(
     id="deleted-revision",

@@ -31,11 +31,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.recording import NOT_THERE, Direction, Outcome
+from reviewer.replay.stream import Step, Story
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AlterColumnType,
     Copy,
     Delete,
@@ -44,9 +47,6 @@ from reviewer.operations import (
     Insert,
     Truncate,
 )
-from reviewer.recording import NOT_THERE, Direction, Outcome
-from reviewer.rule import Example, Rule
-from reviewer.stream import Step, Story
 
 RULE = Rule(
     id="destructive-downgrade",

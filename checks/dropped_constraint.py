@@ -26,10 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.recording import Constraint
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddCheck,
     AddExclusion,
     AddForeignKey,
@@ -38,8 +40,6 @@ from reviewer.operations import (
     DropConstraint,
     SetNotNull,
 )
-from reviewer.recording import Constraint
-from reviewer.rule import Example, Rule
 
 RULE = Rule(
     id="dropped-constraint",

@@ -28,10 +28,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.recording import Column
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddIdentity,
     DropColumn,
     DropDefault,
@@ -40,8 +42,6 @@ from reviewer.operations import (
     SetDefault,
     SetNotNull,
 )
-from reviewer.recording import Column
-from reviewer.rule import Example, Rule
 
 RULE = Rule(
     id="dropped-default",

@@ -29,12 +29,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name, listed
-from reviewer.operations import DropObject, DropView
-from reviewer.rule import Example, Rule
+from reviewer.review import implications
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name, listed
+from reviewer.sql.operations import DropObject, DropView
 
 RULE = Rule(
     id="dropped-object",
@@ -60,7 +60,7 @@ _NAMED_BY_CODE = frozenset(
 def _told(kind: str, name: Name, context: Context) -> Iterator[Concern]:
     if context.is_new(name) or context.now.has_made(name) or context.says("does not exist, skipping"):
         return
-    if state.makes((operation for operation, _ in context.later()), name):
+    if implications.makes((operation for operation, _ in context.later()), name):
         yield from _told_of_columns(kind, name, context)
         return
     yield concern(
@@ -70,8 +70,8 @@ def _told(kind: str, name: Name, context: Context) -> Iterator[Concern]:
 
 
 def _told_of_columns(kind: str, name: Name, context: Context) -> Iterator[Concern]:
-    anew = state.view_instead(context, name)
-    gone = [f"`{column}`" for column in state.left_out(context, name, anew)] if anew else []
+    anew = implications.view_instead(context, name)
+    gone = [f"`{column}`" for column in implications.left_out(context, name, anew)] if anew else []
     if gone:
         yield concern(
             f"""

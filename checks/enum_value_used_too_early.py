@@ -27,10 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import failures
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.operations import (
+from reviewer.recording import Direction, Statement
+from reviewer.replay.stream import Story
+from reviewer.review import failures
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import (
     AddCheck,
     AddColumn,
     AddEnumValue,
@@ -41,9 +44,6 @@ from reviewer.operations import (
     SetDefault,
     Update,
 )
-from reviewer.recording import Direction, Statement
-from reviewer.rule import Example, Rule
-from reviewer.stream import Story
 
 RULE = Rule(
     id="enum-value-used-too-early",

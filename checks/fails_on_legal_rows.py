@@ -29,11 +29,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import failures
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.names import Name, quoted
-from reviewer.operations import (
+from reviewer.recording import Direction
+from reviewer.replay.stream import Story
+from reviewer.review import failures
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name, quoted
+from reviewer.sql.operations import (
     AddCheck,
     AddForeignKey,
     AddNotNull,
@@ -45,9 +48,6 @@ from reviewer.operations import (
     SetNotNull,
     ValidateConstraint,
 )
-from reviewer.recording import Direction
-from reviewer.rule import Example, Rule
-from reviewer.stream import Story
 
 RULE = Rule(
     id="fails-on-legal-rows",

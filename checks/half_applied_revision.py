@@ -28,9 +28,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.operations import (
+from reviewer.recording import Direction, Outcome, Statement
+from reviewer.replay.stream import Step, Story
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import (
     AddColumn,
     AddEnumValue,
     AlterColumnOptions,
@@ -73,9 +76,6 @@ from reviewer.operations import (
     Vacuum,
     ValidateConstraint,
 )
-from reviewer.recording import Direction, Outcome, Statement
-from reviewer.rule import Example, Rule
-from reviewer.stream import Step, Story
 
 RULE = Rule(
     id="half-applied-revision",

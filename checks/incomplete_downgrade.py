@@ -33,14 +33,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reviewer import failures
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.names import Name, quoted
-from reviewer.operations import Call, CreateEnum, DoBlock, DropObject, Operation, RenameObject, Select, Unrecognized
 from reviewer.recording import Change, Difference, Direction, Location, Outcome, Pass
-from reviewer.rule import Example, Rule
-from reviewer.stream import Story
+from reviewer.replay.stream import Story
+from reviewer.review import failures
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name, quoted
+from reviewer.sql.operations import (
+    Call,
+    CreateEnum,
+    DoBlock,
+    DropObject,
+    Operation,
+    RenameObject,
+    Select,
+    Unrecognized,
+)
 
 RULE = Rule(
     id="incomplete-downgrade",

@@ -28,14 +28,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer import remedies, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import Name
-from reviewer.operations import AddPrimaryKey, AddUnique, AlterColumnType
 from reviewer.recording import Index
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.sql.operations import AddPrimaryKey, AddUnique, AlterColumnType
 
 RULE = Rule(
     id="index-rebuilding-type-change",

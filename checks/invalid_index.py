@@ -31,12 +31,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer import remedies
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import CreateIndex, DropIndex
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import CreateIndex, DropIndex
 
 RULE = Rule(
     id="invalid-index",

@@ -30,12 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.operations import DropColumn, DropTable, Truncate
 from reviewer.recording import Direction, Location, Loss
-from reviewer.rule import Example, Rule
-from reviewer.stream import Story
+from reviewer.replay.stream import Story
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import DropColumn, DropTable, Truncate
 
 RULE = Rule(
     id="lossy-round-trip",

@@ -26,12 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import AddColumn, AddForeignKey, CreateTable, ForeignKey
-from reviewer.rule import Example, Rule
+from reviewer.review import implications
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.names import Name
+from reviewer.sql.operations import AddColumn, AddForeignKey, CreateTable, ForeignKey
 
 RULE = Rule(
     id="mismatched-foreign-key",
@@ -44,7 +45,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AddForeignKey() | AddColumn() | CreateTable():
-            for table, key in state.foreign_keys(subject):
+            for table, key in implications.foreign_keys(subject):
                 for column, other in zip(key.columns, _referenced(key, context), strict=False):
                     mine, theirs = (
                         _type(subject, table, column, context),

@@ -30,10 +30,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.recording import Direction, Location
+from reviewer.replay.stream import Story
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddEnumValue,
     Analyze,
     Call,
@@ -63,9 +66,6 @@ from reviewer.operations import (
     Vacuum,
     ValidateConstraint,
 )
-from reviewer.recording import Direction, Location
-from reviewer.rule import Example, Rule
-from reviewer.stream import Story
 
 RULE = Rule(
     id="missing-downgrade",

@@ -23,11 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import CreateIndex, CreateTable
-from reviewer.rule import Example, Rule
-from reviewer.schema import keys_of
+from reviewer.replay.schema import keys_of
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import CreateIndex, CreateTable
 
 RULE = Rule(
     id="missing-unique",

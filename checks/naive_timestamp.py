@@ -23,11 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import AddColumn, CreateTable
-from reviewer.rule import Example, Rule
+from reviewer.review import implications
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.operations import AddColumn, CreateTable
 
 RULE = Rule(
     id="naive-timestamp",
@@ -41,7 +42,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable() | AddColumn():
-            for table, column in state.new_columns(subject):
+            for table, column in implications.new_columns(subject):
                 if types.base(column.type) == "timestamp without time zone":
                     yield concern(
                         f"`{table}.{column.name}` is a timestamp without time zone.",

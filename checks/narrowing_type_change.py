@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.operations import AlterColumnType
-from reviewer.refusals import refusals
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.refusals import refusals
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.locks import LockMode
+from reviewer.sql.operations import AlterColumnType
 
 RULE = Rule(
     id="narrowing-type-change",

@@ -23,11 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import CreateTable
-from reviewer.rule import Example, Rule
+from reviewer.review import implications
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import CreateTable
 
 RULE = Rule(
     id="nullable-foreign-key",
@@ -41,7 +41,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable(columns=columns):
-            for table, key in state.foreign_keys(subject):
+            for table, key in implications.foreign_keys(subject):
                 for column in columns:
                     if (column.name,) == key.columns and column.nullable and column.name not in subject.primary_key:
                         yield concern(

@@ -33,13 +33,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.names import Name, listed
-from reviewer.operations import AlterColumnType, DropTable, Operation, RenameEnumValue, RenameTable
 from reviewer.recording import Broken, Location, Statement
-from reviewer.rule import Example, Rule
-from reviewer.stream import Step, Story
+from reviewer.replay.stream import Step, Story
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name, listed
+from reviewer.sql.operations import AlterColumnType, DropTable, Operation, RenameEnumValue, RenameTable
 
 RULE = Rule(
     id="old-code-broken",

@@ -28,13 +28,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import AddColumn, CreateTable
 from reviewer.recording import Location, Relationship
-from reviewer.rule import Example, Rule
-from reviewer.stream import Story
+from reviewer.replay.stream import Story
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import AddColumn, CreateTable
 
 RULE = Rule(
     id="orphaning-relationship",

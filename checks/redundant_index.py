@@ -26,11 +26,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import CreateIndex, DropIndex
-from reviewer.rule import Example, Rule
-from reviewer.schema import is_partial
+from reviewer.replay.schema import is_partial
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import CreateIndex, DropIndex
 
 RULE = Rule(
     id="redundant-index",

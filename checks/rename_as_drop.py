@@ -28,11 +28,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reviewer import remedies, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.recording import Direction
+from reviewer.replay.stream import Step
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddColumn,
     ColumnDefinition,
     CreateTable,
@@ -42,9 +46,6 @@ from reviewer.operations import (
     Operation,
     Update,
 )
-from reviewer.recording import Direction
-from reviewer.rule import Example, Rule
-from reviewer.stream import Step
 
 RULE = Rule(
     id="rename-as-drop",

@@ -26,11 +26,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import RenameEnumValue
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import RenameEnumValue
 
 RULE = Rule(
     id="renamed-enum-value",

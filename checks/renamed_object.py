@@ -28,12 +28,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, state
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name, quoted
-from reviewer.operations import RenameObject, SetSchema
-from reviewer.rule import Example, Rule
+from reviewer.review import implications, remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name, quoted
+from reviewer.sql.operations import RenameObject, SetSchema
 
 RULE = Rule(
     id="renamed-object",
@@ -78,7 +78,7 @@ def _new(name: Name, context: Context) -> bool:
 
 def _taken_again(name: Name, context: Context) -> bool:
     """Whether the same revision creates another object under the old name."""
-    return state.makes((operation for operation, _ in context.later()), name)
+    return implications.makes((operation for operation, _ in context.later()), name)
 
 
 def _with_a_view(kind: str, name: Name, schema: str) -> list[str]:

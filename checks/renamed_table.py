@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, state
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import Name, listed
-from reviewer.operations import RenameTable
-from reviewer.rule import Example, Rule
+from reviewer.review import implications, remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name, listed
+from reviewer.sql.operations import RenameTable
 
 RULE = Rule(
     id="renamed-table",
@@ -46,8 +46,8 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case RenameTable(table=table, new_name=new) if context.exists(table):
-            view = state.view_instead(context, table)
-            columns = state.left_out(context, table, view) if view else ()
+            view = implications.view_instead(context, table)
+            columns = implications.left_out(context, table, view) if view else ()
             left_out = [column for column in columns if context.old_code_uses(table, column) is not False]
             if view and not left_out:
                 return

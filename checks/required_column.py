@@ -29,12 +29,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.operations import AddColumn, ColumnDefinition
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.locks import LockMode
+from reviewer.sql.operations import AddColumn, ColumnDefinition
 
 RULE = Rule(
     id="required-column",

@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import quoted
-from reviewer.operations import AddColumn, ColumnDefinition, SetExpression
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import quoted
+from reviewer.sql.operations import AddColumn, ColumnDefinition, SetExpression
 
 RULE = Rule(
     id="rewriting-generated-column",

@@ -27,12 +27,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import Name
-from reviewer.operations import Cluster, Vacuum
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.sql.operations import Cluster, Vacuum
 
 RULE = Rule(
     id="rewriting-maintenance",

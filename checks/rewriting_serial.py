@@ -26,13 +26,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reviewer import remedies, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import Name, quoted
-from reviewer.operations import AddColumn, AddIdentity
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name, quoted
+from reviewer.sql.operations import AddColumn, AddIdentity
 
 RULE = Rule(
     id="rewriting-serial",

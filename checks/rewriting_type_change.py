@@ -30,13 +30,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import names, remedies, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.operations import AlterColumnType, SetVariable
 from reviewer.recording import Direction
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import names, types
+from reviewer.sql.locks import LockMode
+from reviewer.sql.operations import AlterColumnType, SetVariable
 
 RULE = Rule(
     id="rewriting-type-change",

@@ -27,11 +27,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.operations import AttachPartition
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.operations import AttachPartition
 
 RULE = Rule(
     id="scanning-attach-partition",

@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, state
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import Name
-from reviewer.operations import AddNotNull, SetNotNull
-from reviewer.rule import Example, Rule
+from reviewer.review import implications, remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.sql.operations import AddNotNull, SetNotNull
 
 RULE = Rule(
     id="scanning-not-null",
@@ -64,7 +64,7 @@ def _reads(table: Name, column: str, context: Context) -> bool:
     if context.observed:
         proved = f'"{table.name}.{column}" are sufficient to prove'
         return context.scanned(table) and not context.says(proved)
-    return not state.is_proved_not_null(context.now, table, column)
+    return not implications.is_proved_not_null(context.now, table, column)
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

@@ -25,14 +25,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import Name, quoted
-from reviewer.operations import AddCheck, AddForeignKey, AlterColumnType, SetNotNull
 from reviewer.recording import Constraint
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name, quoted
+from reviewer.sql.operations import AddCheck, AddForeignKey, AlterColumnType, SetNotNull
 
 RULE = Rule(
     id="scanning-type-change",

@@ -28,14 +28,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.operations import DropTable
-from reviewer.places import line_of
 from reviewer.recording import Relation, Statement
-from reviewer.rule import Example, Rule
-from reviewer.stream import Understood
+from reviewer.replay.stream import Understood
+from reviewer.review.context import Context, Subject
+from reviewer.review.earlier_statements import line_of
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.operations import DropTable
 
 RULE = Rule(
     id="several-exclusive-locks",

@@ -24,11 +24,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer import state, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import AddColumn, CreateTable
-from reviewer.rule import Example, Rule
+from reviewer.review import implications
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.operations import AddColumn, CreateTable
 
 RULE = Rule(
     id="short-text",
@@ -42,7 +43,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable() | AddColumn():
-            for table, column in state.new_columns(subject):
+            for table, column in implications.new_columns(subject):
                 if (
                     _LENGTH.fullmatch(types.canonical(column.type))
                     and column.name.lower().split("_")[-1] in _PROSE

@@ -27,11 +27,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import AddCheck, AddForeignKey, AddUnique, CreateIndex, DropConstraint, SetNotNull
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import AddCheck, AddForeignKey, AddUnique, CreateIndex, DropConstraint, SetNotNull
 
 RULE = Rule(
     id="stricter-for-old-code",

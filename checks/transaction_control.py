@@ -26,12 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import TransactionControl
 from reviewer.recording import Direction, Origin
-from reviewer.rule import Example, Rule
-from reviewer.stream import Understood
+from reviewer.replay.stream import Understood
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import TransactionControl
 
 RULE = Rule(
     id="transaction-control",

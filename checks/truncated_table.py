@@ -25,11 +25,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.operations import Truncate
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.operations import Truncate
 
 RULE = Rule(
     id="truncated-table",

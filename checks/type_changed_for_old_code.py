@@ -27,13 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.operations import AlterColumnType, RenameObject
-from reviewer.refusals import refusals
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.refusals import refusals
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.locks import LockMode
+from reviewer.sql.operations import AlterColumnType, RenameObject
 
 RULE = Rule(
     id="type-changed-for-old-code",

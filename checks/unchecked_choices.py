@@ -23,11 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state, types
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import AddCheck, AddColumn, CreateTable
-from reviewer.rule import Example, Rule
+from reviewer.review import implications
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import types
+from reviewer.sql.operations import AddCheck, AddColumn, CreateTable
 
 RULE = Rule(
     id="unchecked-choices",
@@ -41,7 +42,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable() | AddColumn():
-            for table, column in state.new_columns(subject):
+            for table, column in implications.new_columns(subject):
                 if column.name.lower().split("_")[-1] not in _CHOICES or types.kind(column.type) != "text":
                     continue
                 checks = subject.checks if isinstance(subject, CreateTable) else ()

@@ -27,12 +27,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import state
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import AddColumn, AddForeignKey, CreateTable, Operation
-from reviewer.rule import Example, Rule
-from reviewer.schema import is_partial, keys_of
+from reviewer.replay.schema import is_partial, keys_of
+from reviewer.review import implications
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import AddColumn, AddForeignKey, CreateTable, Operation
 
 RULE = Rule(
     id="unindexed-foreign-key",
@@ -45,7 +45,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AddForeignKey() | AddColumn() | CreateTable() if not context.statement.error:
-            for table, key in state.foreign_keys(subject):
+            for table, key in implications.foreign_keys(subject):
                 if not key.columns or not all(
                     context.is_new_column(table, c) or _adds(subject, c) for c in key.columns
                 ):

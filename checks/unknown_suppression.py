@@ -15,7 +15,7 @@ Correct the comment: `alembic-reviewer rules` lists the rules, and the reason is
 - Comments for rules that were not asked in this review.
 
 - Here: findings of this rule are made where the comments are applied to the findings
-  of all other rules (reviewer/suppressions.py).
+  of all other rules (reviewer/review/suppressions.py).
 
 ## References
 
@@ -26,9 +26,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity
+from reviewer.review.rule import Example, Rule
 
 RULE = Rule(
     id="unknown-suppression",

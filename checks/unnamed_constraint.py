@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import failures
-from reviewer.context import Context, Subject
-from reviewer.finding import Basis, Concern, Severity, concern
-from reviewer.operations import AddCheck, AddExclusion, AddForeignKey, AddUnique
 from reviewer.recording import Direction
-from reviewer.rule import Example, Rule
-from reviewer.stream import Story
+from reviewer.replay.stream import Story
+from reviewer.review import failures
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Basis, Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import AddCheck, AddExclusion, AddForeignKey, AddUnique
 
 RULE = Rule(
     id="unnamed-constraint",

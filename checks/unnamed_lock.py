@@ -32,10 +32,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.replay.stream import Understood
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     Call,
     CreateTable,
     DoBlock,
@@ -49,8 +51,6 @@ from reviewer.operations import (
     Truncate,
     Unrecognized,
 )
-from reviewer.rule import Example, Rule
-from reviewer.stream import Understood
 
 RULE = Rule(
     id="unnamed-lock",

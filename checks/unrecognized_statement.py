@@ -24,11 +24,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.operations import Call, DoBlock, Unrecognized
 from reviewer.recording import Direction
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.operations import Call, DoBlock, Unrecognized
 
 RULE = Rule(
     id="unrecognized-statement",

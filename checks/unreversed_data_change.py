@@ -29,12 +29,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import Copy, CreateTable, Delete, DropTable, Insert, Merge, Truncate, Update
 from reviewer.recording import Direction
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import Copy, CreateTable, Delete, DropTable, Insert, Merge, Truncate, Update
 
 RULE = Rule(
     id="unreversed-data-change",

@@ -17,7 +17,7 @@ Remove the comment.
   and down.
 
 - Here: findings of this rule are made where the comments are applied to the findings
-  of all other rules (reviewer/suppressions.py).
+  of all other rules (reviewer/review/suppressions.py).
 
 ## References
 
@@ -28,9 +28,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity
-from reviewer.rule import Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity
+from reviewer.review.rule import Example, Rule
 
 RULE = Rule(
     id="unused-suppression",

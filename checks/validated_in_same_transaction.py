@@ -28,14 +28,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.operations import AddCheck, AddForeignKey, AddNotNull, ValidateConstraint
-from reviewer.places import line_of
 from reviewer.recording import Statement
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.earlier_statements import line_of
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.locks import LockMode
+from reviewer.sql.operations import AddCheck, AddForeignKey, AddNotNull, ValidateConstraint
 
 RULE = Rule(
     id="validated-in-same-transaction",

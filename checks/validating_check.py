@@ -28,13 +28,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import names, remedies
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.locks import LockMode
-from reviewer.names import Name
-from reviewer.operations import AddCheck, AddColumn, AlterDomain, ColumnDefinition
-from reviewer.rule import Example, Rule
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql import names
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.sql.operations import AddCheck, AddColumn, AlterDomain, ColumnDefinition
 
 RULE = Rule(
     id="validating-check",

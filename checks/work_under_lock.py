@@ -32,15 +32,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer import remedies
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity, concern
-from reviewer.names import Name
-from reviewer.operations import Delete, Insert, Merge, Operation, Update
-from reviewer.places import line_of
-from reviewer.rule import Example, Rule
-from reviewer.seen import Held
-from reviewer.stream import Understood
+from reviewer.replay.effects import Held
+from reviewer.replay.stream import Understood
+from reviewer.review import remedies
+from reviewer.review.context import Context, Subject
+from reviewer.review.earlier_statements import line_of
+from reviewer.review.finding import Concern, Severity, concern
+from reviewer.review.rule import Example, Rule
+from reviewer.sql.names import Name
+from reviewer.sql.operations import Delete, Insert, Merge, Operation, Update
 
 RULE = Rule(
     id="work-under-lock",

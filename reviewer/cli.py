@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reviewer import __version__, streams
+import checks
+from reviewer import __version__
 from reviewer.errors import CannotReview, ReviewerError, UsageError
+from reviewer.host import streams
 from reviewer.options import OPTIONS, Kind, Option, Where
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from reviewer.config import Config
-    from reviewer.verdict import Report
+    from reviewer.review.verdict import Report
 
 
 class _ReviewCommand(click.Command):
@@ -99,7 +101,6 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
 def rules(form: str) -> None:
     """List every rule: its id, severity, and what it says."""
     with _Failures():
-        import checks
         from reviewer.report import rules as page
 
         streams.write((page.as_json if form == "json" else page.as_text)(checks.load()))
@@ -110,8 +111,7 @@ def rules(form: str) -> None:
 def explain(rule: str) -> None:
     """Explain RULE: why it hurts, what to do instead, what is not flagged."""
     with _Failures():
-        import checks
-        from reviewer.config import nearest_rule
+        from reviewer.errors import nearest_rule
         from reviewer.report import explain as page
 
         known = checks.by_id()
@@ -175,7 +175,7 @@ def doctor(ctx: click.Context, /, **flags: Any) -> None:
 
 def _config(flags: dict[str, Any], outputs: Sequence[tuple[str, Path | None]] = ()) -> Config:
     from reviewer.config import load
-    from reviewer.git import root_of
+    from reviewer.project.git import root_of
 
     return load({**flags, "outputs": tuple(outputs)}, root_of(flags["path"]))
 
@@ -199,16 +199,16 @@ def _paired(
 
 
 def _write(report: Report, config: Config) -> None:
-    from reviewer import files
+    from reviewer.host import files
     from reviewer.report import render
 
     for form, file in ((each.format, each.path) for each in config.outputs):
         if file is None:
-            streams.write(render(form, report, sys.stdout))
+            streams.write(render(form, report, checks.by_id, sys.stdout))
             continue
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            files.write(file, render(form, report, None))
+            files.write(file, render(form, report, checks.by_id))
         except OSError as error:
             raise UsageError(
                 f"The report cannot be written to {file}: {files.why(error)}.", "Name another file."

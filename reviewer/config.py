@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -10,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reviewer import files, toml
-from reviewer.errors import UsageError
-from reviewer.finding import Severity
+from reviewer.errors import UsageError, nearest, nearest_rule
+from reviewer.host import files, toml
 from reviewer.options import OPTIONS, POSTGRES, Kind, Option, Where
-from reviewer.project import ConfigFile
+from reviewer.project.discovery import ConfigFile
 from reviewer.report import FORMATS
+from reviewer.review.finding import Severity
 
 OWN_FILE = "alembic-reviewer.toml"
 TABLE = "alembic-reviewer"
@@ -242,17 +241,6 @@ def _without_table(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     if isinstance(found.get("tool"), dict) and TABLE in found["tool"]:
         raise UsageError(f"In {file} the keys stand in no table.", f"Leave out the line [tool.{TABLE}].")
     return found
-
-
-def nearest(name: str, known: Collection[str], otherwise: str = "") -> str:
-    """A sentence that names what may have been meant by `name`, or `otherwise`, by default everything that there is."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean `{near[0]}`?" if near else otherwise or f"There are: {', '.join(sorted(known))}."
-
-
-def nearest_rule(name: str, known: Collection[str]) -> str:
-    """A sentence that names the rule that may have been meant by `name`, or that says where all are listed: they are many."""
-    return nearest(name, known, "`alembic-reviewer rules` lists them all.")
 
 
 @dataclass(frozen=True)

@@ -6,55 +6,25 @@ import contextlib
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reviewer.config import Config
+from reviewer.diagnosis import Diagnosis, Entry
 from reviewer.errors import ReviewerError
-from reviewer.folders import work_folder
-from reviewer.guardian import Guardian
-from reviewer.history import wanted_extensions
-from reviewer.interpreter import RunnerProcess, environment
-from reviewer.plan import Plan
-from reviewer.project import Interpreter, Tree, find_interpreter
-from reviewer.reader import Reader
+from reviewer.host.folders import work_folder
+from reviewer.host.guardian import Guardian
+from reviewer.project.discovery import Interpreter, Tree, find_interpreter
+from reviewer.project.history import wanted_extensions
 from reviewer.recording import Rehearsal
+from reviewer.rehearsal.interpreter import RunnerProcess, environment
+from reviewer.rehearsal.obstacles import env_py_failed, ran_nothing
+from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.reader import Reader
 from reviewer.session import Scope, scope, setup_of, start_server, trees, why_no_old_code, workplace
-from reviewer.stops import env_py_failed, ran_nothing
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the diagnosis."""
-
-    what: str
-    found: str
-    why: str = ""
-    way_out: str = ""
-    """Set where something is wrong."""
-    usable: bool = True
-    """Not where a review does without it."""
-
-    @property
-    def wrong(self) -> bool:
-        """Whether a review would stop here."""
-        return bool(self.way_out)
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Everything that a review would use."""
-
-    entries: tuple[Entry, ...]
-
-    @property
-    def healthy(self) -> bool:
-        """Whether a review would start."""
-        return not any(entry.wrong for entry in self.entries)
 
 
 def examine(config: Config, environ: Mapping[str, str]) -> Diagnosis:

@@ -6,6 +6,8 @@ traceback. Anything else that escapes is a bug of ours.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from typing import ClassVar
 
 GIVE_SETTINGS = (
@@ -53,3 +55,14 @@ class InterpreterError(CannotReview):
 
 class RecordingError(UsageError):
     """A recording file cannot be read: another version, cut short, not a recording."""
+
+
+def nearest(name: str, known: Collection[str], otherwise: str = "") -> str:
+    """A sentence that names what may have been meant by `name`, or `otherwise`, by default everything that there is."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean `{near[0]}`?" if near else otherwise or f"There are: {', '.join(sorted(known))}."
+
+
+def nearest_rule(name: str, known: Collection[str]) -> str:
+    """A sentence that names the rule that may have been meant by `name`, or that says where all are listed: they are many."""
+    return nearest(name, known, "`alembic-reviewer rules` lists them all.")

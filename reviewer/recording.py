@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from reviewer.errors import RecordingError
-from reviewer.locks import LockMode
-from reviewer.names import Name
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
 
 FORMAT = 1
 """Version of the JSON form. A recording of another version is refused."""
@@ -263,7 +263,7 @@ class Difference:
     """One thing in which two states of the catalogue differ."""
 
     kind: str
-    """What it is: `table`, `column`, `constraint`, `index`, `enum type`, `sequence` … (see `reviewer.snapshot`)."""
+    """What it is: `table`, `column`, `constraint`, `index`, `enum type`, `sequence` … (see `reviewer.rehearsal.catalogue_snapshot`)."""
     name: str
     change: Change
     table: str | None = None

@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reviewer import __version__, files, ledger, recording, schema_file, suppressions
-from reviewer.additive import only_adds_tables
+from reviewer import __version__, recording
 from reviewer.config import Config
 from reviewer.errors import UsageError
-from reviewer.finding import Finding, Severity
-from reviewer.folders import work_folder
-from reviewer.git import Git, root_of
-from reviewer.guardian import Guardian
-from reviewer.history import (
+from reviewer.host import files
+from reviewer.host.folders import work_folder
+from reviewer.host.guardian import Guardian
+from reviewer.host.paths import on_disk, relative, shown
+from reviewer.postgres import trouble
+from reviewer.project.additive import only_adds_tables
+from reviewer.project.discovery import Interpreter, Tree, find_interpreter, find_trees, mentions_flask
+from reviewer.project.git import Git, root_of
+from reviewer.project.history import (
     Graph,
     Selection,
     between,
@@ -28,23 +31,23 @@ from reviewer.history import (
     read_worktree,
     wanted_extensions,
 )
-from reviewer.imports import application_imports
-from reviewer.interpreter import RunnerProcess, Setup, environment
-from reviewer.names import VERSION_TABLE
-from reviewer.old_code import OldSource
-from reviewer.parse import prepare as prepare_parser
-from reviewer.paths import on_disk, relative, shown
-from reviewer.plan import Plan
-from reviewer.postgres import trouble
-from reviewer.project import Interpreter, Tree, find_interpreter, find_trees, mentions_flask
+from reviewer.project.imports import application_imports
 from reviewer.recording import Direction, History, Mode, OldCode, Outcome, Recording, Revision, Skipped
-from reviewer.rehearsal import rehearse
-from reviewer.suppressions import Suppression
-from reviewer.verdict import Report, TreeReport
+from reviewer.rehearsal import base_schema
+from reviewer.rehearsal.deploy import rehearse
+from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
+from reviewer.rehearsal.old_code import OldSource
+from reviewer.rehearsal.plan import Plan
+from reviewer.review import ledger, suppressions
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.suppressions import Suppression
+from reviewer.review.verdict import Report, TreeReport
+from reviewer.sql.names import VERSION_TABLE
+from reviewer.sql.parse import prepare as prepare_parser
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
-    from reviewer.rule import Check
+    from reviewer.review.rule import Check
 
 Progress = Callable[[str], None]
 Comments = Mapping[str, tuple[Suppression, ...]]
@@ -91,11 +94,11 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
                 recordings.append(_nothing_new(each))
                 continue
             if server is None:
-                from reviewer.static import render
+                from reviewer.rehearsal.static import render
 
                 made: tuple[Recording, ...] = (render(plan, guardian, folder),)
             elif config.each:
-                from reviewer.each import rehearse_each
+                from reviewer.rehearsal.each import rehearse_each
 
                 made = rehearse_each(plan, server, guardian, folder, progress)
             else:
@@ -165,9 +168,9 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         environ=environment(environ, config.env, config.pass_env, "{url}"),
         root=scope.root,
         history=history_of(scope),
-        base_schema=schema_file.read(config.base_schema) if config.base_schema else None,
+        base_schema=base_schema.read(config.base_schema) if config.base_schema else None,
         rows=config.rows,
-        seed=schema_file.read(config.seed, "seed") if config.seed else None,
+        seed=base_schema.read(config.seed, "seed") if config.seed else None,
         seed_command=config.seed_command,
         timeout=config.timeout,
         tree=scope.tree.name,
@@ -261,7 +264,7 @@ def comments_in(root: Path, each: Recording) -> Comments:
 def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[str, Comments]) -> Report:
     """The report of `recordings`: what the selected checks find, with `comments`, by tree, applied. Reads no source."""
     import checks as all_checks
-    from reviewer.review import review
+    from reviewer.review.engine import review
 
     loaded = all_checks.load()
     config.check_rules({check.RULE.id for check in loaded})

@@ -12,6 +12,7 @@ def main() -> None:
     run([str(commands / "python"), "-m", "tests.majors"])
     run([str(commands / "ruff"), "format", "--check", "."])
     run([str(commands / "ruff"), "check", "."])
+    run([str(commands / "lint-imports"), "--no-cache"])
     run([str(commands / "mypy")])
     run([str(commands / "python"), "-m", "pytest", "-n", "auto", "-q", *sys.argv[1:]])
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from environment import ROOT, prepared
 
 if TYPE_CHECKING:
-    from reviewer.rule import Check
+    from reviewer.review.rule import Check
 
 PAGES = ROOT / "docs" / "checks"
 CONSOLE = re.compile(

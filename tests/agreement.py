@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from reviewer.config import Config
-from reviewer.guardian import Guardian
-from reviewer.history import between, read_worktree
-from reviewer.interpreter import RunnerProcess
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project import Interpreter, find_trees
-from reviewer.rehearsal import rehearse
+from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.history import between, read_worktree
+from reviewer.rehearsal.deploy import rehearse
+from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.report.digest import digest
-from reviewer.rollback import IRREVERSIBLE
+from reviewer.review.rollback_label import IRREVERSIBLE
+from reviewer.review.verdict import Report
 from reviewer.session import Scope, comments_in, judged, plan_for
-from reviewer.verdict import Report
 
 FAULTS = (
     "Exception",

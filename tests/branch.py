@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reviewer.recording import Recording, loads
 from reviewer.report.json import load
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.command import INI, URL, revision
 from tests.repository import git, write
 

@@ -16,15 +16,15 @@ from typing import Any
 
 import checks
 from reviewer.config import Config
-from reviewer.finding import Finding, Severity
-from reviewer.guardian import Guardian
-from reviewer.history import between, read_worktree
-from reviewer.parse import split
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project import Interpreter, find_trees
-from reviewer.rehearsal import rehearse
+from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.history import between, read_worktree
+from reviewer.rehearsal.deploy import rehearse
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.verdict import Report
 from reviewer.session import Scope, comments_of, judged, plan_for
-from reviewer.verdict import Report
+from reviewer.sql.parse import split
 
 CASES = Path(__file__).parent / "data" / "cases.json"
 
@@ -202,7 +202,7 @@ class Bench:
             work = folder / "work"
             work.mkdir()
             if static:
-                from reviewer.static import render
+                from reviewer.rehearsal.static import render
 
                 recording = render(plan, self._guardian, work)
             else:

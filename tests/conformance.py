@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import checks
-from reviewer.finding import Finding
-from reviewer.guardian import Guardian
-from reviewer.parse import parse
+from reviewer.host.guardian import Guardian
 from reviewer.recording import Direction, Observation, Outcome, Recording, Rehearsal, Statement
-from reviewer.review import review
-from reviewer.rule import Check, Example, Rule
-from reviewer.snapshot import compare
+from reviewer.rehearsal.catalogue_snapshot import compare
+from reviewer.review.engine import review
+from reviewer.review.finding import Finding
+from reviewer.review.rule import Check, Example, Rule
+from reviewer.sql.parse import parse
 from tests import examples, majors, reversal
 from tests.examples import Bench, Story
 

@@ -13,8 +13,6 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy.dialects import postgresql
 
-from reviewer import reconstruction
-from reviewer.parse import split
 from reviewer.recording import (
     Direction,
     Location,
@@ -26,7 +24,9 @@ from reviewer.recording import (
     Revision,
     Statement,
 )
-from reviewer.rule import Example
+from reviewer.rehearsal import reconstruction
+from reviewer.review.rule import Example
+from reviewer.sql.parse import split
 
 UNRENDERED = (Exception,)
 """What rendering raises for code that wants an answer from a database."""

@@ -19,16 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import checks
-from reviewer import snapshot
 from reviewer.config import Config
-from reviewer.events import Hello
-from reviewer.finding import Finding, Severity
-from reviewer.guardian import Guardian
-from reviewer.history import between, read_worktree
-from reviewer.interpreter import Answer, RunnerProcess
-from reviewer.old_code import OldSource
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project import Interpreter, find_trees
+from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.history import between, read_worktree
 from reviewer.recording import (
     Catalogue,
     Direction,
@@ -41,10 +36,15 @@ from reviewer.recording import (
     Revision,
     furthest,
 )
-from reviewer.rehearsal import rehearse
-from reviewer.rule import Example
+from reviewer.rehearsal import catalogue_snapshot
+from reviewer.rehearsal.catalogue_snapshot import Snapshot
+from reviewer.rehearsal.deploy import rehearse
+from reviewer.rehearsal.events import Hello
+from reviewer.rehearsal.interpreter import Answer, RunnerProcess
+from reviewer.rehearsal.old_code import OldSource
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.rule import Example
 from reviewer.session import Scope, comments_in, judged, plan_for
-from reviewer.snapshot import Snapshot
 from tests.repository import git
 
 _INI = """
@@ -319,7 +319,7 @@ class Bench:
 
         def deployed(database: str) -> None:
             with self._server.result().connect(database) as connection:
-                self._schemas[story] = snapshot.take(connection)
+                self._schemas[story] = catalogue_snapshot.take(connection)
 
         self._schemas[story] = None
         if self._kept is not None:

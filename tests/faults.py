@@ -379,7 +379,7 @@ def _ends() -> Iterator[Fault]:
 AT_EACH = """
 import os, signal, sys, threading
 count, number, wanted = 0, int(os.environ.pop("NUMBER")), int(os.environ.pop("NTH"))
-import reviewer.session, reviewer.guardian
+import reviewer.session, reviewer.host.guardian
 def hook(event, arguments):
     global count
     if event in ("os.mkdir", "subprocess.Popen", "os.rename", "os.remove", "shutil.rmtree", "os.chmod", "os.chown"):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer
 from reviewer.postgres.cluster import own_server
 from reviewer.postgres.installation import probe

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import checks
 from reviewer.config import Config
-from reviewer.each import rehearse_each
-from reviewer.finding import Finding, Severity
-from reviewer.guardian import Guardian
-from reviewer.history import between, read_worktree
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project import Interpreter, find_trees
+from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.history import between, read_worktree
 from reviewer.recording import Recording
-from reviewer.rehearsal import rehearse
-from reviewer.review import review
+from reviewer.rehearsal.deploy import rehearse
+from reviewer.rehearsal.each import rehearse_each
+from reviewer.review.engine import review
+from reviewer.review.finding import Finding, Severity
 from reviewer.session import Scope, plan_for
 
 CHECKS = checks.load()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reviewer.names import quoted
-from reviewer.operations import (
+from reviewer.recording import Direction, Recording, Rehearsal
+from reviewer.review.remedies import execute
+from reviewer.sql.names import quoted
+from reviewer.sql.operations import (
     AddCheck,
     AddColumn,
     AddForeignKey,
@@ -25,9 +27,7 @@ from reviewer.operations import (
     Update,
     ValidateConstraint,
 )
-from reviewer.parse import parse
-from reviewer.recording import Direction, Recording, Rehearsal
-from reviewer.remedies import execute
+from reviewer.sql.parse import parse
 
 
 def downgrades(recording: Recording) -> tuple[str, ...] | None:

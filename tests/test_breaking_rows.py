@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 import checks
-from reviewer.finding import Severity
 from reviewer.recording import Direction, Outcome, Recording, Rehearsal
-from reviewer.review import review
-from reviewer.rollback import label
+from reviewer.review.engine import review
+from reviewer.review.finding import Severity
+from reviewer.review.rollback_label import label
 from tests import examples
 from tests.examples import Bench, Story
 

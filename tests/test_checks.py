@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 import checks
-from reviewer.finding import Basis, Finding, Severity
-from reviewer.locks import LockMode
 from reviewer.recording import Direction, Observation, Outcome, Recording, Rehearsal
-from reviewer.review import review
-from reviewer.rule import SECTIONS, Check, Example
+from reviewer.review.engine import review
+from reviewer.review.finding import Basis, Finding, Severity
+from reviewer.review.rule import SECTIONS, Check, Example
+from reviewer.sql.locks import LockMode
 from tests import examples
 from tests.examples import Bench, Story
 

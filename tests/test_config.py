@@ -8,8 +8,8 @@ import pytest
 
 from reviewer.config import Config, Output, PathSettings, find_file, load
 from reviewer.errors import UsageError
-from reviewer.finding import Severity
-from reviewer.project import ConfigFile
+from reviewer.project.discovery import ConfigFile
+from reviewer.review.finding import Severity
 from tests.repository import write
 
 EVERYTHING = """
@@ -105,7 +105,9 @@ def test_everything_can_be_set_in_a_file(tmp_path: Path, files: dict[str, str]) 
 def test_a_flag_overrides_the_file_and_an_absent_one_does_not(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {"alembic-reviewer.toml": 'rows = 5\ntimeout = 9\nselect = ["a"]\nenv = ["A=1", "B=2"]\nstatic = true'},
+        {
+            "alembic-reviewer.toml": 'rows = 5\ntimeout = 9\nselect = ["a"]\nenv = ["A=1", "B=2"]\nstatic = true'
+        },
     )
 
     found = load({"path": tmp_path, "rows": 7, "timeout": None, "select": (), "env": ("B=3",), "static": False})

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 import checks
-from reviewer.rule import Check, Example
+from reviewer.review.rule import Check, Example
 from tests import conformance, majors
 from tests.conformance import PAGE, Trial
 from tests.examples import Bench, Story

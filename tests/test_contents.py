@@ -8,12 +8,12 @@ from decimal import Decimal
 import pytest
 from psycopg import Connection
 
-from reviewer import catalogue
-from reviewer.contents import Row, Rows, changed, compare, lost, read, survivors
-from reviewer.guardian import Guardian
-from reviewer.names import Name
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
 from reviewer.recording import Loss
+from reviewer.rehearsal import catalogue
+from reviewer.rehearsal.row_comparison import Row, Rows, changed, compare, lost, read, survivors
+from reviewer.sql.names import Name
 
 USERS = Name("users", "public")
 

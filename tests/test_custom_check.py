@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from reviewer import toml
-from reviewer.rule import SECTIONS
+from reviewer.host import toml
+from reviewer.review.rule import SECTIONS
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "custom_check"
@@ -74,7 +74,7 @@ def test_its_own_examples_are_judged_as_they_say(installed: Path) -> None:
     program = (
         "import checks\n"
         "from tests import examples\n"
-        "from reviewer.review import review\n"
+        "from reviewer.review.engine import review\n"
         f"check = checks.by_id()[{RULE!r}]\n"
         "with examples.bench() as bench:\n"
         "    for example in check.EXAMPLES:\n"

@@ -15,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 import checks
-from reviewer import cli, toml
+from reviewer import cli
 from reviewer.config import load
+from reviewer.host import toml
 from reviewer.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent

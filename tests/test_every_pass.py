@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
+import checks
 from reviewer.config import Config
-from reviewer.finding import Basis
-from reviewer.guardian import Guardian
-from reviewer.history import between, read_worktree
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project import Interpreter, find_trees
+from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.history import between, read_worktree
 from reviewer.recording import Recording, dumps, loads
-from reviewer.rehearsal import rehearse
+from reviewer.rehearsal.deploy import rehearse
 from reviewer.report import FORMATS, render
+from reviewer.review.finding import Basis
+from reviewer.review.verdict import Report, Verdict
 from reviewer.session import Scope, comments_in, judged, plan_for
-from reviewer.verdict import Report, Verdict
 from tests.command import ENV, project, revision
 
 AFTER = ENV + '\n\nraise RuntimeError("boom")\n'
@@ -187,6 +188,6 @@ def test_a_revision_file_whose_name_is_not_utf_8_is_reviewed_and_every_format_na
     assert told(report) == [("required-column", 12)]
     assert loads(dumps([recording])) == (recording,)
     for name in FORMATS:
-        text = render(name, report)
+        text = render(name, report, checks.by_id)
         text.encode("utf-8")
-    assert "b\\udcff.py" in json.loads(render("json", report))["findings"][0]["path"]
+    assert "b\\udcff.py" in json.loads(render("json", report, dict))["findings"][0]["path"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewer import files
+from reviewer.host import files
 
 
 @pytest.fixture

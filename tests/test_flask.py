@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.guardian import Guardian
-from reviewer.interpreter import RunnerProcess, Setup, environment
+from reviewer.host.guardian import Guardian
+from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
 from tests.command import project, revision, somewhere
 from tests.repository import write
 from tests.test_runner_versions import environment as interpreter

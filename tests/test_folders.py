@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from reviewer.errors import CannotReview
-from reviewer.folders import PREFIX, clear_stale_folders, own_folder, work_folder
-from reviewer.guardian import Guardian, give_back_memory, processes_on
+from reviewer.host.folders import PREFIX, clear_stale_folders, own_folder, work_folder
+from reviewer.host.guardian import Guardian, give_back_memory, processes_on
 
 # Makes a folder and is killed with its guardian, so that nobody clears up.
 KILLED = """
 import os, signal, subprocess, sys
-from reviewer.folders import work_folder
-from reviewer.guardian import Guardian
+from reviewer.host.folders import work_folder
+from reviewer.host.guardian import Guardian
 with Guardian() as guardian, work_folder(guardian) as folder:
     (folder / "data").mkdir()
     subprocess.Popen(["sleep", "600"], env={**os.environ, "ALEMBIC_REVIEWER_RUN": str(folder)}, start_new_session=True, stdout=subprocess.DEVNULL)
@@ -75,7 +75,7 @@ def test_a_living_folder_is_left_alone() -> None:
 
 
 def test_no_place_for_a_folder_is_told_with_a_way_out(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reviewer.folders.temporary_folders", lambda: [temporary / "missing", Path("/proc")])
+    monkeypatch.setattr("reviewer.host.folders.temporary_folders", lambda: [temporary / "missing", Path("/proc")])
     with (
         pytest.raises(CannotReview, match=r"(?s)No temporary folder can be made: .*TMPDIR"),
         Guardian() as guardian,

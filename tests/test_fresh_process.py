@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.recording import Direction, Outcome, Recording, Rehearsal
-from reviewer.rollback import label
+from reviewer.review.rollback_label import label
 from tests.command import ENV, TABLE, project, revision
 from tests.rehearsals import Rehearsals, loud, rehearsals
 from tests.repository import write

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.errors import UsageError
-from reviewer.git import Base, Git, GitError, NoRepositoryError
+from reviewer.project.git import Base, Git, GitError, NoRepositoryError
 from tests.repository import ENVIRONMENT, Repository, git
 
 
@@ -41,9 +41,7 @@ def test_says_that_there_is_no_repository_and_what_to_do(tmp_path: Path) -> None
 
 
 def test_says_that_git_is_missing(repository: Repository, tmp_path: Path) -> None:
-    code = (
-        f"from pathlib import Path; from reviewer.git import Git; Git.containing(Path({str(repository.folder)!r}))"
-    )
+    code = f"from pathlib import Path; from reviewer.project.git import Git; Git.containing(Path({str(repository.folder)!r}))"
 
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
@@ -54,7 +52,7 @@ def test_says_that_git_is_missing(repository: Repository, tmp_path: Path) -> Non
 
 def test_is_not_led_astray_by_the_variables_of_a_git_hook(repository: Repository, tmp_path: Path) -> None:
     other = Repository.at(tmp_path / "other", {"b.txt": "b"})
-    code = f"from pathlib import Path; from reviewer.git import Git; print(Git.containing(Path({str(repository.folder)!r})).root)"
+    code = f"from pathlib import Path; from reviewer.project.git import Git; print(Git.containing(Path({str(repository.folder)!r})).root)"
     hook = {**ENVIRONMENT, "GIT_DIR": str(other.folder / ".git"), "GIT_INDEX_FILE": "nowhere"}
 
     printed = subprocess.run([sys.executable, "-c", code], env=hook, capture_output=True, text=True, check=True)
@@ -66,9 +64,7 @@ def test_is_not_led_astray_by_the_variables_of_a_git_hook(repository: Repository
 def test_says_that_another_user_owns_the_repository(repository: Repository) -> None:
     for path in (repository.folder, repository.folder / ".git"):
         shutil.chown(path, 12345)
-    code = (
-        f"from pathlib import Path; from reviewer.git import Git; Git.containing(Path({str(repository.folder)!r}))"
-    )
+    code = f"from pathlib import Path; from reviewer.project.git import Git; Git.containing(Path({str(repository.folder)!r}))"
 
     done = subprocess.run(
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewer.errors import ProjectError, UsageError
-from reviewer.graph import Graph
-from reviewer.source import ProblemKind, SourceRevision
+from reviewer.project.graph import Graph
+from reviewer.project.source import ProblemKind, SourceRevision
 
 
 def graph(*revisions: SourceRevision) -> Graph:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from reviewer import guardian as guardian_module
-from reviewer.guardian import Guardian, processes_on, start_time
+from reviewer.host import guardian as guardian_module
+from reviewer.host.guardian import Guardian, processes_on, start_time
 
 PROGRAM = guardian_module.__file__
 
@@ -21,7 +21,7 @@ PROGRAM = guardian_module.__file__
 REVIEWER = """
 import subprocess, sys
 from pathlib import Path
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 with Guardian() as guardian:
     folder = Path(sys.argv[1])
     guardian.folder(folder)

@@ -9,8 +9,9 @@ import pytest
 
 from reviewer import recording
 from reviewer.errors import ProjectError, UsageError
-from reviewer.git import Git
-from reviewer.history import (
+from reviewer.project.discovery import Tree, find_trees
+from reviewer.project.git import Git
+from reviewer.project.history import (
     Graph,
     Selection,
     between,
@@ -19,7 +20,6 @@ from reviewer.history import (
     read_commit,
     read_worktree,
 )
-from reviewer.project import Tree, find_trees
 from tests.repository import INI, PROJECT, Repository, revision, write
 
 VERSIONS = "migrations/versions"

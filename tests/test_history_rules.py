@@ -10,7 +10,6 @@ import pytest
 import checks
 from reviewer import __version__
 from reviewer.config import Config
-from reviewer.finding import Severity
 from reviewer.recording import (
     Direction,
     Mode,
@@ -22,7 +21,8 @@ from reviewer.recording import (
     Server,
     Statement,
 )
-from reviewer.review import review
+from reviewer.review.engine import review
+from reviewer.review.finding import Severity
 from reviewer.session import history_of, scope, trees
 from tests.repository import PROJECT, Repository, revision
 

@@ -10,9 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewer.config import Config, PathSettings
-from reviewer.failures import OWNERS
-from reviewer.finding import Severity
-from reviewer.ledger import Planned, planned
 from reviewer.recording import (
     Direction,
     Failure,
@@ -29,8 +26,11 @@ from reviewer.recording import (
     loads,
 )
 from reviewer.report import json as report_json
+from reviewer.review.failures import OWNERS
+from reviewer.review.finding import Severity
+from reviewer.review.ledger import Planned, planned
+from reviewer.review.verdict import Report, Verdict
 from reviewer.session import comments_in, judged
-from reviewer.verdict import Report, Verdict
 
 ENV = Location("m/env.py", 8)
 BOOM = "RuntimeError: boom"

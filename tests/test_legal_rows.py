@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 import checks
-from reviewer.finding import Finding
-from reviewer.review import review
+from reviewer.review.engine import review
+from reviewer.review.finding import Finding
 from tests import examples
 from tests.examples import Bench, Story
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from reviewer.locks import LockMode
-from reviewer.names import Name
 from reviewer.recording import Direction, Outcome, Recording, Rehearsal, Statement
-from reviewer.snapshot import compare
+from reviewer.rehearsal.catalogue_snapshot import compare
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
 from tests import conformance, majors
 from tests.examples import Bench, Story
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reviewer.names import Name
+from reviewer.sql.names import Name
 
 NAMES = {
     "users": Name("users", "public"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.additive import only_adds_tables
+from reviewer.project.additive import only_adds_tables
 from tests.branch import Branch
 from tests.command import revision
 from tests.repository import git

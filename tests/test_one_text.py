@@ -13,14 +13,14 @@ from collections.abc import Sequence
 import pytest
 
 import checks
-from reviewer import shares
-from reviewer.finding import Finding
-from reviewer.locks import LockMode
-from reviewer.names import Name
 from reviewer.recording import Catalogue, Column, Lock, Observation, Relation, Scan, Statement, Table
-from reviewer.review import review
-from reviewer.schema import Schema
-from reviewer.stream import commands
+from reviewer.replay import shares
+from reviewer.replay.schema import Schema
+from reviewer.replay.stream import commands
+from reviewer.review.engine import review
+from reviewer.review.finding import Finding
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
 from tests import emitted
 from tests.emitted import Emitted
 

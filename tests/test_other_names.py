@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 import checks
-from reviewer import reconstruction
-from reviewer.finding import Finding
 from reviewer.recording import Recording, Revision, Table, TransactionMode
-from reviewer.review import review
-from reviewer.rule import Check
+from reviewer.rehearsal import reconstruction
+from reviewer.review.engine import review
+from reviewer.review.finding import Finding
+from reviewer.review.rule import Check
 from tests import emitted, examples
 from tests.emitted import Emitted
 from tests.examples import Bench, Story

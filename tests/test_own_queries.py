@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
 
 REVIEWER = Path(__file__).parent.parent / "reviewer"

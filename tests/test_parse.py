@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddCheck,
     AddColumn,
     AddForeignKey,
@@ -42,7 +42,7 @@ from reviewer.operations import (
     Unrecognized,
     Update,
 )
-from reviewer.parse import excludes_null, parse, split
+from reviewer.sql.parse import excludes_null, parse, split
 
 STATEMENTS = split((Path(__file__).parent / "data" / "statements.sql").read_text(encoding="utf-8"))
 T = Name("t")
@@ -490,7 +490,7 @@ def test_sqlglot_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
 def test_sqlglot_waits_for_the_first_text() -> None:
     program = """
 import sys
-from reviewer.parse import parse, prepare
+from reviewer.sql.parse import parse, prepare
 assert "sqlglot" not in sys.modules
 prepare()
 parse("SELECT 1")
@@ -519,7 +519,7 @@ def test_no_text_takes_much_memory() -> None:
     # On Linux ru_maxrss starts with what the process took that starts this one: VmHWM does not.
     program = """
 import pathlib, re, resource, sys
-from reviewer.parse import parse
+from reviewer.sql.parse import parse
 for text in sys.stdin.read().split("\\f"):
     assert parse(text)
 status = pathlib.Path("/proc/self/status")

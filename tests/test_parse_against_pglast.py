@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from pglast import ast, enums
 from pglast.keywords import COL_NAME_KEYWORDS, UNRESERVED_KEYWORDS
 
-from reviewer import operations as op
-from reviewer.names import Name
-from reviewer.parse import parse, split
+from reviewer.sql import operations as op
+from reviewer.sql.names import Name
+from reviewer.sql.parse import parse, split
 
 CORPUS = (Path(__file__).parent / "data" / "statements.sql").read_text(encoding="utf-8")
 STATEMENTS = split(CORPUS)

@@ -12,8 +12,8 @@ from alembic.operations import Operations
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg, pg8000, psycopg, psycopg2
 
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddColumn,
     AddForeignKey,
     AddPrimaryKey,
@@ -43,7 +43,7 @@ from reviewer.operations import (
     Unrecognized,
     Update,
 )
-from reviewer.parse import parse
+from reviewer.sql.parse import parse
 
 T = Name("t")
 

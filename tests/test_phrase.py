@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.operations import Copy, Operation, Select, SessionCommand, SetVariable, TransactionControl
-from reviewer.parse import parse, split
-from reviewer.phrase import describe
+from reviewer.review.summary import describe
+from reviewer.sql.operations import Copy, Operation, Select, SessionCommand, SetVariable, TransactionControl
+from reviewer.sql.parse import parse, split
 
 CORPUS = (Path(__file__).parent / "data" / "statements.sql").read_text(encoding="utf-8")
 SILENT = (Select, SetVariable, TransactionControl, SessionCommand, Copy)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.errors import InterpreterError, ProjectError, UsageError
-from reviewer.project import ConfigFile, Interpreter, Tree, find_interpreter, find_trees
+from reviewer.project.discovery import ConfigFile, Interpreter, Tree, find_interpreter, find_trees
 from tests.repository import write
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reviewer import toml
+from reviewer.host import toml
 from reviewer.recording import Direction, FailureKind
 
 PROJECTS = sorted(path.parent for path in (Path(__file__).parent / "projects").glob("*/project.toml"))

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from reviewer.catalogue import read
-from reviewer.guardian import Guardian
-from reviewer.names import Name
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.reconstruction import Opaque, catalogue
 from reviewer.recording import Catalogue, Column, Table
+from reviewer.rehearsal.catalogue import read
+from reviewer.rehearsal.reconstruction import Opaque, catalogue
+from reviewer.sql.names import Name
 
 USERS = "CREATE TABLE users (id bigserial PRIMARY KEY, name varchar(50) NOT NULL, age int, UNIQUE (name, age))"
 ORDERS = "CREATE TABLE orders (id int PRIMARY KEY, user_id bigint REFERENCES users (id), total numeric(10,2) CHECK (total > 0))"

@@ -8,8 +8,8 @@ import pytest
 
 import checks
 from reviewer.recording import Direction
-from reviewer.review import review
-from reviewer.rule import Example
+from reviewer.review.engine import review
+from reviewer.review.rule import Example
 from tests import examples
 from tests.examples import Bench, Story
 

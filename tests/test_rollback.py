@@ -21,7 +21,7 @@ from reviewer.recording import (
     Rehearsal,
     Statement,
 )
-from reviewer.rollback import label, why_untested
+from reviewer.review.rollback_label import label, why_untested
 
 DOWN = Pass("a", Direction.DOWNGRADE, Rehearsal.STEPWISE, Outcome.OK, compared=True)
 AGAIN = Pass("a", Direction.UPGRADE_AGAIN, Rehearsal.STEPWISE, Outcome.OK, compared=True)

@@ -9,8 +9,8 @@ import pytest
 
 import checks
 from reviewer.recording import Direction, Outcome
-from reviewer.review import review
-from reviewer.rollback import label
+from reviewer.review.engine import review
+from reviewer.review.rollback_label import label
 from tests import examples
 from tests.examples import Bench, Story
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from reviewer.interpreter import RUNNER
+from reviewer.rehearsal.interpreter import RUNNER
 from tests.command import Place, project, revision, somewhere
 
 COMBINATIONS = {

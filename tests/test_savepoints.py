@@ -9,7 +9,7 @@ import pytest
 import checks
 from reviewer.recording import Direction, Pass, Recording, Rehearsal
 from reviewer.report.digest import digest
-from reviewer.review import review
+from reviewer.review.engine import review
 from tests import examples
 from tests.examples import Bench, Story
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import pytest
 
 import checks
-from reviewer.locks import LockMode
-from reviewer.names import Name
-from reviewer.parse import parse
 from reviewer.recording import (
     Catalogue,
     Column,
@@ -28,9 +25,12 @@ from reviewer.recording import (
     Statement,
     Table,
 )
-from reviewer.review import review
-from reviewer.schema import Schema
-from reviewer.stream import operations, qualified, understand
+from reviewer.replay.schema import Schema
+from reviewer.replay.stream import operations, qualified, understand
+from reviewer.review.engine import review
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.sql.parse import parse
 
 USERS = Table(
     Name("users", "public"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reviewer import snapshot
 from reviewer.recording import Change, Difference
+from reviewer.rehearsal import catalogue_snapshot
 from tests.rows.conftest import Connection, connection, server
 
 __all__ = ["connection", "server"]  # fixtures
@@ -77,49 +77,49 @@ def test_tells_each_difference_once(
     change: str, wanted: list[tuple[str, str, Change, str]], connection: Connection
 ) -> None:
     connection.execute(GIVEN)
-    before = snapshot.take(connection)
+    before = catalogue_snapshot.take(connection)
 
     connection.execute(change)
 
-    found = snapshot.compare(before, snapshot.take(connection))
+    found = catalogue_snapshot.compare(before, catalogue_snapshot.take(connection))
     assert [(d.kind, d.name, d.change, d.aspect) for d in found] == wanted
 
 
 @pytest.mark.parametrize("change", THE_SAME.values(), ids=THE_SAME.keys())
 def test_is_silent_about_what_is_the_same(change: str, connection: Connection) -> None:
     connection.execute(GIVEN)
-    before = snapshot.take(connection)
+    before = catalogue_snapshot.take(connection)
 
     connection.execute(change)
 
-    assert snapshot.compare(before, snapshot.take(connection)) == ()
+    assert catalogue_snapshot.compare(before, catalogue_snapshot.take(connection)) == ()
 
 
 def test_a_moment_as_default_is_no_difference(connection: Connection) -> None:
     connection.execute("CREATE TABLE t (a timestamp DEFAULT '2026-01-01 10:00:00')")
-    before = snapshot.take(connection)
+    before = catalogue_snapshot.take(connection)
 
     connection.execute("ALTER TABLE t ALTER a SET DEFAULT '2026-01-01 10:00:01'")
 
-    assert snapshot.compare(before, snapshot.take(connection)) == ()
+    assert catalogue_snapshot.compare(before, catalogue_snapshot.take(connection)) == ()
 
 
 def test_the_search_path_of_the_database_is_no_difference(connection: Connection) -> None:
     connection.execute(GIVEN)
-    before = snapshot.take(connection)
+    before = catalogue_snapshot.take(connection)
 
     connection.execute("SET search_path = elsewhere")
 
-    assert snapshot.compare(before, snapshot.take(connection)) == ()
+    assert catalogue_snapshot.compare(before, catalogue_snapshot.take(connection)) == ()
     assert connection.execute("SHOW search_path").fetchone() == ("elsewhere",)
 
 
 def test_a_name_that_was_chosen_twice_is_told(connection: Connection) -> None:
     connection.execute("CREATE TABLE t (a int, CONSTRAINT one CHECK (a > 1))")
-    before = snapshot.take(connection)
+    before = catalogue_snapshot.take(connection)
 
     connection.execute("ALTER TABLE t RENAME CONSTRAINT one TO two")
 
-    assert snapshot.compare(before, snapshot.take(connection)) == (
+    assert catalogue_snapshot.compare(before, catalogue_snapshot.take(connection)) == (
         Difference("constraint", "one", CHANGED, "t", "name", "one", "two"),
     )

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from reviewer.source import Import, Problem, ProblemKind, SourceRevision, read_source, wanted_extensions
+from reviewer.project.source import Import, Problem, ProblemKind, SourceRevision, read_source, wanted_extensions
 
 
 def read(text: str, path: str = "versions/x.py") -> SourceRevision:

@@ -18,10 +18,10 @@ from sqlglot.errors import SqlglotError
 from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import TokenType
 
-from reviewer.operations import Unrecognized
-from reviewer.parse import parse
 from reviewer.sql import uncompiled
 from reviewer.sql.dialect import Parser, PostgreSQL
+from reviewer.sql.operations import Unrecognized
+from reviewer.sql.parse import parse
 from reviewer.sql.tokenizer import NO_WORDS, Tokenizer
 
 OPAQUE = [
@@ -214,7 +214,7 @@ def test_a_compiled_sqlglot_that_is_there_already_is_named(monkeypatch: pytest.M
 def test_whoever_imports_the_parser_first_gets_sqlglot_from_source() -> None:
     program = """
 import sys
-import reviewer.parse
+import reviewer.sql.parse
 from reviewer.sql import uncompiled
 assert uncompiled.Source in sys.meta_path
 import sqlglot.parser

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.finding import Basis, Finding, Severity, Suppressed
 from reviewer.recording import Direction, Location, Mode, Recording
-from reviewer.suppressions import Suppression, apply, read
+from reviewer.review.finding import Basis, Finding, Severity, Suppressed
+from reviewer.review.suppressions import Suppression, apply, read
 from tests.command import project, revision, somewhere, told
 
 RULES = {"blocking-index", "dropped-column", "unknown-suppression", "unused-suppression"}
@@ -287,8 +287,8 @@ def test_what_stands_before_a_syntax_error_is_read() -> None:
 def test_comments_are_those_of_the_files_when_they_were_read(tmp_path: Path) -> None:
     """A migration that writes into its own file while it runs accepts nothing."""
     from reviewer.config import Config
-    from reviewer.history import between, read_worktree
-    from reviewer.project import find_trees
+    from reviewer.project.discovery import find_trees
+    from reviewer.project.history import between, read_worktree
     from reviewer.session import Scope, comments_in, comments_of
 
     folder = project(tmp_path / "project", revision("b", "a", "pass  # reviewer: allow[dropped-column] asked for"))

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reviewer import files
 from reviewer.errors import UsageError
-from reviewer.finding import Severity
 from reviewer.github import comment, publication
 from reviewer.github.api import Api, ApiError
 from reviewer.github.comment import Mode
 from reviewer.github.event import Event, from_environment
 from reviewer.github.publication import MOST_BYTES, Target, When, Wish
+from reviewer.host import files
 from reviewer.report import json
-from reviewer.verdict import Report
+from reviewer.review.finding import Severity
+from reviewer.review.verdict import Report
 
 
 @dataclass(frozen=True)

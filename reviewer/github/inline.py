@@ -8,14 +8,14 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reviewer.finding import Severity
 from reviewer.github.api import Api, ApiError, ChangedFile, Invalid, Thread, Unsure
 from reviewer.recording import Direction
 from reviewer.report import inert
 from reviewer.report.digest import Shown, counted, digest
 from reviewer.report.fingerprint import fingerprints
 from reviewer.report.markdown import fence, prose
-from reviewer.verdict import Report
+from reviewer.review.finding import Severity
+from reviewer.review.verdict import Report
 
 MOST = 20
 """Review comments per run; GitHub takes a request with many more for abuse."""

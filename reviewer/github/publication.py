@@ -13,7 +13,7 @@ from reviewer.github.comment import Mode, Outcome, Status, Wanted
 from reviewer.github.event import Event
 from reviewer.report import inert, markdown
 from reviewer.report.markdown import Place
-from reviewer.verdict import Report, Verdict
+from reviewer.review.verdict import Report, Verdict
 
 MOST_BYTES = 8 << 20
 """Of a report that is published: one that comes from another job may be anything."""

@@ -18,7 +18,7 @@ from reviewer.github.event import Event, from_environment
 from reviewer.github.inputs import Annotations, Inputs, Purpose
 from reviewer.github.publication import Published, Target, When, Wish
 from reviewer.report.workflow_commands import render as as_commands
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 
 _LARGEST_SOURCE = 1 << 20
 _PR_SET_DUMPABLE = 4

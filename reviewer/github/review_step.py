@@ -12,17 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+import checks
 from reviewer import __version__
 from reviewer.config import Config, load
 from reviewer.errors import CannotReview, ReviewerError, UsageError
-from reviewer.finding import Severity
-from reviewer.git import Git, GitError, root_of
 from reviewer.github import commands
 from reviewer.github.commands import CommandFiles
 from reviewer.github.event import Event, from_environment
 from reviewer.github.inputs import Inputs
+from reviewer.project.git import Git, GitError, root_of
 from reviewer.report import inert
-from reviewer.verdict import Report, Verdict
+from reviewer.review.finding import Severity
+from reviewer.review.verdict import Report, Verdict
 
 _SECRETS = ("GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 
@@ -150,7 +151,7 @@ def _write(report: Report, folder: Path) -> dict[str, str]:
     from reviewer.report import render
 
     ends = {"json": "json", "sarif": "sarif", "markdown": "md"}
-    texts = {form: render(form, report) for form in ends}
+    texts = {form: render(form, report, checks.by_id) for form in ends}
     files = {form: folder / f"report.{end}" for form, end in ends.items()}
     for form, file in files.items():
         file.unlink(missing_ok=True)  # whatever the project's code may have put there, a link for example
@@ -171,7 +172,7 @@ def _show(
     from reviewer.report import markdown, render
     from reviewer.report.workflow_commands import render as as_commands
 
-    print(render("text", report), file=out)
+    print(render("text", report, checks.by_id), file=out)
     if inputs.annotations.by_command:
         print(as_commands(report, commands.folder_in_workspace(root, environ)), end="", file=out)
     if inputs.summary:

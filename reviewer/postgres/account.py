@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from reviewer.errors import ServerError
-from reviewer.guardian import MARK
+from reviewer.host.guardian import MARK
 
 
 @dataclass(frozen=True)

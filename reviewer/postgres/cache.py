@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres.account import Account, clean_environment
 from reviewer.postgres.installation import Installation
 

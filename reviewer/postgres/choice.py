@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from reviewer.errors import ServerError, UsageError
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import container, embedded, local
 from reviewer.postgres.cluster import own_server
 from reviewer.postgres.request import NEWEST, OLDEST, SOURCES, Candidate, ServerRequest

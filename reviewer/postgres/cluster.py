@@ -15,7 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ServerError
-from reviewer.guardian import Guardian, end_processes_on, give_back_memory
+from reviewer.host.guardian import Guardian, end_processes_on, give_back_memory
 from reviewer.postgres import sessions
 from reviewer.postgres.account import Account, server_account
 from reviewer.postgres.cache import Entry

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ServerError
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import sessions
 from reviewer.postgres.request import NEWEST, Candidate, ServerRequest
 from reviewer.postgres.server import Address, RunningServer, connected

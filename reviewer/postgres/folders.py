@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from reviewer.errors import ServerError
-from reviewer.folders import MEMORY_FOLDER, PREFIX, own_folder, temporary_folders
-from reviewer.guardian import Guardian
+from reviewer.host.folders import MEMORY_FOLDER, PREFIX, own_folder, temporary_folders
+from reviewer.host.guardian import Guardian
 from reviewer.postgres.account import Account
 
 LONGEST_SOCKET_PATH = 103

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from reviewer.errors import ServerError, UsageError
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import sessions
 from reviewer.postgres.request import NEWEST, OLDEST, ServerRequest
 from reviewer.postgres.server import Address, RunningServer

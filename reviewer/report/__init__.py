@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reviewer.report.terminal import Terminal
-    from reviewer.verdict import Report
+    from reviewer.review.rule import Check
+    from reviewer.review.verdict import Report
 
-Format = Callable[["Report", "Terminal"], str]
+Checks = Callable[[], "Mapping[str, Check]"]
+"""The checks by rule id, loaded when a format asks for them."""
+Format = Callable[["Report", "Terminal", "Checks"], str]
 
 
-def _text(report: Report, terminal: Terminal) -> str:
+def _text(report: Report, terminal: Terminal, __: Checks) -> str:
     from reviewer.report import text
 
     return text.render(report, terminal)
 
 
-def _json(report: Report, _: Terminal) -> str:
+def _json(report: Report, _: Terminal, __: Checks) -> str:
     from reviewer.report import json
 
     return json.render(report)
 
 
-def _markdown(report: Report, _: Terminal) -> str:
+def _markdown(report: Report, _: Terminal, __: Checks) -> str:
     from reviewer.report import markdown
 
     return markdown.render(report, markdown.SUMMARY)
 
 
-def _sarif(report: Report, _: Terminal) -> str:
-    import checks
+def _sarif(report: Report, _: Terminal, checks: Checks) -> str:
     from reviewer.report import sarif
 
-    return sarif.render(report, checks.by_id())
+    return sarif.render(report, checks())
 
 
-def _annotations(report: Report, _: Terminal) -> str:
+def _annotations(report: Report, _: Terminal, __: Checks) -> str:
     from reviewer.report import workflow_commands
 
     return workflow_commands.render(report)
 
 
-def _codequality(report: Report, _: Terminal) -> str:
+def _codequality(report: Report, _: Terminal, __: Checks) -> str:
     from reviewer.report import codequality
 
     return codequality.render(report)
 
 
-def _html(report: Report, _: Terminal) -> str:
+def _html(report: Report, _: Terminal, __: Checks) -> str:
     from reviewer.report import html
 
     return html.render(report)
 
 
-def _rollback(report: Report, terminal: Terminal) -> str:
+def _rollback(report: Report, terminal: Terminal, __: Checks) -> str:
     from reviewer.report import rollback
 
     return rollback.render(report, terminal)
@@ -74,12 +76,14 @@ FORMATS: dict[str, Format] = {
 """Every value of `--format`. A terminal matters to `text` and `rollback`."""
 
 
-def render(form: str, report: Report, stream: IO[str] | None = None) -> str:
+def render(form: str, report: Report, checks: Checks, stream: IO[str] | None = None) -> str:
     """`report` in the format `form`, as `stream` can show it; without a stream plain and complete, for a file.
+
+    `checks` has what a format may say of a rule besides its findings.
 
     Raises `KeyError` for a format that there is not.
     """
     from reviewer.report.terminal import Terminal, encodable
 
-    written = FORMATS[form](report, Terminal.of(stream) if stream else Terminal())
+    written = FORMATS[form](report, Terminal.of(stream) if stream else Terminal(), checks)
     return encodable(written, stream)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reviewer.finding import Severity
 from reviewer.recording import Location
 from reviewer.report import inert
 from reviewer.report.digest import digest
 from reviewer.report.fingerprint import fingerprints
-from reviewer.verdict import Report
+from reviewer.review.finding import Severity
+from reviewer.review.verdict import Report
 
 _SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "major", Severity.NOTICE: "info"}
 

@@ -11,7 +11,7 @@ from reviewer.report import inert
 from reviewer.report.terminal import Terminal
 
 if TYPE_CHECKING:
-    from reviewer.doctor import Diagnosis, Entry
+    from reviewer.diagnosis import Diagnosis, Entry
 
 
 def render(diagnosis: Diagnosis, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)

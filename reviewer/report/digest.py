@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reviewer import rollback
-from reviewer.finding import Basis, Finding, Severity
-from reviewer.names import listed
 from reviewer.recording import (
     Direction,
     Origin,
@@ -19,10 +16,13 @@ from reviewer.recording import (
     Statement,
     furthest,
 )
-from reviewer.seen import Held, Place, Witness
-from reviewer.verdict import Report, Strongest, TreeReport, Verdict
+from reviewer.replay.effects import Held, Place, Witness
+from reviewer.review import rollback_label
+from reviewer.review.finding import Basis, Finding, Severity
+from reviewer.review.verdict import Report, Strongest, TreeReport, Verdict
+from reviewer.sql.names import listed
 
-UNTESTED = rollback.UNTESTED
+UNTESTED = rollback_label.UNTESTED
 """The rollback label of a revision whose downgrade nothing is known of."""
 
 
@@ -326,13 +326,13 @@ def _revision(
     passes = recording.passes_of(revision.id)
     ran = furthest(passes, Direction.UPGRADE)
     upgrade = tuple(s for s in (ran.statements if ran else ()) if s.origin is not Origin.ALEMBIC)
-    label = rollback.label(recording, revision.id)
+    label = rollback_label.label(recording, revision.id)
     return RevisionDigest(
         tree=recording.tree,
         revision=revision,
         phrase=phrase or ("joins branches" if revision.is_merge else ""),
         rollback=label,
-        untested=rollback.why_untested(recording, revision.id) if label == UNTESTED else "",
+        untested=rollback_label.why_untested(recording, revision.id) if label == UNTESTED else "",
         strongest=strongest,
         observed=any(statement.observation for statement in upgrade),
         findings=findings,

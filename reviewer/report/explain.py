@@ -8,7 +8,7 @@ from typing import IO
 
 from reviewer.report import inert
 from reviewer.report.terminal import Terminal, encodable
-from reviewer.rule import Check, Example, Rule
+from reviewer.review.rule import Check, Example, Rule
 
 
 def render(check: Check, stream: IO[str] | None = None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from reviewer.finding import Finding, Severity
 from reviewer.recording import Location, Statement
 from reviewer.report import inert
 from reviewer.report.digest import (
@@ -19,7 +18,8 @@ from reviewer.report.digest import (
     skipped,
     witness,
 )
-from reviewer.verdict import Report, Verdict
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.verdict import Report, Verdict
 
 _SQL_LINES = 40
 _COLUMNS = 1_000

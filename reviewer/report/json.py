@@ -12,9 +12,6 @@ from importlib import resources
 from typing import Any
 
 from reviewer.errors import UsageError
-from reviewer.finding import Basis, Finding, Severity, Suppressed
-from reviewer.locks import LockMode
-from reviewer.names import Name
 from reviewer.recording import (
     Catalogue,
     Change,
@@ -43,10 +40,13 @@ from reviewer.recording import (
     Table,
     TransactionMode,
 )
+from reviewer.replay.effects import Held, Place, Witness, Work
 from reviewer.report import inert
 from reviewer.report.digest import RevisionDigest, Shown, TreeDigest, digest, show
-from reviewer.seen import Held, Place, Witness, Work
-from reviewer.verdict import Report, Strongest, TreeReport
+from reviewer.review.finding import Basis, Finding, Severity, Suppressed
+from reviewer.review.verdict import Report, Strongest, TreeReport
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
 
 FORMAT = 1
 """The value of `schema`."""

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from reviewer.finding import Finding, Severity
 from reviewer.recording import Location, Statement
 from reviewer.report import inert
 from reviewer.report.digest import (
@@ -27,7 +26,8 @@ from reviewer.report.digest import (
     skipped,
     witness,
 )
-from reviewer.verdict import Report, Verdict, worst
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.verdict import Report, Verdict, worst
 
 MARKER = re.compile(
     r"\A<!-- alembic-reviewer v1 id=(?P<id>\S+) run=(?P<run>\S+) sha=(?P<sha>\S+)(?: tree=(?P<tree>\S+))? -->"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 
 from rich.text import Text
 
-from reviewer.names import VERSION_TABLE, listed
 from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pass, Recording, Rehearsal, Table
 from reviewer.report import inert
 from reviewer.report.digest import RevisionDigest, digest, number, skipped, witness
 from reviewer.report.terminal import Terminal
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
+from reviewer.sql.names import VERSION_TABLE, listed
 
 _NOTHING = "-"
 _MOST = 3

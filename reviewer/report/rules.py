@@ -8,10 +8,10 @@ from itertools import groupby
 
 from rich.text import Text
 
-from reviewer.finding import Severity
 from reviewer.report import inert
 from reviewer.report.terminal import Terminal, encodable
-from reviewer.rule import Check, Rule
+from reviewer.review.finding import Severity
+from reviewer.review.rule import Check, Rule
 
 GROUPS = {
     "locking": "Blocking reads or writes",

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from reviewer.finding import Finding, Severity
 from reviewer.recording import Location
 from reviewer.report import inert
 from reviewer.report.digest import Shown, TreeDigest, digest, show
 from reviewer.report.fingerprint import fingerprints
-from reviewer.rule import Check
-from reviewer.verdict import Report
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.rule import Check
+from reviewer.review.verdict import Report
 
 MOST_RESULTS = 5_000
 """GitHub shows 5,000 results of a run, and refuses 25,000."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from reviewer.doctor import Diagnosis
+    from reviewer.diagnosis import Diagnosis
 
 Colours = Literal["standard", "256", "truecolor", "windows"]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from reviewer.finding import Finding, Severity
 from reviewer.recording import Location
 from reviewer.report import inert
 from reviewer.report.digest import (
@@ -22,7 +21,8 @@ from reviewer.report.digest import (
     witness,
 )
 from reviewer.report.terminal import Terminal
-from reviewer.verdict import Report, Verdict
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.verdict import Report, Verdict
 
 SQL_LINES = 6
 """Lines of a statement that are shown."""

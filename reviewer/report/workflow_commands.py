@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reviewer.finding import Finding, Severity
 from reviewer.report import inert
 from reviewer.report.digest import Shown, digest, number
-from reviewer.verdict import Report
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.verdict import Report
 
 PER_KIND = 10
 """What the runner keeps per kind and step (`_maxCountPerIssueType` in its ExecutionContext.cs)."""

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reviewer.names import VERSION_TABLE, Name
 from reviewer.recording import Catalogue, Skipped, Table
 from reviewer.rows import insertion, shape, values
 from reviewer.rows.insertion import NoParents, Way
 from reviewer.rows.shape import Key, Schema, Shape
+from reviewer.sql.names import VERSION_TABLE, Name
 
 if TYPE_CHECKING:
     from psycopg import Connection

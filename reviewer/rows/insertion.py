@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reviewer.names import quoted
 from reviewer.rows import candidates, values
 from reviewer.rows.shape import Field, Key, Schema, Shape
+from reviewer.sql.names import quoted
 
 _PARENTS = 1000
 """No more parents than that are told apart."""

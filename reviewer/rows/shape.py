@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from reviewer.names import Name
+from reviewer.sql.names import Name
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from reviewer.names import quoted
 from reviewer.rows.shape import Field, Kind, Schema
+from reviewer.sql.names import quoted
 
 _HOUR = "g * interval '1 hour 1 minute 1.25 second'"
 _PLAIN = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from reviewer.names import Name, quoted
 from reviewer.rows import shape, values, writing
 from reviewer.rows.shape import Field, Schema, Shape
+from reviewer.sql.names import Name, quoted
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING
 
-from reviewer.names import Name, quoted
 from reviewer.recording import Change, Difference
 from reviewer.rows import insertion, shape, values
 from reviewer.rows.insertion import NoParents, Way
 from reviewer.rows.shape import Field, Schema, Shape
+from reviewer.sql.names import Name, quoted
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -11,8 +11,16 @@ from collections.abc import Callable, Iterator
 
 from sqlglot.tokenizer_core import TokenType
 
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.sql.definitions import (
+    at_table_constraint,
+    column_definition,
+    constraint_attribute,
+    table_constraint,
+    type_name,
+)
+from reviewer.sql.kinds import ON_A_TABLE, accept_kind, signature
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddColumn,
     AddEnumValue,
     AddIdentity,
@@ -56,14 +64,6 @@ from reviewer.operations import (
     Unrecognized,
     ValidateConstraint,
 )
-from reviewer.sql.definitions import (
-    at_table_constraint,
-    column_definition,
-    constraint_attribute,
-    table_constraint,
-    type_name,
-)
-from reviewer.sql.kinds import ON_A_TABLE, accept_kind, signature
 from reviewer.sql.reader import NotUnderstood, Reader
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 from sqlglot.tokenizer_core import TokenType
 
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.sql.kinds import ON_A_TABLE, accept_kind, signature
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     Analyze,
     Call,
     ChangeOwner,
@@ -31,7 +32,6 @@ from reviewer.operations import (
     Truncate,
     Vacuum,
 )
-from reviewer.sql.kinds import ON_A_TABLE, accept_kind, signature
 from reviewer.sql.reader import NotUnderstood, Reader
 from reviewer.sql.tokenizer import NO_WORDS
 

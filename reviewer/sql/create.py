@@ -12,8 +12,18 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot.tokenizer_core import TokenType
 
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.sql.definitions import (
+    COLUMN_CONSTRAINT_WORDS,
+    at_table_constraint,
+    column_definition,
+    index_columns,
+    table_constraint,
+    type_name,
+)
+from reviewer.sql.heads import output_columns
+from reviewer.sql.kinds import accept_kind, signature
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddCheck,
     AddForeignKey,
     AddNotNull,
@@ -30,16 +40,6 @@ from reviewer.operations import (
     Operation,
     Unrecognized,
 )
-from reviewer.sql.definitions import (
-    COLUMN_CONSTRAINT_WORDS,
-    at_table_constraint,
-    column_definition,
-    index_columns,
-    table_constraint,
-    type_name,
-)
-from reviewer.sql.heads import output_columns
-from reviewer.sql.kinds import accept_kind, signature
 from reviewer.sql.reader import NotUnderstood, Reader
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlglot.tokenizer_core import TokenType
 
-from reviewer.names import Name
-from reviewer.operations import (
+from reviewer.sql.names import Name
+from reviewer.sql.operations import (
     AddCheck,
     AddExclusion,
     AddForeignKey,

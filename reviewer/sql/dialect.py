@@ -10,10 +10,10 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from reviewer.operations import Operation, SessionCommand, Unrecognized
 from reviewer.sql import commands, heads, trees
 from reviewer.sql.alter import alter
 from reviewer.sql.create import create
+from reviewer.sql.operations import Operation, SessionCommand, Unrecognized
 from reviewer.sql.reader import NotUnderstood, Reader, TooMuch
 from reviewer.sql.statements import Statement, statements
 from reviewer.sql.tokenizer import NO_WORDS, OPERATORS, Tokenizer

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from reviewer.names import RESERVED, Name
-from reviewer.operations import Delete, Insert, Merge, Operation, Select, SetVariable, Update
+from reviewer.sql.names import RESERVED, Name
+from reviewer.sql.operations import Delete, Insert, Merge, Operation, Select, SetVariable, Update
 from reviewer.sql.reader import NotUnderstood, Reader
 from reviewer.sql.tokenizer import NO_WORDS, SYMBOLS
 

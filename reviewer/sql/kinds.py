@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot.tokenizer_core import TokenType
 
-from reviewer.names import Name
+from reviewer.sql.names import Name
 from reviewer.sql.reader import NotUnderstood, Reader
 from reviewer.sql.tokenizer import STRINGS, SYMBOLS
 

@@ -10,7 +10,7 @@ from sqlglot.errors import ParseError
 from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from reviewer.names import Name
+from reviewer.sql.names import Name
 from reviewer.sql.tokenizer import NO_WORDS, STRINGS, SYMBOLS
 
 T = TypeVar("T")

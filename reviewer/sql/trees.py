@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from reviewer.names import Name
-from reviewer.operations import CreateTable, Delete, Insert, Merge, Operation, Select, Update
+from reviewer.sql.names import Name
+from reviewer.sql.operations import CreateTable, Delete, Insert, Merge, Operation, Select, Update
 from reviewer.sql.reader import NotUnderstood
 
 _NO_FUNCTIONS = frozenset({"row", "array", "exists"})

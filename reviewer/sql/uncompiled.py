@@ -40,7 +40,7 @@ def install() -> None:
     if core is not None and not str(core.__file__).endswith(".py"):
         raise ImportError(
             "sqlglot was imported in its compiled form (sqlglot[c]), which no dialect can extend:"
-            " import reviewer.parse before sqlglot, or uninstall sqlglotc"
+            " import reviewer.sql.parse before sqlglot, or uninstall sqlglotc"
         )
     if Source not in sys.meta_path:
         sys.meta_path.insert(0, Source)

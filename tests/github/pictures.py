@@ -18,7 +18,7 @@ import pytest
 
 from reviewer.report import markdown
 from reviewer.report.markdown import Place
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.github import npm
 from tests.report import reports
 

@@ -12,7 +12,7 @@ from reviewer.github.api import Api, Unavailable
 from reviewer.github.comment import Mode, Outcome, Status
 from reviewer.report import markdown
 from reviewer.report.markdown import Place
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.github.conftest import ConnectTo
 from tests.github.fake import FakeGitHub, Fault
 from tests.report import reports

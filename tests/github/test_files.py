@@ -17,7 +17,7 @@ import yaml
 import checks
 from reviewer.github import inputs, publish_step, queries, review_step
 from reviewer.report import sarif
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.github import npm
 from tests.github.runner import ACTION, ROOT
 from tests.report import reports

@@ -7,7 +7,7 @@ import pytest
 from reviewer.github import inline
 from reviewer.github.api import Api, ChangedFile
 from reviewer.report.digest import digest
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.github.fake import FakeGitHub, Fault, patch
 from tests.report import reports
 

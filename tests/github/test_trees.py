@@ -18,7 +18,7 @@ from reviewer.github.event import Event
 from reviewer.github.publication import Published, Target, Wish
 from reviewer.report import markdown
 from reviewer.report.markdown import MARKER, Place
-from reviewer.verdict import Report, TreeReport
+from reviewer.review.verdict import Report, TreeReport
 from tests.github.fake import FakeGitHub, Fault
 from tests.github.projects import ENV, FIRST, HARMLESS, PYTHON, SAFE, UNSAFE, PullRequest
 from tests.github.runner import Job

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 
 HOLDER = Path(__file__).parent / "holder.py"
 ROOT = Path(__file__).parents[2]

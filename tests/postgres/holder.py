@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
 from tests.postgres.conftest import as_root, held_server
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.errors import ReviewerError, ServerError, UsageError
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import Candidate, ServerRequest, candidates, start
 from reviewer.postgres import local as local_source
 from reviewer.postgres.installation import extensions_in

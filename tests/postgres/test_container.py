@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.errors import ServerError
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, candidates, start
 
 

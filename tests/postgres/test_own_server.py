@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from reviewer.errors import ServerError
-from reviewer.guardian import Guardian, end_processes_on, processes_on
+from reviewer.host.guardian import Guardian, end_processes_on, processes_on
 from reviewer.postgres import ServerRequest, candidates, start
 from tests.postgres.conftest import HOLDER, ROOT, as_root, held_server
 

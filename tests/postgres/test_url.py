@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from reviewer.errors import ReviewerError, ServerError, UsageError
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
 from tests.postgres.conftest import ROOT
 from tests.postgres.test_own_server import becomes_true
@@ -115,7 +115,7 @@ def test_databases_are_dropped_when_the_reviewer_is_killed(users: Users, url: st
     before = users.databases()
     code = f"""
 import sys
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
 with Guardian() as guardian, start(ServerRequest({url!r}), guardian) as server:
     name = server.create_database("one")
@@ -254,7 +254,7 @@ def test_a_role_of_the_migrations_is_dropped_when_the_reviewer_is_killed(users: 
     before = roles(users)
     code = f"""
 import sys
-from reviewer.guardian import Guardian
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
 with Guardian() as guardian, start(ServerRequest({url!r}), guardian) as server:
     server.enter(server.create_database("one"))

@@ -24,10 +24,10 @@ import sys
 from collections.abc import Iterator
 from typing import cast
 
-from reviewer.context import Context, Subject
-from reviewer.finding import Concern, Severity
-from reviewer.locks import LockMode
-from reviewer.rule import Check, Example, Rule
+from reviewer.review.context import Context, Subject
+from reviewer.review.finding import Concern, Severity
+from reviewer.review.rule import Check, Example, Rule
+from reviewer.sql.locks import LockMode
 
 RULE = Rule(
     id="validating-foreign-key",

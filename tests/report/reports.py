@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reviewer.context import Context
-from reviewer.finding import Basis, Finding, Severity, Suppressed
-from reviewer.locks import LockMode
-from reviewer.names import Name
 from reviewer.recording import (
     Catalogue,
     Change,
@@ -35,9 +31,13 @@ from reviewer.recording import (
     Statement,
     Table,
 )
-from reviewer.review import strongest
-from reviewer.stream import Story, understand
-from reviewer.verdict import Report, TreeReport
+from reviewer.replay.stream import Story, understand
+from reviewer.review.context import Context
+from reviewer.review.engine import strongest
+from reviewer.review.finding import Basis, Finding, Severity, Suppressed
+from reviewer.review.verdict import Report, TreeReport
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
 
 SERVER = Server("18.4", "embedded")
 ENVIRONMENT = Environment("3.12.4", "1.20.1", "2.1.9", "psycopg 3.3.9")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reviewer.doctor import Diagnosis, Entry
+from reviewer.diagnosis import Diagnosis, Entry
 from reviewer.report import diagnosis
 
 USED = Entry("PostgreSQL", "embedded", "the first that fits: it is used")

@@ -13,7 +13,7 @@ import checks
 from reviewer.cli import main
 from reviewer.report import explain, rules
 from reviewer.report.terminal import Terminal
-from reviewer.rule import Check
+from reviewer.review.rule import Check
 from tests.report.example_check import CHECK
 
 every_check = pytest.mark.parametrize("check", [CHECK, *checks.load()], ids=lambda check: check.RULE.id)

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+import checks
 from reviewer import report as formats
 from reviewer.report import json as report_json
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.report import reports
 
 every_format = pytest.mark.parametrize("form", formats.FORMATS)
@@ -20,7 +21,7 @@ every_report = pytest.mark.parametrize("report", reports.REPORTS.values(), ids=r
 @every_format
 @every_report
 def test_the_same_report_gives_the_same_text(form: str, report: Report) -> None:
-    assert formats.render(form, report) == formats.render(form, report)
+    assert formats.render(form, report, checks.by_id) == formats.render(form, report, checks.by_id)
 
 
 @every_format
@@ -28,13 +29,13 @@ def test_the_same_report_gives_the_same_text(form: str, report: Report) -> None:
 def test_can_be_made_from_the_json_report(form: str, report: Report) -> None:
     read = report_json.load(report_json.render(report))
 
-    assert formats.render(form, read) == formats.render(form, report)
+    assert formats.render(form, read, checks.by_id) == formats.render(form, report, checks.by_id)
 
 
 @every_format
 @every_report
 def test_gives_a_job_no_command_but_annotations(form: str, report: Report) -> None:
-    page = formats.render(form, report)
+    page = formats.render(form, report, checks.by_id)
     commands = [line for line in page.splitlines() if line.lstrip().startswith("::")]
 
     assert "##[" not in page
@@ -45,7 +46,7 @@ def test_gives_a_job_no_command_but_annotations(form: str, report: Report) -> No
 @every_format
 @every_report
 def test_shows_nothing_invisible(form: str, report: Report) -> None:
-    page = formats.render(form, report)
+    page = formats.render(form, report, checks.by_id)
 
     assert [
         line for line in page.split("\n") if not line.replace("\N{VARIATION SELECTOR-16}", "").isprintable()
@@ -54,7 +55,7 @@ def test_shows_nothing_invisible(form: str, report: Report) -> None:
 
 @every_format
 def test_ten_megabytes_of_sql_stay_readable(form: str) -> None:
-    page = formats.render(form, reports.VAST)
+    page = formats.render(form, reports.VAST, checks.by_id)
 
     assert form == "json" or len(page) < 100_000
 
@@ -63,7 +64,7 @@ def test_ten_megabytes_of_sql_stay_readable(form: str) -> None:
 def test_can_be_written_where_the_encoding_knows_no_more_than_ascii(form: str) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
 
-    stream.write(formats.render(form, reports.HOSTILE, stream))
+    stream.write(formats.render(form, reports.HOSTILE, checks.by_id, stream))
 
 
 def test_a_format_is_loaded_when_it_is_used() -> None:

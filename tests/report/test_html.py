@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from reviewer.report import html
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.report import reports
 
 every_report = pytest.mark.parametrize("report", reports.REPORTS.values(), ids=reports.REPORTS.keys())

@@ -14,7 +14,7 @@ from reviewer.errors import UsageError
 from reviewer.recording import FailureKind, OldCode
 from reviewer.report import json as report_json
 from reviewer.report import text
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.report import reports
 
 VALIDATOR = jsonschema.Draft202012Validator(report_json.schema())

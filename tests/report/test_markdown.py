@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reviewer.finding import Finding
 from reviewer.recording import Location
 from reviewer.report import markdown
 from reviewer.report.markdown import Place
-from reviewer.verdict import Report
+from reviewer.review.finding import Finding
+from reviewer.review.verdict import Report
 from tests.report import reports
 
 PLACE = Place(

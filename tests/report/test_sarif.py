@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reviewer.report import codequality, sarif
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.report import reports
 from tests.report.example_check import CHECK
 

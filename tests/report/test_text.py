@@ -16,7 +16,7 @@ from rich.text import Text
 from reviewer.recording import Skipped
 from reviewer.report import text
 from reviewer.report.terminal import Terminal
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.report import reports
 
 every_report = pytest.mark.parametrize("report", reports.REPORTS.values(), ids=reports.REPORTS.keys())

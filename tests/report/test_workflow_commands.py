@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reviewer.report import workflow_commands
-from reviewer.verdict import Report
+from reviewer.review.verdict import Report
 from tests.report import reports
 
 every_report = pytest.mark.parametrize("report", reports.REPORTS.values(), ids=reports.REPORTS.keys())

@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from reviewer import catalogue, rows
-from reviewer.guardian import Guardian
+from reviewer import rows
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
+from reviewer.rehearsal import catalogue
 
 Connection = psycopg.Connection[Any]
 

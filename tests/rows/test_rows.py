@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from reviewer import catalogue, rows
-from reviewer.names import Name
+from reviewer import rows
 from reviewer.recording import Skipped
+from reviewer.rehearsal import catalogue
+from reviewer.sql.names import Name
 from tests.rows.conftest import Connection
 
 Fill = Callable[[str], rows.Filled]

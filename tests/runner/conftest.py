@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from reviewer.guardian import Guardian
-from reviewer.interpreter import Answer, RunnerProcess, Setup, environment
-from reviewer.plan import Plan
+from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.reader import Reader, Run
 from reviewer.recording import Rehearsal
-from reviewer.workbench import Workbench
+from reviewer.rehearsal.interpreter import Answer, RunnerProcess, Setup, environment
+from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.reader import Reader, Run
+from reviewer.rehearsal.workbench import Workbench
 from tests.command import project
 
 PATIENCE = 120.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from reviewer.events import Failed
 from reviewer.recording import FailureKind
+from reviewer.rehearsal.events import Failed
 from tests.command import revision
 from tests.runner.conftest import Project
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reviewer.events import MAX_EVENT_BYTES, AnyEvent, Done, Lines, Ready, Unreadable
+from reviewer.rehearsal.events import MAX_EVENT_BYTES, AnyEvent, Done, Lines, Ready, Unreadable
 from tests.command import project, revision, somewhere, told
 from tests.runner.conftest import Project
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from reviewer import control
-from reviewer.interpreter import Answer
 from reviewer.recording import Control
+from reviewer.rehearsal import control
+from reviewer.rehearsal.interpreter import Answer
 from tests.command import project, somewhere, told
 from tests.repository import write
 from tests.runner.conftest import Project

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from reviewer.operations import AddColumn, Insert
-from reviewer.parse import parse
-from reviewer.reader import Run
 from reviewer.recording import Statement
+from reviewer.rehearsal.reader import Run
+from reviewer.sql.operations import AddColumn, Insert
+from reviewer.sql.parse import parse
 from tests.command import revision
 from tests.runner.conftest import Project
 

@@ -1,0 +1,131 @@
+"""Folders for one run: made, held and removed, and recognised when a run that was killed has left them behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from reviewer.errors import CannotReview
+from reviewer.host.guardian import Guardian, end_processes_on, give_back_memory
+
+PREFIX = "alembic-reviewer-"
+MEMORY_FOLDER = Path("/dev/shm")
+
+_OWNER = "owner"
+_SECONDS_TO_BEGIN = 600.0
+"""A folder of ours that is as old as this and still empty was left by a run that was killed the moment it made it."""
+
+
+@contextmanager
+def work_folder(guardian: Guardian) -> Iterator[Path]:
+    """A folder for our own files in the user's place for temporary files.
+
+    Raises:
+        CannotReview: none can be made.
+    """
+    unusable = []
+    for base in temporary_folders():
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(own_folder(base, guardian, serves=False))
+            except OSError as error:
+                unusable.append(f"{base} ({error.strerror})")
+                continue
+            yield folder
+            return
+    raise CannotReview(
+        f"No temporary folder can be made: {', '.join(unusable)}.",
+        "Free some room, or name another folder for temporary files with TMPDIR.",
+    )
+
+
+def temporary_folders() -> list[Path]:
+    """Where temporary files may lie, best first.
+
+    The same places as those of `tempfile`, which writes a file of its own into each to see whether it can: a signal in
+    between would leave that there.
+    """
+    named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    usual = [*named, "/tmp", "/var/tmp", "/usr/tmp"]
+    return list(dict.fromkeys(Path(each).absolute() for each in usual if each and os.path.isdir(each)))  # noqa: PTH112
+
+
+@contextmanager
+def own_folder(base: Path, guardian: Guardian, *, serves: bool = True) -> Iterator[Path]:
+    """A new folder in `base` that only we can enter. It is removed at the end, with whatever still works on it.
+
+    `serves`: processes may be at work on it of which we do not know, such as what a server has started. Looking for them
+    takes as long as all processes of the machine are many.
+
+    Raises:
+        OSError: it cannot be made there.
+    """
+    clear_stale_folders()
+    folder, watched = guardian.make_folder(base, PREFIX)
+    try:
+        with _owned(folder):
+            yield folder
+    finally:
+        if serves:
+            end_processes_on(str(folder))
+            give_back_memory(folder / "data")
+        for _ in range(3):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                guardian.forget(watched)
+                break
+            end_processes_on(str(folder))  # something still writes in it
+        # What cannot be removed now is left to the guardian, which tries once more.
+
+
+def clear_stale_folders() -> None:
+    """Remove the folders of earlier runs of the same user, of which neither reviewer nor guardian is alive.
+
+    A living reviewer holds a lock on a file in its folder. The system gives it up with the process and by no
+    other way, so a file of ours that can be locked proves that its run is dead, whatever its number was.
+    """
+    for base in {MEMORY_FOLDER, *temporary_folders()}:
+        with suppress(OSError), os.scandir(base) as entries:
+            for folder in [Path(entry.path) for entry in entries if entry.name.startswith(PREFIX)]:
+                with suppress(OSError):
+                    _clear_if_stale(folder)
+
+
+def _clear_if_stale(folder: Path) -> None:
+    try:
+        owner = os.open(folder / _OWNER, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        made = folder.stat(follow_symlinks=False)
+        if made.st_uid == os.geteuid() and time.time() - made.st_mtime > _SECONDS_TO_BEGIN:
+            folder.rmdir()  # which refuses where anything is in it
+        return
+    try:
+        # Somebody else could make a folder of this name, but not a file of ours in it.
+        if os.fstat(owner).st_uid != os.geteuid():
+            return
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        end_processes_on(str(folder))
+        give_back_memory(folder / "data")
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(owner)
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    # Locked before it has its name: whoever sees it under its name cannot take it for a dead run's.
+    nameless = folder / f".{_OWNER}"
+    owner = os.open(nameless, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with suppress(OSError):  # a file system without locks: then its folders are never taken for stale
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            nameless.rename(folder / _OWNER)
+        os.write(owner, b"held as long as its owner lives\n")  # a full disk lets files be made and not written
+        yield
+    finally:
+        os.close(owner)

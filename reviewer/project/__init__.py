@@ -1,0 +1,1 @@
+"""What is under review, read from source and git without running it."""

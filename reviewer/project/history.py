@@ -1,0 +1,262 @@
+"""What is under review: the revision graph read from source, and what the branch adds to it.
+
+HEAD means the working tree, so a revision that is not committed yet is under review too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reviewer import recording
+from reviewer.errors import ProjectError, UsageError
+from reviewer.host import files
+from reviewer.host.paths import shown
+from reviewer.project.discovery import Tree
+from reviewer.project.git import Git
+from reviewer.project.graph import Graph
+from reviewer.project.source import Problem, ProblemKind, SourceRevision, read_source, wanted_extensions
+
+__all__ = [
+    "Graph",
+    "Problem",
+    "ProblemKind",
+    "Selection",
+    "SourceRevision",
+    "between",
+    "changed_files",
+    "has_revisions",
+    "new_revisions",
+    "read_commit",
+    "read_source",
+    "read_worktree",
+    "wanted_extensions",
+]
+
+_LOADED = re.compile(r"(?!\.\#|__init__)(.*\.py)$")
+"""Files that Alembic loads from a folder of revisions."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The revisions under review, and the state from which they start."""
+
+    revisions: tuple[SourceRevision, ...] = ()
+    """Parents first."""
+    base_heads: tuple[str, ...] = ()
+    """What to upgrade an empty database to, so that it holds everything that is not under review."""
+    heads: tuple[str, ...] = ()
+    """What `alembic heads` says with the revisions under review."""
+    previous_heads: tuple[str, ...] = ()
+    """What it says without them."""
+    labelled_heads: tuple[str, ...] = ()
+    """Of `heads`, those on a labelled branch of their own."""
+    edited: tuple[SourceRevision, ...] = ()
+    """Revisions of the base that do something else now, as they are now."""
+    deleted: tuple[SourceRevision, ...] = ()
+    """Revisions of the base that are gone, as they were."""
+    inserted: tuple[SourceRevision, ...] = ()
+    """New revisions before old ones: databases that have run the old ones will never run them."""
+    colliding: tuple[tuple[SourceRevision, str], ...] = ()
+    """New heads, each with a head that came to the base branch since this branch left it."""
+    carried: tuple[str, ...] = ()
+    """Old revisions that stand on inserted ones, so they can only run after them; not under review."""
+    dependencies: Mapping[str, tuple[str, ...]] | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What to upgrade to, so that all revisions under review have run."""
+        ids = {each.id for each in self.revisions}
+        resolved = self.dependencies or {}
+        needed = {up for each in self.revisions for up in (*each.down_revisions, *resolved.get(each.id, ()))}
+        return tuple(sorted(ids - needed))
+
+    def recorded(self) -> tuple[recording.Revision, ...]:
+        """The revisions in the form that a recording keeps."""
+        resolved = self.dependencies or {}
+        return tuple(each.recorded(resolved.get(each.id, each.depends_on)) for each in self.revisions)
+
+    def history(self) -> recording.History:
+        """What the rules about history need to know."""
+        return recording.History(
+            heads=self.heads,
+            base_heads=self.previous_heads,
+            labelled_heads=self.labelled_heads,
+            edited=tuple(_entry(each, each.upgrade_line) for each in self.edited),
+            deleted=tuple(_entry(each) for each in self.deleted),
+            inserted=tuple(_entry(each, detail=", ".join(self.carried[:1])) for each in self.inserted),
+            colliding=tuple(_entry(each, detail=other) for each, other in self.colliding),
+        )
+
+    def beside(self, base: Graph, tip: Graph) -> Selection:
+        """The same, with the heads that collide with those of `tip`, what the branch will be merged into."""
+        merged = Graph({**tip.revisions, **{each.id: each for each in self.revisions}})
+        apart = set(merged.labelled_heads)
+        others = [
+            head
+            for head in merged.heads
+            if head not in apart and head in tip.revisions and head not in base.revisions
+        ]
+        mine = [each for each in self.revisions if each.id in merged.heads and each.id not in apart]
+        return replace(self, colliding=tuple((each, other) for each in mine for other in others[:1]))
+
+
+def read_worktree(tree: Tree, root: Path) -> Graph:
+    """The graph as the files are now; paths in it are relative to `root`."""
+    _refuse_unresolved(tree)
+    root = root.resolve()
+    return Graph.of(_read_file(file, _relative(file, root)) for file in _revision_files(tree))
+
+
+def read_commit(tree: Tree, git: Git, commit: str, now: Graph | None = None) -> Graph:
+    """The graph as it was at `commit`, in the folders that the tree uses now.
+
+    With `now`, the graph of the working tree, what did not change since is taken from there, and files that moved
+    in from other folders are found where they were.
+    """
+    folders = _folders(tree, git)
+    blobs = {path: blob for path, blob in git.files(commit, folders).items() if _is_loaded(tree, folders, path)}
+    known: dict[str, SourceRevision] = {}
+    if now is not None:
+        changed = git.changed(commit, folders)
+        present = {each.path: each for each in now.revisions.values()}
+        known = {path: present[path] for path in blobs if path in present and path not in changed}
+        if any(path in changed and path not in blobs for path in present):
+            blobs |= _moved_in(git, commit, blobs, present)
+    contents = git.contents(blob for path, blob in blobs.items() if path not in known)
+    found = (known.get(path) or read_source(contents[blob], path) for path, blob in sorted(blobs.items()))
+    return Graph.of(found)
+
+
+def changed_files(tree: Tree, git: Git, commit: str) -> frozenset[str]:
+    """Revision files that are not now as they were at `commit`. None: there is nothing new, edited or deleted.
+
+    Reads no file, so a branch without migrations is known for one in a few milliseconds.
+    """
+    folders = _folders(tree, git)
+    return frozenset(path for path in git.changed(commit, folders) if _is_loaded(tree, folders, path))
+
+
+def has_revisions(tree: Tree) -> bool:
+    """Whether there is any revision file where the configuration says; env.py may say another place."""
+    return next(_revision_files(tree), None) is not None
+
+
+def new_revisions(now: Graph, base: Graph) -> Selection:
+    """What `now` has over `base`. Raises `ProjectError` for a history that Alembic would refuse as well."""
+    now.raise_fatal()
+    new = now.revisions.keys() - base.revisions.keys()
+    unavoidable = now.with_descendants(new)
+    kept = now.revisions.keys() & base.revisions.keys()
+    selection = _selection(now, new, now.revisions.keys() - unavoidable)
+    return replace(
+        selection,
+        previous_heads=base.heads,
+        edited=tuple(now.revisions[rev] for rev in now.sorted(kept) if _differs(now, base, rev)),
+        deleted=tuple(base.revisions[rev] for rev in base.sorted(base.revisions.keys() - now.revisions.keys())),
+        inserted=tuple(now.revisions[rev] for rev in now.sorted(new & now.ancestors(kept))),
+        carried=now.sorted(unavoidable - new),
+    )
+
+
+def between(graph: Graph, span: str) -> Selection:
+    """The revisions after A up to B for the span `A:B`. A missing A is `base`, a missing B is `heads`.
+
+    Raises `UsageError` for a span that means nothing, `ProjectError` for a history that Alembic would refuse.
+    """
+    graph.raise_fatal()
+    start, colon, end = span.strip().partition(":")
+    if not colon or ":" in end:
+        raise UsageError(f"--revisions {span} is not of the form A:B.", "For example --revisions base:head.")
+    lower, upper = graph.resolve(start.strip() or "base"), graph.resolve(end.strip() or "heads")
+    there = graph.with_ancestors(lower)
+    wanted = graph.with_ancestors(upper)
+    if not there <= wanted:
+        turned = set(upper) <= there
+        raise UsageError(
+            f"--revisions {span}: {start} does not come before {end or 'heads'}.",
+            f"Turn them round: --revisions {end}:{start}."
+            if turned
+            else "Name two revisions on one line of history.",
+        )
+    return _selection(graph, wanted - there, there)
+
+
+def _selection(graph: Graph, new: Iterable[str], before: Iterable[str]) -> Selection:
+    base_heads = graph.tips(frozenset(before))
+    order = graph.sorted(new)
+    return Selection(
+        revisions=tuple(graph.revisions[rev] for rev in order),
+        base_heads=base_heads,
+        heads=graph.heads,
+        previous_heads=base_heads,
+        labelled_heads=graph.labelled_heads,
+        dependencies={rev: graph.dependencies[rev] for rev in order},
+    )
+
+
+def _entry(each: SourceRevision, line: int | None = None, detail: str = "") -> recording.HistoryEntry:
+    return recording.HistoryEntry(each.id, recording.Location(shown(each.path), line or each.line), detail)
+
+
+def _differs(now: Graph, base: Graph, rev: str) -> bool:
+    after, before = now.revisions[rev], base.revisions[rev]
+    return after is not before and after.text != before.text and after.digest != before.digest
+
+
+def _moved_in(git: Git, commit: str, blobs: Mapping[str, str], present: Mapping[str, object]) -> dict[str, str]:
+    origins = {before for now, before in git.renamed(commit).items() if now in present and before not in blobs}
+    return git.files(commit, sorted(origins))
+
+
+def _folders(tree: Tree, git: Git) -> list[str]:
+    _refuse_unresolved(tree)
+    return [git.relative(folder) for folder in tree.declared_locations]
+
+
+def _refuse_unresolved(tree: Tree) -> None:
+    if tree.unresolved:
+        raise ProjectError(
+            f"{tree.unresolved[0]} of {tree.config_file} was not found by looking for its files.",
+            "Add the folder that holds the package to prepend_sys_path, or write script_location as a path.",
+        )
+
+
+def _is_loaded(tree: Tree, folders: Collection[str], path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    if not _LOADED.match(name) or "__pycache__" in folder:
+        return False
+    return tree.recursive_version_locations or (folder or ".") in folders
+
+
+def _revision_files(tree: Tree) -> Iterator[Path]:
+    seen: set[str] = set()
+    for location in tree.version_locations:
+        for folder, names, found in os.walk(location):
+            names.sort()
+            names[:] = [name for name in names if not name.endswith("__pycache__")]
+            for name in sorted(found):
+                if _LOADED.match(name):
+                    file = os.path.realpath(f"{folder}/{name}")
+                    if file not in seen:
+                        seen.add(file)
+                        yield Path(file)
+            if not tree.recursive_version_locations:
+                break
+
+
+def _read_file(file: Path, path: str) -> SourceRevision | Problem:
+    try:
+        return read_source(files.read_regular(file), path)
+    except OSError as error:
+        return Problem(ProblemKind.UNREADABLE, f"{path} cannot be read: {files.why(error)}.", path)
+
+
+def _relative(file: Path, root: Path) -> str:
+    try:
+        return file.relative_to(root).as_posix()
+    except ValueError:
+        return file.as_posix()

@@ -1,0 +1,1 @@
+"""Running the revisions on a throw-away server, and writing down what happened."""

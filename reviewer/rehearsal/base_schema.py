@@ -1,0 +1,84 @@
+"""Applies a base schema: a file of plain SQL, as pg_dump writes it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reviewer.errors import CannotReview, UsageError
+from reviewer.host import files
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_COPY = re.compile(r"^COPY\s.+\sFROM\s+stdin;\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Script:
+    """A file of plain SQL, read before anything of the project runs: whatever that writes, this is what was given."""
+
+    path: Path
+    text: str
+    what: str = "base schema"
+
+
+def apply(
+    connection: Connection[tuple[object, ...]],
+    script: Script,
+    way_out: str = "Make it with `pg_dump --schema-only --no-owner --no-privileges` from the version that is rehearsed on.",
+) -> None:
+    """Run the file's statements on `connection`, data of COPY blocks included; psql's own commands are left out.
+
+    Raises `CannotReview` where PostgreSQL refuses a statement.
+    """
+    import psycopg
+
+    try:
+        for sql, data in _parts(script.text):
+            if data is None:
+                connection.execute(sql.encode())
+            else:
+                with connection.cursor().copy(sql.rstrip().rstrip(";").encode()) as copy:
+                    copy.write(data)
+        connection.execute("RESET ALL")
+    except psycopg.Error as error:
+        raise CannotReview(
+            f"PostgreSQL refused the {script.what} {script.path}: {error.diag.message_primary or error}.",
+            way_out,
+        ) from None
+
+
+def read(path: Path, what: str = "base schema") -> Script:
+    """The file at `path`. Raises `UsageError` where it cannot be read."""
+    try:
+        return Script(path, files.read(path).decode(), what)
+    except (OSError, UnicodeDecodeError) as error:
+        why = files.why(error) if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UsageError(
+            f"The {what} {path} cannot be read: {why}.",
+            f"Give a file of plain SQL with --{what.replace(' ', '-')}.",
+        ) from None
+
+
+def _parts(text: str) -> list[tuple[str, str | None]]:
+    """The file in pieces: SQL to run as it is, and COPY statements with the data that follows them."""
+    parts: list[tuple[str, str | None]] = []
+    sql: list[str] = []
+    lines = iter(text.splitlines(keepends=True))
+    for line in lines:
+        if _COPY.match(line):
+            parts.append(("".join(sql), None))
+            sql = []
+            data = []
+            for row in lines:
+                if row.rstrip("\r\n") == "\\.":
+                    break
+                data.append(row)
+            parts.append((line, "".join(data)))
+        elif not line.startswith("\\"):
+            sql.append(line)
+    parts.append(("".join(sql), None))
+    return [part for part in parts if part[0].strip()]

@@ -1,0 +1,353 @@
+"""What a whole database looks like, read from `pg_catalog` in one round trip, to be compared by meaning.
+
+Column order, names that the server made up, and grants that are the default anyway are no difference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from reviewer.recording import Change, Difference
+from reviewer.rehearsal import shared_objects
+from reviewer.sql.names import VERSION_TABLE, Name
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+
+class Key(NamedTuple):
+    """Which object it is: its kind, its name, and the table that it belongs to."""
+
+    kind: str
+    """`table`, `column`, `constraint`, `index`, `trigger`, `rule`, `policy`, `view`, `materialized view`, `sequence`,
+    `enum type`, `domain`, `composite type`, `range type`, `function`, `extension`, `schema`, `statistics object`; of
+    what belongs to the whole server `role`, `tablespace`, `database`, `server setting`, `subscription`,
+    `replication origin`, `replication slot`; and `database setting`."""
+    schema: str | None
+    table: str | None
+    name: str
+
+    @property
+    def of(self) -> Name | None:
+        """The table that it belongs to."""
+        return Name(self.table, self.schema) if self.table is not None else None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Every object of a database with what is to be known of it."""
+
+    objects: Mapping[Key, str]
+    """What is to be known, as JSON text: equal texts are equal objects."""
+    columns: Mapping[Key, str]
+    """The numbers of the columns that it is about, of those that are about columns."""
+
+    def about(self, key: Key) -> dict[str, object]:
+        """What is to be known of one object; what is not set is left out."""
+        found = json.loads(self.objects[key])
+        return {aspect: value for aspect, value in found.items() if value not in (None, "", [], False)}
+
+    def columns_of(self, key: Key) -> tuple[str, ...]:
+        """The names of the columns that a constraint or an index is about."""
+        numbers = set(self.columns.get(key, "").strip("{}").replace(",", " ").split())
+        return tuple(
+            other.name
+            for other, number in self.columns.items()
+            if other.kind == "column" and other[1:3] == key[1:3] and number in numbers
+        )
+
+
+@contextlib.contextmanager
+def read_plainly(connection: Connection[tuple[object, ...]]) -> Iterator[None]:
+    """Everything reads alike in here, whatever a revision has set for the database or the role."""
+    with connection.transaction():
+        connection.execute(_PLAINLY.encode())
+        yield
+
+
+_PLAINLY = """
+SET LOCAL search_path = public; SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, MDY';
+SET LOCAL intervalstyle = 'postgres'; SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1;
+SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off
+"""
+
+
+def take(
+    connection: Connection[tuple[object, ...]],
+    version_table: str = VERSION_TABLE,
+    roles: Collection[str] | None = None,
+) -> Snapshot:
+    """The state of the connection's database, and of the server as far as a migration may change it: everything of the
+    user's, nothing of an extension's.
+
+    `roles` are those that count where others may make some at any time.
+    """
+    objects: dict[Key, str] = {}
+    columns: dict[Key, str] = {}
+    with read_plainly(connection):
+        found = cast("list[tuple[str, ...]]", connection.execute(_QUERY.encode()).fetchall())
+        found += shared_objects.read(connection, roles)
+    for kind, schema, table, name, about, numbers in found:
+        if table == version_table or (name == version_table and kind == "table"):
+            continue
+        key = Key(kind, schema, table, name)
+        objects[key] = about
+        if numbers is not None:
+            columns[key] = numbers
+    return Snapshot(objects, columns)
+
+
+def renamed_columns(before: Snapshot, after: Snapshot) -> frozenset[tuple[str, str]]:
+    """The columns that have another name `after` than `before`: their table and their new name."""
+    old = {(key.of, number): key.name for key, number in before.columns.items() if key.kind == "column"}
+    return frozenset(
+        (str(key.of), key.name)
+        for key, number in after.columns.items()
+        if key.kind == "column" and key not in before.columns and old.get((key.of, number)) is not None
+    )
+
+
+def compare(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
+    """How `after` differs from `before`, one entry for each cause: what goes with a table or column is not told."""
+    gone = dict.fromkeys(key for key in before.objects if key not in after.objects)
+    came = dict.fromkeys(key for key in after.objects if key not in before.objects)
+    found = list(_renamed(before, after, gone, came))
+    for change, state, keys in ((Change.MISSING, before, gone), (Change.LEFT_BEHIND, after, came)):
+        found += [
+            _difference(key, change, "", None, _definition(key, state.about(key)))
+            for key in keys
+            if not _goes_with(key, state, keys)
+        ]
+    for key, text in before.objects.items():
+        now = after.objects.get(key)
+        if now is not None and now != text:
+            found += _changed(key, before.about(key), after.about(key))
+    return tuple(sorted(found, key=lambda d: (_ORDER.index(d.kind), d.table or "", d.name, d.aspect)))
+
+
+_ORDER = (
+    "schema",
+    "extension",
+    "table",
+    "column",
+    "constraint",
+    "index",
+    "enum type",
+    "domain",
+    "composite type",
+    "range type",
+    "sequence",
+    "view",
+    "materialized view",
+    "function",
+    "trigger",
+    "rule",
+    "policy",
+    "statistics object",
+    *shared_objects.KINDS,
+)
+_MADE_UP = re.compile(r"_(pkey|key|fkey|check|excl|idx|not_null)\d*$|^SYS_|_seq\d*$")
+_SEQUENCE = re.compile(r"^nextval\('[^']*_seq\d*\"?'::regclass\)$")
+_MOMENT = re.compile(r"^'\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
+
+
+def _difference(key: Key, change: Change, aspect: str, before: str | None, after: str | None) -> Difference:
+    name = str(Name(key.name, key.schema)) if key.table is None else key.name
+    return Difference(key.kind, name, change, str(key.of) if key.of else None, aspect, before, after)
+
+
+def _definition(key: Key, about: Mapping[str, object]) -> str | None:
+    wanted = {"column": "type", "enum type": "labels"}.get(key.kind, "definition")
+    value = about.get(wanted)
+    return None if value is None else _text(value)
+
+
+def _changed(key: Key, before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[Difference]:
+    for aspect in sorted({*before, *after}):
+        old, new = before.get(aspect), after.get(aspect)
+        if old == new:
+            continue
+        if aspect == "default" and _MOMENT.match(str(old)) and _MOMENT.match(str(new)):
+            continue  # `server_default=datetime.now()`: evaluated anew in each run
+        if aspect == "default" and _SEQUENCE.match(str(old)) and _SEQUENCE.match(str(new)):
+            continue  # a serial column of a table that was made under another name
+        yield _difference(
+            key, Change.CHANGED, aspect, None if old is None else _text(old), None if new is None else _text(new)
+        )
+
+
+def _text(value: object) -> str:
+    match value:
+        case str():
+            return value
+        case True:
+            return "yes"
+        case list():
+            return ", ".join(str(each) for each in value)
+        case _:
+            return json.dumps(value)
+
+
+def _renamed(
+    before: Snapshot, after: Snapshot, gone: dict[Key, None], came: dict[Key, None]
+) -> Iterator[Difference]:
+    """Pairs that differ in nothing but the name; told only where both names were somebody's choice."""
+    for old in list(gone):
+        if old.kind not in {"constraint", "index", "sequence"}:
+            continue
+        same = (key for key in came if key[:3] == old[:3] and after.objects[key] == before.objects[old])
+        new = next(same, None)
+        if new is None:
+            continue
+        del gone[old], came[new]
+        if not (_MADE_UP.search(old.name) or _MADE_UP.search(new.name)):
+            yield _difference(old, Change.CHANGED, "name", old.name, new.name)
+
+
+def _goes_with(key: Key, state: Snapshot, keys: Mapping[Key, None]) -> bool:
+    """Whether the difference is part of a larger one: of its schema's, its table's or its column's."""
+    if key.kind != "schema" and key.schema and Key("schema", None, None, key.schema) in keys:
+        return True
+    if key.kind == "sequence":
+        owner = state.about(key).get("owned by")
+        if not isinstance(owner, list):
+            return False
+        schema, table, column = (str(part) for part in owner)
+        return Key("table", schema, None, table) in keys or Key("column", schema, table, column) in keys
+    if key.table is None:
+        return False
+    if any(Key(kind, key.schema, None, key.table) in keys for kind in ("table", "view", "materialized view")):
+        return True
+    return any(Key("column", key.schema, key.table, column) in keys for column in _columns(key, state))
+
+
+def _columns(key: Key, state: Snapshot) -> tuple[str, ...]:
+    return state.columns_of(key) if key.kind in {"constraint", "index"} else ()
+
+
+_USERS = r"""n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'"""
+_QUERY = rf"""
+WITH extended AS MATERIALIZED (
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
+), schemas AS MATERIALIZED (
+    SELECT n.oid, n.nspname, n.nspacl, n.nspowner FROM pg_catalog.pg_namespace n WHERE {_USERS}
+), relations AS MATERIALIZED (
+    SELECT c.*, n.nspname FROM pg_catalog.pg_class c JOIN schemas n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid)
+), comments AS MATERIALIZED (
+    SELECT classoid, objoid, objsubid, description FROM pg_catalog.pg_description
+    WHERE objoid >= 16384 OR classoid = 'pg_catalog.pg_namespace'::regclass
+)
+SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'table' END,
+    c.nspname::text, NULL::text, c.relname::text, pg_catalog.json_build_object(
+    'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
+    'persistence', CASE WHEN c.relkind <> 'S' THEN nullif(c.relpersistence, 'p') END, -- a sequence goes with its table
+    'options', (SELECT pg_catalog.jsonb_agg(o ORDER BY o) FROM pg_catalog.unnest(c.reloptions) o),
+    'replica identity', nullif(CASE c.relkind WHEN 'm' THEN 'd' WHEN 'v' THEN 'd' WHEN 'S' THEN 'd' ELSE c.relreplident END, 'd'),
+    'row security', c.relrowsecurity, 'forced row security', c.relforcerowsecurity,
+    'partition key', CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
+    'partition bound', CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END,
+    'parents', (SELECT pg_catalog.jsonb_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
+    'tablespace', (SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace),
+    'owned by', CASE WHEN c.relkind = 'S' THEN (SELECT pg_catalog.jsonb_build_array(tn.nspname, t.relname, a.attname)
+        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class t ON t.oid = d.refobjid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+          AND d.deptype IN ('a', 'i') LIMIT 1) END,
+    'sequence', CASE WHEN s.seqrelid IS NOT NULL THEN
+        pg_catalog.jsonb_build_array(pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle) END,
+    'grants', CASE WHEN c.relacl IS NOT NULL AND c.relacl IS DISTINCT FROM
+        pg_catalog.acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner) THEN
+        (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(c.relacl) g) END,
+    'comment', m.description)::text, NULL::text
+FROM relations c LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = 0
+LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid
+UNION ALL
+SELECT 'column', c.nspname::text, c.relname::text, a.attname::text, pg_catalog.json_build_object(
+    'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'not null', a.attnotnull,
+    'default', CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+    'generated', CASE a.attgenerated WHEN 's' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ' STORED'
+        WHEN 'v' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ' VIRTUAL' END,
+    'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
+    'collation', CASE WHEN a.attcollation NOT IN (0, 100) THEN a.attcollation::regcollation::text END,
+    'grants', CASE WHEN a.attacl IS NOT NULL THEN (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(a.attacl) g) END,
+    'comment', m.description)::text, a.attnum::text
+FROM relations c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
+WHERE c.relkind IN ('r', 'p', 'f')
+UNION ALL
+SELECT 'constraint', c.nspname::text, c.relname::text, k.conname::text, pg_catalog.json_build_object(
+    'definition', CASE WHEN k.convalidated THEN pg_catalog.pg_get_constraintdef(k.oid)
+        ELSE pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', '') END,
+    'not valid', NOT k.convalidated,
+    'comment', m.description)::text, k.conkey::text
+FROM relations c JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid
+LEFT JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid
+LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_constraint'::regclass AND m.objoid = k.oid
+WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND p.conrelid IS DISTINCT FROM k.conrelid
+UNION ALL
+SELECT 'index', c.nspname::text, c.relname::text, i.relname::text, pg_catalog.json_build_object(
+    'definition', CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END
+        || pg_catalog.substr(g.definition, pg_catalog.strpos(g.definition, ' USING ') + 1),
+    'invalid', NOT x.indisvalid,
+    'comment', m.description)::text, x.indkey::text
+FROM relations c JOIN pg_catalog.pg_index x ON x.indrelid = c.oid JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_indexdef(x.indexrelid) AS definition OFFSET 0) g
+LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = i.oid AND m.objsubid = 0
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
+UNION ALL
+SELECT 'trigger', c.nspname::text, c.relname::text, t.tgname::text, pg_catalog.json_build_object(
+    'definition', pg_catalog.pg_get_triggerdef(t.oid), 'state', nullif(t.tgenabled, 'O'))::text, NULL
+FROM relations c JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid
+WHERE NOT t.tgisinternal AND coalesce(pg_catalog.to_jsonb(t) ->> 'tgparentid', '0') = '0'
+UNION ALL
+SELECT 'rule', c.nspname::text, c.relname::text, r.rulename::text, pg_catalog.json_build_object('definition', pg_catalog.pg_get_ruledef(r.oid))::text, NULL
+FROM relations c JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid WHERE r.rulename <> '_RETURN'
+UNION ALL
+SELECT 'policy', c.nspname::text, c.relname::text, p.polname::text, pg_catalog.json_build_object(
+    'definition', pg_catalog.concat_ws(' ', p.polcmd::text, pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)),
+    'roles', (SELECT pg_catalog.jsonb_agg(coalesce(rolname, 'public') ORDER BY 1) FROM pg_catalog.unnest(p.polroles) o LEFT JOIN pg_catalog.pg_roles ON oid = o),
+    'restrictive', NOT p.polpermissive)::text, NULL
+FROM relations c JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid
+UNION ALL
+SELECT 'statistics object', c.nspname::text, c.relname::text, s.stxname::text,
+    pg_catalog.json_build_object('definition', pg_catalog.pg_get_statisticsobjdef(s.oid))::text, NULL
+FROM relations c JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = c.oid
+UNION ALL
+SELECT CASE t.typtype WHEN 'e' THEN 'enum type' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range type' ELSE 'composite type' END,
+    n.nspname::text, NULL, t.typname::text, pg_catalog.json_build_object(
+    'labels', (SELECT pg_catalog.jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
+    'base', CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END,
+    'not null', t.typtype = 'd' AND t.typnotnull, 'default', t.typdefault,
+    'checks', (SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_constraintdef(k.oid) ORDER BY pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k
+        WHERE k.contypid = t.oid AND k.contype = 'c'),
+    'subtype', (SELECT pg_catalog.format_type(r.rngsubtype, NULL) FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
+    'attributes', CASE WHEN t.typtype = 'c' THEN (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
+        ORDER BY a.attname) FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END,
+    'comment', (SELECT description FROM comments m WHERE m.classoid = 'pg_catalog.pg_type'::regclass AND m.objoid = t.oid))::text, NULL
+FROM pg_catalog.pg_type t JOIN schemas n ON n.oid = t.typnamespace LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c'))
+  AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_catalog.pg_type'::regclass AND e.objid = t.oid)
+UNION ALL
+SELECT 'function', n.nspname::text, NULL, p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
+    pg_catalog.json_build_object('definition', CASE WHEN p.prokind = 'a' THEN 'aggregate' ELSE pg_catalog.pg_get_functiondef(p.oid) END,
+    'grants', CASE WHEN p.proacl IS NOT NULL AND p.proacl IS DISTINCT FROM pg_catalog.acldefault('f', p.proowner) THEN
+        (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(p.proacl) g) END)::text, NULL
+FROM pg_catalog.pg_proc p JOIN schemas n ON n.oid = p.pronamespace
+WHERE p.oid >= 16384 AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
+UNION ALL
+SELECT 'extension', NULL, NULL, e.extname::text, pg_catalog.json_build_object('version', e.extversion)::text, NULL FROM pg_catalog.pg_extension e
+UNION ALL
+SELECT 'schema', NULL, NULL, n.nspname::text, pg_catalog.json_build_object('grants', CASE WHEN n.nspname <> 'public' AND n.nspacl IS NOT NULL
+    AND n.nspacl IS DISTINCT FROM pg_catalog.acldefault('n', n.nspowner) THEN
+    (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(n.nspacl) g) END)::text, NULL
+FROM schemas n WHERE n.nspname <> 'public'
+"""

@@ -1,0 +1,212 @@
+"""A control: what env.py does where a revision fails.
+
+A step of ours that must fail goes through the project's own env.py, once with an exception and once with a statement
+that PostgreSQL refuses. An env.py that then ends without an error hides every failure: `alembic upgrade` says that all
+is well, and production stays behind.
+
+No false alarm is possible: the step itself tells that it was run and that it has failed, and an env.py that seems to
+swallow it is asked once more in a fresh process. That env.py tells failures is kept in the user's cache folder, by the
+content of everything that the failure went through, so that it is asked once and not in every review. That it swallows
+them is never kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reviewer import __version__
+from reviewer.errors import ReviewerError
+from reviewer.host.files import read_regular
+from reviewer.host.guardian import Guardian
+from reviewer.host.paths import relative
+from reviewer.recording import Control, Location
+from reviewer.rehearsal.events import ControlEvent
+from reviewer.rehearsal.interpreter import Answer
+from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.workbench import Workbench
+
+WAYS = ("exception", "statement")
+"""How the step fails: it raises, or PostgreSQL refuses what it sends."""
+PATIENCE = 20.0
+"""Seconds that env.py may take to end once the step has failed: some try again for a while."""
+
+_FORMAT = 1
+_LARGEST = 1 << 20
+"""Bytes of a file that are compared, and of an entry."""
+_MOST_ENTRIES = 200
+_OF_THE_SESSION = ("XDG_", "TMPDIR", "TEMP", "TMP", "SHELL", "LOGNAME")
+"""Variables that are another in each session and that no env.py asks."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What came of one way to fail."""
+
+    way: str
+    swallowed: str = ""
+    """How env.py ended without an error, in words; empty where it has told the failure."""
+    location: Location | None = None
+    depends: tuple[str, ...] = ()
+    reason: str = ""
+    """Why nothing is known."""
+
+
+def ask(bench: Workbench, template: str) -> Control:
+    """What env.py does where a revision fails, asked in a clone of the database `template`, or known from before.
+
+    The last thing that is done with the project's process: it is not to be used after that.
+    """
+    plan = bench.plan
+    if plan.control is None:
+        return Control()
+    entry = _Entry.of(plan, plan.control, bench.versions)
+    if entry is not None and entry.is_known():
+        return Control(WAYS)
+    if bench.is_late():
+        return _untold(bench, "the time for the whole review was over")
+    bench.progress("asking what env.py does where a revision fails")
+    try:
+        database = bench.database(template)
+        found = [_once(bench, database, way) for way in WAYS]
+        if any(each.swallowed or each.reason for each in found):
+            # what a process that has served for a while does may be its own
+            bench.restart()
+            found = [_once(bench, database, way) for way in WAYS]
+    except ReviewerError as error:
+        return _untold(bench, error.sentence)
+    unknown = next((each.reason for each in found if each.reason), "")
+    swallowed = [each for each in found if each.swallowed]
+    if unknown and not swallowed:
+        return _untold(bench, unknown)
+    if not unknown and not swallowed and entry is not None:
+        entry.keep({file for each in found for file in each.depends}, bench.guardian)
+    return Control(
+        tried=tuple(each.way for each in found if not each.reason),
+        swallowed=tuple(each.way for each in swallowed),
+        ended=swallowed[0].swallowed if swallowed else "",
+        location=swallowed[0].location if swallowed else None,
+        reason=unknown,
+    )
+
+
+def _untold(bench: Workbench, reason: str) -> Control:
+    bench.skip("what env.py does where a revision fails", reason)
+    return Control(reason=reason)
+
+
+def _once(bench: Workbench, database: str, way: str) -> _Seen:
+    answer = bench.ask({**bench.command(database), "do": "control", "way": way}, PATIENCE)
+    events = [each for each in answer.events if isinstance(each, ControlEvent) and each.way == way]
+    failing = next((each for each in events if each.phase == "failing"), None)
+    ended = next((each for each in events if each.phase == "ended"), None)
+    if failing is None:
+        return _Seen(way, reason=_why_not(answer, ended))
+    location = None
+    if failing.path is not None and failing.line is not None:
+        location = Location(relative(Path(failing.path), bench.plan.root), failing.line)
+    if answer.timed_out:
+        return _Seen(way, reason=f"it did not end within {PATIENCE:g} seconds after the failure")
+    how = _how_it_hides(answer, ended)
+    return _Seen(way, how, location, tuple(failing.depends))
+
+
+def _how_it_hides(answer: Answer, ended: ControlEvent | None) -> str:
+    """How the process ended where `alembic` would have ended with status 0; else nothing."""
+    if ended is None:
+        return "ends the process with exit status 0" if answer.exit_status == 0 else ""
+    if ended.status is not None:
+        return "calls `sys.exit` with status 0" if ended.status == 0 else ""
+    return "goes on to its end" if ended.error is None else ""
+
+
+def _why_not(answer: Answer, ended: ControlEvent | None) -> str:
+    if answer.unreadable is not None:
+        return answer.unreadable
+    if ended is not None and ended.error is not None:
+        return f"env.py failed before it ran a revision: {ended.error.rstrip('.')}"
+    if answer.timed_out:
+        return f"env.py did not come to run a revision within {PATIENCE:g} seconds"
+    return answer.failed.message if answer.failed else "env.py did not run the step that must fail"
+
+
+# -- kept between reviews -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The place in the cache for one env.py: that it tells failures."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, plan: Plan, env: Path, versions: tuple[str, ...]) -> _Entry | None:
+        """The entry for this env.py, with this configuration and these versions; None where a file cannot be read."""
+        from reviewer.postgres.cache import cache_folder
+
+        setup = plan.setup
+        files = [_digest(each) for each in (env, setup.config, setup.toml) if each is not None]
+        if None in files:
+            return None
+        environ = sorted(each for each in plan.environ.items() if not each[0].startswith(_OF_THE_SESSION))
+        key = [
+            *(_FORMAT, __version__, str(env), files, versions, plan.interpreter, environ, str(setup.directory)),
+            *(setup.section, setup.x, setup.launcher, setup.flask, setup.script_location),
+        ]
+        name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+        try:
+            return cls(cache_folder() / "controls" / f"{name}.json")
+        except OSError:
+            return None
+
+    def is_known(self) -> bool:
+        """Whether it was seen, and nothing that the failure went through has changed since."""
+        try:
+            found = json.loads(read_regular(self.path, _LARGEST))
+            depends = found["depends"]
+            return (
+                found["format"] == _FORMAT
+                and isinstance(depends, dict)
+                and all(_digest(Path(file)) == digest for file, digest in depends.items())
+            )
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return False
+
+    def keep(self, files: Iterable[str], guardian: Guardian) -> None:
+        """Remember it, unless that cannot be written."""
+        depends = {file: _digest(Path(file)) for file in sorted(files)}
+        if None in depends.values():
+            return
+        text = json.dumps({"format": _FORMAT, "depends": depends})
+        building = self.path.with_name(f".building-{secrets.token_hex(8)}")
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            watched = guardian.folder(building)
+            try:
+                building.write_text(text, encoding="utf-8")
+                building.replace(self.path)
+                self._make_room()
+            finally:
+                building.unlink(missing_ok=True)
+                guardian.forget(watched)
+
+    def _make_room(self) -> None:
+        def written(path: Path) -> float:
+            with contextlib.suppress(OSError):
+                return path.stat().st_mtime
+            return 0.0
+
+        for path in sorted(self.path.parent.glob("*.json"), key=written, reverse=True)[_MOST_ENTRIES:]:
+            path.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(read_regular(path, _LARGEST)).hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,559 @@
+"""The rehearsal: run the new revisions on a throw-away server and write down what happened.
+
+Two rehearsals of the same revisions. *Deployed*: base to head in one `upgrade`, as a deploy does it; locks are
+judged there. *Stepwise*: each revision up, down, up; reversibility is judged there. A failure is believed only after
+it was seen again in a fresh process, on a fresh clone of the base state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reviewer import __version__
+from reviewer.host.guardian import Guardian
+from reviewer.recording import (
+    Control,
+    Direction,
+    Failure,
+    FailureKind,
+    Mode,
+    Outcome,
+    Pass,
+    Recording,
+    Rehearsal,
+    Revision,
+    Skipped,
+)
+from reviewer.rehearsal import base_state, control, unrun
+from reviewer.rehearsal.base_state import BaseState
+from reviewer.rehearsal.interpreter import RunnerProcess
+from reviewer.rehearsal.obstacles import (
+    Stop,
+    check_touched,
+    environment_failed,
+    not_from_empty,
+    starts_from_something,
+    unreadable,
+    way_out_of_nothing,
+)
+from reviewer.rehearsal.old_code_trial import OldTrial
+from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.reader import Run, time_is_over
+from reviewer.rehearsal.round_trip import (
+    Departure,
+    RoundTrip,
+    blamed,
+    changed,
+    locked,
+    made,
+    reached,
+    reads_rows,
+    touched,
+)
+from reviewer.rehearsal.steps import Chain, Lost
+from reviewer.rehearsal.version_table import stamped
+from reviewer.rehearsal.workbench import Ended, Progress, Workbench
+from reviewer.sql.names import Name
+
+if TYPE_CHECKING:
+    from reviewer.postgres import RunningServer
+    from reviewer.rehearsal.catalogue_snapshot import Snapshot
+
+_MOST_READ = 100
+"""Before one revision the rows of no more tables than that are read; of what it touches beyond, nothing is claimed."""
+_MOST_PARTS = 4
+"""So often an upgrade that fails on rows of ours is tried with a part of them."""
+
+
+def rehearse(
+    plan: Plan,
+    server: Future[RunningServer],
+    guardian: Guardian,
+    folder: Path,
+    progress: Progress = lambda _: None,
+    runner: Callable[..., RunnerProcess] = RunnerProcess,
+) -> Recording:
+    """Run everything in `plan` and tell what happened.
+
+    `server` may still be starting: the project's interpreter starts beside it. `runner` makes its process, from the
+    arguments of `RunnerProcess`. What goes wrong in the project is in the recording; raises `ReviewerError` only where
+    there is no server or no interpreter.
+    """
+    bench = Workbench(plan, server, guardian, folder, progress, runner)
+    rehearsal = _Rehearsal(bench)
+    try:
+        return rehearsal.run()
+    finally:
+        rehearsal.close()
+
+
+class _Rehearsal:
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._plan = bench.plan
+        self._passes: list[Pass] = []
+        self._trials: list[Pass] = []
+        self._base = BaseState()
+        self._state: Snapshot | None = None
+        """What there is before the revision that comes next."""
+        self._old = OldTrial(bench)
+        self._control = Control()
+
+    def run(self) -> Recording:
+        errors: tuple[str, ...] = ()
+        self._bench.greet()
+        try:
+            self._base = base_state.prepare(self._bench, self._old.code)
+            self._state = self._base.snapshot
+            self._rehearse()
+            self._on_worst_rows()
+            self._passes = unrun.told(self._bench, self._passes)
+            self._control = control.ask(self._bench, self._base.database)
+        except Stop as stop:
+            errors = (str(stop),)
+            self._skip_the_rest(str(stop).split("\n")[0])
+        else:
+            errors = tuple(self._not_done_in_time())
+        return self._recording(errors + unreadable(self._bench.unreadable))
+
+    def _not_done_in_time(self) -> Iterator[str]:
+        late = {each.revision for each in self._passes if each.reason == time_is_over(self._plan)}
+        if late:
+            yield (
+                f"The rehearsal was not done within {self._plan.allowed}: {len(late)} of"
+                f" {len(self._plan.revisions)} revisions were not rehearsed, or not in every direction.\n"
+                "Give it more time with --timeout SECONDS, or review fewer revisions at once."
+            )
+
+    def close(self) -> None:
+        self._old.close()
+        self._bench.close()
+
+    # -- the rehearsals ---------------------------------------------------------------------------
+
+    def _rehearse(self) -> None:
+        base = self._base
+        deployed = self._deployed()
+        self._passes += deployed.run.passes
+        before, well = base.database, deployed if deployed.run.ok else None
+        if well is None and (found := self._without_rows(deployed.run)) is not None:
+            before, well = found
+        self._old.release_plans(upgraded=well is not None)
+        if well is not None:
+            self._old.begin(before, well.database, base.catalogue, self._passes)
+        try:
+            self._step_by_step(deployed, before, well)
+        finally:
+            self._old.end(base.database)
+
+    def _step_by_step(self, deployed: Ended, before: str, well: Ended | None) -> None:
+        """`well` is the deploy that went well, from the state in the database `before`, if one did."""
+        left, base = list(self._plan.revisions), self._base.database
+        try:
+            if len(left) > 1:
+                chain = self._chain(base, self._bench.database(base))
+                while left and self._one_step(left, chain):
+                    left.pop(0)
+            elif well is not None:
+                rows = before == base
+                departure = self._departure(left[0], before)
+                chain = self._chain(before, well.database, left[0].id, rows=rows)
+                self._there_and_back(left[0], chain, departure)
+            else:
+                both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
+                self._skip(left[0], both, self._unless_late(deployed.run, "its upgrade failed"))
+        except Lost as lost:
+            for revision in left:
+                ran = {each.direction for each in self._passes if each.revision == revision.id}
+                stepwise = {each.direction for each in self._stepwise_of(revision.id)}
+                known = ran if len(self._plan.revisions) == 1 else stepwise
+                self._skip(revision, [way for way in Direction if way not in known], str(lost))
+
+    def _chain(self, checkpoint: str, database: str, *done: str, rows: bool = True) -> Chain:
+        return Chain(self._bench, checkpoint, database, [*done], self._trials, rows)
+
+    def _on_worst_rows(self) -> None:
+        """Where the upgrade looks at rows and ordinary ones let it pass: the worst that the schema allows.
+
+        The last thing that is done, because a process in which it has failed is not used again.
+        """
+        deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
+        tables = [name for name in touched(deployed) if any(name.matches(filled) for filled in self._base.filled)]
+        well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
+        if not (deployed and well and tables and reads_rows(deployed)):
+            return
+        self._bench.progress("upgrading the worst rows that the schema allows")
+        with self._bench.looking("the worst rows that the schema allows"):
+            state = self._base.database
+            left = {each.id for each in self._plan.revisions}
+            while (failed := self._upgrade_worst(state, tables)) is not None:
+                left -= {each.revision for each in failed.passes}
+                if not left:
+                    return
+                # who deploys what comes after it has put the rows in order for it: those meet what its schema allows
+                command = {"do": "upgrade", "to": [failed.failed_revision]}
+                ended = self._bench.believed(command, partial(self._bench.database, state), observe=False)
+                state = ended.database
+                if not ended.run.ok:
+                    what = f"the worst rows for the revisions behind {failed.failed_revision}"
+                    self._bench.skip(what, self._unless_late(ended.run, "it does not upgrade by itself"))
+                    return
+
+    def _upgrade_worst(self, state: str, tables: Iterable[Name]) -> Run | None:
+        """Upgrade a copy of `state` with the worst rows in `tables`. Returns how it failed on them."""
+        from reviewer.rows import worst
+
+        def start() -> str:
+            database = self._bench.database(state)
+            with self._bench.server.connect(database) as connection:
+                worst.make(connection, tables)
+            return database
+
+        run = self._bench.believed({"do": "upgrade", "to": self._plan.heads}, start, observe=False).run
+        if run.ok:
+            return None
+        if run.failed_revision is not None and self._rows_matter(run):
+            self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))
+            return run
+        assert run.failure is not None
+        why = f"the upgrade failed for another reason than its rows: {run.failure.message.rstrip('.')}"
+        self._bench.skip("the worst rows that the schema allows", self._unless_late(run, why))
+        return None
+
+    def _deployed(self) -> Ended:
+        self._bench.progress("upgrading as a deploy does")
+
+        ended = self._upgrade_all(partial(self._bench.database, self._base.database))
+        run = ended.run
+        if run.ok:
+            check_touched(self._bench, run, self._plan.revisions)
+            self._check_stamped(ended)
+        elif run.failed_revision is None and not run.passes:
+            assert run.failure is not None
+            raise environment_failed(self._bench, run.failure)
+        elif starts_from_something(self._bench, run):
+            self._passes += run.passes
+            raise not_from_empty(self._bench, run)
+        missing = [r for r in self._plan.revisions if r.id not in {p.revision for p in run.passes}]
+        for revision in missing:
+            failed = self._unless_late(run, f"a revision before it failed{way_out_of_nothing(self._bench, run)}")
+            reason = "the upgrade did not run it" if run.ok else failed
+            run.passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
+        return ended
+
+    def _upgrade_all(self, start: Callable[[], str]) -> Ended:
+        def watched() -> str:
+            database = start()
+            self._old.hold_plans(database, self._base.catalogue)
+            return database
+
+        return self._bench.believed({"do": "upgrade", "to": self._plan.heads}, watched, Rehearsal.DEPLOYED)
+
+    def _check_stamped(self, ended: Ended) -> None:
+        """Alembic may end well although its last transaction was rolled back: the database has the last word."""
+        run = ended.run
+        missing = set(self._plan.heads) - stamped(self._bench.server, ended.database, run)
+        for position, each in enumerate(run.passes):
+            if each.revision in missing:
+                run.failed_revision = each.revision
+                run.failure = Failure(
+                    FailureKind.UNSTAMPED,
+                    "Alembic ended without an error, but its version number is not in the database: the transaction that"
+                    " wrote it was rolled back, because the revision itself ended Alembic's or because env.py does not"
+                    " commit it",
+                )
+                run.passes[position] = replace(each, outcome=Outcome.FAILED, failure=run.failure)
+
+    def _without_rows(self, failed: Run) -> tuple[str, Ended] | None:
+        """When an upgrade fails on a statement and there were rows: what happens without them is told too.
+
+        First without those in the tables that the failing revision has to do with, so that the others still meet rows;
+        where that is no help, without all. Returns how it went well, if it did, and from which state.
+        """
+        if not self._rows_matter(failed):
+            return None
+        self._bench.progress("upgrading without rows")
+        filled = self._base.filled
+        out: tuple[Name, ...] = ()
+        for last in (*[False] * _MOST_PARTS, True):
+            more = self._base.together((*out, *blamed(failed.passes, filled)))
+            out = filled if last or len(more) == len(out) else more
+            before = self._base.without(self._bench, out)
+            ended = self._upgrade_all(partial(self._bench.database, before))
+            run, whole = ended.run, len(out) == len(filled)
+            if run.ok or whole or run.failed_revision != failed.failed_revision:
+                self._keep_deployed(run, out, whole)
+            if run.ok:
+                return before, ended
+            if whole or not self._rows_matter(run):
+                return None
+            failed = run
+        return None
+
+    def _keep_deployed(self, run: Run, out: Sequence[Name], whole: bool) -> None:
+        """Keep the passes of an upgrade that met no rows in the tables `out`, which are the `whole` of them or not."""
+        known = {each.revision for each in self._passes if each.outcome is Outcome.OK and each.rows}
+        for each in run.passes:
+            met = each.outcome is Outcome.FAILED or not any(
+                name.matches(other) for name in locked([each]) for other in out
+            )
+            rows = met and not whole
+            if not (rows and each.revision in known):
+                self._passes.append(replace(each, rows=rows))
+
+    def _rows_matter(self, run: Run) -> bool:
+        """Whether a failure may be due to the rows in the tables."""
+        failure = run.failure
+        if not self._base.filled or failure is None:
+            return False
+        return failure.kind in {FailureKind.STATEMENT, FailureKind.RAISED}
+
+    def _one_step(self, left: Sequence[Revision], chain: Chain) -> bool:
+        """Rehearse the first of the revisions that are `left`. Whether the next one can follow."""
+        revision, *later = left
+        if self._bench.is_late():
+            self._skip(revision, tuple(Direction), time_is_over(self._plan))
+            return True
+        self._bench.progress(f"revision {revision.id}: up, down, up")
+        departure = self._departure(revision, chain.database, chain.replayable)
+        run = chain.step(revision, Direction.UPGRADE)
+        self._keep(run, chain.rows)
+        if not run.ok and chain.rows and self._rows_matter(run):
+            chain.start_over(self._base.empty(self._bench))
+            departure = self._departure(revision, chain.database, chain.replayable)
+            run = chain.step(revision, Direction.UPGRADE)
+            self._keep(run, chain.rows)
+        # else it may run in one upgrade with those before it, and only by itself it does not
+        if not run.ok and (run.out_of_time or not (self._deployed_well(revision) and chain.jump(revision))):
+            both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
+            self._skip(revision, both, self._unless_late(run, "its upgrade failed"))
+            blocked = self._unless_late(run, f"revision {revision.id} before it does not upgrade")
+            for each in later:
+                self._skip(each, (Direction.UPGRADE, *both), blocked)
+            return False
+        self._there_and_back(revision, chain, departure)
+        if later and not chain.rows:
+            # what broke this revision need not keep the others from meeting rows
+            with self._bench.looking(f"rows after revision {revision.id}"):
+                chain.refill(partial(self._base.refill, self._bench, after=revision.id))
+        return True
+
+    def _stepwise_of(self, revision: str) -> list[Pass]:
+        return [p for p in self._passes if p.revision == revision and p.rehearsal is Rehearsal.STEPWISE]
+
+    def _deployed_well(self, revision: Revision) -> bool:
+        return any(
+            each.rehearsal is Rehearsal.DEPLOYED and each.outcome is Outcome.OK
+            for each in self._passes
+            if each.revision == revision.id
+        )
+
+    def _there_and_back(self, revision: Revision, chain: Chain, departure: Departure | None) -> None:
+        rows = chain.rows
+        departure = self._concerning(revision, departure) if departure else None
+        trip = self._trip(revision, departure) if departure else None
+        doubt = None
+        if trip is not None:
+            seen, doubt = self._written_between(revision, chain, trip, rows)
+            trip = trip if seen else None
+        upgraded = chain.database
+        down = chain.step(revision, Direction.DOWNGRADE)
+        if down.ok and doubt:
+            self._bench.skip(
+                f"downgrade of revision {revision.id} with what only the upgraded schema allows", doubt
+            )
+        # after a failure it went down in another database, without the rows that were written
+        self._back(revision, chain, down, trip, rows, written=upgraded)
+        if down.guarded and rows and self._base.filled:
+            self._past_the_guard(revision, chain.done, departure)
+
+    def _trip(self, revision: Revision, departure: Departure) -> RoundTrip:
+        position = self._plan.revisions.index(revision)
+        return RoundTrip(self._bench.server, departure, self._bench.version_table, position)
+
+    def _back(
+        self, revision: Revision, chain: Chain, down: Run, trip: RoundTrip | None, rows: bool, written: str = ""
+    ) -> None:
+        """What the downgrade has left behind, and the second upgrade. `written`: the database with rows that came after
+        the first.
+        """
+        if down.ok and trip is not None and down.passes:
+            with self._bench.looking(f"comparison of revision {revision.id}"):
+                there = chain.database == written
+                down.passes[-1] = trip.went_down(chain.database, down.passes[-1], written=there)
+        self._keep(down, rows)
+        if not down.ok:
+            self._skip(revision, (Direction.UPGRADE_AGAIN,), self._unless_late(down, "its downgrade failed"))
+            if trip is not None and trip.upgraded is not None:
+                self._state = trip.upgraded
+            return
+        again = chain.step(revision, Direction.UPGRADE_AGAIN)
+        if again.ok and trip is not None and again.passes:
+            with self._bench.looking(f"comparison of revision {revision.id}"):
+                again.passes[-1], self._state = trip.went_up_again(chain.database, again.passes[-1])
+        elif trip is not None and trip.upgraded is not None:
+            self._state = trip.upgraded
+        self._keep(again, rows)
+
+    def _past_the_guard(self, revision: Revision, done: Sequence[str], departure: Departure | None) -> None:
+        """A downgrade that refuses under a condition may look at rows of ours: try it where there are none."""
+        empty = self._base.empty(self._bench)
+        earlier = [each for each in done if each != revision.id]
+        chain = self._chain(empty, empty, *earlier, rows=False)
+        what = f"downgrade of revision {revision.id} without rows"
+        if not chain.jump(revision):
+            self._bench.skip(what, "its upgrade fails where there are none")
+            return
+        trip = self._trip(revision, replace(departure, rows=(), tables=(), replayable=False)) if departure else None
+        if trip is not None:
+            with self._bench.looking(f"comparison of revision {revision.id}"):
+                trip.went_up(chain.database, write=False)
+            trip = trip if trip.upgraded is not None else None
+        down = chain.step(revision, Direction.DOWNGRADE)
+        if down.ok:
+            self._back(revision, chain, down, trip, rows=False)
+
+    def _departure(self, revision: Revision, database: str, replayable: bool = True) -> Departure | None:
+        """The state that `revision` starts from; None where it cannot be read.
+
+        Which tables it touches is not known yet: in one transaction with those before it, it may find the locks that
+        it needs taken. So the rows of all are read that the deploy has touched so far.
+        """
+        from reviewer.rehearsal import catalogue, row_comparison
+
+        assert self._state is not None
+        ids = [each.id for each in self._plan.revisions]
+        earlier = ids[: ids.index(revision.id)]
+        found: list[Departure] = []
+        with self._bench.looking(f"comparison of revision {revision.id}"):
+            known = self._base.catalogue
+            read: tuple[row_comparison.Rows, ...] = ()
+            if self._plan.has_rows:
+                with self._bench.server.connect(database) as connection:
+                    known = catalogue.read(connection) if earlier else self._base.catalogue
+                    since = [each.name for each in known.tables if self._base.catalogue.table(each.name) is None]
+                    names = [
+                        name
+                        for each in (revision.id, *reversed(earlier))
+                        for name in reached(self._deployed_of(each))
+                    ]
+                    wanted = tuple(dict.fromkeys((*names, *since)))[:_MOST_READ]
+                    read = row_comparison.read(connection, known, wanted)
+            found.append(Departure(known, self._state, read, database, replayable))
+        return found[0] if found else None
+
+    def _concerning(self, revision: Revision, departure: Departure) -> Departure:
+        """The same with the tables that the upgrade of `revision` has been seen to touch."""
+        ups = [p for p in self._passes if p.revision == revision.id and p.direction is Direction.UPGRADE]
+        # a table that the same deploy makes is nobody's yet
+        new = made(run for each in self._plan.revisions for run in self._deployed_of(each.id))
+        own = {name for name in new if self._base.catalogue.table(name) is None}
+        tables = tuple(name for name in touched(ups) if name not in own) if self._plan.has_rows else ()
+        return replace(departure, tables=tables, touched=reached(ups), changed=tuple(changed(ups)))
+
+    def _deployed_of(self, revision: str) -> list[Pass]:
+        return [p for p in self._passes if p.revision == revision and p.rehearsal is Rehearsal.DEPLOYED]
+
+    def _written_between(
+        self, revision: Revision, chain: Chain, trip: RoundTrip, rows: bool
+    ) -> tuple[bool, str | None]:
+        """Write as an application would after the upgrade. A downgrade that fails on what only the new schema allows
+        is told, and the way back goes on without those rows. Returns whether the states could be read, and why nothing
+        is known of such rows.
+        """
+        seen, doubt = False, None
+        with self._bench.looking(f"comparison of revision {revision.id}"):
+            wrote = trip.went_up(chain.database, write=rows and self._plan.has_rows)
+            seen = True
+            if trip.stretches and rows:
+                doubt = self._on_stretched(revision, chain.database, trip)
+            if wrote:
+                chain.wrote()
+        return seen, doubt
+
+    def _on_stretched(self, revision: Revision, upgraded: str, trip: RoundTrip) -> str | None:
+        """Try the downgrade on what only the upgraded schema allows; why nothing came of it, if nothing did."""
+        first = self._bench.database(upgraded)
+        held = trip.stretch(first)
+        if not held:
+            return None
+        ready = [first]
+
+        def start() -> str:
+            if ready:
+                return ready.pop()
+            database = self._bench.database(upgraded)
+            trip.stretch(database)
+            return database
+
+        command = {"do": "step", "revision": revision.id, "direction": "downgrade"}
+        ended = self._bench.believed(command, start, observe=False, first=True)
+        run = ended.run
+        if run.ok:
+            trip.stretched_went_down(ended.database)
+        elif (run.about_values or run.guarded) and run.passes:
+            self._trials.append(replace(run.passes[-1], written=held))
+        elif run.failure is not None and not run.failure.deliberate:
+            self._bench.restart()
+            return self._unless_late(run, run.failure.message.rstrip("."))
+        return None
+
+    def _keep(self, run: Run, rows: bool) -> None:
+        self._passes += [replace(each, rows=rows) for each in run.passes]
+
+    # -- the recording ----------------------------------------------------------------------------
+
+    def _skip(self, revision: Revision, directions: Iterable[Direction], reason: str) -> None:
+        for direction in directions:
+            self._passes.append(_skipped(revision, direction, Rehearsal.STEPWISE, reason))
+
+    def _unless_late(self, run: Run, reason: str) -> str:
+        """Why nothing follows on `run`: its failure is no reason where it is only that the time was up."""
+        return time_is_over(self._plan) if run.out_of_time else reason
+
+    def _skip_the_rest(self, reason: str) -> None:
+        for revision in self._plan.revisions:
+            if not any(each.revision == revision.id for each in self._passes):
+                self._bench.skipped.append(Skipped(f"revision {revision.id}", reason))
+                self._passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
+
+    def _tell_what_never_ran(self) -> None:
+        told = {each.what for each in self._bench.skipped}
+        for revision in self._plan.revisions:
+            passes = [each for each in self._passes if each.revision == revision.id]
+            reason = next((each.reason for each in passes if each.reason), None)
+            never = passes and all(each.outcome is Outcome.SKIPPED for each in passes)
+            if never and reason and f"revision {revision.id}" not in told:
+                self._bench.skipped.append(Skipped(f"revision {revision.id}", reason))
+
+    def _recording(self, errors: tuple[str, ...]) -> Recording:
+        self._tell_what_never_ran()
+        server, environment = self._bench.described
+        old_code, models = self._old.result()
+        return Recording(
+            tool=__version__,
+            mode=Mode.OBSERVED,
+            revisions=self._plan.revisions,
+            passes=tuple(self._passes),
+            skipped=tuple(self._bench.skipped),
+            server=server,
+            environment=environment,
+            transactions=self._bench.mode,
+            history=self._plan.history,
+            base=self._base.catalogue,
+            tree=self._plan.tree,
+            errors=errors,
+            trials=tuple(self._trials),
+            old_code=old_code,
+            models=models,
+            control=self._control,
+        )
+
+
+def _skipped(revision: Revision, direction: Direction, rehearsal: Rehearsal, reason: str) -> Pass:
+    return Pass(revision.id, direction, rehearsal, Outcome.SKIPPED, reason=reason)

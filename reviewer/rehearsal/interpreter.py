@@ -1,0 +1,353 @@
+"""The project's interpreter as a process: start the runner in it, send commands, read events, end it for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import selectors
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reviewer.errors import InterpreterError
+from reviewer.host.guardian import MARK, Guardian, kill_marked, marked
+from reviewer.rehearsal.events import (
+    AnyEvent,
+    Described,
+    Done,
+    Failed,
+    Hello,
+    Lines,
+    Ready,
+    RevisionEvent,
+    Unreadable,
+)
+
+RUNNER = Path(__file__).parent.parent / "runner" / "in_environment.py"
+PROTOCOL = 2
+OLDEST_ALEMBIC = (1, 7)
+OLDEST_SQLALCHEMY = (1, 4)
+OWN_LOCK_TIMEOUT = "29973ms"
+"""lock_timeout of our databases: a value that no project sets, so that the effective one can be told from ours."""
+
+# The migrations see what an ordinary program needs, and nothing that may be a secret.
+PASSED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|CI|VIRTUAL_ENV|CONDA_PREFIX"
+    r"|PYTHON\w+|UV_PYTHON|UV_CACHE_DIR|UV_PROJECT_ENVIRONMENT|UV_OFFLINE|LD_LIBRARY_PATH|DYLD_\w+"
+    r"|SSL_CERT_FILE|SSL_CERT_DIR|FLASK_APP|XDG_\w+|SYSTEMROOT"
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the runner must know of the project, the same for every command."""
+
+    directory: Path
+    """Where the migrations run from."""
+    config: Path | None = None
+    toml: Path | None = None
+    section: str | None = None
+    script_location: str | None = None
+    """Only where the configuration does not say it."""
+    flask: bool = False
+    x: tuple[str, ...] = ()
+    launcher: str | None = None
+    moved: tuple[Path, Path] | None = None
+    """Of the code of another commit: the working tree, and the checkout that stands for it."""
+
+
+@dataclass
+class Answer:
+    """Everything that one command brought."""
+
+    events: list[AnyEvent] = field(default_factory=list)
+    failed: Failed | None = None
+    done: Done | None = None
+    timed_out: bool = False
+    running: float = 0.0
+    """Where its time ran out: for how many seconds the last revision had been running, or the command without any."""
+    exit_status: int | None = None
+    """Set where the process ended without a last word."""
+    waited: str | None = None
+    """Who waited for whom, where the migration blocked itself."""
+    stack: str = ""
+    """Where the process was when its time ran out."""
+    unreadable: str | None = None
+    """What came over the channel that is no event of the runner's: nothing that was said is believed then."""
+
+    def take(self, event: AnyEvent) -> None:
+        """One event more."""
+        self.events.append(event)
+        if isinstance(event, Failed):
+            self.failed = event
+        if isinstance(event, Done):
+            self.done = event
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command ended well."""
+        return self.done is not None and self.unreadable is None
+
+
+class RunnerProcess:
+    """One process of the project's interpreter. Use as a context manager; it and its children end with it."""
+
+    def __init__(
+        self,
+        interpreter: tuple[str, ...],
+        setup: Setup,
+        environ: Mapping[str, str],
+        folder: Path,
+        guardian: Guardian,
+    ) -> None:
+        self._interpreter = interpreter
+        self._setup = setup
+        self._token = secrets.token_hex(12)
+        self._stack = folder / f"stack-{self._token}"
+        self._guardian = guardian
+        self._output: deque[bytes] = deque(maxlen=200)
+        self._lines = Lines(seal := secrets.token_hex(8))
+        self._pid: int | None = None
+        ours, theirs = socket.socketpair()
+        self._channel = ours
+        try:
+            self._process, self._watched = guardian.start(
+                [*interpreter, str(RUNNER), str(theirs.fileno())],
+                environ,
+                self._token,
+                cwd=setup.directory,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError as error:
+            ours.close()
+            raise InterpreterError(
+                f"The project's interpreter `{shlex.join(interpreter)}` cannot be started: {error.strerror}.",
+                "Say with --python which command starts the Python that your env.py runs in.",
+            ) from None
+        finally:
+            theirs.close()
+        self._drain = threading.Thread(target=self._read_output, daemon=True)
+        self._drain.start()
+        self._send(
+            {
+                "protocol": PROTOCOL,
+                "seal": seal,
+                "directory": str(setup.directory),
+                "config": str(setup.config) if setup.config else None,
+                "toml": str(setup.toml) if setup.toml else None,
+                "section": setup.section,
+                "script_location": setup.script_location,
+                "flask": setup.flask,
+                "x": list(setup.x),
+                "launcher": setup.launcher,
+                "stack_file": str(self._stack),
+                "own_lock_timeout": OWN_LOCK_TIMEOUT,
+                "moved": [str(each) for each in setup.moved] if setup.moved else None,
+            }
+        )
+
+    def __enter__(self) -> RunnerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def hello(self, seconds: float = 60) -> Hello:
+        """The runner's first word, once Alembic and SQLAlchemy are imported.
+
+        Raises `InterpreterError` where the interpreter does not start, or has no Alembic, or one that is too old.
+        """
+        name = shlex.join(self._interpreter)
+        answer = Answer()
+        self._collect(answer, time.monotonic() + seconds, until=(Ready, Failed))
+        hello = next((event for event in answer.events if isinstance(event, Hello)), None)
+        if hello is None:
+            raise InterpreterError(
+                f"The project's interpreter `{name}` did not start the runner{self.last_words()}.",
+                "Say with --python which command starts the Python that your env.py runs in.",
+            )
+        self._pid = hello.pid
+        for package, found, oldest in (
+            ("Alembic", hello.alembic, OLDEST_ALEMBIC),
+            ("SQLAlchemy", hello.sqlalchemy, OLDEST_SQLALCHEMY),
+        ):
+            if not found:
+                raise InterpreterError(
+                    f"The project's interpreter `{name}` has no {package}.",
+                    "Install the project's requirements there, or say with --python which interpreter has them.",
+                )
+            if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < oldest:
+                needed = ".".join(map(str, oldest))
+                raise InterpreterError(
+                    f"The project's interpreter `{name}` has {package} {found}; the reviewer needs {needed} or later.",
+                    f"Upgrade {package} in the project.",
+                )
+        if answer.failed is not None:
+            raise InterpreterError(
+                f"The project's interpreter `{name}` cannot import Alembic: {answer.failed.message}.",
+                "Install the project's requirements there, or say with --python which interpreter has them.",
+            )
+        return hello
+
+    def run(
+        self, command: Mapping[str, object], deadline: float, quiet: Callable[[], str | None] | None = None
+    ) -> Answer:
+        """Send `command` and collect until its last word, until the process ends or `deadline` (monotonic) passes.
+
+        `quiet` is called about twice a second while nothing comes; what it returns says who waited for whom.
+        """
+        answer = Answer()
+        self._lines.begin()
+        self._send(command)
+        self._collect(answer, deadline, until=(Done, Failed), quiet=quiet)
+        return answer
+
+    def describe(self, address: Mapping[str, object], database: str, seconds: float) -> Described:
+        """Run env.py without any revision, to learn where the revisions are.
+
+        Raises `InterpreterError` where env.py does not run.
+        """
+        command = {"do": "describe", "address": address, "database": database, "observe": False}
+        answer = self.run(command, time.monotonic() + seconds)
+        described = next((event for event in answer.events if isinstance(event, Described)), None)
+        if described is None:
+            why = answer.failed.message.rstrip(".") if answer.failed else answer.unreadable or "it did not end well"
+            raise InterpreterError(
+                f"env.py failed when it was asked where the revisions are: {why}.",
+                "If it needs settings, give them with --env NAME=VALUE, --pass-env NAME, -x NAME=VALUE or"
+                " --launcher MODULE:FUNCTION.",
+            )
+        return described
+
+    @property
+    def output(self) -> str:
+        """The last that the project has printed, for diagnosis only: never believed."""
+        return b"".join(self._output).decode("utf-8", "replace")[-4000:]
+
+    def last_words(self) -> str:
+        """What the process printed last before it ended, as the end of a sentence."""
+        self._drain.join(0.5)
+        lines = [line for line in self.output.strip().splitlines() if line.strip()]
+        return f": {lines[-1].strip().rstrip('.')}" if lines else ""
+
+    def close(self) -> None:
+        """End the process, its group and everything that it has started, and reap it."""
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+        self._channel.close()
+        self._kill()
+        with contextlib.suppress(OSError):
+            self._stack.unlink()
+
+    # -- private ----------------------------------------------------------------------------------
+
+    def _send(self, message: Mapping[str, object]) -> None:
+        with contextlib.suppress(OSError):  # a process that is gone is noticed when its answer is read
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def _collect(
+        self,
+        answer: Answer,
+        deadline: float,
+        until: tuple[type, ...],
+        quiet: Callable[[], str | None] | None = None,
+    ) -> None:
+        began = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._channel, selectors.EVENT_READ)
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    answer.timed_out = True
+                    answer.running = time.monotonic() - began
+                    answer.stack = self._where()
+                    self._kill()
+                    return
+                over = self._process.poll() is not None
+                if not selector.select(0 if over else min(left, 0.5)):
+                    if not over:
+                        answer.waited = (quiet() if quiet else None) or answer.waited
+                        continue
+                    data = b""  # nothing more will come, though a child of the migration may hold the channel open
+                else:
+                    try:
+                        data = self._channel.recv(1 << 20)
+                    except OSError:
+                        data = b""
+                if not data:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self._process.wait(2)
+                    self._kill()
+                    answer.exit_status = self._process.returncode
+                    return
+                try:
+                    for event in self._lines.feed(data):
+                        answer.take(event)
+                        if isinstance(event, RevisionEvent):
+                            began = time.monotonic()
+                except Unreadable as error:
+                    self._kill()
+                    answer.unreadable = str(error)
+                    return
+                if answer.events and isinstance(answer.events[-1], until):
+                    return
+
+    def _where(self) -> str:
+        """Ask the process where it is; it answers even from inside a C call."""
+        try:
+            os.kill(self._pid or self._process.pid, signal.SIGUSR1)
+            for _ in range(20):
+                time.sleep(0.02)
+                text = self._stack.read_text(errors="replace")
+                if text.endswith("\n"):
+                    return text
+        except OSError:
+            pass
+        return ""
+
+    def _kill(self) -> None:
+        end(self._process, f"{MARK}={self._token}")
+        self._drain.join(0.2)
+        self._guardian.forget(self._watched)
+
+    def _read_output(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        with stream:
+            while data := os.read(stream.fileno(), 65536):
+                self._output.append(data[-4096:])
+
+
+def end(process: subprocess.Popen[bytes], mark: str) -> None:
+    """End `process`, its group and everything that was started with `mark` in its environment, and reap it."""
+    for pid in {process.pid, *marked(mark)}:
+        with contextlib.suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    kill_marked(mark)  # and those that were being started while we looked
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+
+
+def environment(
+    source: Mapping[str, str], given: Mapping[str, str], passed: tuple[str, ...], url: str
+) -> dict[str, str]:
+    """The environment for env.py: what an ordinary program needs from `source`, the names in `passed`, and `given`
+    with `{url}` replaced by the throw-away database's URL.
+    """
+    kept = {name: value for name, value in source.items() if PASSED.fullmatch(name) or name in passed}
+    return {**kept, **{name: value.replace("{url}", url) for name, value in given.items()}}

@@ -1,0 +1,167 @@
+"""Why a rehearsal cannot go on, and what helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from reviewer.errors import GIVE_SETTINGS
+from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Revision, Statement
+from reviewer.rehearsal.reader import Run
+from reviewer.rehearsal.version_table import stamped
+from reviewer.rehearsal.workbench import Workbench
+
+_NO_RELATION = re.compile(r'(?:relation|table) "(?:[^".]+\.)?([^"]+)" does not exist')
+
+
+class Stop(Exception):
+    """The rest cannot be rehearsed; the sentence says why."""
+
+    def __init__(self, sentence: str, way_out: str = "") -> None:
+        super().__init__(f"{sentence}\n{way_out}".strip())
+        self.sentence, self.way_out = sentence, way_out
+
+
+def environment_failed(bench: Workbench, failure: Failure) -> Stop:
+    """Where env.py or a revision file does not get as far as the first revision."""
+    return env_py_failed(failure, bench.plan.allowed, bench.last_words)
+
+
+def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str]) -> Stop:
+    """Why env.py failed and what helps. `allowed` is the time that it had; `last_words` are asked where it has ended
+    the process.
+    """
+    where = f" at {failure.seen_at}" if failure.seen_at else ""
+    message = failure.message.rstrip(".")
+    loading = failure.location is not None and failure.outside is None
+    what = "A revision file" if loading else "env.py"
+    match failure.kind:
+        case FailureKind.IMPORT:
+            return Stop(
+                f"{what} could not be imported{where}: {message}.",
+                "Install what it needs in the project's interpreter, or say with --python which interpreter has it.",
+            )
+        case FailureKind.NO_DRIVER:
+            return Stop(f"{message}.", "Install one there, for example `pip install psycopg[binary]`.")
+        case FailureKind.TIMEOUT:
+            return Stop(
+                f"env.py did not end within {allowed}{where}.",
+                "Give it more time with --timeout SECONDS, or see what it waits for.",
+            )
+        case FailureKind.EXITED:
+            said = last_words()
+            return Stop(f"env.py ended the process{where}: {message}{said}.", "See what it needs to go on.")
+        case _ if failure.sqlstate in NOT_THERE:
+            return Stop(
+                f"{what} failed{where}: {message}.",
+                "If it is there before Alembic runs, give it with --base-schema FILE: plain SQL, for example from"
+                " pg_dump.",
+            )
+        case _:
+            return Stop(
+                f"{what} failed{where}: {message}.",
+                GIVE_SETTINGS,
+            )
+
+
+def unreadable(found: Sequence[str]) -> tuple[str, ...]:
+    """Where something came from the project's process that the runner has not said, the error that tells it."""
+    if not found:
+        return ()
+    more = f", and {len(found) - 1} more such lines" if found[1:] else ""
+    return (
+        f"What the project's process told cannot be believed: {found[0]}{more}.\n"
+        "A revision or env.py writes into file descriptors that are not its own; leave those that it did not open alone.",
+    )
+
+
+def not_from_empty(bench: Workbench, run: Run) -> Stop:
+    """Where the history does not reach the state that it is to reach."""
+    assert run.failure is not None
+    where = f" at {run.failure.seen_at}" if run.failure.seen_at else ""
+    if run.failure.kind is FailureKind.TIMEOUT:
+        return Stop(
+            f"The history did not reach the base revision within {bench.plan.allowed}: revision"
+            f" {run.failed_revision} was running{where}.",
+            "Give it more time with --timeout SECONDS, or the schema to start from with --base-schema FILE.",
+        )
+    reason = f"revision {run.failed_revision} failed{where}: {run.failure.message.rstrip('.')}."
+    if run.failure.kind is FailureKind.RAISED:
+        return Stop(
+            f"The history did not reach the base revision: {reason}",
+            "If it needs what the application sets up, give that with --launcher MODULE:FUNCTION, --env NAME=VALUE"
+            " or -x NAME=VALUE; if it needs tables or rows, with --base-schema FILE.",
+        )
+    return Stop(
+        f"The history does not run from an empty database: {reason}",
+        "Give the schema that it starts from with --base-schema FILE: plain SQL, for example from pg_dump;"
+        " an alembic_version table in it says where the history goes on.",
+    )
+
+
+def ran_nothing() -> Stop:
+    """Where env.py ended well and did not ask for migrations."""
+    return Stop(
+        "env.py ran to its end without running migrations.",
+        "Make sure that it calls context.run_migrations() when it is not in offline mode.",
+    )
+
+
+def check_touched(bench: Workbench, run: Run, expected: Sequence[Revision] | None) -> None:
+    """Raises `Stop` where a command ended well and has run nothing on the throw-away server."""
+    if run.called == 0:
+        raise ran_nothing()
+    if run.connected == 0 or (expected and not any(p.statements for p in run.passes)):
+        raise Stop(
+            "env.py ran the migrations without touching the throw-away database.",
+            "The reviewer redirects every SQLAlchemy engine; a connection that is made without SQLAlchemy"
+            " has to come from --env NAME={url}.",
+        )
+    if run.again:
+        bench.skip("further databases", "env.py runs migrations on several databases; only the first was rehearsed")
+
+
+def check_committed(bench: Workbench, run: Run, database: str) -> None:
+    """Raises `Stop` where the history ended well and nothing of it is in the database."""
+    if not stamped(bench.server, database, run):
+        raise Stop(
+            "env.py ran the history to its end and then all of it was rolled back: no version number is in the database.",
+            "A statement that env.py executes before context.configure() begins a transaction that Alembic does not"
+            " commit: move it behind `with context.begin_transaction():`, or commit it.",
+        )
+
+
+def starts_from_something(bench: Workbench, run: Run) -> bool:
+    """Whether a whole history fails because something is missing, before it has made a single table."""
+    failure = run.failure
+    return (
+        not bench.plan.base_heads
+        and bench.plan.base_schema is None
+        and failure is not None
+        and failure.sqlstate in NOT_THERE
+        and not any(_makes_table(s) for each in run.passes for s in each.statements)
+    )
+
+
+def way_out_of_nothing(bench: Workbench, run: Run) -> str:
+    """What helps where a history fails on a table that none of its revisions has made."""
+    missing = _NO_RELATION.search(run.failure.message) if run.failure else None
+    if missing is None or bench.plan.base_heads or bench.plan.base_schema is not None:
+        return ""
+    made = {lock.relation.name for p in run.passes for s in p.statements for lock in _new_tables(s)}
+    if missing.group(1) in made:
+        return ""
+    return (
+        f" on `{missing.group(1)}`, which no revision makes: if it is there before the history, give it with"
+        " --base-schema FILE"
+    )
+
+
+def _makes_table(statement: Statement) -> bool:
+    return statement.origin is Origin.REVISION and any(_new_tables(statement))
+
+
+def _new_tables(statement: Statement) -> Iterator[Lock]:
+    for lock in statement.observation.locks if statement.observation else ():
+        if lock.relation.new and lock.relation.is_table:
+            yield lock

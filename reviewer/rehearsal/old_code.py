@@ -1,0 +1,369 @@
+"""The code of the base commit: the models that are running in production while the migration runs.
+
+Its files are checked out beside, its interpreter is the project's, and its statements are tried on the state before
+the new revisions and on the one after. What it cannot do any more is evidence, where the text allows only guesses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reviewer.errors import ReviewerError
+from reviewer.host.guardian import Guardian
+from reviewer.project.git import Git
+from reviewer.recording import (
+    Broken,
+    Catalogue,
+    ClientDefault,
+    Disagreement,
+    Mapped,
+    Models,
+    OldCode,
+    Origin,
+    Pass,
+    Relationship,
+)
+from reviewer.rehearsal.events import DiffersEvent, FactEvent, MappedEvent
+from reviewer.rehearsal.interpreter import Answer, RunnerProcess, Setup
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+
+PATIENCE = 30.0
+"""Seconds that one command of the old code may take: models that wait for a network are left waiting."""
+
+_MADE_UP = frozenset({"23503", "23505", "23514", "23P01", "P0001", "55P03", "57014", "40001", "40P01"})
+"""SQLSTATEs that say something of the row, which the reviewer has made up, or of the moment: no evidence."""
+
+_LOCKS_TELL = re.compile(
+    r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:"
+    r"alter\s+table|create\s+(?:unlogged\s+|temp(?:orary)?\s+)?table|create\s+(?:unique\s+)?index|drop\s+(?:index|table)"
+    r"|insert|update|delete|select|comment|truncate|lock|set|create\s+(?:view|type|sequence|extension|schema|domain))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Statements of which the locks on existing tables tell all that they change."""
+
+Ask = Callable[[Mapping[str, object]], Answer]
+
+
+@dataclass(frozen=True)
+class OldSource:
+    """Where the old code is."""
+
+    root: Path
+    """The root of the repository."""
+    commit: str
+    early: bool = True
+    """Whether it will be needed: start it while the server starts."""
+
+
+class Unavailable(Exception):
+    """The old code cannot be asked; the sentence says why."""
+
+
+class OldProcess:
+    """The project's interpreter in a checkout of the base commit. Starts in the background when it is made."""
+
+    def __init__(
+        self,
+        source: OldSource,
+        setup: Setup,
+        interpreter: tuple[str, ...],
+        environ: Mapping[str, str],
+        folder: Path,
+        guardian: Guardian,
+    ) -> None:
+        self._source = source
+        self._setup = setup
+        self._interpreter = interpreter
+        self._environ = environ
+        self._folder = folder
+        self._guardian = guardian
+        self._checkout = folder / f"commit-{source.commit[:12]}"
+        self._process: RunnerProcess | None = None
+        self._closed = False
+        self._pool = ThreadPoolExecutor(1)
+        self._ready = self._pool.submit(self._prepare)
+
+    def ask(self, command: Mapping[str, object]) -> Future[Answer]:
+        """Send `command` in the background. The future raises `Unavailable` where there is no answer."""
+        return self._pool.submit(self._run, command)
+
+    def close(self) -> None:
+        """End the process, whatever it does. Its checkout goes away with the review's folder."""
+        self._closed = True
+        if self._process is not None:
+            self._process.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._process is not None:
+            self._process.close()
+
+    def _prepare(self) -> None:
+        if not self._checkout.exists():
+            self._checkout.mkdir()
+            Git(self._source.root).check_out(
+                self._source.commit, self._checkout, self._folder / f"{self._checkout.name}.index"
+            )
+        if self._closed:
+            raise Unavailable("the review has ended")
+        setup = moved(self._setup, self._source.root, self._checkout)
+        self._process = RunnerProcess(self._interpreter, setup, self._environ, self._folder, self._guardian)
+        self._process.hello()
+
+    def _run(self, command: Mapping[str, object]) -> Answer:
+        try:
+            self._ready.result()
+        except (ReviewerError, OSError) as error:
+            raise Unavailable(str(error).split("\n")[0].rstrip(".")) from None
+        assert self._process is not None
+        answer = self._process.run(command, time.monotonic() + PATIENCE)
+        if not answer.ok:
+            raise Unavailable(_why(answer))
+        return answer
+
+
+def moved(setup: Setup, root: Path, checkout: Path) -> Setup:
+    """`setup` for the same project in `checkout` instead of `root`."""
+
+    def place(path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        try:
+            return checkout / path.resolve().relative_to(root.resolve())
+        except ValueError:
+            return path
+
+    location = place(Path(setup.script_location)) if setup.script_location else None
+    directory = place(setup.directory) or setup.directory
+    return replace(
+        setup,
+        directory=directory if directory.is_dir() else checkout,
+        config=place(setup.config),
+        toml=place(setup.toml),
+        script_location=str(location) if location else None,
+        moved=(root, checkout),
+    )
+
+
+def _why(answer: Answer) -> str:
+    if answer.timed_out:
+        return f"its env.py did not end within {PATIENCE:g} seconds"
+    if answer.failed is None:
+        return "its env.py ended the process"
+    message = answer.failed.message.rstrip(".")
+    if answer.failed.kind == "import":
+        return f"it does not import: {message}"
+    return f"its env.py failed: {message}"
+
+
+def affected(passes: Iterable[Pass]) -> frozenset[Name] | None:
+    """Tables and views that existed before and that the revisions' statements may have changed; None: any."""
+    found: set[Name] = set()
+    for each in passes:
+        for statement in each.statements:
+            if statement.origin is not Origin.REVISION or statement.error is not None:
+                continue
+            seen = statement.observation
+            if seen is None or not _LOCKS_TELL.match(statement.sql):
+                return None
+            if not statement.in_transaction and "concurrently" not in statement.sql.lower():
+                return None
+            relations = [lock.relation for lock in seen.locks if lock.mode >= LockMode.ROW_EXCLUSIVE]
+            found |= {
+                r.as_name for r in (*relations, *seen.rewritten) if not r.new and not r.kind.endswith("index")
+            }
+    return frozenset(found)
+
+
+def read_mapped(answer: Answer) -> tuple[tuple[Mapped, ...], tuple[Broken, ...]]:
+    """What the old code's statements did."""
+    mapped, broken = [], []
+    for event in answer.events:
+        if not isinstance(event, MappedEvent):
+            continue
+        table = Name(event.table, event.schema or "public")
+        mapped.append(Mapped(table, event.model, tuple(event.columns), tuple(event.tried)))
+        for each in event.broken:
+            if each.sqlstate in _MADE_UP or (each.sqlstate or "")[:2] in {"53", "58", "08"}:
+                continue
+            if (each.sqlstate or "")[:2] == "22" and each.sqlstate != "22P02":
+                continue
+            if each.sqlstate == "23502" and each.column in event.columns and each.column not in event.omitted:
+                continue  # the NULL was ours: the old code may always write a value
+            broken.append(
+                Broken(
+                    table,
+                    event.model,
+                    tuple(each.statements),
+                    each.sql,
+                    each.error,
+                    each.sqlstate,
+                    each.column,
+                )
+            )
+    return tuple(mapped), tuple(broken)
+
+
+def read_disagreements(answer: Answer) -> dict[str, Disagreement]:
+    """What autogenerate would write, by its text."""
+    found = {}
+    for event in answer.events:
+        if isinstance(event, DiffersEvent):
+            table = Name(event.table, event.schema or "public") if event.table else None
+            found[event.code] = Disagreement(event.code, event.kind, table, event.column, event.name)
+    return found
+
+
+def was_there(each: Disagreement, base: Catalogue) -> bool:
+    """Whether autogenerate would drop what was there before the new revisions: other programs have tables too, and
+    what the models do not use any more is best dropped a release later.
+    """
+    table = base.table(each.table) if each.table is not None else None
+    if table is None or not each.kind.startswith("Drop"):
+        return False
+    if each.name is not None:
+        return each.name in {*(i.name for i in table.indexes), *(c.name for c in table.constraints)}
+    return each.column is None or table.column(each.column) is not None
+
+
+def read_facts(answer: Answer, base: Catalogue) -> Models:
+    """What the models say of tables and columns that are not in the base state."""
+    defaults, relationships = [], []
+    for event in answer.events:
+        if not isinstance(event, FactEvent):
+            continue
+        table = Name(event.table, event.schema or "public")
+        known = base.table(table)
+        if known is not None and known.column(event.column) is not None:
+            continue
+        if event.kind == "default":
+            defaults.append(ClientDefault(table, event.column, event.model, event.detail))
+        else:
+            relationships.append(
+                Relationship(
+                    event.model,
+                    event.attribute,
+                    table,
+                    event.column,
+                    event.cascades,
+                    event.passive_deletes,
+                    event.ondelete.upper(),
+                    event.nullable,
+                )
+            )
+    return Models(tuple(defaults), tuple(relationships))
+
+
+class Trial:
+    """The old code beside one rehearsal: start it, let it try while the rehearsal goes on, and say what came of it."""
+
+    def __init__(self, source: OldSource | None, start: Callable[[OldSource], OldProcess], reason: str) -> None:
+        self._source = source
+        self._make = start
+        self._process: OldProcess | None = None
+        self._probe: Future[Answer] | None = None
+        self._command: dict[str, object] = {}
+        self._upgraded: dict[str, Disagreement] = {}
+        self._models = Models()
+        self._commit = source.commit if source else ""
+        self.stale: tuple[Name, ...] = ()
+        """Tables of which a statement that was prepared before the upgrade does not run after it."""
+        self.reason = reason
+        if source is not None and source.early:
+            self._process = start(source)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is old code at all."""
+        return self._source is not None
+
+    def close(self) -> None:
+        """End its process."""
+        if self._process is not None:
+            self._process.close()
+
+    def create(self, command: Mapping[str, object]) -> None:
+        """Make the tables of the old models. Raises `Unavailable`."""
+        self._running().ask(command).result()
+
+    def compared(self, answer: Answer, base: Catalogue) -> None:
+        """Take in what the models at head say, and what autogenerate would write for the upgraded state."""
+        found = read_disagreements(answer)
+        self._upgraded = {code: each for code, each in found.items() if not was_there(each, base)}
+        self._models = read_facts(answer, base)
+
+    def begin(self, command: Mapping[str, object], tables: Iterable[Name] | None) -> None:
+        """Try the old code's statements in the background."""
+        only = None if tables is None else sorted([n.schema or "public", n.name] for n in tables)
+        self._command = {**command, "do": "probe", "tables": only}
+        self._probe = self._running().ask(self._command)
+
+    def broke(self) -> tuple[Broken, ...]:
+        """What does not run any more, once it has been tried."""
+        return self._tried()[1]
+
+    def still(self, database: str) -> tuple[Broken, ...]:
+        """What does not run on another state than the last. Raises `Unavailable`."""
+        tables = sorted({(b.table.schema or "public", b.table.name) for b in self.broke()})
+        again = {**self._command, "head": database, "tables": [list(each) for each in tables]}
+        return read_mapped(self._running().ask(again).result())[1]
+
+    def result(self, revisions: Mapping[Broken, str]) -> OldCode:
+        """What came of it. `revisions` says after which revision each thing broke."""
+        if self._probe is None:
+            return OldCode(self._commit, reason=self.reason or "there is no upgraded state to try it on")
+        mapped, broken = self._tried()
+        if not mapped:
+            return OldCode(self._commit, reason=self.reason or "its env.py names no models as target_metadata")
+        known = {each.table for each in mapped}
+        return OldCode(
+            self._commit,
+            mapped,
+            tuple(replace(each, revision=revisions.get(each)) for each in broken),
+            tuple(name for name in self.stale if name in known),
+        )
+
+    def models(self, base: Mapping[str, object]) -> Models:
+        """What the models at head say, less what autogenerate would have written before. Raises `Unavailable`."""
+        if not self._upgraded or self._source is None:
+            return self._models
+        before = read_disagreements(self._running().ask({**base, "do": "compare"}).result())
+        new = [each for code, each in self._upgraded.items() if code not in before]
+        return replace(self._models, disagreements=tuple(new))
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether autogenerate would write something for the upgraded state."""
+        return bool(self._upgraded)
+
+    def _tried(self) -> tuple[tuple[Mapped, ...], tuple[Broken, ...]]:
+        if self._probe is not None:
+            with contextlib.suppress(Unavailable):
+                return read_mapped(self._probe.result())
+        return (), ()
+
+    def finish(self) -> None:
+        """Wait until what was begun has ended, however it ends."""
+        if self._probe is not None:
+            wait([self._probe])
+
+    def failure(self) -> str | None:
+        """Why it could not be tried, though it should have been."""
+        try:
+            if self._probe is not None:
+                self._probe.result()
+        except Unavailable as error:
+            self.reason = str(error)
+            return self.reason
+        return None
+
+    def _running(self) -> OldProcess:
+        assert self._source is not None
+        if self._process is None:
+            self._process = self._make(self._source)
+        return self._process

@@ -1,0 +1,322 @@
+"""The events of one command of the runner, read into the words of the recording."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reviewer.host.files import read_regular
+from reviewer.host.paths import on_disk, relative
+from reviewer.project.source import raises_always
+from reviewer.recording import (
+    Direction,
+    Failure,
+    FailureKind,
+    Location,
+    Lock,
+    Moment,
+    Observation,
+    Origin,
+    Outcome,
+    Pass,
+    Rehearsal,
+    Relation,
+    Scan,
+    Statement,
+    TransactionMode,
+)
+from reviewer.rehearsal.events import Again as AgainEvent
+from reviewer.rehearsal.events import (
+    Begin,
+    Counted,
+    Ended,
+    ModeEvent,
+    Observed,
+    RawObservation,
+    RawRelation,
+    RevisionEvent,
+)
+from reviewer.rehearsal.interpreter import Answer
+from reviewer.rehearsal.plan import Plan
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import VERSION_TABLE
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object lies in memory, as Python prints it: another number in every run."""
+
+
+_ABOUT_VALUES = frozenset({"22", "23"})
+"""Classes of SQLSTATEs that say something about a value: it does not fit, or a constraint refuses it."""
+_TO_BLAME = 0.25
+"""A revision that had run for less than that part of the time when it was over is not what has taken it."""
+
+
+_SWALLOWED = Failure(
+    FailureKind.UNSTAMPED, "it did not come to its end, and env.py went on as if it had: no error is to be seen"
+)
+
+
+@dataclass
+class Run:
+    """What one command brought, in the recording's words."""
+
+    passes: list[Pass] = field(default_factory=list)
+    failure: Failure | None = None
+    failed_revision: str | None = None
+    """The revision in which it failed; None where it failed outside all of them."""
+    out_of_time: bool = False
+    """The time of the whole review ran out, and no revision is to blame for it."""
+    mode: TransactionMode | None = None
+    driver: str = ""
+    always: bool = False
+    """Whether it failed at a `raise` of the revision that nothing goes around, or because it has no such function."""
+    again: bool = False
+    connected: int = 0
+    called: int = 0
+    version_table: str = VERSION_TABLE
+    version_schema: str | None = None
+    shortened: list[tuple[str, str]] = field(default_factory=list)
+    """What was not told in full: what it is, and how much there was."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return self.failure is None
+
+    @property
+    def final(self) -> bool:
+        """Whether a failure need not be seen again: its time is up, or the revision says it whatever there is. A `raise`
+        under a condition may look at what the process has done before, or at rows that we made up.
+        """
+        return self.failure is not None and (self.failure.kind is FailureKind.TIMEOUT or self.always)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the revision refuses on purpose, and does so under a condition."""
+        return self.failure is not None and self.failure.deliberate and not self.always
+
+    @property
+    def about_values(self) -> bool:
+        """Whether it failed because a value does not fit, or because a constraint refuses it."""
+        return self.failure is not None and (self.failure.sqlstate or "")[:2] in _ABOUT_VALUES
+
+
+class Reader:
+    """Puts the events of one command into the recording's words."""
+
+    def __init__(self, plan: Plan, rehearsal: Rehearsal, again: bool, downgrade: bool) -> None:
+        self._plan = plan
+        self._rehearsal = rehearsal
+        self._direction = (
+            Direction.UPGRADE_AGAIN if again else Direction.DOWNGRADE if downgrade else Direction.UPGRADE
+        )
+        self._transactions: dict[str, int] = {}
+        self._later: dict[int, RawObservation] = {}
+        self._statements: dict[int, Statement] = {}
+
+    def read(self, answer: Answer) -> Run:
+        """What the command brought, pass by pass."""
+        run = Run()
+        before: list[Statement] = []
+        current: list[Statement] | None = None
+        open_begin: Begin | None = None
+        revision: str | None = None
+        moment = Moment.BEFORE
+        self._later = {event.n: event.observation for event in answer.events if isinstance(event, Observed)}
+        for event in answer.events:
+            match event:
+                case ModeEvent():
+                    run.called += 1
+                    run.mode = TransactionMode(event.per_migration, event.transactional_ddl)
+                    run.driver = event.driver
+                    run.version_table, run.version_schema = event.version_table, event.version_table_schema
+                case AgainEvent():
+                    run.again = True
+                case RevisionEvent(phase="begin"):
+                    revision, moment = event.id, Moment.DURING
+                    current = [] if run.passes else before
+                    run.passes.append(Pass(event.id, self._direction, self._rehearsal, Outcome.OK, statements=()))
+                case RevisionEvent(phase="end"):
+                    moment = Moment.AFTER
+                    if run.passes:
+                        run.passes[-1] = replace(run.passes[-1], seconds=event.seconds)
+                case Begin():
+                    open_begin = event
+                case Ended():
+                    if open_begin is not None and open_begin.n == event.n:
+                        statement = self._statement(open_begin, event)
+                        if statement.error is not None:
+                            self._statements[event.n] = statement
+                        if statement.left_out:
+                            run.shortened.append(shortened(statement))
+                        (before if current is None else current).append(statement)
+                        if run.passes and current is not None:
+                            run.passes[-1] = replace(run.passes[-1], statements=tuple(current))
+                    open_begin = None
+                case Counted():
+                    run.shortened.append(self._counted(event))
+        run.connected = answer.done.connected if answer.done else 1
+        if answer.ok and moment is Moment.DURING:
+            run.failure, run.failed_revision = _SWALLOWED, revision
+            run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
+        if not answer.ok:
+            run.failure = replace(self._failure(answer, run, open_begin), moment=moment)
+            run.always = self._always(run.failure)
+            if run.passes:
+                # also where it failed after the revision's own code, as when its transaction commits
+                run.failed_revision = revision
+                run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
+            if answer.timed_out and answer.running < self._plan.timeout * _TO_BLAME:
+                run.out_of_time = True
+                run.passes = [
+                    each
+                    if each.outcome is Outcome.OK
+                    else replace(each, outcome=Outcome.SKIPPED, failure=None, reason=time_is_over(self._plan))
+                    for each in run.passes
+                ]
+        return run
+
+    def _failure(self, answer: Answer, run: Run, open_begin: Begin | None) -> Failure:
+        statement = next(
+            (s for p in reversed(run.passes) for s in reversed(p.statements) if s.error is not None), None
+        )
+        if answer.unreadable is not None:
+            return Failure(FailureKind.UNREADABLE, _UNREADABLE.format(answer.unreadable))
+        if answer.timed_out or answer.exit_status is not None:
+            location = self._location(open_begin.path, open_begin.line) if open_begin else None
+            location = location or self._stack_location(answer.stack)
+            if answer.timed_out:
+                kind, message = FailureKind.TIMEOUT, f"it was still running when {time_is_over(self._plan)}"
+            else:
+                kind, message = FailureKind.EXITED, _how_it_ended(answer.exit_status)
+            return Failure(kind, message, location, open_begin.sql if open_begin else None)
+        failed = answer.failed
+        assert failed is not None
+        location = self._location(failed.path, failed.line)
+        outside = None
+        if not failed.in_revision:
+            outside, location = location, self._location(failed.caused_path, failed.caused_line)
+        if answer.waited is not None:
+            sql = statement.sql if statement else None
+            return Failure(FailureKind.LOCK, answer.waited, location, sql, failed.sqlstate, outside=outside)
+        try:
+            kind = FailureKind(failed.kind)
+        except ValueError:
+            kind = FailureKind.ENVIRONMENT
+        message = _ADDRESS.sub("", failed.message)
+        if kind is not FailureKind.STATEMENT:
+            # what is raised while the file is loaded is no word of upgrade() or downgrade()
+            deliberate = failed.deliberate and (bool(run.passes) or (location is None and outside is None))
+            return Failure(kind, message, location, None, failed.sqlstate, deliberate, outside=outside)
+        worded = _ADDRESS.sub("", failed.worded)
+        known = self._statements.get(failed.statement or 0)
+        if known is None and statement is not None and statement.error == failed.message:
+            known = statement
+        if known is None:
+            return Failure(kind, message, location, None, failed.sqlstate, worded=worded, outside=outside)
+        if worded or not failed.in_revision:
+            location = known.location or location
+        sqlstate = known.sqlstate or failed.sqlstate
+        return Failure(kind, known.error or message, location, known.sql, sqlstate, worded=worded, outside=outside)
+
+    def _counted(self, event: Counted) -> tuple[str, str]:
+        place = self._location(event.path, event.line) or f"{event.origin} statements"
+        return (
+            f"statements of {place}",
+            f"it sent {event.count:,} in one run, of which the first {event.told:,} were looked at",
+        )
+
+    def _always(self, failure: Failure) -> bool:
+        if not failure.deliberate or failure.location is None:
+            return failure.deliberate and failure.outside is None
+        try:
+            text = read_regular(on_disk(self._plan.root, failure.location.path))
+        except OSError:
+            return False
+        return raises_always(text, failure.location.line)
+
+    def _statement(self, begin: Begin, ended: Ended) -> Statement:
+        origin = Origin(begin.origin)
+        observed = ended.observation or self._later.get(ended.n)
+        return Statement(
+            sql=begin.sql,
+            location=self._location(begin.path, begin.line) if origin is Origin.REVISION else None,
+            origin=origin,
+            seconds=ended.seconds,
+            in_transaction=ended.in_transaction,
+            rows=ended.rows,
+            parameters=tuple(begin.parameters),
+            connection=begin.connection,
+            error=ended.error,
+            sqlstate=ended.sqlstate,
+            observation=self._observation(observed) if observed else None,
+            left_out=begin.left_out,
+        )
+
+    def _observation(self, raw: RawObservation) -> Observation:
+        transaction = None
+        if raw.transaction is not None:
+            transaction = self._transactions.setdefault(raw.transaction, len(self._transactions) + 1)
+        return Observation(
+            locks=tuple(_locks(raw.locks)),
+            rewritten=tuple(_relation(each) for each in raw.rewritten),
+            scanned=tuple(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
+            built=tuple(_relation(each) for each in raw.built),
+            messages=tuple(raw.messages),
+            lock_timeout=raw.lock_timeout,
+            statement_timeout=raw.statement_timeout,
+            transaction=transaction,
+        )
+
+    def _location(self, path: str | None, line: int | None) -> Location | None:
+        if path is None or line is None:
+            return None
+        return Location(relative(Path(path), self._plan.root), line)
+
+    def _stack_location(self, stack: str) -> Location | None:
+        folders = tuple({str((self._plan.root / r.path).parent) for r in self._plan.revisions})
+        for match in re.finditer(r'File "([^"]+)", line (\d+)', stack):
+            if match.group(1).startswith(folders) or match.group(1).endswith("env.py"):
+                return self._location(match.group(1), int(match.group(2)))
+        return None
+
+
+_UNREADABLE = (
+    "what came from the project's process cannot be told from what a migration has written into the reviewer's own"
+    " channel: {}"
+)
+
+
+def shortened(statement: Statement) -> tuple[str, str]:
+    """Of a statement that is too long to be kept: what was left out, and how much."""
+    length = len(statement.sql) + statement.left_out
+    place = statement.location or "a statement of env.py"
+    return f"rest of {place}", f"of {length:,} characters of SQL only the first {len(statement.sql):,} were read"
+
+
+def time_is_over(plan: Plan) -> str:
+    """Why what is left is not rehearsed."""
+    return f"the time for the whole review, {plan.allowed}, was over"
+
+
+def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:
+    for relation, mode in raw:
+        with contextlib.suppress(ValueError):
+            yield Lock(_relation(relation), LockMode.from_pg_locks(mode))
+
+
+def _relation(raw: RawRelation) -> Relation:
+    return Relation(raw.schema, raw.name, raw.kind, raw.new, raw.table, raw.table_new)
+
+
+def _how_it_ended(status: int | None) -> str:
+    if status is None:
+        return "it ended the process, or closed file descriptors that are not its own"
+    if status == 70:
+        return "it closed file descriptors that are not its own"
+    if status < 0:
+        return f"it ended the process with signal {-status}"
+    return f"it ended the process with status {status}"

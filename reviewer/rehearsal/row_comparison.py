@@ -1,0 +1,358 @@
+"""The rows of a few tables, compared by key and column across the way there and back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from reviewer.recording import Catalogue, Loss, Table
+from reviewer.rehearsal.catalogue_snapshot import read_plainly
+from reviewer.sql.names import Name, quoted
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_MOST = 500
+"""No more rows of a table than that are compared; of one without a key, in which they have no order, all or none."""
+_DIGITS = 1000
+"""A whole number of more digits than that is read as a decimal one: Python refuses it."""
+_SHOWN = 60
+_ROW = "alembic_reviewer_row"
+"""Stands for the row in a query. A column of the same name would be taken in its place, so it is one of nobody's."""
+
+Row = Mapping[str, object]
+_Keyed = Mapping[tuple[object, ...], Row]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one table holds."""
+
+    table: Name
+    key: tuple[str, ...]
+    """The columns that tell the rows apart; empty: nothing does, and they are compared in their order."""
+    rows: tuple[Row, ...]
+
+    def keyed(self) -> dict[tuple[object, ...], Row] | None:
+        """The rows by key; None where that tells them not apart."""
+        if not self.key or any(column not in row for row in self.rows[:1] for column in self.key):
+            return None
+        found = {tuple(_comparable(row[column]) for column in self.key): row for row in self.rows}
+        return found if len(found) == len(self.rows) else None
+
+
+def read(
+    connection: Connection[tuple[object, ...]], catalogue: Catalogue, tables: Iterable[Name]
+) -> tuple[Rows, ...]:
+    """The rows of those of `tables` that are there, as JSON values; of large ones the first by key. Of tables that
+    cannot be read, and of large ones without a key, nothing is told.
+    """
+    import psycopg
+
+    wanted = [table for name in tables if (table := catalogue.table(name)) is not None]
+    found = []
+    with read_plainly(connection):
+        for table in wanted:
+            key = _key(table)
+            try:
+                with connection.transaction():
+                    answer = connection.execute(_query(table, key).encode()).fetchall()
+            except psycopg.Error:
+                continue
+            if key or len(answer) <= _MOST:
+                rows = tuple(_decoded(str(text)) for (text,) in answer[:_MOST])
+                found.append(Rows(table.name, key, rows))
+    return tuple(found)
+
+
+def _query(table: Table, key: Sequence[str]) -> str:
+    only = "" if table.kind == "partitioned table" else "ONLY "
+    order = ", ".join(f"{_ROW}.{quoted(column)}" for column in key)
+    if not order:
+        # partitions have places of their own each
+        order = f"({_ROW}.*)::text" if table.kind == "partitioned table" else f"{_ROW}.ctid"
+    row = f"pg_catalog.to_jsonb({_ROW}.*)::text"  # the name alone might be a column's
+    return f"SELECT {row} FROM {only}{table.name.sql} {_ROW} ORDER BY {order} LIMIT {_MOST + 1}"
+
+
+def compare(before: Iterable[Rows], after: Iterable[Rows], written: Iterable[Rows] = ()) -> tuple[Loss, ...]:
+    """What rows that were there `before` have lost. Rows that came are no loss, nor are columns that came; `written`
+    are those that came of which that is known.
+
+    A column or a table that is gone as a whole is a difference of the catalogue, and not told here.
+    """
+    now = {rows.table: rows for rows in after}
+    ours = {rows.table: rows.rows for rows in written}
+    found: list[Loss] = []
+    for rows in before:
+        if rows.table in now and rows.rows:
+            found += _compared(rows, now[rows.table], ours.get(rows.table, ()))
+    return tuple(found)
+
+
+def added(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
+    """The rows that are there only `after`."""
+    old = {rows.table: rows for rows in before}
+    return tuple(Rows(rows.table, rows.key, _added(old[rows.table], rows)) for rows in after if rows.table in old)
+
+
+def survivors(
+    base: Iterable[Rows], upgraded: Iterable[Rows], written: Iterable[Rows], after: Iterable[Rows]
+) -> tuple[Loss, ...]:
+    """What rows have lost that were written between the upgrade and the downgrade.
+
+    The four states in their order: before the upgrade, after it, with what was written, after the downgrade. Only
+    columns count whose values the upgrade has left alone: in another form they would look lost.
+    """
+    tables = [{rows.table: rows for rows in state} for state in (base, upgraded, written, after)]
+    found: list[Loss] = []
+    for name, last in tables[3].items():
+        if not all(name in state for state in tables):
+            continue
+        first, up, full = (state[name] for state in tables[:3])
+        if any(len(each.rows) >= _MOST for each in (first, up, full, last)):
+            continue  # of more there is only a part, and which part may change
+        columns = _left_alone(first, up)
+        new = _added(up, full)
+        if new and columns:
+            # a downgrade may fold what is in new columns into old ones
+            alone = set(_columns(full)) <= set(_columns(first))
+            told = _lost(_only(Rows(name, full.key, new), columns), _only(last, columns))
+            found += [replace(loss, allowed_before=alone) for loss in told]
+    return tuple(found)
+
+
+def lost(rows: Iterable[Rows], after: Iterable[Rows]) -> tuple[Loss, ...]:
+    """What has become of `rows`, which are a part of what was there."""
+    now = {each.table: each for each in after}
+    return tuple(loss for each in rows if each.table in now for loss in _lost(each, now[each.table]))
+
+
+def changed(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
+    """Of the rows `after` those columns and rows, told apart by key, that are not as they were `before`."""
+    old = {rows.table: rows.keyed() for rows in before}
+    found = []
+    for rows in after:
+        known, now = old.get(rows.table), rows.keyed()
+        if not known or not now:
+            continue
+        for key, row in now.items():
+            was = known.get(key)
+            columns = {c for c, value in row.items() if was is not None and not _equal(was.get(c), value)}
+            if columns:
+                found.append(_only(Rows(rows.table, rows.key, (row,)), columns | set(rows.key)))
+    return tuple(found)
+
+
+def _left_alone(before: Rows, after: Rows) -> frozenset[str]:
+    """The columns that hold after the upgrade what they held before it, as far as there are rows that tell."""
+    both = [column for column in _columns(before) if column in _columns(after)]
+    old, new = before.keyed(), Rows(after.table, before.key, after.rows).keyed()
+    if old is None or new is None:
+        return frozenset(both if _same(before, after) else ())
+    pairs = [(row, new[key]) for key, row in old.items() if key in new]
+    if not pairs:
+        return frozenset()
+    return frozenset(column for column in both if all(_equal(a[column], b[column]) for a, b in pairs))
+
+
+def _added(before: Rows, after: Rows) -> tuple[Row, ...]:
+    """The rows that are in `after` alone."""
+    old, new = before.keyed(), after.keyed()
+    if old is not None and new is not None:
+        return tuple(row for key, row in new.items() if key not in old)
+    return tuple(_more(after, before))
+
+
+def _more(rows: Rows, others: Rows) -> list[Row]:
+    """The `rows` that are not among `others`, as far as the columns of `rows` tell."""
+    columns = _columns(rows)
+    left = Counter(_whole(row, columns) for row in others.rows)
+    found = []
+    for row in rows.rows:
+        whole = _whole(row, columns)
+        if left[whole]:
+            left[whole] -= 1
+        else:
+            found.append(row)
+    return found
+
+
+def _columns(rows: Rows) -> tuple[str, ...]:
+    return tuple(rows.rows[0]) if rows.rows else ()
+
+
+def _only(rows: Rows, columns: Set[str]) -> Rows:
+    kept = tuple({name: value for name, value in row.items() if name in columns} for row in rows.rows)
+    return Rows(rows.table, rows.key if set(rows.key) <= columns else (), kept)
+
+
+def _compared(before: Rows, after: Rows, written: Sequence[Row]) -> list[Loss]:
+    old = before.keyed()
+    new = Rows(after.table, before.key, after.rows).keyed() if old is not None else None
+    if old is not None and new is not None and old.keys() & new.keys():
+        new = _without(new, Rows(before.table, before.key, (*written,)).keyed() or {}, old)
+        seen = list(old)
+        if len(after.rows) >= _MOST:  # what comes by key behind the last one that is there may be there too
+            seen = seen[: max((n for n, key in enumerate(seen, 1) if key in new), default=None)]
+        pairs = [(old[key], new[key]) for key in seen if key in new]
+        return _told(before, pairs, [old[key] for key in seen if key not in new])
+    return _told(before, *_matched(before, after, written))
+
+
+def _without(new: _Keyed, written: _Keyed, old: _Keyed) -> dict[tuple[object, ...], Row]:
+    """The rows of `new` but for those that were `written` under a key that had become free."""
+    return {
+        key: row
+        for key, row in new.items()
+        if key not in old or key not in written or not _agree(row, written[key]) or _agree(old[key], written[key])
+    }
+
+
+def _agree(one: Row, other: Row) -> bool:
+    return all(_equal(one[column], other[column]) for column in one.keys() & other.keys())
+
+
+def _matched(before: Rows, after: Rows, written: Sequence[Row]) -> tuple[list[tuple[Row, Row]], list[Row]]:
+    """Pairs of rows that no key tells apart, and those that are gone: rows that are the same, then those that are the
+    same in the columns that have lost no value, then what is left in its order.
+    """
+    now = _columns(after)
+    common = [column for column in _columns(before) if column in now]
+    pairs, left, rest = _alike(before.rows, after.rows, common)
+    if written:
+        known = [column for column in written[0] if column in now]
+        _, _, rest = _alike(written, rest, before.key if set(before.key) <= {*known} and before.key else known)
+    kept = [c for c in common if not Counter(_whole(r, [c]) for r in left) - Counter(_whole(r, [c]) for r in rest)]
+    if kept:
+        more, left, rest = _alike(left, rest, kept)
+        pairs += more
+    if len(left) == len(rest):
+        return [*pairs, *zip(left, rest, strict=True)], []
+    return pairs, left
+
+
+def _alike(
+    rows: Iterable[Row], others: Iterable[Row], columns: Sequence[str]
+) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
+    """Each of `rows` with one of `others` that is the same in `columns`; those that have none, and those left over."""
+    waiting: dict[str, list[Row]] = {}
+    listed = list(others)
+    for other in reversed(listed):
+        waiting.setdefault(_whole(other, columns), []).append(other)
+    pairs, without = [], []
+    for row in rows:
+        same = waiting.get(_whole(row, columns))
+        if same:
+            pairs.append((row, same.pop()))
+        else:
+            without.append(row)
+    used = {id(other) for _, other in pairs}
+    return pairs, without, [other for other in listed if id(other) not in used]
+
+
+def _lost(part: Rows, after: Rows) -> list[Loss]:
+    """The same for rows that are a part of the table: where keys tell nothing, whole rows have to be there."""
+    old, new = part.keyed(), Rows(after.table, part.key, after.rows).keyed()
+    if old is None or new is None:
+        return _told(part, [], _more(part, after))
+    pairs = [(row, new[key]) for key, row in old.items() if key in new]
+    whole = len(after.rows) < _MOST
+    return _told(part, pairs, [row for key, row in old.items() if key not in new and whole])
+
+
+def _told(before: Rows, pairs: Sequence[tuple[Row, Row]], gone: Sequence[Row]) -> list[Loss]:
+    table = str(before.table)
+    found = [Loss(table, None, len(gone), len(before.rows), _shown(gone[0]), None)] if gone else []
+    for column in _columns(before):
+        changed = [(a[column], b[column]) for a, b in pairs if column in b and not _equal(a[column], b[column])]
+        if changed:
+            # an old value that is NULL tells the least
+            old_value, new_value = next((pair for pair in changed if pair[0] is not None), changed[0])
+            found.append(Loss(table, column, len(changed), len(pairs), _shown(old_value), _shown(new_value)))
+    return found
+
+
+def _same(before: Rows, after: Rows) -> bool:
+    columns = _columns(before)
+    return Counter(_whole(row, columns) for row in before.rows) == Counter(
+        _whole(row, columns) for row in after.rows
+    )
+
+
+def _whole(row: Row, columns: Sequence[str]) -> str:
+    return json.dumps({name: _comparable(row.get(name)) for name in columns}, default=str, sort_keys=True)
+
+
+def _key(table: Table) -> tuple[str, ...]:
+    """The primary key, or the columns of a unique constraint or index that can hold no NULL."""
+    for constraint in table.constraints:
+        if constraint.kind == "primary key":
+            return constraint.columns
+    required = {column.name for column in table.columns if not column.nullable}
+    for index in table.indexes:
+        if index.unique and index.columns and set(index.columns) <= required and " WHERE " not in index.definition:
+            return index.columns
+    return ()
+
+
+def _comparable(value: object) -> object:
+    """The same for values of the same meaning: 1, 1.0 and '1' as a key, documents whatever their spelling."""
+    match value:
+        case bool():
+            return value
+        case int() | Decimal():
+            return _number(Decimal(value))
+        case dict() | list():
+            return json.dumps(value, sort_keys=True, default=_number)
+        case _:
+            return value
+
+
+def _number(value: Decimal) -> str:
+    """All its digits, without zeros that say nothing."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _equal(one: object, other: object) -> bool:
+    if one == other:
+        return True
+    if isinstance(one, str) and isinstance(other, str):
+        return one.rstrip() == other.rstrip() or _moment(one) == _moment(other)
+    if one is None or other is None or isinstance(one, bool) or isinstance(other, bool):
+        return False
+    return str(_comparable(one)) == str(_comparable(other)) or _parsed(one) == _parsed(other)
+
+
+def _parsed(value: object) -> object:
+    """A document that is stored as text is the same document."""
+    if isinstance(value, str) and value[:1] in "{[":
+        try:
+            return _decoded(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _decoded(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=_integer)
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _DIGITS else Decimal(text)
+
+
+def _moment(text: str) -> str:
+    return text.removesuffix("+00:00").replace("T", " ")
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    text = str(value) if isinstance(value, str | Decimal) else json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

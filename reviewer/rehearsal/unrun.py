@@ -1,0 +1,73 @@
+"""What comes after the statement that failed: nobody can run it, so it is read as Alembic renders it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reviewer.recording import Direction, FailureKind, Moment, Origin, Outcome, Pass, Statement, furthest
+from reviewer.rehearsal.workbench import Workbench
+
+_PATIENCE = 30.0
+"""Seconds that the rendering may take: an env.py that wants its database gets none."""
+
+
+def told(bench: Workbench, passes: Sequence[Pass]) -> list[Pass]:
+    """`passes`, those upgrades that are judged and have failed with the statements that never ran.
+
+    What cannot be rendered is skipped, with the reason.
+    """
+    cut = {each.id: found for each in bench.plan.revisions if (found := _cut_short(each.id, passes)) is not None}
+    if not cut or bench.is_late():
+        return list(passes)
+    from reviewer.rehearsal.static import read_rendered
+
+    command = {"do": "offline", "revisions": list(cut), "downgrade": False}
+    answer = bench.ask(command, _PATIENCE)
+    if not answer.ok and not (answer.failed and answer.failed.kind == FailureKind.OFFLINE.value):
+        bench.restart()
+        answer = bench.ask(command, _PATIENCE)
+    rendered, why = read_rendered(answer, Direction.UPGRADE, bench.plan)
+    read = dict(cut)
+    for id_, failed in cut.items():
+        found = rendered.get(id_)
+        if found is not None and found.outcome is Outcome.OK:
+            read[id_] = replace(failed, unrun=after(failed.statements, found.statements))
+        else:
+            reason = ((found.reason if found else None) or why).rstrip(".")
+            bench.skip(
+                f"what comes after the failure in revision {id_}",
+                f"it cannot be rendered as SQL to be read: {reason}",
+            )
+    return [read[each.revision] if cut.get(each.revision) is each else each for each in passes]
+
+
+def _cut_short(revision: str, passes: Sequence[Pass]) -> Pass | None:
+    """The upgrade that is judged, where it ended before its own code did."""
+    judged = furthest([each for each in passes if each.revision == revision], Direction.UPGRADE)
+    failed = judged is not None and judged.failure is not None and judged.failure.moment is Moment.DURING
+    return judged if failed else None
+
+
+def after(ran: Sequence[Statement], rendered: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Those of `rendered` that come after what `ran`, of which the last one failed.
+
+    They are matched by their line, and by their text where one line sends several. A question that is not rendered, such
+    as whether a type exists, is passed over.
+    """
+    position = 0
+    for each in ran:
+        if each.origin is not Origin.REVISION:
+            continue
+        left = range(position, len(rendered))
+        same_line = [n for n in left if rendered[n].location == each.location]
+        same_text = [n for n in same_line if _text(rendered[n]) == _text(each)]
+        asks = _text(each).lower().startswith("select")
+        found = next(iter(same_text or ([] if asks else same_line)), None)
+        if found is not None:
+            position = found + 1
+    return tuple(rendered[position:])
+
+
+def _text(statement: Statement) -> str:
+    return " ".join(statement.sql.split())

@@ -1,0 +1,1 @@
+"""Judging a recording: a pure function from it to findings and a verdict."""

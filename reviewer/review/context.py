@@ -1,0 +1,306 @@
+"""What a check may ask: about the statement at hand, and about everything that came before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Union
+
+from reviewer.recording import (
+    Column,
+    Direction,
+    Lock,
+    Mode,
+    Observation,
+    Recording,
+    Relation,
+    Revision,
+    Statement,
+)
+from reviewer.replay import effects
+from reviewer.replay.effects import Held, Place, Witness, Work, on_tables
+from reviewer.replay.schema import Schema
+from reviewer.replay.stream import Story, Understood, of_line, relations_of
+from reviewer.review.finding import Severity
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.sql.operations import Delete, Operation, Update
+
+Subject = Union[Operation, Understood, Story, Recording]
+"""What `check()` is called with: every operation, then every statement with all its operations (`Understood`),
+every revision (`Story`), and last the whole `Recording`."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The state in which one subject is looked at. Relations created in the same deploy never count as existing."""
+
+    recording: Recording
+    direction: Direction = Direction.UPGRADE
+    revision: Revision | None = None
+    understood: Understood | None = None
+    """The statement at hand with all its operations; None for a `Story` or a `Recording`."""
+    story: Story | None = None
+    """The revision as a whole, to look ahead and at its downgrade; None for a `Recording`."""
+    stories: tuple[Story, ...] = ()
+    """Every revision under review, parents first."""
+    before: Schema = Schema()
+    """The schema before the deploy; for a downgrade, before the rollback."""
+    now: Schema = Schema()
+    """The schema in which the operation, or the first of the statement, or the revision, is about to run. It knows what
+    a table or a column was called in `before`."""
+    place: int = 0
+    """Which operation of its revision and direction the subject is, or begins with, from 0."""
+    done: int = 0
+    """How many operations of the same statement come before the subject."""
+    width: int = 1
+    """How many operations the subject is."""
+
+    # -- the statement ----------------------------------------------------------------------------
+
+    @property
+    def statement(self) -> Statement:
+        """The statement at hand. Only for operations and `Understood` subjects."""
+        assert self.understood is not None
+        return self.understood.statement
+
+    @property
+    def alone(self) -> bool:
+        """Whether the statement does nothing else: whatever the server was seen to do is then this operation's doing."""
+        return self.understood is None or (self.understood.alone and len(self.understood.operations) == 1)
+
+    @property
+    def observation(self) -> Observation | None:
+        """What the server did; None without a server, and for a statement that failed."""
+        return self.understood.statement.observation if self.understood else None
+
+    @property
+    def observed(self) -> bool:
+        """Whether there was a server to watch this statement."""
+        return self.observation is not None
+
+    @cached_property
+    def _refused_at(self) -> Place | None:
+        if self.understood is None or self.story is None or self.understood.place is None:
+            return None
+        sent = self.understood.sent
+        if sent.error is not None:
+            return self.understood.place
+        return self.story.refused.get((self.direction, sent.location, sent.sql))
+
+    @property
+    def witness(self) -> Witness | None:
+        """What reports show of the statement at hand; None for a `Story` or a `Recording`."""
+        if self.understood is None or self.understood.place is None:
+            return None
+        seen = self.observation
+        locks = self.locks() if seen is not None and seen.transaction is not None else {}
+        return Witness(
+            self.understood.place,
+            refusal=self._refused_at,
+            held=self.blocking(),
+            locks=tuple(Lock(relation, mode) for relation, mode in locks.items()),
+            work=self.work(),
+        )
+
+    @property
+    def static(self) -> bool:
+        """Whether the recording was made from text alone."""
+        return self.recording.mode is Mode.STATIC
+
+    @property
+    def major(self) -> int:
+        """PostgreSQL's major version; without a server the oldest supported one, so that advice works everywhere."""
+        return self.recording.server.major if self.recording.server else 14
+
+    def certainty(self, severity: Severity) -> Severity:
+        """`severity` where it was seen on a server, one step lower where only the text was read."""
+        return severity if self.observed else severity.lower
+
+    # -- tables -----------------------------------------------------------------------------------
+
+    def is_new(self, name: Name) -> bool:
+        """Whether the relation was created in the same deploy, so that nobody else uses it and it is empty."""
+        for relation in self._relations():
+            if relation.as_name.matches(name):
+                return relation.new
+        return self.now.is_new(name)
+
+    def exists(self, name: Name) -> bool:
+        """The opposite of `is_new`: the table is in production now, with rows and with traffic."""
+        return not self.is_new(name)
+
+    def is_new_column(self, table: Name, column: str) -> bool:
+        """Whether the column came in the same deploy, with its table or by an earlier statement."""
+        return self.is_new(table) or self.now.is_new_column(table, column)
+
+    def is_new_index(self, index: Name) -> bool:
+        """Whether the index came in the same deploy, with its table or by an earlier statement."""
+        for relation in self._relations():
+            if relation.kind.endswith("index") and relation.as_name.matches(index):
+                return relation.new
+        return self.now.is_new_index(index)
+
+    def was(self, table: Name, column: str) -> Column | None:
+        """The column as it was before the deploy, whatever it was called then."""
+        before = self.now.column_origin(table, column)
+        return self.before.column(*before) if before is not None else None
+
+    def absent(self, table: Name, column: str | None = None) -> bool:
+        """Whether a server knows that there is no such table, or no such column."""
+        if self.static or (self.observation is None and self.statement.error is None):
+            return False
+        if column is not None:
+            return self.now.column(table, column) is None
+        return self.now.table(table) is None
+
+    def old_code_uses(self, table: Name, column: str | None = None) -> bool | None:
+        """Whether the models of the base commit, which are running during the deploy, know the table, or the column;
+        None where nobody could ask them.
+        """
+        mapped = self.recording.old_code.mapped
+        if mapped is None:
+            return None
+        before = self.now.origin(table) if column is None else self.now.column_origin(table, column)
+        if before is None:
+            return False
+        called, under = before if isinstance(before, tuple) else (before, None)
+        known = [each for each in mapped if each.table.matches(called)]
+        return any(under is None or under in each.columns for each in known)
+
+    @cached_property
+    def earlier(self) -> tuple[tuple[Operation, Statement], ...]:
+        """Operations of the same deploy that come before this one, oldest first."""
+        understood = self.understood
+        if understood is None:
+            return ()
+        return tuple(understood.log[: understood.position + self.done])
+
+    def same_revision(self) -> tuple[tuple[Operation, Statement], ...]:
+        """Operations of the same revision and direction that come before this one."""
+        return self._pairs[: self.place]
+
+    def later(self) -> tuple[tuple[Operation, Statement], ...]:
+        """Operations of the same revision and direction that come after this one; after the whole statement for an
+        `Understood`.
+        """
+        return self._later
+
+    @cached_property
+    def _later(self) -> tuple[tuple[Operation, Statement], ...]:
+        return self._pairs[self.place + self.width :] if self.understood is not None else ()
+
+    @property
+    def _pairs(self) -> tuple[tuple[Operation, Statement], ...]:
+        return self.story.pairs(self.direction) if self.story is not None else ()
+
+    # -- what the statement did -------------------------------------------------------------------
+
+    def lock(self, name: Name) -> LockMode | None:
+        """The strongest lock that this statement newly took on the relation, as seen, or as the manual says where
+        nobody could look; None where it took none.
+        """
+        modes = [lock.mode for lock in self.all_locks() if lock.relation.as_name.matches(name)]
+        return max(modes, default=None)
+
+    def locks(self) -> Mapping[Relation, LockMode]:
+        """Strongest newly taken lock per existing table, in the order they were taken; indexes left out."""
+        return on_tables(self.all_locks())
+
+    def strongest(self, name: Name, at_least: LockMode) -> LockMode:
+        """The strongest lock in force on the relation while this statement runs, held before or newly taken;
+        `at_least` is what the statement is known to take.
+        """
+        held = [held.mode for held in self.held.values() if held.relation.as_name.matches(name)]
+        return max([at_least, *held, self.lock(name) or at_least])
+
+    @property
+    def evidence(self) -> dict[str, object]:
+        """What was seen of the statement, for machines; empty without a server."""
+        if self.observation is None:
+            return {}
+        work = self.work()
+        found: dict[str, object] = {
+            "locks": {str(relation): str(mode) for relation, mode in self.locks().items()},
+            "rewritten": [str(w.table) for w in work if w.kind == "rewrite"],
+            "scanned": {str(w.table): w.rows for w in work if w.kind == "scan"},
+            "built": [str(w.index) for w in work if w.kind == "build"],
+        }
+        return {key: value for key, value in found.items() if value}
+
+    def work(self) -> tuple[Work, ...]:
+        """What takes time in proportion to an existing table: rewrites, index builds, scans. A rewrite includes the
+        scan and the index builds that come with it, an index build the scan.
+        """
+        return effects.work(self.observation)
+
+    def rewrote(self, name: Name) -> bool:
+        """Whether the server wrote the existing table, or a partition of it, anew."""
+        return any(w.kind == "rewrite" and self.belongs(w.table, name) for w in self.work())
+
+    def scanned(self, name: Name) -> bool:
+        """Whether the server read the whole existing table, or a partition of it, in a rewrite or an index build
+        too.
+        """
+        return any(self.belongs(w.table, name) for w in self.work())
+
+    def built(self, name: Name) -> bool:
+        """Whether the server built or rebuilt an index of the existing table."""
+        return any(w.kind == "build" and self.belongs(w.table, name) for w in self.work())
+
+    def loop(self, operation: Update | Delete) -> int:
+        """How many statements of the same line and transaction change every row of the existing table together, of
+        which this is one; 0 where it is no loop, or leaves rows out.
+        """
+        found, known = self.observation, self.now.table(operation.table)
+        if (
+            found is None
+            or found.transaction is None
+            or known is None
+            or self.story is None
+            or self.is_new(known.name)
+        ):
+            return 0
+        statements, rows = self.story.changed_by_line.get(of_line(operation, self.statement), (0, 0))
+        return statements if statements > 1 and rows >= max(known.rows, 2) else 0
+
+    def says(self, words: str) -> bool:
+        """Whether the server said something that contains `words` while the statement ran."""
+        return self.observation is not None and self.observation.says(words)
+
+    # -- what the transaction holds ---------------------------------------------------------------
+
+    def blocking(self) -> tuple[Held, ...]:
+        """Locks on existing tables that were held before this statement and that block writes, strongest first."""
+        return self.understood.blocked if self.understood is not None else ()
+
+    @property
+    def held(self) -> Mapping[tuple[str, str], Held]:
+        """Strongest lock per existing relation (schema, name) that the transaction held *before* this statement."""
+        return self.understood.held if self.understood is not None else {}
+
+    def same_transaction(self) -> tuple[tuple[Operation, Statement], ...]:
+        """Operations that came before this one in its transaction."""
+        return self.earlier[self.understood.transaction_start :] if self.understood is not None else ()
+
+    def belongs(self, relation: Relation, name: Name) -> bool:
+        """Whether the relation is the table itself or a partition of it, at any depth."""
+        table: Name | None = relation.as_name
+        while table is not None:
+            if table.matches(name):
+                return True
+            known = self.now.table(table)
+            table = known.partition_of if known else None
+        return False
+
+    def _relations(self) -> Iterator[Relation]:
+        found = self.observation
+        if found is not None:
+            yield from relations_of(found)
+            for held in self.held.values():
+                yield held.relation
+
+    def all_locks(self) -> tuple[Lock, ...]:
+        """Every lock that this statement newly took, indexes and new relations too."""
+        return self.understood.locks if self.understood is not None else ()

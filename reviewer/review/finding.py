@@ -1,0 +1,117 @@
+"""A finding: one unsafe thing, where it is, what it rests on, and what to write instead."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from reviewer.recording import Direction, Location
+from reviewer.replay.effects import Witness
+
+
+class Severity(Enum):
+    """How much a finding matters. See the README for what each level promises."""
+
+    ERROR = "error"
+    """Fails, loses data, breaks running code, or blocks for a time that grows with the table."""
+    WARNING = "warning"
+    """The same under conditions that could not be ruled out, or a short lock with an unbounded queue."""
+    NOTICE = "notice"
+    """Worth a reviewer's glance."""
+
+    @property
+    def rank(self) -> int:
+        """Higher is worse."""
+        return {"error": 3, "warning": 2, "notice": 1}[self.value]
+
+    @property
+    def lower(self) -> Severity:
+        """One step down; a notice stays one."""
+        return Severity.WARNING if self is Severity.ERROR else Severity.NOTICE
+
+
+class Basis(Enum):
+    """What a finding rests on: seen on the server, read from the text, or told by comparing two states."""
+
+    OBSERVED = "observed"
+    PARSED = "parsed"
+    COMPARED = "compared"
+
+
+@dataclass(frozen=True)
+class Concern:
+    """What a check yields: a finding before the review has put rule, place and basis to it."""
+
+    message: str
+    """One sentence with the user's names: which object, which lock, who waits, until when."""
+    remedy: tuple[str, ...] = ()
+    """What to write instead of the statement: bodies of `upgrade()`, each a revision of its own, as valid Alembic
+    code. What comes before the statement in the same revision stays before it."""
+    about: tuple[str, ...] = ()
+    """What it is about, for example `("column", "t", "a")`: two rules that see one cause say the same here."""
+    severity: Severity | None = None
+    """Another severity than the rule's."""
+    basis: Basis | None = None
+    """Another basis than the context tells (observed on a server, parsed without)."""
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    """Facts for machines and for the evidence line: JSON values only."""
+    location: Location | None = None
+    """Another place than the statement's."""
+    direction: Direction | None = None
+    """Another direction than the context's."""
+
+
+def concern(
+    message: str,
+    *,
+    remedy: Sequence[str] = (),
+    about: tuple[str, ...] = (),
+    severity: Severity | None = None,
+    basis: Basis | None = None,
+    evidence: Mapping[str, object] | None = None,
+    location: Location | None = None,
+    direction: Direction | None = None,
+) -> Concern:
+    """A `Concern` from text as it is written in a check: indentation and line breaks of the source removed."""
+    return Concern(
+        " ".join(message.split()),
+        tuple(textwrap.dedent(body).strip("\n") for body in remedy),
+        about,
+        severity,
+        basis,
+        dict(evidence or {}),
+        location,
+        direction,
+    )
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """Why a finding does not count: a comment in the source, with its reason."""
+
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding as every report shows it."""
+
+    rule: str
+    severity: Severity
+    message: str
+    revision: str | None
+    location: Location | None
+    direction: Direction
+    basis: Basis
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    remedy: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+    sql: str | None = None
+    suppressed: Suppressed | None = None
+    stands_for: tuple[tuple[str, ...], ...] = ()
+    """What the findings were about that this one replaces."""
+    witness: Witness | None = None
+    """The statement that it is about, and what is known of it; None for what is about a whole revision or deploy."""

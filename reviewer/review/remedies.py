@@ -1,0 +1,268 @@
+"""What remedies are made of: pieces of `upgrade()` bodies, written as Alembic code with the user's own names."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+from reviewer.sql import types
+from reviewer.sql.names import Name, quoted
+from reviewer.sql.operations import ColumnDefinition, CreateIndex, ForeignKey
+
+WIDTH = 88
+"""Longer calls are broken, one argument a line."""
+
+PREDICATE = "{column} IS NOT NULL"
+
+_NOT_COMPARABLE = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
+"""Types without an equality, or with one that compares something else than the value."""
+
+
+class Code(str):
+    """An argument that is code already, not a value."""
+
+    __slots__ = ()
+
+
+def call(function: str, *arguments: object, **options: object) -> str:
+    """`function(...)` with every argument as it is written in Python. Options that are None are left out.
+
+    A `Name` as argument stands for its last part, and brings its schema as the option `schema`.
+    """
+    written = [_python(argument) for argument in arguments]
+    for argument in arguments:
+        if isinstance(argument, Name) and argument.schema and argument.schema != "public":
+            options.setdefault("schema", argument.schema)
+    written += [f"{name}={_python(value)}" for name, value in options.items() if value is not None]
+    line = f"{function}({', '.join(written)})"
+    if len(line) <= WIDTH and "\n" not in line:
+        return line
+    return f"{function}(\n" + "".join(textwrap.indent(part, "    ") + ",\n" for part in written) + ")"
+
+
+def execute(sql: str) -> str:
+    """`op.execute(...)`. Colons that SQLAlchemy would take for bound parameters are escaped."""
+    return call("op.execute", _safe(sql))
+
+
+def outside_transaction(body: str) -> str:
+    """`body` inside an autocommit block."""
+    return "with op.get_context().autocommit_block():\n" + textwrap.indent(body, "    ")
+
+
+def create_index(index: CreateIndex, sql: str) -> str:
+    """The same index, built CONCURRENTLY outside a transaction. `sql` is the statement that was emitted, empty where
+    the index is no more than its columns.
+    """
+    if index.name and (not sql or _only_columns(index, sql)):
+        body = call(
+            "op.create_index",
+            index.name,
+            index.table,
+            list(index.columns),
+            unique=True if index.unique else None,
+            postgresql_concurrently=True,
+        )
+    else:
+        body = execute(re.sub(r"\bINDEX\b", "INDEX CONCURRENTLY", sql, count=1, flags=re.IGNORECASE))
+    return outside_transaction(body)
+
+
+def fixed(name: str) -> Code:
+    """The name of a constraint as it is: a naming convention in the project's metadata adds nothing to it."""
+    return Code(call("op.f", name))
+
+
+def create_foreign_key(name: str, table: Name, key: ForeignKey, **options: object) -> str:
+    """`op.create_foreign_key(...)`."""
+    schemas = {
+        "source_schema": table.schema if table.schema != "public" else None,
+        "referent_schema": key.referenced.schema if key.referenced.schema != "public" else None,
+    }
+    return call(
+        "op.create_foreign_key",
+        fixed(name),
+        table.name,
+        key.referenced.name,
+        list(key.columns),
+        list(key.referenced_columns),
+        ondelete=key.on_delete,
+        onupdate=key.on_update,
+        **schemas,
+        **options,
+    )
+
+
+def validate(table: Name, constraint: str) -> str:
+    """`VALIDATE CONSTRAINT`: reads the rows while everybody goes on reading and writing."""
+    return execute(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {quoted(constraint)}")
+
+
+def constraint_from_index(kind: str, table: Name, name: str, columns: Sequence[str], sql: str) -> tuple[str, ...]:
+    """The bodies that build a unique index CONCURRENTLY and make it the constraint's. `kind` is `UNIQUE` or `PRIMARY
+    KEY`, `sql` the statement that was emitted; none where it says more than columns.
+    """
+    if re.search(r"\b(include|nulls|with|tablespace|without|deferrable)\b", sql, re.IGNORECASE):
+        return ()
+    return (
+        outside_transaction(
+            call("op.create_index", name, table, list(columns), unique=True, postgresql_concurrently=True)
+        ),
+        execute(f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(name)} {kind} USING INDEX {quoted(name)}"),
+    )
+
+
+def not_null(table: Name, column: str, major: int) -> tuple[str, ...]:
+    """The bodies, one for each revision, that make a column NOT NULL without a scan under ACCESS EXCLUSIVE."""
+    if major >= 18:
+        name = constraint_name(table, [column], "not_null")
+        return (
+            execute(f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(name)} NOT NULL {quoted(column)} NOT VALID"),
+            validate(table, name),
+        )
+    name = constraint_name(table, [column], "is_set")
+    return (
+        call(
+            "op.create_check_constraint",
+            fixed(name),
+            table,
+            PREDICATE.format(column=quoted(column)),
+            postgresql_not_valid=True,
+        ),
+        validate(table, name),
+        call("op.alter_column", table, column, nullable=False)
+        + "\n"
+        + call("op.drop_constraint", fixed(name), table, type_="check"),
+    )
+
+
+def add_column(table: Name, column: ColumnDefinition, *, default: str | None = None, nullable: bool = True) -> str:
+    """A column of the same name and type, with the server default and nullability that are said here."""
+    written = types.sqlalchemy(column.type)
+    if written is None or column.collation:
+        collation = f" COLLATE {column.collation}" if column.collation else ""
+        sql = f"ALTER TABLE {table.sql} ADD COLUMN {quoted(column.name)} {column.type}{collation}"
+        return execute(sql + (f" DEFAULT {default}" if default else "") + ("" if nullable else " NOT NULL"))
+    options: dict[str, object] = {"nullable": nullable}
+    if default is not None:
+        options["server_default"] = Code(call("sa.text", default))
+    return call("op.add_column", table, Code(call("sa.Column", column.name, Code(written), **options)))
+
+
+def second_column(
+    table: Name,
+    old: str,
+    new: str,
+    type_: str,
+    value: str | None = None,
+    *,
+    required: bool = False,
+    added: ColumnDefinition | None = None,
+) -> tuple[str, ...]:
+    """The bodies that put a new column beside an old one and copy it over, `value` being the copy's expression.
+
+    `required`: the old column is NOT NULL, which code that does not know it any more could not satisfy. `added`: the new
+    column, where it is there already, and may hold a default.
+    """
+    first = [] if added else [add_column(table, ColumnDefinition(new, type_))]
+    if required:
+        first.append(call("op.alter_column", table, old, nullable=True))
+    # where a default was given no row is NULL; other types than the old one may round, and would never be equal
+    copied = f"{quoted(new)} IS NULL AND {f'({value})' if value else quoted(old)} IS NOT NULL"
+    if value is None and added and types.canonical(type_) not in _NOT_COMPARABLE:
+        copied = f"{quoted(new)} IS DISTINCT FROM {quoted(old)}"
+        if required or not added.nullable:  # NULL is then no value of the old column, but that nobody wrote it
+            copied += f" AND {quoted(old)} IS NOT NULL"
+    told = {name: ascii(name)[1:-1] for name in (old, new, f"{table}.{old}")}
+    copy = (
+        f"# when the code that runs writes both {told[old]} and {told[new]}\n"
+        + in_batches(table, f"{quoted(new)} = {value or quoted(old)}", copied)
+        + f"\n# in a later deploy, once no code uses it any more: drop {told[f'{table}.{old}']}"
+    )
+    return (*(["\n".join(first)] if first else []), copy)
+
+
+def set_default(table: Name, column: str, default: str) -> str:
+    """`op.alter_column(..., server_default=...)`: for rows to come only, no row is touched."""
+    return call("op.alter_column", table, column, server_default=Code(call("sa.text", default)))
+
+
+def in_batches(table: Name, assignment: str, where: str) -> str:
+    """An UPDATE in batches of 1,000 rows, each committed by itself, until `where` finds no more."""
+    sql = (
+        f"UPDATE {table.sql} SET {assignment} WHERE ctid = ANY (ARRAY("
+        f"SELECT ctid FROM {table.sql} WHERE {where} LIMIT 1000))"
+    )
+    batch = 'batch = sa.text(\n    "' + '"\n    " '.join(_wrapped(sql)) + '"\n)'
+    return outside_transaction(batch + "\nwhile op.get_bind().execute(batch).rowcount:\n    pass")
+
+
+def in_ranges(table: Name, key: str, sql: str) -> str:
+    """A change of all rows, 1,000 keys at a time, each range committed by itself. `sql` has no WHERE."""
+    change = sql.strip().rstrip(";").replace("{", "{{").replace("}", "}}")
+    limits = f"SELECT min({quoted(key)}), max({quoted(key)}) FROM {table.sql}"
+    change = f"{change} WHERE {quoted(key)} BETWEEN {{start}} AND {{start + 999}}"
+    return outside_transaction(
+        "\n".join(
+            (
+                f"limits = op.get_bind().execute({call('sa.text', limits)})",
+                "first, last = limits.one()",
+                "for start in range(first or 0, (last or 0) + 1, 1000):",
+                f"    {call('op.execute', Code('f' + _string(_safe(change))))}".replace("\n", "\n    "),
+            )
+        )
+    )
+
+
+def fill_default(table: Name, column: str) -> str:
+    """The rows that have no value get the column's default, in batches."""
+    return in_batches(table, f"{quoted(column)} = DEFAULT", f"{quoted(column)} IS NULL")
+
+
+def constraint_name(table: Name, columns: Sequence[str], suffix: str) -> str:
+    """The name that PostgreSQL would give, cut to the 63 bytes that it keeps."""
+    middle = "_".join(columns)
+    return f"{table.name[: 61 - len(suffix) - min(len(middle), 28)]}_{middle[:28]}_{suffix}"
+
+
+def _safe(sql: str) -> str:
+    return re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", sql.strip().rstrip(";"))
+
+
+def _only_columns(index: CreateIndex, sql: str) -> bool:
+    """Whether the statement says nothing of the index but name, table, uniqueness and columns."""
+    columns = ", ".join(quoted(column) for column in index.columns)
+    wanted = rf".*\sINDEX\s+(?:IF NOT EXISTS\s+)?\S+\s+ON\s+\S+\s*\({re.escape(columns)}\)\s*"
+    return re.fullmatch(wanted, sql, re.IGNORECASE | re.DOTALL) is not None and not index.if_not_exists
+
+
+def _wrapped(sql: str) -> list[str]:
+    return [
+        line.replace("\\", "\\\\").replace('"', '\\"') for line in textwrap.wrap(sql, 80, break_long_words=False)
+    ]
+
+
+def _python(value: object) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, Name):
+        value = value.name
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_python(item) for item in value) + "]"
+    return repr(value)
+
+
+def _string(value: str) -> str:
+    """In double quotes, as the formatters write it."""
+    if "\n" in value:
+        return '"""' + value.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') + '"""'
+    written = repr(value)
+    if written.startswith("'"):
+        inside = written[1:-1].replace("\\'", "'")
+        if '"' in inside and "'" not in inside:
+            return written
+        return '"' + inside.replace('"', '\\"') + '"'
+    return written

@@ -1,0 +1,104 @@
+"""The rollback label of a revision: what is known of the way back, in one word that programs can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal
+from reviewer.sql.names import listed
+from reviewer.sql.operations import Delete
+
+LOSSLESS = "lossless"
+"""Nothing is lost, not even what is written after the upgrade."""
+LOSES_NEW_DATA = "loses-new-data"
+"""What was there before the upgrade survives; of what is written after it something is dropped or changed."""
+LOSES_EXISTING_DATA = "loses-existing-data"
+"""Rows or values that were there before the upgrade do not come back."""
+DATA_DEPENDENT = "data-dependent"
+"""The downgrade runs, or fails, according to what was written after the upgrade."""
+IRREVERSIBLE = "irreversible"
+"""The downgrade raises on purpose or does not exist, or the configuration accepts that there is no way back."""
+BROKEN = "broken"
+"""The downgrade fails, or the upgrade does not run again after it."""
+UNTESTED = "untested"
+"""Not enough is known of it: no server, the upgrade failed, or there were no rows to compare."""
+
+_NAMED = 3
+"""So many tables are named one by one."""
+
+_HOLDS_DATA = frozenset({"table", "column"})
+
+
+def label(recording: Recording, revision: str) -> str:
+    """What is known of the way back from `revision`."""
+    if revision in recording.one_way:
+        return IRREVERSIBLE
+    passes = [
+        each for each in recording.passes if each.revision == revision and each.rehearsal is Rehearsal.STEPWISE
+    ]
+    down = _best(passes, Direction.DOWNGRADE)
+    if down is None:
+        return UNTESTED
+    refused = down.failure is not None and down.failure.deliberate
+    if down.outcome is Outcome.FAILED and not (refused and _fails_with_rows(passes)):
+        return IRREVERSIBLE if refused else BROKEN
+    again = _best(passes, Direction.UPGRADE_AGAIN)
+    if again is not None and again.outcome is Outcome.FAILED and not _failed_on_new_data(again):
+        return BROKEN
+    if refused:  # under a condition, which holds where there are rows
+        return DATA_DEPENDENT
+    if down.losses or any(d.change is Change.MISSING and d.kind in _HOLDS_DATA for d in down.differences):
+        return LOSES_EXISTING_DATA
+    trials = [each for each in recording.trials if each.revision == revision and each.written]
+    if _fails_with_rows(passes) or any(each.direction is not Direction.UPGRADE for each in trials):
+        return DATA_DEPENDENT
+    if not down.compared or not down.rows or down.unread:
+        return UNTESTED
+    return LOSES_NEW_DATA if down.brought or down.new_losses or _deletes(down) else LOSSLESS
+
+
+def why_untested(recording: Recording, revision: str) -> str:
+    """What kept the way back from being tested, for a revision that is `untested`; empty where it was not rehearsed, or
+    the states could not be compared, which is told with what was skipped.
+    """
+    passes = [
+        each for each in recording.passes if each.revision == revision and each.rehearsal is Rehearsal.STEPWISE
+    ]
+    down = _best(passes, Direction.DOWNGRADE)
+    if down is None:
+        reasons = (each.reason for each in passes if each.direction is Direction.DOWNGRADE)
+        return next((reason for reason in reasons if reason), "")
+    if not down.rows:
+        return "it ran on empty tables only"
+    if down.unread:
+        return f"the rows of {listed([f'`{name}`' for name in down.unread], _NAMED)} could not be compared"
+    return ""
+
+
+def _deletes(down: Pass) -> bool:
+    """Whether the downgrade deletes rows. None of those that were there: then such as may come after the upgrade."""
+    told = [s for s in down.statements if s.origin is Origin.REVISION and "delete" in s.sql.lower()]
+    if not told:
+        return False
+    from reviewer.replay.stream import (
+        operations,  # for the few that delete; the words of PostgreSQL take time to import
+    )
+
+    return any(isinstance(operation, Delete) for each in told for operation in operations(each))
+
+
+def _best(passes: Sequence[Pass], direction: Direction) -> Pass | None:
+    """The pass that counts: one with rows that ended well, else one that failed with rows, else one without."""
+    ran = [each for each in passes if each.direction is direction and each.outcome is not Outcome.SKIPPED]
+    with_rows = [each for each in ran if each.rows] or ran
+    return next((each for each in with_rows if each.outcome is Outcome.OK), with_rows[0] if with_rows else None)
+
+
+def _fails_with_rows(passes: Sequence[Pass]) -> bool:
+    down = [each for each in passes if each.direction is Direction.DOWNGRADE]
+    return any(p.rows and p.outcome is Outcome.FAILED for p in down) and any(p.outcome is Outcome.OK for p in down)
+
+
+def _failed_on_new_data(again: Pass) -> bool:
+    """Whether the second upgrade failed on a value, not on what the downgrade left behind."""
+    return again.failure is not None and (again.failure.sqlstate or "")[:2] in {"22", "23"} and not again.rows

@@ -1,0 +1,120 @@
+"""What a check module is made of: a `RULE`, its `EXAMPLES`, and a function `check`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from reviewer.recording import Direction
+from reviewer.review.finding import Concern, Severity
+from reviewer.sql.locks import LockMode
+
+if TYPE_CHECKING:
+    from reviewer.review.context import Context, Subject
+
+SECTIONS = ("## Why it hurts", "## Do this instead", "## Not flagged", "## References")
+"""The headings that the docstring of every check has, in this order."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The promise that users see; its documentation is the docstring of the check module."""
+
+    id: str
+    """Kebab-case, named after the defect; the module has the same name in snake case."""
+    summary: str
+    """What it does to you, in one line: the effect, not the syntax."""
+    severity: Severity
+    group: str
+    """`locking`, `rewriting`, `losing-data`, `breaking-code`, `not-working`, `history` or `schema`."""
+    lock: LockMode | None = None
+    """The lock that the flagged statement takes on an existing table: a claim that a live server checks."""
+    rewrites: bool = False
+    """The flagged statement writes a table anew: a claim that a live server checks."""
+    scans: bool = False
+    """The flagged statement reads a whole table: a claim that a live server checks."""
+    sqlstate: str | None = None
+    """The SQLSTATE with which a server refuses the flagged statement: a claim that a live server checks, in one of
+    the examples at least."""
+    directions: frozenset[Direction] = frozenset({Direction.UPGRADE})
+    """Which passes' operations and statements the check is asked about."""
+    replaces: frozenset[str] = frozenset()
+    """Rules that stay silent about the same thing (`about`) in the same revision when this one speaks."""
+    quotes: bool = False
+    """Its finding repeats what those that it replaces say, and their remedy."""
+    last_resort: int = 0
+    """Above 0: asked after all rules of a lower number, and silent about statements that one of them has
+    explained."""
+    default: bool = True
+    """Whether it is on without being selected."""
+    of_old_code: bool = False
+    """Whether it speaks only where the code of the base commit was tried."""
+    since: str = "0.1.0"
+    needs: str = ""
+    """What a flagged example would need besides a migration, such as two branches; empty where a migration is enough."""
+
+    @property
+    def about_work(self) -> bool:
+        """Whether its findings explain what takes a statement as long as a table is large, and not a short lock."""
+        return self.rewrites or self.scans
+
+
+@dataclass(frozen=True)
+class Example:
+    """A migration that documents a rule and tests it on a live server.
+
+    `given` is what is already deployed; in `upgrade` and `downgrade` the lines that must be flagged by the rule
+    end in `# flagged`, all others must not be. A first line that is nothing but `# flagged` stands for the line of
+    the `def`. Names in scope: op, sa, postgresql.
+    """
+
+    title: str
+    upgrade: str
+    given: str = ""
+    downgrade: str | None = None
+    """None: a downgrade that is not looked at (the harness writes one that raises on purpose)."""
+    since: int = 0
+    """First PostgreSQL major on which it can run."""
+    rows: bool = True
+    """Whether the tables of `given` hold rows."""
+    transaction_per_migration: bool = False
+    then: tuple[str, ...] = ()
+    """`upgrade()` bodies of revisions that follow in the same deploy, with `# flagged` too."""
+    beside: tuple[str, ...] = ()
+    """`upgrade()` bodies of revisions of the same deploy that have the same parent as `upgrade`."""
+    models: str | None = None
+    """The models of the base commit, which are running during the deploy. Names in scope: Base, sa, orm."""
+    new_models: str | None = None
+    """The models at head; None: the same."""
+
+    def __post_init__(self) -> None:
+        for name in ("upgrade", "given", "downgrade", "models", "new_models"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _body(value))
+        for name in ("then", "beside"):
+            object.__setattr__(self, name, tuple(_body(body) for body in getattr(self, name)))
+
+
+def _body(text: str) -> str:
+    return textwrap.dedent(text).strip()
+
+
+class Check(Protocol):
+    """A check module, built in or from the entry point group `alembic_reviewer.checks`."""
+
+    __name__: str
+    __doc__: str | None
+
+    @property
+    def RULE(self) -> Rule:  # noqa: N802  (a module's constant)
+        """The promise."""
+
+    @property
+    def EXAMPLES(self) -> Sequence[Example]:  # noqa: N802  (a module's constant)
+        """Flagged and not flagged, at least one of each."""
+
+    def check(self, subject: Subject, context: Context) -> Iterator[Concern]:
+        """Concerns about one subject; called with every operation, statement, revision and the whole recording."""

@@ -1,0 +1,56 @@
+"""SQL as it was emitted → operations. Every statement ends as operations, possibly `Unrecognized`.
+
+It is read with sqlglot (`reviewer.sql`), whose import takes a while and waits for the first text: `prepare` begins it
+while something else is waited for. Expressions are slices of the text that was given, never a rendering.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from threading import Thread
+
+from reviewer import sql  # noqa: F401  (from here on, whoever imports sqlglot gets the one that can be extended
+from reviewer.sql.operations import Operation
+
+_KEPT = 10_000
+"""Characters of a text up to which its operations are kept: the same is often sent again, up, down and up."""
+
+
+def parse(text: str, cut: bool = False) -> tuple[Operation, ...]:
+    """The operations of an emitted text, in order: of none, one or several statements. Never raises.
+
+    A statement that is not understood is `Unrecognized` with its text; of an `ALTER TABLE` only the action is.
+    `cut`: the text goes on behind its end. Of its last statement the head tells what it is.
+    """
+    return _parsed(text, cut) if len(text) <= _KEPT else _parse(text, cut)
+
+
+def split(text: str) -> tuple[str, ...]:
+    """The statements of a text as they were emitted, without semicolons and the comments around them.
+
+    Data of `COPY ... FROM STDIN` belongs to its statement. Never raises.
+    """
+    from reviewer.sql import dialect
+
+    return tuple(statement.text for statement in dialect.split(text))
+
+
+def excludes_null(condition: str, column: str) -> bool:
+    """Whether a condition says of the column that it is not NULL; False also for one that is not understood."""
+    from reviewer.sql import dialect
+
+    return dialect.excludes_null(condition, column)
+
+
+def prepare() -> None:
+    """Import sqlglot in the background, for a text that comes soon."""
+    Thread(target=parse, args=("",), name="import of sqlglot", daemon=True).start()
+
+
+def _parse(text: str, cut: bool = False) -> tuple[Operation, ...]:
+    from reviewer.sql import dialect
+
+    return tuple(operation for operations in dialect.read(text, cut=cut) for operation in operations)
+
+
+_parsed = lru_cache(maxsize=4_096)(_parse)
