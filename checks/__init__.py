@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from reviewer.review.rule import Check
+    from reviewer.check import Check
 
 ENTRY_POINT_GROUP = "alembic_reviewer.checks"
 """Installed packages add checks of their own under this entry point group; each entry point is a check module."""

@@ -27,16 +27,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.replay.stream import Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
+from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severity, Story, Subject, concern
 
 RULE = Rule(
     id="application-import",
     summary="the old revision breaks when the application changes",
     severity=Severity.WARNING,
-    group="history",
+    group=Group.HISTORY,
     needs="an application",
 )
 

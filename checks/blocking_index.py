@@ -30,19 +30,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import CreateIndex
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateIndex,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    quoted,
+    remedies,
+)
 
 RULE = Rule(
     id="blocking-index",
     summary="writes wait while the index is built",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.SHARE,
     scans=True,
 )

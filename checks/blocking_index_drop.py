@@ -26,18 +26,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import DropIndex, DropTable
+from reviewer.check import (
+    Concern,
+    Context,
+    DropIndex,
+    DropTable,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="blocking-index-drop",
     summary="reads and writes queue behind the drop, and the drop behind the longest query",
     severity=Severity.WARNING,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
 )
 

@@ -25,19 +25,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import RefreshMaterializedView
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    RefreshMaterializedView,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="blocking-refresh",
     summary="readers of the materialized view wait while it is filled anew",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     rewrites=True,
 )

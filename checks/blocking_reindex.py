@@ -25,17 +25,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import Reindex
+from reviewer.check import Concern, Context, Example, Group, Reindex, Rule, Severity, Subject, concern, remedies
 
 RULE = Rule(
     id="blocking-reindex",
     summary="writes wait while indexes are built anew, and queries that would use them",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     scans=True,
 )
 

@@ -27,16 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.replay.stream import Understood
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
+from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Subject, Understood, concern
 
 RULE = Rule(
     id="blocking-statement",
     summary="others wait while a statement works through a whole table",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     scans=True,
     last_resort=2,
     replaces=frozenset({"unnamed-lock"}),

@@ -27,18 +27,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AddColumn, AddUnique, ColumnDefinition
+from reviewer.check import (
+    AddColumn,
+    AddUnique,
+    ColumnDefinition,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="blocking-unique-constraint",
     summary="reads and writes wait while the constraint's index is built",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     scans=True,
 )

@@ -25,15 +25,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity
-from reviewer.review.rule import Example, Rule
+from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Subject
 
 RULE = Rule(
     id="broken-history",
     summary="every `alembic` command stops with an error",
     severity=Severity.ERROR,
-    group="history",
+    group=Group.HISTORY,
     needs="a history that does not hold together",
 )
 

@@ -26,18 +26,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import implications
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddColumn, AddForeignKey, ForeignKey
+from reviewer.check import (
+    AddColumn,
+    AddForeignKey,
+    Concern,
+    Context,
+    Example,
+    ForeignKey,
+    Group,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    implications,
+)
 
 RULE = Rule(
     id="cascading-delete",
     summary="deleting a parent row deletes its children too",
     severity=Severity.NOTICE,
-    group="losing-data",
+    group=Group.LOSING_DATA,
 )
 
 

@@ -28,17 +28,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import DropColumn, DropConstraint, DropIndex, DropObject, DropTable, DropView
+from reviewer.check import (
+    Concern,
+    Context,
+    DropColumn,
+    DropConstraint,
+    DropIndex,
+    DropObject,
+    DropTable,
+    DropView,
+    Example,
+    Group,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="cascading-drop",
     summary="objects that nobody named vanish with the dropped one",
     severity=Severity.ERROR,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     replaces=frozenset({"dropped-object"}),
 )
 

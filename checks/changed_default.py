@@ -26,16 +26,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import SetDefault
+from reviewer.check import Concern, Context, Example, Group, Rule, SetDefault, Severity, Subject, concern
 
 RULE = Rule(
     id="changed-default",
     summary="the running code writes another value from now on",
     severity=Severity.NOTICE,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
 )
 
 

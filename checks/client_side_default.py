@@ -26,19 +26,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import ClientDefault, Location
-from reviewer.replay.stream import Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddColumn, CreateTable
+from reviewer.check import (
+    AddColumn,
+    Basis,
+    ClientDefault,
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Location,
+    Name,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="client-side-default",
     summary="rows that do not come through the models go without the default",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

@@ -26,16 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.replay.stream import Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
+from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severity, Story, Subject, concern
 
 RULE = Rule(
     id="colliding-head",
     summary="once merged, `alembic upgrade head` refuses to run",
     severity=Severity.ERROR,
-    group="history",
+    group=Group.HISTORY,
     needs="a base branch that went on",
 )
 

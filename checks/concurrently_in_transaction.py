@@ -26,18 +26,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import CreateIndex, DetachPartition, DropIndex, Operation, Reindex
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    CreateIndex,
+    DetachPartition,
+    Direction,
+    DropIndex,
+    Example,
+    Group,
+    Operation,
+    Reindex,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="concurrently-in-transaction",
     summary="PostgreSQL refuses it inside a transaction, and the deploy stops",
     severity=Severity.ERROR,
-    group="not-working",
+    group=Group.NOT_WORKING,
     sqlstate="25001",
     directions=frozenset({Direction.UPGRADE, Direction.DOWNGRADE}),
     replaces=frozenset({"failing-upgrade", "failing-downgrade"}),

@@ -24,16 +24,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import CreateIndex, Reindex
+from reviewer.check import Concern, Context, CreateIndex, Example, Group, Reindex, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="corrupting-concurrent-index",
     summary="the index silently misses rows",
     severity=Severity.WARNING,
-    group="not-working",
+    group=Group.NOT_WORKING,
     needs="PostgreSQL 14.0 to 14.3",
 )
 

@@ -31,28 +31,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import NOT_THERE, Direction, Outcome
-from reviewer.replay.stream import Step, Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.names import Name
-from reviewer.sql.operations import (
+from reviewer.check import (
+    NOT_THERE,
     AlterColumnType,
+    Concern,
+    Context,
     Copy,
     Delete,
+    Direction,
     DropColumn,
     DropTable,
+    Example,
+    Group,
     Insert,
+    Name,
+    Outcome,
+    Rule,
+    Severity,
+    Step,
+    Story,
+    Subject,
     Truncate,
+    concern,
+    types,
 )
 
 RULE = Rule(
     id="destructive-downgrade",
     summary="a rollback would destroy data that the upgrade did not bring",
     severity=Severity.WARNING,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     replaces=frozenset({"incomplete-downgrade"}),
 )
 

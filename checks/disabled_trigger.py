@@ -27,17 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import SetTrigger
+from reviewer.check import Concern, Context, Example, Group, LockMode, Rule, SetTrigger, Severity, Subject, concern
 
 RULE = Rule(
     id="disabled-trigger",
     summary="rows are written that no foreign key and no trigger has checked",
     severity=Severity.WARNING,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.SHARE_ROW_EXCLUSIVE,
 )
 

@@ -30,19 +30,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.recording import Direction, Statement
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddColumn, DropColumn, Insert, Operation, Update
+from reviewer.check import (
+    AddColumn,
+    Concern,
+    Context,
+    Direction,
+    DropColumn,
+    Example,
+    Group,
+    Insert,
+    LockMode,
+    Name,
+    Operation,
+    Rule,
+    Severity,
+    Statement,
+    Subject,
+    Update,
+    concern,
+)
 
 RULE = Rule(
     id="dropped-column",
     summary="its values are gone for good, and the code that still reads it fails",
     severity=Severity.ERROR,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
 )
 

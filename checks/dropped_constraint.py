@@ -26,26 +26,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Constraint
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddCheck,
     AddExclusion,
     AddForeignKey,
     AddPrimaryKey,
     AddUnique,
+    Concern,
+    Constraint,
+    Context,
     DropConstraint,
+    Example,
+    Group,
+    Name,
+    Rule,
     SetNotNull,
+    Severity,
+    Subject,
+    concern,
 )
 
 RULE = Rule(
     id="dropped-constraint",
     summary="rows come in that the constraint kept out",
     severity=Severity.NOTICE,
-    group="losing-data",
+    group=Group.LOSING_DATA,
 )
 
 

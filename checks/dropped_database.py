@@ -23,16 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import DropObject
+from reviewer.check import Concern, Context, DropObject, Example, Group, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="dropped-database",
     summary="a whole database is gone",
     severity=Severity.ERROR,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     replaces=frozenset({"failing-upgrade"}),
 )
 

@@ -28,26 +28,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Column
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddIdentity,
+    Column,
+    Concern,
+    Context,
     DropColumn,
     DropDefault,
     DropIdentity,
     DropNotNull,
+    Example,
+    Group,
+    Name,
+    Rule,
     SetDefault,
     SetNotNull,
+    Severity,
+    Subject,
+    concern,
 )
 
 RULE = Rule(
     id="dropped-default",
     summary="INSERTs of the running code that relied on the default fail",
     severity=Severity.WARNING,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
 )
 
 

@@ -29,18 +29,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import implications
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name, listed
-from reviewer.sql.operations import DropObject, DropView
+from reviewer.check import (
+    Concern,
+    Context,
+    DropObject,
+    DropView,
+    Example,
+    Group,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    implications,
+    listed,
+)
 
 RULE = Rule(
     id="dropped-object",
     summary="the code that still uses it fails",
     severity=Severity.WARNING,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
 )
 
 

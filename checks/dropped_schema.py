@@ -26,16 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import DropObject
+from reviewer.check import Concern, Context, DropObject, Example, Group, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="dropped-schema",
     summary="every table of the schema is gone with all rows",
     severity=Severity.ERROR,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     replaces=frozenset({"cascading-drop"}),
 )
 

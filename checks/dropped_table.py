@@ -30,19 +30,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import CreateTable, DropTable, Insert, RenameTable
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateTable,
+    Direction,
+    DropTable,
+    Example,
+    Group,
+    Insert,
+    LockMode,
+    Name,
+    RenameTable,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="dropped-table",
     summary="its rows are gone for good, and the code that still reads it fails",
     severity=Severity.ERROR,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
 )
 

@@ -24,16 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Recording
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
+from reviewer.check import Basis, Concern, Context, Example, Group, Recording, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="edited-revision",
     summary="databases that have run it already will never get the change",
     severity=Severity.ERROR,
-    group="history",
+    group=Group.HISTORY,
     needs="a base branch",
 )
 

@@ -38,18 +38,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Recording, Relation, Statement
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Recording,
+    Relation,
+    Rule,
+    Severity,
+    Statement,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="endless-lock-wait",
     summary="everybody queues behind a migration that waits for its lock without end",
     severity=Severity.WARNING,
-    group="locking",
+    group=Group.LOCKING,
 )
 
 

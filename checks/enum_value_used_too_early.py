@@ -27,29 +27,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction, Statement
-from reviewer.replay.stream import Story
-from reviewer.review import failures
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddCheck,
     AddColumn,
     AddEnumValue,
+    Basis,
+    Concern,
+    Context,
     CreateIndex,
     Delete,
+    Direction,
+    Example,
+    Group,
     Insert,
     Operation,
+    Rule,
     SetDefault,
+    Severity,
+    Statement,
+    Story,
+    Subject,
     Update,
+    concern,
+    failures,
 )
 
 RULE = Rule(
     id="enum-value-used-too-early",
     summary="the deploy stops: the value is not committed yet when it is used",
     severity=Severity.ERROR,
-    group="not-working",
+    group=Group.NOT_WORKING,
     sqlstate="55P04",
     replaces=frozenset({"failing-upgrade", "failing-second-upgrade", "blocking-statement"}),
 )

@@ -25,17 +25,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import LockTable
+from reviewer.check import Concern, Context, Example, Group, LockMode, LockTable, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="explicit-lock",
     summary="others wait for a lock that is taken by hand",
     severity=Severity.WARNING,
-    group="locking",
+    group=Group.LOCKING,
 )
 
 

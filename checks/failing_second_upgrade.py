@@ -26,18 +26,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction
-from reviewer.replay.stream import Story
-from reviewer.review import failures
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Direction,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    concern,
+    failures,
+)
 
 RULE = Rule(
     id="failing-second-upgrade",
     summary="after a rollback the upgrade does not run again",
     severity=Severity.ERROR,
-    group="not-working",
+    group=Group.NOT_WORKING,
     replaces=frozenset({"missing-downgrade"}),
 )
 

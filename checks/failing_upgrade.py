@@ -36,19 +36,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction, FailureKind, Pass
-from reviewer.replay.stream import Story
-from reviewer.review import failures
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.refusals import refusals
-from reviewer.review.rule import Example, Rule
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Direction,
+    Example,
+    FailureKind,
+    Group,
+    Pass,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    concern,
+    failures,
+    refusals,
+)
 
 RULE = Rule(
     id="failing-upgrade",
     summary="the deploy stops: the upgrade does not run",
     severity=Severity.ERROR,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

@@ -29,31 +29,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction
-from reviewer.replay.stream import Story
-from reviewer.review import failures
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddCheck,
     AddForeignKey,
     AddNotNull,
     AddPrimaryKey,
     AddUnique,
     AlterColumnType,
+    Basis,
+    Concern,
+    Context,
     CreateIndex,
+    Direction,
+    Example,
+    Group,
+    Name,
     Operation,
+    Rule,
     SetNotNull,
+    Severity,
+    Story,
+    Subject,
     ValidateConstraint,
+    concern,
+    failures,
+    quoted,
 )
 
 RULE = Rule(
     id="fails-on-legal-rows",
     summary="rows that the schema allows today stop the upgrade",
     severity=Severity.WARNING,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

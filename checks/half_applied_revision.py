@@ -28,25 +28,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction, Outcome, Statement
-from reviewer.replay.stream import Step, Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddColumn,
     AddEnumValue,
     AlterColumnOptions,
     AlterColumnType,
     Analyze,
+    Basis,
     ChangeOwner,
     Cluster,
     Comment,
+    Concern,
+    Context,
     CreateIndex,
     CreateObject,
     CreateTable,
     CreateView,
     Delete,
+    Direction,
     DoBlock,
     DropColumn,
     DropConstraint,
@@ -55,13 +54,17 @@ from reviewer.sql.operations import (
     DropNotNull,
     DropObject,
     DropTable,
+    Example,
+    Group,
     LockTable,
     Operation,
+    Outcome,
     Privileges,
     RefreshMaterializedView,
     Reindex,
     ReplicaIdentity,
     RowSecurity,
+    Rule,
     Select,
     SessionCommand,
     SetDefault,
@@ -70,18 +73,24 @@ from reviewer.sql.operations import (
     SetStorageParameters,
     SetTrigger,
     SetVariable,
+    Severity,
+    Statement,
+    Step,
+    Story,
+    Subject,
     TransactionControl,
     Truncate,
     Update,
     Vacuum,
     ValidateConstraint,
+    concern,
 )
 
 RULE = Rule(
     id="half-applied-revision",
     summary="after a failure it can neither go on nor start again",
     severity=Severity.WARNING,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

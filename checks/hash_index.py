@@ -23,16 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import CreateIndex
+from reviewer.check import Concern, Context, CreateIndex, Example, Group, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="hash-index",
     summary="it finds equal values only",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

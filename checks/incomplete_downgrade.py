@@ -33,29 +33,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reviewer.recording import Change, Difference, Direction, Location, Outcome, Pass
-from reviewer.replay.stream import Story
-from reviewer.review import failures
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import (
+from reviewer.check import (
+    Basis,
     Call,
+    Change,
+    Concern,
+    Context,
     CreateEnum,
+    Difference,
+    Direction,
     DoBlock,
     DropObject,
+    Example,
+    Group,
+    Location,
+    Name,
     Operation,
+    Outcome,
+    Pass,
     RenameObject,
+    Rule,
     Select,
+    Severity,
+    Story,
+    Subject,
     Unrecognized,
+    concern,
+    failures,
+    quoted,
 )
 
 RULE = Rule(
     id="incomplete-downgrade",
     summary="a rollback leaves something behind, or does not bring something back",
     severity=Severity.ERROR,
-    group="not-working",
+    group=Group.NOT_WORKING,
     replaces=frozenset({"failing-second-upgrade"}),
 )
 

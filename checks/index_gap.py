@@ -25,17 +25,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.replay.schema import is_partial
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import CreateIndex, DropIndex
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateIndex,
+    DropIndex,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    is_partial,
+)
 
 RULE = Rule(
     id="index-gap",
     summary="queries have no index until the new one is built",
     severity=Severity.WARNING,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

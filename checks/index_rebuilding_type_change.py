@@ -28,21 +28,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.recording import Index
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddPrimaryKey, AddUnique, AlterColumnType
+from reviewer.check import (
+    AddPrimaryKey,
+    AddUnique,
+    AlterColumnType,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Index,
+    LockMode,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+    types,
+)
 
 RULE = Rule(
     id="index-rebuilding-type-change",
     summary="reads and writes wait while indexes of the column are built anew",
     severity=Severity.ERROR,
-    group="rewriting",
+    group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     scans=True,
 )

@@ -31,18 +31,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import CreateIndex, DropIndex
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateIndex,
+    DropIndex,
+    Example,
+    Group,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="invalid-index",
     summary="an unusable leftover of a failed build is taken for the index",
     severity=Severity.ERROR,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

@@ -23,18 +23,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import implications
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.operations import AddColumn, CreateTable
+from reviewer.check import (
+    AddColumn,
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    implications,
+    types,
+)
 
 RULE = Rule(
     id="json-column",
     summary="it can be neither compared nor indexed",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

@@ -30,18 +30,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction, Location, Loss
-from reviewer.replay.stream import Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import DropColumn, DropTable, Truncate
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Direction,
+    DropColumn,
+    DropTable,
+    Example,
+    Group,
+    Location,
+    Loss,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    Truncate,
+    concern,
+)
 
 RULE = Rule(
     id="lossy-round-trip",
     summary="a rollback brings back the schema and not the data",
     severity=Severity.WARNING,
-    group="not-working",
+    group=Group.NOT_WORKING,
     replaces=frozenset({"unreversed-data-change"}),
 )
 

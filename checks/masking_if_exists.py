@@ -26,11 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddColumn,
+    Concern,
+    Context,
     CreateIndex,
     CreateObject,
     CreateTable,
@@ -39,13 +38,19 @@ from reviewer.sql.operations import (
     DropIndex,
     DropObject,
     DropTable,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    concern,
 )
 
 RULE = Rule(
     id="masking-if-exists",
     summary="nothing was done, and nobody is told",
     severity=Severity.NOTICE,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

@@ -26,19 +26,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import implications
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddColumn, AddForeignKey, CreateTable, ForeignKey
+from reviewer.check import (
+    AddColumn,
+    AddForeignKey,
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    ForeignKey,
+    Group,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    implications,
+    types,
+)
 
 RULE = Rule(
     id="mismatched-foreign-key",
     summary="the column and the key that it refers to have different types",
     severity=Severity.WARNING,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

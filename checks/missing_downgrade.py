@@ -30,48 +30,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction, Location
-from reviewer.replay.stream import Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddEnumValue,
     Analyze,
+    Basis,
     Call,
     ChangeOwner,
     Cluster,
     ClusterOn,
     Comment,
+    Concern,
+    Context,
     Copy,
     CreateObject,
     CreateTable,
     Delete,
+    Direction,
     DoBlock,
+    Example,
+    Group,
     Insert,
+    Location,
     LockTable,
     Merge,
+    Name,
     Operation,
     Privileges,
     RefreshMaterializedView,
     Reindex,
+    Rule,
     Select,
     SessionCommand,
     SetVariable,
+    Severity,
+    Story,
+    Subject,
     TransactionControl,
     Truncate,
     Unrecognized,
     Update,
     Vacuum,
     ValidateConstraint,
+    concern,
 )
 
 RULE = Rule(
     id="missing-downgrade",
     summary="a rollback reports success and undoes nothing",
     severity=Severity.WARNING,
-    group="losing-data",
+    group=Group.LOSING_DATA,
 )
 
 

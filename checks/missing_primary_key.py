@@ -24,16 +24,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import AddPrimaryKey, CreateTable
+from reviewer.check import (
+    AddPrimaryKey,
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="missing-primary-key",
     summary="nothing tells two rows apart",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

@@ -26,17 +26,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Recording
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import Select, SessionCommand, SetVariable
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Recording,
+    Rule,
+    Select,
+    SessionCommand,
+    SetVariable,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="missing-statement-timeout",
     summary="a statement that runs on and on keeps its locks",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

@@ -23,17 +23,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.replay.schema import keys_of
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import CreateIndex, CreateTable
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateIndex,
+    CreateTable,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    keys_of,
+)
 
 RULE = Rule(
     id="missing-unique",
     summary="duplicates come in",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

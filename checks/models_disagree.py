@@ -27,17 +27,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Disagreement, Location
-from reviewer.replay.stream import Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Disagreement,
+    Example,
+    Group,
+    Location,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="models-disagree",
     summary="the models and the migrated database are not the same",
     severity=Severity.WARNING,
-    group="not-working",
+    group=Group.NOT_WORKING,
     of_old_code=True,
 )
 

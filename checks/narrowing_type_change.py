@@ -26,19 +26,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.refusals import refusals
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AlterColumnType
+from reviewer.check import (
+    AlterColumnType,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    refusals,
+    types,
+)
 
 RULE = Rule(
     id="narrowing-type-change",
     summary="values that do not fit the new type stop the deploy or are cut off",
     severity=Severity.ERROR,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
     replaces=frozenset({"failing-upgrade", "fails-on-legal-rows"}),
 )

@@ -24,16 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import AddEnumValue
+from reviewer.check import AddEnumValue, Concern, Context, Example, Group, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="new-enum-value",
     summary="the running code cannot read rows that have the new value",
     severity=Severity.NOTICE,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
 )
 
 

@@ -24,16 +24,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import DropColumn, DropNotNull, SetNotNull
+from reviewer.check import (
+    Concern,
+    Context,
+    DropColumn,
+    DropNotNull,
+    Example,
+    Group,
+    Rule,
+    SetNotNull,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="nullable-for-old-code",
     summary="the running code meets NULL where there never was one",
     severity=Severity.NOTICE,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
 )
 
 

@@ -33,19 +33,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from reviewer.recording import Broken, Location, Statement
-from reviewer.replay.stream import Step, Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name, listed
-from reviewer.sql.operations import AlterColumnType, DropTable, Operation, RenameEnumValue, RenameTable
+from reviewer.check import (
+    AlterColumnType,
+    Basis,
+    Broken,
+    Concern,
+    Context,
+    DropTable,
+    Example,
+    Group,
+    Location,
+    Name,
+    Operation,
+    RenameEnumValue,
+    RenameTable,
+    Rule,
+    Severity,
+    Statement,
+    Step,
+    Story,
+    Subject,
+    concern,
+    listed,
+)
 
 RULE = Rule(
     id="old-code-broken",
     summary="the code that runs during the deploy fails on the new schema",
     severity=Severity.ERROR,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
     replaces=frozenset(
         {
             "dropped-column",

@@ -28,19 +28,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Location, Relationship
-from reviewer.replay.stream import Story
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddColumn, CreateTable
+from reviewer.check import (
+    AddColumn,
+    Basis,
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Location,
+    Name,
+    Relationship,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="orphaning-relationship",
     summary="the ORM and the database do not agree on what becomes of the children",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

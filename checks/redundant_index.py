@@ -26,17 +26,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.replay.schema import is_partial
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import CreateIndex, DropIndex
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateIndex,
+    DropIndex,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    is_partial,
+)
 
 RULE = Rule(
     id="redundant-index",
     summary="every write pays for an index that no query needs",
     severity=Severity.NOTICE,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

@@ -28,30 +28,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reviewer.recording import Direction
-from reviewer.replay.stream import Step
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.names import Name
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddColumn,
     ColumnDefinition,
+    Concern,
+    Context,
     CreateTable,
+    Direction,
     DropColumn,
     DropTable,
+    Example,
+    Group,
     Insert,
+    Name,
     Operation,
+    Rule,
+    Severity,
+    Step,
+    Subject,
     Update,
+    concern,
+    remedies,
+    types,
 )
 
 RULE = Rule(
     id="rename-as-drop",
     summary="what looks like a rename is a drop and an add, and loses every value",
     severity=Severity.ERROR,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     replaces=frozenset({"dropped-column", "dropped-table"}),
 )
 

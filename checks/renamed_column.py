@@ -28,19 +28,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import RenameColumn
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    RenameColumn,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="renamed-column",
     summary="the running code still asks for the old name and fails from the commit on",
     severity=Severity.ERROR,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
     lock=LockMode.ACCESS_EXCLUSIVE,
 )
 

@@ -26,17 +26,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import RenameEnumValue
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    RenameEnumValue,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="renamed-enum-value",
     summary="the running code still sends the old label, and cannot read the new one",
     severity=Severity.ERROR,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
 )
 
 

@@ -28,18 +28,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import implications, remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import RenameObject, SetSchema
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    Name,
+    RenameObject,
+    Rule,
+    SetSchema,
+    Severity,
+    Subject,
+    concern,
+    implications,
+    quoted,
+    remedies,
+)
 
 RULE = Rule(
     id="renamed-object",
     summary="the running code still uses the old name",
     severity=Severity.ERROR,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
 )
 
 

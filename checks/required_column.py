@@ -29,19 +29,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AddColumn, ColumnDefinition
+from reviewer.check import (
+    AddColumn,
+    Basis,
+    ColumnDefinition,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+    types,
+)
 
 RULE = Rule(
     id="required-column",
     summary="a NOT NULL column without a server default fails on rows, and the running code cannot insert",
     severity=Severity.ERROR,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
     lock=LockMode.ACCESS_EXCLUSIVE,
     sqlstate="23502",
     replaces=frozenset({"failing-upgrade", "blocking-statement", "work-under-lock"}),

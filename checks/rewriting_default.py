@@ -30,19 +30,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AddColumn, ColumnDefinition
+from reviewer.check import (
+    AddColumn,
+    ColumnDefinition,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+    types,
+)
 
 RULE = Rule(
     id="rewriting-default",
     summary="reads and writes wait while the whole table is written anew",
     severity=Severity.ERROR,
-    group="rewriting",
+    group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     rewrites=True,
     scans=True,

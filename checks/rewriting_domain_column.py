@@ -26,18 +26,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import names, types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AddColumn
+from reviewer.check import (
+    AddColumn,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    names,
+    types,
+)
 
 RULE = Rule(
     id="rewriting-domain-column",
     summary="reads and writes wait while the whole table is written anew",
     severity=Severity.ERROR,
-    group="rewriting",
+    group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     rewrites=True,
 )

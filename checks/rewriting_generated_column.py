@@ -26,19 +26,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import quoted
-from reviewer.sql.operations import AddColumn, ColumnDefinition, SetExpression
+from reviewer.check import (
+    AddColumn,
+    ColumnDefinition,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    SetExpression,
+    Severity,
+    Subject,
+    concern,
+    quoted,
+    remedies,
+)
 
 RULE = Rule(
     id="rewriting-generated-column",
     summary="reads and writes wait while a value is computed for every row",
     severity=Severity.ERROR,
-    group="rewriting",
+    group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     rewrites=True,
     scans=True,

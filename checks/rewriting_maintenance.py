@@ -27,18 +27,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import Cluster, Vacuum
+from reviewer.check import (
+    Cluster,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    Vacuum,
+    concern,
+)
 
 RULE = Rule(
     id="rewriting-maintenance",
     summary="reads and writes wait while the whole table is written anew",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     rewrites=True,
 )

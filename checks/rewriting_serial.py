@@ -26,20 +26,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import AddColumn, AddIdentity
+from reviewer.check import (
+    AddColumn,
+    AddIdentity,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    quoted,
+    remedies,
+    types,
+)
 
 RULE = Rule(
     id="rewriting-serial",
     summary="reads and writes wait while every row gets its number",
     severity=Severity.ERROR,
-    group="rewriting",
+    group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     rewrites=True,
     scans=True,

@@ -25,17 +25,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import SetAccessMethod, SetLogged, SetTablespace
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    SetAccessMethod,
+    SetLogged,
+    SetTablespace,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="rewriting-storage-change",
     summary="reads and writes wait while the whole table is copied",
     severity=Severity.ERROR,
-    group="rewriting",
+    group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     rewrites=True,
 )

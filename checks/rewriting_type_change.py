@@ -30,20 +30,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import names, types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AlterColumnType, SetVariable
+from reviewer.check import (
+    AlterColumnType,
+    Basis,
+    Concern,
+    Context,
+    Direction,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    SetVariable,
+    Severity,
+    Subject,
+    concern,
+    names,
+    remedies,
+    types,
+)
 
 RULE = Rule(
     id="rewriting-type-change",
     summary="reads and writes wait while the whole table is written anew",
     severity=Severity.ERROR,
-    group="rewriting",
+    group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     rewrites=True,
     scans=True,

@@ -24,18 +24,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import Call, CreateObject, DoBlock, RowSecurity, Unrecognized
+from reviewer.check import (
+    Call,
+    Concern,
+    Context,
+    CreateObject,
+    DoBlock,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    RowSecurity,
+    Rule,
+    Severity,
+    Subject,
+    Unrecognized,
+    concern,
+)
 
 RULE = Rule(
     id="row-security-without-policy",
     summary="every role but the owner sees no row any more",
     severity=Severity.WARNING,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
     lock=LockMode.ACCESS_EXCLUSIVE,
 )
 

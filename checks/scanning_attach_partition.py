@@ -27,17 +27,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AttachPartition
+from reviewer.check import (
+    AttachPartition,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="scanning-attach-partition",
     summary="reads and writes wait while every row is checked against the bounds",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     scans=True,
 )

@@ -26,19 +26,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import implications, remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddNotNull, SetNotNull
+from reviewer.check import (
+    AddNotNull,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    Rule,
+    SetNotNull,
+    Severity,
+    Subject,
+    concern,
+    implications,
+    remedies,
+)
 
 RULE = Rule(
     id="scanning-not-null",
     summary="reads and writes wait while every row is looked at for NULL",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     scans=True,
 )

@@ -25,21 +25,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Constraint
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import AddCheck, AddForeignKey, AlterColumnType, SetNotNull
+from reviewer.check import (
+    AddCheck,
+    AddForeignKey,
+    AlterColumnType,
+    Concern,
+    Constraint,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    Rule,
+    SetNotNull,
+    Severity,
+    Subject,
+    concern,
+    quoted,
+    remedies,
+    types,
+)
 
 RULE = Rule(
     id="scanning-type-change",
     summary="reads and writes wait while a constraint is checked again on every row",
     severity=Severity.ERROR,
-    group="rewriting",
+    group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     scans=True,
 )

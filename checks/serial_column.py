@@ -23,17 +23,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import implications
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import AddColumn, CreateTable
+from reviewer.check import (
+    AddColumn,
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    implications,
+)
 
 RULE = Rule(
     id="serial-column",
     summary="its sequence has an owner and permissions of its own",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

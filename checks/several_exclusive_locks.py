@@ -28,20 +28,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Relation, Statement
-from reviewer.replay.stream import Understood
-from reviewer.review.context import Context, Subject
-from reviewer.review.earlier_statements import line_of
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import DropTable
+from reviewer.check import (
+    Concern,
+    Context,
+    DropTable,
+    Example,
+    Group,
+    LockMode,
+    Relation,
+    Rule,
+    Severity,
+    Statement,
+    Subject,
+    Understood,
+    concern,
+    line_of,
+)
 
 RULE = Rule(
     id="several-exclusive-locks",
     summary="the first table stands still while the migration waits for the next one",
     severity=Severity.WARNING,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
 )
 

@@ -24,16 +24,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Location, Recording
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Location,
+    Recording,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="several-heads",
     summary="`alembic upgrade head` refuses to run: the history forks",
     severity=Severity.ERROR,
-    group="history",
+    group=Group.HISTORY,
 )
 
 

@@ -25,27 +25,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import (
+from reviewer.check import (
     AddCheck,
     AddForeignKey,
     AddPrimaryKey,
     AddUnique,
+    Concern,
+    Context,
     CreateIndex,
     DropColumn,
     DropConstraint,
     DropIndex,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
 )
 
 RULE = Rule(
     id="silently-dropped-constraint",
     summary="a constraint or index vanishes that no statement names",
     severity=Severity.WARNING,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
 )
 

@@ -23,17 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.operations import CreateTable
+from reviewer.check import Concern, Context, CreateTable, Example, Group, Rule, Severity, Subject, concern, types
 
 RULE = Rule(
     id="small-primary-key",
     summary="inserts fail after two billion rows",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

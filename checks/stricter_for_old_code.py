@@ -27,17 +27,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddCheck, AddForeignKey, AddUnique, CreateIndex, DropConstraint, SetNotNull
+from reviewer.check import (
+    AddCheck,
+    AddForeignKey,
+    AddUnique,
+    Concern,
+    Context,
+    CreateIndex,
+    DropConstraint,
+    Example,
+    Group,
+    Name,
+    Rule,
+    SetNotNull,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="stricter-for-old-code",
     summary="the database refuses rows that the running code may still write",
     severity=Severity.NOTICE,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
     last_resort=1,
 )
 

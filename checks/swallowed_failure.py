@@ -41,16 +41,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Recording
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
+from reviewer.check import Basis, Concern, Context, Example, Group, Recording, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="swallowed-failure",
     summary="production can stay behind with a green pipeline: env.py hides that a revision fails",
     severity=Severity.ERROR,
-    group="not-working",
+    group=Group.NOT_WORKING,
     needs="an env.py that catches errors",
 )
 

@@ -26,18 +26,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction, Origin
-from reviewer.replay.stream import Understood
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import TransactionControl
+from reviewer.check import (
+    Concern,
+    Context,
+    Direction,
+    Example,
+    Group,
+    Origin,
+    Rule,
+    Severity,
+    Subject,
+    TransactionControl,
+    Understood,
+    concern,
+)
 
 RULE = Rule(
     id="transaction-control",
     summary="Alembic's transaction ends in the middle of the revision",
     severity=Severity.ERROR,
-    group="not-working",
+    group=Group.NOT_WORKING,
     directions=frozenset({Direction.UPGRADE, Direction.DOWNGRADE}),
 )
 

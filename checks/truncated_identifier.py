@@ -25,17 +25,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.replay.stream import Understood
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import Unrecognized
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    Understood,
+    Unrecognized,
+    concern,
+)
 
 RULE = Rule(
     id="truncated-identifier",
     summary="the object gets another name than the revision says",
     severity=Severity.WARNING,
-    group="not-working",
+    group=Group.NOT_WORKING,
 )
 
 

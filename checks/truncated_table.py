@@ -25,17 +25,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import Truncate
+from reviewer.check import Concern, Context, Example, Group, LockMode, Rule, Severity, Subject, Truncate, concern
 
 RULE = Rule(
     id="truncated-table",
     summary="every row is gone",
     severity=Severity.ERROR,
-    group="losing-data",
+    group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
     replaces=frozenset({"blocking-statement"}),
 )

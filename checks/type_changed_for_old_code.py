@@ -27,19 +27,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.refusals import refusals
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AlterColumnType, RenameObject
+from reviewer.check import (
+    AlterColumnType,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    RenameObject,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    refusals,
+    types,
+)
 
 RULE = Rule(
     id="type-changed-for-old-code",
     summary="the running code still sends and expects the old type",
     severity=Severity.WARNING,
-    group="breaking-code",
+    group=Group.BREAKING_CODE,
     lock=LockMode.ACCESS_EXCLUSIVE,
 )
 

@@ -23,18 +23,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import implications
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import types
-from reviewer.sql.operations import AddCheck, AddColumn, CreateTable
+from reviewer.check import (
+    AddCheck,
+    AddColumn,
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    implications,
+    types,
+)
 
 RULE = Rule(
     id="unchecked-choices",
     summary="misspelt values come in",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

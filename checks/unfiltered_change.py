@@ -29,18 +29,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import Delete, Update
+from reviewer.check import (
+    Concern,
+    Context,
+    Delete,
+    Example,
+    Group,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    Update,
+    concern,
+    quoted,
+    remedies,
+)
 
 RULE = Rule(
     id="unfiltered-change",
     summary="every row is deleted or written anew in one transaction",
     severity=Severity.WARNING,
-    group="losing-data",
+    group=Group.LOSING_DATA,
 )
 
 

@@ -27,18 +27,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.replay.schema import is_partial, keys_of
-from reviewer.review import implications
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import AddColumn, AddForeignKey, CreateTable, Operation
+from reviewer.check import (
+    AddColumn,
+    AddForeignKey,
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Operation,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    implications,
+    is_partial,
+    keys_of,
+)
 
 RULE = Rule(
     id="unindexed-foreign-key",
     summary="deleting a parent row reads the whole child table",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
 )
 
 

@@ -23,16 +23,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import CreateTable, SetLogged
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Rule,
+    SetLogged,
+    Severity,
+    Subject,
+    concern,
+)
 
 RULE = Rule(
     id="unlogged-table",
     summary="its rows are gone after a crash",
     severity=Severity.NOTICE,
-    group="schema",
+    group=Group.SCHEMA,
     default=False,
 )
 

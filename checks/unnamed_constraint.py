@@ -26,19 +26,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction
-from reviewer.replay.stream import Story
-from reviewer.review import failures
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import AddCheck, AddExclusion, AddForeignKey, AddUnique
+from reviewer.check import (
+    AddCheck,
+    AddExclusion,
+    AddForeignKey,
+    AddUnique,
+    Basis,
+    Concern,
+    Context,
+    Direction,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    concern,
+    failures,
+)
 
 RULE = Rule(
     id="unnamed-constraint",
     summary="the downgrade cannot drop what has no name",
     severity=Severity.WARNING,
-    group="history",
+    group=Group.HISTORY,
     replaces=frozenset({"failing-downgrade"}),
 )
 

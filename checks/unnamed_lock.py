@@ -32,31 +32,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
-from reviewer.replay.stream import Understood
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import (
+from reviewer.check import (
     Call,
+    Concern,
+    Context,
     CreateTable,
     DoBlock,
     DropIndex,
     DropObject,
     DropView,
+    Example,
+    Group,
+    Name,
     Operation,
     Reindex,
     RenameIndex,
+    Rule,
     Select,
+    Severity,
+    Subject,
     Truncate,
+    Understood,
     Unrecognized,
+    concern,
 )
 
 RULE = Rule(
     id="unnamed-lock",
     summary="a table that the statement does not name stands still",
     severity=Severity.WARNING,
-    group="locking",
+    group=Group.LOCKING,
 )
 
 

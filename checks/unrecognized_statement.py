@@ -24,17 +24,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import Call, DoBlock, Unrecognized
+from reviewer.check import (
+    Call,
+    Concern,
+    Context,
+    Direction,
+    DoBlock,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    Unrecognized,
+    concern,
+)
 
 RULE = Rule(
     id="unrecognized-statement",
     summary="nothing that its text means was checked",
     severity=Severity.NOTICE,
-    group="not-working",
+    group=Group.NOT_WORKING,
     directions=frozenset({Direction.UPGRADE, Direction.DOWNGRADE}),
 )
 

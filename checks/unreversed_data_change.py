@@ -29,18 +29,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Direction
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import Copy, CreateTable, Delete, DropTable, Insert, Merge, Truncate, Update
+from reviewer.check import (
+    Concern,
+    Context,
+    Copy,
+    CreateTable,
+    Delete,
+    Direction,
+    DropTable,
+    Example,
+    Group,
+    Insert,
+    Merge,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    Truncate,
+    Update,
+    concern,
+)
 
 RULE = Rule(
     id="unreversed-data-change",
     summary="a rollback leaves the changed rows as they are",
     severity=Severity.NOTICE,
-    group="losing-data",
+    group=Group.LOSING_DATA,
 )
 
 

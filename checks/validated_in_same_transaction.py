@@ -28,20 +28,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.recording import Statement
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.earlier_statements import line_of
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.operations import AddCheck, AddForeignKey, AddNotNull, ValidateConstraint
+from reviewer.check import (
+    AddCheck,
+    AddForeignKey,
+    AddNotNull,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Statement,
+    Subject,
+    ValidateConstraint,
+    concern,
+    line_of,
+    remedies,
+)
 
 RULE = Rule(
     id="validated-in-same-transaction",
     summary="the strong lock of the first step is held while every row is checked in the second",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     scans=True,
 )
 

@@ -28,20 +28,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql import names
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddCheck, AddColumn, AlterDomain, ColumnDefinition
+from reviewer.check import (
+    AddCheck,
+    AddColumn,
+    AlterDomain,
+    ColumnDefinition,
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    names,
+    remedies,
+)
 
 RULE = Rule(
     id="validating-check",
     summary="reads and writes wait while every row is checked",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
     scans=True,
 )

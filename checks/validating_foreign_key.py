@@ -30,19 +30,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
-from reviewer.sql.operations import AddColumn, AddForeignKey, ColumnDefinition, ForeignKey
+from reviewer.check import (
+    AddColumn,
+    AddForeignKey,
+    ColumnDefinition,
+    Concern,
+    Context,
+    Example,
+    ForeignKey,
+    Group,
+    LockMode,
+    Name,
+    Rule,
+    Severity,
+    Subject,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="validating-foreign-key",
     summary="writes to both tables wait while every row is checked",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.SHARE_ROW_EXCLUSIVE,
     scans=True,
 )

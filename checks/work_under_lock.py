@@ -32,21 +32,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.replay.effects import Held
-from reviewer.replay.stream import Understood
-from reviewer.review import remedies
-from reviewer.review.context import Context, Subject
-from reviewer.review.earlier_statements import line_of
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.names import Name
-from reviewer.sql.operations import Delete, Insert, Merge, Operation, Update
+from reviewer.check import (
+    Concern,
+    Context,
+    Delete,
+    Example,
+    Group,
+    Held,
+    Insert,
+    Merge,
+    Name,
+    Operation,
+    Rule,
+    Severity,
+    Subject,
+    Understood,
+    Update,
+    concern,
+    line_of,
+    remedies,
+)
 
 RULE = Rule(
     id="work-under-lock",
     summary="others wait for a lock that is held while rows are worked on",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     scans=True,
     last_resort=1,
 )

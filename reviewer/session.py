@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -274,8 +274,8 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
     for each in recordings:
         report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
-        groups = {check.RULE.id: check.RULE.group for check in loaded}
-        told = replace(report, findings=_with_severities(config, findings, each, groups))
+        waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
+        told = replace(report, findings=_with_severities(config, findings, each, waiting))
         dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
         reports.append(
             ledger.settled(told, lambda rule, path: rule in asked and not config.ignored(rule, path), dropped)
@@ -330,7 +330,7 @@ def _wholly_seen(revision: str, recording: Recording) -> bool:
 
 
 def _with_severities(
-    config: Config, findings: Sequence[Finding], recording: Recording, groups: Mapping[str, str]
+    config: Config, findings: Sequence[Finding], recording: Recording, waiting: Collection[str]
 ) -> tuple[Finding, ...]:
     """The findings as the configuration wants them, in general and for single files."""
     kept = []
@@ -339,11 +339,7 @@ def _with_severities(
         if config.ignored(finding.rule, path):
             continue
         usual = finding.severity
-        if (
-            usual is Severity.WARNING
-            and groups.get(finding.rule) in _ABOUT_LOCKS
-            and _is_hot(config, finding, recording)
-        ):
+        if usual is Severity.WARNING and finding.rule in waiting and _is_hot(config, finding, recording):
             usual = Severity.ERROR
         kept.append(replace(finding, severity=config.severity_of(finding.rule, usual, path)))
     return tuple(kept)
@@ -351,9 +347,6 @@ def _with_severities(
 
 def _path(finding: Finding) -> str | None:
     return finding.location.path if finding.location else None
-
-
-_ABOUT_LOCKS = frozenset({"locking", "rewriting"})
 
 
 def _is_hot(config: Config, finding: Finding, recording: Recording) -> bool:

@@ -92,15 +92,15 @@ def _pages() -> Iterator[tuple[Path, str | None]]:
 
 
 def _index(checks: Sequence[Check]) -> Iterator[str]:
-    from reviewer.report.rules import GROUPS
+    from reviewer.review.rule import Group
 
     yield "# Checks"
     yield ""
     yield "Written by `scripts/docs.py` from the checks themselves; `alembic-reviewer explain RULE` shows the same page."
-    order = list(GROUPS)
+    order = list(Group)
     rules = sorted((c.RULE for c in checks), key=lambda r: (order.index(r.group), -r.severity.rank, r.id))
     for group, members in groupby(rules, key=lambda rule: rule.group):
-        yield from ("", f"## {GROUPS[group]}", "", "| rule | severity | what it says |", "|---|---|---|")
+        yield from ("", f"## {group.title}", "", "| rule | severity | what it says |", "|---|---|---|")
         for rule in members:
             off = "" if rule.default else " (off unless selected)"
             yield f"| [{rule.id}]({rule.id}.md) | {rule.severity.value}{off} | {rule.summary} |"

@@ -116,7 +116,7 @@ class Case:
         told = loud(findings)
         if self.safe:
             return not told
-        groups = {check.RULE.id: check.RULE.group for check in checks.load()}
+        groups = {check.RULE.id: check.RULE.group.value for check in checks.load()}
         wanted = [ABOUT[hazard] for hazard in self.hazards if hazard in ABOUT]
         return any(not wanted or any(groups[f.rule] in each for each in wanted) for f in told)
 

@@ -247,7 +247,7 @@ def _ends_alike(finding: Finding) -> bool:
     """Whether the remedy has to reach the schema that the flagged statement makes: another way to the same end. What
     breaks running code or loses data has another end; of a statement that does several things only one is remedied.
     """
-    group = checks.by_id()[finding.rule].RULE.group
+    group = checks.by_id()[finding.rule].RULE.group.value
     same_end = group in {"locking", "rewriting", "not-working"} and finding.rule not in ELSEWHERE
     alone = finding.sql is not None and len(parse(finding.sql)) == 1
     return same_end and alone and finding.direction is Direction.UPGRADE

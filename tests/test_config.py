@@ -105,9 +105,7 @@ def test_everything_can_be_set_in_a_file(tmp_path: Path, files: dict[str, str]) 
 def test_a_flag_overrides_the_file_and_an_absent_one_does_not(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {
-            "alembic-reviewer.toml": 'rows = 5\ntimeout = 9\nselect = ["a"]\nenv = ["A=1", "B=2"]\nstatic = true'
-        },
+        {"alembic-reviewer.toml": 'rows = 5\ntimeout = 9\nselect = ["a"]\nenv = ["A=1", "B=2"]\nstatic = true'},
     )
 
     found = load({"path": tmp_path, "rows": 7, "timeout": None, "select": (), "env": ("B=3",), "static": False})

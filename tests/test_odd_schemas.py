@@ -14,7 +14,7 @@ from tests import examples
 from tests.examples import Bench, Story
 
 CHECKS = checks.load()
-NOT_WORKING = {check.RULE.id for check in CHECKS if check.RULE.group == "not-working"}
+NOT_WORKING = {check.RULE.id for check in CHECKS if check.RULE.group.value == "not-working"}
 
 COLUMN = 'op.add_column("t", sa.Column("note", sa.Text()))'
 UNDO = 'op.drop_column("t", "note")'

@@ -14,7 +14,7 @@ from reviewer.recording import Outcome, Recording
 from tests import examples
 from tests.examples import Bench, Story
 
-NOT_WORKING = {check.RULE.id for check in checks.load() if check.RULE.group == "not-working"}
+NOT_WORKING = {check.RULE.id for check in checks.load() if check.RULE.group.value == "not-working"}
 TABLE = 'op.execute("CREATE TABLE t (id int PRIMARY KEY, name text)")'
 NOTE = 'op.add_column("t", sa.Column("note", sa.Text()))'
 NO_NOTE = 'op.drop_column("t", "note")'

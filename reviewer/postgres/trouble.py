@@ -18,8 +18,9 @@ def told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        psycopg = sys.modules.get("psycopg")  # not loaded: there was no session
-        if psycopg is None or not isinstance(error, psycopg.Error):
+        # Not loaded, or still being loaded by another thread: there was no session.
+        refusal = getattr(sys.modules.get("psycopg"), "Error", None)
+        if refusal is None or not isinstance(error, refusal):
             raise
         state = getattr(error, "sqlstate", None) or ""
         if state.startswith(_OURS):

@@ -62,7 +62,7 @@ def _lines(check: Check) -> Iterator[str]:
 
 def _facts(rule: Rule) -> Iterator[str]:
     yield f"- severity: {rule.severity.value}"
-    yield f"- group: {rule.group}"
+    yield f"- group: {rule.group.value}"
     if rule.lock:
         blocks = f", which blocks {rule.lock.blocks}" if rule.lock.blocks else ""
         yield f"- lock: {rule.lock}{blocks}"

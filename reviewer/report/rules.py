@@ -11,18 +11,7 @@ from rich.text import Text
 from reviewer.report import inert
 from reviewer.report.terminal import Terminal, encodable
 from reviewer.review.finding import Severity
-from reviewer.review.rule import Check, Rule
-
-GROUPS = {
-    "locking": "Blocking reads or writes",
-    "rewriting": "Rewriting a table",
-    "losing-data": "Losing data",
-    "breaking-code": "Breaking the code that is running",
-    "not-working": "Not working as meant",
-    "history": "History",
-    "schema": "Schema advice",
-}
-"""The groups in the order they are shown; one that is not here comes last, under its own name."""
+from reviewer.review.rule import Check, Group, Rule
 
 _SEVERITIES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
 
@@ -40,7 +29,7 @@ def as_json(checks: Sequence[Check]) -> str:
             {
                 "id": check.RULE.id,
                 "severity": check.RULE.severity.value,
-                "group": check.RULE.group,
+                "group": check.RULE.group.value,
                 "summary": check.RULE.summary,
                 "lock": check.RULE.lock.value if check.RULE.lock else None,
                 "rewrites": check.RULE.rewrites,
@@ -55,11 +44,12 @@ def as_json(checks: Sequence[Check]) -> str:
 
 def _lines(rules: Sequence[Rule]) -> Iterator[Text]:
     width = max((len(rule.id) for rule in rules), default=0)
-    ordered = sorted(rules, key=lambda rule: (_position(rule.group), rule.group, -rule.severity.rank, rule.id))
+    order = list(Group)
+    ordered = sorted(rules, key=lambda rule: (order.index(rule.group), -rule.severity.rank, rule.id))
     for n, (group, members) in enumerate(groupby(ordered, key=lambda rule: rule.group)):
         if n:
             yield Text("")
-        yield Text(inert.name(GROUPS.get(group, group)), "bold")
+        yield Text(group.title, "bold")
         for rule in members:
             severity = (f"{rule.severity.value:7}", _SEVERITIES[rule.severity])
             off = "" if rule.default else " (off unless selected)"
@@ -72,7 +62,3 @@ def _lines(rules: Sequence[Rule]) -> Iterator[Text]:
                 inert.sentence(rule.summary),
                 off,
             )
-
-
-def _position(group: str) -> int:
-    return list(GROUPS).index(group) if group in GROUPS else len(GROUPS)

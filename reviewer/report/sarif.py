@@ -63,7 +63,7 @@ def _all(tree: TreeDigest) -> list[Shown]:
 def _rule(rule: str, check: Check | None, results: Sequence[Shown]) -> Node:
     if check:
         severity, summary = check.RULE.severity, check.RULE.summary
-        documentation, tags = (check.__doc__ or summary).strip(), ["migration", check.RULE.group]
+        documentation, tags = (check.__doc__ or summary).strip(), ["migration", check.RULE.group.value]
     else:
         severity = next(shown.finding.severity for shown in results if shown.finding.rule == rule)
         summary = f"{inert.name(rule).replace('-', ' ')}"

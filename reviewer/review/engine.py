@@ -102,10 +102,6 @@ def _tables(understood: Understood) -> Iterator[tuple[Name, Schema]]:
             yield table, now
 
 
-_WHILE_IT_RUNS = frozenset({"locking", "rewriting"})
-"""Groups of rules about what hurts although it is taken back."""
-
-
 def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
     explained = False
     subjects: list[tuple[Subject, Context]] = [
@@ -125,7 +121,7 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
     for check in checks:
         if explained and check.RULE.last_resort:
             continue
-        if each.undone and check.RULE.group not in _WHILE_IT_RUNS:
+        if each.undone and not check.RULE.group.about_waiting:
             continue
         found = [
             finding

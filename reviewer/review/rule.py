@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from reviewer.recording import Direction
@@ -18,6 +19,41 @@ SECTIONS = ("## Why it hurts", "## Do this instead", "## Not flagged", "## Refer
 """The headings that the docstring of every check has, in this order."""
 
 
+class Group(Enum):
+    """What kind of harm a rule is about, in the order in which the groups are shown."""
+
+    LOCKING = "locking"
+    REWRITING = "rewriting"
+    LOSING_DATA = "losing-data"
+    BREAKING_CODE = "breaking-code"
+    NOT_WORKING = "not-working"
+    HISTORY = "history"
+    SCHEMA = "schema"
+    HOUSE_RULES = "house-rules"
+
+    @property
+    def title(self) -> str:
+        """The heading of its rules."""
+        return _TITLES[self]
+
+    @property
+    def about_waiting(self) -> bool:
+        """Whether it is about what hurts while the statement runs: also where that is taken back afterwards."""
+        return self in {Group.LOCKING, Group.REWRITING}
+
+
+_TITLES = {
+    Group.LOCKING: "Blocking reads or writes",
+    Group.REWRITING: "Rewriting a table",
+    Group.LOSING_DATA: "Losing data",
+    Group.BREAKING_CODE: "Breaking the code that is running",
+    Group.NOT_WORKING: "Not working as meant",
+    Group.HISTORY: "History",
+    Group.SCHEMA: "Schema advice",
+    Group.HOUSE_RULES: "House rules",
+}
+
+
 @dataclass(frozen=True)
 class Rule:
     """The promise that users see; its documentation is the docstring of the check module."""
@@ -27,8 +63,8 @@ class Rule:
     summary: str
     """What it does to you, in one line: the effect, not the syntax."""
     severity: Severity
-    group: str
-    """`locking`, `rewriting`, `losing-data`, `breaking-code`, `not-working`, `history` or `schema`."""
+    group: Group
+    """`Group.HOUSE_RULES` for the conventions of one team."""
     lock: LockMode | None = None
     """The lock that the flagged statement takes on an existing table: a claim that a live server checks."""
     rewrites: bool = False

@@ -26,14 +26,14 @@ from typing import cast
 
 from reviewer.review.context import Context, Subject
 from reviewer.review.finding import Concern, Severity
-from reviewer.review.rule import Check, Example, Rule
+from reviewer.review.rule import Check, Example, Group, Rule
 from reviewer.sql.locks import LockMode
 
 RULE = Rule(
     id="validating-foreign-key",
     summary="a foreign key reads the table while writes wait",
     severity=Severity.ERROR,
-    group="locking",
+    group=Group.LOCKING,
     lock=LockMode.SHARE_ROW_EXCLUSIVE,
     scans=True,
 )

@@ -24,16 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Concern, Severity, concern
-from reviewer.review.rule import Example, Rule
-from reviewer.sql.operations import CreateTable
+from reviewer.check import Concern, Context, CreateTable, Example, Group, Rule, Severity, Subject, concern
 
 RULE = Rule(
     id="table-without-created-at",
     summary="nobody can tell when a row was made",
     severity=Severity.WARNING,
-    group="house rules",
+    group=Group.HOUSE_RULES,
     since="1.0",
 )
 
