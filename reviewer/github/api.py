@@ -5,14 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
 from reviewer import __version__
 from reviewer.errors import ReviewerError, UsageError
 from reviewer.github import queries
+
+if TYPE_CHECKING:
+    from github.File import File
+    from github.GithubObject import GithubObject
+    from github.IssueComment import IssueComment
+    from github.PaginatedList import PaginatedList
+    from github.PullRequest import PullRequest, ReviewComment
 
 BUDGET = 120.0
 """Seconds that one publication may wait for GitHub in all."""
@@ -23,7 +31,11 @@ _MOST_PAGES = 50
 _ACTIONS = "github-actions[bot]"
 """Who the token of a workflow run is; it may not ask (`GET /user` is 403)."""
 
+_MISREAD = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What PyGithub raises over an answer that is not GitHub's."""
+
 T = TypeVar("T")
+U = TypeVar("U", bound="GithubObject")
 
 
 class ApiError(ReviewerError):
@@ -80,36 +92,14 @@ class ChangedFile(msgspec.Struct, frozen=True):
     patch: str | None = None
 
 
-class _User(msgspec.Struct):
-    login: str
-
-
-class _RestComment(msgspec.Struct):
-    id: int
-    node_id: str = ""
-    body: str | None = ""
-    html_url: str = ""
-    user: _User | None = None
-
-
-class _Head(msgspec.Struct):
-    sha: str
-
-
-class _Repo(msgspec.Struct):
-    full_name: str
-
-
-class _Base(msgspec.Struct):
-    repo: _Repo
-
-
-class FoundPullRequest(msgspec.Struct):
+class FoundPullRequest(msgspec.Struct, frozen=True):
     """A pull request as GitHub lists it."""
 
     number: int
-    head: _Head
-    base: _Base
+    sha: str
+    """The commit at its head."""
+    repository: str
+    """`owner/name` of what it is to be merged into."""
     state: str = ""
 
 
@@ -180,18 +170,20 @@ class Api:
             user_agent=f"alembic-reviewer/{__version__}",
             seconds_between_requests=0,
             seconds_between_writes=self.between_writes,
+            per_page=_PAGE,
             # PyGithub would repeat a POST on a 502, which makes a second comment, and never a PATCH
             retry=None,
             lazy=True,
         )
-        self._requester = github.requester
+        self._github = github
+        self._repository = github.get_repo(self.repository)  # lazy: asks nothing
         self._waited = 0.0
 
     def __enter__(self) -> Api:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._requester.close()
+        self._github.close()
 
     # -- comments ---------------------------------------------------------------------------------
 
@@ -209,18 +201,23 @@ class Api:
 
     def create(self, number: int, body: str) -> Comment:
         """Write a new comment. Raises `Unsure` where it may exist now all the same."""
-        found = self._rest("POST", f"/issues/{number}/comments", {"body": body}, repeat=False)
-        return _rest_comment(_as(_RestComment, found), ours=True)
+        issue = self._repository.get_issue(number)
+        return self._asked(lambda: _written(issue.create_comment(body)), repeat=False)
 
     def update(self, comment: Comment, body: str) -> Comment:
-        """Write `comment` anew. Raises `NotFound` where somebody has deleted it."""
-        found = self._rest("PATCH", f"/issues/comments/{comment.id}", {"body": body})
-        return _rest_comment(_as(_RestComment, found), ours=True)
+        """Give `comment` another text. Raises `NotFound` where somebody has deleted it."""
+        found = self._at(comment)
+
+        def edited() -> Comment:
+            found.edit(body)
+            return _written(found)
+
+        return self._asked(edited)
 
     def delete(self, comment: Comment) -> None:
         """Delete `comment`; one that is gone already is no error."""
         try:
-            self._rest("DELETE", f"/issues/comments/{comment.id}")
+            self._asked(self._at(comment).delete)
         except NotFound:
             return
 
@@ -232,7 +229,7 @@ class Api:
 
     def files(self, number: int) -> list[ChangedFile]:
         """The files of the pull request; one request per hundred."""
-        return [_as(ChangedFile, each) for each in self._listed(f"/pulls/{number}/files")]
+        return list(self._listed(self._repository.get_pull(number).get_files, _changed))
 
     def threads(self, number: int) -> list[Thread]:
         """The conversations on lines of the diff; one request per hundred."""
@@ -244,45 +241,58 @@ class Api:
                     found.append(Thread(first.id, first.body, first.viewerDidAuthor, first.isMinimized, replied))
         return found
 
-    def review(self, number: int, sha: str, body: str, comments: list[dict[str, object]]) -> None:
+    def review(self, number: int, sha: str, body: str, comments: list[ReviewComment]) -> None:
         """One review with comments on lines. Raises `Invalid` where one of the lines is not in the diff."""
-        payload = {"commit_id": sha, "event": "COMMENT", "body": body, "comments": comments}
-        self._rest("POST", f"/pulls/{number}/reviews", payload, repeat=False)
+        from github.Commit import Commit
+
+        # made here: PyGithub would ask for it, and only its name is wanted
+        commit = self._github.create_from_raw_data(Commit, {"sha": sha})
+        pull_request = self._repository.get_pull(number)
+        self._asked(lambda: pull_request.create_review(commit, body, "COMMENT", comments), repeat=False)
 
     # -- pull requests ----------------------------------------------------------------------------
 
     def pull_request(self, number: int) -> FoundPullRequest:
         """The pull request of that number."""
-        return _as(FoundPullRequest, self._rest("GET", f"/pulls/{number}"))
+        return self._asked(lambda: _found(self._repository.get_pull(number).complete()))
 
     def open_pull_requests(self, owner: str, branch: str) -> list[FoundPullRequest]:
         """Open pull requests from `branch` of `owner`'s repository."""
-        head = quote(f"{owner}:{branch}", safe="")
-        return [_as(FoundPullRequest, each) for each in self._listed(f"/pulls?state=open&head={head}")]
+        head = f"{owner}:{branch}"
+        return list(self._listed(lambda: self._repository.get_pulls(state="open", head=head), _found))
 
     def pull_requests_of(self, sha: str) -> list[FoundPullRequest]:
         """Pull requests that contain the commit `sha`."""
-        return [_as(FoundPullRequest, each) for each in self._listed(f"/commits/{sha}/pulls")]
+        return list(self._listed(self._repository.get_commit(sha).get_pulls, _found))
 
     # -- private ----------------------------------------------------------------------------------
 
+    def _at(self, comment: Comment) -> IssueComment:
+        # a comment has an address of its own, whatever the number of the issue
+        return self._repository.get_issue(0).get_comment(comment.id)
+
     def _comments_by_rest(self, number: int) -> list[Comment]:
         me = self._me()
-        found = [_as(_RestComment, each) for each in self._listed(f"/issues/{number}/comments")]
-        return [_rest_comment(each, ours=bool(each.user and each.user.login == me)) for each in found]
+
+        def read(found: IssueComment) -> Comment:
+            return _written(found, ours=found.user is not None and found.user.login == me)
+
+        return list(self._listed(self._repository.get_issue(number).get_comments, read))
 
     def _me(self) -> str:
         try:
-            return _as(_User, self._send("GET", "/user")).login
+            return self._asked(lambda: self._github.get_user().login)
         except Forbidden:
             return _ACTIONS
 
-    def _listed(self, path: str) -> Iterator[object]:
-        joint = "&" if "?" in path else "?"
-        for page in range(1, _MOST_PAGES + 1):
-            found = self._rest("GET", f"{path}{joint}per_page={_PAGE}&page={page}")
-            if not isinstance(found, list):
-                raise _unexpected()
+    def _listed(self, listing: Callable[[], PaginatedList[U]], read: Callable[[U], T]) -> Iterator[T]:
+        pages = listing()
+
+        def on_page(number: int) -> list[T]:
+            return [read(each) for each in pages.get_page(number)]
+
+        for number in range(_MOST_PAGES):
+            found = self._asked(partial(on_page, number))
             yield from found
             if len(found) < _PAGE:
                 return
@@ -305,7 +315,8 @@ class Api:
             after = info.endCursor
 
     def _graphql(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
-        found = self._send("POST", self._requester.graphql_url, {"query": query, "variables": dict(variables)})
+        requester, payload = self._github.requester, {"query": query, "variables": dict(variables)}
+        found = self._asked(lambda: requester.requestJsonAndCheck("POST", requester.graphql_url, input=payload)[1])
         if not isinstance(found, dict):
             raise _unexpected()
         if errors := found.get("errors"):
@@ -321,22 +332,17 @@ class Api:
             raise _unexpected()
         return data
 
-    def _rest(
-        self, verb: str, path: str, payload: Mapping[str, object] | None = None, *, repeat: bool = True
-    ) -> object:
-        return self._send(verb, f"/repos/{self.repository}{path}", payload, repeat=repeat)
-
-    def _send(
-        self, verb: str, path: str, payload: Mapping[str, object] | None = None, *, repeat: bool = True
-    ) -> object:
-        """One request, again where that does no harm. `repeat`: whether it may be carried out twice."""
+    def _asked(self, ask: Callable[[], T], *, repeat: bool = True) -> T:
+        """What `ask` brings, tried again where that does no harm. `repeat`: whether it may be carried out twice."""
         import requests
-        from github import GithubException
+        from github import BadAttributeException, GithubException, IncompletableObject
 
         for attempt in range(1, _ATTEMPTS + 1):
             began = time.monotonic()
             try:
-                return self._requester.requestJsonAndCheck(verb, path, input=payload)[1]
+                return ask()
+            except (BadAttributeException, IncompletableObject, *_MISREAD) as error:
+                raise _unexpected(type(error).__name__) from None
             except GithubException as error:
                 headers = {str(k).lower(): str(v) for k, v in (error.headers or {}).items()}
                 wait, problem = _judged(error.status, _message(error), headers, attempt, repeat=repeat)
@@ -418,8 +424,16 @@ def _comment(node: _Node) -> Comment:
     )
 
 
-def _rest_comment(found: _RestComment, *, ours: bool) -> Comment:
-    return Comment(found.id, found.node_id, found.body or "", found.html_url, ours)
+def _written(found: IssueComment, *, ours: bool = True) -> Comment:
+    return Comment(found.id, found.node_id or "", found.body or "", found.html_url or "", ours)
+
+
+def _found(found: PullRequest) -> FoundPullRequest:
+    return FoundPullRequest(found.number, found.head.sha, found.base.repo.full_name, found.state or "")
+
+
+def _changed(found: File) -> ChangedFile:
+    return ChangedFile(found.filename, found.status or "", found.patch)
 
 
 def _as(shape: type[T], found: object) -> T:

@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reviewer.github.api import Api, ApiError, ChangedFile, Invalid, Thread, Unsure
 from reviewer.recording import Direction
@@ -17,11 +18,14 @@ from reviewer.report.markdown import fence, prose
 from reviewer.review.finding import Severity
 from reviewer.review.verdict import Report
 
+if TYPE_CHECKING:
+    from github.PullRequest import ReviewComment
+
 MOST = 20
 """Review comments per run; GitHub takes a request with many more for abuse."""
 
 Source = Callable[[str], str | None]
-"""The text of a file at the head commit by its path, None where it is not to be had."""
+"""The text of a file at the head commit by its path, None where it cannot be read."""
 
 _MARKER = re.compile(r"\A<!-- alembic-reviewer finding v1 id=(?P<id>[0-9a-f]+) fingerprint=(?P<print>\S+) -->")
 _HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+(?P<start>\d+)(?:,\d+)? @@")
@@ -54,11 +58,11 @@ class _Remark:
     shown: Shown
 
     @property
-    def payload(self) -> dict[str, object]:
+    def payload(self) -> ReviewComment:
         """As GitHub wants it; `start_line` must be before `line`."""
-        place: dict[str, object] = {"path": self.path, "line": self.last, "side": "RIGHT", "body": self.body}
+        place: ReviewComment = {"path": self.path, "line": self.last, "side": "RIGHT", "body": self.body}
         if self.first < self.last:
-            place |= {"start_line": self.first, "start_side": "RIGHT"}
+            place["start_line"], place["start_side"] = self.first, "RIGHT"
         return place
 
 

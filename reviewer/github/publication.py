@@ -122,16 +122,16 @@ def locate(event: Event, api: Api, number: int | None = None) -> Target | Outcom
     if event.upstream is not None:
         return _of_upstream(event, api)
     if event.pull_request is not None and number in {None, event.pull_request.number}:
-        head = event.pull_request.head_sha or api.pull_request(event.pull_request.number).head.sha
+        head = event.pull_request.head_sha or api.pull_request(event.pull_request.number).sha
         return Target(event.pull_request.number, head)
     if number is not None:
-        return Target(number, api.pull_request(number).head.sha)
+        return Target(number, api.pull_request(number).sha)
     return Outcome(Status.SKIPPED, why=f"the event {event.name or 'of this run'} has no pull request")
 
 
 def with_commit(api: Api, sha: str) -> Target:
     """The open pull request whose head is the commit `sha`. Raises `UsageError` where there is not exactly one."""
-    found = [each for each in api.pull_requests_of(sha) if each.head.sha == sha and each.state == "open"]
+    found = [each for each in api.pull_requests_of(sha) if each.sha == sha and each.state == "open"]
     if len(found) != 1:
         what = "no open pull request" if not found else f"{len(found)} open pull requests"
         raise UsageError(f"{api.repository} has {what} with the head {sha}.", "Name one with --pull-request.")
@@ -210,7 +210,7 @@ def _of_upstream(event: Event, api: Api) -> Target | Outcome:
 
 
 def _is_about(found: FoundPullRequest, sha: str, event: Event) -> bool:
-    return found.head.sha == sha and found.base.repo.full_name.lower() == event.repository.lower()
+    return found.sha == sha and found.repository.lower() == event.repository.lower()
 
 
 def with_note(wish: Wish, event: Event) -> Wish:

@@ -167,10 +167,10 @@ class FakeGitHub:
 
     def _pulls(self, query: dict[str, str], *_: Any) -> Reply:
         found = query.get("head") == self.head_label and query.get("state") == self.state
-        return 200, [self._simple()] if found and query.get("page") == "1" else []
+        return 200, [self._simple()] if found and query.get("page", "1") == "1" else []
 
     def _pulls_of(self, query: dict[str, str], _: Any, sha: str) -> Reply:
-        return 200, [self._simple()] if sha == self.head and query.get("page") == "1" else []
+        return 200, [self._simple()] if sha == self.head and query.get("page", "1") == "1" else []
 
     def _pull(self, _: Any, __: Any, number: str) -> Reply:
         if int(number) != self.number:
