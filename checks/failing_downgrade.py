@@ -47,6 +47,7 @@ RULE = Rule(
     summary="there is no way back: the downgrade does not run",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
+    reports_failed=Direction.DOWNGRADE,
 )
 
 

@@ -46,6 +46,7 @@ RULE = Rule(
     summary="after a rollback the upgrade does not run again",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
+    reports_failed=Direction.UPGRADE_AGAIN,
     replaces=frozenset({"missing-downgrade"}),
 )
 

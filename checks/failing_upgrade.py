@@ -59,6 +59,7 @@ RULE = Rule(
     summary="the deploy stops: the upgrade does not run",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
+    reports_failed=Direction.UPGRADE,
 )
 
 

@@ -270,6 +270,7 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
     config.check_rules({check.RULE.id for check in loaded})
     selected = _selected(config, loaded)
     asked = {check.RULE.id for check in selected}
+    reporters = {check.RULE.reports_failed: check.RULE.id for check in loaded if check.RULE.reports_failed}
     reports = []
     for each in recordings:
         report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
@@ -278,7 +279,9 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
         told = replace(report, findings=_with_severities(config, findings, each, waiting))
         dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
         reports.append(
-            ledger.settled(told, lambda rule, path: rule in asked and not config.ignored(rule, path), dropped)
+            ledger.settled(
+                told, lambda rule, path: rule in asked and not config.ignored(rule, path), reporters, dropped
+            )
         )
     return Report(tool=__version__, trees=tuple(reports), fail_on=config.fail_on)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import checks
 from reviewer.config import Config, PathSettings
 from reviewer.recording import (
     Direction,
@@ -26,13 +27,13 @@ from reviewer.recording import (
     loads,
 )
 from reviewer.report import json as report_json
-from reviewer.review.failures import OWNERS
 from reviewer.review.finding import Severity
 from reviewer.review.ledger import Planned, planned
 from reviewer.review.verdict import Report, Verdict
 from reviewer.session import comments_in, judged
 
 ENV = Location("m/env.py", 8)
+REPORTERS = {check.RULE.reports_failed: check.RULE.id for check in checks.load() if check.RULE.reports_failed}
 BOOM = "RuntimeError: boom"
 
 
@@ -130,7 +131,7 @@ def test_what_env_py_raises_after_the_revisions_is_one_finding_at_the_function(
 
     assert found.all_errors == ()
     assert [(each.rule, each.location) for each in found.findings] == [
-        (OWNERS[direction], Location("m/versions/a.py", 9 if direction is Direction.DOWNGRADE else 5))
+        (REPORTERS[direction], Location("m/versions/a.py", 9 if direction is Direction.DOWNGRADE else 5))
     ]
     assert "m/env.py:8" in found.findings[0].message
     assert BOOM in found.findings[0].message
@@ -191,9 +192,15 @@ def test_who_does_not_ask_for_the_rule_reads_of_the_failure_among_what_was_skipp
     assert BOOM in found.all_skipped[0].reason
 
 
+def test_one_rule_reports_the_failed_passes_of_each_direction() -> None:
+    reporting = [check.RULE.reports_failed for check in checks.load() if check.RULE.reports_failed]
+
+    assert sorted(reporting, key=str) == sorted(Direction, key=str)
+
+
 def test_no_rule_is_asked_whether_env_py_works() -> None:
     failure = Failure(FailureKind.ENVIRONMENT, BOOM, moment=Moment.BEFORE, outside=ENV)
-    config = Config(path=Path("/nowhere"), ignore=tuple(OWNERS.values()))
+    config = Config(path=Path("/nowhere"), ignore=tuple(REPORTERS.values()))
 
     found = report(with_failure(recording(), failure, Direction.DOWNGRADE), config)
 
@@ -268,7 +275,7 @@ def recordings(draw: st.DrawFn) -> Recording:
 configs = st.builds(
     Config,
     path=st.just(Path("/nowhere")),
-    ignore=st.lists(st.sampled_from(sorted(OWNERS.values())), unique=True).map(tuple),
+    ignore=st.lists(st.sampled_from(sorted(REPORTERS.values())), unique=True).map(tuple),
     fail_on=st.sampled_from([None, Severity.ERROR]),
 )
 
@@ -291,5 +298,5 @@ def test_no_recording_with_an_unexplained_pass_is_green(found: Recording, config
             elif each.outcome is Outcome.FAILED and not refused and not (back and each.revision in found.one_way):
                 assert each.failure is not None
                 told = any(each.failure.message in text for text in words)
-                named = any(f.revision == each.revision and f.rule in OWNERS.values() for f in said.findings)
+                named = any(f.revision == each.revision and f.rule in REPORTERS.values() for f in said.findings)
                 assert told or named

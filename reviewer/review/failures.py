@@ -33,13 +33,6 @@ _NOT_THE_REVISIONS = frozenset(
     }
 )
 
-OWNERS = {
-    Direction.UPGRADE: "failing-upgrade",
-    Direction.DOWNGRADE: "failing-downgrade",
-    Direction.UPGRADE_AGAIN: "failing-second-upgrade",
-}
-"""The rule that tells of a revision's failure in each direction, where no other explains it."""
-
 _NOT_NULL_VIOLATION = "23502"
 _UNIQUE_VIOLATION = "23505"
 _NOT_IN_THE_SCHEMA = "42"

@@ -6,7 +6,7 @@ review as for a saved recording, and for every way in which a rehearsal can go w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reviewer.errors import GIVE_SETTINGS
@@ -75,11 +75,13 @@ def planned(recording: Recording) -> Iterator[Planned]:
         yield Planned(revision, Direction.UPGRADE_AGAIN, Rehearsal.STEPWISE)
 
 
-def settled(report: TreeReport, asked: Asked, dropped: Sequence[Finding] = ()) -> TreeReport:
+def settled(
+    report: TreeReport, asked: Asked, reporters: Mapping[Direction, str], dropped: Sequence[Finding] = ()
+) -> TreeReport:
     """`report` with what no finding explains: as an error, or as skipped where the user does not ask for it.
 
     The findings of `report` are all that are told, suppressed ones too: who suppresses one has read it. `dropped` are
-    those that the configuration leaves out for single files.
+    those that the configuration leaves out for single files; `reporters` are the rules that report failed passes.
     """
     recording = report.recording
     told = _subjects(report.findings)
@@ -90,7 +92,7 @@ def settled(report: TreeReport, asked: Asked, dropped: Sequence[Finding] = ()) -
     for ran in recording.passes:
         if ran.outcome is not Outcome.FAILED or _accepted(ran, recording) or _explained(ran, told, recording):
             continue
-        rule = hidden.get(failures.about(ran)) or failures.OWNERS[ran.direction]
+        rule = hidden.get(failures.about(ran)) or reporters[ran.direction]
         revision = by_id.get(ran.revision)
         path = revision.path if revision else ""
         if failures.is_the_revisions(ran) and (failures.about(ran) in hidden or not asked(rule, path)):

@@ -85,6 +85,8 @@ class Rule:
     explained."""
     default: bool = True
     """Whether it is on without being selected."""
+    reports_failed: Direction | None = None
+    """The direction whose failed passes it reports where no other rule explains them: exactly one rule for each."""
     of_old_code: bool = False
     """Whether it speaks only where the code of the base commit was tried."""
     since: str = "0.1.0"
