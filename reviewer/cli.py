@@ -232,6 +232,7 @@ class _progress:  # noqa: N801  (used as a function)
             self._status.stop()
 
 
+_Handler = Callable[[int, "FrameType | None"], object] | int | None
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -247,13 +248,15 @@ class _Failures:
     """Turns what can go wrong into one sentence and an exit status."""
 
     def __enter__(self) -> None:
-        _on_signals(_ended)
+        self._before = _on_signals(_ended)
         try:
             Path.cwd()
         except OSError:
             self._end(UsageError("The current folder is gone.", "Change to one that is there."))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         if error is None:
             return
         if isinstance(error, ReviewerError):
@@ -284,12 +287,16 @@ class _Failures:
         sys.exit(error.exit_status)
 
 
-def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+def _on_signals(handler: _Handler) -> dict[int, _Handler]:
+    """Have `handler` take the signals that end a program; what took each before."""
+    before: dict[int, _Handler] = {}
     for name in _ENDING:
         number = getattr(signal, name, None)
-        # Who is ignored when we start, as by `nohup`, is meant to be.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+        # A signal that is ignored when we start, as by `nohup`, stays ignored. None: not set from Python.
+        if number is not None and (current := signal.getsignal(number)) not in {signal.SIG_IGN, None}:
+            before[number] = current
             signal.signal(number, handler)
+    return before
 
 
 def _ended(number: int, _: FrameType | None) -> None:

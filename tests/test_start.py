@@ -55,3 +55,21 @@ def test_what_is_installed_stays_importable_when_pythonpath_names_it_too(tmp_pat
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("alembic-reviewer")
+
+
+@pytest.mark.parametrize("arguments", [["rules"], ["explain", "no-such-rule"]])
+def test_signal_handlers_of_a_caller_are_put_back(arguments: list[str]) -> None:
+    program = f"""
+import signal
+from click.testing import CliRunner
+from reviewer.cli import main
+def ours(number, frame): pass
+signal.signal(signal.SIGTERM, ours)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+CliRunner().invoke(main, {arguments!r})
+assert signal.getsignal(signal.SIGTERM) is ours
+assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+
+    subprocess.run([sys.executable, "-c", program], check=True)
