@@ -10,7 +10,7 @@ from rich.text import Text
 
 from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pass, Recording, Rehearsal, Table
 from reviewer.report import inert
-from reviewer.report.digest import RevisionDigest, digest, number, skipped, witness
+from reviewer.report.digest import RevisionDigest, counted, digest, number, skipped, witness
 from reviewer.report.terminal import Terminal
 from reviewer.review.verdict import Report
 from reviewer.sql.names import VERSION_TABLE, listed
@@ -178,6 +178,10 @@ def _blocks(lines: Sequence[_Line], terminal: Terminal) -> Iterator[Text]:
 def _totals(report: Report, lines: Sequence[_Line]) -> Iterator[str]:
     for error in report.all_errors:
         yield f"could not review: {inert.sentence(error)}"
+    if findings := [each.finding for tree in report.trees for each in digest(tree).all_findings]:
+        by_rule = Counter(finding.rule for finding in findings)
+        rules = ", ".join(f"{count:,} {inert.name(rule)}" for rule, count in by_rule.most_common())
+        yield f"findings: {counted(findings)} ({rules}); the other formats describe them"
     labels = Counter(line.rollback for line in lines)
     told = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
     yield f"{number(len(lines), 'revision')}{': ' + told if told else ''}"

@@ -29,21 +29,30 @@ def render(report: Report, prefix: str = "") -> str:
         severity: [_command(each, prefix) for each in shown if each.finding.severity is severity]
         for severity in Severity
     }
-    errors = [_line("error", {"title": "The review is not complete"}, inert.sentence(e)) for e in report.all_errors]
-    commands[Severity.ERROR] = errors + commands[Severity.ERROR]
-    lines = [line for severity in Severity for line in _bounded(commands[severity], severity, shown)]
+    names = {
+        severity: [
+            f"{inert.name(each.finding.rule)} at {_place(each.finding)}"
+            for each in shown
+            if each.finding.severity is severity
+        ]
+        for severity in Severity
+    }
+    errors = [inert.sentence(error) for error in report.all_errors]
+    told = [_line("error", {"title": "The review is not complete"}, error) for error in errors]
+    commands[Severity.ERROR] = told + commands[Severity.ERROR]
+    names[Severity.ERROR] = errors + names[Severity.ERROR]
+    lines = [line for severity in Severity for line in _bounded(commands[severity], names[severity], severity)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _bounded(lines: Sequence[str], severity: Severity, shown: Sequence[Shown]) -> Iterator[str]:
+def _bounded(lines: Sequence[str], names: Sequence[str], severity: Severity) -> Iterator[str]:
     if len(lines) <= PER_KIND:
         yield from lines
         return
     yield from lines[: PER_KIND - 1]
-    left = len(lines) - PER_KIND + 1
-    rest = [each.finding for each in shown if each.finding.severity is severity][-left:]
-    named = "\n".join(f"{inert.name(each.rule)} at {_place(each)}" for each in rest)
-    yield _line(severity.value, {"title": f"{number(left, severity.value)} more"}, inert.cut(named, LONGEST))
+    rest = names[PER_KIND - 1 :]
+    title = f"{number(len(rest), severity.value)} more"
+    yield _line(severity.value, {"title": title}, inert.cut("\n".join(rest), LONGEST))
 
 
 def _place(finding: Finding) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import product
 
 import pytest
 
 import checks
 from reviewer import report as formats
+from reviewer.recording import Location, Skipped
 from reviewer.report import json as report_json
+from reviewer.review.finding import Severity
 from reviewer.review.verdict import Report
 from tests.report import reports
 
@@ -75,3 +80,25 @@ def test_a_format_is_loaded_when_it_is_used() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "\n"
+
+
+def test_every_finding_and_every_error_is_in_every_format() -> None:
+    tree = reports.TYPICAL.trees[0]
+    findings = tuple(
+        replace(finding, rule=f"rule-{n}", about=(str(n),), severity=severity, location=Location("a.py", n))
+        for n, (finding, severity) in enumerate(product(tree.findings * 4, Severity))
+    )
+    errors = tuple(f"A review needs part {n} of it." for n in range(12))
+    skipped = tuple(Skipped(f"pass {n} of it", f"that reason {n} of it") for n in range(12))
+    recording = replace(tree.recording, errors=errors, skipped=skipped)
+    report = replace(reports.TYPICAL, trees=(replace(tree, findings=findings, recording=recording),))
+
+    pages = {form: formats.render(form, report, checks.by_id).replace("%0A", "\n") for form in formats.FORMATS}
+
+    assert len(findings) == 60
+    for form, page in pages.items():
+        assert [f.rule for f in findings if not re.search(rf"\b{f.rule}\b", page)] == [], form
+        assert [error for error in errors if error.rstrip(".") not in page] == [], form
+    for form, page in pages.items():
+        if form not in {"annotations", "codequality"}:  # they are about lines of files
+            assert [s.reason for s in skipped if s.reason not in page] == [], form

@@ -108,7 +108,7 @@ def test_a_message_holds_no_link_and_no_placeholder() -> None:
 def test_gitlab_gets_each_finding_with_a_fingerprint_of_its_own(report: Report) -> None:
     found = json.loads(codequality.render(report))
 
-    assert len(found) == len(report.findings)
+    assert len(found) == len(report.findings) + len(report.all_errors)
     assert len({each["fingerprint"] for each in found}) == len(found)
     for each in found:
         assert set(each) == {"description", "check_name", "fingerprint", "severity", "location"}
