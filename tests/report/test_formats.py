@@ -85,7 +85,14 @@ def test_a_format_is_loaded_when_it_is_used() -> None:
 def test_every_finding_and_every_error_is_in_every_format() -> None:
     tree = reports.TYPICAL.trees[0]
     findings = tuple(
-        replace(finding, rule=f"rule-{n}", about=(str(n),), severity=severity, location=Location("a.py", n))
+        replace(
+            finding,
+            rule=f"rule-{n}",
+            about=(str(n),),
+            severity=severity,
+            location=Location("a.py", n),
+            suppressed=None,
+        )
         for n, (finding, severity) in enumerate(product(tree.findings * 4, Severity))
     )
     errors = tuple(f"A review needs part {n} of it." for n in range(12))
