@@ -702,7 +702,7 @@ def loads(text: str | bytes, file: str = "the file") -> tuple[Recording, ...]:
                 f"The recording in {file} has format {found}; this version reads format {FORMAT}.", way_out
             )
         return msgspec.json.decode(text, type=_File).recordings
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordingError(f"There is no recording in {file}, or it is cut short: {error}.", way_out) from None
 
 
