@@ -3,7 +3,7 @@
     python3 scripts/docs.py [--check] [FILE ...]
 
 Generated are: docs/checks/ from the docstrings and examples of the checks; the output under every `$ alembic-reviewer`
-in the console blocks of README.md and docs/; the format in docs/recording.md; the table of findings in the README of each example, from a review of it.
+in the console blocks of README.md and docs/; the format in docs/recording.md; the interface in docs/writing-checks.md; the table of findings in the README of each example, from a review of it.
 Without FILE all of them.
 """
 
@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import groupby, pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from environment import ROOT, prepared
@@ -32,6 +35,7 @@ CONSOLE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 TABLE = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- end of findings -->)", re.DOTALL)
+INTERFACE = re.compile(r"(?<=<!-- interface -->\n).*?(?=<!-- end of interface -->)", re.DOTALL)
 RECORDING = re.compile(r"(?<=<!-- recording -->\n).*?(?=<!-- end of recording -->)", re.DOTALL)
 
 
@@ -66,6 +70,7 @@ def main() -> int:
 def _filled(text: str, folder: Path) -> str:
     text = CONSOLE.sub(_console, text)
     text = RECORDING.sub(lambda _: "\n".join(_classes()) + "\n", text)
+    text = INTERFACE.sub(lambda _: "\n".join(_interface()) + "\n", text)
     return TABLE.sub(lambda _: _findings(folder), text)
 
 
@@ -162,6 +167,89 @@ def _classes() -> Iterator[str]:
 
 def _sentence(text: str | None) -> str:
     return " ".join((text or "").split())
+
+
+# -- what checks import ---------------------------------------------------------------------------
+
+
+def _interface() -> Iterator[str]:
+    """What `reviewer.check` offers, with the first sentence of each docstring."""
+    from reviewer import check
+
+    every = {name: getattr(check, name) for name in check.__all__}
+    for name in ("Rule", "Context", "Schema", "Name"):
+        yield from ("", f"### {name}", "", _first(every[name].__doc__), "")
+        yield from _members(every[name])
+    for name, module in every.items():
+        if inspect.ismodule(module):
+            yield from ("", f"### {name}", "", _first(module.__doc__), "")
+            yield from _functions(module)
+    yield from ("", "### Functions", "")
+    yield from (_entry(name, each) for name, each in every.items() if inspect.isfunction(each))
+    operations = [each for each in every.values() if _is_operation(each)]
+    yield from ("", "### Operations", "")
+    yield from (f"- `{each.__name__}({', '.join(_fields(each))})`: {_first(each.__doc__)}" for each in operations)
+    yield from ("", "### Values of the recording", "")
+    yield "Described in [recording.md](recording.md): " + ", ".join(
+        f"`{name}`"
+        for name, each in every.items()
+        if getattr(each, "__module__", "").startswith("reviewer.recording")
+    )
+    yield ""
+
+
+def _members(of: type) -> Iterator[str]:
+    fields = getattr(of, "__dataclass_fields__", {})
+    documented = _documented(of)
+    for name in fields:
+        if not name.startswith("_"):
+            yield f"- `{name}`: {documented[name]}" if name in documented else f"- `{name}`"
+    for name, each in vars(of).items():
+        if name.startswith("_") or name in fields:
+            continue
+        if isinstance(each, property | cached_property):
+            called = each.fget if isinstance(each, property) else each.func
+            yield f"- `{name}`: {_first(called.__doc__)}"
+        elif inspect.isfunction(each):
+            yield _entry(name, each)
+
+
+def _documented(of: type) -> dict[str, str]:
+    """The first sentence that stands below each field of a dataclass."""
+    body = next(
+        each for each in ast.parse(inspect.cleandoc(inspect.getsource(of))).body if isinstance(each, ast.ClassDef)
+    ).body
+    return {
+        field.target.id: _first(str(below.value.value))
+        for field, below in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+    }
+
+
+def _functions(module: ModuleType) -> Iterator[str]:
+    for name, each in vars(module).items():
+        if inspect.isfunction(each) and each.__module__ == module.__name__ and not name.startswith("_"):
+            yield _entry(name, each)
+
+
+def _entry(name: str, function: Callable[..., object]) -> str:
+    taken = [each for each in inspect.signature(function).parameters if each != "self"]
+    return f"- `{name}({', '.join(taken)})`: {_first(function.__doc__)}"
+
+
+def _is_operation(each: object) -> bool:
+    return inspect.isclass(each) and each.__module__ == "reviewer.sql.operations"
+
+
+def _fields(operation: type) -> Iterator[str]:
+    return (name for name in getattr(operation, "__dataclass_fields__", {}) if not name.startswith("_"))
+
+
+def _first(text: str | None) -> str:
+    """The first sentence of a docstring."""
+    paragraph = _sentence(inspect.cleandoc(text or "").split("\n\n")[0])
+    return re.split(r"(?<=[.:]) (?=[A-Z`])", paragraph)[0].rstrip(":")
 
 
 # -- what is found in the examples ----------------------------------------------------------------
