@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Literal
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from reviewer.diagnosis import Diagnosis
 
 Colours = Literal["standard", "256", "truecolor", "windows"]
 
@@ -96,13 +94,6 @@ def encodable(text: str, stream: IO[str] | None) -> str:
     """`text` with an escape for every character that the encoding of `stream` lacks; of a file that is UTF-8."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def print_diagnosis(diagnosis: Diagnosis) -> None:
-    """Writes what `doctor` found to standard output."""
-    from reviewer.report import diagnosis as page
-
-    sys.stdout.write(encodable(page.render(diagnosis, Terminal.of(sys.stdout)), sys.stdout))
 
 
 def _breaks(text: str, room: int) -> list[int]:
