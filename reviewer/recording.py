@@ -332,7 +332,7 @@ class Pass:
     unread: tuple[str, ...] = ()
     """Of a downgrade: tables that the revision touches and whose rows could not be compared."""
     unrun: tuple[Statement, ...] = ()
-    """Of a failed upgrade: the statements that would have come after the one that failed, as Alembic renders them without
+    """Of a failed upgrade or downgrade: the statements that would have come after the one that failed, as Alembic renders them without
     a database. Nobody has seen what they do."""
 
 

@@ -17,7 +17,7 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project.discovery import Interpreter, find_trees
 from reviewer.project.history import between, read_worktree
-from reviewer.recording import Recording, dumps, loads
+from reviewer.recording import Direction, Recording, dumps, loads
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.report import FORMATS, render
 from reviewer.review.finding import Basis
@@ -153,6 +153,48 @@ op.drop_column("items", "id")
     assert basis["blocking-index"] is basis["dropped-column"] is Basis.PARSED
     assert [s.location.line for s in recording.passes[0].unrun if s.location] == [14, 15, 16, 17, 18]
     assert loads(dumps([recording])) == (recording,)
+
+
+def test_what_comes_after_a_statement_that_fails_in_the_downgrade_is_judged_as_it_reads(
+    bench: Bench, tmp_path: Path
+) -> None:
+    column = 'op.add_column("items", sa.Column("v", sa.Text()))'
+    back = """
+op.execute("UPDATE nowhere SET a = 1")
+op.drop_column("items", "v")
+op.execute("COMMIT")
+op.execute("FROB THE KNOB")
+"""
+    fails, other = revision("b", "a", column, back), revision("c", "b", "pass", "raise NotImplementedError")
+    recording = bench.record(project(tmp_path, fails, other))
+    report = judged(Config(path=tmp_path), [recording], {"": comments_in(tmp_path, recording)})
+
+    found = {f.rule: (f.location.line, f.basis) for f in report.findings if f.location and f.direction is Direction.DOWNGRADE}
+    assert found == {
+        "failing-downgrade": (16, Basis.OBSERVED),
+        "transaction-control": (18, Basis.PARSED),
+        "unrecognized-statement": (19, Basis.PARSED),
+    }
+    assert [each.sql for each in report.trees[0].unrecognized] == ["FROB THE KNOB;"]
+    unrun = [s.sql for each in recording.passes for s in each.unrun]
+    assert unrun == ["ALTER TABLE items DROP COLUMN v;", "COMMIT;", "FROB THE KNOB;"]
+    assert report.all_skipped == ()
+    assert loads(dumps([recording])) == (recording,)
+
+
+def test_what_comes_after_it_in_a_downgrade_and_cannot_be_rendered_is_skipped_with_the_reason(
+    bench: Bench, tmp_path: Path
+) -> None:
+    back = """
+op.execute("UPDATE nowhere SET a = 1")
+op.drop_column("items", op.get_bind().execute(sa.text("SELECT 'v'")).scalar())
+"""
+    report = bench.review(project(tmp_path, revision("b", "a", "pass", back)))
+
+    assert told(report) == [("failing-downgrade", 16)]
+    (left_out,) = [each for each in report.all_skipped if "after the failure" in each.what]
+    assert left_out.what == "what comes after the failure in the downgrade of revision b"
+    assert left_out.reason.startswith("it cannot be rendered as SQL to be read: ")
 
 
 def test_what_comes_after_it_and_cannot_be_rendered_is_skipped_with_the_reason(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reviewer.recording import Direction, FailureKind, Moment, Origin, Outcome, Pass, Statement, furthest
@@ -13,21 +13,32 @@ _PATIENCE = 30.0
 
 
 def told(bench: Workbench, passes: Sequence[Pass]) -> list[Pass]:
-    """`passes`, those upgrades that are judged and have failed with the statements that never ran.
+    """`passes`, those that are judged and have failed with the statements that never ran.
 
     What cannot be rendered is skipped, with the reason.
     """
-    cut = {each.id: found for each in bench.plan.revisions if (found := _cut_short(each.id, passes)) is not None}
-    if not cut or bench.is_late():
-        return list(passes)
+    found = list(passes)
+    for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
+        cut = {
+            each.id: short for each in bench.plan.revisions if (short := _cut_short(each.id, direction, passes))
+        }
+        if cut and not bench.is_late():
+            read = _read(bench, direction, cut)
+            found = [read[each.revision] if cut.get(each.revision) is each else each for each in found]
+    return found
+
+
+def _read(bench: Workbench, direction: Direction, cut: Mapping[str, Pass]) -> dict[str, Pass]:
+    """The passes of `direction` that were `cut` short, by revision, with what is rendered of the rest."""
     from reviewer.rehearsal.static import read_rendered
 
-    command = {"do": "offline", "revisions": list(cut), "downgrade": False}
+    down = direction is Direction.DOWNGRADE
+    command = {"do": "offline", "revisions": [*reversed(cut)] if down else list(cut), "downgrade": down}
     answer = bench.ask(command, _PATIENCE)
     if not answer.ok and not (answer.failed and answer.failed.kind == FailureKind.OFFLINE.value):
         bench.restart()
         answer = bench.ask(command, _PATIENCE)
-    rendered, why = read_rendered(answer, Direction.UPGRADE, bench.plan)
+    rendered, why = read_rendered(answer, direction, bench.plan)
     read = dict(cut)
     for id_, failed in cut.items():
         found = rendered.get(id_)
@@ -36,17 +47,19 @@ def told(bench: Workbench, passes: Sequence[Pass]) -> list[Pass]:
         else:
             reason = ((found.reason if found else None) or why).rstrip(".")
             bench.skip(
-                f"what comes after the failure in revision {id_}",
+                f"what comes after the failure in {'the downgrade of ' if down else ''}revision {id_}",
                 f"it cannot be rendered as SQL to be read: {reason}",
             )
-    return [read[each.revision] if cut.get(each.revision) is each else each for each in passes]
+    return read
 
 
-def _cut_short(revision: str, passes: Sequence[Pass]) -> Pass | None:
-    """The upgrade that is judged, where it ended before its own code did."""
-    judged = furthest([each for each in passes if each.revision == revision], Direction.UPGRADE)
-    failed = judged is not None and judged.failure is not None and judged.failure.moment is Moment.DURING
-    return judged if failed else None
+def _cut_short(revision: str, direction: Direction, passes: Sequence[Pass]) -> Pass | None:
+    """The pass that is judged, where it ended before its own code did. A downgrade that refuses has nothing behind it."""
+    judged = furthest([each for each in passes if each.revision == revision], direction)
+    if judged is None or judged.failure is None or judged.failure.moment is not Moment.DURING:
+        return None
+    refuses = direction is Direction.DOWNGRADE and judged.failure.deliberate
+    return None if refuses else judged
 
 
 def after(ran: Sequence[Statement], rendered: Sequence[Statement]) -> tuple[Statement, ...]:

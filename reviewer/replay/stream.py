@@ -151,8 +151,8 @@ class Story:
     """The schema after its upgrade."""
     refused: Mapping[tuple[Direction, Location | None, str], Place] = field(default_factory=dict)
     """The statements that a server refused in one of the passes, by direction, line and text."""
-    unrun: tuple[Understood, ...] = ()
-    """What would have come after the statement at which its upgrade failed, as if that one had done its work."""
+    unrun: Mapping[Direction, tuple[Understood, ...]] = field(default_factory=dict)
+    """What would have come after the statement at which one direction failed, as if that one had done its work."""
 
     @property
     def ran(self) -> bool:
@@ -231,7 +231,7 @@ def understand(recording: Recording) -> tuple[Story, ...]:
     for revision in recording.revisions:
         before = state.schema
         upgrade: tuple[Understood, ...] = ()
-        unrun: tuple[Understood, ...] = ()
+        unrun: dict[Direction, tuple[Understood, ...]] = {}
         downgrade: tuple[Understood, ...] = ()
         up = _judged(recording, numbers[revision.id], Direction.UPGRADE)
         if up is not None:
@@ -242,18 +242,24 @@ def understand(recording: Recording) -> tuple[Story, ...]:
                 state = _Replay(state.schema.connected())
             rehearsal = judged.rehearsal
             upgrade = _replayed(state, up, judged, revision, recording)
-            if judged.unrun:
-                state.assume(operation for each in upgrade if each.sent.error for operation in each.operations)
-                unrun = tuple(found for each in judged.unrun for found in state.take(each, None, state.open(each)))
+            unrun[Direction.UPGRADE] = _never_ran(state, judged, upgrade)
         after = state.schema
         down = _judged(recording, numbers[revision.id], Direction.DOWNGRADE)
         if down is not None:
             back = _Replay(after.deployed().connected())
             downgrade = _replayed(back, down, recording.passes[down], revision, recording)
+            unrun[Direction.DOWNGRADE] = _never_ran(back, recording.passes[down], downgrade)
         refused = _refused(recording, numbers[revision.id])
         passes = recording.passes_of(revision.id)
         stories.append(Story(revision, upgrade, downgrade, passes, before, after, refused, unrun))
     return tuple(stories)
+
+
+def _never_ran(state: _Replay, judged: Pass, ran: Iterable[Understood]) -> tuple[Understood, ...]:
+    """What of the pass nobody could run any more, in a `state` in which the statement that failed has done its work."""
+    if judged.unrun:
+        state.assume(operation for each in ran if each.sent.error for operation in each.operations)
+    return tuple(found for each in judged.unrun for found in state.take(each, None, state.open(each)))
 
 
 def _refused(recording: Recording, numbers: Iterable[int]) -> dict[tuple[Direction, Location | None, str], Place]:

@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from reviewer.recording import (
     NOT_THERE,
@@ -60,7 +61,7 @@ def _replay(story: Story, direction: Direction, checks: Sequence[Check], begin: 
     for each, at in _in_turn(story.understood(direction), context):
         if each.statement.sqlstate not in NOT_THERE:  # what it was to do cannot be done: that it failed is told
             yield from _ask_statement(each, at, checks)
-    if direction is Direction.UPGRADE and story.unrun:
+    if story.unrun.get(direction):
         yield from _replay_unrun(story, context, checks)
 
 
@@ -78,18 +79,21 @@ def _replay_unrun(story: Story, context: Context, checks: Sequence[Check]) -> It
 
     That something fails here is not told: what has failed before is the reason as often as not.
     """
-    whole = replace(story, upgrade=(*story.upgrade, *story.unrun))
+    ran = story.understood(context.direction)
+    statements = (*ran, *story.unrun[context.direction])
+    upward = context.direction is Direction.UPGRADE
+    whole = replace(story, upgrade=statements) if upward else replace(story, downgrade=statements)
     context = replace(
         context, recording=replace(context.recording, mode=Mode.STATIC), story=whole, stories=(whole,)
     )
     missing = [
         table
-        for each in story.upgrade
+        for each in ran
         if each.statement.sqlstate in NOT_THERE
         for table, now in _tables(each)
         if now.table(table) is None and not now.is_new(table)
     ]
-    for each, at in _in_turn(whole.upgrade, context):
+    for each, at in _in_turn(statements, context):
         if each.place is None and not any(table.matches(other) for table, _ in _tables(each) for other in missing):
             found = _ask_statement(each, at, checks)
             yield from (finding for finding in found if finding.about[:1] != ("failure",))
@@ -326,6 +330,6 @@ def _in_order(findings: Iterable[Finding], recording: Recording) -> list[Finding
 
 def _unrecognized(stories: Iterable[Story]) -> Iterator[Statement]:
     for story in stories:
-        for each in (*story.upgrade, *story.unrun, *story.downgrade):
+        for each in (*story.upgrade, *story.downgrade, *chain.from_iterable(story.unrun.values())):
             if any(isinstance(operation, Unrecognized) for operation in each.operations):
                 yield each.statement
