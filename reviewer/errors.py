@@ -16,6 +16,9 @@ GIVE_SETTINGS = (
 )
 """The way out where env.py does not run."""
 
+CANNOT_BE_BELIEVED = "What the project's process told cannot be believed"
+"""How the error begins where something came over the channel that the runner has not said."""
+
 
 class ReviewerError(Exception):
     """Base of everything that a user can cause. `str()` is the sentence, `way_out` what to do about it."""

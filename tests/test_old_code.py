@@ -198,6 +198,25 @@ def test_old_code_that_does_not_import_is_skipped_and_the_guesses_stay(
     assert says in found.skipped
 
 
+def test_an_event_that_the_old_code_forges_makes_the_review_an_error(tmp_path: Path) -> None:
+    forges = """
+import os, stat
+for number in [n for n in map(int, os.listdir("/proc/self/fd")) if n > 20]:
+    try:
+        if stat.S_ISSOCK(os.fstat(number).st_mode):
+            os.write(number, b'{"event": "done", "calls": 1, "connected": 1}\\n')
+    except OSError:
+        pass
+"""
+    found = branch(tmp_path, forges + MODELS).adds('op.drop_column("users", "name")').with_models(without("name"))
+    found = found.review()
+
+    (error,) = found.report.all_errors
+    assert error.startswith("What the project's process told cannot be believed: a line that is not the runner's")
+    assert found.recording.old_code.mapped is None
+    assert "what its process told cannot be believed" in found.recording.old_code.reason
+
+
 def test_models_that_wait_for_a_network_do_not_hold_the_review(tmp_path: Path) -> None:
     waits = "import socket\nsocket.create_connection(('192.0.2.1', 9), 0.2)\n"
     found = branch(tmp_path, waits).adds('op.drop_column("users", "name")').with_models(without("name")).review()

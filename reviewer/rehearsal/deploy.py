@@ -119,7 +119,9 @@ class _Rehearsal:
             self._skip_the_rest(str(stop).split("\n")[0])
         else:
             errors = tuple(self._not_done_in_time())
-        return self._recording(errors + unreadable(self._bench.unreadable))
+        strange = [*self._bench.unreadable, *self._old.code.unreadable]
+        errors = tuple(error for error in errors if not any(each in error for each in strange))
+        return self._recording(errors + unreadable(strange, self._passes))
 
     def _not_done_in_time(self) -> Iterator[str]:
         late = {each.revision for each in self._passes if each.reason == time_is_over(self._plan)}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from reviewer.errors import GIVE_SETTINGS
-from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Revision, Statement
+from reviewer.errors import CANNOT_BE_BELIEVED, GIVE_SETTINGS
+from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Pass, Revision, Statement
 from reviewer.rehearsal.reader import Run
 from reviewer.rehearsal.version_table import stamped
 from reviewer.rehearsal.workbench import Workbench
+from reviewer.sql.names import listed
 
 _NO_RELATION = re.compile(r'(?:relation|table) "(?:[^".]+\.)?([^"]+)" does not exist')
 
@@ -64,14 +65,20 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
             )
 
 
-def unreadable(found: Sequence[str]) -> tuple[str, ...]:
-    """Where something came from the project's process that the runner has not said, the error that tells it."""
+def unreadable(found: Sequence[str], passes: Iterable[Pass] = ()) -> tuple[str, ...]:
+    """Where something came from the project's process that the runner has not said, the one error that tells it, with
+    those of `passes` that ended there.
+    """
     if not found:
         return ()
     more = f", and {len(found) - 1} more such lines" if found[1:] else ""
+    cut = [each for each in passes if each.failure is not None and each.failure.kind is FailureKind.UNREADABLE]
+    names = listed(list(dict.fromkeys(f"the {each.direction.value} of revision {each.revision}" for each in cut)), 3)
+    so = f", so {names} could not be followed to the end" if names else ""
     return (
-        f"What the project's process told cannot be believed: {found[0]}{more}.\n"
-        "A revision or env.py writes into file descriptors that are not its own; leave those that it did not open alone.",
+        f"{CANNOT_BE_BELIEVED}: {found[0]}{more}{so}.\n"
+        "A revision, env.py or the code of the base commit writes into file descriptors that are not its own; leave"
+        " those that it did not open alone.",
     )
 
 

@@ -87,6 +87,8 @@ class OldProcess:
         self._checkout = folder / f"commit-{source.commit[:12]}"
         self._process: RunnerProcess | None = None
         self._closed = False
+        self.unreadable: list[str] = []
+        """What came from the process and cannot be believed."""
         self._pool = ThreadPoolExecutor(1)
         self._ready = self._pool.submit(self._prepare)
 
@@ -122,6 +124,8 @@ class OldProcess:
             raise Unavailable(str(error).split("\n")[0].rstrip(".")) from None
         assert self._process is not None
         answer = self._process.run(command, time.monotonic() + PATIENCE)
+        if answer.unreadable is not None:
+            self.unreadable.append(answer.unreadable)
         if not answer.ok:
             raise Unavailable(_why(answer))
         return answer
@@ -151,6 +155,8 @@ def moved(setup: Setup, root: Path, checkout: Path) -> Setup:
 
 
 def _why(answer: Answer) -> str:
+    if answer.unreadable is not None:
+        return f"what its process told cannot be believed: {answer.unreadable}"
     if answer.timed_out:
         return f"its env.py did not end within {PATIENCE:g} seconds"
     if answer.failed is None:
@@ -276,6 +282,11 @@ class Trial:
         self.reason = reason
         if source is not None and source.early:
             self._process = start(source)
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """What came from its process and cannot be believed: the review is not complete."""
+        return tuple(self._process.unreadable) if self._process is not None else ()
 
     @property
     def wanted(self) -> bool:

@@ -93,7 +93,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
         history=plan.history,
         base=base,
         tree=plan.tree,
-        errors=_errors(passes) + unreadable(strange),
+        errors=unreadable(strange) or _errors(passes),
         old_code=OldCode(reason=plan.no_old),
     )
 

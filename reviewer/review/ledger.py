@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reviewer.errors import GIVE_SETTINGS
+from reviewer.errors import CANNOT_BE_BELIEVED, GIVE_SETTINGS
 from reviewer.recording import (
     Direction,
     Failure,
@@ -129,6 +129,8 @@ def _explained(failed: Pass, told: Collection[tuple[str, ...]], recording: Recor
     message = _message(failure)
     if message and any(message in error for error in recording.errors):  # the review ended there, and says why
         return True
+    if failure is not None and failure.kind is FailureKind.UNREADABLE:
+        return any(error.startswith(CANNOT_BE_BELIEVED) for error in recording.errors)
     if failure is None or not failures.is_the_revisions(failed):
         return False
     if failures.about(failed) in told:

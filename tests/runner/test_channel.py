@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reviewer.rehearsal.events import MAX_EVENT_BYTES, AnyEvent, Done, Lines, Ready, Unreadable
-from tests.command import project, revision, somewhere, told
+from tests.command import ENV, project, revision, somewhere, told
 from tests.runner.conftest import Project
 
 SEAL = "0123456789abcdef"
@@ -92,6 +92,26 @@ def test_an_event_that_a_migration_forges_ends_the_command(make: Callable[..., P
     assert "a line that is not the runner's" in run.failure.message
 
 
+@pytest.mark.parametrize("where", ["env.py", "the history", "without a server"])
+def test_wherever_an_event_is_forged_it_is_one_error(where: str, tmp_path: Path) -> None:
+    with somewhere() as place:
+        forge = ("import os\n" + FORGE) if where == "env.py" else ""
+        folder = project(tmp_path / "project", revision("b", "a", "pass", "pass"), env=forge + ENV)
+        if where != "env.py":
+            id_, file = ("a", "a") if where == "the history" else ("b", "r1")
+            text = revision(id_, None if id_ == "a" else "a", FORGE, "pass")
+            (folder / "migrations" / "versions" / f"{file}.py").write_text(text)
+        options = ["--static"] if where == "without a server" else []
+
+        done = place.review(folder, "--revisions", "a:b", "--format", "json", *options)
+
+        report = json.loads(done.stdout)
+        assert (done.returncode, report["verdict"]) == (3, "error"), told(done)
+        (error,) = report["errors"]
+        assert error.startswith("What the project's process told cannot be believed: ")
+        assert report["findings"] == []
+
+
 def test_an_event_that_cannot_be_sent_ends_the_command(make: Callable[..., Project]) -> None:
     env = (
         "from alembic import context\nimport sys\nclass Odd(str):\n    pass\n"
@@ -113,7 +133,7 @@ def test_a_forged_event_makes_the_review_an_error(tmp_path: Path) -> None:
         done = place.review(folder, "--revisions", "a:b", "--format", "json", "--fail-on", "never")
 
         assert done.returncode == 3, told(done)
-        errors = json.loads(done.stdout)["errors"]
-        words = "What the project's process told cannot be believed: a line that is not the runner's"
-        assert any(words in error for error in errors), errors
+        (error,) = json.loads(done.stdout)["errors"]
+        assert error.startswith("What the project's process told cannot be believed: a line that is not the runner's")
+        assert "so the upgrade of revision b could not be followed to the end" in error
         assert place.clean(), place.left_behind()
