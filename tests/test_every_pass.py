@@ -99,6 +99,37 @@ def test_the_same_without_a_history_before_is_one_finding(bench: Bench, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("ALTER TABLE nope ADD COLUMN x int", 'relation "nope" does not exist'),
+        ("SELECT no_such_function(1)", "function no_such_function(integer) does not exist"),
+    ],
+)
+def test_a_history_that_fails_at_once_is_one_finding_with_its_cause_and_the_way_out(
+    statement: str, says: str, bench: Bench, tmp_path: Path
+) -> None:
+    listener = (
+        "from sqlalchemy import event\nfrom sqlalchemy.engine import Engine\n\n"
+        '@event.listens_for(Engine, "handle_error")\ndef unwrap(c):\n'
+        "    raise c.original_exception from c.sqlalchemy_exception\n"
+    )
+    folder = project(tmp_path, revision("b", "a"), env=listener + ENV)
+    (folder / "migrations" / "versions" / "a.py").write_text(revision("a", None, f'op.execute("{statement}")'))
+
+    report = bench.review(folder, "base:head")
+
+    assert report.all_errors == ()
+    assert told(report) == [("failing-upgrade", 12)]
+    message = next(f.message for f in report.findings if f.rule == "failing-upgrade")
+    assert message == (
+        f"The upgrade of `a` fails: PostgreSQL says {says}; no revision before makes it: if it is there already, give"
+        " it with --base-schema FILE."
+    )
+    (left_out,) = [each for each in report.all_skipped if each.what == "revision b"]
+    assert "give it with --base-schema FILE" in left_out.reason
+
+
+@pytest.mark.parametrize(
     "first",
     ["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"],
 )

@@ -36,10 +36,9 @@ from reviewer.rehearsal.obstacles import (
     Stop,
     check_touched,
     environment_failed,
-    not_from_empty,
-    starts_from_something,
     unreadable,
     way_out_of_nothing,
+    with_way_out,
 )
 from reviewer.rehearsal.old_code_trial import OldTrial
 from reviewer.rehearsal.plan import Plan
@@ -238,14 +237,16 @@ class _Rehearsal:
         elif run.failed_revision is None and not run.passes:
             assert run.failure is not None
             raise environment_failed(self._bench, run.failure)
-        elif starts_from_something(self._bench, run):
-            self._passes += run.passes
-            raise not_from_empty(self._bench, run)
+        out = way_out_of_nothing(self._bench, run)
         missing = [r for r in self._plan.revisions if r.id not in {p.revision for p in run.passes}]
         for revision in missing:
-            failed = self._unless_late(run, f"a revision before it failed{way_out_of_nothing(self._bench, run)}")
+            failed = self._unless_late(run, f"a revision before it failed{out}")
             reason = "the upgrade did not run it" if run.ok else failed
             run.passes.append(_skipped(revision, Direction.UPGRADE, Rehearsal.DEPLOYED, reason))
+        if out and run.failure is not None:
+            told = with_way_out(run.failure)
+            run.passes = [replace(p, failure=told) if p.failure == run.failure else p for p in run.passes]
+            run.failure = told
         return ended
 
     def _upgrade_all(self, start: Callable[[], str]) -> Ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from reviewer.errors import CANNOT_BE_BELIEVED, GIVE_SETTINGS
 from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Pass, Revision, Statement
@@ -13,6 +14,9 @@ from reviewer.rehearsal.workbench import Workbench
 from reviewer.sql.names import listed
 
 _NO_RELATION = re.compile(r'(?:relation|table) "(?:[^".]+\.)?([^"]+)" does not exist')
+
+
+_GIVE_BASE = "give it with --base-schema FILE"
 
 
 class Stop(Exception):
@@ -138,34 +142,34 @@ def check_committed(bench: Workbench, run: Run, database: str) -> None:
         )
 
 
-def starts_from_something(bench: Workbench, run: Run) -> bool:
-    """Whether a whole history fails because something is missing, before it has made a single table."""
+def made_by_no_revision(bench: Workbench, run: Run) -> str | None:
+    """What a history from an empty database fails on because none of its revisions before has made it: the table's
+    name, or `it` where PostgreSQL names something else.
+    """
     failure = run.failure
-    return (
-        not bench.plan.base_heads
-        and bench.plan.base_schema is None
-        and failure is not None
-        and failure.sqlstate in NOT_THERE
-        and not any(_makes_table(s) for each in run.passes for s in each.statements)
-    )
+    if failure is None or bench.plan.base_heads or bench.plan.base_schema is not None:
+        return None
+    sent = [each for ran in run.passes for each in ran.statements if each.origin is Origin.REVISION]
+    made = {lock.relation.name for each in sent for lock in _new_tables(each)}
+    missing = _NO_RELATION.search(failure.message)
+    if missing is not None:
+        return None if missing.group(1) in made else f"`{missing.group(1)}`"
+    return "it" if failure.sqlstate in NOT_THERE and not made else None
 
 
 def way_out_of_nothing(bench: Workbench, run: Run) -> str:
     """What helps where a history fails on a table that none of its revisions has made."""
-    missing = _NO_RELATION.search(run.failure.message) if run.failure else None
-    if missing is None or bench.plan.base_heads or bench.plan.base_schema is not None:
+    missing = made_by_no_revision(bench, run)
+    if missing is None:
         return ""
-    made = {lock.relation.name for p in run.passes for s in p.statements for lock in _new_tables(s)}
-    if missing.group(1) in made:
-        return ""
-    return (
-        f" on `{missing.group(1)}`, which no revision makes: if it is there before the history, give it with"
-        " --base-schema FILE"
-    )
+    on = "" if missing == "it" else f" on {missing}, which no revision makes"
+    return f"{on}: if {'what it needs' if missing == 'it' else 'it'} is there before the history, {_GIVE_BASE}"
 
 
-def _makes_table(statement: Statement) -> bool:
-    return statement.origin is Origin.REVISION and any(_new_tables(statement))
+def with_way_out(failure: Failure) -> Failure:
+    """`failure` on what no revision has made, with what helps where that is there before the history."""
+    message = failure.message.rstrip(".")
+    return replace(failure, message=f"{message}; no revision before makes it: if it is there already, {_GIVE_BASE}")
 
 
 def _new_tables(statement: Statement) -> Iterator[Lock]:
