@@ -61,7 +61,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"The downgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.",
                 about=failures.about(failed),
-                basis=Basis.OBSERVED,
+                basis=None if context.static else Basis.OBSERVED,
                 location=failures.place(revision, failed),
                 direction=Direction.DOWNGRADE,
                 evidence=failures.evidence(failed),

@@ -75,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.{doubt}",
                 severity=_severity(sure, story, failed),
                 about=failures.about(failed),
-                basis=Basis.OBSERVED,
+                basis=None if context.static else Basis.OBSERVED,
                 location=failures.place(revision, failed),
                 direction=Direction.UPGRADE,
                 evidence=failures.evidence(failed),

@@ -70,6 +70,41 @@ def test_an_event_that_a_revision_has_forged_is_no_crash_and_makes_the_review_an
     assert any("a line that is not the runner's" in error for error in report["errors"]), report["errors"]
 
 
+WRAPPED = """
+try:
+    import nothing_of_that_name
+except ImportError as error:
+    raise RuntimeError("the application is missing") from error
+"""
+
+
+def test_what_does_not_import_fails_with_a_database_too_and_what_only_wants_one_is_skipped(
+    place: Place, tmp_path: Path
+) -> None:
+    gone = "op.execute('SELECT 1')\nfrom app.config import settings"
+    folder = project(
+        tmp_path / "project",
+        revision("b", "a", gone, WRAPPED),
+        revision("c", "b", "pass", "from os import nothing_of_that_name"),
+        revision("d", "c", 'op.get_bind().execute(sa.text("SELECT 1")).scalar() + 1'),
+    )
+
+    done = place.review(folder, "--revisions", "a:head", "--static", "--format", "json")
+
+    report = json.loads(done.stdout)
+    failing = [each for each in report["findings"] if each["severity"] == "error"]
+    assert [(each["rule"], each["path"][-5:], each["line"], each["basis"]) for each in failing] == [
+        ("failing-upgrade", "r1.py", 13, "parsed"),
+        ("failing-downgrade", "r1.py", 20, "parsed"),
+        ("failing-downgrade", "r2.py", 16, "parsed"),
+    ]
+    assert "does not import: No module named 'app'" in failing[0]["message"]
+    assert "'nothing_of_that_name' (RuntimeError: the application is missing)" in failing[1]["message"]
+    assert "cannot import name 'nothing_of_that_name' from 'os'" in failing[2]["message"]
+    assert [each["what"] for each in report["skipped"]] == ["upgrade of revision d"]
+    assert (done.returncode, report["errors"]) == (1, [])
+
+
 HISTORY = """
 op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
 op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("name", sa.String(50)),

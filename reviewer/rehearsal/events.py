@@ -187,6 +187,8 @@ class Unrendered(Event, tag="unrendered", frozen=True):
     in_revision: bool = False
     sqlstate: str | None = None
     deliberate: bool = False
+    caused_path: str | None = None
+    caused_line: int | None = None
     worded: str = ""
     statement: int | None = None
 

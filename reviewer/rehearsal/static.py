@@ -66,7 +66,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
             rendered = found.get(revision.id)
             if rendered is None:
                 rendered = Pass(revision.id, direction, Rehearsal.DEPLOYED, Outcome.SKIPPED, reason=why)
-            if rendered.outcome is not Outcome.OK:
+            if rendered.outcome is not Outcome.OK and not _certain(rendered):
                 reason = rendered.reason or (rendered.failure.message if rendered.failure else why)
                 where = f" ({rendered.failure.location})" if rendered.failure and rendered.failure.location else ""
                 skipped.append(
@@ -141,20 +141,23 @@ def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dic
             case RevisionEvent(phase="end"):
                 current = None
             case Rendered(origin="revision") if current is not None:
-                location = Location(relative(Path(event.path), plan.root), event.line or 1) if event.path else None
+                location = _location(event.path, event.line or 1, plan)
                 statement = Statement(
                     event.sql, location, Origin.REVISION, in_transaction=event.inside, left_out=event.left_out
                 )
                 passes[current] = replace(passes[current], statements=(*passes[current].statements, statement))
+            case Unrendered(kind=FailureKind.IMPORT.value):
+                # no database has to do with it: whoever runs the revision with this interpreter meets it too
+                begun = passes.get(event.id) or Pass(event.id, direction, Rehearsal.DEPLOYED, Outcome.FAILED)
+                location = _location(event.path, event.line, plan)
+                failure = Failure(FailureKind.IMPORT, event.message, location)
+                if not event.in_revision:
+                    caused = _location(event.caused_path, event.caused_line, plan)
+                    failure = replace(failure, location=caused, outside=location)
+                passes[event.id] = replace(begun, outcome=Outcome.FAILED, failure=failure, reason=event.message)
             case Unrendered():
-                failure = Failure(
-                    FailureKind.OFFLINE,
-                    event.message,
-                    Location(relative(Path(event.path), plan.root), event.line)
-                    if event.path and event.line
-                    else None,
-                    deliberate=event.deliberate,
-                )
+                location = _location(event.path, event.line, plan)
+                failure = Failure(FailureKind.OFFLINE, event.message, location, deliberate=event.deliberate)
                 outcome = (
                     Outcome.SKIPPED if not event.deliberate or direction is Direction.UPGRADE else Outcome.FAILED
                 )
@@ -162,6 +165,10 @@ def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dic
                     event.id, direction, Rehearsal.DEPLOYED, outcome, failure=failure, reason=event.message
                 )
     return passes, _why(answer, plan)
+
+
+def _location(path: str | None, line: int | None, plan: Plan) -> Location | None:
+    return Location(relative(Path(path), plan.root), line) if path and line else None
 
 
 def _why(answer: Answer, plan: Plan) -> str:
@@ -178,9 +185,14 @@ def _why(answer: Answer, plan: Plan) -> str:
     return "nothing was rendered for it"
 
 
+def _certain(rendered: Pass) -> bool:
+    """Whether the revision fails with a database too, which a finding tells."""
+    return rendered.failure is not None and rendered.failure.kind is FailureKind.IMPORT
+
+
 def _errors(passes: list[Pass]) -> tuple[str, ...]:
     upgrades = [each for each in passes if each.direction is Direction.UPGRADE]
-    if not upgrades or any(each.outcome is Outcome.OK for each in upgrades):
+    if not upgrades or any(each.outcome is Outcome.OK or _certain(each) for each in upgrades):
         return ()
     return (
         f"No new revision can be rendered as SQL: {upgrades[0].reason}.\n"

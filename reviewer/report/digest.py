@@ -173,7 +173,7 @@ class Shown:
     @property
     def _basis(self) -> str:
         if self.finding.basis is Basis.PARSED and self.sql is None:
-            return "from the revision files, which need not be run for this"
+            return "from the revision files; no database is needed to know it"
         return _BASES[self.finding.basis]
 
     @property
