@@ -3,7 +3,9 @@
     python3 scripts/docs.py [--check] [FILE ...]
 
 Generated are: docs/checks/ from the docstrings and examples of the checks; the output under every `$ alembic-reviewer`
-in the console blocks of README.md and docs/; the format in docs/recording.md; the interface in docs/writing-checks.md; the table of findings in the README of each example, from a review of it.
+in the console blocks of README.md and docs/; the format in docs/recording.md; the interface in docs/writing-checks.md; the
+table of findings in the README of each example, from a review of it;
+the JSON Schema of the report, from its types.
 Without FILE all of them.
 """
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from reviewer.review.rule import Check
 
 PAGES = ROOT / "docs" / "checks"
+SCHEMA = ROOT / "reviewer" / "report" / "json" / "schema.json"
 CONSOLE = re.compile(
     r"(?<=```console\n)\$ (alembic-reviewer\b[^\n|]*?)(?: \| head -n (\d+))?\n(.*?)(?=^```$)",
     re.DOTALL | re.MULTILINE,
@@ -48,7 +51,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     stale = []
-    for file in [ROOT / each for each in arguments.files] or [PAGES, *_with_commands(), *_examples()]:
+    for file in [ROOT / each for each in arguments.files] or [PAGES, SCHEMA, *_with_commands(), *_examples()]:
         for path, text in generated(file):
             if (path.read_text(encoding="utf-8") if path.exists() else None) == text:
                 continue
@@ -78,6 +81,9 @@ def generated(file: Path) -> Iterator[tuple[Path, str | None]]:
     """What `file` is to hold; for the folder of pages every page in it, None for one that is to go."""
     if file == PAGES:
         yield from _pages()
+        return
+    if file == SCHEMA:
+        yield file, _schema()
         return
     yield file, _filled(file.read_text(encoding="utf-8"), file.parent)
 
@@ -140,6 +146,15 @@ def _printed(command: Sequence[str]) -> str:
     if done.returncode not in {0, 1}:
         sys.exit(f"`{' '.join(command)}` ends with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+# -- the form of the JSON report ------------------------------------------------------------------
+
+
+def _schema() -> str:
+    from reviewer.report.json import schema
+
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 # -- the format of a recording --------------------------------------------------------------------

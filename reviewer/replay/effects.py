@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from reviewer.recording import Lock, Observation, Relation, Statement
 from reviewer.sql.locks import LockMode
@@ -28,12 +29,15 @@ class Held:
     """The statement that took it."""
 
 
+Kind = Literal["rewrite", "scan", "build"]
+"""What takes time in proportion to a table; `build` is of an index."""
+
+
 @dataclass(frozen=True)
 class Work:
     """Something that a statement did and that takes time in proportion to an existing table."""
 
-    kind: str
-    """`rewrite`, `scan` or `build` (of an index)."""
+    kind: Kind
     table: Relation
     rows: int | None = None
     """Rows read in the rehearsal, for a scan."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from reviewer.recording import (
     Direction,
@@ -22,7 +23,7 @@ from reviewer.review.finding import Basis, Finding, Severity
 from reviewer.review.verdict import Report, Strongest, TreeReport, Verdict
 from reviewer.sql.names import listed
 
-UNTESTED = rollback_label.UNTESTED
+UNTESTED: Final = rollback_label.UNTESTED
 """The rollback label of a revision whose downgrade nothing is known of."""
 
 
@@ -233,7 +234,7 @@ class RevisionDigest:
     tree: str
     revision: Revision
     phrase: str
-    rollback: str
+    rollback: rollback_label.Label
     untested: str
     """Why the way back was rehearsed and is `untested` all the same; empty where it is tested, or was not rehearsed."""
     strongest: Strongest | None

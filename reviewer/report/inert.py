@@ -27,6 +27,11 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
+def spelled(text: str) -> str:
+    """`text` with its lone surrogates as their escapes, so that it can be encoded."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def name(text: str) -> str:
     """A path, a name or a value: on one line, invisible characters escaped, cut where it is far too long."""
     return visible(cut(text, LONGEST_NAME))
@@ -53,6 +58,7 @@ class Excerpt:
 
 def excerpt(text: str, *, lines: int, columns: int) -> Excerpt:
     """At most `lines` lines of at most `columns` characters each, common indentation and blank edges removed."""
+    text = spelled(text)
     head = text[: lines * (columns + 1) * 2]
     whole = len(head) == len(text)
     block = textwrap.dedent(_plain_breaks(head)).strip("\n").rstrip().expandtabs(4)
@@ -82,9 +88,30 @@ def without_commands(page: str) -> str:
 
 
 def json_text(value: object) -> str:
-    """`value` as JSON in ASCII, the same for the same value, and inert on a job's output."""
-    text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
+    """`value` as JSON in ASCII, the same for the same value, and inert on a job's output.
+
+    A lone surrogate, as in the name of a file that is not UTF-8, becomes its escape: strict readers refuse it.
+    """
+    text = _dumped(value)
+    if "\\ud" in text:
+        text = _dumped(_all_spelled(value))
     return text.replace("##[", r"##\u005b") + "\n"
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
+
+
+def _all_spelled(value: object) -> object:
+    match value:
+        case str():
+            return spelled(value)
+        case Mapping():
+            return {_all_spelled(key): _all_spelled(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_all_spelled(each) for each in value]
+        case _:
+            return value
 
 
 def json_value(value: object) -> object:

@@ -139,7 +139,7 @@ def _message(shown: Shown) -> str:
 def _location(location: Location) -> Node:
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(location.path.encode("utf-8", "replace")), "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": {"uri": quote(inert.spelled(location.path)), "uriBaseId": "%SRCROOT%"},
             "region": {"startLine": max(location.line, 1)},
         }
     }

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, Literal
 
 from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal
 from reviewer.sql.names import listed
 from reviewer.sql.operations import Delete
 
-LOSSLESS = "lossless"
+LOSSLESS: Final = "lossless"
 """Nothing is lost, not even what is written after the upgrade."""
-LOSES_NEW_DATA = "loses-new-data"
+LOSES_NEW_DATA: Final = "loses-new-data"
 """What was there before the upgrade survives; of what is written after it something is dropped or changed."""
-LOSES_EXISTING_DATA = "loses-existing-data"
+LOSES_EXISTING_DATA: Final = "loses-existing-data"
 """Rows or values that were there before the upgrade do not come back."""
-DATA_DEPENDENT = "data-dependent"
+DATA_DEPENDENT: Final = "data-dependent"
 """The downgrade runs, or fails, according to what was written after the upgrade."""
-IRREVERSIBLE = "irreversible"
+IRREVERSIBLE: Final = "irreversible"
 """The downgrade raises on purpose or does not exist, or the configuration accepts that there is no way back."""
-BROKEN = "broken"
+BROKEN: Final = "broken"
 """The downgrade fails, or the upgrade does not run again after it."""
-UNTESTED = "untested"
+UNTESTED: Final = "untested"
 """Not enough is known of it: no server, the upgrade failed, or there were no rows to compare."""
+
+Label = Literal[
+    "lossless", "loses-new-data", "loses-existing-data", "data-dependent", "irreversible", "broken", "untested"
+]
+"""One of the words above."""
 
 _NAMED = 3
 """So many tables are named one by one."""
@@ -29,7 +35,7 @@ _NAMED = 3
 _HOLDS_DATA = frozenset({"table", "column"})
 
 
-def label(recording: Recording, revision: str) -> str:
+def label(recording: Recording, revision: str) -> Label:
     """What is known of the way back from `revision`."""
     if revision in recording.one_way:
         return IRREVERSIBLE

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Literal
 
 from reviewer.recording import Mode, Recording, Relation, Skipped, Statement
 from reviewer.review.finding import Finding, Severity
 from reviewer.sql.locks import LockMode
+
+Source = Literal["observed", "static", "replayed"]
+"""What a report rests on: a server, text alone, or a recording made before."""
 
 
 class Verdict(Enum):
@@ -96,8 +100,8 @@ class Report:
         return self.errors + tuple(error for tree in self.trees for error in tree.recording.errors)
 
     @property
-    def mode(self) -> str:
-        """`observed`, `static` or `replayed`, as in the JSON report."""
+    def mode(self) -> Source:
+        """What the whole rests on, as the JSON report says it."""
         if self.replayed:
             return "replayed"
         static = any(tree.recording.mode is Mode.STATIC for tree in self.trees)
