@@ -20,6 +20,7 @@ from reviewer.recording import Rehearsal
 from reviewer.rehearsal.interpreter import RunnerProcess, environment
 from reviewer.rehearsal.obstacles import env_py_failed, ran_nothing
 from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.protocol import Address, Describe
 from reviewer.rehearsal.reader import Reader
 from reviewer.session import Scope, scope, setup_of, start_server, trees, why_no_old_code, workplace
 
@@ -146,7 +147,7 @@ def _env_py(
 
 def _ran(plan: Plan, server: RunningServer, database: str, guardian: Guardian, folder: Path) -> Entry:
     what = f"env.py {plan.tree}" if plan.tree else "env.py"
-    command = {"do": "describe", "address": server.address.for_runner, "database": database, "observe": False}
+    command = Describe(address=Address.of(server.address), database=database)
     with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
         process.hello()
         answer = process.run(command, time.monotonic() + plan.timeout)

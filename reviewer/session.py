@@ -38,6 +38,7 @@ from reviewer.rehearsal.deploy import rehearse
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
 from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.protocol import Address
 from reviewer.review import ledger, suppressions
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.suppressions import Suppression
@@ -419,7 +420,7 @@ def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
             RunnerProcess(interpreter.command, setup_of(config, tree), kept, folder, guardian)
         )
         process.hello()
-        described = process.describe(server.address.for_runner, database, config.timeout)
+        described = process.describe(Address.of(server.address), database, config.timeout)
     return tree.located(Path(described.directory), [Path(each) for each in described.folders])
 
 

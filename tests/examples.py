@@ -12,7 +12,7 @@ import itertools
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,9 +39,9 @@ from reviewer.recording import (
 from reviewer.rehearsal import catalogue_snapshot
 from reviewer.rehearsal.catalogue_snapshot import Snapshot
 from reviewer.rehearsal.deploy import rehearse
-from reviewer.rehearsal.events import Hello
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess
 from reviewer.rehearsal.old_code import OldSource
+from reviewer.rehearsal.protocol import AnyCommand, Hello, Upgrade
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Example
 from reviewer.session import Scope, comments_in, judged, plan_for
@@ -382,10 +382,10 @@ class _KeptProcess:
         self._hello = self._hello or self._process.hello()
         return self._hello
 
-    def run(self, command: Mapping[str, Any], *arguments: Any) -> Answer:
+    def run(self, command: AnyCommand, *arguments: Any) -> Answer:
         answer = self._process.run(command, *arguments)
-        if answer.ok and command["do"] == "upgrade" and command["observe"]:
-            self.deployed(command["database"])
+        if answer.ok and isinstance(command, Upgrade) and command.observe:
+            self.deployed(command.database)
         self.unspoilt = answer.ok or (answer.failed is not None and answer.failed.deliberate)
         if answer.timed_out or answer.exit_status is not None:
             self.really_close()

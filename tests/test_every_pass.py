@@ -200,7 +200,11 @@ op.execute("FROB THE KNOB")
     recording = bench.record(project(tmp_path, fails, other))
     report = judged(Config(path=tmp_path), [recording], {"": comments_in(tmp_path, recording)})
 
-    found = {f.rule: (f.location.line, f.basis) for f in report.findings if f.location and f.direction is Direction.DOWNGRADE}
+    found = {
+        f.rule: (f.location.line, f.basis)
+        for f in report.findings
+        if f.location and f.direction is Direction.DOWNGRADE
+    }
     assert found == {
         "failing-downgrade": (16, Basis.OBSERVED),
         "transaction-control": (18, Basis.PARSED),

@@ -9,6 +9,7 @@ import pytest
 
 from reviewer.host.guardian import Guardian
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
+from reviewer.rehearsal.protocol import Address, Describe
 from tests.command import project, revision, somewhere
 from tests.repository import write
 from tests.test_runner_versions import environment as interpreter
@@ -61,8 +62,8 @@ def refused(folder: Path, python: str, **given: str) -> tuple[str, str]:
         RunnerProcess((python,), setup, environment(os.environ, given, (), ""), folder, guardian) as process,
     ):
         process.hello()
-        address = {"host": "database.invalid", "port": 1, "user": "app", "password": None}
-        failed = process.run({"do": "describe", "address": address, "database": "app"}, 1e12).failed
+        address = Address(host="database.invalid", port=1, user="app")
+        failed = process.run(Describe(address=address, database="app"), 1e12).failed
         assert failed is not None
         return failed.kind, failed.message
 

@@ -208,8 +208,9 @@ for number in [n for n in map(int, os.listdir("/proc/self/fd")) if n > 20]:
     except OSError:
         pass
 """
-    found = branch(tmp_path, forges + MODELS).adds('op.drop_column("users", "name")').with_models(without("name"))
-    found = found.review()
+    changed = branch(tmp_path, forges + MODELS).adds('op.drop_column("users", "name")').with_models(without("name"))
+
+    found = changed.review()
 
     (error,) = found.report.all_errors
     assert error.startswith("What the project's process told cannot be believed: a line that is not the runner's")

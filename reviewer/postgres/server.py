@@ -64,17 +64,6 @@ class Address:
             given["sslmode"] = self.sslmode
         return given
 
-    @property
-    def for_runner(self) -> dict[str, object]:
-        """The same in the words of the runner's commands."""
-        return {
-            "host": self.host,
-            "port": self.port,
-            "user": self.user,
-            "password": self.password,
-            "sslmode": None if self.is_socket else self.sslmode,
-        }
-
     def url(self, database: str) -> str:
         """The URL of `database`, for env.py files and commands that want one."""
         password = f":{quote(self.password, safe='')}" if self.password else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reviewer.recording import Catalogue, FailureKind, Table
 from reviewer.rehearsal.obstacles import Stop, check_committed, check_touched, environment_failed, not_from_empty
 from reviewer.rehearsal.old_code import Trial, Unavailable
+from reviewer.rehearsal.protocol import Create, Upgrade
 from reviewer.rehearsal.workbench import Workbench
 from reviewer.sql.names import Name
 
@@ -139,7 +140,7 @@ def _build(bench: Workbench, old: Trial) -> str:
             stage.database = ""  # what does not run in parts may run as a whole
         return _before_history(bench)
 
-    ended = bench.believed({"do": "upgrade", "to": list(plan.base_heads)}, start, observe=False)
+    ended = bench.believed(Upgrade(to=tuple(plan.base_heads)), start, observe=False)
     run, base = ended.run, ended.database
     if run.ok:
         check_touched(bench, run, None)
@@ -180,7 +181,7 @@ def _make_from_models(bench: Workbench, old: Trial, database: str) -> None:
         )
     bench.progress("making the base state from the models of the base commit")
     try:
-        old.create({**bench.command(database), "do": "create", "stamp": list(plan.base_heads)})
+        old.create(bench.at(database, Create(stamp=tuple(plan.base_heads))))
     except Unavailable as error:
         raise Stop(
             f"The base state cannot be made from the models of the base commit: {error}.",

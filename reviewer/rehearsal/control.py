@@ -26,9 +26,10 @@ from reviewer.host.files import read_regular
 from reviewer.host.guardian import Guardian
 from reviewer.host.paths import relative
 from reviewer.recording import Control, Location
-from reviewer.rehearsal.events import ControlEvent
+from reviewer.rehearsal import protocol
 from reviewer.rehearsal.interpreter import Answer
 from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.protocol import ControlEvent
 from reviewer.rehearsal.workbench import Workbench
 
 WAYS = ("exception", "statement")
@@ -101,7 +102,7 @@ def _untold(bench: Workbench, reason: str) -> Control:
 
 
 def _once(bench: Workbench, database: str, way: str) -> _Seen:
-    answer = bench.ask({**bench.command(database), "do": "control", "way": way}, PATIENCE)
+    answer = bench.ask(bench.at(database, protocol.Control(way=way)), PATIENCE)
     events = [each for each in answer.events if isinstance(each, ControlEvent) and each.way == way]
     failing = next((each for each in events if each.phase == "failing"), None)
     ended = next((each for each in events if each.phase == "ended"), None)

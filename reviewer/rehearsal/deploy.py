@@ -42,6 +42,7 @@ from reviewer.rehearsal.obstacles import (
 )
 from reviewer.rehearsal.old_code_trial import OldTrial
 from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.protocol import Step, Upgrade
 from reviewer.rehearsal.reader import Run, time_is_over
 from reviewer.rehearsal.round_trip import (
     Departure,
@@ -197,7 +198,7 @@ class _Rehearsal:
                 if not left:
                     return
                 # who deploys what comes after it has put the rows in order for it: those meet what its schema allows
-                command = {"do": "upgrade", "to": [failed.failed_revision]}
+                command = Upgrade(to=(failed.failed_revision,) if failed.failed_revision else ())
                 ended = self._bench.believed(command, partial(self._bench.database, state), observe=False)
                 state = ended.database
                 if not ended.run.ok:
@@ -215,7 +216,7 @@ class _Rehearsal:
                 worst.make(connection, tables)
             return database
 
-        run = self._bench.believed({"do": "upgrade", "to": self._plan.heads}, start, observe=False).run
+        run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False).run
         if run.ok:
             return None
         if run.failed_revision is not None and self._rows_matter(run):
@@ -255,7 +256,7 @@ class _Rehearsal:
             self._old.hold_plans(database, self._base.catalogue)
             return database
 
-        return self._bench.believed({"do": "upgrade", "to": self._plan.heads}, watched, Rehearsal.DEPLOYED)
+        return self._bench.believed(Upgrade(to=tuple(self._plan.heads)), watched, Rehearsal.DEPLOYED)
 
     def _check_stamped(self, ended: Ended) -> None:
         """Alembic may end well although its last transaction was rolled back: the database has the last word."""
@@ -494,7 +495,7 @@ class _Rehearsal:
             trip.stretch(database)
             return database
 
-        command = {"do": "step", "revision": revision.id, "direction": "downgrade"}
+        command = Step(revision=revision.id, direction="downgrade")
         ended = self._bench.believed(command, start, observe=False, first=True)
         run = ended.run
         if run.ok:

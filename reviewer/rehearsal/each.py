@@ -17,7 +17,7 @@ from reviewer.rehearsal.plan import Plan, Stage
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
-    from reviewer.rehearsal.events import Hello
+    from reviewer.rehearsal.protocol import Hello
 
 _NO_OLD = "each revision is reviewed by itself, and git names no commit for the code between two of them"
 

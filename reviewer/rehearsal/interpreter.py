@@ -19,10 +19,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from reviewer.errors import InterpreterError
 from reviewer.host.guardian import MARK, Guardian, kill_marked, marked
-from reviewer.rehearsal.events import (
+from reviewer.rehearsal.protocol import (
+    PROTOCOL,
+    Address,
+    AnyCommand,
     AnyEvent,
+    Describe,
     Described,
     Done,
     Failed,
@@ -30,11 +36,11 @@ from reviewer.rehearsal.events import (
     Lines,
     Ready,
     RevisionEvent,
+    SetUp,
     Unreadable,
 )
 
 RUNNER = Path(__file__).parent.parent / "runner" / "in_environment.py"
-PROTOCOL = 2
 OLDEST_ALEMBIC = (1, 7)
 OLDEST_SQLALCHEMY = (1, 4)
 OWN_LOCK_TIMEOUT = "29973ms"
@@ -142,21 +148,20 @@ class RunnerProcess:
         self._drain = threading.Thread(target=self._read_output, daemon=True)
         self._drain.start()
         self._send(
-            {
-                "protocol": PROTOCOL,
-                "seal": seal,
-                "directory": str(setup.directory),
-                "config": str(setup.config) if setup.config else None,
-                "toml": str(setup.toml) if setup.toml else None,
-                "section": setup.section,
-                "script_location": setup.script_location,
-                "flask": setup.flask,
-                "x": list(setup.x),
-                "launcher": setup.launcher,
-                "stack_file": str(self._stack),
-                "own_lock_timeout": OWN_LOCK_TIMEOUT,
-                "moved": [str(each) for each in setup.moved] if setup.moved else None,
-            }
+            SetUp(
+                seal=seal,
+                directory=str(setup.directory),
+                stack_file=str(self._stack),
+                own_lock_timeout=OWN_LOCK_TIMEOUT,
+                config=str(setup.config) if setup.config else None,
+                toml=str(setup.toml) if setup.toml else None,
+                section=setup.section,
+                script_location=setup.script_location,
+                flask=setup.flask,
+                x=setup.x,
+                launcher=setup.launcher,
+                moved=(str(setup.moved[0]), str(setup.moved[1])) if setup.moved else None,
+            )
         )
 
     def __enter__(self) -> RunnerProcess:
@@ -180,6 +185,12 @@ class RunnerProcess:
                 "Say with --python which command starts the Python that your env.py runs in.",
             )
         self._pid = hello.pid
+        if hello.protocol != PROTOCOL:
+            raise InterpreterError(
+                f"The runner that was started speaks version {hello.protocol} of the protocol, and this reviewer version"
+                f" {PROTOCOL}.",
+                "Install alembic-reviewer again.",
+            )
         for package, found, oldest in (
             ("Alembic", hello.alembic, OLDEST_ALEMBIC),
             ("SQLAlchemy", hello.sqlalchemy, OLDEST_SQLALCHEMY),
@@ -202,9 +213,7 @@ class RunnerProcess:
             )
         return hello
 
-    def run(
-        self, command: Mapping[str, object], deadline: float, quiet: Callable[[], str | None] | None = None
-    ) -> Answer:
+    def run(self, command: AnyCommand, deadline: float, quiet: Callable[[], str | None] | None = None) -> Answer:
         """Send `command` and collect until its last word, until the process ends or `deadline` (monotonic) passes.
 
         `quiet` is called about twice a second while nothing comes; what it returns says who waited for whom.
@@ -215,12 +224,12 @@ class RunnerProcess:
         self._collect(answer, deadline, until=(Done, Failed), quiet=quiet)
         return answer
 
-    def describe(self, address: Mapping[str, object], database: str, seconds: float) -> Described:
+    def describe(self, address: Address, database: str, seconds: float) -> Described:
         """Run env.py without any revision, to learn where the revisions are.
 
         Raises `InterpreterError` where env.py does not run.
         """
-        command = {"do": "describe", "address": address, "database": database, "observe": False}
+        command = Describe(address=address, database=database)
         answer = self.run(command, time.monotonic() + seconds)
         described = next((event for event in answer.events if isinstance(event, Described)), None)
         if described is None:
@@ -254,9 +263,9 @@ class RunnerProcess:
 
     # -- private ----------------------------------------------------------------------------------
 
-    def _send(self, message: Mapping[str, object]) -> None:
+    def _send(self, message: SetUp | AnyCommand) -> None:
         with contextlib.suppress(OSError):  # a process that is gone is noticed when its answer is read
-            self._channel.sendall(json.dumps(message).encode() + b"\n")
+            self._channel.sendall(json.dumps(msgspec.to_builtins(message)).encode() + b"\n")
 
     def _collect(
         self,

@@ -77,7 +77,9 @@ def unreadable(found: Sequence[str], passes: Iterable[Pass] = ()) -> tuple[str, 
         return ()
     more = f", and {len(found) - 1} more such lines" if found[1:] else ""
     cut = [each for each in passes if each.failure is not None and each.failure.kind is FailureKind.UNREADABLE]
-    names = listed(list(dict.fromkeys(f"the {each.direction.value} of revision {each.revision}" for each in cut)), 3)
+    names = listed(
+        list(dict.fromkeys(f"the {each.direction.value} of revision {each.revision}" for each in cut)), 3
+    )
     so = f", so {names} could not be followed to the end" if names else ""
     return (
         f"{CANNOT_BE_BELIEVED}: {found[0]}{more}{so}.\n"

@@ -14,6 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from reviewer.errors import ReviewerError
 from reviewer.host.guardian import Guardian
 from reviewer.project.git import Git
@@ -29,8 +31,8 @@ from reviewer.recording import (
     Pass,
     Relationship,
 )
-from reviewer.rehearsal.events import DiffersEvent, FactEvent, MappedEvent
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess, Setup
+from reviewer.rehearsal.protocol import AnyCommand, Compare, Create, DiffersEvent, FactEvent, MappedEvent, Probe
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
 
@@ -92,7 +94,7 @@ class OldProcess:
         self._pool = ThreadPoolExecutor(1)
         self._ready = self._pool.submit(self._prepare)
 
-    def ask(self, command: Mapping[str, object]) -> Future[Answer]:
+    def ask(self, command: AnyCommand) -> Future[Answer]:
         """Send `command` in the background. The future raises `Unavailable` where there is no answer."""
         return self._pool.submit(self._run, command)
 
@@ -117,7 +119,7 @@ class OldProcess:
         self._process = RunnerProcess(self._interpreter, setup, self._environ, self._folder, self._guardian)
         self._process.hello()
 
-    def _run(self, command: Mapping[str, object]) -> Answer:
+    def _run(self, command: AnyCommand) -> Answer:
         try:
             self._ready.result()
         except (ReviewerError, OSError) as error:
@@ -273,7 +275,7 @@ class Trial:
         self._make = start
         self._process: OldProcess | None = None
         self._probe: Future[Answer] | None = None
-        self._command: dict[str, object] = {}
+        self._command: Probe | None = None
         self._upgraded: dict[str, Disagreement] = {}
         self._models = Models()
         self._commit = source.commit if source else ""
@@ -298,7 +300,7 @@ class Trial:
         if self._process is not None:
             self._process.close()
 
-    def create(self, command: Mapping[str, object]) -> None:
+    def create(self, command: Create) -> None:
         """Make the tables of the old models. Raises `Unavailable`."""
         self._running().ask(command).result()
 
@@ -308,10 +310,10 @@ class Trial:
         self._upgraded = {code: each for code, each in found.items() if not was_there(each, base)}
         self._models = read_facts(answer, base)
 
-    def begin(self, command: Mapping[str, object], tables: Iterable[Name] | None) -> None:
+    def begin(self, command: Probe, tables: Iterable[Name] | None) -> None:
         """Try the old code's statements in the background."""
-        only = None if tables is None else sorted([n.schema or "public", n.name] for n in tables)
-        self._command = {**command, "do": "probe", "tables": only}
+        only = None if tables is None else tuple(sorted((n.schema or "public", n.name) for n in tables))
+        self._command = structs.replace(command, tables=only)
         self._probe = self._running().ask(self._command)
 
     def broke(self) -> tuple[Broken, ...]:
@@ -320,8 +322,9 @@ class Trial:
 
     def still(self, database: str) -> tuple[Broken, ...]:
         """What does not run on another state than the last. Raises `Unavailable`."""
-        tables = sorted({(b.table.schema or "public", b.table.name) for b in self.broke()})
-        again = {**self._command, "head": database, "tables": [list(each) for each in tables]}
+        assert self._command is not None, "what broke was tried"
+        tables = tuple(sorted({(b.table.schema or "public", b.table.name) for b in self.broke()}))
+        again = structs.replace(self._command, head=database, tables=tables)
         return read_mapped(self._running().ask(again).result())[1]
 
     def result(self, revisions: Mapping[Broken, str]) -> OldCode:
@@ -339,18 +342,15 @@ class Trial:
             tuple(name for name in self.stale if name in known),
         )
 
-    def models(self, base: Mapping[str, object]) -> Models:
-        """What the models at head say, less what autogenerate would have written before. Raises `Unavailable`."""
+    def models(self, base: Callable[[], Compare]) -> Models:
+        """What the models at head say, less what autogenerate would have written before: `base` makes the command that
+        asks. Raises `Unavailable`.
+        """
         if not self._upgraded or self._source is None:
             return self._models
-        before = read_disagreements(self._running().ask({**base, "do": "compare"}).result())
+        before = read_disagreements(self._running().ask(base()).result())
         new = [each for code, each in self._upgraded.items() if code not in before]
         return replace(self._models, disagreements=tuple(new))
-
-    @property
-    def disagrees(self) -> bool:
-        """Whether autogenerate would write something for the upgraded state."""
-        return bool(self._upgraded)
 
     def _tried(self) -> tuple[tuple[Mapped, ...], tuple[Broken, ...]]:
         if self._probe is not None:

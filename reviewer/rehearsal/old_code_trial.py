@@ -11,6 +11,7 @@ from reviewer.errors import ServerError
 from reviewer.recording import Broken, Catalogue, Models, OldCode, Pass
 from reviewer.rehearsal.interpreter import Answer
 from reviewer.rehearsal.old_code import Trial, Unavailable, affected
+from reviewer.rehearsal.protocol import Compare, Probe, Step
 from reviewer.rehearsal.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class OldTrial:
             copies = bench.database(before), bench.database(after)
             bench.enter(after)
             bench.finish_beside = self.code.finish
-            self.code.begin({**bench.command(copies[0]), "head": copies[1]}, tables)
+            self.code.begin(bench.at(copies[0], Probe(head=copies[1])), tables)
         else:
             self.code.reason = "the new revisions touch no table that was there before"
         answer = self._compare(after)
@@ -77,7 +78,7 @@ class OldTrial:
 
     def _compare(self, database: str) -> Answer | None:
         bench = self._bench
-        command = {**bench.command(database), "do": "compare", "facts": True, "to": bench.plan.heads}
+        command = bench.at(database, Compare(facts=True, to=tuple(bench.plan.heads)))
         answer = bench.ask(command)
         if not answer.ok:
             bench.restart()
@@ -99,7 +100,7 @@ class OldTrial:
             self._bench.skip(what, code.reason)
         try:
             self._broke_in = self._which_revision(base)
-            self._models = code.models(self._bench.command(self._bench.database(base)) if code.disagrees else {})
+            self._models = code.models(lambda: self._bench.at(self._bench.database(base), Compare()))
         except Unavailable as error:
             code.reason = str(error)
             self._bench.skip(what, str(error))
@@ -113,7 +114,7 @@ class OldTrial:
         database = base
         for revision in revisions:
             start = partial(self._bench.database, database)
-            command = {"do": "step", "revision": revision.id, "direction": "upgrade"}
+            command = Step(revision=revision.id, direction="upgrade")
             ended = self._bench.believed(command, start, observe=False)
             if not ended.run.ok:
                 why = f"revision {revision.id} does not upgrade by itself"

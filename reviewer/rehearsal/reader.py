@@ -28,8 +28,10 @@ from reviewer.recording import (
     Statement,
     TransactionMode,
 )
-from reviewer.rehearsal.events import Again as AgainEvent
-from reviewer.rehearsal.events import (
+from reviewer.rehearsal.interpreter import Answer
+from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.protocol import Again as AgainEvent
+from reviewer.rehearsal.protocol import (
     Begin,
     Counted,
     Ended,
@@ -39,8 +41,6 @@ from reviewer.rehearsal.events import (
     RawRelation,
     RevisionEvent,
 )
-from reviewer.rehearsal.interpreter import Answer
-from reviewer.rehearsal.plan import Plan
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import VERSION_TABLE
 

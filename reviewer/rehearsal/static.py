@@ -28,10 +28,10 @@ from reviewer.recording import (
     Statement,
     TransactionMode,
 )
-from reviewer.rehearsal.events import ModeEvent, Rendered, RevisionEvent, Unrendered
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess
 from reviewer.rehearsal.obstacles import unreadable
 from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.protocol import ModeEvent, Offline, Rendered, RevisionEvent, Unrendered
 from reviewer.rehearsal.reader import shortened
 from reviewer.rehearsal.reconstruction import Opaque, catalogue
 
@@ -55,7 +55,7 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
         down = direction is Direction.DOWNGRADE
         with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
             process.hello()
-            command = {"do": "offline", "revisions": ids[::-1] if down else ids, "downgrade": down}
+            command = Offline(revisions=tuple(ids[::-1] if down else ids), downgrade=down)
             answer = process.run(command, deadline)
         strange += [answer.unreadable] if answer.unreadable is not None else []
         found, why = read_rendered(answer, direction, plan)
@@ -105,10 +105,8 @@ def _base(plan: Plan, process: RunnerProcess) -> tuple[Catalogue, list[Skipped]]
     past: list[str | Opaque] = [plan.base_schema.text] if plan.base_schema else []
     if not plan.earlier:
         return catalogue(past), []
-    ids = [revision.id for revision, _ in plan.earlier]
-    answer = process.run(
-        {"do": "offline", "revisions": ids, "downgrade": False}, time.monotonic() + plan.timeout / 3
-    )
+    command = Offline(revisions=tuple(revision.id for revision, _ in plan.earlier))
+    answer = process.run(command, time.monotonic() + plan.timeout / 3)
     found, why = read_rendered(answer, Direction.UPGRADE, plan)
     untold = []
     for revision, source in plan.earlier:

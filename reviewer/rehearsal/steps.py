@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from reviewer.recording import Direction, Outcome, Pass, Rehearsal, Revision
+from reviewer.rehearsal.protocol import Step, Upgrade
 from reviewer.rehearsal.reader import Run, time_is_over
 from reviewer.rehearsal.workbench import Workbench
 
@@ -155,18 +156,18 @@ class Chain:
         self._done.append(revision)
         self._since.append(revision)
 
-    def _upgrade(self, revisions: Sequence[str]) -> dict[str, object]:
+    def _upgrade(self, revisions: Sequence[str]) -> Upgrade:
         """The command that runs all of `revisions` in one upgrade."""
         wanted = [each for each in self._bench.plan.revisions if each.id in revisions]
         parents = {parent for each in wanted for parent in (*each.down_revisions, *each.depends_on)}
-        return {"do": "upgrade", "to": [each.id for each in wanted if each.id not in parents]}
+        return Upgrade(to=tuple(each.id for each in wanted if each.id not in parents))
 
     def _from(self, template: str) -> Callable[[], str]:
         return lambda: self._bench.database(template)
 
     def _run(self, revision: str, direction: Direction, observe: bool = True) -> Run:
-        way = "downgrade" if direction is Direction.DOWNGRADE else "upgrade"
-        command = {"do": "step", "revision": revision, "direction": way}
+        down = direction is Direction.DOWNGRADE
+        command = Step(revision=revision, direction="downgrade" if down else "upgrade")
         again = direction is Direction.UPGRADE_AGAIN
         run = self._bench.run(command, self._database, Rehearsal.STEPWISE, again=again, observe=observe)
         if run.out_of_time and not run.passes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reviewer.recording import Direction, FailureKind, Moment, Origin, Outcome, Pass, Statement, furthest
+from reviewer.rehearsal.protocol import Offline
 from reviewer.rehearsal.workbench import Workbench
 
 _PATIENCE = 30.0
@@ -19,9 +20,7 @@ def told(bench: Workbench, passes: Sequence[Pass]) -> list[Pass]:
     """
     found = list(passes)
     for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
-        cut = {
-            each.id: short for each in bench.plan.revisions if (short := _cut_short(each.id, direction, passes))
-        }
+        cut = {each.id: short for each in bench.plan.revisions if (short := _cut_short(each.id, direction, passes))}
         if cut and not bench.is_late():
             read = _read(bench, direction, cut)
             found = [read[each.revision] if cut.get(each.revision) is each else each for each in found]
@@ -33,7 +32,7 @@ def _read(bench: Workbench, direction: Direction, cut: Mapping[str, Pass]) -> di
     from reviewer.rehearsal.static import read_rendered
 
     down = direction is Direction.DOWNGRADE
-    command = {"do": "offline", "revisions": [*reversed(cut)] if down else list(cut), "downgrade": down}
+    command = Offline(revisions=tuple(reversed(list(cut)) if down else cut), downgrade=down)
     answer = bench.ask(command, _PATIENCE)
     if not answer.ok and not (answer.failed and answer.failed.kind == FailureKind.OFFLINE.value):
         bench.restart()

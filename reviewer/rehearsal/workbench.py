@@ -7,27 +7,31 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import structs
 
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres.server import MAKE_ROOM
 from reviewer.recording import Environment, FailureKind, Rehearsal, Server, Skipped, TransactionMode
-from reviewer.rehearsal.events import Begin, Hello
 from reviewer.rehearsal.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess
 from reviewer.rehearsal.lock_waits import Blockade
 from reviewer.rehearsal.old_code import OldProcess, OldSource
 from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.protocol import Address, AnyCommand, Begin, Command, Hello, Step
 from reviewer.rehearsal.reader import Reader, Run
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
 
 Progress = Callable[[str], None]
+
+C = TypeVar("C", bound=Command)
 
 _DISK_FULL = "53100"
 
@@ -119,7 +123,7 @@ class Workbench:
 
     def run(
         self,
-        command: Mapping[str, object],
+        command: AnyCommand,
         database: str,
         rehearsal: Rehearsal = Rehearsal.STEPWISE,
         again: bool = False,
@@ -133,11 +137,13 @@ class Workbench:
         self._leave(database)
         self.enter(database)
         answer = process.run(
-            {**command, **self.command(database), "observe": observe},
+            self.at(database, command, observe=observe),
             self._deadline,
             Blockade(self.server, database),
         )
-        run = Reader(self.plan, rehearsal, again, command.get("direction") == "downgrade").read(answer)
+        run = Reader(
+            self.plan, rehearsal, again, isinstance(command, Step) and command.direction == "downgrade"
+        ).read(answer)
         self.server.heard(event.sql for event in answer.events if isinstance(event, Begin))
         self._explain(run)
         if observe:
@@ -153,7 +159,7 @@ class Workbench:
 
     def believed(
         self,
-        command: Mapping[str, object],
+        command: AnyCommand,
         start: Callable[[], str],
         rehearsal: Rehearsal = Rehearsal.STEPWISE,
         observe: bool = True,
@@ -187,14 +193,15 @@ class Workbench:
         for reason in self.server.enter(database, self.finish_beside):
             self.skip("what belongs to the whole server", reason)
 
-    def command(self, database: str) -> dict[str, object]:
-        """What every command says: where the database is."""
-        return {
-            "database": database,
-            "address": self.server.address.for_runner,
-            "observe": False,
-            "environ": self.urls(database),
-        }
+    def at(self, database: str, command: C, *, observe: bool = False) -> C:
+        """`command` as it is given in `database`."""
+        return structs.replace(
+            command,
+            database=database,
+            address=Address.of(self.server.address),
+            observe=observe,
+            environ=self.urls(database),
+        )
 
     def urls(self, database: str) -> dict[str, str]:
         """The variables for env.py that hold the URL of the throw-away database."""
@@ -217,12 +224,12 @@ class Workbench:
         drivers = sorted(map(" ".join, hello.drivers.items())) if hello else ()
         return (hello.python, hello.alembic, hello.sqlalchemy, *drivers) if hello else ()
 
-    def ask(self, command: Mapping[str, object], seconds: float = math.inf) -> Answer:
+    def ask(self, command: AnyCommand, seconds: float = math.inf) -> Answer:
         """Give the project's process, a fresh one where each command needs that, a command that runs no revision. It may
         take `seconds`, and no longer than the rehearsal.
         """
         process = self._ready()
-        database = str(command.get("database", ""))
+        database = command.database
         self._leave(database)
         if database:
             self.enter(database)

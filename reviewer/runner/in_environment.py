@@ -5,22 +5,7 @@ redirection.py, relations.py, observation.py, models.py) by path too: none of th
 MUST work with nothing but the standard library and the project's own Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing, judge
 nothing and format nothing.
 
-Protocol (version 2). JSON, one object a line, over the socket whose descriptor number is argv[1].
-The reviewer sends one `setup`, and then commands, one at a time; a command ends in `done` or `failed`.
-What we say has in front of each line the seal of the setup, which nobody else knows, and the number of the line:
-`SEAL NUMBER {...}`. So what a migration writes there is known not to be ours, and what is lost is missed.
-
-    setup:      protocol, seal, config, toml, section, directory, script_location, flask, x, launcher,
-                environ, original_environ, stack_file, own_lock_timeout, moved
-    commands:   {"do": "upgrade", "to": [ids], ...}           as one `alembic upgrade` would
-                {"do": "step", "revision": id, "direction": "upgrade" | "downgrade", ...}
-                {"do": "offline", "revisions": [ids], "downgrade": bool}
-                {"do": "describe"}                            run env.py, run no revision
-                {"do": "probe" | "compare" | "create", ...}   see models.py
-                each with: database, address {host, port, user, password}, observe, environ
-                {"do": "control", "way": ..., ...}            run a step of ours that must fail
-    events:     hello, describe, mode, revision (begin, end), begin, statement, observed, counted, rendered, control,
-                done, failed, mapped, differs, fact, lost (an event of ours that could not be sent)
+It speaks the protocol of `reviewer/rehearsal/protocol.py`, over the socket whose descriptor number is argv[1].
 
 What is expected to go wrong (no env.py, a missing module, a migration that raises) is a `failed` event
 with a kind. If the process ends without `done` or `failed`, the migration ended it.

@@ -2,13 +2,6 @@
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
-
-    commands:   {"do": "probe", "head": database, "tables": [[schema, name]] | null}
-                    the statements that the mapped tables stand for, on `database` and then on `head`
-                {"do": "compare", "facts": bool}        autogenerate's comparison, and what the models say
-                {"do": "create", "stamp": [ids]}        create_all of the models
-    events:     mapped (a table and what ran before and does not run now), differs (an operation of autogenerate),
-                fact (a default or a relationship)
 """
 
 import os

@@ -33,7 +33,9 @@ def test_the_schema_is_one() -> None:
 def test_the_schema_beside_the_code_is_that_of_its_types() -> None:
     shipped = resources.files(report_json).joinpath("schema.json").read_text(encoding="utf-8")
 
-    assert json.loads(shipped) == json.loads(json.dumps(report_json.schema())), "`python3 scripts/docs.py` writes it"
+    assert json.loads(shipped) == json.loads(json.dumps(report_json.schema())), (
+        "`python3 scripts/docs.py` writes it"
+    )
 
 
 def test_every_object_of_the_schema_is_closed_and_has_a_description() -> None:

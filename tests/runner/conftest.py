@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from reviewer.host.guardian import Guardian
@@ -17,6 +18,7 @@ from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.recording import Rehearsal
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess, Setup, environment
 from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.protocol import Address, AnyCommand
 from reviewer.rehearsal.reader import Reader, Run
 from reviewer.rehearsal.workbench import Workbench
 from tests.command import project
@@ -68,8 +70,9 @@ class Project:
             )
             self._process.hello()
         database = self._server.create_database(f"runner_{time.monotonic_ns()}")
-        where = {"address": self._server.address.for_runner, "database": database}
-        answer = self._process.run({"observe": False, **where, **command}, time.monotonic() + PATIENCE)
+        where = {"address": Address.of(self._server.address), "database": database}
+        given = msgspec.convert({**where, **command}, AnyCommand)
+        answer = self._process.run(given, time.monotonic() + PATIENCE)
         if answer.exit_status is not None or answer.unreadable is not None:
             self.close()
         return answer

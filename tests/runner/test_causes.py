@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from reviewer.recording import FailureKind
-from reviewer.rehearsal.events import Failed
+from reviewer.rehearsal.protocol import Failed
 from tests.command import revision
 from tests.runner.conftest import Project
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reviewer.rehearsal.events import MAX_EVENT_BYTES, AnyEvent, Done, Lines, Ready, Unreadable
+from reviewer.rehearsal.protocol import MAX_EVENT_BYTES, AnyEvent, Done, Lines, Ready, Unreadable
 from tests.command import ENV, project, revision, somewhere, told
 from tests.runner.conftest import Project
 
@@ -134,6 +134,8 @@ def test_a_forged_event_makes_the_review_an_error(tmp_path: Path) -> None:
 
         assert done.returncode == 3, told(done)
         (error,) = json.loads(done.stdout)["errors"]
-        assert error.startswith("What the project's process told cannot be believed: a line that is not the runner's")
+        assert error.startswith(
+            "What the project's process told cannot be believed: a line that is not the runner's"
+        )
         assert "so the upgrade of revision b could not be followed to the end" in error
         assert place.clean(), place.left_behind()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from reviewer.recording import Control
 from reviewer.rehearsal import control
 from reviewer.rehearsal.interpreter import Answer
+from reviewer.rehearsal.protocol import AnyCommand
 from tests.command import project, somewhere, told
 from tests.repository import write
 from tests.runner.conftest import Project
@@ -89,7 +90,7 @@ class Asked:
         self.commands = 0
         ask = self.bench.ask
 
-        def counted(command: Mapping[str, object], seconds: float = math.inf) -> Answer:
+        def counted(command: AnyCommand, seconds: float = math.inf) -> Answer:
             self.commands += 1
             return ask(command, seconds)
 

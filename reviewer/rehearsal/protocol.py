@@ -1,6 +1,12 @@
-"""What the runner tells: one typed value per event. Events come from untrusted code, so each is checked.
+"""What the reviewer and the runner say to each other: the commands that go to it and the events that come back.
 
-The protocol itself is described in `reviewer/runner/in_environment.py`.
+JSON, one object a line, over a socket. The reviewer says `SetUp` once, and then one command after the other; each ends in
+`Done` or `Failed`, and where the process ends without either, the migration has ended it. What the runner says has in
+front of each line the seal of `SetUp`, which nobody else knows, and the number of the line: `SEAL NUMBER {...}`.
+
+The runner (`reviewer/runner/in_environment.py`) works with the standard library of the project's Python and cannot import this:
+`tests/runner/test_protocol.py` holds what it reads and writes to these types. Events come from a process that runs
+untrusted code, so each is checked.
 """
 
 from __future__ import annotations
@@ -10,16 +16,139 @@ from typing import Any, Literal, Union
 
 import msgspec
 
+from reviewer.postgres.server import Address as ServerAddress
 from reviewer.sql.names import VERSION_TABLE
 
+PROTOCOL = 2
+"""Version of what is said. The runner says its own first: it may be another where the package was replaced just now."""
 MAX_EVENT_BYTES = 17 * 1024 * 1024
 """A longer line is no event of ours: the runner sends none above 16 MB (`reviewer/runner/limits.py`)."""
 MAX_COMMAND_BYTES = 1024 * 1024 * 1024
 """Of all events of one command."""
 
 
-class Event(msgspec.Struct, tag_field="event", frozen=True):
-    """Base of all events; the tag is the lower-case class name."""
+# -- to the runner --------------------------------------------------------------------------------
+
+
+class SetUp(msgspec.Struct, frozen=True, kw_only=True):
+    """First word to the runner: what it must know of the project, the same for every command."""
+
+    seal: str
+    """What it puts in front of every line."""
+    directory: str
+    """Where the migrations run from."""
+    stack_file: str
+    """Where it writes its stack when it is asked by a signal."""
+    own_lock_timeout: str
+    """The lock_timeout of our databases, so that the project's can be told from it."""
+    config: str | None = None
+    toml: str | None = None
+    section: str | None = None
+    script_location: str | None = None
+    flask: bool = False
+    x: tuple[str, ...] = ()
+    launcher: str | None = None
+    moved: tuple[str, str] | None = None
+    """Of the code of another commit: the working tree, and the checkout that stands for it."""
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the throw-away server listens. A host that begins with `/` is the folder of a socket."""
+
+    host: str
+    port: int
+    user: str
+    password: str | None = None
+    sslmode: str | None = None
+
+    @classmethod
+    def of(cls, address: ServerAddress) -> Address:
+        """The same in the words of the commands."""
+        return cls(
+            host=address.host,
+            port=address.port,
+            user=address.user,
+            password=address.password,
+            sslmode=None if address.is_socket else address.sslmode,
+        )
+
+
+class Command(msgspec.Struct, tag_field="do", frozen=True, kw_only=True):
+    """Base of all commands; the tag is the name of the runner's method."""
+
+    database: str = ""
+    """The database of the throw-away server that every connection of the project is sent to."""
+    address: Address | None = None
+    """None for a command that needs no server."""
+    observe: bool = False
+    """Whether the runner looks what each statement does."""
+    environ: dict[str, str] = {}
+    """Environment variables of env.py that differ from one command to the next."""
+
+
+class Upgrade(Command, tag="upgrade", frozen=True, kw_only=True):
+    """Upgrade as one `alembic upgrade` would."""
+
+    to: tuple[str, ...]
+    """Ids of revisions; none: to nothing."""
+
+
+class Step(Command, tag="step", frozen=True, kw_only=True):
+    """Run one revision by itself."""
+
+    revision: str
+    direction: Literal["upgrade", "downgrade"]
+
+
+class Offline(Command, tag="offline", frozen=True, kw_only=True):
+    """Render revisions as SQL without a database, each by itself."""
+
+    revisions: tuple[str, ...]
+    downgrade: bool = False
+
+
+class Describe(Command, tag="describe", frozen=True, kw_only=True):
+    """Run env.py and no revision."""
+
+
+class Control(Command, tag="control", frozen=True, kw_only=True):
+    """Run a step of the reviewer's own that must fail."""
+
+    way: str
+    """`exception` or `statement`."""
+
+
+class Probe(Command, tag="probe", frozen=True, kw_only=True):
+    """Try the statements of the models on `database`, and those that run there on `head`."""
+
+    head: str
+    tables: tuple[tuple[str, str], ...] | None = None
+    """Schema and name of those that are tried; None: all."""
+
+
+class Compare(Command, tag="compare", frozen=True, kw_only=True):
+    """Compare the models with the database as autogenerate does."""
+
+    facts: bool = False
+    """Whether to tell as well what the models say of themselves."""
+    to: tuple[str, ...] = ()
+    """What an upgrade to this state would have been given."""
+
+
+class Create(Command, tag="create", frozen=True, kw_only=True):
+    """Make the tables of the models, and stamp the database with the revisions `stamp`."""
+
+    stamp: tuple[str, ...]
+
+
+AnyCommand = Union[Upgrade, Step, Offline, Describe, Control, Probe, Compare, Create]
+
+
+# -- from the runner ------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, tag_field="event", frozen=True, forbid_unknown_fields=True):
+    """Base of all events. A key that is not declared here is a mistake of the runner's, and refused."""
 
 
 class Hello(Event, tag="hello", frozen=True):
@@ -77,7 +206,7 @@ class Begin(Event, tag="begin", frozen=True):
     left_out: int = 0
 
 
-class RawRelation(msgspec.Struct, frozen=True):
+class RawRelation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A relation as the runner describes it."""
 
     schema: str
@@ -88,7 +217,7 @@ class RawRelation(msgspec.Struct, frozen=True):
     table_new: bool = False
 
 
-class RawObservation(msgspec.Struct, frozen=True):
+class RawObservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the server did, before it is put into the recording's words."""
 
     lock_timeout: int
@@ -200,7 +329,7 @@ class Described(Event, tag="describe", frozen=True):
     folders: list[str]
 
 
-class RawBroken(msgspec.Struct, frozen=True):
+class RawBroken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Statements that ran on the state before and do not run on the state after."""
 
     statements: list[str]
@@ -285,6 +414,8 @@ AnyEvent = Union[
     Done,
     Lost,
 ]
+
+# -- the lines ------------------------------------------------------------------------------------
 
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
 
