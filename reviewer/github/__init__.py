@@ -1,1 +1,1 @@
-"""GitHub: what an event asks for, and the comment on the pull request. The only home of PyGithub."""
+"""GitHub: what triggered the run, and the comment on the pull request. The only package that imports PyGithub."""

@@ -1,4 +1,6 @@
-"""Requests to GitHub: PyGithub sends them, this module says what is tried again, how long, and what went wrong."""
+"""Requests to GitHub: PyGithub sends them; this module decides what is retried, for how long, and how failures are
+reported.
+"""
 
 from __future__ import annotations
 
@@ -23,31 +25,31 @@ if TYPE_CHECKING:
     from github.PullRequest import PullRequest, ReviewComment
 
 BUDGET = 120.0
-"""Seconds that one publication may wait for GitHub in all."""
+"""Seconds that one publication may spend waiting for GitHub in total."""
 _TIMEOUT = 20
 _ATTEMPTS = 5
 _PAGE = 100
 _MOST_PAGES = 50
 _ACTIONS = "github-actions[bot]"
-"""Who the token of a workflow run is; it may not ask (`GET /user` is 403)."""
+"""The account behind the token of a workflow run, which cannot ask for it (`GET /user` is 403)."""
 
 _MISREAD = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What PyGithub raises over an answer that is not GitHub's."""
+"""What PyGithub raises when the response is not GitHub's."""
 
 T = TypeVar("T")
 U = TypeVar("U", bound="GithubObject")
 
 
 class ApiError(ReviewerError):
-    """GitHub did not do what it was asked to."""
+    """GitHub did not carry out the request."""
 
 
 class Forbidden(ApiError):
-    """The token may not do this, or may not even see it."""
+    """The token is not allowed to do this, or not even to see it."""
 
 
 class NotFound(ApiError):
-    """It is not there, or the token may not see it: GitHub does not tell the two apart."""
+    """It does not exist, or the token cannot see it: GitHub does not distinguish the two."""
 
 
 class Invalid(ApiError):
@@ -55,7 +57,7 @@ class Invalid(ApiError):
 
 
 class Unavailable(ApiError):
-    """GitHub is down, too slow, or wants us to wait longer than we may."""
+    """GitHub is down, too slow, or asks us to wait longer than our limit."""
 
 
 class Unsure(Unavailable):
@@ -70,7 +72,7 @@ class Comment(msgspec.Struct, frozen=True):
     body: str
     url: str
     ours: bool
-    """Written by the same account that the token belongs to."""
+    """Written by the account that the token belongs to."""
     hidden: bool = False
 
 
@@ -99,7 +101,7 @@ class FoundPullRequest(msgspec.Struct, frozen=True):
     sha: str
     """The commit at its head."""
     repository: str
-    """`owner/name` of what it is to be merged into."""
+    """`owner/name` of the repository it will be merged into."""
     state: str = ""
 
 
@@ -145,7 +147,7 @@ class Api:
     """`owner/name`."""
     api_url: str = "https://api.github.com"
     budget: float = BUDGET
-    """Seconds that may be waited in all, over all requests."""
+    """Seconds to spend waiting in total, over all requests."""
     pause: Callable[[float], None] = time.sleep
     between_writes: float = 1.0
     """Seconds; GitHub asks for at least one."""
@@ -158,9 +160,9 @@ class Api:
                 f"{self.api_url} is not the address of a GitHub API.", "Give it as https://HOST/api/v3."
             )
         if not self.token.strip():
-            raise UsageError("There is no token for GitHub.", "Set GITHUB_TOKEN.")
+            raise UsageError("No GitHub token is set.", "Set GITHUB_TOKEN.")
         if not self.token.strip().isascii() or not self.token.strip().isprintable():
-            raise UsageError("The token for GitHub is not one.", "Set GITHUB_TOKEN to the token alone.")
+            raise UsageError("The GitHub token is malformed.", "Set GITHUB_TOKEN to the token alone.")
         from github import Auth, Github
 
         github = Github(
@@ -176,7 +178,7 @@ class Api:
             lazy=True,
         )
         self._github = github
-        self._repository = github.get_repo(self.repository)  # lazy: asks nothing
+        self._repository = github.get_repo(self.repository)  # lazy: sends no request
         self._waited = 0.0
 
     def __enter__(self) -> Api:
@@ -196,16 +198,16 @@ class Api:
                 for node in page.nodes
             ]
         except (Invalid, NotFound):
-            # an older Enterprise Server, or a token that GraphQL does not take
+            # an older Enterprise Server, or a token that GraphQL does not accept
             return self._comments_by_rest(number)
 
     def create(self, number: int, body: str) -> Comment:
-        """Write a new comment. Raises `Unsure` where it may exist now all the same."""
+        """Write a new comment. Raises `Unsure` if it may have been created after all."""
         issue = self._repository.get_issue(number)
         return self._asked(lambda: _written(issue.create_comment(body)), repeat=False)
 
     def update(self, comment: Comment, body: str) -> Comment:
-        """Give `comment` another text. Raises `NotFound` where somebody has deleted it."""
+        """Replace the text of `comment`. Raises `NotFound` if it has been deleted."""
         found = self._at(comment)
 
         def edited() -> Comment:
@@ -215,14 +217,14 @@ class Api:
         return self._asked(edited)
 
     def delete(self, comment: Comment) -> None:
-        """Delete `comment`; one that is gone already is no error."""
+        """Delete `comment`; one that no longer exists is not an error."""
         try:
             self._asked(self._at(comment).delete)
         except NotFound:
             return
 
     def minimize(self, node_id: str, why: str) -> None:
-        """Fold a comment or review comment; `why` is OUTDATED, DUPLICATE or RESOLVED."""
+        """Minimize a comment or review comment; `why` is OUTDATED, DUPLICATE or RESOLVED."""
         self._graphql(queries.MINIMIZE, {"id": node_id, "why": why})
 
     # -- the diff ---------------------------------------------------------------------------------
@@ -242,10 +244,10 @@ class Api:
         return found
 
     def review(self, number: int, sha: str, body: str, comments: list[ReviewComment]) -> None:
-        """One review with comments on lines. Raises `Invalid` where one of the lines is not in the diff."""
+        """One review with comments on lines. Raises `Invalid` if one of the lines is not in the diff."""
         from github.Commit import Commit
 
-        # made here: PyGithub would ask for it, and only its name is wanted
+        # made here: PyGithub would request it, and only its name is needed
         commit = self._github.create_from_raw_data(Commit, {"sha": sha})
         pull_request = self._repository.get_pull(number)
         self._asked(lambda: pull_request.create_review(commit, body, "COMMENT", comments), repeat=False)
@@ -253,7 +255,7 @@ class Api:
     # -- pull requests ----------------------------------------------------------------------------
 
     def pull_request(self, number: int) -> FoundPullRequest:
-        """The pull request of that number."""
+        """The pull request with that number."""
         return self._asked(lambda: _found(self._repository.get_pull(number).complete()))
 
     def open_pull_requests(self, owner: str, branch: str) -> list[FoundPullRequest]:
@@ -268,7 +270,7 @@ class Api:
     # -- private ----------------------------------------------------------------------------------
 
     def _at(self, comment: Comment) -> IssueComment:
-        # a comment has an address of its own, whatever the number of the issue
+        # a comment has its own address, whatever the number of the issue
         return self._repository.get_issue(0).get_comment(comment.id)
 
     def _comments_by_rest(self, number: int) -> list[Comment]:
@@ -322,7 +324,7 @@ class Api:
         if errors := found.get("errors"):
             first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
             kind, message = str(first.get("type", "")), str(first.get("message", "no reason given"))
-            # where GraphQL's own limit is used up (RATE_LIMITED) REST may have room left
+            # when GraphQL's own limit is exhausted (RATE_LIMITED), REST may still have room
             error = {"FORBIDDEN": Forbidden, "NOT_FOUND": NotFound}.get(kind, Invalid)
             if "not accessible" in message:
                 error = Forbidden
@@ -333,7 +335,7 @@ class Api:
         return data
 
     def _asked(self, ask: Callable[[], T], *, repeat: bool = True) -> T:
-        """What `ask` brings, tried again where that does no harm. `repeat`: whether it may be carried out twice."""
+        """The result of `ask`, retried where that does no harm. `repeat`: whether it may be carried out twice."""
         import requests
         from github import BadAttributeException, GithubException, IncompletableObject
 
@@ -351,7 +353,7 @@ class Api:
             except (requests.RequestException, OSError) as error:
                 self._waited += time.monotonic() - began
                 unreached = isinstance(error, requests.ConnectTimeout)
-                words = f"GitHub at {self.api_url} does not answer: {type(error).__name__}."
+                words = f"GitHub at {self.api_url} did not respond: {type(error).__name__}."
                 if not repeat and not unreached:
                     raise Unsure(words) from None
                 wait, problem = 2.0 ** (attempt - 1), Unavailable(words, "Try again later.")
@@ -365,7 +367,7 @@ class Api:
 def _judged(
     status: int, message: str, headers: Mapping[str, str], attempt: int, *, repeat: bool
 ) -> tuple[float | None, ApiError]:
-    """How many seconds to wait before the next attempt, None for never; and what to say if there is none."""
+    """How many seconds to wait before the next attempt, None for no further attempt; and the error to raise then."""
     limited = status == 429 or (
         status == 403
         and (
@@ -376,21 +378,23 @@ def _judged(
     )
     if limited:
         wait = _named_wait(headers)
-        return wait, Unavailable(f"GitHub wants {wait:.0f} seconds of rest: {message}.", "Run it again later.")
+        return wait, Unavailable(
+            f"GitHub's rate limit is reached; retry after {wait:.0f} s: {message}.", "Run it again later."
+        )
     if status >= 500:
         words = f"GitHub answered {status}: {message}."
         return (2.0 ** (attempt - 1), Unavailable(words, "Try again later.")) if repeat else (None, Unsure(words))
     match status:
         case 401:
-            return None, Forbidden(f"GitHub does not accept the token: {message}.", "Give another token.")
+            return None, Forbidden(f"GitHub rejected the token: {message}.", "Use another token.")
         case 403 | 451:
             return None, Forbidden(f"GitHub refused: {message}.", _permission(headers))
         case 404 | 410:
             return None, NotFound(
-                f"GitHub has no such thing: {message}.", "Check the repository, the number, the token."
+                f"GitHub could not find it: {message}.", "Check the repository, the number and the token."
             )
         case _:
-            return None, Invalid(f"GitHub did not accept it ({status}): {message}.")
+            return None, Invalid(f"GitHub rejected the request ({status}): {message}.")
 
 
 def _named_wait(headers: Mapping[str, str]) -> float:
@@ -443,5 +447,5 @@ def _as(shape: type[T], found: object) -> T:
         raise _unexpected(str(error)) from None
 
 
-def _unexpected(why: str = "another form than its description says") -> Unavailable:
-    return Unavailable(f"What answers is not GitHub's API: {why}.", "Check the address of the API.")
+def _unexpected(why: str = "the response does not have the documented form") -> Unavailable:
+    return Unavailable(f"The server that responded is not GitHub's API: {why}.", "Check the address of the API.")

@@ -1,4 +1,4 @@
-"""`alembic-reviewer comment`: a report to a pull request, from any CI."""
+"""`alembic-reviewer comment`: put a report on a pull request, from any CI."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Call:
 
 
 def run(call: Call, environ: Mapping[str, str]) -> str:
-    """Do what `call` asks for and return what there is to print: the comments, or a line about each.
+    """Carry out `call` and return the text to print: the comments, or one line about each.
 
-    Raises `UsageError` for what is missing, `ApiError` where GitHub does not take the comment.
+    Raises `UsageError` when something is missing, `ApiError` when GitHub does not accept the comment.
     """
     report = read_report(call.report)
     event = _completed(from_environment(environ), call)
@@ -51,7 +51,7 @@ def run(call: Call, environ: Mapping[str, str]) -> str:
         found = publication.parts(report).items()
         return "\n".join(publication.body_of(part, event, known, wish, tree) for tree, part in found)
     if not event.repository:
-        raise UsageError("Nothing tells which repository to comment in.", "Name it with --repo OWNER/NAME.")
+        raise UsageError("The repository to comment in is not known.", "Name it with --repo OWNER/NAME.")
     with Api(environ.get("GITHUB_TOKEN", ""), event.repository, event.api_url) as api:
         published, posted = publication.publish(api, report, event, _target(call, event, api), wish)
     if published.missing:
@@ -65,9 +65,9 @@ def run(call: Call, environ: Mapping[str, str]) -> str:
 
 
 def read_report(path: Path, fail_on: str = "", digest: str | None = None) -> Report:
-    """The report in `path`, judged by `fail_on` where one is given.
+    """The report in `path`, with its verdict recomputed for `fail_on` if that is given.
 
-    Raises `UsageError` for anything but a report, and where it has another SHA-256 than `digest`.
+    Raises `UsageError` for anything but a report, and when its SHA-256 is not `digest`.
     """
     way_out = "Name a file that `alembic-reviewer review --format json --output FILE` has written."
     try:
@@ -75,7 +75,7 @@ def read_report(path: Path, fail_on: str = "", digest: str | None = None) -> Rep
     except OSError as error:
         raise UsageError(f"The report {path} cannot be read: {files.why(error)}.", way_out) from None
     if digest is not None and hashlib.sha256(text).hexdigest() != digest:
-        raise UsageError("The report was changed after the review had written it, so it is not published.")
+        raise UsageError("The report was changed after the review wrote it, so it is not published.")
     if len(text) > MOST_BYTES:
         raise UsageError(f"The report {path} is larger than {MOST_BYTES >> 20} MiB.", way_out)
     report = json.load(text)

@@ -1,4 +1,4 @@
-"""How a step speaks to GitHub's runner: workflow commands on standard output, and files that it names.
+"""How a step talks to GitHub's runner: workflow commands on standard output, and files that the runner names.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
 """
@@ -46,20 +46,20 @@ def add_summary(environ: Mapping[str, str], page: str) -> None:
 
 @dataclass(frozen=True)
 class CommandFiles:
-    """The files by which a step commands the runner, as they were before the project's code ran."""
+    """The runner's command files, as they were before the project's code ran."""
 
     before: Mapping[Path, bytes]
     folders: frozenset[Path]
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> CommandFiles:
-        """As they are now: whatever is in the folders of the files that we are told of, newer kinds included."""
+        """As they are now: everything in the folders of the files that the runner names, newer kinds included."""
         named = {Path(environ[name]) for name in _FILES if environ.get(name)}
         folders = frozenset(each.parent for each in named)
         return cls(_contents(folders), folders)
 
     def restore(self) -> list[str]:
-        """Put back what they held; the names of those that were changed."""
+        """Restore their contents. Returns the names of those that were changed."""
         changed = []
         now = _contents(self.folders)
         for path in sorted(self.before.keys() | now.keys()):

@@ -1,4 +1,6 @@
-"""The one comment of a tree: found again by its marker, updated in place, never by an older run, never twice."""
+"""The one comment of a tree: found by its marker, updated in place, never overwritten by an older run, never
+duplicated.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ _CREATIONS = 3
 
 
 class Mode(Enum):
-    """What becomes of the comment of an earlier run."""
+    """What happens to the comment of an earlier run."""
 
     UPDATE = "update"
     RECREATE = "recreate"
@@ -23,57 +25,57 @@ class Mode(Enum):
 
 
 class Status(Enum):
-    """What became of the comment."""
+    """What happened to the comment."""
 
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
-    """It said the same already, or a newer run has written it."""
+    """It already said the same, or a newer run has written it."""
     SKIPPED = "skipped"
     """There is nothing to say, or nowhere to say it."""
     FORBIDDEN = "forbidden"
-    """The token may not write; expected on forks and for Dependabot."""
+    """The token has no write permission, as expected on forks and for Dependabot."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the comment, and why."""
+    """What happened to the comment, and why."""
 
     status: Status
     url: str = ""
     why: str = ""
-    """One sentence where the status alone does not say it."""
+    """One sentence where the status alone does not explain it."""
 
 
 def identity(*parts: str) -> str:
-    """The id in the marker: 12 hex digits of whatever keeps two comments on one pull request apart."""
+    """The id in the marker: 12 hex digits of a hash of `parts`, which distinguish two comments on one pull request."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One comment that is to stand on the pull request."""
+    """One comment that should be on the pull request."""
 
     body: str
-    """Begins with its marker: that of the tree, where there are several."""
+    """Begins with its marker: that of the tree if there are several."""
     create: bool = True
-    """Whether it is written where there is none yet."""
+    """Whether to create it if it does not exist yet."""
 
 
 def publish(api: Api, number: int, body: str, *, create: bool = True, mode: Mode = Mode.UPDATE) -> Outcome:
-    """Make `body` the comment on the pull request. Never raises for what GitHub answers."""
+    """Make `body` the comment on the pull request. Never raises because of a response of GitHub's."""
     return publish_all(api, number, [Wanted(body, create)], mode)[0]
 
 
 def publish_all(
     api: Api, number: int, wanted: Sequence[Wanted], mode: Mode = Mode.UPDATE, *, whole: bool = False
 ) -> list[Outcome]:
-    """Make each of `wanted` a comment on the pull request; what became of each, in their order.
+    """Make each of `wanted` a comment on the pull request. Returns what happened to each, in the same order.
 
-    The comments are listed once for all, and once more where one was new. `whole`: `wanted` is all there is to say
-    under its id, so that what we have said under it before of anything else is over, and is folded. Never raises for
-    what GitHub answers.
+    The comments are listed once, and once more if one was created. `whole`: `wanted` is everything there is to say
+    under its id, so our earlier comments under that id about anything else are outdated and get minimized. Never
+    raises because of a response of GitHub's.
     """
     if not all(MARKER.match(each.body) for each in wanted):
         raise ValueError("a comment without a marker could not be found again")
@@ -100,7 +102,7 @@ class _Change:
 
     @property
     def hopeless(self) -> bool:
-        """Whether a token that may not do this may do no other one either."""
+        """Whether a token that was refused here will be refused for the other comments too."""
         return self.outcome.status is Status.FORBIDDEN
 
 
@@ -127,7 +129,7 @@ def _published(api: Api, number: int, there: Sequence[Comment], wanted: Wanted, 
             return _Change(Outcome(Status.SKIPPED, why="there is nothing to say"))
         return _created(api, number, body)
     if _order(newest.body) > _order(body):
-        return _Change(Outcome(Status.UNCHANGED, newest.url, "a newer run has written the comment"))
+        return _Change(Outcome(Status.UNCHANGED, newest.url, "a newer run has already written the comment"))
     if _said(newest.body) == _said(body):
         return _Change(Outcome(Status.UNCHANGED, newest.url))
     if mode is not Mode.UPDATE and wanted.create:
@@ -147,7 +149,7 @@ def _published(api: Api, number: int, there: Sequence[Comment], wanted: Wanted, 
 
 
 def _created(api: Api, number: int, body: str, instead_of: Comment | None = None) -> _Change:
-    """A new comment, and never two: where it is not known whether GitHub wrote it, GitHub is asked."""
+    """Create the comment, and never two: if it is unclear whether GitHub created it, look it up."""
     written: Comment | None = None
     for attempt in range(_CREATIONS):
         try:
@@ -166,7 +168,7 @@ def _created(api: Api, number: int, body: str, instead_of: Comment | None = None
 
 
 def _alone(api: Api, number: int, changes: Sequence[_Change]) -> list[Outcome]:
-    """Two runs at once have both found nothing and both written: of each comment the newer run's stays."""
+    """Two concurrent runs both found no comment and both created one: of each comment the newer run's stays."""
     outcomes = [each.outcome for each in changes]
     if not any(each.written for each in changes):
         return outcomes
@@ -187,7 +189,7 @@ def _alone(api: Api, number: int, changes: Sequence[_Change]) -> list[Outcome]:
 
 
 def _fold_what_is_over(api: Api, there: Sequence[Comment], wanted: Sequence[Wanted]) -> None:
-    """The comment of a tree that is none any more, or the one that all trees had in common."""
+    """The comment of a tree that no longer exists, or the one that all trees shared."""
     keys = {_key(each.body) for each in wanted}
     ids = {one for one, _ in keys}
     for each in there:
@@ -198,7 +200,7 @@ def _fold_what_is_over(api: Api, there: Sequence[Comment], wanted: Sequence[Want
 
 
 def _own(comments: Sequence[Comment], body: str) -> list[Comment]:
-    """Visible comments that we have written under the marker of `body`. Somebody else's marker means nothing."""
+    """Visible comments of ours under the marker of `body`. A marker in somebody else's comment is ignored."""
     return [each for each in comments if each.ours and not each.hidden and _key(each.body) == _key(body)]
 
 
@@ -206,24 +208,24 @@ def _fold(api: Api, comment: Comment, why: str) -> None:
     try:
         api.minimize(comment.node_id, why)
     except ApiError:
-        return  # a second comment is ugly, and no reason to fail
+        return  # a second comment is ugly, but no reason to fail
 
 
 def _key(body: str) -> tuple[str, str]:
-    """The id and the tree of the marker; the tree is empty where the project has one only."""
+    """The id and the tree of the marker; the tree is empty if the project has only one."""
     found = MARKER.match(body)
     return (found["id"], found["tree"] or "") if found else ("", "")
 
 
 def _order(body: str) -> tuple[int, ...]:
-    """The run that wrote it; runs are numbered upwards. Empty where it is not known, which is older than all."""
+    """The run that wrote it; later runs have higher numbers. Empty if unknown, which counts as older than all."""
     found = MARKER.match(body)
     words = found["run"].split(".") if found else []
     return tuple(int(word) for word in words) if all(word.isdecimal() for word in words) else ()
 
 
 def _said(body: str) -> str:
-    """What a body says, whichever run said it."""
-    body = body.replace("\r\n", "\n").rstrip()  # GitHub gives back what a browser has edited with CRLF
+    """The content of a body, independent of the run that wrote it."""
+    body = body.replace("\r\n", "\n").rstrip()  # GitHub returns text edited in a browser with CRLF
     body = re.sub(r"\A(<!-- \S+ v1 id=\S+) run=\S+", r"\1", body)
     return re.sub(r"/actions/runs/\d+(/attempts/\d+)?", "/actions/runs/", body)

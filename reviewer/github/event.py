@@ -1,4 +1,4 @@
-"""What a workflow run was started by: the event, its pull request, and the commit to compare with.
+"""What triggered a workflow run: the event, its pull request, and the commit to compare with.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows
 """
@@ -17,9 +17,9 @@ from reviewer.errors import UsageError
 UNTRUSTED = re.compile(
     r"pull_request_target|workflow_run|issue_comment|issues|pull_request_review\w*|discussion\w*|fork|watch"
 )
-"""Events that run with the base repository's token or secrets while others can start them.
+"""Events that run with the base repository's token or secrets although others can trigger them.
 
-Code of a pull request must not run in them; what publishes may.
+Code of a pull request must not run in them; publishing may.
 https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/
 """
 
@@ -30,11 +30,11 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class PullRequest:
-    """The pull request that an event speaks of."""
+    """The pull request that an event is about."""
 
     number: int
     head_sha: str = ""
-    """Empty where the event does not say it."""
+    """Empty if the event does not say."""
     base_ref: str = ""
     base_sha: str = ""
     from_fork: bool = False
@@ -42,20 +42,20 @@ class PullRequest:
 
 @dataclass(frozen=True)
 class Upstream:
-    """The run that a `workflow_run` event tells of."""
+    """The run that a `workflow_run` event is about."""
 
     head_sha: str
     head_owner: str
-    """Who owns the repository that the branch is in; empty where that was deleted."""
+    """The owner of the repository that the branch is in; empty if that was deleted."""
     head_branch: str
     event: str
-    """What started it."""
+    """The event that triggered it."""
     url: str = ""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What GitHub says of a workflow run. Outside of Actions everything is empty."""
+    """What GitHub says about a workflow run. Outside of Actions everything is empty."""
 
     name: str = ""
     action: str = ""
@@ -79,19 +79,19 @@ class Event:
 
     @property
     def runs_strangers(self) -> bool:
-        """Whether running the checked out code would hand this run's rights to whoever wrote it."""
+        """Whether running the checked out code would give this run's permissions to its author."""
         return UNTRUSTED.fullmatch(self.name) is not None
 
     @property
     def over(self) -> str:
-        """Why nothing is left to review; empty where something is."""
+        """Why there is nothing to review; empty if there is."""
         if self.pull_request is not None and self.name.startswith("pull_request") and self.action == "closed":
             return "the pull request is closed"
         return "the branch was deleted" if self.deleted else ""
 
     @property
     def read_only(self) -> str:
-        """Why the token is expected to be read-only; empty where it is not."""
+        """Why the token is expected to be read-only; empty if it is not."""
         if self.name == "pull_request" and self.pull_request and self.pull_request.from_fork:
             return "the pull request comes from a fork"
         if self.actor == "dependabot[bot]":
@@ -100,14 +100,14 @@ class Event:
 
     @property
     def repository_url(self) -> str:
-        """Address of the repository for people."""
+        """Address of the repository's web page."""
         return f"{self.server_url}/{self.repository}" if self.repository else ""
 
 
 def from_environment(environ: Mapping[str, str]) -> Event:
     """The event of the GITHUB_* variables and the payload that they name; an empty one outside of Actions.
 
-    Raises `UsageError` for a payload that cannot be read.
+    Raises `UsageError` if the payload cannot be read.
     """
     payload = _payload(environ.get("GITHUB_EVENT_PATH", ""))
     name = environ.get("GITHUB_EVENT_NAME", "")
@@ -191,7 +191,7 @@ def _text(payload: object, *keys: str) -> str:
 
 def _sha(payload: object, *keys: str) -> str:
     found = _matching(_SHA, _text(payload, *keys))
-    # a push that makes a branch builds on a commit of zeros
+    # a push that creates a branch has a `before` of zeros
     return "" if _ZEROS.fullmatch(found) else found
 
 

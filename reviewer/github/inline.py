@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from github.PullRequest import ReviewComment
 
 MOST = 20
-"""Review comments per run; GitHub takes a request with many more for abuse."""
+"""Review comments per run; GitHub treats a request with many more as abuse."""
 
 Source = Callable[[str], str | None]
-"""The text of a file at the head commit by its path, None where it cannot be read."""
+"""The text of a file at the head commit by its path, None if it cannot be read."""
 
 _MARKER = re.compile(r"\A<!-- alembic-reviewer finding v1 id=(?P<id>[0-9a-f]+) fingerprint=(?P<print>\S+) -->")
 _HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+(?P<start>\d+)(?:,\d+)? @@")
@@ -35,17 +35,17 @@ _LONGEST_REMEDY = 4_000
 
 @dataclass(frozen=True)
 class Posted:
-    """What became of the review comments."""
+    """What happened to the review comments."""
 
     new: int = 0
     kept: int = 0
-    """Were there already."""
+    """Existed already."""
     folded: int = 0
-    """What they said is settled, and nobody has answered."""
+    """Resolved by now, with no replies."""
     elsewhere: int = 0
     """Findings on lines that the pull request does not change, or beyond the limit."""
     why: str = ""
-    """One sentence where nothing could be posted."""
+    """One sentence if nothing could be posted."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class _Remark:
 
 
 def post(api: Api, number: int, sha: str, report: Report, marker_id: str, source: Source) -> Posted:
-    """Comment on changed lines in one review; nothing twice, what is settled folded. Never raises for GitHub's answers."""
+    """Comment on changed lines in one review: no duplicates, outdated ones minimized. Never raises for GitHub's
+    responses.
+    """
     try:
         return _posted(api, number, sha, report, marker_id, source)
     except ApiError as error:
@@ -75,14 +77,15 @@ def post(api: Api, number: int, sha: str, report: Report, marker_id: str, source
 
 
 def added_lines(files: Iterable[ChangedFile]) -> dict[str, frozenset[int]]:
-    """For each file the lines that the pull request adds, as the new file counts them."""
+    """For each file the lines that the pull request adds, numbered as in the new file."""
     return {each.filename: frozenset(_added(each.patch)) for each in files if each.patch}
 
 
 def suggestion(shown: Shown, report: Report, source: str | None) -> tuple[int, int, str] | None:
-    """First and last line and the text to put there, where the remedy takes the place of exactly one statement.
+    """First and last line and the replacement, if the remedy replaces exactly one statement.
 
-    That is: one deploy, valid Python, and a statement by itself in `upgrade()` that sent one statement to the server.
+    That is: one deploy, valid Python, and a statement in `upgrade()`, not nested, that sent one SQL statement to
+    the server.
     """
     finding = shown.finding
     if source is None or finding.location is None or len(finding.remedy) != 1 or not shown.statement:
@@ -141,10 +144,10 @@ def _send(api: Api, number: int, sha: str, remarks: Sequence[_Remark]) -> int:
     try:
         api.review(number, sha, body, [each.payload for each in remarks])
     except Unsure:
-        # it may be there now: the next run will know, and a finding said twice is worse than one said later
+        # it may exist now: the next run will find out, and a duplicate finding is worse than a late one
         raise
     except Invalid:
-        # GitHub refuses the whole review for one line, and does not say which
+        # GitHub rejects the whole review because of one line, and does not say which
         if len(remarks) == 1:
             return 0
         middle = len(remarks) // 2

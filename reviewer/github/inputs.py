@@ -22,7 +22,7 @@ class Purpose(Enum):
 
 
 class Annotations(Enum):
-    """How findings are put on the lines of the diff."""
+    """How findings are shown on the lines of the diff."""
 
     INLINE = "inline"
     REVIEW = "review"
@@ -42,7 +42,7 @@ class Annotations(Enum):
 
 @dataclass(frozen=True)
 class Inputs:
-    """All inputs; empty texts are those not given."""
+    """All inputs; those that were not given are empty."""
 
     purpose: Purpose
     config: tuple[str, ...]
@@ -64,12 +64,12 @@ class Inputs:
 
     @property
     def marker_id(self) -> str:
-        """What keeps the comments of several uses of the action apart."""
+        """What distinguishes the comments of several uses of the action."""
         return identity(self.comment_id) if self.comment_id else identity(*self.config, self.working_directory)
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Inputs:
-        """The inputs of `environ`. Raises `UsageError` for one that has another value than action.yml allows."""
+        """The inputs of `environ`. Raises `UsageError` for a value that action.yml does not allow."""
 
         def text(name: str, default: str = "") -> str:
             return environ.get("REVIEWER_" + name.replace("-", "_").upper(), "").strip() or default
@@ -104,7 +104,7 @@ class Inputs:
         )
 
     def flags(self) -> dict[str, object]:
-        """As the command line would have them."""
+        """The inputs in the form of command line options."""
         return {
             "path": ".",
             "configs": self.config,
@@ -125,5 +125,5 @@ class Inputs:
 
 def _one_of(name: str, value: str, words: list[str]) -> str:
     if value not in words:
-        raise UsageError(f"The input {name} is `{value}`.", f"It can be {', '.join(words)}.")
+        raise UsageError(f"The input {name} is `{value}`.", f"Valid values are {', '.join(words)}.")
     return value

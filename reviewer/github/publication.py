@@ -1,4 +1,4 @@
-"""Publishing a report on a pull request: which one, with what body, and what is said where it cannot be done."""
+"""Publishing a report on a pull request: which one, with what body, and what is reported when that is impossible."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from reviewer.report.markdown import Place
 from reviewer.review.verdict import Report, Verdict
 
 MOST_BYTES = 8 << 20
-"""Of a report that is published: one that comes from another job may be anything."""
+"""Largest report that is published: one from another job can contain anything."""
 MOST_COMMENTS = 10
-"""On one pull request: of more trees than that, all share one."""
+"""Most comments on one pull request: with more trees than that, all share one comment."""
 
 
 class When(Enum):
     """When a comment is written."""
 
     AUTO = "auto"
-    """Whenever there are new revisions, where the token may."""
+    """Whenever there are new revisions and the token has permission."""
     ALWAYS = "always"
-    """The same, and not being able to is a failure."""
+    """The same, and failing to write it fails the job."""
     ON_FINDINGS = "on-findings"
-    """Only where something was found; a comment that is there is kept up to date all the same."""
+    """Only if something was found; an existing comment is still kept up to date."""
     NEVER = "never"
 
 
@@ -52,33 +52,33 @@ class Wish:
     inline: bool = False
     """Review comments on changed lines too."""
     note: str = ""
-    """Who vouches for the report, where we do not."""
+    """Where the report comes from, if not from a trusted run."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What became of the comments: of each tree by its name, or of the one under no name."""
+    """What happened to the comments, by name of the tree; the name is empty for the only one."""
 
     outcomes: Mapping[str, Outcome]
 
     @classmethod
     def none(cls, outcome: Outcome) -> Published:
-        """There is no comment, for the one reason that `outcome` gives."""
+        """There is no comment, for the reason that `outcome` gives."""
         return cls({"": outcome})
 
     @property
     def status(self) -> Status:
-        """The one word for all: the one that matters most."""
+        """The status for all of them: the one that matters most."""
         return min((each.status for each in self.outcomes.values()), key=_WEIGHTS.index)
 
     @property
     def url(self) -> str:
-        """Addresses of the comments, a line each."""
+        """Addresses of the comments, one per line."""
         return "\n".join(each.url for each in self.outcomes.values() if each.url)
 
     @property
     def missing(self) -> list[str]:
-        """Of which there is no comment, and why: one sentence for each reason."""
+        """Which comments are missing, and why: one sentence for each reason."""
         trees: dict[str, list[str]] = {}
         for tree, each in self.outcomes.items():
             if each.status in {Status.FORBIDDEN, Status.FAILED}:
@@ -87,7 +87,7 @@ class Published:
 
     @property
     def there(self) -> list[str]:
-        """What became of the others, a line each: `created: https://...`."""
+        """What happened to the others, one line each: `created: https://...`."""
         return [
             inert.without_commands(f"{each.status.value}{_about(inert.name(tree))}: {_words(each)}")
             for tree, each in self.outcomes.items()
@@ -114,9 +114,9 @@ _WEIGHTS = (
 
 
 def locate(event: Event, api: Api, number: int | None = None) -> Target | Outcome:
-    """The pull request that `event` is about, or why there is none. What a report says plays no part.
+    """The pull request that `event` is about, or why there is none. What a report says is ignored.
 
-    A run that follows another one (`workflow_run`) is led by the commit of that run: a pull request that has moved on
+    A run that follows another one (`workflow_run`) goes by the commit of that run: a pull request that has moved on
     since, or that is closed, is left alone.
     """
     if event.upstream is not None:
@@ -130,7 +130,7 @@ def locate(event: Event, api: Api, number: int | None = None) -> Target | Outcom
 
 
 def with_commit(api: Api, sha: str) -> Target:
-    """The open pull request whose head is the commit `sha`. Raises `UsageError` where there is not exactly one."""
+    """The open pull request whose head is the commit `sha`. Raises `UsageError` unless there is exactly one."""
     found = [each for each in api.pull_requests_of(sha) if each.sha == sha and each.state == "open"]
     if len(found) != 1:
         what = "no open pull request" if not found else f"{len(found)} open pull requests"
@@ -139,7 +139,7 @@ def with_commit(api: Api, sha: str) -> Target:
 
 
 def body_of(report: Report, event: Event, target: Target | None, wish: Wish, tree: str = "") -> str:
-    """The comment as it is written; `tree` names the one that `report` is about where others have their own."""
+    """The text of the comment; `tree` names the one that `report` is about if others have their own comment."""
     place = Place(
         repository=event.repository_url,
         sha=target.sha if target else event.head_sha,
@@ -153,9 +153,9 @@ def body_of(report: Report, event: Event, target: Target | None, wish: Wish, tre
 
 
 def parts(report: Report) -> dict[str, Report]:
-    """What has a comment of its own: each tree by its name, or under no name everything together.
+    """The reports that get their own comment: each tree by its name, or everything together under an empty name.
 
-    Together where there is one tree only, where what is said is about none of them, and where there are so many that
+    Together if there is only one tree, if the report is about none of them, and if there are so many that
     nobody would read their comments.
     """
     trees = report.by_tree()
@@ -168,15 +168,15 @@ def parts(report: Report) -> dict[str, Report]:
 def publish(
     api: Api, report: Report, event: Event, target: Target, wish: Wish, source: inline.Source = lambda _: None
 ) -> tuple[Published, inline.Posted | None]:
-    """Write the comments, and the review comments where they are wished for. Never raises for what GitHub answers."""
-    published = Published.none(Outcome(Status.SKIPPED, why="a comment is not wished for"))
+    """Write the comments, and the review comments if they are enabled. Never raises for a response of GitHub's."""
+    published = Published.none(Outcome(Status.SKIPPED, why="comments are turned off"))
     if wish.when is not When.NEVER:
         found = parts(report)
         wanted = [
             Wanted(body_of(part, event, target, wish, tree), _worth_a_comment(part, wish.when))
             for tree, part in found.items()
         ]
-        # without any tree nothing is known of what earlier comments say
+        # without any tree we cannot tell what earlier comments are about
         outcomes = comment.publish_all(api, target.number, wanted, wish.mode, whole=bool(report.trees))
         published = Published(dict(zip(found, outcomes, strict=True)))
     if not wish.inline or published.status is Status.FORBIDDEN:
@@ -195,17 +195,17 @@ def _of_upstream(event: Event, api: Api) -> Target | Outcome:
     assert run is not None
     if run.event != "pull_request":
         return Outcome(
-            Status.SKIPPED, why=f"the run was started by {run.event or 'something else'}, not by a pull request"
+            Status.SKIPPED, why=f"the run was triggered by {run.event or 'something else'}, not by a pull request"
         )
     if not run.head_owner or not run.head_branch:
-        return Outcome(Status.SKIPPED, why="the branch's repository is gone")
+        return Outcome(Status.SKIPPED, why="the branch's repository no longer exists")
     found = [
         each
         for each in api.open_pull_requests(run.head_owner, run.head_branch)
         if _is_about(each, run.head_sha, event)
     ]
     if len(found) != 1:
-        return Outcome(Status.SKIPPED, why="no open pull request has the commit of that run as its head any more")
+        return Outcome(Status.SKIPPED, why="the commit of that run is no longer the head of any open pull request")
     return Target(found[0].number, run.head_sha)
 
 
@@ -214,7 +214,7 @@ def _is_about(found: FoundPullRequest, sha: str, event: Event) -> bool:
 
 
 def with_note(wish: Wish, event: Event) -> Wish:
-    """`wish`, with a word about where the report comes from where it was made by somebody else's workflow."""
+    """`wish`, with a note about the origin of the report if somebody else's workflow made it."""
     if event.upstream is None:
         return wish
     return replace(wish, note="as reported by the run of the pull request itself")

@@ -1,4 +1,4 @@
-"""The action's second step: publish the report. It has the token, and runs nothing of the project's."""
+"""The action's second step: publish the report. It has the token, and runs none of the project's code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def run(environ: Mapping[str, str], token: str, out: TextIO) -> int:
-    """The step. What becomes of the comment never changes the verdict; the exit status is the gate."""
+    """The step. The outcome of the comment never changes the verdict; the exit status is the gate."""
     try:
         inputs, event = Inputs.read(environ), from_environment(environ)
         report = _report(inputs, environ)
@@ -60,7 +60,7 @@ def run(environ: Mapping[str, str], token: str, out: TextIO) -> int:
 
 
 def _lost(inputs: Inputs, posted: inline.Posted | None) -> bool:
-    """Whether findings were to be on the lines of the diff as review comments only, and could not be put there."""
+    """Whether findings were requested as review comments only, and could not be posted."""
     return inputs.annotations is Annotations.REVIEW and (posted is None or bool(posted.why))
 
 
@@ -68,7 +68,7 @@ def _report(inputs: Inputs, environ: Mapping[str, str]) -> Report:
     given = environ.get("REVIEWER_REPORT_JSON", "")
     if inputs.purpose is Purpose.REVIEW:
         if not given:
-            raise UsageError("The first step left no report.", "Its log says why.")
+            raise UsageError("The first step left no report.", "See its log for the reason.")
         return read_report(Path(given), digest=environ.get("REVIEWER_DIGEST", ""))
     if not inputs.report_directory:
         raise UsageError(
@@ -82,7 +82,7 @@ def _published(
     report: Report, inputs: Inputs, event: Event, token: str, source: inline.Source
 ) -> tuple[Published, inline.Posted | None]:
     if inputs.when is When.NEVER and not inputs.annotations.by_review:
-        return _none(Status.SKIPPED, "a comment is not wished for")
+        return _none(Status.SKIPPED, "comments are turned off")
     if event.over:
         return _none(Status.SKIPPED, event.over)
     if event.pull_request is None and event.upstream is None and inputs.pull_request is None:
@@ -107,7 +107,7 @@ def _none(status: Status, why: str) -> tuple[Published, None]:
 def _words(published: Published, posted: inline.Posted | None, inputs: Inputs, event: Event) -> list[str]:
     always = inputs.when is When.ALWAYS
     if published.status is Status.FORBIDDEN and event.read_only and not always:
-        said = f"There is no comment, as expected: {event.read_only}, so the token may only read."
+        said = f"There is no comment, as expected: {event.read_only}, so the token is read-only."
         lines = [commands.message("notice", f"{said} The review is in the job summary.", "alembic-reviewer")]
     else:
         kind = "error" if always else "warning"
@@ -124,7 +124,7 @@ def _words(published: Published, posted: inline.Posted | None, inputs: Inputs, e
 
 
 def _source(inputs: Inputs, environ: Mapping[str, str]) -> Callable[[str], str | None]:
-    """Reads revision files as text. Where nothing is checked out, and in `mode: comment`, there are none."""
+    """Reads revision files as text. Without a checkout, and in `mode: comment`, there are none."""
     given, workspace = environ.get("REVIEWER_ROOT", ""), environ.get("GITHUB_WORKSPACE", "")
     if inputs.purpose is Purpose.COMMENT or not given or not workspace:
         return lambda _: None
@@ -145,7 +145,7 @@ def _source(inputs: Inputs, environ: Mapping[str, str]) -> Callable[[str], str |
 
 
 def _undumpable() -> None:
-    """Keep other processes of the same user from reading our environment and memory, as far as Linux does."""
+    """Keep other processes of the same user from reading our environment and memory, where Linux allows it."""
     try:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     except (OSError, AttributeError):

@@ -1,4 +1,6 @@
-"""The GraphQL documents that are sent. REST knows neither who "I" am nor what is hidden."""
+"""The GraphQL documents that are sent. REST says neither which comments are the token's own nor which are
+minimized.
+"""
 
 from __future__ import annotations
 

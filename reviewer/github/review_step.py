@@ -36,13 +36,13 @@ def main() -> int:
 
 
 def run(environ: Mapping[str, str], out: TextIO) -> int:
-    """The step. 0 wherever a report was written: the gate comes after publishing."""
+    """The step. Returns 0 whenever a report was written: the gate comes after publishing."""
     try:
         inputs, event = Inputs.read(environ), from_environment(environ)
         if event.runs_strangers:
             raise UsageError(
-                f"Migrations are not run in a run started by `{event.name}`: it has rights that the author of the "
-                "code may not have.",
+                f"Migrations are not run on the event `{event.name}`: such a run has permissions that the author "
+                "of the code may lack.",
                 "Review in `pull_request`, and use `mode: comment` here. See SECURITY.md.",
             )
         folder = _report_folder(inputs, environ)
@@ -58,9 +58,7 @@ def run(environ: Mapping[str, str], out: TextIO) -> int:
     report, root = _reviewed(inputs, event, environ, out)
     if changed := files.restore():
         names = ", ".join(f"`{inert.name(name)}`" for name in changed)
-        said = (
-            f"The project's code wrote to the files by which a step commands the runner ({names}): it was undone."
-        )
+        said = f"The project's code wrote to the runner's command files ({names}); the changes were undone."
         report = replace(report, errors=(*report.errors, said))
     outputs = _write(report, folder)
     outputs |= {"root": str(root)} if root else {}
@@ -70,9 +68,9 @@ def run(environ: Mapping[str, str], out: TextIO) -> int:
 
 
 def base_of(event: Event, base_ref: str, folder: Path) -> str | None:
-    """The commit to compare with, as this event tells it; None where it does not.
+    """The commit to compare with according to this event; None if it does not say.
 
-    Raises `GitError` where there is no repository.
+    Raises `GitError` if there is no repository.
     """
     if base_ref:
         return base_ref
@@ -80,7 +78,7 @@ def base_of(event: Event, base_ref: str, folder: Path) -> str | None:
     default = f"origin/{event.default_branch}" if event.default_branch else ""
     known_default = default if default and git.commit(default) else None
     if event.pull_request is not None:
-        # GitHub's merge of the pull request has its base as the first parent: newer than what the payload says.
+        # GitHub's merge of the pull request has its base as the first parent: newer than the one in the payload.
         # A checkout of the head itself may end in a merge too, of the base into the branch.
         if event.pull_request.head_sha and git.commit("HEAD^2") == event.pull_request.head_sha:
             return git.commit("HEAD^1")
@@ -92,7 +90,7 @@ def base_of(event: Event, base_ref: str, folder: Path) -> str | None:
 
 
 def _reviewed(inputs: Inputs, event: Event, environ: Mapping[str, str], out: TextIO) -> tuple[Report, Path | None]:
-    """The report, also of a review that could not be made; and the root that its paths are relative to."""
+    """The report, even if the review could not be done; and the root that its paths are relative to."""
     fail_on = None if inputs.fail_on == "never" else Severity(inputs.fail_on or "error")
     root = None
     try:
@@ -101,8 +99,9 @@ def _reviewed(inputs: Inputs, event: Event, environ: Mapping[str, str], out: Tex
             os.chdir(workspace / inputs.working_directory)
         except OSError as error:
             raise UsageError(
-                f"The input working-directory is `{inputs.working_directory}`, which cannot be entered: {error.strerror}.",
-                "Name a folder of the checked out repository; has actions/checkout run before?",
+                f"The input working-directory is `{inputs.working_directory}`, which cannot be opened:"
+                f" {error.strerror}.",
+                "Name a folder of the checked out repository, and run actions/checkout before this step.",
             ) from None
         root = root_of(Path())
         config = load(inputs.flags(), root)
@@ -111,12 +110,12 @@ def _reviewed(inputs: Inputs, event: Event, environ: Mapping[str, str], out: Tex
     except ReviewerError as error:
         return Report(__version__, (), fail_on, errors=(str(error),)), root
     except OSError as error:
-        full = CannotReview(f"The machine does not let us review: {error.strerror}.")
+        full = CannotReview(f"The review failed because of the machine: {error.strerror}.")
         return Report(__version__, (), fail_on, errors=(str(full),)), root
     except Exception as error:  # noqa: BLE001  (a bug of ours must fail the job with a report, not without)
         lines = "".join(traceback.format_exception(error))
         print(inert.without_commands(inert.block(lines)), file=out)
-        said = f"The reviewer has a bug: {type(error).__name__}. Please report it with the lines of the log."
+        said = f"The reviewer has a bug: {type(error).__name__}. Please report it with the log."
         return Report(__version__, (), fail_on, errors=(said,)), root
 
 
@@ -127,7 +126,7 @@ def _review(config: Config, event: Event, base_ref: str, environ: Mapping[str, s
         try:
             base = base_of(event, base_ref, Path())
         except GitError:
-            base = None  # the review itself says what is wrong with the repository
+            base = None  # the review itself reports what is wrong with the repository
         if base is not None:
             config = replace(config, base=base, revisions=None)
     return review_project(config, environ)
@@ -143,7 +142,7 @@ def _report_folder(inputs: Inputs, environ: Mapping[str, str]) -> Path:
         return Path(tempfile.mkdtemp(prefix="alembic-reviewer-report-", dir=environ.get("RUNNER_TEMP") or None))
     except OSError as error:
         raise UsageError(
-            f"The input report-directory is `{inputs.report_directory}`, which cannot be made: {error.strerror}."
+            f"The input report-directory is `{inputs.report_directory}`, which cannot be created: {error.strerror}."
         ) from None
 
 
@@ -154,7 +153,7 @@ def _write(report: Report, folder: Path) -> dict[str, str]:
     texts = {form: render(form, report, checks.by_id) for form in ends}
     files = {form: folder / f"report.{end}" for form, end in ends.items()}
     for form, file in files.items():
-        file.unlink(missing_ok=True)  # whatever the project's code may have put there, a link for example
+        file.unlink(missing_ok=True)  # the project's code may have put something there, such as a link
         file.write_text(texts[form], encoding="utf-8")
     return {
         "verdict": report.verdict.value,

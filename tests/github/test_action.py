@@ -257,7 +257,7 @@ def test_a_wrong_input_is_named(start: Start) -> None:
 
     assert job.failed
     assert [each.data for each in job.steps["review"].annotations] == [
-        "The input fail-on is `sometimes`. It can be error, warning, notice, never."
+        "The input fail-on is `sometimes`. Valid values are error, warning, notice, never."
     ]
 
 

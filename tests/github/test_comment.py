@@ -326,7 +326,7 @@ def test_waits_no_longer_than_the_budget(
     outcome = publish(api, body())
 
     assert outcome.status is Status.FAILED
-    assert "seconds of rest" in outcome.why
+    assert "retry after" in outcome.why
     assert pauses == []
 
 
@@ -343,7 +343,7 @@ def test_a_bad_token_is_said(github: FakeGitHub, api: Api) -> None:
     outcome = publish(api, body())
 
     assert outcome.status is Status.FORBIDDEN
-    assert "does not accept the token" in outcome.why
+    assert "rejected the token" in outcome.why
 
 
 def test_a_pull_request_that_is_not_there_is_said(github: FakeGitHub, api: Api) -> None:

@@ -117,7 +117,7 @@ def test_written_command_files_are_put_back_and_fail_the_review(start: Start) ->
     assert job.exported == {}
     assert job.steps["review"].path == ""
     assert not (job.files / "add_path_new_kind").exists()
-    assert "wrote to the files by which a step commands the runner" in job.summary
+    assert "wrote to the runner's command files" in job.summary
 
 
 def test_no_token_is_to_be_found(start: Start) -> None:
