@@ -1,6 +1,7 @@
-"""The start of the command: takes away what PYTHONPATH brought, holds the standard streams, then runs `reviewer.cli`.
+"""The entry point: removes what PYTHONPATH added to the import path, secures the standard streams, then runs
+`reviewer.cli`.
 
-The project under review may well have packages called `reviewer` or `checks`, and PYTHONPATH, or the folder that
+The project under review can have packages called `reviewer` or `checks`, and PYTHONPATH, or the folder that
 `python -m` was started in, would put them before ours. The project's own process gets PYTHONPATH all the same.
 """
 
@@ -16,8 +17,8 @@ from pathlib import Path
 
 def main() -> None:
     """Run the command line, with nothing of the project's on the import path."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as `nohup` wants it
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until all is loaded, whoever ends us does so without a word
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise it is ignored, as under `nohup`
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until everything is loaded, an interrupt ends us silently
     sys.path[:] = _ours(sys.path)
     from reviewer.host import streams
 
@@ -26,12 +27,12 @@ def main() -> None:
 
     try:
         command(prog_name="alembic-reviewer")
-    except OSError as error:  # of the pages that click writes itself
+    except OSError as error:  # from the pages that click prints itself
         sys.exit(streams.failed(error))
 
 
 def _ours(path: list[str]) -> list[str]:
-    """`path` without what PYTHONPATH and `python -m` have put there. Our own folder stays, wherever it comes from."""
+    """`path` without the entries from PYTHONPATH and `python -m`. Our own folder stays, wherever it comes from."""
     named = os.environ.get("PYTHONPATH", "")
     brought = {_real(entry) for entry in (os.curdir, *named.split(os.pathsep))} - _installed()
     here = str(Path(__file__).resolve().parent)
@@ -47,7 +48,7 @@ def _installed() -> set[str]:
 def _real(entry: str) -> str:
     try:
         return os.path.realpath(entry or os.curdir)
-    except OSError:  # the current folder is gone
+    except OSError:  # the current folder no longer exists
         return entry
 
 

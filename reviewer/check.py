@@ -1,4 +1,4 @@
-"""Everything that a check is made of: checks import from here and from nowhere else in the reviewer.
+"""Everything that a check needs: checks import from here and from nowhere else in the reviewer.
 
 docs/writing-checks.md says what each is for.
 """

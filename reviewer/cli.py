@@ -97,7 +97,7 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
 
 
 @main.command()
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the list.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the list.")
 def rules(form: str) -> None:
     """List every rule: its id, severity, and what it says."""
     with _Failures():
@@ -109,7 +109,7 @@ def rules(form: str) -> None:
 @main.command(short_help="Explain RULE: why it hurts, what to do instead.")
 @click.argument("rule")
 def explain(rule: str) -> None:
-    """Explain RULE: why it hurts, what to do instead, what is not flagged."""
+    """Explain RULE: why it hurts, what to do instead, and what is not flagged."""
     with _Failures():
         from reviewer.errors import nearest_rule
         from reviewer.report import explain as page
@@ -120,7 +120,7 @@ def explain(rule: str) -> None:
         streams.write(page.render(known[rule], sys.stdout))
 
 
-@main.command(short_help="Put a JSON report on a pull request of GitHub.")
+@main.command(short_help="Post a JSON report to a GitHub pull request.")
 @click.argument("report", type=click.Path(path_type=Path))
 @click.option("--repo", metavar="OWNER/NAME", default="", help="Repository. Default: GITHUB_REPOSITORY.")
 @click.option(
@@ -130,7 +130,7 @@ def explain(rule: str) -> None:
 @click.option("--api-url", metavar="URL", default="", help="For GitHub Enterprise: https://HOST/api/v3.")
 @click.option("--server-url", metavar="URL", default="", help="For GitHub Enterprise: https://HOST.")
 @click.option(
-    "--run", metavar="N[.N]", default="", help="Number of this CI run: a lower one never overwrites a higher."
+    "--run", metavar="N[.N]", default="", help="Number of this CI run: a lower one never overwrites a higher one."
 )
 @click.option("--run-url", metavar="URL", default="", help="Address of this CI run.")
 @click.option("--comment-id", metavar="NAME", default="", help="Keeps several comments on one pull request apart.")
@@ -138,15 +138,15 @@ def explain(rule: str) -> None:
     "--mode",
     type=click.Choice(["update", "recreate", "hide-and-recreate"]),
     default="update",
-    help="What becomes of the comment that is there.",
+    help="What happens to the existing comment.",
 )
-@click.option("--on-findings", is_flag=True, help="Write no first comment where nothing was found.")
+@click.option("--on-findings", is_flag=True, help="Do not create a comment if nothing was found.")
 @click.option("--inline", is_flag=True, help="Comment on the changed lines too.")
 @click.option("--dry-run", is_flag=True, help="Print the comment and send nothing.")
 def comment(*, report: Path, repo: str, mode: str, on_findings: bool, **flags: Any) -> None:
-    """Put REPORT, as `review --format json` wrote it, on a pull request of GitHub.
+    """Post REPORT, as written by `review --format json`, to a GitHub pull request.
 
-    The token comes from GITHUB_TOKEN. One comment is found again and updated.
+    The token comes from GITHUB_TOKEN. The existing comment is found and updated.
     """
     with _Failures():
         from reviewer.github.command import Call, run
@@ -158,11 +158,11 @@ def comment(*, report: Path, repo: str, mode: str, on_findings: bool, **flags: A
         streams.write(run(call, os.environ).rstrip("\n"))
 
 
-@main.command(short_help="Say what a review would use, and what is wrong.")
+@main.command(short_help="Show what a review would use, and what is wrong.")
 @_options(Where.PROJECT)
 @click.pass_context
 def doctor(ctx: click.Context, /, **flags: Any) -> None:
-    """Say what a review would use, and why; and what is wrong, each with its way out."""
+    """Show what a review would use and why, and what is wrong, with a way to fix each problem."""
     with _Failures():
         from reviewer.doctor import examine
         from reviewer.report import diagnosis as page
@@ -194,7 +194,7 @@ def _paired(
         elif not pairs:
             pairs.append(("text", Path(next(files))))
         else:
-            raise click.UsageError("--output: one file for each --format; this one has no --format before it.")
+            raise click.UsageError("--output: each --format takes one file; this one has no --format before it.")
     return tuple(pairs)
 
 
@@ -216,7 +216,7 @@ def _write(report: Report, config: Config) -> None:
 
 
 class _progress:  # noqa: N801  (used as a function)
-    """Says on a terminal what is being done; elsewhere it is silent."""
+    """Shows progress on a terminal; silent elsewhere."""
 
     def __enter__(self) -> Any:
         if not sys.stderr.isatty():
@@ -237,7 +237,7 @@ _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class _Ended(BaseException):
-    """A signal asks us to end."""
+    """A signal asked us to stop."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -245,14 +245,14 @@ class _Ended(BaseException):
 
 
 class _Failures:
-    """Turns what can go wrong into one sentence and an exit status."""
+    """Turns every failure into one sentence and an exit status."""
 
     def __enter__(self) -> None:
         self._before = _on_signals(_ended)
         try:
             Path.cwd()
         except OSError:
-            self._end(UsageError("The current folder is gone.", "Change to one that is there."))
+            self._end(UsageError("The current folder no longer exists.", "Change to an existing folder."))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         for number, handler in self._before.items():
@@ -263,10 +263,10 @@ class _Failures:
             self._end(error)
         if isinstance(error, OSError) and error.errno in {28, 122}:  # ENOSPC, EDQUOT
             self._end(
-                CannotReview("The disk is full.", "Free some room, or name another temporary folder with TMPDIR.")
+                CannotReview("The disk is full.", "Free some space, or set TMPDIR to another temporary folder.")
             )
         if isinstance(error, _Ended | KeyboardInterrupt):
-            # All is cleared up but what the guardian does: whoever wants to end us once more, ends us at once.
+            # Everything is cleaned up except what the guardian does: another signal ends us immediately.
             _on_signals(signal.SIG_DFL)
             number = error.number if isinstance(error, _Ended) else int(signal.SIGINT)
             word = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"

@@ -1,4 +1,6 @@
-"""The configuration: the command line over `[tool.alembic-reviewer]` or alembic-reviewer.toml, as one frozen `Config`."""
+"""The configuration: the command line over `[tool.alembic-reviewer]` or alembic-reviewer.toml, as one frozen
+`Config`.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ class PathSettings:
     severity: Mapping[str, Severity] = field(default_factory=dict)
 
     def matches(self, path: str) -> bool:
-        """Whether these settings hold for the revision file `path`."""
+        """Whether these settings apply to the revision file `path`."""
         parts = re.split(r"(\*\*/?|\*|\?)", self.pattern.removeprefix("./"))
         regex = "".join(_WILDCARDS.get(part, re.escape(part)) for part in parts)
         return re.search(f"(?:^|/){regex}$", path) is not None
@@ -50,7 +52,7 @@ class PathSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that can be set, from the command line or the configuration file."""
+    """All settings, from the command line or the configuration file."""
 
     path: Path = Path()
     base: str | None = None
@@ -72,22 +74,22 @@ class Config:
     base_schema: Path | None = None
     base_from: str = "history"
     each: bool = False
-    """Whether every revision is rehearsed as a release of its own."""
+    """Whether every revision is rehearsed as its own release."""
     rows: int = 100
     """Rows in each table before the revisions run; 0 for none."""
     seed: Path | None = None
-    """SQL with rows of the project's own, put into the base state before ours."""
+    """SQL with rows of the project's own, inserted into the base state before generated rows."""
     seed_command: str | None = None
-    """A command of the project's that writes such rows."""
+    """A command of the project that writes such rows."""
     old_code: bool = True
-    """Whether the code of the base commit is tried on the new schema."""
+    """Whether the code of the base commit is run against the new schema."""
     outputs: tuple[Output, ...] = (Output("text"),)
     save_recording: Path | None = None
     recording: Path | None = None
     fail_on: Severity | None = Severity.ERROR
     """None: never fail."""
     select: tuple[str, ...] = ()
-    """Rules to ask, and no other; empty: those that are on by default."""
+    """The only rules to run; empty: those that are on by default."""
     ignore: tuple[str, ...] = ()
     timeout: float = 300.0
     """Seconds that one run of the project's migrations may take."""
@@ -96,11 +98,11 @@ class Config:
     hot_tables: tuple[str, ...] = ()
     """Tables in constant use, `name` or `schema.name`."""
     floor_revision: str | None = None
-    """Nobody downgrades below this revision, so downgrades up to it are not reviewed."""
+    """Nobody downgrades below this revision, so downgrades down to it are not reviewed."""
     one_way_revisions: tuple[str, ...] = ()
-    """Revisions that are accepted to have no way back."""
+    """Revisions that are accepted as irreversible."""
     extensions: tuple[str, ...] = ()
-    """Extensions that the server must have beyond those that the revisions name."""
+    """Extensions that the server must provide in addition to those that the revisions name."""
     source: Path | None = None
     """The configuration file that was read."""
 
@@ -109,14 +111,14 @@ class Config:
         return rule in self.ignore or any(rule in each.ignore for each in self._settings(path))
 
     def severity_of(self, rule: str, default: Severity, path: str | None = None) -> Severity:
-        """The severity that the user gave `rule`, in general or for a revision file; the last word counts."""
+        """The severity that the user set for `rule`, in general or for a revision file; the last match wins."""
         chosen = self.severity.get(rule, default)
         for each in self._settings(path):
             chosen = each.severity.get(rule, chosen)
         return chosen
 
     def check_rules(self, known: Collection[str]) -> None:
-        """Raises `UsageError` for a rule that is named somewhere and that is not one of `known`."""
+        """Raises `UsageError` if a setting names a rule that is not in `known`."""
         places: list[tuple[str, Collection[str]]] = [
             ("select", self.select),
             ("ignore", self.ignore),
@@ -139,11 +141,11 @@ class Config:
 
 
 def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
-    """The configuration for a call with these `flags`: named as in `Config`, None or empty for one not given.
+    """The configuration for a call with these `flags`: named as in `Config`, None or empty if not given.
 
     Lists are given as on the command line: `configs` as [NAME=]FILE, `x` and `env` as NAME=VALUE; `outputs` as
     pairs of format and file; `no_rows` and `static` as booleans. The file is looked for in the folder of `path`,
-    then in `git_root`. Raises `UsageError` for whatever is not right, naming the nearest right thing.
+    then in `git_root`. Raises `UsageError` for anything invalid, naming the nearest valid alternative.
     """
     given = {name: value for name, value in flags.items() if _is_given(value)}
     path = Path(str(given.get("path", ".")))
@@ -151,7 +153,7 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
     from_file = _read(source) if source else {}
     if given.keys() & {"base", "revisions"}:
         _refuse_both(given, "--base and --revisions")
-        # A flag says what to review; what the file says of it is another answer to the same question.
+        # A flag that says what is new overrides both keys of the file.
         from_file = {name: value for name, value in from_file.items() if name not in {"base", "revisions"}}
     _refuse_both(from_file, f"`base` and `revisions` in {source}")
     on_command_line = _Reader("the command line", Path(), flags=True)
@@ -173,10 +175,12 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
 
 def _refuse_beside_each(values: Mapping[str, Any]) -> None:
     if values.get("static"):
-        raise UsageError("--static runs nothing, so --each has nothing to rehearse.", "Leave one of them out.")
+        raise UsageError(
+            "--static runs nothing, so there is nothing for --each to rehearse.", "Leave one of them out."
+        )
     if values.get("base_from") == "models":
         raise UsageError(
-            "--each starts each revision from another state, and the models of the base commit make only one.",
+            "--each starts each revision from another state, and the models of the base commit provide only one.",
             "Leave out --base-from models, or --each.",
         )
 
@@ -192,7 +196,7 @@ def _refuse_odd_launcher(launcher: str | None) -> None:
 def find_file(path: Path, git_root: Path | None = None) -> Path | None:
     """The configuration file of the project at `path`: in its folder, else in the git root.
 
-    Raises `UsageError` where one folder has both kinds.
+    Raises `UsageError` if one folder has both kinds.
     """
     folder = path if path.is_dir() else path.parent
     for place in dict.fromkeys(each.absolute() for each in (folder, git_root) if each is not None):
@@ -200,7 +204,7 @@ def find_file(path: Path, git_root: Path | None = None) -> Path | None:
         has_table = shared.is_file() and _our_table(shared) is not None
         if own.is_file() and has_table:
             raise UsageError(
-                f"{own} and [tool.{TABLE}] in {shared} both configure the reviewer.", "Keep one of the two."
+                f"{own} and [tool.{TABLE}] in {shared} both configure the reviewer.", "Remove one of the two."
             )
         if own.is_file() or has_table:
             return own if own.is_file() else shared
@@ -213,7 +217,7 @@ def _is_given(value: object) -> bool:
 
 def _refuse_both(values: Mapping[str, object], what: str) -> None:
     if "base" in values and "revisions" in values:
-        raise UsageError(f"{what} are two answers to what is new.", "Give one of them.")
+        raise UsageError(f"{what} are mutually exclusive.", "Use only one of them.")
 
 
 def _read(source: Path) -> dict[str, Any]:
@@ -226,7 +230,7 @@ def _our_table(file: Path) -> Mapping[str, Any] | None:
         content = files.read(file)
         if file.name == OWN_FILE:
             return _without_table(toml.loads(content), file)
-        # A glance before the parser: most pyproject.toml files do not name us.
+        # A quick test before parsing: most pyproject.toml files do not mention us.
         found = toml.loads(content).get("tool", {}).get(TABLE) if TABLE.encode() in content else None
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {files.why(error)}.", "Check its permissions.") from None
@@ -239,13 +243,13 @@ def _our_table(file: Path) -> Mapping[str, Any] | None:
 
 def _without_table(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     if isinstance(found.get("tool"), dict) and TABLE in found["tool"]:
-        raise UsageError(f"In {file} the keys stand in no table.", f"Leave out the line [tool.{TABLE}].")
+        raise UsageError(f"The keys in {file} do not belong in a table.", f"Remove the line [tool.{TABLE}].")
     return found
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Turns what is written into values of `Config`, and names the place where that cannot be done."""
+    """Converts what was given into values of `Config`, and names the place if that is impossible."""
 
     where: str
     folder: Path
@@ -314,7 +318,7 @@ class _Reader:
     def texts(self, key: str, value: object) -> tuple[str, ...]:
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list | tuple) or not all(isinstance(each, str) for each in values):
-            raise self.wrong(key, value, "a list of texts")
+            raise self.wrong(key, value, "a list of strings")
         return tuple(values)
 
     def rules(self, key: str, value: object) -> tuple[str, ...]:
@@ -360,7 +364,7 @@ class _Reader:
     def assignments(self, key: str, value: object) -> tuple[str, ...]:
         if isinstance(value, Mapping):
             if not all(isinstance(each, str) for each in value.values()):
-                raise self.wrong(key, value, "a table of texts")
+                raise self.wrong(key, value, "a table of strings")
             return tuple(f"{name}={each}" for name, each in value.items())
         found = self.texts(key, value)
         for each in found:
@@ -377,7 +381,7 @@ class _Reader:
 
     def _config(self, text: str) -> ConfigFile:
         name, equals, file = text.partition("=")
-        # `a/b=c.ini` is a file: a name holds no slash.
+        # `a/b=c.ini` is a file: a name contains no slash.
         if equals and "/" not in name:
             return ConfigFile(self.folder / file, name)
         return ConfigFile(self.folder / text)
@@ -391,7 +395,7 @@ class _Reader:
         )
         if sum(each.path is None for each in found) > 1:
             raise UsageError(
-                "Two reports cannot both go to standard output.", "Give each --format but one an --output FILE."
+                "Two reports cannot both go to standard output.", "Add --output FILE after all but one --format."
             )
         return found
 
@@ -430,6 +434,6 @@ def _pair(assignment: str) -> tuple[str, str]:
 
 
 _FLAGS = {name: each for each in OPTIONS if each.where is not Where.NOWHERE for name in (each.name, each.key)}
-"""What the command line may say, by the names of `Config` and by its own."""
+"""Options allowed on the command line, by their names in `Config` and by their own."""
 _KEYS = {each.key: each for each in OPTIONS if each.in_file}
-"""What the configuration file may say, by its own names."""
+"""Keys allowed in the configuration file, by their own names."""

@@ -1,4 +1,4 @@
-"""What `doctor` has to say, before it is shown."""
+"""What `doctor` found, before it is formatted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Entry:
     found: str
     why: str = ""
     way_out: str = ""
-    """Set where something is wrong."""
+    """Set if something is wrong."""
     usable: bool = True
-    """Not where a review does without it."""
+    """False if a review can do without it."""
 
     @property
     def wrong(self) -> bool:

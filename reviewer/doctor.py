@@ -1,4 +1,4 @@
-"""What a review would use and why, and what is wrong, each with its way out. Runs env.py, and no revision."""
+"""What a review would use and why, and what is wrong, with a way to fix each problem. Runs env.py, but no revision."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 def examine(config: Config, environ: Mapping[str, str]) -> Diagnosis:
-    """Look at everything that a review of `config` would use. Never raises `ReviewerError`: what is wrong is told."""
+    """Check everything that a review of `config` would use. Never raises `ReviewerError`: problems become entries."""
     return Diagnosis(tuple(_entries(config, environ)))
 
 
 def _entries(config: Config, environ: Mapping[str, str]) -> Iterator[Entry]:
     source = str(config.source) if config.source else "none"
-    yield Entry("configuration", source, "" if config.source else "defaults and the command line only")
+    yield Entry("configuration", source, "" if config.source else "only defaults and the command line")
     try:
         found = trees(config)
     except ReviewerError as error:
@@ -81,13 +81,13 @@ def _scope(config: Config, each: Scope) -> Iterator[Entry]:
     yield Entry("revisions", f"{len(revisions)} to review" + (f": {shown}" if shown else ""), each.since)
     if revisions:
         base = ", ".join(each.selection.base_heads) or "an empty database"
-        yield Entry("base state", base, "what the database is brought to first")
+        yield Entry("base state", base, "the state that the database is upgraded to first")
         commit = each.base_commit
         why_not = why_no_old_code(config, each)
         yield Entry(
             "old code",
             "not tried" if why_not or commit is None else f"commit {commit[:12]}",
-            why_not or "its models' statements are tried on the new schema",
+            why_not or "the statements of its models are run against the new schema",
         )
 
 
@@ -107,7 +107,9 @@ def _versions(config: Config, tree: Tree, interpreter: Interpreter, environ: Map
     drivers = ", ".join(f"{name} {version}" for name, version in hello.drivers.items())
     if drivers:
         yield Entry(
-            "driver", drivers, "env.py's URL decides which is used; one of these where it names another database"
+            "driver",
+            drivers,
+            "the URL in env.py decides which one is used; if it is for another database, one of these is",
         )
     else:
         yield Entry("driver", "none", way_out="Install a PostgreSQL driver there, for example psycopg[binary].")
@@ -120,7 +122,7 @@ def _env_py(
     interpreter: Interpreter,
     environ: Mapping[str, str],
 ) -> Iterator[Entry]:
-    """env.py, run on a throw-away server as a review begins with, without a revision."""
+    """env.py, run on a throw-away server as at the beginning of a review, without a revision."""
     if config.static:
         return
     known = {each.tree.config_file: each for each in scopes}
@@ -159,9 +161,7 @@ def _ran(plan: Plan, server: RunningServer, database: str, guardian: Guardian, f
             stop = ran_nothing()
     if stop is not None:
         return Entry(what, stop.sentence, way_out=stop.way_out or "See the documentation.")
-    return Entry(
-        what, "runs", f"it came to its end on PostgreSQL {server.version} ({server.source}); no revision was run"
-    )
+    return Entry(what, "runs", f"it finished on PostgreSQL {server.version} ({server.source}); no revision was run")
 
 
 def _postgres(config: Config, scopes: list[Scope]) -> Iterator[Entry]:
@@ -185,13 +185,13 @@ def _postgres(config: Config, scopes: list[Scope]) -> Iterator[Entry]:
         if each.problem:
             yield Entry("PostgreSQL", str(each), f"cannot be used: {each.problem}", usable=False)
         elif chosen:
-            yield Entry("PostgreSQL", str(each), "would do as well")
+            yield Entry("PostgreSQL", str(each), "would work too")
         else:
             chosen = True
-            yield Entry("PostgreSQL", str(each), f"lacks {lacks}" if lacks else "the first that fits: it is used")
+            yield Entry("PostgreSQL", str(each), f"lacks {lacks}" if lacks else "the first match, so it is used")
     if not chosen:
         yield Entry(
             "PostgreSQL",
-            "no server that fits was found",
-            way_out="Install PostgreSQL 14 to 18, start Docker, or give a server with --postgres URL.",
+            "no suitable server was found",
+            way_out="Install PostgreSQL 14 to 18, start Docker, or name a server with --postgres URL.",
         )

@@ -1,7 +1,7 @@
-"""What users can get wrong: each a class, one sentence that names the thing, and a way out.
+"""Errors that users can cause: one class each, with one sentence that names the thing, and a way out.
 
-A `ReviewerError` ends in one printed sentence and the exit status of its class, never in a
-traceback. Anything else that escapes is a bug of ours.
+A `ReviewerError` ends the command with one printed sentence and the exit status of its class, never with a
+traceback. Any other exception that escapes is a bug of ours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ GIVE_SETTINGS = (
     "If it needs settings, give them with --env NAME=VALUE ({url} stands for the throw-away database),"
     " --pass-env NAME, -x NAME=VALUE or --launcher MODULE:FUNCTION."
 )
-"""The way out where env.py does not run."""
+"""The way out if env.py does not run."""
 
 CANNOT_BE_BELIEVED = "What the project's process told cannot be believed"
 """How the error begins where something came over the channel that the runner has not said."""
@@ -45,11 +45,11 @@ class ProjectError(UsageError):
 
 
 class CannotReview(ReviewerError):
-    """All was said correctly, and still the revisions could not be rehearsed."""
+    """The call was correct, but the revisions could not be rehearsed."""
 
 
 class ServerError(CannotReview):
-    """No throw-away PostgreSQL could be had, or it broke while it was in use."""
+    """No throw-away PostgreSQL could be started, or it broke while in use."""
 
 
 class InterpreterError(CannotReview):
@@ -57,15 +57,15 @@ class InterpreterError(CannotReview):
 
 
 class RecordingError(UsageError):
-    """A recording file cannot be read: another version, cut short, not a recording."""
+    """A recording file cannot be read: another version, truncated, or not a recording."""
 
 
 def nearest(name: str, known: Collection[str], otherwise: str = "") -> str:
-    """A sentence that names what may have been meant by `name`, or `otherwise`, by default everything that there is."""
+    """A sentence that suggests the nearest of `known` to `name`, or `otherwise`, by default a list of all of them."""
     near = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean `{near[0]}`?" if near else otherwise or f"There are: {', '.join(sorted(known))}."
+    return f"Did you mean `{near[0]}`?" if near else otherwise or f"Valid names are {', '.join(sorted(known))}."
 
 
 def nearest_rule(name: str, known: Collection[str]) -> str:
-    """A sentence that names the rule that may have been meant by `name`, or that says where all are listed: they are many."""
+    """A sentence that suggests the rule nearest to `name`, or says where all are listed: there are many."""
     return nearest(name, known, "`alembic-reviewer rules` lists them all.")

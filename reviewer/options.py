@@ -8,18 +8,18 @@ from enum import Enum, auto
 from reviewer.report import FORMATS
 
 POSTGRES = ("auto", "local", "embedded", "container")
-"""Words for `--postgres`; anything else there is a URL."""
+"""Keywords for `--postgres`; anything else is a URL."""
 SEVERITIES = ("error", "warning", "notice")
 
 
 class Kind(Enum):
-    """What the value of an option is, and so how it is read."""
+    """The type of an option's value, which decides how it is read."""
 
     TEXT = auto()
     TEXTS = auto()
     """Repeatable on the command line, a list in the file."""
     RULES = auto()
-    """As TEXTS; each may also be several with commas between them."""
+    """As TEXTS; each may also be a comma-separated list."""
     ASSIGNMENTS = auto()
     """NAME=VALUE, repeatable; in the file a list of them or a table."""
     CONFIGS = auto()
@@ -32,7 +32,7 @@ class Kind(Enum):
     FAIL_ON = auto()
     """A severity, or `never`."""
     POSTGRES = auto()
-    """One of the words of `POSTGRES`, or a URL."""
+    """One of the keywords in `POSTGRES`, or a URL."""
     OUTPUTS = auto()
     """Pairs of a format and a file, from --format and --output."""
     SEVERITY_OF_RULES = auto()
@@ -41,41 +41,41 @@ class Kind(Enum):
 
 
 class Where(Enum):
-    """Which commands take an option."""
+    """Which commands accept an option."""
 
     PROJECT = auto()
-    """Every command that looks at a project."""
+    """Every command that works on a project."""
     REVIEW = auto()
     """`review` alone."""
     NOWHERE = auto()
-    """No command: it stands in the configuration file only."""
+    """No command: allowed in the configuration file only."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One thing that can be set."""
+    """One setting."""
 
     name: str
-    """The field of `Config` that it sets, and the name of click's parameter."""
+    """The field of `Config` that it sets, and the name of the click parameter."""
     kind: Kind
     help: str = ""
     metavar: str | None = None
     spelled: str = ""
-    """What it is called on the command line and, without dashes, in the file, where that is not the name with dashes."""
+    """Its spelling on the command line and, without dashes, in the file, if not the name with dashes."""
     choices: tuple[str, ...] = ()
     least: int = 0
     where: Where = Where.REVIEW
     in_file: bool = True
-    """Whether the configuration file may set it too."""
+    """Whether the configuration file can set it too."""
 
     @property
     def key(self) -> str:
-        """What the configuration file calls it."""
+        """Its key in the configuration file."""
         return (self.spelled or self.name.replace("_", "-")).lstrip("-")
 
     @property
     def flag(self) -> str:
-        """What the command line calls it."""
+        """Its name on the command line."""
         return self.spelled if self.spelled.startswith("-") else f"--{self.key}"
 
 
@@ -93,16 +93,23 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "configs",
         Kind.CONFIGS,
-        "alembic.ini or pyproject.toml; again for several trees.",
+        "alembic.ini or pyproject.toml; repeat for several trees.",
         "[NAME=]FILE",
         spelled="config",
         where=_PROJECT,
     ),
-    Option("x", Kind.ASSIGNMENTS, "As `alembic -x`.", "NAME=VALUE", spelled="-x", where=_PROJECT),
+    Option(
+        "x",
+        Kind.ASSIGNMENTS,
+        "Argument for env.py, as in `alembic -x`.",
+        "NAME=VALUE",
+        spelled="-x",
+        where=_PROJECT,
+    ),
     Option(
         "section",
         Kind.TEXT,
-        "As `alembic --name`: section of the ini file.",
+        "Section of the ini file, as in `alembic --name`.",
         "SECTION",
         spelled="name",
         where=_PROJECT,
@@ -110,19 +117,25 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "launcher",
         Kind.TEXT,
-        "Function of the project that is given Alembic's Config before env.py runs.",
+        "Function of the project that is called with Alembic's Config before env.py runs.",
         "MODULE:FUNCTION",
         where=_PROJECT,
     ),
-    Option("python", Kind.TEXT, "Command that starts the Python in which env.py imports.", "CMD", where=_PROJECT),
+    Option(
+        "python",
+        Kind.TEXT,
+        "Command that starts the project's Python, which can import env.py.",
+        "CMD",
+        where=_PROJECT,
+    ),
     Option(
         "env",
         Kind.ASSIGNMENTS,
-        "Environment for env.py; {url} becomes the throw-away database's URL.",
+        "Environment variable for env.py; {url} becomes the throw-away database's URL.",
         "NAME=VALUE",
         where=_PROJECT,
     ),
-    Option("pass_env", Kind.TEXTS, "Pass a variable of this environment to env.py.", "NAME", where=_PROJECT),
+    Option("pass_env", Kind.TEXTS, "Pass an environment variable through to env.py.", "NAME", where=_PROJECT),
     Option(
         "postgres",
         Kind.POSTGRES,
@@ -142,41 +155,41 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "each",
         Kind.SWITCH,
-        "Rehearse every revision as a release of its own: from the state before it, its tables filled with rows.",
+        "Rehearse every revision as its own release: from the state before it, with rows in its tables.",
         in_file=False,
     ),
     Option("static", Kind.SWITCH, "Start no server: read what `alembic upgrade --sql` renders."),
     Option(
         "base_schema",
         Kind.FILE,
-        "SQL that the history starts from, applied to the empty database first.",
+        "SQL that creates the state before the first revision; applied to the empty database.",
         "FILE",
     ),
-    Option("rows", Kind.NUMBER, "Rows to put into each table before the revisions run.", "N"),
+    Option("rows", Kind.NUMBER, "Rows to insert into each table before the revisions run.", "N"),
     Option(
         "seed",
         Kind.FILE,
-        "SQL with rows of your own, put in before ours; tables that it fills are left as they are.",
+        "SQL that inserts rows of your own first; tables that it fills get no generated rows.",
         "FILE",
     ),
     Option(
         "seed_command",
         Kind.TEXT,
-        "Command of the project that writes such rows, into the database at DATABASE_URL.",
+        "Command that inserts such rows into the database at DATABASE_URL.",
         "CMD",
     ),
     Option("no_rows", Kind.SWITCH, "The same as --rows 0."),
     Option(
         "base_from",
         Kind.CHOICE,
-        "Make the state before the new revisions from the history, or from the models of the base commit.",
+        "Build the state before the new revisions from the history, or from the models of the base commit.",
         choices=("history", "models"),
     ),
-    Option("no_old_code", Kind.SWITCH, "Do not try the code of the base commit on the new schema."),
+    Option("no_old_code", Kind.SWITCH, "Do not run the code of the base commit against the new schema."),
     Option(
         "formats",
         Kind.OUTPUTS,
-        "Form of the report; again for several, each takes the --output after it.",
+        "Format of the report; repeat for several, each takes the --output after it.",
         spelled="format",
         choices=tuple(FORMATS),
         in_file=False,
@@ -189,14 +202,14 @@ OPTIONS: tuple[Option, ...] = (
         spelled="output",
         in_file=False,
     ),
-    Option("save_recording", Kind.FILE, "Keep what happened.", "FILE", in_file=False),
-    Option("recording", Kind.FILE, "Judge a kept recording; no server needed.", "FILE", in_file=False),
+    Option("save_recording", Kind.FILE, "Save a recording of the run.", "FILE", in_file=False),
+    Option("recording", Kind.FILE, "Review a saved recording; no server needed.", "FILE", in_file=False),
     Option(
         "fail_on", Kind.FAIL_ON, "Lowest severity that makes the exit status 1.", choices=(*SEVERITIES, "never")
     ),
-    Option("select", Kind.RULES, "Only these rules.", "RULE"),
-    Option("ignore", Kind.RULES, "Not these rules.", "RULE"),
-    Option("timeout", Kind.SECONDS, "For the whole run.", "SECONDS"),
+    Option("select", Kind.RULES, "Run only these rules.", "RULE"),
+    Option("ignore", Kind.RULES, "Do not run these rules.", "RULE"),
+    Option("timeout", Kind.SECONDS, "Time limit for the whole run.", "SECONDS"),
     Option("severity", Kind.SEVERITY_OF_RULES, where=_NOWHERE),
     Option("paths", Kind.PATHS, where=_NOWHERE),
     Option("hot_tables", Kind.TEXTS, where=_NOWHERE),

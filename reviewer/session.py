@@ -52,26 +52,26 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 Comments = Mapping[str, tuple[Suppression, ...]]
-"""The suppression comments of one tree, by the path of the file that they stand in."""
+"""The suppression comments of one tree, by the path of their file."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """One tree and what is to be reviewed of it."""
+    """One tree and what to review in it."""
 
     tree: Tree
     selection: Selection
     graph: Graph
     root: Path
-    """Paths in the report are relative to it: the git root, or the project where there is no git."""
+    """Paths in the report are relative to it: the git root, or the project without git."""
     since: str = ""
     """What "new" means here, as a phrase for a human."""
     base_commit: str | None = None
-    """The commit whose code is running while the migration runs; None where git does not tell."""
+    """The commit whose code is running while the migration runs; None if git does not say."""
 
 
 def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
-    """Review what `config` asks for. Raises `ReviewerError` where nothing at all can be reviewed."""
+    """Review what `config` asks for. Raises `ReviewerError` if nothing at all can be reviewed."""
     if config.recording is not None:
         return replayed(config)
     if config.save_recording is not None:
@@ -83,7 +83,7 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
     prepare_parser()  # while the server and the project's interpreter start
     interpreter = find_interpreter(config.path, config.python, environ)
     recordings = []
-    # All that is read is read now: what the project's code writes while it runs changes nothing of what is judged.
+    # Everything is read now, so that nothing the project's code writes while it runs can change what is reviewed.
     comments = {each.tree.name: comments_of(each) for each in scopes}
     plans = [
         replace(plan_for(config, each, interpreter, environ), control=_control(config, each)) for each in scopes
@@ -124,7 +124,7 @@ def trees(config: Config) -> tuple[Tree, ...]:
 
 
 def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
-    """What is to be reviewed in `tree`. Raises `UsageError` where that cannot be told."""
+    """What to review in `tree`. Raises `UsageError` if that cannot be determined."""
     root = root_of(config.path) or _common_root(config.path, tree)
     if tree.unresolved or not has_revisions(tree):
         tree = _located(config, tree, environ)
@@ -145,7 +145,7 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
 
 
 def setup_of(config: Config, tree: Tree) -> Setup:
-    """What the runner must know of `tree`."""
+    """What the runner must know about `tree`."""
     is_toml = tree.config_file.suffix == ".toml"
     return Setup(
         directory=tree.directory,
@@ -183,21 +183,21 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
 
 
 def _control(config: Config, scope: Scope) -> Path | None:
-    """The env.py that is asked what it does where a revision fails, unless nobody wants to know."""
+    """The env.py to test for swallowed failures, unless that rule is off."""
     rule = "swallowed-failure"
     wanted = rule in config.select if config.select else not config.ignored(rule)
     return scope.tree.env_py if wanted else None
 
 
 def _earlier(scope: Scope) -> tuple[tuple[Revision, bytes], ...]:
-    """The revisions that have made the base state, each with its source."""
+    """The revisions that created the base state, each with its source."""
     graph = scope.graph
     ids = graph.sorted(graph.with_ancestors(scope.selection.base_heads))
     return tuple((found.recorded(found.depends_on), found.text) for found in map(graph.revisions.__getitem__, ids))
 
 
 def old_source(config: Config, scope: Scope) -> OldSource | None:
-    """Where the code is that is running while the migration runs; None where it is not to be tried."""
+    """Where to find the code that is running while the migration runs; None if it is not tested."""
     if why_no_old_code(config, scope) or scope.base_commit is None:
         return None
     sources = [revision.text for revision in scope.selection.revisions]
@@ -206,9 +206,9 @@ def old_source(config: Config, scope: Scope) -> OldSource | None:
 
 
 def why_no_old_code(config: Config, scope: Scope) -> str:
-    """Why no code of a base commit is tried; empty where it is."""
+    """Why no code of a base commit is tested; empty if it is."""
     if config.static:
-        return "there is no server to try it on"
+        return "there is no server to run it on"
     if config.revisions is not None:
         return "--revisions names no commit whose code is running"
     if not config.old_code and config.base_from != "models":
@@ -219,7 +219,7 @@ def why_no_old_code(config: Config, scope: Scope) -> str:
 
 
 def history_of(scope: Scope) -> History:
-    """What the rules about history need to know of a tree."""
+    """What the rules about history need to know about a tree."""
     found = application_imports(scope.selection.revisions, scope.tree, scope.root)
     return replace(scope.selection.history(), imports=found)
 
@@ -240,7 +240,7 @@ def replayed(config: Config) -> Report:
 
 
 def comments_of(scope: Scope) -> Comments:
-    """The suppression comments of what is under review and of env.py, as the files were when they were read."""
+    """The suppression comments in the reviewed revisions and in env.py, as the files were when they were read."""
     reviewed = (*scope.selection.edited, *scope.selection.revisions)
     found = {(path := shown(each.path)): suppressions.read(each.text, path) for each in reviewed}
     env = scope.tree.env_py
@@ -252,7 +252,7 @@ def comments_of(scope: Scope) -> Comments:
 
 
 def comments_in(root: Path, each: Recording) -> Comments:
-    """The suppression comments of the revisions of a recording, as their files below `root` are now."""
+    """The suppression comments in the revisions of a recording, as their files below `root` are now."""
     found = {}
     edited = {entry.location.path for entry in each.history.edited}
     asked = {each.control.location.path} if each.control.location is not None else set()
@@ -263,7 +263,9 @@ def comments_in(root: Path, each: Recording) -> Comments:
 
 
 def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[str, Comments]) -> Report:
-    """The report of `recordings`: what the selected checks find, with `comments`, by tree, applied. Reads no source."""
+    """The report of `recordings`: what the selected checks find, with `comments` (by tree) applied. Reads no
+    source.
+    """
     import checks as all_checks
     from reviewer.review.engine import review
 
@@ -300,7 +302,7 @@ def _suppressed(
     selected: Sequence[Check],
 ) -> tuple[Finding, ...]:
     old_code_tried = each.old_code.mapped is not None
-    # a comment in env.py counts where something is said of it, and is idle in no other review
+    # a comment in env.py applies to findings about env.py, and is not unused in other reviews
     reviewed = {entry.location.path for entry in each.history.edited} | {
         revision.path for revision in each.revisions
     }
@@ -318,7 +320,7 @@ def _suppressed(
 
 
 def _wholly_seen(revision: str, recording: Recording) -> bool:
-    """Whether a revision ran up and down on a server, with rows in the tables, so that nothing was left to be found."""
+    """Whether a revision ran up and down on a server with rows in the tables, so that every finding had its chance."""
     tables = [table for table in recording.base.tables if table.name.name != VERSION_TABLE]
     ran = {
         found.direction
@@ -336,7 +338,7 @@ def _wholly_seen(revision: str, recording: Recording) -> bool:
 def _with_severities(
     config: Config, findings: Sequence[Finding], recording: Recording, waiting: Collection[str]
 ) -> tuple[Finding, ...]:
-    """The findings as the configuration wants them, in general and for single files."""
+    """The findings with the configured severities, in general and for single files."""
     kept = []
     for finding in findings:
         path = _path(finding)
@@ -393,7 +395,7 @@ def start_server(
 
 @contextlib.contextmanager
 def workplace() -> Iterator[tuple[Guardian, Path]]:
-    """A guardian, and a folder that goes away with us."""
+    """A guardian, and a folder that is removed when we end."""
     with Guardian() as guardian, work_folder(guardian) as folder:
         yield guardian, folder
 
@@ -410,7 +412,7 @@ def _nothing_new(each: Scope) -> Recording:
 
 
 def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
-    """Ask the project's interpreter where the revisions are: a package, or folders that env.py sets."""
+    """Ask the project's interpreter where the revisions are: in a package, or in folders that env.py sets."""
     interpreter = find_interpreter(config.path, config.python, environ)
     with workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = start_server(config, (), guardian, stack).result()
@@ -425,13 +427,13 @@ def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
 
 
 def _common_root(path: Path, tree: Tree) -> Path:
-    """What paths are relative to where there is no git: PATH, so that several trees are told apart."""
+    """What paths are relative to without git: PATH, so that several trees can be distinguished."""
     folder = (path if path.is_dir() else path.parent).resolve()
     return folder if tree.directory.is_relative_to(folder) else tree.directory
 
 
 def _refuse_unwritable(path: Path) -> None:
-    """Said before the work, not after it."""
+    """Checked before the work, not after it."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise UsageError(
             f"The recording cannot be written to {path}: "

@@ -115,7 +115,7 @@ def test_git_is_not_installed(place: Place, folder: Path) -> None:
         pytest.param({"migrations/versions/r1.py": revision("a")}, ["a.py", "r1.py"], id="two files, one id"),
         pytest.param(
             {"migrations/versions/r1.py": revision("b", "c"), "migrations/versions/r2.py": revision("c", "b")},
-            ["circle"],
+            ["cycle"],
             id="cycle",
         ),
         pytest.param({"migrations/versions/r1.py": revision("b", "gone")}, ["gone"], id="missing down_revision"),

@@ -212,8 +212,8 @@ def test_two_files_in_one_folder_are_refused(tmp_path: Path) -> None:
     [
         (
             "[tool.alembic-reviewer]\nrows = 5",
-            "alembic-reviewer.toml the keys stand in no table",
-            "Leave out the line [tool.alembic-reviewer].",
+            "alembic-reviewer.toml do not belong in a table",
+            "Remove the line [tool.alembic-reviewer].",
         ),
         ("hot-table = []", "alembic-reviewer.toml: unknown key `hot-table`", "Did you mean `hot-tables`?"),
         ("hot_tables = []", "unknown key `hot_tables`", "Did you mean `hot-tables`?"),
@@ -227,11 +227,11 @@ def test_two_files_in_one_folder_are_refused(tmp_path: Path) -> None:
         ("timeout = 0", "`timeout` is 0, which is not a number of seconds above 0", "Correct"),
         ("timeout = inf", "`timeout` is inf, which is not a number of seconds", "Correct"),
         ("static = 'yes'", "`static` is 'yes', which is not true or false", "Correct"),
-        ("select = [1]", "`select` is [1], which is not a list of texts", "Correct"),
+        ("select = [1]", "`select` is [1], which is not a list of strings", "Correct"),
         ("launcher = ['a']", "`launcher` is ['a'], which is not a text", "Correct"),
         ("base = ' '", "`base` is ' ', which is not a text", "Correct"),
         ("env = ['A']", "`env` is 'A', which is not of the form NAME=VALUE", "Correct"),
-        ("env = {A = 1}", "which is not a table of texts", "Correct"),
+        ("env = {A = 1}", "which is not a table of strings", "Correct"),
         (
             "fail-on = 'errors'",
             "`fail-on` is 'errors', which is not one of error, warning, notice, never",

@@ -21,7 +21,7 @@ def test_a_pipe_into_which_nobody_writes_is_told(pipe: Path) -> None:
     with pytest.raises(OSError, match="nobody writes") as caught:
         files.read(pipe)
 
-    assert files.why(caught.value) == "it is a pipe into which nobody writes"
+    assert files.why(caught.value) == "it is a pipe without a writer"
 
 
 def test_what_somebody_writes_into_a_pipe_is_read_to_its_end() -> None:

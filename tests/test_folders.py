@@ -77,7 +77,7 @@ def test_a_living_folder_is_left_alone() -> None:
 def test_no_place_for_a_folder_is_told_with_a_way_out(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reviewer.host.folders.temporary_folders", lambda: [temporary / "missing", Path("/proc")])
     with (
-        pytest.raises(CannotReview, match=r"(?s)No temporary folder can be made: .*TMPDIR"),
+        pytest.raises(CannotReview, match=r"(?s)No temporary folder can be created: .*TMPDIR"),
         Guardian() as guardian,
         work_folder(guardian),
     ):

@@ -177,7 +177,7 @@ def test_symbols(symbol: str, ids: tuple[str, ...]) -> None:
     ("symbol", "message", "way_out"),
     [
         ("head", "means 3 heads: d1, d2, z9", "heads"),
-        ("c", "is the beginning of 2 ids: c1, c2", "Write more"),
+        ("c", "is a prefix of 2 ids: c1, c2", "Write more"),
         ("shopp", "no revision `shopp`", "Did you mean `shop`?"),
         ("", "no revision ``", "7 revisions"),
         ("b1+1", "leads to 2 revisions (c1, c2)", "Write the id"),
@@ -214,11 +214,11 @@ def test_heads_with_a_label_of_their_own_are_meant_to_stay_apart() -> None:
     ("revisions", "kind", "message"),
     [
         ([rev("a"), rev("b"), rev("a", "b")], ProblemKind.DUPLICATE, "both declare revision a"),
-        ([rev("b", "a")], ProblemKind.MISSING_PARENT, "versions/b.py (revision b) stands on revision a"),
+        ([rev("b", "a")], ProblemKind.MISSING_PARENT, "versions/b.py (revision b) has the down_revision a"),
         ([rev("b", depends_on=("x",))], ProblemKind.MISSING_DEPENDENCY, "(revision b) depends on x"),
-        ([rev("a", "b"), rev("b", "a"), rev("c", "b"), rev("x")], ProblemKind.CYCLE, "in a circle"),
+        ([rev("a", "b"), rev("b", "a"), rev("c", "b"), rev("x")], ProblemKind.CYCLE, "form a cycle"),
         ([rev("a", "a")], ProblemKind.CYCLE, "a → a"),
-        ([rev("a", depends_on=("b",)), rev("b", "a")], ProblemKind.CYCLE, "in a circle"),
+        ([rev("a", depends_on=("b",)), rev("b", "a")], ProblemKind.CYCLE, "form a cycle"),
     ],
 )
 def test_a_broken_history_names_what_is_broken(

@@ -218,8 +218,8 @@ def test_a_project_without_git_is_read_as_it_is(tmp_path: Path) -> None:
     [
         ({"c.py": "revision = 'c'\ndef (:\n"}, "c.py:2 cannot be read as Python"),
         ({"c.py": revision("a")}, "a_first.py and migrations/versions/c.py both declare revision a"),
-        ({"c.py": revision("c", "gone")}, "c.py (revision c) stands on revision gone, which no file declares"),
-        ({"a_first.py": revision("a", "b")}, "in a circle"),
+        ({"c.py": revision("c", "gone")}, "c.py (revision c) has the down_revision gone, which no file declares"),
+        ({"a_first.py": revision("a", "b")}, "form a cycle"),
         ({"helpers.py": "X = 1"}, "helpers.py sets no `revision`"),
     ],
 )

@@ -270,7 +270,7 @@ def test_who_stands_too_deep_in_the_project_is_told_where_it_begins(tmp_path: Pa
     with pytest.raises(ProjectError) as caught:
         find_trees(deep, git_root=tmp_path)
 
-    assert caught.value.way_out == f"There is one above: `alembic-reviewer review {tmp_path / 'app'}`."
+    assert caught.value.way_out == f"There is one in a folder above: `alembic-reviewer review {tmp_path / 'app'}`."
 
 
 def test_an_ini_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

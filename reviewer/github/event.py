@@ -95,7 +95,7 @@ class Event:
         if self.name == "pull_request" and self.pull_request and self.pull_request.from_fork:
             return "the pull request comes from a fork"
         if self.actor == "dependabot[bot]":
-            return "the run was started by Dependabot"
+            return "the run was triggered by Dependabot"
         return ""
 
     @property

@@ -1,1 +1,1 @@
-"""The machine that we run on: its files, folders and streams, and what clears up after us."""
+"""The machine that we run on: its files, folders and streams, and cleaning up after us."""

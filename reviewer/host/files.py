@@ -1,6 +1,6 @@
-"""Reading and writing files that a user has named, or that lie where one looks, without ever waiting for a pipe.
+"""Reading and writing files that a user names or that we find, without ever blocking on a pipe.
 
-`open` waits until somebody writes into a named pipe, or reads from it: for ever, where nobody does.
+`open` blocks until somebody writes to a named pipe, or reads from it: forever if nobody does.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 
 
 def read(path: Path, most: int = -1) -> bytes:
-    """What the file `path` holds, no more than `most` bytes of it if that is not negative.
+    """The contents of the file `path`, at most `most` bytes of it unless that is negative.
 
-    A pipe is read to its end if somebody writes into it.
+    A pipe is read to its end if somebody writes to it.
 
     Raises:
-        OSError: it cannot be read, or is a pipe into which nobody writes.
+        OSError: it cannot be read, or is a pipe without a writer.
     """
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(number, "rb") as stream:  # noqa: PTH123 - of a number, not of a path
@@ -29,12 +29,12 @@ def read(path: Path, most: int = -1) -> bytes:
             os.set_blocking(number, True)
         found = stream.read(most)
         if not found and stat.S_ISFIFO(mode):
-            raise OSError(errno.ENXIO, "it is a pipe into which nobody writes", str(path))
+            raise OSError(errno.ENXIO, "it is a pipe without a writer", str(path))
         return found
 
 
 def read_regular(path: Path, largest: int | None = None) -> bytes:
-    """What the ordinary file `path` holds.
+    """The contents of the regular file `path`.
 
     Raises:
         OSError: it cannot be read, is a pipe, a folder, a socket or a device, or has more than `largest` bytes.
@@ -43,17 +43,17 @@ def read_regular(path: Path, largest: int | None = None) -> bytes:
     with open(number, "rb") as stream:  # noqa: PTH123 - as above
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         if largest is not None and found.st_size > largest:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         return stream.read() if largest is None else stream.read(largest)
 
 
 def write(path: Path, text: str) -> None:
-    """Write `text` into the file `path`; what did not fit is not left behind in a new file.
+    """Write `text` to the file `path`; a new file is removed again if the text does not fit.
 
     Raises:
-        OSError: it cannot be written, or is a pipe from which nobody reads.
+        OSError: it cannot be written, or is a pipe without a reader.
     """
     there = os.path.lexists(path)
     number = os.open(
@@ -71,7 +71,7 @@ def write(path: Path, text: str) -> None:
 
 
 def why(error: OSError) -> str:
-    """The reason of `error`, for the end of a sentence."""
-    if error.errno == errno.ENXIO and error.strerror == os.strerror(errno.ENXIO):  # of one opened for writing
-        return "it is a pipe from which nobody reads"
+    """The reason for `error`, for the end of a sentence."""
+    if error.errno == errno.ENXIO and error.strerror == os.strerror(errno.ENXIO):  # when opened for writing
+        return "it is a pipe without a reader"
     return error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""Folders for one run: made, held and removed, and recognised when a run that was killed has left them behind."""
+"""Folders for one run: created, locked and removed, and recognised when a killed run has left them behind."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ MEMORY_FOLDER = Path("/dev/shm")
 
 _OWNER = "owner"
 _SECONDS_TO_BEGIN = 600.0
-"""A folder of ours that is as old as this and still empty was left by a run that was killed the moment it made it."""
+"""A folder of ours that is as old as this and still empty was left by a run that was killed just after creating it.
+"""
 
 
 @contextmanager
 def work_folder(guardian: Guardian) -> Iterator[Path]:
-    """A folder for our own files in the user's place for temporary files.
+    """A folder for our own files in the user's folder for temporary files.
 
     Raises:
-        CannotReview: none can be made.
+        CannotReview: none can be created.
     """
     unusable = []
     for base in temporary_folders():
@@ -39,16 +40,16 @@ def work_folder(guardian: Guardian) -> Iterator[Path]:
             yield folder
             return
     raise CannotReview(
-        f"No temporary folder can be made: {', '.join(unusable)}.",
-        "Free some room, or name another folder for temporary files with TMPDIR.",
+        f"No temporary folder can be created: {', '.join(unusable)}.",
+        "Free some space, or set TMPDIR to another folder for temporary files.",
     )
 
 
 def temporary_folders() -> list[Path]:
-    """Where temporary files may lie, best first.
+    """Where to put temporary files, best first.
 
-    The same places as those of `tempfile`, which writes a file of its own into each to see whether it can: a signal in
-    between would leave that there.
+    The same places as in `tempfile`, which writes a file into each as a test: a signal in
+    between would leave that file there.
     """
     named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
     usual = [*named, "/tmp", "/var/tmp", "/usr/tmp"]
@@ -57,13 +58,14 @@ def temporary_folders() -> list[Path]:
 
 @contextmanager
 def own_folder(base: Path, guardian: Guardian, *, serves: bool = True) -> Iterator[Path]:
-    """A new folder in `base` that only we can enter. It is removed at the end, with whatever still works on it.
+    """A new folder in `base` that only we can enter. It is removed at the end, and processes that still use it are
+    ended.
 
-    `serves`: processes may be at work on it of which we do not know, such as what a server has started. Looking for them
-    takes as long as all processes of the machine are many.
+    `serves`: processes that we do not know of may use it, such as those that a server started. Searching for them
+    takes time in proportion to the number of processes on the machine.
 
     Raises:
-        OSError: it cannot be made there.
+        OSError: it cannot be created there.
     """
     clear_stale_folders()
     folder, watched = guardian.make_folder(base, PREFIX)
@@ -80,14 +82,14 @@ def own_folder(base: Path, guardian: Guardian, *, serves: bool = True) -> Iterat
                 guardian.forget(watched)
                 break
             end_processes_on(str(folder))  # something still writes in it
-        # What cannot be removed now is left to the guardian, which tries once more.
+        # What cannot be removed now is left to the guardian, which tries again.
 
 
 def clear_stale_folders() -> None:
-    """Remove the folders of earlier runs of the same user, of which neither reviewer nor guardian is alive.
+    """Remove the folders of earlier runs of the same user, whose reviewer and guardian are both dead.
 
-    A living reviewer holds a lock on a file in its folder. The system gives it up with the process and by no
-    other way, so a file of ours that can be locked proves that its run is dead, whatever its number was.
+    A living reviewer holds a lock on a file in its folder. The system releases it with the process and in no
+    other way, so a file of ours that can be locked proves that its run is dead, whatever its process id was.
     """
     for base in {MEMORY_FOLDER, *temporary_folders()}:
         with suppress(OSError), os.scandir(base) as entries:
@@ -102,7 +104,7 @@ def _clear_if_stale(folder: Path) -> None:
     except FileNotFoundError:
         made = folder.stat(follow_symlinks=False)
         if made.st_uid == os.geteuid() and time.time() - made.st_mtime > _SECONDS_TO_BEGIN:
-            folder.rmdir()  # which refuses where anything is in it
+            folder.rmdir()  # which fails if anything is in it
         return
     try:
         # Somebody else could make a folder of this name, but not a file of ours in it.
@@ -118,14 +120,14 @@ def _clear_if_stale(folder: Path) -> None:
 
 @contextmanager
 def _owned(folder: Path) -> Iterator[None]:
-    # Locked before it has its name: whoever sees it under its name cannot take it for a dead run's.
+    # Locked before it gets its name, so nobody who sees it under that name takes it for a dead run's.
     nameless = folder / f".{_OWNER}"
     owner = os.open(nameless, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with suppress(OSError):  # a file system without locks: then its folders are never taken for stale
+        with suppress(OSError):  # a file system without locks: its folders are never considered stale
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             nameless.rename(folder / _OWNER)
-        os.write(owner, b"held as long as its owner lives\n")  # a full disk lets files be made and not written
+        os.write(owner, b"held as long as its owner lives\n")  # on a full disk files can be created but not written
         yield
     finally:
         os.close(owner)

@@ -1,12 +1,12 @@
-"""The guardian: a tiny process that clears up after the reviewer when the reviewer cannot.
+"""The guardian: a tiny process that cleans up after the reviewer when the reviewer cannot.
 
-Whatever happens to the reviewer (an exception, Ctrl-C, SIGTERM, kill -9) no server, folder, process
-group, container or scratch database of its stays behind. The guardian holds the read end of a pipe whose
-only write end is the reviewer's: when the reviewer is gone, for whatever reason, the pipe closes, and what
-was registered and not forgotten is cleared up.
+Whatever happens to the reviewer (an exception, Ctrl-C, SIGTERM, kill -9), it leaves no server, folder, process
+group, container or scratch database behind. The guardian holds the read end of a pipe whose
+only write end is the reviewer's: when the reviewer ends, for whatever reason, the pipe closes, and what
+was registered and not forgotten is cleaned up.
 
-Register first, then make: between the two nothing is there to be left. `make_folder` and `start` do both, in this order,
-and there is no other way in which the reviewer makes a folder or starts the project's code.
+Register first, then create: between the two there is nothing to leave behind. `make_folder` and `start` do both, in
+this order, and there is no other way in which the reviewer makes a folder or starts the project's code.
 
 This one file is both halves. The reviewer imports `Guardian`; the process runs the file as a script, with
 the standard library only and outside of any environment, so that it starts fast and depends on nothing.
@@ -36,14 +36,14 @@ GIVE_UP_AFTER = 10.0
 """Seconds that the guardian waits for one process to end, and the reviewer for its guardian."""
 
 MARK = "ALEMBIC_REVIEWER_RUN"
-"""The variable by which a process is known for ours, whatever session and parent it has: a token, or a folder."""
+"""The variable that marks a process as ours, whatever its session and parent: a token, or a folder."""
 
 
 class Guardian:
-    """What must not outlive the reviewer. Each method registers one thing; `forget` takes it off again.
+    """What must not outlive the reviewer. Each method registers one thing; `forget` removes it again.
 
-    A folder that holds a server's data stands for the processes that were started on it too: whoever has the
-    folder in its command line is ended first. So registering the folder before the server is started
+    A folder that holds a server's data also stands for the processes that were started on it: those with the
+    folder in their command line are ended first. So registering the folder before the server is started
     leaves no gap.
     """
 
@@ -74,10 +74,11 @@ class Guardian:
             process.wait()
 
     def make_folder(self, base: Path, prefix: str) -> tuple[Path, str]:
-        """A new folder in `base` that only we can enter, watched before it is there. Returns it and what to `forget`.
+        """A new folder in `base` that only we can enter, registered before it exists. Returns it and what to
+        `forget`.
 
         Raises:
-            OSError: none can be made there.
+            OSError: none can be created there.
         """
         while True:
             path = base / f"{prefix}{secrets.token_hex(4)}"
@@ -86,7 +87,7 @@ class Guardian:
             watched = self.folder(path)
             try:
                 path.mkdir(mode=0o700)
-            except FileExistsError:  # somebody else's, made this very moment
+            except FileExistsError:  # somebody else's, created at this very moment
                 self.forget(watched)
             except OSError:
                 self.forget(watched)
@@ -97,7 +98,7 @@ class Guardian:
     def start(
         self, command: Sequence[str], environ: Mapping[str, str], token: str, **options: Any
     ) -> tuple[subprocess.Popen[bytes], str]:
-        """Start `command` in a group of its own and with `token` as its mark, watched before it runs.
+        """Start `command` in a group of its own and with `token` as its mark, registered before it runs.
 
         `options` are those of `subprocess.Popen`. Returns the process and what to `forget`.
 
@@ -116,14 +117,14 @@ class Guardian:
         return process, watched
 
     def folder(self, path: Path) -> str:
-        """Remove the folder or file `path` and end every process that works on it (see `processes_on`), and give back
+        """Remove the folder or file `path`, end every process that uses it (see `processes_on`), and release
         the shared memory of a server on it. Returns what to `forget`.
         """
         return self._watch({"kind": "folder", "path": str(path)})
 
     def group(self, pgid: int, mark: str = "") -> str:
-        """Kill the process group `pgid`, whose leader must be running now, and every process that has `mark`, such as
-        `NAME=value`, in the environment that it was started with. Returns what to `forget`.
+        """Kill the process group `pgid`, whose leader must be running now, and every process that has `mark`, such
+        as `NAME=value`, in the environment that it was started with. Returns what to `forget`.
         """
         return self._watch({"kind": "group", "pgid": pgid, "started": start_time(pgid), "mark": mark})
 
@@ -132,7 +133,9 @@ class Guardian:
         return self._watch({"kind": "database", "conninfo": conninfo, "name": name})
 
     def role(self, conninfo: str, oid: int) -> str:
-        """Drop the role `oid`, whatever its name is by then, on the server of `conninfo`. Returns what to `forget`."""
+        """Drop the role `oid`, whatever its name is at that time, on the server of `conninfo`. Returns what to
+        `forget`.
+        """
         return self._watch({"kind": "role", "conninfo": conninfo, "oid": str(oid)})
 
     def container(self, identifier: str) -> str:
@@ -140,7 +143,7 @@ class Guardian:
         return self._watch({"kind": "container", "id": identifier})
 
     def forget(self, thing: str) -> None:
-        """Leave `thing`, which one of the other methods returned, alone: it is cleared up already."""
+        """Leave `thing`, which one of the other methods returned, alone: it has already been cleaned up."""
         with self._lock:
             if thing in self._watched:
                 self._watched.discard(thing)
@@ -160,8 +163,8 @@ class Guardian:
         try:
             self._send([message])
         except OSError:
-            # It was killed itself. That must not stop the review, which clears up on its own too; and the next one knows
-            # all that this one knew.
+            # The guardian was killed. That must not stop the review, which also cleans up itself; and the next one
+            # knows everything that this one knew.
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -183,7 +186,7 @@ def _spawned() -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        # Out of reach of the terminal's Ctrl-C and of whoever ends the reviewer's process group.
+        # Out of reach of the terminal's Ctrl-C and of signals to the reviewer's process group.
         start_new_session=True,
     )
 
@@ -193,15 +196,15 @@ def _group_lives(pgid: int) -> bool:
         os.killpg(pgid, 0)
     except OSError:
         return False
-    # What is left may be the dead that nobody has collected yet.
+    # What is left may be zombies that nobody has reaped yet.
     states = [_stat(int(name)) for name in _numbered()]
     return not states or any(fields[0] not in "ZX" for fields in states if fields[2:3] == [str(pgid)])
 
 
 def start_time(pid: int) -> str:
-    """When the process `pid` started, as an opaque word that tells it from a later one with the same number.
+    """When the process `pid` started, as an opaque string that distinguishes it from a later one with the same pid.
 
-    Empty when there is no such process or the system does not say. Source: field 22 of proc_pid_stat(5).
+    Empty if there is no such process or the system does not say. Source: field 22 of proc_pid_stat(5).
     """
     return (_stat(pid)[19:20] or [""])[0]
 
@@ -224,7 +227,7 @@ def _numbered() -> list[str]:
 
 def processes_on(folder: str) -> list[int]:
     """The processes, ours excepted, that have `folder` or a path in it as an argument in their command line, or
-    `folder` as their mark: whatever a server on it has started.
+    `folder` as their mark: everything that a server on it has started.
     """
     working = {pid for pid, arguments in _command_lines() if _mentions(arguments, folder)}
     working.update(pid for pid in marked(f"{MARK}={folder}") if _stat(pid)[:1] not in ([], ["Z"]))
@@ -232,11 +235,11 @@ def processes_on(folder: str) -> list[int]:
 
 
 def end_processes_on(folder: str, *, spare: int = 0) -> None:
-    """End the servers and helpers that were started on `folder`, and wait until they are gone.
+    """End the servers and helpers that were started on `folder`, and wait until they have exited.
 
     The process `spare` is left alone: the guardian's own reviewer, should the folder be among its arguments.
 
-    SIGQUIT is PostgreSQL's immediate shutdown: the server ends its backends and gives back its shared
+    SIGQUIT is PostgreSQL's immediate shutdown: the server ends its backends and releases its shared
     memory, which SIGKILL would leave behind.
     """
     pids = [pid for pid in processes_on(folder) if pid != spare]
@@ -244,7 +247,7 @@ def end_processes_on(folder: str, *, spare: int = 0) -> None:
         for pid in pids:
             with contextlib.suppress(OSError):
                 os.kill(pid, how)
-                os.kill(pid, signal.SIGCONT)  # who is stopped would not notice
+                os.kill(pid, signal.SIGCONT)  # a stopped process would not notice
         deadline = time.monotonic() + GIVE_UP_AFTER / 2
         while pids and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -258,10 +261,10 @@ def _mentions(arguments: list[str], folder: str) -> bool:
 
 
 def give_back_memory(data: Path) -> None:
-    """Remove the shared memory that a server on the data folder `data` has left because it was killed (Linux).
+    """Remove the shared memory that a killed server on the data folder `data` has left behind (Linux).
 
-    PostgreSQL keeps a small segment as the sign that it runs. A server that is killed cannot remove it, and one whose
-    folder is gone is never started again to do so.
+    PostgreSQL keeps a small segment as a sign that it is running. A server that is killed cannot remove it, and one
+    whose folder no longer exists is never started again to do so.
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
         # Its first line is the server's number, its seventh the key and the number of the segment.
@@ -298,7 +301,7 @@ def _command_lines() -> list[tuple[int, list[str]]]:
 def _clear_folder(path: str, reviewer: int) -> None:
     end_processes_on(path, spare=reviewer)
     give_back_memory(Path(path, "data"))
-    for _ in range(3):  # a process that was just ended may have written one more file
+    for _ in range(3):  # a process that has just ended may have written one more file
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # a file, or a link
             os.unlink(path)  # noqa: PTH108 - as above
@@ -308,8 +311,8 @@ def _clear_folder(path: str, reviewer: int) -> None:
 
 
 def _kill_group(pgid: int, started: str) -> None:
-    # A number that now belongs to a younger process is not ours. A group whose leader is gone still is: the
-    # system gives out no number that is a group's.
+    # A pid that now belongs to a younger process is not ours. A group whose leader has exited still is: the
+    # system does not reuse the number of a group.
     if started and start_time(pgid) not in {"", started}:
         return
     if pgid <= 0:  # it had not been started
@@ -333,7 +336,7 @@ def marked(mark: str) -> list[int]:
 
 def kill_marked(mark: str) -> None:
     """End the processes that were started with `mark` in their environment, and see that none is left."""
-    # Who is being started while we look is found in the next round.
+    # Processes that are started while we look are found in the next round.
     for _ in range(10):
         found = [pid for pid in marked(mark) if _stat(pid)[:1] not in ([], ["Z"])]
         for pid in found:
@@ -425,9 +428,9 @@ def _watch_over_the_pipe() -> None:
     # Clients first, then what they were connected to.
     things.sort(key=lambda thing: ["group", "database", "role", "container", "folder"].index(thing["kind"]))
     for thing in things:
-        with contextlib.suppress(Exception):  # one thing that cannot be cleared up must not save the others
+        with contextlib.suppress(Exception):  # one thing that cannot be cleared up must not keep the others
             _clear_up(thing, reviewer)
-    # Nothing of ours needs the interpreter's slow way out.
+    # Nothing here needs the interpreter's slow shutdown.
     os._exit(0)
 
 

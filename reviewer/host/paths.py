@@ -1,4 +1,4 @@
-"""Paths as text that every format can hold: the name of a file need not be valid UTF-8."""
+"""Paths as text that every format can represent: the name of a file need not be valid UTF-8."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def on_disk(root: Path, path: str) -> Path:
 
 
 def relative(path: Path, root: Path) -> str:
-    """`path` relative to `root` with forward slashes, or as it is where it lies elsewhere, as it is shown."""
+    """`path` as it is shown: relative to `root` with forward slashes, or unchanged if it is outside."""
     try:
         return Path(shown(str(path.resolve()))).relative_to(shown(str(root.resolve()))).as_posix()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The standard streams of a command, which whoever starts it may have closed, filled or stopped reading."""
+"""The standard streams of a command, which its caller may have closed, filled or stopped reading."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _closed: set[int] = set()
 
 
 def hold() -> None:
-    """Give closed streams a place where what is written is lost.
+    """Open closed streams on `/dev/null`.
 
-    Else the next file that is opened would take the number of one, and be read or written in its stead: by us, and by
-    every process that we start. Call it before anything is opened.
+    Otherwise the next file that is opened would take the number of one, and be read or written in its place: by us,
+    and by every process that we start. Call it before anything is opened.
     """
     for number in range(3):
         try:
@@ -25,15 +25,15 @@ def hold() -> None:
             _closed.add(number)
             os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free, which is this one
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # Python's sign for a closed one
+        if getattr(sys, name) is None:  # how Python marks a closed one
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as we live
         with suppress(AttributeError, ValueError, OSError):
-            # What its encoding lacks is shown as a number, and is no reason to end.
+            # A character that its encoding lacks is escaped, and is no reason to fail.
             getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def refuse_closed_output() -> None:
-    """Raises `UsageError` where nothing can be written to standard output: said before the work, not after it."""
+    """Raises `UsageError` if standard output cannot be written: checked before the work, not after it."""
     if 1 in _closed:
         raise UsageError(
             "The report cannot be written to standard output: it is closed.",
@@ -42,9 +42,10 @@ def refuse_closed_output() -> None:
 
 
 def write(text: str) -> None:
-    """Write `text`, and a line's end if it has none, to standard output.
+    """Write `text`, and a newline if it has none, to standard output.
 
-    Who stops reading, as `head` does, has seen enough: that is no failure. Raises `UsageError` where there is no room.
+    A reader that stops early, as `head` does, has seen enough: that is not a failure. Raises `UsageError` if the
+    disk is full.
     """
     refuse_closed_output()
     try:
@@ -56,12 +57,12 @@ def write(text: str) -> None:
         _silence(1)
         raise UsageError(
             f"The report cannot be written to standard output: {error.strerror}.",
-            "Make room there, or name a file for it with --output FILE.",
+            "Free some space there, or name a file for it with --output FILE.",
         ) from None
 
 
 def say(text: str) -> None:
-    """Write `text` as a line to standard error, where somebody can read it."""
+    """Write `text` as a line to standard error, if that is open."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
@@ -70,7 +71,7 @@ def say(text: str) -> None:
 
 
 def failed(error: OSError) -> int:
-    """The exit status where a page of help could not be written, after a sentence that says so."""
+    """The exit status if a help page could not be written, after printing a sentence that says so."""
     for number in (1, 2):
         try:
             (sys.stdout if number == 1 else sys.stderr).flush()
@@ -81,7 +82,7 @@ def failed(error: OSError) -> int:
 
 
 def _silence(number: int) -> None:
-    # What is still in the buffer would be written once more at the end, and fail once more.
+    # What is still in the buffer would be written again at exit, and fail again.
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, number)

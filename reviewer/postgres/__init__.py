@@ -1,6 +1,7 @@
-"""A throw-away PostgreSQL for one review, in one of four ways: a URL, local binaries, the embedded wheel, a container.
+"""A throw-away PostgreSQL for one review, in one of four ways: a URL, local binaries, the embedded wheel, a
+container.
 
-`start` gives a `RunningServer`, `candidates` tells what there is without starting anything. Importing this
+`start` returns a `RunningServer`, `candidates` lists the available ones without starting anything. Importing this
 package is cheap: the driver and the container library are imported when they are used.
 """
 

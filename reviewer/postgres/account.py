@@ -17,7 +17,7 @@ from reviewer.host.guardian import MARK
 
 @dataclass(frozen=True)
 class Account:
-    """An account to run a program under; `drop` tells whether that means giving up root."""
+    """An account to run a program under; `drop`: whether that means dropping root privileges."""
 
     uid: int
     gid: int
@@ -32,7 +32,7 @@ class Account:
         return self._has(resolved, readable) and self.can_enter(resolved.parent)
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether the account can reach what lies in `folder`, given its name."""
+        """Whether the account can reach files in `folder`, given their names."""
         if not self.drop:
             return os.access(folder, os.X_OK)
         return all(self._has(parent, stat.S_IXOTH) for parent in [folder, *folder.parents])
@@ -48,8 +48,8 @@ class Account:
     def run(
         self, command: Sequence[str], *, timeout: float, stdin: int = subprocess.DEVNULL, mark: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run `command` to its end, the file number `stdin` as its input; return its output, errors included. `mark` is
-        how the guardian knows it and all that it starts.
+        """Run `command` to its end with the file descriptor `stdin` as its input; return its output, errors
+        included. By `mark` the guardian recognises it and everything that it starts.
 
         Raises:
             OSError: it could not be started.
@@ -74,7 +74,7 @@ class Account:
         )
 
     def spawn(self, command: Sequence[str], log: IO[bytes], mark: str) -> subprocess.Popen[bytes]:
-        """Start `command` in a session of its own, all its output going to `log`. `mark` as for `run`."""
+        """Start `command` in its own session, with all its output going to `log`. `mark` as for `run`."""
         user, group, groups = self._identity
         return subprocess.Popen(
             command,
@@ -97,7 +97,7 @@ class Account:
 def server_account() -> Account:
     """The account for a server that this process starts: its own, or an unprivileged one when it is root.
 
-    `nobody` comes before `postgres`: migrations run as the server's superuser, who can reach whatever the
+    `nobody` comes before `postgres`: migrations run as the server's superuser, who can reach everything that the
     account can, and `postgres` may own the files of real servers on this machine.
     """
     if os.geteuid() != 0:
@@ -115,7 +115,7 @@ def server_account() -> Account:
 
 
 def clean_environment(mark: str = "") -> dict[str, str]:
-    """The environment for a server: nothing of the user's but where shared libraries are found."""
+    """The environment for a server: nothing from the user's but the search paths of shared libraries."""
     kept = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "TZDIR")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment |= {MARK: mark} if mark else {}

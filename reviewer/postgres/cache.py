@@ -1,11 +1,11 @@
 """Fresh data folders, kept between runs: unpacking one is ten times as fast as `initdb`.
 
-Each is one tar file, with its size and its checksum in its name. Several reviewers may use the cache at once: an entry
-is written beside its place and renamed into it, so it is whole or absent, and it is never written again. A cache that
-cannot be used costs time and nothing else, and so does an entry that is damaged.
+Each is one tar file, with its size and its checksum in its name. Several reviewers can use the cache at once: an
+entry is written to a temporary name and renamed, so it is complete or absent, and it is never rewritten. A cache
+that cannot be used, or a damaged entry, costs time and nothing else.
 
-`tar` is a process of its own, and not a loop in here, for two reasons: it can run as the account that the folder is
-for, and a thousand files copied in a thread wait a thousand times for whatever the main thread is doing.
+`tar` is a separate process, not a loop in Python, for two reasons: it can run as the account that the folder is
+for, and a thousand files copied in a thread wait a thousand times for the main thread.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from reviewer.postgres.account import Account, clean_environment
 from reviewer.postgres.installation import Installation
 
 FORMAT = 2
-"""Raised whenever `initdb` is called or the entry named in another way, so that old entries are not used."""
+"""Increased whenever the arguments of `initdb` or the names of entries change, so that old entries are not used."""
 
 _SECONDS = 120.0
 _PIECE = 1 << 20
@@ -47,7 +47,7 @@ class Entry:
         """The entry for `installation`: for this exact version at this place, and for this user.
 
         Raises:
-            OSError: the binaries are gone.
+            OSError: the binaries no longer exist.
         """
         binary = installation.folder.resolve() / "postgres"
         found = binary.stat()
@@ -56,10 +56,10 @@ class Entry:
         return cls(cache_folder() / "clusters", f"{installation.version}-{digest}")
 
     def unpack(self, data: Path, account: Account) -> bool:
-        """Unpack the kept folder to `data`, owned by `account`, and say whether there was a whole one.
+        """Unpack the cached folder to `data`, owned by `account`, and return whether there was a complete one.
 
         Raises:
-            OSError: there is no room for it.
+            OSError: the disk is full.
         """
         for archive in self._archives():
             with (
@@ -67,7 +67,7 @@ class Entry:
                 _opened(archive) as packed,
             ):
                 found = os.fstat(packed.fileno())
-                # What is no file, or was cut short, is not even tried.
+                # An entry that is not a file, or is truncated, is not tried.
                 if not stat.S_ISREG(found.st_mode) or _told(archive)[0] != str(found.st_size):
                     continue
                 with ThreadPoolExecutor(1) as pool:
@@ -84,7 +84,7 @@ class Entry:
         return False
 
     def keep(self, data: Path, guardian: Guardian) -> None:
-        """Keep a copy of the fresh folder `data`, unless it cannot be written."""
+        """Cache a copy of the fresh folder `data`, if the cache can be written."""
         with suppress(OSError, subprocess.TimeoutExpired):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             building = self.folder / f".building-{secrets.token_hex(8)}"
@@ -108,7 +108,7 @@ class Entry:
                 guardian.forget(watched)
 
     def discard(self) -> None:
-        """Take a damaged entry out of the cache. Who is reading it right now still reads it to its end."""
+        """Remove a damaged entry from the cache. Current readers can still read it to its end."""
         for archive in self._archives():
             with suppress(OSError):
                 archive.unlink()
@@ -120,31 +120,33 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Where things are kept between runs: ALEMBIC_REVIEWER_CACHE, or the system's place for a user's cache; for a user
-    without a home, nowhere.
+    """Where files are kept between runs: ALEMBIC_REVIEWER_CACHE, or the system's cache folder for the user; for a
+    user without a home, nowhere.
     """
     chosen = os.environ.get("ALEMBIC_REVIEWER_CACHE")
     if chosen:
         return Path(chosen).absolute()
     if os.path.expanduser("~") == "~":  # noqa: PTH111 - Path.expanduser raises
-        return Path(os.devnull) / "cache"  # nobody's, in which nothing can be kept
+        return Path(os.devnull) / "cache"  # a path that nobody can write to
     from platformdirs import user_cache_dir
 
     return Path(user_cache_dir("alembic-reviewer")).absolute()
 
 
 def _opened(archive: Path) -> IO[bytes]:
-    # A pipe in the place of an entry would be waited for until somebody writes into it.
+    # Opening a pipe in the place of an entry would block until somebody writes to it.
     return open(os.open(archive, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123 - of a number
 
 
 def _told(archive: Path) -> list[str]:
-    """The size and the checksum that the name of an entry tells."""
+    """The size and the checksum in the name of an entry."""
     return archive.stem.split(".")[-2:]
 
 
 def _checksum(number: int) -> str:
-    """Of the file with this number, wherever it has been read to. Guards against damage, not against malice."""
+    """Checksum of the file with this descriptor, whatever its position. Protects against damage, not against
+    malice.
+    """
     found, position = 0, 0
     while piece := os.pread(number, _PIECE, position):
         found = zlib.crc32(piece, found)

@@ -1,4 +1,4 @@
-"""Which server to use: what there is, in order of preference, and the first of it that fits and starts."""
+"""Which server to use: the available ones in order of preference, and the first that fits and starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reviewer.postgres.server import MAKE_ROOM, RunningServer
 def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
     """Every server that could be started here, in order of preference, and why the others cannot.
 
-    Those of another version or with missing extensions are told too. Starts no server.
+    Those of another version or with missing extensions are included. Starts no server.
     """
     if request.is_url:
         return ()
@@ -25,14 +25,14 @@ def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
 
 @contextmanager
 def start(request: ServerRequest, guardian: Guardian) -> Iterator[RunningServer]:
-    """A server as `request` wants it, for as long as the context lasts; may be used from any thread.
+    """A server that satisfies `request`, for as long as the context lasts; can be used from any thread.
 
-    `auto` goes on to the next candidate when one does not fit or does not start. A wanted extension that none of
-    them has is no reason to give up: the statement that needs it is where that shows.
+    `auto` goes on to the next candidate when one does not fit or does not start. A requested extension that none of
+    them has is no reason to give up: the statement that needs it will fail.
 
     Raises:
         UsageError: no such source, or a version that is not supported.
-        ServerError: no server can be had; tells what is wrong with each.
+        ServerError: no server can be started; says what is wrong with each.
     """
     _refuse_nonsense(request)
     if request.is_url:
@@ -53,7 +53,7 @@ def start(request: ServerRequest, guardian: Guardian) -> Iterator[RunningServer]
                 raise
             passed.append(error.sentence.rstrip("."))
             continue
-        # Entered by hand, so that only the start is tried again, never what happens while the server is in use.
+        # Entered explicitly, so that only the start is retried, never what happens while the server is in use.
         with _entered(context, server):
             yield server
         return
@@ -87,10 +87,10 @@ def _server(
 
 
 def _in_order(request: ServerRequest, passed: list[str]) -> Iterator[tuple[Candidate, str]]:
-    """The candidates that fit, each with the reason why it is its turn, then those that only lack extensions.
+    """The candidates that fit, each with the reason for choosing it, then those that only lack extensions.
 
-    Why others are passed over goes into `passed`. Sources are looked into one after the other: most runs end with the
-    first.
+    Reasons for rejecting others are added to `passed`. Sources are searched one after the other: most runs stop at
+    the first.
     """
     lacking: list[tuple[int, Candidate]] = []
     for source in _sources(request):
@@ -106,7 +106,7 @@ def _in_order(request: ServerRequest, passed: list[str]) -> Iterator[tuple[Candi
             else:
                 yield one, _reason(request, passed)
     for _, one in sorted(lacking, key=lambda pair: pair[0]):
-        yield one, f"nothing that was found has {_extensions(one.lacks(request.extensions))}"
+        yield one, f"no server that was found has {_extensions(one.lacks(request.extensions))}"
 
 
 def _reason(request: ServerRequest, passed: list[str]) -> str:
@@ -152,7 +152,7 @@ def _candidates_of(source: str, request: ServerRequest) -> tuple[Candidate, ...]
 
 
 def _sources(request: ServerRequest) -> tuple[str, ...]:
-    # An image that was named is meant to be used.
+    # An image that was named explicitly must be used.
     if request.source == "auto":
         return ("container",) if request.image else SOURCES
     return (request.source,)
@@ -161,7 +161,7 @@ def _sources(request: ServerRequest) -> tuple[str, ...]:
 def _refuse_nonsense(request: ServerRequest) -> None:
     if not request.is_url and request.source not in {"auto", *SOURCES}:
         raise UsageError(
-            f"There is no way {request.source!r} to get a server.", f"Use auto, {', '.join(SOURCES)} or a URL."
+            f"{request.source!r} is not a source of servers.", f"Use auto, {', '.join(SOURCES)} or a URL."
         )
     if request.version is not None and not OLDEST <= request.version <= NEWEST:
         raise UsageError(
@@ -177,7 +177,7 @@ def _nothing_fits(request: ServerRequest, passed: list[str]) -> ServerError:
         "container": "Start Docker, or use --postgres embedded.",
         "auto": "Install its server package, start Docker, or use --postgres-version 18, which is embedded.",
     }
-    return ServerError(f"No {wanted} can be had: {'; '.join(passed)}.", ways[request.source])
+    return ServerError(f"No {wanted} is available: {'; '.join(passed)}.", ways[request.source])
 
 
 def _listed(words: frozenset[str] | list[str]) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import psycopg
 
 USER = "postgres"
-"""The superuser, by the name that migrations expect (`GRANT … TO postgres`)."""
+"""The superuser, with the name that migrations expect (`GRANT … TO postgres`)."""
 PORT = 5432
 """The number in the socket's name. No port is opened."""
 
@@ -38,14 +38,14 @@ _STOP_SECONDS = 10.0
 
 SETTINGS = {
     "listen_addresses": "",
-    # Nothing has to survive a crash.
+    # Nothing needs to survive a crash.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "256MB",
-    # What is observed is caused by the migration, and by its own process: parallel workers keep counts of their own.
+    # Only the migration's own backend should cause what is observed: parallel workers have their own counters.
     "autovacuum": "off",
     "jit": "off",
     "max_parallel_workers": "0",
@@ -54,13 +54,13 @@ SETTINGS = {
     "max_logical_replication_workers": "0",
     # One transaction may create hundreds of tables, each with indexes, a sequence and a toast table.
     "max_locks_per_transaction": "512",
-    # Every look at the locks goes through room for that many locks times the processes that there may be.
+    # Every query of the locks scans slots for that many locks times the maximum number of processes.
     "max_connections": "32",
     "max_worker_processes": "2",
     "autovacuum_max_workers": "1",
     "shared_buffers": "32MB",
     "huge_pages": "off",
-    # Files in the data folder go with it; a segment in /dev/shm would stay when the server is killed.
+    # Files in the data folder are removed with it; a segment in /dev/shm would remain when the server is killed.
     "dynamic_shared_memory_type": "mmap",
     # The same time zone everywhere: it decides whether `timestamp` to `timestamptz` rewrites a table.
     "timezone": "UTC",
@@ -78,15 +78,16 @@ def own_server(
     why: Callable[[str], str],
     others: Callable[[], tuple[Candidate, ...]],
 ) -> Iterator[RunningServer]:
-    """A server from the binaries of `candidate`, on a unix socket only, that is gone without a trace afterwards.
+    """A server from the binaries of `candidate`, on a unix socket only, which is removed without a trace
+    afterwards.
 
     Raises:
-        ServerError: it does not start, or there is no room for it.
+        ServerError: it does not start, or the disk is full.
     """
     if candidate.folder is None or candidate.version is None:
         raise ValueError(f"{candidate} has no binaries")
     account = server_account()
-    # The driver takes longer to load than the server to start: it is loaded meanwhile.
+    # The driver takes longer to load than the server takes to start, so it is loaded in parallel.
     loading = Thread(target=import_module, args=["psycopg"], daemon=True)
     loading.start()
     with ExitStack() as stack:
@@ -99,7 +100,7 @@ def own_server(
         except OSError as error:
             raise ServerError(
                 f"{candidate} cannot be started in {folder.parent}: {error.strerror or error}.",
-                "Make room, or set TMPDIR to a folder that can be written.",
+                "Free some space, or set TMPDIR to a writable folder.",
             ) from error
         stack.callback(admin.close)
         yield RunningServer(
@@ -145,7 +146,7 @@ class _Cluster:
         except ServerError:
             if not self._from_cache:
                 raise
-        # What was kept may be damaged in a way that its checksum does not show.
+        # The cached folder may be damaged in a way that its checksum does not reveal.
         self.stop()
         end_processes_on(str(self._folder))
         give_back_memory(self._data)
@@ -161,7 +162,7 @@ class _Cluster:
         if process is None:
             return
         self._process = None
-        # An immediate shutdown: nothing in there is worth a checkpoint.
+        # An immediate shutdown: nothing in it is worth a checkpoint.
         process.send_signal(signal.SIGQUIT)
         process.send_signal(signal.SIGCONT)  # a migration may have stopped it
         try:
@@ -171,7 +172,7 @@ class _Cluster:
             process.wait()
 
     def last_words(self) -> str:
-        """The last line of the server's log that tells of trouble, else its last line."""
+        """The last line of the server's log that reports an error, else its last line."""
         try:
             lines = self._log.read_text(errors="replace").splitlines()
         except OSError:
@@ -202,13 +203,15 @@ class _Cluster:
                 entry.keep(self._data, self._guardian)
                 return
         said = [line for line in done.stdout.splitlines() if "error:" in line] if done else []
-        reason = (said or (done.stdout.strip().splitlines()[-1:] if done else []) or ["it ended without a word"])[0]
+        reason = (
+            said or (done.stdout.strip().splitlines()[-1:] if done else []) or ["it exited without a message"]
+        )[0]
         raise ServerError(
             f"PostgreSQL {self._original.version} in {self._original.folder} cannot be set up: {reason}"
         )
 
     def _locales(self) -> list[list[str]]:
-        """Ways to say "UTF-8 that sorts by code point": the best first, the last one works everywhere."""
+        """Options for "UTF-8, sorted by code point": the best first, the last one works everywhere."""
         built_in = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         return [*([built_in] if self._original.major >= 17 else []), ["--locale=C.UTF-8"], ["--locale=C"]]
 
@@ -250,7 +253,7 @@ class _Cluster:
             if process.poll() is not None:
                 raise ServerError(
                     f"PostgreSQL {self._original.version} in {self._original.folder} does not start: "
-                    f"{self.last_words() or f'it ends with status {process.returncode}'}"
+                    f"{self.last_words() or f'it exits with status {process.returncode}'}"
                 )
             time.sleep(0.002)
         raise ServerError(f"PostgreSQL {self._original.version} was not ready within {_START_SECONDS:.0f} s.")

@@ -22,7 +22,7 @@ USER = "postgres"
 _START_SECONDS = 60.0
 _WAY_OUT = "Start Docker, or use `--postgres embedded` or `--postgres local`, which need none."
 
-# As for a server of our own, but for what the image decides.
+# As for our own server, except for what the image decides.
 SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -50,13 +50,13 @@ CONTRIB = frozenset(
 
 
 def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
-    """The image that would be used. Asks whether a container engine listens, and no more."""
+    """The image that would be used. Only checks that a container engine is listening."""
     version = request.version or NEWEST
     image = request.image or f"postgres:{version}"
     return (
         Candidate(
             "container",
-            # What an image of the user's holds is known when it runs; it was chosen for what it has.
+            # The contents of a user's image are known once it runs; it was chosen for what it contains.
             None if request.image and request.version is None else str(version),
             extensions=None if request.image else CONTRIB,
             image=image,
@@ -68,7 +68,7 @@ def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
 def _engine_problem() -> str:
     host = os.environ.get("DOCKER_HOST", "")
     if host and not host.startswith("unix://"):
-        return ""  # asking over the network is not cheap: found out when it is used
+        return ""  # asking over the network is not cheap: this is checked when it is used
     runtime = os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")
     own = os.path.expanduser("~/.docker/run/docker.sock")  # noqa: PTH111 - Path.expanduser raises without a home
     usual = ["/var/run/docker.sock", own, f"{runtime}/docker.sock"]
@@ -91,7 +91,7 @@ def container_server(
     """A server in a container of `candidate.image`, which is removed afterwards.
 
     Raises:
-        ServerError: there is no engine, no such image, or the server in it does not start.
+        ServerError: there is no engine or no such image, or the server in it does not start.
     """
     try:
         # docker comes without types.
@@ -102,7 +102,7 @@ def container_server(
         raise ServerError(f"Containers need the package {error.name}, which is not installed.", _WAY_OUT) from error
     password = os.urandom(16).hex()
     name = f"alembic-reviewer-{os.urandom(5).hex()}"
-    # The guardian removes the container when we cannot: no need for a second image that does the same.
+    # The guardian removes the container if we cannot, so testcontainers' own reaper is not needed.
     testcontainers_config.ryuk_disabled = True
     watched = guardian.container(name)
     try:
@@ -141,7 +141,8 @@ def container_server(
 
 
 def _when_ready(address: Address, last_words: Callable[[], str]) -> psycopg.Connection[Any]:
-    # The image starts a first server for its own set-up, which listens on no port: whoever answers is the second.
+    # The image starts a first server for its own set-up, which listens on no port: the one that responds is the
+    # second.
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
@@ -153,7 +154,7 @@ def _when_ready(address: Address, last_words: Callable[[], str]) -> psycopg.Conn
 
 
 def _last_words(container: Any) -> str:
-    with suppress(Exception):  # it only adds to the message of an error that is on its way
+    with suppress(Exception):  # it only adds to the message of the error being raised
         lines = b"\n".join(container.get_logs()).decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
     return ""

@@ -19,5 +19,5 @@ def candidates() -> tuple[Candidate, ...]:
     package = Path(next(iter(spec.submodule_search_locations)))
     found = [probe("embedded", folder) for folder in package.glob("pginstall*/bin")]
     if not found:
-        return (Candidate("embedded", problem=f"{package} holds no PostgreSQL binaries"),)
+        return (Candidate("embedded", problem=f"{package} contains no PostgreSQL binaries"),)
     return tuple(sorted(found, key=lambda one: one.major or 0, reverse=True))

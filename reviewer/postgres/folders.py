@@ -1,4 +1,4 @@
-"""The folder of a server: where it may lie, and whose it is."""
+"""The folder of a server: its location and its owner."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres.account import Account
 
 LONGEST_SOCKET_PATH = 103
-"""Bytes that the path of a unix socket may have everywhere: 107 on Linux, 103 on macOS (unix(7), unix(4))."""
+"""Longest path of a unix socket in bytes on all systems: 107 on Linux, 103 on macOS (unix(7), unix(4))."""
 
 _SOCKET_IN_BASE = len(f"/{PREFIX}xxxxxxxx/.s.PGSQL.5432")
 _NOT_IN_SOCKET_PATHS = re.compile(r"[,\x00-\x1f\x7f\ud800-\udfff]")
-"""libpq and PostgreSQL take a comma for the end of one path; what is no text cannot be written into a URL."""
+"""libpq and PostgreSQL treat a comma as the end of a path; what is not valid text cannot be part of a URL."""
 _FREE_IN_MEMORY_FOLDER = 2 << 30
 _MEMORY_TO_SPARE = 4 << 30
 
 
 @contextmanager
 def run_folder(account: Account, guardian: Guardian) -> Iterator[Path]:
-    """A new folder that only we and `account` can enter, in which a server's socket has a path that is short enough.
+    """A new folder that only we and `account` can enter, in which the path of a server's socket is short enough.
 
-    It is removed at the end, with whatever still runs on it.
+    It is removed at the end, with everything that still runs on it.
 
     Raises:
         ServerError: no folder for temporary files can be used.
@@ -46,11 +46,11 @@ def _make(account: Account, guardian: Guardian, stack: ExitStack) -> Path:
     unusable = []
     for base in _bases():
         if _NOT_IN_SOCKET_PATHS.search(str(base)):
-            unusable.append(f"{base} (a comma, or what is no text, cannot be in the path of a socket)")
+            unusable.append(f"{base} (the path of a socket cannot contain a comma or invalid text)")
         elif len(os.fsencode(base)) + _SOCKET_IN_BASE > LONGEST_SOCKET_PATH:
             unusable.append(f"{base} (too long for the path of a socket)")
         elif not account.can_enter(base):
-            unusable.append(f"{base} (not open to the account that the server runs under)")
+            unusable.append(f"{base} (not accessible for the account that the server runs under)")
         else:
             try:
                 return stack.enter_context(own_folder(base, guardian))
@@ -61,16 +61,16 @@ def _make(account: Account, guardian: Guardian, stack: ExitStack) -> Path:
 
 def _unusable(reasons: list[str]) -> ServerError:
     return ServerError(
-        f"No folder for temporary files can hold a server: {', '.join(reasons)}.",
-        "Make room, or set TMPDIR to a folder with a short path that can be written.",
+        f"No folder for temporary files is suitable for a server: {', '.join(reasons)}.",
+        "Free some space, or set TMPDIR to a writable folder with a short path.",
     )
 
 
 def _bases() -> list[Path]:
-    """Where to try, best first: what the user set, memory where there is plenty, then the usual places."""
+    """Where to try, best first: what the user set, memory if there is plenty, then the usual places."""
     usual = [Path(os.path.realpath(each)) for each in temporary_folders()]
     if not os.environ.get("TMPDIR") and _memory_is_plenty():
-        # Cloning a database writes some 8 MB: on a busy disk that takes ten times as long.
+        # Cloning a database writes some 8 MB: that takes ten times as long on a busy disk.
         usual.insert(0, MEMORY_FOLDER)
     return list(dict.fromkeys(usual))
 
@@ -89,7 +89,7 @@ def _memory_is_plenty() -> bool:
 
 
 def _left_in_control_group() -> int:
-    """Bytes of memory that a container's limit leaves; a huge number where there is no limit."""
+    """Bytes of memory left within a container's limit; a huge number if there is no limit."""
     for limit, used in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
         ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),

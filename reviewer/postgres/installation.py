@@ -1,4 +1,4 @@
-"""A folder of PostgreSQL binaries: which version, whether it works, which extensions lie beside it."""
+"""A folder of PostgreSQL binaries: its version, whether it works, and its extensions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Installation:
         return all(account.can_use(path) for path in needed)
 
     def copied_to(self, target: Path, account: Account) -> Installation:
-        """A copy under `target` for an `account` that cannot reach the original. Works for relocatable ones.
+        """A copy under `target` for an `account` that cannot reach the original. Works for relocatable
+        installations.
 
         Raises:
             OSError: it could not be read or written.
@@ -57,7 +58,7 @@ class Installation:
 
 
 def probe(source: str, folder: Path) -> Candidate:
-    """What the binaries in `folder` are. Starts `postgres --version`, no server."""
+    """The candidate for the binaries in `folder`. Runs `postgres --version`, starts no server."""
 
     def broken(reason: str) -> Candidate:
         return Candidate(source, folder=folder, problem=f"binaries present but broken: {reason}")
@@ -65,7 +66,7 @@ def probe(source: str, folder: Path) -> Candidate:
     for binary in ("postgres", "initdb"):
         if not (folder / binary).is_file():
             return broken(f"{folder} has no {binary}")
-    # `initdb` is not asked too: it costs another process, and says what is wrong with it when it is used.
+    # `initdb` is not tested: that costs another process, and it reports its problems when it is used.
     try:
         done = subprocess.run(
             [folder / "postgres", "--version"],
@@ -95,7 +96,7 @@ def probe(source: str, folder: Path) -> Candidate:
 
 
 def extensions_in(folder: Path, major: int) -> frozenset[str]:
-    """The extensions for which a control file lies beside the binaries in `folder`."""
+    """The extensions that have a control file for the binaries in `folder`."""
     share = share_folder(folder, major)
     if share is None:
         return frozenset()
@@ -103,10 +104,10 @@ def extensions_in(folder: Path, major: int) -> frozenset[str]:
 
 
 def share_folder(folder: Path, major: int) -> Path | None:
-    """Where the binaries in `folder` keep what is the same on every machine, or `None` when it is not found.
+    """The share directory of the binaries in `folder`, or `None` if it is not found.
 
-    Distributions disagree about the place; all of them keep plpgsql in it. Only where none of the usual places has
-    it, `pg_config` is asked, which is one more process and is often not installed.
+    Distributions put it in different places; all of them keep plpgsql in it. Only if none of the usual places has
+    it, `pg_config` is run, which is one more process and is often not installed.
     """
     prefix = folder.parent
     for share in (

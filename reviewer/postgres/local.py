@@ -29,7 +29,7 @@ def candidates() -> tuple[Candidate, ...]:
     asked = _asked_for()
     seen = {asked.folder.resolve()} if asked and asked.folder else set()
     found = []
-    # `pg_config` is asked last: it costs a process, and often belongs to a client without a server.
+    # `pg_config` is asked last: it costs a process, and often belongs to a client-only installation.
     for folders in (_folders(), _folders_of_pg_config()):
         for folder in folders:
             if folder not in seen:
@@ -64,7 +64,7 @@ def _folders() -> Iterator[Path]:
     for program in ("postgres", "initdb"):
         found = shutil.which(program)
         if found:
-            # Links such as /usr/local/bin/postgres lead to where the other programs are.
+            # Links such as /usr/local/bin/postgres point to the folder with the other programs.
             folder = Path(found).resolve().parent
             if (folder / "postgres").is_file():
                 yield folder

@@ -1,4 +1,4 @@
-"""What a review wants of its server, and what was found that might be it."""
+"""What a review requires of its server, and the candidates that were found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEWEST = 18
 """The newest major version that is supported."""
 
 SOURCES = ("local", "embedded", "container")
-"""The ways to get a server that need no more than their name, in the order in which `auto` tries them."""
+"""Sources of servers that need only their name, in the order in which `auto` tries them."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class ServerRequest:
     source: str = "auto"
     """`auto`, one of `SOURCES`, or the URL of a server that runs already."""
     version: int | None = None
-    """The major version; any supported one when missing."""
+    """The major version; None: any supported one."""
     extensions: frozenset[str] = field(default_factory=frozenset)
-    """Extensions that the migrations are known to want."""
+    """Extensions that the migrations are known to need."""
     image: str | None = None
     """The container image to use instead of `postgres:N`."""
 
@@ -40,15 +40,15 @@ class Candidate:
     source: str
     """One of `SOURCES`, or `url`."""
     version: str | None = None
-    """For example `16.14`; a major version alone where the rest is known only once it runs."""
+    """For example `16.14`; only the major version if the rest is known only once it runs."""
     folder: Path | None = None
     """The folder with the binaries."""
     extensions: frozenset[str] | None = None
-    """The extensions that it can create; missing where that is known only once it runs."""
+    """The extensions that it can create; None if that is known only once it runs."""
     image: str | None = None
     """The container image."""
     problem: str = ""
-    """Why it is unusable, as half a sentence; empty when it is usable."""
+    """Why it is unusable, as a clause; empty if it is usable."""
 
     @property
     def major(self) -> int | None:
@@ -61,11 +61,11 @@ class Candidate:
         return self.major is not None and OLDEST <= self.major <= NEWEST
 
     def lacks(self, wanted: frozenset[str]) -> frozenset[str]:
-        """Those of `wanted` that it is known not to have."""
+        """Those of `wanted` that it is known to lack."""
         return frozenset() if self.extensions is None else wanted - self.extensions
 
     def named(self, version: str | None) -> str:
-        """What it is, in a few words, with the exact `version` once that is known."""
+        """A short description, with the exact `version` once that is known."""
         where = f" in {self.folder}" if self.source == "local" and self.folder else ""
         image = f" in {self.image}" if self.image else ""
         return f"{self.source} PostgreSQL{' ' + version if version else ''}{where}{image}"

@@ -1,4 +1,4 @@
-"""A server that runs: how to reach it, and the scratch databases on it."""
+"""A running server: how to connect, and its scratch databases."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 63
 
-MAKE_ROOM = "Make room, or set TMPDIR to another folder for temporary files."
-"""The way out where the disk is full."""
+MAKE_ROOM = "Free some space, or set TMPDIR to another folder for temporary files."
+"""The way out if the disk is full."""
 
 ALWAYS = {"client_min_messages": "debug1", "lc_messages": "C"}
-"""Settings of every scratch database: PostgreSQL tells what it does ("rewriting table"), and in English."""
+"""Settings of every scratch database: PostgreSQL reports what it does ("rewriting table"), and in English."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """What a client needs to connect, besides the name of a database."""
+    """What a client needs to connect, apart from the name of a database."""
 
     host: str
     """A host's name, or the folder of the unix socket."""
@@ -40,7 +40,7 @@ class Address:
     user: str
     password: str | None = field(default=None, repr=False)
     sslmode: str | None = None
-    """As libpq spells it, where the user's URL had one."""
+    """As libpq spells it, if the user's URL contained one."""
 
     @property
     def is_socket(self) -> bool:
@@ -49,7 +49,7 @@ class Address:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The same in libpq's words. Says no to what the user's own PG… variables would add or put in its place."""
+        """The same as libpq parameters. Overrides everything that the user's own PG… variables would set."""
         given = {"host": self.host, "port": str(self.port), "user": self.user, "hostaddr": "", "options": ""}
         if self.password is not None:
             given["password"] = self.password
@@ -65,7 +65,7 @@ class Address:
         return given
 
     def url(self, database: str) -> str:
-        """The URL of `database`, for env.py files and commands that want one."""
+        """The URL of `database`, for env.py files and commands that need one."""
         password = f":{quote(self.password, safe='')}" if self.password else ""
         place = "" if self.is_socket else f"{self.host}:{self.port}"
         query = f"?host={quote(self.host)}&port={self.port}" if self.is_socket else ""
@@ -73,10 +73,10 @@ class Address:
 
 
 class RunningServer:
-    """A PostgreSQL that is up, and scratch databases that can be made, cloned and dropped on it.
+    """A running PostgreSQL, and the scratch databases that are created, cloned and dropped on it.
 
-    Every method that takes the name of a database takes what `create_database` returned, and refuses any other:
-    on a server of the user's nothing else is ever touched.
+    Every method that takes the name of a database accepts only what `create_database` returned:
+    nothing else is ever touched on a user's server.
     """
 
     version: str
@@ -101,19 +101,19 @@ class RunningServer:
         last_words: Callable[[], str] = str,
         others: Callable[[], tuple[Candidate, ...]] = tuple,
     ) -> None:
-        """Take over a server that answers on the connection `admin`, which is the caller's to close.
+        """Take over a server through the connection `admin`, which the caller closes.
 
         Args:
             source: where it comes from.
-            why: from the version to the sentence.
+            why: gives the sentence for a version.
             address: how others connect.
             admin: a connection in autocommit mode, as a role that may create databases.
-            own_user: the superuser of ours that only a server of our own has; `admin` works as that one.
+            own_user: our superuser, which only our own server has; `admin` is connected as that one.
             prefix: what the names of scratch databases begin with.
-            watch: called with a database's name before it is made; what it returns is called when it is gone.
-            watch_role: the same with the oid of a role that the migrations have made on a server of the user's.
-            last_words: what the server wrote last, for when it breaks.
-            others: what else could have been used.
+            watch: called with a database's name before it is created; what it returns is called once it is dropped.
+            watch_role: the same with the oid of a role that the migrations have created on a user's server.
+            last_words: returns the last line that the server logged, for when it breaks.
+            others: the servers that could have been used instead.
         """
         self.version = admin.info.parameter_status("server_version") or ""
         self.version = self.version.split()[0]
@@ -141,18 +141,18 @@ class RunningServer:
     def create_database(
         self, name: str, template: str | None = None, settings: Mapping[str, str] | None = None
     ) -> str:
-        """Make the database `name`, empty or a clone of `template`, and return the name that it has on the server.
+        """Create the database `name`, empty or a clone of `template`, and return its name on the server.
 
-        `settings` become its defaults for every session, besides `ALWAYS`. A clone has those of its template, which
-        PostgreSQL would leave out, and its owner, privileges and limits.
+        `settings` become its defaults for every session, in addition to `ALWAYS`. A clone has those of its
+        template, which PostgreSQL does not copy, and its owner, privileges and limits.
 
         Raises:
-            ServerError: the server refuses, for example because it has no room.
+            ServerError: the server refuses, for example because its disk is full.
         """
         database = (self._prefix + name)[:_LONGEST_NAME]
         if template is not None:
             still_open = self._settle(self._ours(template), seconds=1.0)
-            if still_open is not None:  # PostgreSQL would say so after five seconds more
+            if still_open is not None:  # PostgreSQL itself would report this only after five more seconds
                 raise ServerError(
                     f"The database {template} cannot be cloned: a session on it is still open, which last ran"
                     f" `{still_open[:200]}`."
@@ -161,7 +161,7 @@ class RunningServer:
         try:
             self._execute(self._creation(database, template))
         except ServerError:
-            if not self._admin.broken:  # else nobody knows whether it was made
+            if not self._admin.broken:  # otherwise it is unknown whether it was created
                 gone()
             raise
         self._databases[database] = gone
@@ -173,14 +173,15 @@ class RunningServer:
         return database
 
     def enter(self, name: str, before: Callable[[], None] = lambda: None) -> tuple[str, ...]:
-        """Go on in the database `name`: what belongs to the whole server, as its roles, is as it was left there.
+        """Continue in the database `name`: objects of the whole server, such as roles, are restored to the state in
+        which it was left.
 
-        `before` is called where something has to be brought back. Returns what could not be, a sentence each.
+        `before` is called if something has to be restored. Returns what could not be, one sentence each.
         """
         return self._shared.enter(self._ours(name), before)
 
     def drop_database(self, name: str) -> None:
-        """Drop the database `name`, ending whoever is connected to it."""
+        """Drop the database `name`, terminating its sessions."""
         from psycopg import sql
 
         self.terminate_connections(name)
@@ -189,35 +190,35 @@ class RunningServer:
         self._shared.dropped(name)
 
     def drop_all(self, keep: str = "") -> None:
-        """Drop every scratch database that is left, but for `keep`."""
+        """Drop every remaining scratch database except `keep`."""
         for name in list(self._databases):
             if name != keep:
                 self.drop_database(name)
 
     def heard(self, statements: Iterable[str]) -> None:
-        """What the migrations have run: on a server of the user's it tells which new roles are theirs."""
+        """What the migrations have run: on a user's server it shows which new roles are theirs."""
         if self._roles is not None:
             for statement in statements:
                 self._roles.heard(statement)
 
     @property
     def roles(self) -> frozenset[str] | None:
-        """The roles that count where others may make some at any time; None where all of them do."""
+        """The roles that count on a server where others can create roles at any time; None if all of them count."""
         return None if self._roles is None else self._roles.names
 
     def drop_roles(self) -> None:
-        """Drop what roles the migrations have made on a server of the user's, once no database is left."""
+        """Drop the roles that the migrations have created on a user's server, once no database is left."""
         if self._roles is not None:
             self._roles.close()
 
     def connect(self, name: str) -> psycopg.Connection[Any]:
-        """A new connection of ours to the database `name`, in autocommit mode; the caller closes it.
+        """A new connection for our own use to the database `name`, in autocommit mode; the caller closes it.
 
-        It is what no revision can take away from us (see `sessions`), finds what is not qualified where the
-        migrations find it, and makes what it makes as the role that they run as.
+        No revision can take it away from us (see `sessions`). It resolves unqualified names as the
+        migrations do, and creates objects as the role that they run as.
 
         Raises:
-            ServerError: the server does not answer any more.
+            ServerError: the server no longer responds.
         """
         connection = connected(self._own, self._ours(name), self._last_words, options=self._options)
         if self._own_user:
@@ -225,7 +226,7 @@ class RunningServer:
         return connection
 
     def terminate_connections(self, name: str) -> None:
-        """End every other session on the database `name`, and wait until it is gone."""
+        """End every other session on the database `name`, and wait until they have ended."""
         self._execute(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
             " AND pid <> pg_catalog.pg_backend_pid()",
@@ -257,14 +258,14 @@ class RunningServer:
         words: list[sql.Composable] = [sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database))]
         if template is not None:
             words.append(sql.SQL("TEMPLATE {}").format(sql.Identifier(template)))
-        # Copying files makes the server flush all it has, which is cheap on a server of our own without fsync and two
-        # to five times as fast as through the log. On somebody else's server it would be a blow to everyone.
+        # Copying files forces a checkpoint, which is cheap on our own server without fsync and two
+        # to five times as fast as copying through the WAL. On somebody else's server it would hurt everyone.
         if self.major >= 15 and not self._prefix:
             words.append(sql.SQL("STRATEGY file_copy"))
         return sql.SQL(" ").join(words)
 
     def _complete(self, database: str, template: str | None) -> int:
-        """Give a new database what CREATE DATABASE has left out. Returns its oid."""
+        """Give a new database what CREATE DATABASE does not copy. Returns its oid."""
         if not self._own_user:
             if template is not None:
                 copy_by_statements(self._admin, template, database)
@@ -288,14 +289,14 @@ class RunningServer:
             try:
                 self._execute(statement)
             except ServerError as error:
-                # `lc_messages` is a superuser's to set: on a server of the user's it stays as it is.
+                # Only a superuser can set `lc_messages`: on a user's server it stays as it is.
                 if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                     raise
 
     def _settle(self, name: str, *, seconds: float) -> str | None:
-        """Wait for sessions that are on their way out: PostgreSQL itself would look again only after 0.1 s.
+        """Wait for sessions that are ending: PostgreSQL itself would check again only after 0.1 s.
 
-        Returns what one of them last ran, if any is still there in the end.
+        Returns what one of them last ran, if any still exists at the end.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -342,7 +343,7 @@ WITH made AS (
 )
 SELECT oid FROM made
 """
-"""The first superuser is the one that the migrations run as, whatever it is called now."""
+"""The bootstrap superuser is the one that the migrations run as, whatever its name is now."""
 
 _LIKE_TEMPLATE: LiteralString = """
 WITH old AS (
@@ -373,7 +374,7 @@ WITH old AS (
 )
 SELECT oid FROM made
 """
-"""What depends on roles in the clone is put in where somebody goes on in it."""
+"""Dependencies on roles within the clone are inserted when it is entered."""
 
 
 def connected(
@@ -387,7 +388,7 @@ def connected(
     """A connection in autocommit mode, with the settings in `options` and none from the environment.
 
     Raises:
-        ServerError: nobody answers, or the server refuses.
+        ServerError: the server does not respond, or it refuses.
     """
     import psycopg
 
@@ -401,7 +402,7 @@ def connected(
 
 
 def _broke(last_words: str, error: psycopg.Error) -> ServerError:
-    return ServerError(f"The PostgreSQL server stopped answering: {last_words or _sentence(error)}")
+    return ServerError(f"The PostgreSQL server stopped responding: {last_words or _sentence(error)}")
 
 
 def _sentence(error: psycopg.Error) -> str:

@@ -1,7 +1,7 @@
-"""Sessions of our own: whatever a revision sets for a role, a database or the server, and whatever the user's `PG…`
-variables say, they work the same.
+"""Our own sessions, which work the same whatever a revision sets for a role, a database or the server, and whatever
+the user's `PG…` variables say.
 
-On a server of our own they belong to a superuser whom the project does not know, under a name that nobody can guess.
+On our own server they belong to a superuser that the project does not know, with a name that nobody can guess.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ STEADY = {
     "quote_all_identifiers": "off",
     "role": "none",
 }
-"""Settings of every session of ours. What comes with the connection goes before what is set for role and database."""
+"""Settings of every session of ours. Connection settings override those of roles and databases."""
 
 _STEADY_SINCE = {17: {"transaction_timeout": "0"}}
 
 _SUPERUSERS = {"session_replication_role": "origin", "lc_messages": "C", "session_preload_libraries": ""}
-"""The same that only a superuser may set."""
+"""More of them, which only a superuser can set."""
 
 _SUPERUSERS_SINCE = {17: {"event_triggers": "off"}}
 
 ADMIN = {"search_path": "pg_catalog", "TimeZone": "UTC"}
-"""Further ones of the session that makes databases and looks after the server, and touches nothing of the project's."""
+"""More for the session that creates databases and manages the server, and never touches the project's objects."""
 
 _GOOD_FOR_ALL = frozenset(
     [
@@ -80,13 +80,13 @@ _GOOD_FOR_ALL = frozenset(
         "PGLOCALEDIR",
     ]
 )
-"""How somebody proves who he is to a server of the user's: that may come from the environment."""
+"""Variables for authentication on a user's server: these may come from the environment."""
 
 _ENVIRONMENT = threading.Lock()
 
 
 def settings_of(major: int, superuser: bool) -> dict[str, str]:
-    """The settings of a session of ours on a server of that major version."""
+    """The settings of our sessions on a server of that major version."""
     found = dict(STEADY)
     for since, more in _STEADY_SINCE.items():
         found |= more if major >= since else {}
@@ -98,7 +98,7 @@ def settings_of(major: int, superuser: bool) -> dict[str, str]:
 
 
 def admin_options(major: int, superuser: bool) -> str:
-    """The options of the session that looks after the server."""
+    """The options of the session that manages the server."""
     return options(settings_of(major, superuser) | ADMIN)
 
 
@@ -113,7 +113,7 @@ def _escaped(value: str) -> str:
 
 @contextlib.contextmanager
 def without_variables(keep: frozenset[str] = frozenset()) -> Iterator[None]:
-    """Libpq does not see the user's `PG…` variables in here, but for those in `keep`."""
+    """Within this context libpq does not see the user's `PG…` variables, except those in `keep`."""
     with _ENVIRONMENT:
         hidden = {name: os.environ[name] for name in os.environ if name.startswith("PG") and name not in keep}
         for name in hidden:
@@ -126,15 +126,15 @@ def without_variables(keep: frozenset[str] = frozenset()) -> Iterator[None]:
 
 @contextlib.contextmanager
 def for_a_server_of_the_users() -> Iterator[None]:
-    """As `without_variables`, but for what proves who somebody is."""
+    """As `without_variables`, but keeps those for authentication."""
     with without_variables(_GOOD_FOR_ALL):
         yield
 
 
 def become_unknown(admin: psycopg.Connection[Any], password: str | None) -> str:
-    """Make a superuser of ours on the connection `admin`, which goes on as that one. Returns its name.
+    """Create our superuser on the connection `admin`, which continues as that one. Returns its name.
 
-    `password` is the one by which it connects, where the server asks for any.
+    `password` is the one that it connects with, if the server asks for any.
     """
     from psycopg import sql
 

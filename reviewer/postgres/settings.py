@@ -1,4 +1,4 @@
-"""Settings of a database, and of roles in it, given to a clone with nothing but ordinary statements."""
+"""Settings of a database, and of roles in it, copied to a clone with ordinary statements only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def copy_by_statements(admin: psycopg.Connection[Any], template: str, database: str) -> None:
-    """Give `database` the settings of `template`. What only a superuser may set is left out where we are none."""
+    """Give `database` the settings of `template`. What only a superuser can set is skipped if we are not one."""
     import psycopg
     from psycopg import sql
 
@@ -27,7 +27,7 @@ def copy_by_statements(admin: psycopg.Connection[Any], template: str, database: 
         change = sql.SQL("ALTER {} SET {} FROM CURRENT").format(whose, sql.Identifier(*name.split(".")))
         try:
             with admin.transaction():
-                # a value that is a list of names is only understood as what a session has
+                # a value that is a list of names can only be copied from a session's setting
                 admin.execute("SELECT pg_catalog.set_config(%s, %s, true)", [name, value])
                 admin.execute(change)
         except psycopg.Error:

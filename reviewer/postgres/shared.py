@@ -1,8 +1,8 @@
-"""What belongs to the whole server and not to one database: which state of it goes with which database.
+"""Objects that belong to the whole server and not to one database: which state of them goes with which database.
 
-Roles, memberships, tablespaces, other databases, ALTER SYSTEM: a clone of a database does not bring them back. So
-every scratch database knows the state that it was left in, and whoever goes on in it finds that state. It is looked
-at where somebody goes from one database to another, and brought back only where it is not the same.
+Roles, memberships, tablespaces, other databases, ALTER SYSTEM: cloning a database does not restore them. So
+every scratch database remembers the state that it was left in, and entering it restores that state. The state is
+read when switching from one database to another, and restored only if it differs.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any, Protocol
 
 
 class Keeper(Protocol):
-    """Reads the state of a server, and brings another one back."""
+    """Reads the state of a server, and restores another one."""
 
     def take(self, databases: Mapping[str, int], current: str | None) -> Any:
         """The state now. `databases` are the scratch databases and their oids; `current` is the one that is in use."""
         ...
 
     def differ(self, now: Any, wanted: Any) -> bool:
-        """Whether anything has to be brought back, to go on in another database than the one of `now`."""
+        """Whether anything must be restored to continue in another database than the one of `now`."""
         ...
 
     def restore(self, now: Any, wanted: Any, databases: Mapping[str, int], current: str) -> Iterable[str]:
-        """Bring back `wanted`, for the database `current`. Returns what could not be brought back, a sentence each."""
+        """Restore `wanted`, for the database `current`. Returns what could not be restored, one sentence each."""
         ...
 
 
@@ -42,23 +42,23 @@ class Shared:
         """The scratch database in use."""
 
     def made(self, database: str, oid: int, template: str | None) -> None:
-        """A scratch database was made, a clone of `template` where one is given."""
-        self._oids[database] = oid  # before anybody looks: it is none of the project's
+        """A scratch database was created, a clone of `template` if one is given."""
+        self._oids[database] = oid  # before the state is read: it is not the project's
         if template is not None and template == self.current:
             self._look()
         self._states[database] = self._initial if template is None else self._states.get(template, self._initial)
 
     def dropped(self, database: str) -> None:
-        """A scratch database is gone."""
+        """A scratch database was dropped."""
         self._oids.pop(database, None)
         self._states.pop(database, None)
         if database == self.current:
             self.current = None
 
     def enter(self, database: str, before: Callable[[], None] = lambda: None) -> tuple[str, ...]:
-        """Go on in `database`. `before` is called where another state has to be brought back.
+        """Continue in `database`. `before` is called if another state has to be restored.
 
-        Returns what could not be brought back, a sentence each.
+        Returns what could not be restored, one sentence each.
         """
         if database == self.current:
             return ()
@@ -68,7 +68,7 @@ class Shared:
         if self._keeper.differ(self._now, wanted):
             before()
             told = tuple(self._keeper.restore(self._now, wanted, self._oids, database))
-            # where not all of it came back, what is there is not told as the next one's doing
+            # if not all of it could be restored, the rest is not attributed to the next revision
             self._now = self._keeper.take(self._oids, database)
         self.current = database
         return told

@@ -1,7 +1,7 @@
-"""The roles that the migrations under review make on a server of the user's, where nothing else is ever touched.
+"""The roles that the migrations under review create on a user's server, where nothing else is ever touched.
 
-A role is theirs that came while they ran and that one of their statements names. Where it is not wanted it is renamed,
-not dropped: clones in which it owns something go on knowing it, and it gets its name back with them.
+A role is theirs if it appeared while they ran and one of their statements names it. If it must not exist it is
+renamed, not dropped: clones in which it owns something still refer to it, and it gets its name back with them.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _FLAGS = ("SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "LOGIN", "REPLICATIO
 
 @dataclass(frozen=True)
 class Roles:
-    """The roles of a server, by oid: the name of each and what is to be known of it, as JSON text."""
+    """The roles of a server, by oid: the name and the properties of each, as JSON text."""
 
     found: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 class SharedRoles:
-    """Takes and brings back the roles that the migrations make, with ordinary statements.
+    """Saves and restores the roles that the migrations create, with ordinary statements.
 
-    `watch` is called with the oid of each; what it returns is called when the role is gone.
+    `watch` is called with the oid of each; what it returns is called when the role has been dropped.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class SharedRoles:
 
     @property
     def names(self) -> frozenset[str]:
-        """The roles that count: those that were there before, and those that the migrations have made."""
+        """The roles that count: those that existed before, and those that the migrations have created."""
         there = self._read()
         known = {*(self._others or {}), *self._theirs}
         return frozenset(name for oid, (name, _) in there.items() if oid in known)
@@ -73,7 +73,7 @@ class SharedRoles:
             self._heard += sql + "\n"
 
     def take(self, databases: Mapping[str, int], current: str | None) -> Roles:  # noqa: ARG002 - as every keeper
-        """The roles of the migrations that are there now and have a name of their own."""
+        """The roles of the migrations that exist now under their real name."""
         there = self._read()
         if self._others is None:
             self._others = there
@@ -86,7 +86,7 @@ class SharedRoles:
         return Roles({oid: role for oid, role in known.items() if not role[0].startswith(self._prefix)})
 
     def differ(self, now: Roles, wanted: Roles) -> bool:
-        """Whether the roles are not the same."""
+        """Whether the roles differ."""
         return now != wanted
 
     def restore(
@@ -96,20 +96,18 @@ class SharedRoles:
         databases: Mapping[str, int],  # noqa: ARG002 - as every keeper
         current: str,  # noqa: ARG002 - as every keeper
     ) -> Iterator[str]:
-        """Bring back `wanted`. Yields what could not be brought back."""
+        """Restore `wanted`. Yields what could not be restored."""
         import psycopg
 
         assert self._others is not None
         for oid, (name, _) in now.found.items():
             if oid in self._others:
-                told = (
-                    f"the role {name}, which was there before this review, stays as the migrations have changed it"
-                )
+                told = f"the role {name}, which existed before this review, stays as the migrations have changed it"
                 if told not in self._told:
                     self._told.add(told)
                     yield told
         there = self._read()
-        # names are given up before they are given back
+        # free names before reusing them
         for renaming in (
             [(oid, f"{self._prefix}role_{oid}") for oid in now.found if oid not in wanted.found],
             [(oid, name) for oid, (name, _) in wanted.found.items()],
@@ -120,18 +118,18 @@ class SharedRoles:
                 try:
                     self._run("ALTER ROLE {} RENAME TO {}", there[oid][0], name)
                 except psycopg.Error as error:
-                    yield f"the role {there[oid][0]} could not be put aside between two rehearsals: {_sentence(error)}"
+                    yield f"the role {there[oid][0]} could not be set aside between two rehearsals: {_sentence(error)}"
         for oid, (name, about) in wanted.found.items():
             if oid in self._theirs and oid in there and there[oid][1] != about:
                 try:
                     self._give_back(name, json.loads(there[oid][1]), json.loads(about))
                 except psycopg.Error as error:
-                    yield f"the role {name} could not be given back what it had: {_sentence(error)}"
+                    yield f"the role {name} could not be restored: {_sentence(error)}"
             elif oid not in there and oid not in self._others:
-                yield f"the role {name}, which a revision has dropped, is not there any more for the rehearsals that follow"
+                yield f"the role {name}, which a revision has dropped, no longer exists in the rehearsals that follow"
 
     def close(self) -> None:
-        """Drop the roles of the migrations; the databases in which they own something are gone."""
+        """Drop the roles of the migrations; the databases in which they own something no longer exist."""
         import psycopg
 
         there = self._read() if self._theirs else {}
@@ -144,7 +142,7 @@ class SharedRoles:
             self._theirs.pop(oid)()
 
     def _changed(self, oid: int, role: tuple[str, str]) -> bool:
-        """Whether it was there before and the migrations have changed it."""
+        """Whether it existed before and the migrations have changed it."""
         assert self._others is not None
         return oid in self._others and self._others[oid] != role and self._names(role[0])
 

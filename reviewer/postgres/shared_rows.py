@@ -1,7 +1,7 @@
-"""The state of a server of our own: the rows of its shared catalogues, which come back exactly, oids included.
+"""The state of our own server: the rows of its shared catalogues, which are restored exactly, oids included.
 
-A role that comes back under another oid would own nothing in the clones that know it by the old one. So nothing is
-dropped and made again: rows are taken out of the catalogues and put back.
+A role that is recreated with another oid would own nothing in the clones that know it by the old one. So nothing is
+dropped and recreated: rows are removed from the catalogues and inserted again.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _CLUSTER: dict[str, LiteralString] = {
     + _DATABASES
     + ")",
 }
-"""The shared catalogues, and which of their rows are of the whole server."""
+"""The shared catalogues, and which of their rows belong to the whole server."""
 
 _OF_A_DATABASE = {"pg_shdepend": "dbid", "pg_subscription": "subdbid"}
-"""Shared catalogues with rows that are of one database, and the column that says of which.
+"""Shared catalogues with rows that belong to one database, and the column that names it.
 
-Those of databases that nobody is using now are taken out too: PostgreSQL would drop no role that owns something in a
+Those of databases not in use are removed too: PostgreSQL would refuse to drop a role that owns something in a
 copy of ours.
 """
 
@@ -63,7 +63,7 @@ _SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Rows:
-    """What the shared catalogues hold, as JSON texts."""
+    """The rows of the shared catalogues, as JSON texts."""
 
     cluster: Mapping[str, frozenset[str]]
     database: Mapping[str, frozenset[str]]
@@ -74,7 +74,7 @@ class Rows:
 
 
 class SharedRows:
-    """Takes and puts back those rows, on a connection of a superuser who is not among them."""
+    """Reads and restores those rows, on a connection of a superuser who is not among them."""
 
     def __init__(self, admin: psycopg.Connection[Any]) -> None:
         self._admin = admin
@@ -82,7 +82,7 @@ class SharedRows:
         self._major = major
         self._tables = {name: which for name, which in _CLUSTER.items() if major >= _SINCE.get(name, 0)}
         self._hidden: set[str] = set()
-        """Databases that are there, and whose rows were taken out."""
+        """Existing databases whose rows were removed."""
         parts = [
             f"SELECT '{name}', NULL::pg_catalog.oid, pg_catalog.to_jsonb(x)::pg_catalog.text"
             f" FROM pg_catalog.{name} x WHERE {which}"
@@ -119,11 +119,11 @@ class SharedRows:
         return Rows(_frozen(cluster), _frozen(database), _settings_only(system), frozenset(slots))
 
     def differ(self, now: Rows, wanted: Rows) -> bool:
-        """Whether the rows are not the same, or some are of one of the two databases alone."""
+        """Whether the rows differ, or some belong to only one of the two databases."""
         return now != wanted or any(wanted.database.values())
 
     def restore(self, now: Rows, wanted: Rows, databases: Mapping[str, int], current: str) -> Iterator[str]:
-        """Bring back `wanted` for the database `current`. Yields what could not be brought back."""
+        """Restore `wanted` for the database `current`. Yields what could not be restored."""
         import psycopg
 
         yield from self._make_databases(now, wanted)
@@ -132,12 +132,13 @@ class SharedRows:
             with self._admin.transaction():
                 self._change(now, wanted, databases, databases[current])
         except psycopg.Error as error:
-            yield f"the roles and the like of the server could not be brought back: {_sentence(error)}"
+            yield f"the roles and other shared objects of the server could not be restored: {_sentence(error)}"
         if now.system != wanted.system:
             yield from self._restore_system(wanted.system)
 
     def _change(self, now: Rows, wanted: Rows, databases: Mapping[str, int], current: int) -> None:
-        # what a row reads like depends on the names of roles: nobody goes before all others are gone, or comes after them
+        # what a row reads like depends on the names of roles: nobody goes before all others are gone, or comes
+        # after them
         for table in reversed(self._tables):
             for text in now.cluster[table] - wanted.cluster[table]:
                 self._take_out(table, text)
@@ -165,7 +166,7 @@ class SharedRows:
         )
 
     def _make_databases(self, now: Rows, wanted: Rows) -> Iterator[str]:
-        """Databases that a revision has dropped come back empty: their files are gone."""
+        """Databases that a revision has dropped are recreated empty: their files no longer exist."""
         import psycopg
         from psycopg import sql
 
@@ -181,14 +182,14 @@ class SharedRows:
                     sql.SQL("CREATE DATABASE {} TEMPLATE template0{}").format(sql.Identifier(name), number)
                 )
             except psycopg.Error as error:
-                yield f"the database {name}, which a revision has dropped, could not be made again: {_sentence(error)}"
+                yield f"the database {name}, which a revision has dropped, could not be recreated: {_sentence(error)}"
             else:
                 made = self._admin.execute(
                     "SELECT pg_catalog.to_jsonb(x)::pg_catalog.text FROM pg_catalog.pg_database x WHERE x.datname = %s",
                     [name],
                 ).fetchone()
                 assert made is not None
-                self._take_out("pg_database", made[0])  # the row that is wanted comes in its place
+                self._take_out("pg_database", made[0])  # the saved row replaces it
 
     def _drop_slots(self, slots: Iterable[str]) -> Iterator[str]:
         import psycopg
@@ -197,7 +198,7 @@ class SharedRows:
             try:
                 self._execute("SELECT pg_catalog.pg_drop_replication_slot(%s)", [name])
             except psycopg.Error as error:
-                yield f"the replication slot {name} could not be taken away again: {_sentence(error)}"
+                yield f"the replication slot {name} could not be dropped: {_sentence(error)}"
 
     def _restore_system(self, wanted: str) -> Iterator[str]:
         import psycopg
@@ -206,7 +207,7 @@ class SharedRows:
         try:
             self._execute("ALTER SYSTEM RESET ALL", [])
             for name, value in _SETTING.findall(wanted):
-                # a list of names stands in the file as in SQL, each quoted where it has to be
+                # a list of names is written in the file as in SQL, each quoted if necessary
                 plain = value.replace("''", "'")
                 said = sql.SQL(plain) if name in _LISTS else sql.Literal(plain)
                 self._admin.execute(
@@ -214,7 +215,7 @@ class SharedRows:
                 )
             self._reload()
         except psycopg.Error as error:
-            yield f"what ALTER SYSTEM has set could not be brought back: {_sentence(error)}"
+            yield f"the settings of ALTER SYSTEM could not be restored: {_sentence(error)}"
 
     def _reload(self) -> None:
         before = self._loaded()

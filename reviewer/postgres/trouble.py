@@ -1,4 +1,4 @@
-"""What our own sessions were refused, in a sentence: migrations may do to the server whatever a superuser may."""
+"""Errors of our own sessions, as a sentence: migrations can do anything to the server that a superuser can."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from reviewer.errors import ServerError
 
 _OURS = ("42601", "42703", "42P01", "42883", "42804", "22")
-"""Beginnings of SQLSTATEs that tell of a mistake in what we have asked, which is to be seen as one."""
+"""Prefixes of SQLSTATEs that mean a mistake in our own query, which must surface as a bug."""
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns a refusal by the throw-away server that nobody has expected into a `ServerError`."""
+    """Turns an unexpected error of the throw-away server into a `ServerError`."""
     try:
         yield
     except Exception as error:
-        # Not loaded, or still being loaded by another thread: there was no session.
+        # Not loaded, or still being loaded by another thread, so there was no session.
         refusal = getattr(sys.modules.get("psycopg"), "Error", None)
         if refusal is None or not isinstance(error, refusal):
             raise
@@ -27,6 +27,6 @@ def told() -> Iterator[None]:
             raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ServerError(
-            f"The throw-away server does not answer us any more: {lines[0].rstrip('.')}.",
-            "See what the revisions change for the server, the database or its roles.",
+            f"The throw-away server no longer responds: {lines[0].rstrip('.')}.",
+            "Check what the revisions change on the server, the database or its roles.",
         ) from error

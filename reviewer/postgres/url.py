@@ -1,4 +1,4 @@
-"""A server of the user's: scratch databases are made on it and dropped again, and nothing else is touched."""
+"""A user's server: scratch databases are created on it and dropped again, and nothing else is touched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reviewer.postgres.request import NEWEST, OLDEST, ServerRequest
 from reviewer.postgres.server import Address, RunningServer
 
 PREFIX = "alembic_reviewer_"
-"""What the names of scratch databases begin with; something that cannot be guessed follows."""
+"""Prefix of the names of scratch databases; a random part follows."""
 
 _SECONDS = 15
 
@@ -27,12 +27,12 @@ def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningSe
 
     Raises:
         UsageError: it is not a URL of a PostgreSQL server.
-        ServerError: nobody answers there, it is too old, or the role may not create databases.
+        ServerError: it does not respond, it is too old, or the role cannot create databases.
     """
     import psycopg
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-    # SQLAlchemy's way to name a driver means nothing to libpq.
+    # libpq does not understand SQLAlchemy's way to name a driver.
     url = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", request.source)
     try:
         if not url.startswith(("postgresql://", "postgres://")):
@@ -66,7 +66,7 @@ def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningSe
         try:
             yield server
         finally:
-            # What cannot be dropped now is left to the guardian, which tries once more.
+            # What cannot be dropped now is left to the guardian, which tries again.
             with suppress(ServerError):
                 server.drop_all()
                 server.drop_roles()
@@ -79,23 +79,23 @@ def _refuse_what_cannot_work(admin: Any, request: ServerRequest) -> None:
     major = admin.info.server_version // 10000
     if major < OLDEST:
         raise ServerError(
-            f"The server of --postgres is PostgreSQL {major}: supported are {OLDEST} to {NEWEST}.",
+            f"The server of --postgres is PostgreSQL {major}; versions {OLDEST} to {NEWEST} are supported.",
             "Name a newer server, or leave --postgres out.",
         )
     if request.version is not None and request.version != major:
         raise UsageError(
             f"The server of --postgres is PostgreSQL {major}, and --postgres-version asks for {request.version}.",
-            "Leave one of the two out.",
+            "Leave out one of the two.",
         )
     role, allowed, standby = admin.execute(
         "SELECT rolname, rolcreatedb OR rolsuper, pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_roles WHERE rolname = current_user"
     ).fetchone()
     if standby:
-        raise ServerError("The server of --postgres is a standby: no databases can be made on it.", _WAY_OUT)
+        raise ServerError("The server of --postgres is a standby, so no databases can be created on it.", _WAY_OUT)
     if not allowed:
         raise ServerError(
-            f"The role {role} may not create databases on the server of --postgres.",
-            f"Grant it with `ALTER ROLE {role} CREATEDB`, or name a role that may.",
+            f"The role {role} is not allowed to create databases on the server of --postgres.",
+            f"Grant it with `ALTER ROLE {role} CREATEDB`, or use a role that can.",
         )
 
 
@@ -105,6 +105,6 @@ def _address(admin: Any, sslmode: Any) -> Address:
 
 
 def _shown(text: str) -> str:
-    """`text`, which quotes a URL, without the passwords in it."""
+    """`text`, which quotes a URL, without its passwords."""
     without = re.sub(r"""(://[^:/@\s"']*):[^\s"']*@""", r"\1:…@", text)
     return re.sub(r"""([?&](?:ssl)?password=)[^&\s"']*""", r"\1…", without)

@@ -1,4 +1,4 @@
-"""Whether revisions only add tables, as their source tells: then no code that is running can notice them."""
+"""Whether revisions only add tables, according to their source: running code cannot notice those."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 _ADDS = frozenset({"create_table", "create_index", "bulk_insert", "f", "create_table_comment"})
 _HARMLESS = frozenset({"sqlalchemy", "sqlmodel", "datetime", "uuid", "enum", "pgvector", "geoalchemy2"})
-"""Packages whose functions make definitions and touch no database."""
+"""Packages whose functions create definitions and do not touch a database."""
 
 
 def only_adds_tables(sources: Iterable[bytes]) -> bool:
     """Whether `upgrade()` of every revision file does nothing but create tables, and indexes and rows of these.
-    What cannot be told counts as no.
+    If in doubt, no.
     """
     created: set[str] = set()
     for source in sources:

@@ -1,7 +1,7 @@
 """Where the migrations are: alembic.ini or `[tool.alembic]`, script locations, and the project's interpreter.
 
-Reads files only. What Alembic would find by importing (`package:folder`) is looked for along the paths it would
-search; what is not found that way is left to the project's interpreter (`Tree.unresolved`).
+Only reads files. What Alembic would find by importing (`package:folder`) is looked up along the paths that it would
+search; if that fails, the project's interpreter is asked (`Tree.unresolved`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": "
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "build", "dist", "env", "node_modules", "site-packages", "venv"})
 _LEVELS = 4
-"""How deep below PATH a configuration file is looked for."""
+"""How many levels below PATH to search for a configuration file."""
 _NAMED = 6
-"""So many configuration files are named one by one."""
+"""Up to this number, configuration files are listed by name."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Tree:
     version_locations: tuple[Path, ...] = ()
     """Folders of revision files that exist."""
     declared_locations: tuple[Path, ...] = ()
-    """The same with those that do not exist (any more)."""
+    """The same including those that do not exist or no longer exist."""
     recursive_version_locations: bool = False
     sourceless: bool = False
     unresolved: tuple[str, ...] = ()
-    """Resources such as `package:folder` that were not found by looking."""
+    """Resources such as `package:folder` that could not be found without importing."""
     flask: bool = False
     """Made by Flask-Migrate, which passes the script location itself: the ini file does not name it."""
 
@@ -72,7 +72,7 @@ class Tree:
         return self.script_location / "env.py" if self.script_location else None
 
     def located(self, script_location: Path, version_locations: Sequence[Path] = ()) -> Tree:
-        """The same tree with what the project's interpreter says of its folders."""
+        """The same tree with the folders that the project's interpreter reports."""
         declared = tuple(version_locations) or (script_location / "versions",)
         return replace(
             self,
@@ -85,7 +85,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """How to start the Python in which env.py imports."""
+    """How to start the Python that can import env.py."""
 
     command: tuple[str, ...]
     why: str
@@ -97,7 +97,7 @@ def find_trees(
 ) -> tuple[Tree, ...]:
     """The migration trees of the project at `path`: those that `configs` name, or the one that is found.
 
-    Raises `ProjectError` where there is none, where there are several, or where one cannot work.
+    Raises `ProjectError` if there is none, if there are several, or if one is invalid.
     """
     if not path.exists():
         raise ProjectError(f"{path} does not exist.", "Name the folder of the project.")
@@ -113,7 +113,7 @@ def find_interpreter(path: Path, command: str | None, environment: Mapping[str, 
     """The project's interpreter: `command`, or `.venv` and `venv` in `path` and above it up to the git root, or
     the active virtual environment, or python3.
 
-    Raises `UsageError` where `command` does not exist, `InterpreterError` where nothing is found.
+    Raises `UsageError` if `command` does not exist, `InterpreterError` if no interpreter is found.
     """
     search = environment.get("PATH", os.defpath)
     folder = path.resolve() if path.is_dir() else path.resolve().parent
@@ -138,7 +138,7 @@ def _given(folder: Path, command: str, search: str) -> Interpreter:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise UsageError(f"--python {command}: {error}.", "Write it as in a shell.") from None
+        raise UsageError(f"--python {command}: {error}.", "Quote it as in a shell.") from None
     if not words:
         raise UsageError("--python is empty.", "Name the command that starts the project's Python.")
     program = words[0]
@@ -161,7 +161,7 @@ def _refuse_repeated_names(configs: Sequence[ConfigFile]) -> None:
                 what = (
                     f"{each.name} is the name of several"
                     if each.name
-                    else f"{each.path} has no name, one of several"
+                    else f"{each.path} has no name although there are several"
                 )
                 raise UsageError(f"--config: {what}.", "Give each tree its own: --config NAME=FILE.")
 
@@ -184,10 +184,10 @@ def _found_below(path: Path, section: str, git_root: Path | None) -> Path:
 
 
 def _way_up(path: Path, section: str, git_root: Path | None) -> str:
-    """What helps who stands too deep in the project."""
+    """Hint when run from a subdirectory of the project."""
     above = [each for each in path.parents if git_root is not None and each.is_relative_to(git_root)]
     found = next((each for each in above if _config_files(each, section)), None)
-    return f"There is one above: `alembic-reviewer review {shlex.quote(str(found))}`." if found else ""
+    return f"There is one in a folder above: `alembic-reviewer review {shlex.quote(str(found))}`." if found else ""
 
 
 def _levels(path: Path) -> Iterator[list[Path]]:
@@ -214,7 +214,7 @@ def _config_files(folder: Path, section: str) -> list[Path]:
     ini, pyproject = folder / "alembic.ini", folder / "pyproject.toml"
     if ini.is_file():
         return [ini]
-    # A glance before the parser: most pyproject.toml files are about something else.
+    # A quick test before parsing: most pyproject.toml files are about something else.
     concerned = section == "alembic" and pyproject.is_file() and b"tool.alembic" in _bytes(pyproject)
     return [pyproject] if concerned and _toml_options(pyproject) else []
 
@@ -249,9 +249,10 @@ def _tree(config: ConfigFile, section: str, path: Path, git_root: Path | None) -
         if not (file.parent / "env.py").is_file():
             raise ProjectError(
                 f"{file} sets no script_location in [{options.where}].",
-                f"Add one, for example `script_location = {_example(file.parent)}`, or choose the section with --name.",
+                f"Add one, for example `script_location = {_example(file.parent)}`, or select the section with --name.",
             )
-        # Flask-Migrate keeps alembic.ini inside the script location and passes that folder itself, whatever the file says.
+        # Flask-Migrate keeps alembic.ini inside the script location and passes that folder itself, ignoring the
+        # file.
         tree = replace(tree, directory=file.parent.parent, flask=True)
         script: Path | None = file.parent
     else:
@@ -291,7 +292,7 @@ def _with_versions(tree: Tree, script: Path | None, location: str | None, option
 
 
 def _directory(file: Path, location: str, path: Path, git_root: Path | None) -> Path:
-    """The folder from which a relative script_location is right: the file's own, PATH, or one above the file."""
+    """The folder that a relative script_location is relative to: the file's own, PATH, or one above the file."""
     if Path(location).is_absolute() or _is_resource(location):
         return file.parent
     above = [each for each in file.parent.parents if git_root and each.is_relative_to(git_root)]
@@ -325,7 +326,7 @@ def _example(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class _Options:
-    """Options as Alembic reads them: those of the ini file first, then those of pyproject.toml."""
+    """Options as Alembic reads them: first those of the ini file, then those of pyproject.toml."""
 
     file: Path
     where: str
@@ -361,7 +362,7 @@ class _Options:
             except configparser.InterpolationError as error:
                 reason = " ".join(str(error).split())
                 raise ProjectError(
-                    f"{name} of {self.file} cannot be read: {reason}.", "Write a `%` that means itself as `%%`."
+                    f"{name} of {self.file} cannot be read: {reason}.", "Write a literal `%` as `%%`."
                 ) from None
         value = self.from_toml.get(name)
         if value is not None and not isinstance(value, str):
@@ -390,7 +391,7 @@ class _Options:
                 parts = text.split(_SEPARATORS[separator])
             else:
                 raise ProjectError(
-                    f"{separator!r} is no separator that Alembic knows ({self.file}).",
+                    f"{self.file} sets the path separator {separator!r}, which Alembic does not know.",
                     f"Use one of {', '.join(_SEPARATORS)}.",
                 )
             return [part.strip() for part in parts if part.strip()]
@@ -408,7 +409,7 @@ class _Options:
             return str(value % {"here": self.toml_file.parent.as_posix()})
         except (KeyError, TypeError, ValueError) as error:
             raise ProjectError(
-                f"{name} of {self.toml_file} cannot be read: {error}.", "Write a `%` that means itself as `%%`."
+                f"{name} of {self.toml_file} cannot be read: {error}.", "Write a literal `%` as `%%`."
             ) from None
 
 
@@ -442,7 +443,7 @@ def _bytes(file: Path) -> bytes:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"[{name}]" for name in names) if names else "none at all"
+    return ", ".join(f"[{name}]" for name in names) if names else "no sections"
 
 
 def _up_to_git_root(folder: Path) -> Iterator[Path]:

@@ -1,6 +1,6 @@
 """What git knows: the repository, the commit to compare with, and the files that it holds.
 
-A thin wrapper around the `git` executable. It only reads: no ref, index or working tree is ever changed.
+A thin wrapper around the `git` executable. It is read-only: no ref, index or working tree is ever changed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 from reviewer.errors import UsageError
 
 _KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH", "GIT_SSH")
-"""Beginnings of variables that say how git works, not which repository it works on. A git hook sets the others
+"""Prefixes of variables that configure git, and do not select its repository. A git hook sets the others
 (GIT_DIR, GIT_INDEX_FILE …), and they would make us read another repository or a half-built index."""
 
 _SMALL = 1024 * 1024
-"""Bytes that a file which git ignores may have to be copied beside a checkout."""
+"""Largest size in bytes of an ignored file that is copied into a checkout."""
 
 _REGULAR_FILES = frozenset({"100644", "100755"})
 
 
 class GitError(UsageError):
-    """What was asked for is not in the repository, or there is no repository."""
+    """The requested object is not in the repository, or there is no repository."""
 
 
 class NoRepositoryError(GitError):
@@ -39,23 +39,25 @@ class Base:
     commit: str
     """Full object name of the merge base."""
     tip: str
-    """Full object name of what the branch will be merged into: newer than `commit` when that moved on."""
+    """Full object name of the tip that the branch will be merged into: newer than `commit` if that has moved on."""
     ref: str
-    """What the tip is called: `origin/main`."""
+    """Name of the tip: `origin/main`."""
     why: str
     """How it was chosen, as a phrase for a human."""
 
 
 @dataclass(frozen=True)
 class Git:
-    """A repository with a working tree. Paths that go in and out are relative to `root`, with `/`."""
+    """A repository with a working tree. Paths in arguments and results are relative to `root`, with `/`."""
 
     root: Path
     shallow: bool = False
 
     @classmethod
     def containing(cls, path: Path) -> Git:
-        """The repository that holds `path`. Raises `NoRepositoryError` where there is none, `GitError` for a broken one."""
+        """The repository that holds `path`. Raises `NoRepositoryError` if there is none, `GitError` for a broken
+        one.
+        """
         folder = path if path.is_dir() else path.parent
         done = _run(folder, ["rev-parse", "--show-toplevel", "--is-shallow-repository"])
         if done.returncode == 0:
@@ -64,7 +66,7 @@ class Git:
         raise _explained(folder, done)
 
     def relative(self, path: Path) -> str:
-        """`path` as git names it. Raises `GitError` for a path outside the repository."""
+        """`path` as git spells it. Raises `GitError` for a path outside the repository."""
         try:
             return path.resolve().relative_to(self.root).as_posix()
         except ValueError:
@@ -74,7 +76,7 @@ class Git:
             ) from None
 
     def commit(self, ref: str) -> str | None:
-        """Full object name of the commit that `ref` means, None where there is none."""
+        """Full object name of the commit that `ref` refers to, None if there is none."""
         if ref.startswith("-"):
             return None
         done = _run(self.root, ["rev-parse", "--verify", "--quiet", ref + "^{commit}"])
@@ -84,13 +86,13 @@ class Git:
         """What to compare HEAD with: the merge base with `ref`, or with what the branch will be merged into.
 
         `environment` is read for GITHUB_EVENT_NAME and GITHUB_BASE_REF, which GitHub sets for a pull request.
-        Raises `GitError` where the commit is missing or nothing tells which one it is.
+        Raises `GitError` if the commit is missing or cannot be determined.
         """
         head = self.commit("HEAD")
         if head is None:
             raise GitError(
                 f"The repository {self.root} has no commit yet, so there is nothing to compare with.",
-                "Commit once, or say which revisions to review with --revisions A:B.",
+                "Commit first, or say which revisions to review with --revisions A:B.",
             )
         if ref is not None:
             return self._merge_base(head, ref, "given as the base")
@@ -107,16 +109,16 @@ class Git:
             if self.commit(candidate):
                 return self._merge_base(head, candidate, why)
         raise GitError(
-            "Nothing tells which commit this branch started from: there is no origin/HEAD, origin/main or "
+            "Cannot determine which commit this branch started from: there is no origin/HEAD, origin/main or "
             "origin/master, and no other branch main or master.",
             self._way_out_of_shallowness()
-            or "Name it with --base REF (--base HEAD for what is not committed yet), or give --revisions A:B.",
+            or "Name it with --base REF (--base HEAD for uncommitted changes), or give --revisions A:B.",
         )
 
     def changed(self, commit: str, folders: Collection[str]) -> frozenset[str]:
-        """Files under `folders` that are not in the working tree as they are in `commit`: changed, added, removed.
+        """Files under `folders` that differ between the working tree and `commit`: changed, added, removed.
 
-        Files that git ignores or does not track are among them, because Alembic loads those too.
+        Includes ignored and untracked files, because Alembic loads those too.
         """
         if not folders:
             return frozenset()
@@ -137,7 +139,7 @@ class Git:
         return {now: before for _, before, now in zip(words[::3], words[1::3], words[2::3], strict=True)}
 
     def files(self, commit: str, folders: Collection[str]) -> dict[str, str]:
-        """Every file under `folders` at `commit`, with the name of its blob. A folder that is not there has none."""
+        """Every file under `folders` at `commit`, with the name of its blob. A missing folder has none."""
         if not folders:
             return {}
         arguments = ["ls-tree", "-r", "-z", "--full-tree", commit, "--", *_plain(folders)]
@@ -150,7 +152,7 @@ class Git:
         return found
 
     def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
-        """What each blob holds, all of them read by one process."""
+        """The contents of each blob, all of them read by one process."""
         wanted = list(dict.fromkeys(blobs))
         if not wanted:
             return {}
@@ -170,8 +172,8 @@ class Git:
         return found
 
     def check_out(self, commit: str, folder: Path, index: Path) -> None:
-        """Write the files of `commit` below `folder`, through an index of its own: nothing in the repository changes,
-        no hook runs, and there is nothing to tell the repository when the folder goes away.
+        """Write the files of `commit` below `folder`, using a separate index: nothing in the repository changes,
+        no hook runs, and the folder can be deleted without cleaning up in the repository.
 
         Files that git ignores and that lie between the tracked ones (generated modules, `.env`) are copied too.
         """
@@ -198,7 +200,7 @@ class Git:
                 yield f"refs/heads/{name}", f"no remote branch, but a local branch {name}"
 
     def _parents(self, commit: str) -> list[str]:
-        # The raw object names the parents also where a shallow clone does not have them.
+        # The raw object names the parents even if a shallow clone does not have them.
         raw = self._output(["cat-file", "commit", commit]).decode(errors="replace")
         header = raw.split("\n\n", 1)[0]
         return [line.split()[1] for line in header.splitlines() if line.startswith("parent ")]
@@ -208,7 +210,7 @@ class Git:
         name = f"origin/{target}" if target else "HEAD^1"
         if self.commit(parent) is None:
             raise GitError(
-                "HEAD is GitHub's merge of the pull request, and the clone does not hold its first parent.",
+                "HEAD is GitHub's merge of the pull request, and the clone does not contain its first parent.",
                 self._way_out_of_shallowness() or f"Fetch it with `git fetch origin {parent}`.",
             )
         return Base(parent, parent, name, "the first parent of GitHub's merge of the pull request")
@@ -270,7 +272,7 @@ def _command(folder: Path, arguments: list[str]) -> tuple[list[str], dict[str, s
     environment = {
         name: value for name, value in os.environ.items() if name.startswith(_KEPT) or not name.startswith("GIT_")
     }
-    # English messages, no question, and no index refreshed behind the user's back.
+    # English messages, no prompts, and no index refreshed behind the user's back.
     environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     settings = ["-c", "core.quotepath=off", "-c", "diff.relative=false", "-c", "core.fsmonitor=false"]
     return [executable, "-C", str(folder), *settings, *arguments], environment
@@ -302,7 +304,7 @@ def _explained(folder: Path, done: subprocess.CompletedProcess[bytes]) -> GitErr
         return GitError(f"{folder} belongs to a repository without a working tree.", "Review a clone of it.")
     if "not a git repository" in words:
         return NoRepositoryError(
-            f"{folder} is not in a git repository, so nothing tells which revisions are new.",
+            f"{folder} is not in a git repository, so it is not known which revisions are new.",
             "Say which revisions to review with --revisions A:B, for example --revisions base:head.",
         )
     reason = words.splitlines()[-1] if words else "no reason given"
@@ -314,7 +316,7 @@ def _split(output: bytes) -> list[str]:
 
 
 def _pathspecs(folders: Collection[str]) -> list[str]:
-    # `top` and `literal`: from the root, and `*` in a folder's name means itself.
+    # `top` and `literal`: from the root, and `*` in a folder's name is literal.
     return [":(top,literal)" + ("" if folder == "." else folder) for folder in folders]
 
 
@@ -323,7 +325,7 @@ def _plain(folders: Collection[str]) -> list[str]:
 
 
 def root_of(path: Path) -> Path | None:
-    """The root of the repository that holds `path`, None where there is none that can be read."""
+    """The root of the repository that holds `path`, None if there is none that can be read."""
     try:
         return Git.containing(path.resolve()).root
     except GitError:

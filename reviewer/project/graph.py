@@ -1,4 +1,4 @@
-"""The revision graph: what stands on what, in which order, and what the user's symbols mean.
+"""The revision graph: down_revisions, order, and the resolution of the user's symbols.
 
 Follows Alembic's rules for heads, labels, dependencies and relative symbols, without Alembic.
 <https://alembic.sqlalchemy.org/en/latest/branches.html>
@@ -28,7 +28,7 @@ class Graph:
 
     @classmethod
     def of(cls, found: Iterable[SourceRevision | Problem]) -> Graph:
-        """The graph of what was read from the revision files, with everything that is wrong in it."""
+        """The graph of the revisions that were read from files, with all problems in it."""
         revisions: dict[str, SourceRevision] = {}
         problems: list[Problem] = []
         for each in found:
@@ -46,7 +46,7 @@ class Graph:
         return cls(revisions, tuple(problems))
 
     def raise_fatal(self) -> None:
-        """Raises `ProjectError` for the first problem that keeps Alembic itself from using the history."""
+        """Raises `ProjectError` for the first problem that makes Alembic itself reject the history."""
         for problem in self.problems:
             if problem.fatal:
                 raise ProjectError(problem.message, _WAYS_OUT[problem.kind])
@@ -63,7 +63,7 @@ class Graph:
 
     @cached_property
     def dependencies(self) -> Mapping[str, tuple[str, ...]]:
-        """For each revision what its `depends_on` means, labels resolved to ids; unknown ones are left out."""
+        """For each revision its `depends_on`, labels resolved to ids; unknown ones are left out."""
         known = {
             rev: tuple(self._owners.get(symbol, symbol) for symbol in each.depends_on)
             for rev, each in self.revisions.items()
@@ -72,9 +72,9 @@ class Graph:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Every id, what must run first standing first; always the same for the same graph.
+        """Every id in an order in which they can run; deterministic for the same graph.
 
-        Revisions in a cycle, and those that stand on one, come last.
+        Revisions in a cycle, and their descendants, come last.
         """
         waiting = {rev: len(set(parents)) for rev, parents in self._parents.items()}
         ready = [rev for rev, count in waiting.items() if not count]
@@ -90,16 +90,16 @@ class Graph:
         return (*done, *sorted(waiting.keys() - set(done)))
 
     def ancestors(self, ids: Iterable[str]) -> frozenset[str]:
-        """Everything that must have run before `ids` can, dependencies included, without `ids` themselves."""
+        """Everything that must run before `ids`, dependencies included, without `ids` themselves."""
         start = [rev for rev in ids if rev in self.revisions]
         return _reached(start, self._parents) - set(start)
 
     def with_ancestors(self, ids: Iterable[str]) -> frozenset[str]:
-        """`ids` and everything that must have run before them."""
+        """`ids` and everything that must run before them."""
         return _reached((rev for rev in ids if rev in self.revisions), self._parents)
 
     def with_descendants(self, ids: Iterable[str]) -> frozenset[str]:
-        """`ids` and everything that stands or depends on them."""
+        """`ids`, their descendants, and everything that depends on them."""
         return _reached((rev for rev in ids if rev in self.revisions), self._dependents)
 
     def tips(self, ids: Collection[str]) -> tuple[str, ...]:
@@ -113,18 +113,18 @@ class Graph:
         return tuple(sorted(ids, key=self._position.__getitem__))
 
     def labels(self, rev: str) -> frozenset[str]:
-        """Branch labels that hold for a revision: its own, and those of the branch that it is on."""
+        """Branch labels of a revision: its own, and those of the branch that it is on."""
         return self._labels.get(rev, frozenset())
 
     @property
     def labelled_heads(self) -> tuple[str, ...]:
-        """Heads with a label that no other head has: branches that are meant to stay apart."""
+        """Heads with a label that no other head has: branches that are meant to stay separate."""
         everyone = [label for head in self.heads for label in self.labels(head)]
         return tuple(head for head in self.heads if any(everyone.count(label) == 1 for label in self.labels(head)))
 
     def resolve(self, symbol: str) -> tuple[str, ...]:
-        """The ids that `symbol` means: an id or the beginning of one, `head`, `heads`, `base` (none), a branch
-        label, `label@head`, `id+1`, `id-1`. Raises `UsageError` where it means nothing, or too much.
+        """The ids that `symbol` refers to: an id or its prefix, `head`, `heads`, `base` (none), a branch
+        label, `label@head`, `id+1`, `id-1`. Raises `UsageError` if it is unknown or ambiguous.
         """
         if symbol in self.revisions:
             return (symbol,)
@@ -144,7 +144,7 @@ class Graph:
             if name == "head" and len(heads) > 1:
                 raise UsageError(
                     f"`{symbol}` means {len(heads)} heads: {', '.join(heads)}.",
-                    "Name one of them, narrow it as label@head, or say heads.",
+                    "Name one of them, narrow it down with label@head, or use heads.",
                 )
             return self.tips(heads)
         if name in self._owners:
@@ -158,7 +158,7 @@ class Graph:
             return (means[found[0]],)
         if found:
             raise UsageError(
-                f"`{symbol}` is the beginning of {len(found)} ids: {', '.join(found)}.", "Write more of it."
+                f"`{symbol}` is a prefix of {len(found)} ids: {', '.join(found)}.", "Write more characters of it."
             )
         near = difflib.get_close_matches(name, [*self.revisions, *self._owners, "head", "heads", "base"], n=1)
         known = f"There are {len(self.revisions)} revisions; see `alembic history`."
@@ -222,7 +222,7 @@ class Graph:
         found: dict[str, set[str]] = {}
         for label, owner in self._owners.items():
             reached = set(_reached([owner], self._children))
-            # Alembic gives a label to the revisions before it as well, back to where the branch parts.
+            # Alembic also applies a label to the revisions before it, back to the branch point.
             here = owner
             while (
                 len(self._dependents[here]) <= 1 and len(line := self._line(here)) == 1 and line[0] not in reached
@@ -240,7 +240,9 @@ class Graph:
         for rev, each in self.revisions.items():
             for parent in each.down_revisions:
                 if parent not in self.revisions:
-                    message = f"{each.path} (revision {rev}) stands on revision {parent}, which no file declares."
+                    message = (
+                        f"{each.path} (revision {rev}) has the down_revision {parent}, which no file declares."
+                    )
                     kind = ProblemKind.MISSING_PARENT
                     problems.append(Problem(kind, message, each.path, each.line, fatal=not known_incomplete))
             for symbol in each.depends_on:
@@ -251,7 +253,7 @@ class Graph:
         return problems
 
     def _cycles(self) -> list[Problem]:
-        # What never became ready stands on a cycle; walking back along such parents must enter it.
+        # Revisions that never became ready descend from a cycle; walking back along such parents must enter it.
         settled: set[str] = set()
         for rev in self.order:
             if all(parent in settled for parent in self._parents[rev]):
@@ -271,18 +273,18 @@ class Graph:
         first = self.revisions[min(cycle)]
         around = " → ".join([*cycle, cycle[0]])
         files = ", ".join(self.revisions[rev].path for rev in cycle)
-        message = f"The revisions {around} stand on each other in a circle ({files})."
+        message = f"The down_revisions and dependencies of {around} form a cycle ({files})."
         return [Problem(ProblemKind.CYCLE, message, first.path, first.line)]
 
 
 _WAYS_OUT: Mapping[ProblemKind, str] = {
     ProblemKind.UNREADABLE: "Correct the file, or move it out of the folder of revisions.",
-    ProblemKind.SYNTAX: "Correct the file. If the project needs a newer Python, install the reviewer with that one.",
+    ProblemKind.SYNTAX: "Correct the file. If the project needs a newer Python, install the reviewer with it.",
     ProblemKind.NO_REVISION: "Add the revision id, or move the file out of the folder of revisions.",
     ProblemKind.COMPUTED: "Write the ids as plain strings.",
-    ProblemKind.DUPLICATE: "Give one of the two another id, and correct what stands on it.",
-    ProblemKind.MISSING_PARENT: "Correct its down_revision, or bring the missing file back.",
-    ProblemKind.MISSING_DEPENDENCY: "Correct its depends_on, or bring the missing file back.",
+    ProblemKind.DUPLICATE: "Give one of the two another id, and correct the down_revision of its descendants.",
+    ProblemKind.MISSING_PARENT: "Correct its down_revision, or restore the missing file.",
+    ProblemKind.MISSING_DEPENDENCY: "Correct its depends_on, or restore the missing file.",
     ProblemKind.CYCLE: "Correct the down_revision or depends_on of one of them.",
 }
 

@@ -47,35 +47,35 @@ class Selection:
     revisions: tuple[SourceRevision, ...] = ()
     """Parents first."""
     base_heads: tuple[str, ...] = ()
-    """What to upgrade an empty database to, so that it holds everything that is not under review."""
+    """What to upgrade an empty database to, so that it contains everything that is not under review."""
     heads: tuple[str, ...] = ()
-    """What `alembic heads` says with the revisions under review."""
+    """What `alembic heads` prints with the revisions under review."""
     previous_heads: tuple[str, ...] = ()
-    """What it says without them."""
+    """What it prints without them."""
     labelled_heads: tuple[str, ...] = ()
-    """Of `heads`, those on a labelled branch of their own."""
+    """Those of `heads` that are on their own labelled branch."""
     edited: tuple[SourceRevision, ...] = ()
-    """Revisions of the base that do something else now, as they are now."""
+    """Revisions of the base whose code has changed, as they are now."""
     deleted: tuple[SourceRevision, ...] = ()
-    """Revisions of the base that are gone, as they were."""
+    """Revisions of the base that no longer exist, as they were."""
     inserted: tuple[SourceRevision, ...] = ()
-    """New revisions before old ones: databases that have run the old ones will never run them."""
+    """New revisions before old ones: databases that already ran the old ones will never run them."""
     colliding: tuple[tuple[SourceRevision, str], ...] = ()
-    """New heads, each with a head that came to the base branch since this branch left it."""
+    """New heads, each with a head that was added to the base branch since this branch diverged."""
     carried: tuple[str, ...] = ()
-    """Old revisions that stand on inserted ones, so they can only run after them; not under review."""
+    """Old revisions that descend from inserted ones, so they can only run after them; not under review."""
     dependencies: Mapping[str, tuple[str, ...]] | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What to upgrade to, so that all revisions under review have run."""
+        """What to upgrade to, so that all revisions under review run."""
         ids = {each.id for each in self.revisions}
         resolved = self.dependencies or {}
         needed = {up for each in self.revisions for up in (*each.down_revisions, *resolved.get(each.id, ()))}
         return tuple(sorted(ids - needed))
 
     def recorded(self) -> tuple[recording.Revision, ...]:
-        """The revisions in the form that a recording keeps."""
+        """The revisions in the form that a recording stores."""
         resolved = self.dependencies or {}
         return tuple(each.recorded(resolved.get(each.id, each.depends_on)) for each in self.revisions)
 
@@ -92,7 +92,9 @@ class Selection:
         )
 
     def beside(self, base: Graph, tip: Graph) -> Selection:
-        """The same, with the heads that collide with those of `tip`, what the branch will be merged into."""
+        """The same, with the heads that collide with those of `tip`, the commit that the branch will be merged
+        into.
+        """
         merged = Graph({**tip.revisions, **{each.id: each for each in self.revisions}})
         apart = set(merged.labelled_heads)
         others = [
@@ -114,7 +116,7 @@ def read_worktree(tree: Tree, root: Path) -> Graph:
 def read_commit(tree: Tree, git: Git, commit: str, now: Graph | None = None) -> Graph:
     """The graph as it was at `commit`, in the folders that the tree uses now.
 
-    With `now`, the graph of the working tree, what did not change since is taken from there, and files that moved
+    With `now`, the graph of the working tree, unchanged files are taken from there, and files that moved
     in from other folders are found where they were.
     """
     folders = _folders(tree, git)
@@ -132,21 +134,21 @@ def read_commit(tree: Tree, git: Git, commit: str, now: Graph | None = None) -> 
 
 
 def changed_files(tree: Tree, git: Git, commit: str) -> frozenset[str]:
-    """Revision files that are not now as they were at `commit`. None: there is nothing new, edited or deleted.
+    """Revision files that have changed since `commit`. None: there is nothing new, edited or deleted.
 
-    Reads no file, so a branch without migrations is known for one in a few milliseconds.
+    Reads no file, so a branch without migrations is recognised in a few milliseconds.
     """
     folders = _folders(tree, git)
     return frozenset(path for path in git.changed(commit, folders) if _is_loaded(tree, folders, path))
 
 
 def has_revisions(tree: Tree) -> bool:
-    """Whether there is any revision file where the configuration says; env.py may say another place."""
+    """Whether there is any revision file in the configured folders; env.py can set others."""
     return next(_revision_files(tree), None) is not None
 
 
 def new_revisions(now: Graph, base: Graph) -> Selection:
-    """What `now` has over `base`. Raises `ProjectError` for a history that Alembic would refuse as well."""
+    """What `now` adds to `base`. Raises `ProjectError` for a history that Alembic would reject as well."""
     now.raise_fatal()
     new = now.revisions.keys() - base.revisions.keys()
     unavoidable = now.with_descendants(new)
@@ -165,7 +167,7 @@ def new_revisions(now: Graph, base: Graph) -> Selection:
 def between(graph: Graph, span: str) -> Selection:
     """The revisions after A up to B for the span `A:B`. A missing A is `base`, a missing B is `heads`.
 
-    Raises `UsageError` for a span that means nothing, `ProjectError` for a history that Alembic would refuse.
+    Raises `UsageError` for an invalid span, `ProjectError` for a history that Alembic would reject.
     """
     graph.raise_fatal()
     start, colon, end = span.strip().partition(":")
@@ -178,9 +180,7 @@ def between(graph: Graph, span: str) -> Selection:
         turned = set(upper) <= there
         raise UsageError(
             f"--revisions {span}: {start} does not come before {end or 'heads'}.",
-            f"Turn them round: --revisions {end}:{start}."
-            if turned
-            else "Name two revisions on one line of history.",
+            f"Swap them: --revisions {end}:{start}." if turned else "Name two revisions on one line of history.",
         )
     return _selection(graph, wanted - there, there)
 
@@ -220,7 +220,7 @@ def _folders(tree: Tree, git: Git) -> list[str]:
 def _refuse_unresolved(tree: Tree) -> None:
     if tree.unresolved:
         raise ProjectError(
-            f"{tree.unresolved[0]} of {tree.config_file} was not found by looking for its files.",
+            f"{tree.unresolved[0]} of {tree.config_file} could not be found without importing it.",
             "Add the folder that holds the package to prepend_sys_path, or write script_location as a path.",
         )
 

@@ -13,7 +13,7 @@ from reviewer.recording import HistoryEntry, Location
 
 
 def application_imports(revisions: Iterable[SourceRevision], tree: Tree, root: Path) -> tuple[HistoryEntry, ...]:
-    """Every import of the project's own code in `revisions`, found by its file: nothing is imported.
+    """Every import of the project's own code in `revisions`, resolved to its file: nothing is imported.
 
     Relative imports, and modules beside env.py, are helpers of the migrations and do not count.
     """

@@ -1,4 +1,4 @@
-"""One revision file read from its source text. Nothing is imported, so nothing of the project runs."""
+"""One revision file read from its source text. Nothing is imported, so none of the project's code runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reviewer import recording
 from reviewer.host.paths import shown
 
 _LEGACY_ID = re.compile(r"([a-f0-9]+)\.py$")
-"""Alembic takes the id from such a file name where the file sets no `revision`."""
+"""Alembic takes the id from such a file name if the file does not set `revision`."""
 
 
 class ProblemKind(Enum):
@@ -27,7 +27,7 @@ class ProblemKind(Enum):
     SYNTAX = "syntax"
     NO_REVISION = "no-revision"
     COMPUTED = "computed"
-    """A mark such as `down_revision` is computed, and cannot be told without running the file."""
+    """A variable such as `down_revision` is computed, and not known without running the file."""
     DUPLICATE = "duplicate"
     MISSING_PARENT = "missing-parent"
     MISSING_DEPENDENCY = "missing-dependency"
@@ -36,7 +36,7 @@ class ProblemKind(Enum):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps the history from being understood."""
+    """A reason why the history cannot be understood."""
 
     kind: ProblemKind
     message: str
@@ -44,7 +44,7 @@ class Problem:
     path: str
     line: int = 1
     fatal: bool = True
-    """Whether Alembic refuses the history as well; if not, only reading it from source falls short."""
+    """Whether Alembic rejects the history as well; if not, only reading it from source fails."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class SourceRevision:
     downgrade_line: int | None = None
     downgrade_is_empty: bool = False
     source_problem: Problem | None = None
-    """What could not be read literally; the marks concerned are empty then."""
+    """Variables that are not literals; their fields are empty."""
     text: bytes = field(default=b"", repr=False, compare=False)
 
     @cached_property
     def digest(self) -> str:
-        """A hash of what the file does: the same when only comments, docstrings or formatting differ."""
+        """A hash of what the file does: the same if only comments, docstrings or formatting differ."""
         tree = _without_docstrings(_parsed(self.text))
         return hashlib.sha256(ast.dump(tree).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -89,7 +89,7 @@ class SourceRevision:
         return tuple(sorted(_imports(_parsed(self.text)), key=lambda each: (each.line, each.module)))
 
     def recorded(self, depends_on: tuple[str, ...]) -> recording.Revision:
-        """The form that a recording keeps; `depends_on` with its labels resolved to ids."""
+        """The form that a recording stores; `depends_on` with its labels resolved to ids."""
         return recording.Revision(
             id=self.id,
             down_revisions=self.down_revisions,
@@ -121,7 +121,9 @@ def read_source(text: bytes, path: str) -> SourceRevision | Problem:
 
 
 def raises_always(text: bytes, line: int) -> bool:
-    """Whether `line` is a `raise` that its function reaches on every way: under no condition, in no loop or handler."""
+    """Whether `line` is a `raise` that its function reaches on every path: under no condition, in no loop or
+    handler.
+    """
     try:
         module = _parsed(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -135,7 +137,7 @@ def raises_always(text: bytes, line: int) -> bool:
 
 
 def _unless_left_before(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a function's body that it comes to unless it fails: none behind one that may return."""
+    """The statements of a function's body that it reaches unless it fails: none after one that may return."""
     for statement in body:
         yield statement
         if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
@@ -152,7 +154,7 @@ def wanted_extensions(revisions: Iterable[SourceRevision]) -> frozenset[str]:
 
 
 class _Computed(Exception):
-    """A value cannot be told from the text."""
+    """A value is not known from the text."""
 
 
 class _Reader:
@@ -205,7 +207,7 @@ class _Reader:
         return strings[0] if strings and len(strings) == 1 else self._computed("revision")
 
     def _written(self, mark: str) -> tuple[str, ...]:
-        """What is computed, as the source says it: enough to tell labels apart."""
+        """A computed value, as written in the source: enough to distinguish labels."""
         node = self.values.get(mark)
         return (ast.unparse(node),) if node else (f"{mark} of {self.path}",)
 
@@ -305,7 +307,7 @@ class _Reader:
 
 def _parsed(text: bytes) -> ast.Module:
     with warnings.catch_warnings():
-        # An invalid escape in somebody's migration is theirs; it must not be printed as ours.
+        # A warning about an invalid escape in a migration must not be printed as one of ours.
         warnings.simplefilter("ignore")
         return ast.parse(text)
 
@@ -352,7 +354,7 @@ def _without_docstrings(module: ast.Module) -> ast.Module:
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             match node.body:
                 case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-                    # An empty body cannot be written down, so what is left of one is `pass`.
+                    # An empty body is not valid syntax, so it becomes `pass`.
                     node.body = rest or [ast.Pass()]
                 case _:
                     pass
@@ -396,7 +398,7 @@ def _ends_in_create(node: ast.expr) -> bool:
 
 
 def _texts_by_name(module: ast.Module) -> Mapping[str, set[str]]:
-    """Which texts a name may stand for: `x = "a"`, and `for x in ("a", "b")`."""
+    """Which strings a name can stand for: `x = "a"`, and `for x in ("a", "b")`."""
     found: dict[str, set[str]] = {}
     for node in ast.walk(module):
         match node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reviewer.diagnosis import Diagnosis, Entry
 from reviewer.report import diagnosis
 
-USED = Entry("PostgreSQL", "embedded", "the first that fits: it is used")
+USED = Entry("PostgreSQL", "embedded", "the first match, so it is used")
 UNUSABLE = Entry("PostgreSQL", "container", "cannot be used: no container engine answers", usable=False)
 WRONG = Entry("project", "There is no alembic.ini.", way_out="Name it with --config FILE.")
 
