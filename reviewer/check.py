@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from reviewer.recording import (
     NOT_THERE,
+    Afterwards,
     Broken,
     Change,
     ClientDefault,
     Column,
     Constraint,
+    Counter,
     Difference,
     Direction,
     Disagreement,
@@ -23,6 +25,7 @@ from reviewer.recording import (
     Outcome,
     Pass,
     Recording,
+    Refused,
     Relation,
     Relationship,
     Revision,
@@ -46,6 +49,10 @@ from reviewer.review import (
     failures,
     implications,
     remedies,
+)
+from reviewer.review.causes import (
+    cause_of,
+    place_of,
 )
 from reviewer.review.context import (
     Context,
@@ -174,6 +181,7 @@ __all__ = [
     "AddNotNull",
     "AddPrimaryKey",
     "AddUnique",
+    "Afterwards",
     "AlterColumnOptions",
     "AlterColumnType",
     "AlterConstraint",
@@ -199,6 +207,7 @@ __all__ = [
     "Constraint",
     "Context",
     "Copy",
+    "Counter",
     "CreateDomain",
     "CreateEnum",
     "CreateIndex",
@@ -242,6 +251,7 @@ __all__ = [
     "Privileges",
     "Recording",
     "RefreshMaterializedView",
+    "Refused",
     "Reindex",
     "Relation",
     "Relationship",
@@ -281,6 +291,7 @@ __all__ = [
     "Update",
     "Vacuum",
     "ValidateConstraint",
+    "cause_of",
     "concern",
     "failures",
     "implications",
@@ -289,6 +300,7 @@ __all__ = [
     "line_of",
     "listed",
     "names",
+    "place_of",
     "quoted",
     "refusals",
     "remedies",

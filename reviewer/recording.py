@@ -632,6 +632,102 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """An ordinary statement that ran before a revision and that PostgreSQL refuses after it."""
+
+    subject: Name
+    """The table, view, function or enum type that it uses, by the name that it had before."""
+    kind: str
+    """What that is: `table`, `view`, `function`, `enum type` …"""
+    action: str
+    """`select`, `insert`, `update`, `delete`, `on conflict`, `call` or `label`."""
+    sql: str
+    """The statement, values left out where they are long."""
+    error: str
+    """PostgreSQL's words."""
+    sqlstate: str
+    columns: tuple[str, ...] = ()
+    """The columns that it names."""
+    column: str | None = None
+    """The column that it fails on, where that is known."""
+    constraint: str | None = None
+    function: str | None = None
+    """The innermost function that ran when it failed."""
+    function_line: int | None = None
+    """The line of that function's body."""
+    role: str = ""
+    """As whom: `owner`, `application`; empty where it makes no difference."""
+    fresh: bool = False
+    """Whether it was written for the upgraded schema, so that new code fails as well."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A column that a sequence fills, as a revision leaves it."""
+
+    table: Name
+    column: str
+    sequence: Name
+    next: int
+    """The value that it gives next."""
+    highest: int | None
+    """The highest value in the column; None where the table is empty."""
+    ends: int
+    """The highest value that the sequence's type holds."""
+    type: str
+    """The sequence's type."""
+    column_type: str
+    was_behind: bool = False
+    """Whether its next value stood at or below the highest before the revision too."""
+    was_narrow: bool = False
+    """Whether its type was smaller than the column's before the revision too."""
+
+
+@dataclass(frozen=True)
+class Visible:
+    """How many rows of a table with row security a role sees."""
+
+    table: Name
+    role: str
+    """`owner`, one that is no superuser, or `application`."""
+    rows: int
+    """How many there were before the revision."""
+    before: int
+    """How many of them the role saw then."""
+    after: int
+    """How many rows it sees after the revision."""
+    forced: bool = False
+    """Whether the owner was subject to row security before the revision."""
+
+
+@dataclass(frozen=True)
+class StaleIndex:
+    """An index whose expression gives other values now than those that it was built with."""
+
+    table: Name
+    index: str
+    function: Name
+    """The function that does it."""
+    rows: int
+
+
+@dataclass(frozen=True)
+class Afterwards:
+    """What is otherwise once a revision has run, tried and read right before it and right after it."""
+
+    revision: str
+    tried: int = 0
+    """Statements that ran before it and were tried after it."""
+    refused: tuple[Refused, ...] = ()
+    counters: tuple[Counter, ...] = ()
+    """Of the tables that it touches or makes."""
+    visible: tuple[Visible, ...] = ()
+    stale: tuple[StaleIndex, ...] = ()
+    changes: tuple[Difference, ...] = ()
+    """What it did to the catalogue."""
+
+
+@dataclass(frozen=True)
 class Recording:
     """Everything that is known of one tree's new revisions after they have been run."""
 
@@ -660,12 +756,18 @@ class Recording:
     old_code: OldCode = OldCode()
     models: Models = Models()
     control: Control = Control()
+    afterwards: tuple[Afterwards, ...] = ()
+    """What each revision that was run step by step has changed for those who use the database."""
 
     @property
     def migration_tree(self) -> str:
         """The same as `tree`, without the revision that it names where each was rehearsed as a release of its own."""
         only = self.revisions[0].id if len(self.revisions) == 1 else None
         return self.tree.removesuffix(f"@{only}")
+
+    def after(self, revision: str) -> Afterwards | None:
+        """What is otherwise once that revision has run; None where nobody could look."""
+        return next((each for each in self.afterwards if each.revision == revision), None)
 
     def passes_of(self, revision: str) -> tuple[Pass, ...]:
         """The passes of one revision, in the order they ran."""

@@ -215,6 +215,7 @@ def without_server(recording: Recording) -> Recording:
         base=Catalogue(),
         old_code=OldCode(),
         models=Models(),
+        afterwards=(),
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from reviewer import __version__
 from reviewer.host.guardian import Guardian
 from reviewer.recording import (
+    Afterwards,
     Control,
     Direction,
     Failure,
@@ -103,6 +104,7 @@ class _Rehearsal:
         """What there is before the revision that comes next."""
         self._old = OldTrial(bench)
         self._control = Control()
+        self._afterwards: list[Afterwards] = []
 
     def run(self) -> Recording:
         errors: tuple[str, ...] = ()
@@ -416,7 +418,7 @@ class _Rehearsal:
         trip = self._trip(revision, replace(departure, rows=(), tables=(), replayable=False)) if departure else None
         if trip is not None:
             with self._bench.looking(f"comparison of revision {revision.id}"):
-                trip.went_up(chain.database, write=False)
+                trip.went_up(revision.id, chain.database, write=False)
             trip = trip if trip.upgraded is not None else None
         down = chain.step(revision, Direction.DOWNGRADE)
         if down.ok:
@@ -428,7 +430,7 @@ class _Rehearsal:
         Which tables it touches is not known yet: in one transaction with those before it, it may find the locks that
         it needs taken. So the rows of all are read that the deploy has touched so far.
         """
-        from reviewer.rehearsal import catalogue, row_comparison
+        from reviewer.rehearsal import catalogue, row_comparison, trials
 
         assert self._state is not None
         ids = [each.id for each in self._plan.revisions]
@@ -437,9 +439,13 @@ class _Rehearsal:
         with self._bench.looking(f"comparison of revision {revision.id}"):
             known = self._base.catalogue
             read: tuple[row_comparison.Rows, ...] = ()
-            if self._plan.has_rows:
-                with self._bench.server.connect(database) as connection:
-                    known = catalogue.read(connection) if earlier else self._base.catalogue
+            worked: trials.Before | None = None
+            with self._bench.server.connect(database) as connection:
+                known = catalogue.read(connection) if earlier else self._base.catalogue
+                with self._bench.looking(f"ordinary statements before revision {revision.id}"):
+                    seen = [p for each in (revision.id, *earlier) for p in self._deployed_of(each)]
+                    worked = trials.before(connection, known, trials.concerned(seen, known))
+                if self._plan.has_rows:
                     since = [each.name for each in known.tables if self._base.catalogue.table(each.name) is None]
                     names = [
                         name
@@ -448,7 +454,7 @@ class _Rehearsal:
                     ]
                     wanted = tuple(dict.fromkeys((*names, *since)))[:_MOST_READ]
                     read = row_comparison.read(connection, known, wanted)
-            found.append(Departure(known, self._state, read, database, replayable))
+            found.append(Departure(known, self._state, read, database, replayable, worked=worked))
         return found[0] if found else None
 
     def _concerning(self, revision: Revision, departure: Departure) -> Departure:
@@ -472,8 +478,12 @@ class _Rehearsal:
         """
         seen, doubt = False, None
         with self._bench.looking(f"comparison of revision {revision.id}"):
-            wrote = trip.went_up(chain.database, write=rows and self._plan.has_rows)
+            wrote = trip.went_up(revision.id, chain.database, write=rows and self._plan.has_rows)
             seen = True
+            if trip.afterwards is not None:
+                self._afterwards.append(trip.afterwards)
+            if trip.doubt is not None:
+                self._bench.skip(f"ordinary statements after revision {revision.id}", trip.doubt)
             if trip.stretches and rows:
                 doubt = self._on_stretched(revision, chain.database, trip)
             if wrote:
@@ -556,6 +566,7 @@ class _Rehearsal:
             old_code=old_code,
             models=models,
             control=self._control,
+            afterwards=tuple(self._afterwards),
         )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reviewer.recording import Catalogue, Change, Difference, Loss, Observation, Origin, Outcome, Pass, Relation
-from reviewer.rehearsal import catalogue_snapshot, row_comparison
+from reviewer.recording import Afterwards, Catalogue, Change, Difference, Loss, Observation, Origin, Outcome, Pass, Relation
+from reviewer.rehearsal import catalogue_snapshot, row_comparison, trials
 from reviewer.rehearsal.catalogue_snapshot import Snapshot
 from reviewer.rehearsal.row_comparison import Rows
 from reviewer.replay.stream import operations
@@ -148,6 +148,8 @@ class Departure:
     """All that the revision touches."""
     changed: tuple[Name, ...] = ()
     """Those that were there and whose rows the upgrade writes."""
+    worked: trials.Before | None = None
+    """The statements that ran, of those that were tried."""
 
 
 def _copied_back(down: Pass, name: str) -> bool:
@@ -177,6 +179,10 @@ class RoundTrip:
         self.upgraded: Snapshot | None = None
         self.changes: tuple[Difference, ...] = ()
         """What the upgrade did to the catalogue."""
+        self.afterwards: Afterwards | None = None
+        """What of that which worked before it is refused after it."""
+        self.doubt: str | None = None
+        """Why nobody knows that."""
         self._rows: tuple[Rows, ...] = ()
         """What the upgrade has left in the tables that were there before."""
         self._written: tuple[Rows, ...] = ()
@@ -186,11 +192,13 @@ class RoundTrip:
         self._bent: tuple[Loss, ...] = ()
         """What a downgrade has made of them."""
 
-    def went_up(self, database: str, write: bool) -> bool:
+    def went_up(self, revision: str, database: str, write: bool) -> bool:
         """Look at the upgraded state, and `write` new rows as an application would; whether any were written."""
         with self._connect(database) as connection:
             self.upgraded = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
             self.changes = catalogue_snapshot.compare(self._before.snapshot, self.upgraded)
+            if self._before.worked is not None:
+                self.afterwards, self.doubt = self._tried_again(connection, revision, self._before.worked)
             if not write:
                 return False
             self._rows = self._read(connection)
@@ -200,6 +208,16 @@ class RoundTrip:
             wrote = writing.add(connection, self._tables_now(), changes, self._first)
             self._written = self._read(connection) if wrote else ()
             return wrote
+
+    def _tried_again(
+        self, connection: Connection[tuple[object, ...]], revision: str, worked: trials.Before
+    ) -> tuple[Afterwards | None, str | None]:
+        import psycopg
+
+        try:
+            return trials.after(connection, revision, worked, self.changes), None
+        except psycopg.Error as error:
+            return None, str(error).strip().split("\n")[0]
 
     def stretch(self, database: str) -> tuple[str, ...]:
         """Write to a clone of the upgraded state what only the upgraded schema allows; what that was."""

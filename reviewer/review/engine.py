@@ -23,7 +23,7 @@ from reviewer.replay.schema import Schema
 from reviewer.replay.stream import Story, Understood, understand
 from reviewer.review.context import Context, Subject
 from reviewer.review.finding import Basis, Concern, Finding
-from reviewer.review.rule import Check
+from reviewer.review.rule import Check, Group
 from reviewer.review.summary import NOTHING, describe
 from reviewer.review.verdict import Strongest, TreeReport
 from reviewer.sql.names import Name
@@ -275,6 +275,9 @@ def _each_once(findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
+_HARMS = frozenset({Group.LOSING_DATA, Group.BREAKING_CODE, Group.NOT_WORKING})
+
+
 def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> list[Finding]:
     """One cause, one finding: where two rules saw the same thing, the one that replaces the other speaks."""
     rules = {check.RULE.id: check.RULE for check in checks}
@@ -283,8 +286,19 @@ def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> l
         named = finding.rule in rules[other.rule].replaces and other.revision == finding.revision
         return named and _same(finding, other)
 
+    def explained(finding: Finding, other: Finding) -> bool:
+        if rules[other.rule].yields or other.revision != finding.revision:
+            return False
+        harms = rules[other.rule].group in _HARMS and other.severity.rank >= finding.severity.rank
+        return harms and _same(finding, other)
+
     replacing = [finding for finding in findings if rules[finding.rule].replaces]
     kept = [finding for finding in findings if not any(replaced(finding, other) for other in replacing)]
+    kept = [
+        each
+        for each in kept
+        if not (rules[each.rule].yields and any(explained(each, other) for other in kept if other is not each))
+    ]
     return [
         _in_place_of(finding, [each for each in findings if replaced(each, finding)], rules[finding.rule].quotes)
         if rules[finding.rule].replaces

@@ -83,6 +83,9 @@ class Rule:
     last_resort: int = 0
     """Above 0: asked after all rules of a lower number, and silent about statements that one of them has
     explained."""
+    yields: bool = False
+    """Silent where another rule says as much of the same thing (`about`), or of harm at the same line: it tells what was
+    seen afterwards, and the others why."""
     default: bool = True
     """Whether it is on without being selected."""
     reports_failed: Direction | None = None

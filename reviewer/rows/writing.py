@@ -44,7 +44,7 @@ def add(
     done = False
     with connection.transaction():
         _prepare(connection)
-        counts = _counts(connection, schema, wanted)
+        counts = counted(connection, schema, wanted)
         waiting = wanted
         for _ in range(3):  # new tables may refer to each other
             refused = []
@@ -119,7 +119,7 @@ def add_rows(
     counts: Mapping[int, int] | None = None,
 ) -> bool:
     """Put `number` more ordinary rows into one table, counted from row `first`; whether it took any."""
-    known = _counts(connection, schema, [table]) if counts is None else counts
+    known = counted(connection, schema, [table]) if counts is None else counts
     for judged in (False, True):
         try:
             statement = insertion.statement(schema, table, known, Way(number, first, judged=judged))
@@ -142,7 +142,8 @@ def _prepare(connection: Connection[tuple[object, ...]]) -> None:
     connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def _counts(connection: Connection[tuple[object, ...]], schema: Schema, tables: Iterable[Shape]) -> dict[int, int]:
+def counted(connection: Connection[tuple[object, ...]], schema: Schema, tables: Iterable[Shape]) -> dict[int, int]:
+    """How many rows there are in `tables` and in those that they refer to, by oid."""
     oids = {table.oid for table in tables} | {key.referenced for table in tables for key in table.keys}
     parts = [
         f"SELECT {t.oid}, pg_catalog.count(*) FROM {t.name.sql if t.partitioned else 'ONLY ' + t.name.sql}"

@@ -1,0 +1,165 @@
+"""
+Row security hides rows from the migration, or from the code that runs after it.
+
+## Why it hurts
+
+Row security filters without an error. The owner of a table is subject to it under FORCE ROW LEVEL SECURITY, and a role
+that does not own it always is; only superusers and roles with BYPASSRLS see every row. So an UPDATE of a migration that
+runs as an ordinary owner may change nothing and report success, where the same one as a superuser changes all. And a
+policy that reads a setting nobody sets shows the running code an empty table from the commit on.
+
+## Do this instead
+
+Run such a revision as a role with BYPASSRLS, or take FORCE away for the transaction:
+`ALTER TABLE ... NO FORCE ROW LEVEL SECURITY` before and `FORCE` after. Deploy code that sets what a policy reads before
+the policy.
+
+## Not flagged
+
+- Tables without row security, and tables of which such a role sees every row.
+- A statement before which the same transaction has switched row security off, or set what a policy may read.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-rowsecurity.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    CreateObject,
+    Delete,
+    Example,
+    Group,
+    Merge,
+    Name,
+    RowSecurity,
+    Rule,
+    SetVariable,
+    Severity,
+    Story,
+    Subject,
+    Update,
+    cause_of,
+    concern,
+    place_of,
+)
+
+RULE = Rule(
+    id="hidden-rows",
+    summary="row security hides rows, and nobody is told",
+    severity=Severity.WARNING,
+    group=Group.NOT_WORKING,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Update(table=table) | Delete(table=table) | Merge(table=table) if context.revision is not None:
+            after = context.recording.after(context.revision.id)
+            if after is None or _looked_at(table, context):
+                return
+            name = context.now.origin(table) or table
+            for each in after.visible:
+                if each.role == "owner" and each.forced and each.before < each.rows and each.table.matches(name):
+                    yield concern(
+                        f"""
+                        `{table}` forces row security, so {_many(each.before, each.rows)} {each.rows:,} rows are seen here by an
+                        owner without BYPASSRLS: the statement leaves the others as they are, and nobody is told.
+                        """,
+                        about=("rows", str(table), "hidden"),
+                        basis=Basis.OBSERVED,
+                        evidence={"rows": each.rows, "seen": each.before},
+                    )
+        case Story(revision=revision):
+            after = context.recording.after(revision.id)
+            found = [v for v in (after.visible if after is not None else ()) if v.before > v.after == 0]
+            for table in dict.fromkeys(each.table for each in found):
+                roles = [each.role for each in found if each.table == table]
+                step = cause_of(subject, table, wanted=lambda o: isinstance(o, RowSecurity | CreateObject))
+                if step is None:
+                    continue
+                who = "every role, the owner too," if "owner" in roles else "a role that does not own it"
+                yield concern(
+                    f"""
+                    Row security on `{table}` shows {who} none of its rows any more, unless it sets what the policies read:
+                    the running code sets nothing that it did not set before.
+                    """,
+                    about=("table", str(table), "row security"),
+                    basis=Basis.OBSERVED,
+                    location=place_of(step),
+                    evidence={"roles": roles},
+                )
+
+
+def _many(seen: int, rows: int) -> str:
+    return "none of the" if not seen else f"only {seen:,} of the"
+
+
+def _looked_at(table: Name, context: Context) -> bool:
+    """Whether the transaction has done something about row security before."""
+    for operation, _ in context.same_transaction():
+        match operation:
+            case RowSecurity(table=on, action=action) if on.matches(table) and action in {"disable", "no force"}:
+                return True
+            case SetVariable(name=name) if "." in name or name in {"role", "session authorization", "row_security"}:
+                return True
+    return False
+
+
+DOCUMENTS = """
+op.execute("CREATE TABLE documents (id int PRIMARY KEY, tenant text NOT NULL, kind text)")
+op.execute("ALTER TABLE documents ENABLE ROW LEVEL SECURITY")
+op.execute("CREATE POLICY by_tenant ON documents USING (tenant = current_setting('app.tenant', true))")
+"""
+
+EXAMPLES = [
+    Example(
+        "a backfill under forced row security",
+        given=f"""{DOCUMENTS}
+op.execute("ALTER TABLE documents FORCE ROW LEVEL SECURITY")
+""",
+        upgrade="""
+        op.execute("UPDATE documents SET kind = 'note' WHERE kind IS NULL")  # flagged
+        """,
+    ),
+    Example(
+        "a backfill while it is not forced",
+        given=f"""{DOCUMENTS}
+op.execute("ALTER TABLE documents FORCE ROW LEVEL SECURITY")
+""",
+        upgrade="""
+        op.execute("ALTER TABLE documents NO FORCE ROW LEVEL SECURITY")
+        op.execute("UPDATE documents SET kind = 'note' WHERE kind IS NULL")
+        op.execute("ALTER TABLE documents FORCE ROW LEVEL SECURITY")
+        """,
+    ),
+    Example(
+        "a backfill by the owner, which row security does not concern",
+        given=DOCUMENTS,
+        upgrade="""
+        op.execute("UPDATE documents SET kind = 'note' WHERE kind IS NULL")
+        """,
+    ),
+    Example(
+        "a policy that reads what nobody sets",
+        given='op.execute("CREATE TABLE documents (id int PRIMARY KEY, tenant text NOT NULL)")',
+        upgrade="""
+        op.execute("CREATE POLICY by_tenant ON documents USING (tenant = current_setting('app.tenant', true))")
+        op.execute("ALTER TABLE documents ENABLE ROW LEVEL SECURITY")  # flagged
+        """,
+    ),
+    Example(
+        "a policy that shows every row",
+        given='op.execute("CREATE TABLE documents (id int PRIMARY KEY, tenant text NOT NULL)")',
+        upgrade="""
+        op.execute("CREATE POLICY everybody ON documents USING (true)")
+        op.execute("ALTER TABLE documents ENABLE ROW LEVEL SECURITY")
+        """,
+    ),
+]

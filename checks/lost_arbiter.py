@@ -1,0 +1,157 @@
+"""
+`INSERT … ON CONFLICT` has no unique index to go by any more.
+
+## Why it hurts
+
+`ON CONFLICT (email)` asks PostgreSQL for a unique index or constraint on exactly those columns. Once the last one is gone
+each such statement of the running code fails with SQLSTATE 42P10: upserts, `on_conflict_do_update()`,
+`bulk_save` of many libraries. A partial index is no substitute: it serves only a statement that repeats its WHERE.
+
+## Do this instead
+
+Build the new unique index first, CONCURRENTLY, deploy code whose ON CONFLICT names it, and drop the old one a release
+later. Search the code for `on_conflict` and `ON CONFLICT` before.
+
+## Not flagged
+
+- Another unique index, not partial, on the same columns, that stays or comes in the same revision.
+- Tables and indexes that the same deploy has created.
+- A key whose columns go with it: no statement can name them any more.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    DropConstraint,
+    DropIndex,
+    Example,
+    Group,
+    Name,
+    Rule,
+    Severity,
+    Step,
+    Story,
+    Subject,
+    cause_of,
+    concern,
+    is_partial,
+    listed,
+    place_of,
+)
+
+RULE = Rule(
+    id="lost-arbiter",
+    summary="`INSERT … ON CONFLICT` of the running code fails",
+    severity=Severity.WARNING,
+    group=Group.BREAKING_CODE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            after = context.recording.after(revision.id)
+            if after is None:
+                yield from _read(subject, context)
+                return
+            for each in after.refused:
+                if each.action == "on conflict" and each.sqlstate == "42P10":
+                    step = cause_of(subject, each.subject, wanted=lambda o: isinstance(o, DropConstraint | DropIndex))
+                    yield _said(each.subject, each.columns, step, subject, Basis.OBSERVED)
+
+
+def _read(story: Story, context: Context) -> Iterator[Concern]:
+    """The same from text alone."""
+    for step in story.steps():
+        table, columns = _key(step)
+        if table is None or not columns or step.now.is_new(table) or not context.exists(table):
+            continue
+        now = step.now.origin(table) or table
+        left = story.after.indexes(table)
+        known = story.after.table(table)
+        there = known is not None and all(known.column(column) for column in columns)
+        if there and not any(i.unique and not is_partial(i) and set(i.columns) == set(columns) for i in left):
+            yield _said(now, columns, step, story, Basis.PARSED)
+
+
+def _key(step: Step) -> tuple[Name | None, tuple[str, ...]]:
+    match step.operation:
+        case DropConstraint(table=table, name=name):
+            found = next((i for i in step.now.indexes(table) if i.unique and name in {i.constraint, i.name}), None)
+            return table, found.columns if found is not None else ()
+        case DropIndex(index=index):
+            known = step.now.index_table(index)
+            dropped = next((i for i in known.indexes if i.name == index.name), None) if known else None
+            if known is not None and dropped is not None and dropped.unique and not is_partial(dropped) and all(dropped.columns):
+                return known.name, dropped.columns
+    return None, ()
+
+
+def _said(table: Name, columns: tuple[str, ...], step: Step | None, story: Story, basis: Basis) -> Concern:
+    names = ", ".join(columns)
+    partial = any(
+        i.unique and is_partial(i) and set(i.columns) == set(columns)
+        for i in story.after.indexes(table)
+    )
+    but = ": the partial index on the same columns serves only a statement that repeats its WHERE" if partial else ""
+    return concern(
+        f"""
+        `INSERT INTO {table} … ON CONFLICT ({names})` of the running code fails from now on (SQLSTATE 42P10): no unique index
+        on {listed([f"`{c}`" for c in columns])} is left{but}.
+        """,
+        about=("arbiter", str(table), *columns),
+        severity=Severity.WARNING if basis is Basis.OBSERVED else Severity.NOTICE,
+        basis=basis,
+        location=place_of(step),
+        evidence={"columns": list(columns), "sqlstate": "42P10"},
+    )
+
+
+ACCOUNTS = """
+op.execute("CREATE TABLE accounts (id int PRIMARY KEY, email text NOT NULL, deleted bool, CONSTRAINT uq_email UNIQUE (email))")
+"""
+
+EXAMPLES = [
+    Example(
+        "a unique constraint that becomes a partial index",
+        given=ACCOUNTS,
+        upgrade="""
+        op.drop_constraint("uq_email", "accounts")  # flagged
+        op.create_index("uq_live", "accounts", ["email"], unique=True, postgresql_where=sa.text("NOT deleted"))
+        """,
+    ),
+    Example(
+        "a unique index that goes",
+        given=f"""
+        {ACCOUNTS.strip()}
+        op.create_index("uq_both", "accounts", ["email", "deleted"], unique=True)
+        """,
+        upgrade="""
+        op.drop_index("uq_both", "accounts")  # flagged
+        """,
+    ),
+    Example(
+        "a unique constraint that becomes a unique index",
+        given=ACCOUNTS,
+        upgrade="""
+        op.create_index("uq_new", "accounts", ["email"], unique=True)
+        op.drop_constraint("uq_email", "accounts")
+        """,
+    ),
+    Example(
+        "a key that goes with its column",
+        given=ACCOUNTS,
+        upgrade="""
+        op.drop_column("accounts", "email")
+        """,
+    ),
+]

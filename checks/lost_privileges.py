@@ -1,0 +1,204 @@
+"""
+Privileges are gone that a role had before: what it does fails with `permission denied`.
+
+## Why it hurts
+
+A view, table or function that is dropped and made again starts with nothing: the GRANTs, the comment and options such as
+`security_barrier` or `security_invoker` of the old one are gone, and no statement says so. A report that reads the view
+as a role of its own fails from the commit on; without `security_barrier` a query may see rows that it should not.
+
+## Do this instead
+
+`CREATE OR REPLACE VIEW` keeps privileges where columns are only added at the end. Else repeat the GRANTs, and the options,
+after the new definition, in `downgrade()` too. For roles of applications, `ALTER DEFAULT PRIVILEGES` gives them to what
+is made later.
+
+## Not flagged
+
+- Objects that get their privileges back in the same revision.
+- Objects that are gone altogether, and objects of the same deploy.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-createview.html>
+- <https://www.postgresql.org/docs/current/ddl-priv.html>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer.check import (
+    Afterwards,
+    Basis,
+    Change,
+    Concern,
+    Context,
+    CreateObject,
+    CreateTable,
+    CreateView,
+    Difference,
+    DropObject,
+    DropTable,
+    DropView,
+    Example,
+    Group,
+    Name,
+    Privileges,
+    Rule,
+    Severity,
+    Step,
+    Story,
+    Subject,
+    cause_of,
+    concern,
+    listed,
+    place_of,
+)
+
+RULE = Rule(
+    id="lost-privileges",
+    summary="a role may not do any more what it did",
+    severity=Severity.WARNING,
+    group=Group.BREAKING_CODE,
+)
+
+_ENTRY = re.compile(r"(?P<role>(?:\"(?:[^\"]|\"\")*\"|[^=,\s\"]*))=(?P<given>[a-zA-Z*]*)/")
+_WORDS = {
+    "r": "SELECT",
+    "a": "INSERT",
+    "w": "UPDATE",
+    "d": "DELETE",
+    "D": "TRUNCATE",
+    "x": "REFERENCES",
+    "t": "TRIGGER",
+    "X": "EXECUTE",
+    "U": "USAGE",
+    "C": "CREATE",
+    "m": "MAINTAIN",
+}
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            after = context.recording.after(revision.id)
+            if after is not None:
+                for name in dict.fromkeys((each.kind, each.name, each.table) for each in after.changes):
+                    yield from _told(name, after, subject)
+
+
+def _told(key: tuple[str, str, str | None], after: Afterwards, story: Story) -> Iterator[Concern]:
+    kind, name, table = key
+    changes = [c for c in after.changes if (c.kind, c.name, c.table) == key and c.change is Change.CHANGED]
+    lost = [text for each in changes if each.aspect == "grants" for text in _lost(each)]
+    options = [
+        option
+        for each in changes
+        if each.aspect == "options"
+        for option in (each.before or "").split(", ")
+        if option.startswith("security_") and option.endswith(("=true", "=on", "=1")) and option not in (each.after or "").split(", ")
+    ]
+    if not lost and not options:
+        return
+    comment = any(each.aspect == "comment" and each.after is None for each in changes)
+    more = [*(f"the option `{option}`" for option in options), *(["its comment"] if comment else [])]
+    told = f"{table}.{name}" if table else name
+    of = Name.told(table or name.partition("(")[0])
+    parts = listed([*lost, *more])
+    anew = _made_anew(of, story)
+    yield concern(
+        f"""
+        {f"`{told}` is made anew, and" if anew else f"On `{told}`"} {parts} {"are" if len(lost) + len(more) > 1 else "is"}
+        gone{": who needs it is refused with `permission denied`" if lost else ": it protected rows from those who query it"}.
+        """,
+        about=("privileges", kind, told),
+        basis=Basis.COMPARED,
+        location=place_of(anew or _revoked(story, of)),
+        evidence={"lost": [*lost, *more]},
+    )
+
+
+def _lost(change: Difference) -> Iterator[str]:
+    owner = _owner(change.before) or _owner(change.after)
+    before, after = _entries(change.before), _entries(change.after)
+    if change.after is None:
+        after = {owner: before.get(owner, frozenset())}
+    for role, given in before.items():
+        gone = [_WORDS[letter] for letter in sorted(given - after.get(role, frozenset())) if letter in _WORDS]
+        if gone and role != owner:
+            who = f"of `{role}`" if role else "of everybody"
+            yield f"{listed(gone)} {who}"
+
+
+def _entries(text: str | None) -> dict[str, frozenset[str]]:
+    return {m["role"].strip('"'): frozenset(m["given"]) for m in _ENTRY.finditer(text or "")}
+
+
+def _owner(text: str | None) -> str:
+    found = re.search(r"/([^,]+)", text or "")
+    return found.group(1).strip().strip('"') if found else ""
+
+
+def _made_anew(name: Name, story: Story) -> Step | None:
+    made = cause_of(story, name, wanted=lambda o: isinstance(o, CreateView | CreateTable | CreateObject))
+    dropped = cause_of(story, name, wanted=lambda o: isinstance(o, DropView | DropTable | DropObject))
+    return made if made is not None and dropped is not None else None
+
+
+def _revoked(story: Story, name: Name) -> Step | None:
+    """The last REVOKE that names it, else the last one."""
+    revokes = [s for s in story.steps() if isinstance(s.operation, Privileges)]
+    named = [s for s in revokes if name.name in s.statement.sql]
+    return next(iter(reversed(named or revokes)), None) or cause_of(story, name)
+
+
+SALES = """
+op.execute("DO $$ BEGIN CREATE ROLE example_reader; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+op.execute("CREATE TABLE sales (id int PRIMARY KEY, step int)")
+op.execute("CREATE VIEW report AS SELECT id FROM sales")
+op.execute("GRANT SELECT ON report, sales TO example_reader")
+"""
+
+EXAMPLES = [
+    Example(
+        "a view that is made anew",
+        given=SALES,
+        upgrade="""
+        op.execute("DROP VIEW report")
+        op.execute("CREATE VIEW report AS SELECT id, step FROM sales")  # flagged
+        """,
+    ),
+    Example(
+        "a view that is made anew with its privileges",
+        given=SALES,
+        upgrade="""
+        op.execute("DROP VIEW report")
+        op.execute("CREATE VIEW report AS SELECT id, step FROM sales")
+        op.execute("GRANT SELECT ON report TO example_reader")
+        """,
+    ),
+    Example(
+        "a view that is replaced",
+        given=SALES,
+        upgrade="""
+        op.execute("CREATE OR REPLACE VIEW report AS SELECT id, step FROM sales")
+        """,
+    ),
+    Example(
+        "a REVOKE",
+        given=SALES,
+        upgrade="""
+        op.execute("REVOKE SELECT ON sales FROM example_reader")  # flagged
+        """,
+    ),
+    Example(
+        "a view that nobody else was let read",
+        given='op.execute("CREATE VIEW report AS SELECT 1 AS id")',
+        upgrade="""
+        op.execute("DROP VIEW report")
+        op.execute("CREATE VIEW report AS SELECT 1 AS id, 2 AS step")
+        """,
+    ),
+]

@@ -1,0 +1,106 @@
+"""
+The key becomes larger and the sequence that fills it does not.
+
+## Why it hurts
+
+A `serial` column has a sequence of its own type: that of an integer key ends at 2,147,483,647. `ALTER COLUMN ... TYPE
+bigint` changes the column alone, so the INSERT that was to be saved by it fails all the same: `nextval: reached maximum
+value of sequence`. (An identity column takes its sequence along.)
+
+## Do this instead
+
+`ALTER SEQUENCE builds_id_seq AS bigint` in the same revision; it needs no rewrite. And the columns that refer to the key
+have to become larger too.
+
+## Not flagged
+
+- Identity columns, whose sequence follows the type.
+- A sequence that was smaller than its column before.
+
+## References
+
+- <https://www.postgresql.org/docs/current/sql-altersequence.html>
+- <https://www.postgresql.org/docs/current/datatype-numeric.html#DATATYPE-SERIAL>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.check import (
+    AlterColumnType,
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    cause_of,
+    concern,
+    place_of,
+)
+
+RULE = Rule(
+    id="narrow-sequence",
+    summary="the sequence ends before the key does",
+    severity=Severity.WARNING,
+    group=Group.NOT_WORKING,
+)
+
+_LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            after = context.recording.after(revision.id)
+            for each in after.counters if after is not None else ():
+                if each.was_narrow or each.ends >= _LARGEST.get(each.column_type, 0):
+                    continue
+                altered = cause_of(
+                    subject, each.table, column=each.column, wanted=lambda o: isinstance(o, AlterColumnType)
+                )
+                if altered is None:
+                    continue
+                sequence = each.sequence.sql.removeprefix("public.")
+                yield concern(
+                    f"""
+                    `{each.table}.{each.column}` is {each.column_type} now, and the sequence `{each.sequence}` that fills it
+                    still ends at {each.ends:,}: add `ALTER SEQUENCE {sequence} AS {each.column_type}`.
+                    """,
+                    about=("sequence", str(each.sequence), "type"),
+                    basis=Basis.OBSERVED,
+                    location=place_of(altered),
+                    evidence={"ends": each.ends, "type": each.type, "column_type": each.column_type},
+                )
+
+
+BUILDS = 'op.execute("CREATE TABLE builds (id serial PRIMARY KEY)")'
+
+EXAMPLES = [
+    Example(
+        "a serial key",
+        given=BUILDS,
+        upgrade="""
+        op.alter_column("builds", "id", type_=sa.BigInteger(), existing_type=sa.Integer())  # flagged
+        """,
+    ),
+    Example(
+        "a serial key and its sequence",
+        given=BUILDS,
+        upgrade="""
+        op.alter_column("builds", "id", type_=sa.BigInteger(), existing_type=sa.Integer())
+        op.execute("ALTER SEQUENCE builds_id_seq AS bigint")
+        """,
+    ),
+    Example(
+        "an identity",
+        given='op.execute("CREATE TABLE builds (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")',
+        upgrade="""
+        op.alter_column("builds", "id", type_=sa.BigInteger(), existing_type=sa.Integer())
+        """,
+    ),
+]

@@ -1,0 +1,213 @@
+"""
+An ordinary statement that ran before the upgrade is refused after it.
+
+## Why it hurts
+
+The running code goes on with its statements while the new version comes up, and often the new version sends the same
+ones. Here a plain INSERT, UPDATE, DELETE or SELECT on a table or view that the revision touches was tried right before
+the revision and right after it, with values that the schema allows: it ran, and then PostgreSQL refused it. It does not
+matter how the revision did that: in a DO block, in a function, through a publication, or by a constraint on a column that
+the running code does not know and leaves empty.
+
+## Do this instead
+
+Deploy first what makes the statement legal, and tighten the schema a release later: a default, or a trigger that fills
+the new column, before the CHECK or NOT NULL; a replica identity before the table is published; a policy that the running
+code satisfies before row security.
+
+## Not flagged
+
+- What another rule explains at the same line, such as `renamed-column` or `required-column`.
+- Refusals that may be due to the values, which are made up: duplicates, missing references, a CHECK on columns that the
+  statement writes.
+- Tables on which the statement did not run before either.
+
+## References
+
+- <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+- <https://www.postgresql.org/docs/current/logical-replication-publication.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Refused,
+    Rule,
+    Severity,
+    Step,
+    Story,
+    Subject,
+    cause_of,
+    concern,
+    listed,
+    place_of,
+)
+
+RULE = Rule(
+    id="refused-after-upgrade",
+    summary="a statement that ran before the upgrade fails after it",
+    severity=Severity.ERROR,
+    group=Group.BREAKING_CODE,
+    replaces=frozenset({"stricter-for-old-code"}),
+    yields=True,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            after = context.recording.after(revision.id)
+            alike: dict[tuple[object, ...], list[Refused]] = {}
+            for each in after.refused if after is not None else ():
+                if each.function is None and not each.fresh and each.action not in _OF_OTHERS:
+                    alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
+            for each, *more in alike.values():
+                yield _said(each, [each, *more], cause_of(subject, each.subject, column=each.column, named=each.constraint))
+
+
+_OF_OTHERS = frozenset({"on conflict", "label"})
+"""Those have rules of their own: `lost-arbiter`, `removed-enum-value`."""
+
+
+def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
+    if first.kind == "function":
+        return concern(
+            f"""
+            `{first.subject}` cannot be called as before: `{first.sql}` fails now, with `{first.error}`.
+            """,
+            about=("object", "function", str(first.subject)),
+            severity=Severity.WARNING,
+            basis=Basis.OBSERVED,
+            location=place_of(cause),
+            evidence=_evidence(first, alike),
+        )
+    actions = [word for word in ("select", "insert", "update", "delete") if any(word == r.action for r in alike)]
+    what = listed([word.upper() for word in actions])
+    known = {"owner", "application"} - {each.role for each in alike}
+    # with row security both were tried: what only one of them meets need not be met by the code
+    who = " by a role that does not own it" if first.sqlstate == "42501" and known == {"owner"} else ""
+    some = first.sqlstate == "P0001" or bool(who) or _left_out(first)
+    which = "of a row not yet filled " if actions == ["update"] and first.sqlstate in {"23514", "23502"} else ""
+    return concern(
+        f"""
+        {what} {which}on `{first.subject}`{who} ran before this revision and {"fails" if len(actions) == 1 else "fail"} after
+        it: PostgreSQL says `{first.error}`{_why(first)}.
+        """,
+        about=_about(first),
+        severity=Severity.WARNING if some else Severity.ERROR,
+        basis=Basis.OBSERVED,
+        location=place_of(cause),
+        evidence=_evidence(first, alike),
+    )
+
+
+def _left_out(first: Refused) -> bool:
+    """Whether it fails only where the code relies on a default that was there."""
+    return first.sqlstate == "23502" and first.column is not None and first.column in first.columns
+
+
+def _why(first: Refused) -> str:
+    if first.sqlstate in {"23502", "23514"}:
+        return ", and the running code does not write what it asks for"
+    return ""
+
+
+def _about(first: Refused) -> tuple[str, ...]:
+    if first.constraint is not None and first.sqlstate == "23514":
+        return ("constraint", str(first.subject), first.constraint)
+    if first.column is not None:
+        return ("column", str(first.subject), first.column)
+    return ("table", str(first.subject))
+
+
+def _evidence(first: Refused, alike: list[Refused]) -> dict[str, object]:
+    return {"sql": first.sql, "sqlstate": first.sqlstate, "statements": sorted({each.action for each in alike})}
+
+
+ITEMS = 'op.execute("CREATE TABLE items (id int PRIMARY KEY, name text, price int)")'
+
+EXAMPLES = [
+    Example(
+        "a CHECK on a column that the running code does not write",
+        given=ITEMS,
+        upgrade="""
+        op.add_column("items", sa.Column("state", sa.Text()))
+        op.create_check_constraint("has_state", "items", "coalesce(state, '') <> ''", postgresql_not_valid=True)  # flagged
+        """,
+    ),
+    Example(
+        "a CHECK that old rows and rows without the column satisfy",
+        given=ITEMS,
+        upgrade="""
+        op.add_column("items", sa.Column("state", sa.Text()))
+        op.create_check_constraint("has_state", "items", "state IS NULL OR state <> ''", postgresql_not_valid=True)
+        """,
+    ),
+    Example(
+        "a published table without replica identity",
+        given='op.execute("CREATE TABLE events (name text)")',
+        upgrade="""
+        op.execute("CREATE PUBLICATION news FOR TABLE events")  # flagged
+        """,
+    ),
+    Example(
+        "a published table with a primary key",
+        given=ITEMS,
+        upgrade="""
+        op.execute("CREATE PUBLICATION news FOR TABLE items")
+        """,
+    ),
+    Example(
+        "a column that goes in a DO block",
+        given=ITEMS,
+        upgrade='''
+        op.execute("DO $$ BEGIN EXECUTE 'ALTER TABLE items DROP COLUMN price'; END $$")  # flagged
+        ''',
+    ),
+    Example(
+        "a view that loses a column in a DO block",
+        given=f"""
+        {ITEMS}
+        op.execute("CREATE VIEW cheap AS SELECT id, name FROM items WHERE price < 10")
+        """,
+        upgrade='''
+        op.execute("DO $$ BEGIN DROP VIEW cheap; CREATE VIEW cheap AS SELECT id FROM items WHERE price < 10; END $$")  # flagged
+        ''',
+    ),
+    Example(
+        "a trigger that refuses what was allowed",
+        given=ITEMS,
+        upgrade='''
+        op.execute("""CREATE FUNCTION only_cheap() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'items are frozen'; END $$""")
+        op.execute("CREATE TRIGGER frozen BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION only_cheap()")
+        ''',
+    ),
+    Example(
+        "a function with another argument",
+        given="""
+        op.execute("CREATE FUNCTION price_of(item int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        """,
+        upgrade="""
+        op.execute("DROP FUNCTION price_of(int)")
+        op.execute("CREATE FUNCTION price_of(item int, currency text) RETURNS int LANGUAGE sql AS 'SELECT 1'")  # flagged
+        """,
+    ),
+    Example(
+        "a function with another argument that has a default",
+        given="""
+        op.execute("CREATE FUNCTION price_of(item int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        """,
+        upgrade="""
+        op.execute("DROP FUNCTION price_of(int)")
+        op.execute("CREATE FUNCTION price_of(item int, currency text DEFAULT 'EUR') RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        """,
+    ),
+]

@@ -1,0 +1,142 @@
+"""
+A value of an enum type is gone, and the running code still sends it.
+
+## Why it hurts
+
+PostgreSQL cannot drop a label, so revisions make a new type and move the columns to it. From the commit on each statement
+of the running code that sends the old label fails with `invalid input value for enum`, though no row holds it any more.
+And a downgrade cannot tell which rows held it.
+
+## Do this instead
+
+Deploy code first that neither sends nor expects the value, then map the rows, and only then take the label away, if at
+all: a label that nobody uses costs nothing.
+
+## Not flagged
+
+- A value that is renamed: `renamed-enum-value` tells it.
+- A type that is dropped altogether with its columns.
+
+## References
+
+- <https://www.postgresql.org/docs/current/datatype-enum.html#DATATYPE-ENUM-IMPLEMENTATION-DETAILS>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.check import (
+    AlterColumnType,
+    Basis,
+    Concern,
+    Context,
+    CreateEnum,
+    Example,
+    Group,
+    Name,
+    RenameEnumValue,
+    Rule,
+    Severity,
+    Story,
+    Subject,
+    cause_of,
+    concern,
+    listed,
+    place_of,
+)
+
+RULE = Rule(
+    id="removed-enum-value",
+    summary="the running code still sends the value, and is refused",
+    severity=Severity.ERROR,
+    group=Group.BREAKING_CODE,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            after = context.recording.after(revision.id)
+            if after is not None:
+                found: dict[Name, list[str]] = {}
+                for each in after.refused:
+                    if each.action == "label":
+                        found.setdefault(each.subject, []).extend(each.columns)
+                basis = Basis.OBSERVED
+            else:
+                found, basis = _read(subject), Basis.PARSED
+            for type_, labels in found.items():
+                yield from _said(type_, labels, subject, basis)
+
+
+def _read(story: Story) -> dict[Name, list[str]]:
+    """The same from text alone: of the types that the revision makes anew."""
+    found = {}
+    for step in story.steps():
+        if isinstance(step.operation, CreateEnum):
+            old, new = story.before.labels(step.operation.type), story.after.labels(step.operation.type)
+            if old is not None and new is not None:
+                found[step.operation.type] = [label for label in old if label not in new]
+    return found
+
+
+def _said(type_: Name, labels: list[str], story: Story, basis: Basis) -> Iterator[Concern]:
+    renamed = {o.value for o, _ in story.operations() if isinstance(o, RenameEnumValue) and o.type.matches(type_)}
+    gone = [label for label in labels if label not in renamed]
+    if not gone:
+        return
+    step = cause_of(story, type_, wanted=lambda o: isinstance(o, CreateEnum))
+    changed = next((s for s in story.steps() if isinstance(s.operation, AlterColumnType) and _is(s.operation, type_)), None)
+    values = listed([f"`{label}`" for label in gone])
+    yield concern(
+        f"""
+        `{type_}` has no value {values} any more, which the running code still sends: each statement with
+        {"it" if len(gone) == 1 else "one of them"} fails.
+        """,
+        about=("type", str(type_), *gone),
+        severity=Severity.ERROR if basis is Basis.OBSERVED else Severity.WARNING,
+        basis=basis,
+        location=place_of(step or changed or cause_of(story, type_)),
+        evidence={"values": gone},
+    )
+
+
+def _is(operation: AlterColumnType, type_: Name) -> bool:
+    return operation.type.rpartition(".")[2].strip('"') == type_.name
+
+
+NOTES = """
+op.execute("CREATE TYPE kind AS ENUM ('alert', 'holiday')")
+op.execute("CREATE TABLE notes (id int PRIMARY KEY, kind kind NOT NULL)")
+"""
+
+EXAMPLES = [
+    Example(
+        "a type without the value in place of the old one",
+        given=NOTES,
+        upgrade="""
+        op.execute("ALTER TYPE kind RENAME TO old_kind")
+        op.execute("CREATE TYPE kind AS ENUM ('alert', 'label')")  # flagged
+        op.execute("ALTER TABLE notes ALTER kind TYPE kind USING (CASE kind::text WHEN 'holiday' THEN 'label' ELSE kind::text END)::kind")
+        op.execute("DROP TYPE old_kind")
+        """,
+    ),
+    Example(
+        "a type with more values in place of the old one",
+        given=NOTES,
+        upgrade="""
+        op.execute("ALTER TYPE kind RENAME TO old_kind")
+        op.execute("CREATE TYPE kind AS ENUM ('alert', 'holiday', 'label')")
+        op.execute("ALTER TABLE notes ALTER kind TYPE kind USING kind::text::kind")
+        op.execute("DROP TYPE old_kind")
+        """,
+    ),
+    Example(
+        "a value that is renamed",
+        given=NOTES,
+        upgrade="""
+        op.execute("ALTER TYPE kind RENAME VALUE 'holiday' TO 'leave'")
+        """,
+    ),
+]

@@ -1,0 +1,153 @@
+"""
+A function still names what the upgrade has renamed, changed or dropped.
+
+## Why it hurts
+
+PostgreSQL keeps the body of a PL/pgSQL function as text and reads it when it runs: a rename or a drop does not ask it.
+Where a trigger calls such a function, from the commit on every write of the table fails, that of the new code too. A
+migration that only runs its own statements passes.
+
+## Do this instead
+
+Define the function anew in the same revision, with the new names, and once more in `downgrade()`. Search for the old name
+in `pg_proc.prosrc` before a rename.
+
+## Not flagged
+
+- Functions that failed before the revision too.
+- Functions that are replaced in the same revision, so that they run.
+
+## References
+
+- <https://www.postgresql.org/docs/current/plpgsql-implementation.html#PLPGSQL-PLAN-CACHING>
+- <https://www.postgresql.org/docs/current/plpgsql-trigger.html>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Refused,
+    Rule,
+    Severity,
+    Step,
+    Story,
+    Subject,
+    cause_of,
+    concern,
+    listed,
+    place_of,
+)
+
+RULE = Rule(
+    id="stale-function",
+    summary="a function still names what is gone, and what calls it fails",
+    severity=Severity.ERROR,
+    group=Group.NOT_WORKING,
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case Story(revision=revision):
+            after = context.recording.after(revision.id)
+            alike: dict[tuple[str, str], list[Refused]] = {}
+            for each in after.refused if after is not None else ():
+                if each.function is not None and each.sqlstate not in _ON_PURPOSE:
+                    alike.setdefault((each.function, each.error), []).append(each)
+            for found in alike.values():
+                first = next((each for each in found if each.kind != "function"), found[0])
+                yield _said(first, found, _cause(subject, first, context))
+
+
+_ON_PURPOSE = frozenset({"P0001"})
+
+
+def _cause(story: Story, first: Refused, context: Context) -> Step | None:
+    """The operation that took away what the function names: on its table, or on another one."""
+    if first.kind != "function" and (step := cause_of(story, first.subject, column=first.column)) is not None:
+        return step
+    for step in reversed(story.steps()):
+        column = getattr(step.operation, "column", None)
+        if isinstance(column, str) and column == first.column:
+            return step
+    tables = [t.name for t in context.recording.base.tables if f'"{t.name.name}"' in first.error]
+    steps = [cause_of(story, name) for name in tables]
+    return next((step for step in steps if step is not None), None)
+
+
+def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
+    line = f" (line {first.function_line} of its body)" if first.function_line else ""
+    if first.kind == "function":
+        what, severity = f"what calls `{first.subject}` fails", Severity.WARNING
+    else:
+        words = [w for w in ("select", "insert", "update", "delete") if any(w == each.action for each in alike)]
+        fails = "fails" if len(words) == 1 else "fail"
+        what, severity = f"every {listed([w.upper() for w in words])} on `{first.subject}` {fails}", Severity.ERROR
+    return concern(
+        f"""
+        The function `{first.function}` does not fit the new schema{line}: {what} from the commit on, that of new code too,
+        with `{first.error}`. Define it anew in the same revision.
+        """,
+        about=("object", "function", str(first.function)),
+        severity=severity,
+        basis=Basis.OBSERVED,
+        location=place_of(cause),
+        evidence={"sqlstate": first.sqlstate, "statements": sorted({each.action for each in alike}), "function": first.function},
+    )
+
+
+LINKS = '''
+op.execute("CREATE TABLE links (id int PRIMARY KEY, owner int, touched int)")
+op.execute("""CREATE FUNCTION touch_link() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN NEW.touched := NEW.owner; RETURN NEW; END $$""")
+op.execute("CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON links FOR EACH ROW EXECUTE FUNCTION touch_link()")
+'''
+
+EXAMPLES = [
+    Example(
+        "a trigger's function that reads a renamed column",
+        given=LINKS,
+        upgrade="""
+        op.alter_column("links", "owner", new_column_name="company")  # flagged
+        """,
+    ),
+    Example(
+        "a function that is defined anew in the same revision",
+        given=LINKS,
+        upgrade='''
+        op.alter_column("links", "owner", new_column_name="company")
+        op.execute("""CREATE OR REPLACE FUNCTION touch_link() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.touched := NEW.company; RETURN NEW; END $$""")
+        ''',
+    ),
+    Example(
+        "a trigger of another table that writes to the one that is renamed",
+        given="""
+        op.execute("CREATE TABLE audit (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, what text)")
+        op.execute("CREATE TABLE items (id int PRIMARY KEY)")
+        op.execute("CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (what) VALUES (TG_OP); RETURN NEW; END $$")
+        op.execute("CREATE TRIGGER note AFTER INSERT ON items FOR EACH ROW EXECUTE FUNCTION note()")
+        """,
+        upgrade="""
+        op.rename_table("audit", "journal")  # flagged
+        """,
+    ),
+    Example(
+        "a function that the application calls",
+        given='''
+        op.execute("CREATE TABLE items (id int PRIMARY KEY, price int)")
+        op.execute("""CREATE FUNCTION total() RETURNS bigint LANGUAGE plpgsql AS $$
+            BEGIN RETURN (SELECT sum(price) FROM items); END $$""")
+        ''',
+        upgrade="""
+        op.alter_column("items", "price", new_column_name="cents")  # flagged
+        """,
+    ),
+]

@@ -1,0 +1,250 @@
+"""What of a database is read right before a revision and right after it, beside the statements that are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from reviewer.recording import Counter
+from reviewer.rows.shape import Schema, Shape
+from reviewer.rows.values import literal
+from reviewer.sql.names import Name, quoted
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+MOST = 30
+"""No more tables and views than that are tried of one revision."""
+
+
+@dataclass(frozen=True)
+class Concerned:
+    """A table or view that the revision has to do with, or that hangs on one."""
+
+    oid: int
+    name: Name
+    kind: str
+    """`pg_class.relkind`."""
+    columns: tuple[str, ...]
+    guarded: bool = False
+    """Whether row security is on."""
+    forced: bool = False
+    """Whether it holds for the owner too."""
+
+    @property
+    def word(self) -> str:
+        """What it is, in words."""
+        return {"v": "view", "m": "materialized view", "f": "foreign table"}.get(self.kind, "table")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the user's."""
+
+    oid: int
+    name: Name
+    arguments: tuple[str, ...]
+    """Their types."""
+    defaults: int
+    """How many of the last may be left out."""
+    strict: bool
+    mentions: bool
+    """Whether its body names a table that the revision has to do with."""
+
+    def call(self, arguments: Iterable[str]) -> str:
+        """The call with these arguments."""
+        return f"SELECT {self.name.sql}({', '.join(arguments)})"
+
+
+@dataclass(frozen=True)
+class Expression:
+    """An index whose expressions or predicate call a function of the user's."""
+
+    oid: int
+    node: int
+    """`pg_class.relfilenode`: another one once it has been built again."""
+    name: str
+    table: Name
+    function: Name
+    function_oid: int
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that is read at once."""
+
+    concerned: tuple[Concerned, ...] = ()
+    functions: tuple[Function, ...] = ()
+    expressions: tuple[Expression, ...] = ()
+
+
+def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> State:
+    """The tables and views in `names` and what hangs on them: views, and tables whose triggers name them; and the functions."""
+    pairs = [[name.schema or "public", name.name] for name in names]
+    row = connection.execute(_QUERY.encode(), [msgspec.json.encode(pairs).decode()]).fetchone()
+    assert row is not None
+    found = msgspec.json.decode(str(row[0]), type=State)
+    return State(found.concerned[:MOST], found.functions, found.expressions)
+
+
+def oids(connection: Connection[tuple[object, ...]], relations: Sequence[Concerned]) -> dict[int, Name]:
+    """Which of `relations` are still there, and their names now: by oid, or else by name."""
+    row = connection.execute(
+        "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(c.oid::bigint, n.nspname, c.relname)) FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid::bigint = ANY (%s::bigint[])".encode(),
+        [[each.oid for each in relations]],
+    ).fetchone()
+    listed = cast("list[tuple[int, str, str]]", (row[0] if row else None) or [])
+    return {oid: Name(name, schema) for oid, schema, name in listed}
+
+
+def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]) -> tuple[Counter, ...]:
+    """The sequences that fill a key of whole numbers alone, and where they stand against it."""
+    wanted = [
+        (table, each.name)
+        for table in tables
+        for each in table.fields
+        if each.counts is not None and each.text in _WHOLE and (each.name,) in table.unique
+    ]
+    if not wanted:
+        return ()
+    tells = " UNION ALL ".join(
+        f"SELECT {n} AS n, (SELECT max({quoted(column)})::numeric FROM {table.name.sql}) AS highest"
+        for n, (table, column) in enumerate(wanted)
+    )
+    columns = ", ".join(f"({n}, {table.oid}::oid, {literal(column)})" for n, (table, column) in enumerate(wanted))
+    rows = connection.execute(f"WITH wanted (n, relation, name) AS (VALUES {columns}), highest AS ({tells}) {_SEQUENCES}".encode())
+    found = []
+    for n, schema, name, following, ends, kind, highest in cast("list[tuple[int, str, str, int, int, str, int | None]]", rows.fetchall()):
+        table, column = wanted[n]
+        text = next(each.text for each in table.fields if each.name == column)
+        found.append(
+            Counter(table.name, column, Name(name, schema), int(following), None if highest is None else int(highest), int(ends), kind, text)
+        )
+    return tuple(found)
+
+
+def sequences(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]) -> tuple[str, ...]:
+    """The statements that put the sequences of `tables` back to where they stand now."""
+    found = []
+    for table in tables:
+        for each in table.fields:
+            if each.counts is not None:
+                sequence = each.counts.partition("nextval(")[2].rpartition(")")[0]
+                found.append(sequence)
+    if not found:
+        return ()
+    rows = connection.execute(
+        " UNION ALL ".join(
+            f"SELECT {literal(each)}, pg_catalog.pg_sequence_last_value({each})" for each in dict.fromkeys(found)
+        ).encode()
+    ).fetchall()
+    return tuple(
+        f"SELECT pg_catalog.setval({sequence}, {last})"
+        if last is not None
+        else f"SELECT pg_catalog.setval({sequence}, (SELECT seqstart FROM pg_catalog.pg_sequence WHERE seqrelid = {sequence}), false)"
+        for sequence, last in rows
+    )
+
+
+_WHOLE = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+
+def largest(text: str) -> int:
+    """The highest value that a type of whole numbers holds."""
+    return _WHOLE[text]
+
+
+def digests(connection: Connection[tuple[object, ...]], expressions: Iterable[Expression]) -> dict[int, tuple[str, int]]:
+    """What the expressions of indexes give for the rows that are there, as one text, and for how many rows."""
+    import psycopg
+
+    found = {}
+    for each in expressions:
+        values = ", ".join(f"({text})::text" for text in each.texts)
+        try:
+            with connection.transaction():
+                row = connection.execute(
+                    f"SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(pg_catalog.concat_ws('|', {values}), ';' ORDER BY ctid), '')),"
+                    f" pg_catalog.count(*) FROM {each.table.sql}".encode()
+                ).fetchone()
+        except psycopg.Error:
+            continue
+        if row is not None:
+            found[each.oid] = (str(row[0]), int(str(row[1])))
+    return found
+
+
+_SEQUENCES = """
+SELECT w.n, n.nspname::text, c.relname::text,
+    coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid) + s.seqincrement, s.seqstart),
+    CASE s.seqtypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE 9223372036854775807 END,
+    pg_catalog.format_type(s.seqtypid, NULL), h.highest
+FROM wanted w JOIN highest h USING (n)
+JOIN pg_catalog.pg_attribute a ON a.attrelid = w.relation AND a.attname = w.name
+LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_catalog.pg_class'::regclass
+    AND ((p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid)
+      OR (p.classid = 'pg_catalog.pg_class'::regclass AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('i')))
+JOIN pg_catalog.pg_sequence s ON s.seqrelid = CASE WHEN p.classid = 'pg_catalog.pg_attrdef'::regclass THEN p.refobjid ELSE p.objid END
+JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE s.seqincrement > 0 AND NOT s.seqcycle
+"""
+
+_QUERY = r"""
+WITH RECURSIVE given AS (
+    SELECT c.oid, c.relname, c.relkind, c.relispartition FROM pg_catalog.json_array_elements(%s::json) g
+    JOIN pg_catalog.pg_namespace n ON n.nspname = g ->> 0
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = g ->> 1
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+), users AS (
+    SELECT p.oid, p.proname, n.nspname, p.prosrc, p.proargtypes, p.pronargdefaults, p.proisstrict, p.prorettype, p.prokind, p.provariadic,
+        EXISTS (SELECT FROM given g WHERE pg_catalog.strpos(pg_catalog.lower(p.prosrc), pg_catalog.lower(g.relname)) > 0) AS mentions
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.oid >= 16384 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
+), tops AS (
+    SELECT CASE WHEN g.relispartition THEN pg_catalog.pg_partition_root(g.oid)::oid ELSE g.oid END AS oid FROM given g
+    UNION
+    SELECT CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END
+    FROM pg_catalog.pg_trigger t JOIN users u ON u.oid = t.tgfoid JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+    WHERE u.mentions AND NOT t.tgisinternal
+), concerned AS (
+    SELECT oid FROM tops
+    UNION
+    SELECT r.ev_class FROM concerned k
+    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+    JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+)
+SELECT pg_catalog.json_build_object(
+    'concerned', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'oid', c.oid::bigint, 'name', pg_catalog.json_build_object('name', c.relname, 'schema', n.nspname), 'kind', c.relkind::text,
+        'columns', coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
+        'guarded', c.relrowsecurity, 'forced', c.relrowsecurity AND c.relforcerowsecurity)
+        ORDER BY c.oid NOT IN (SELECT oid FROM tops), c.relkind NOT IN ('r', 'p'), n.nspname, c.relname)
+      FROM concerned k JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')), '[]'),
+    'functions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'oid', u.oid::bigint, 'name', pg_catalog.json_build_object('name', u.proname, 'schema', u.nspname),
+        'arguments', coalesce((SELECT pg_catalog.json_agg(pg_catalog.format_type(a.type, NULL) ORDER BY a.position)
+            FROM pg_catalog.unnest(u.proargtypes) WITH ORDINALITY a (type, position)), '[]'),
+        'defaults', u.pronargdefaults, 'strict', u.proisstrict, 'mentions', u.mentions) ORDER BY u.nspname, u.proname, u.oid)
+      FROM users u WHERE u.prokind = 'f' AND u.provariadic = 0 AND u.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)), '[]'),
+    'expressions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'oid', i.oid::bigint, 'node', i.relfilenode::bigint, 'name', i.relname,
+        'table', pg_catalog.json_build_object('name', t.relname, 'schema', tn.nspname),
+        'function', pg_catalog.json_build_object('name', u.proname, 'schema', u.nspname), 'function_oid', u.oid::bigint,
+        'texts', pg_catalog.to_json(pg_catalog.array_remove(ARRAY(
+            SELECT pg_catalog.pg_get_indexdef(i.oid, k, false) FROM pg_catalog.generate_series(1, x.indnatts) k WHERE x.indkey[k - 1] = 0)
+            || pg_catalog.pg_get_expr(x.indpred, x.indrelid), NULL))) ORDER BY i.oid)
+      FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
+      JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+      JOIN users u ON u.oid = d.refobjid), '[]')
+)::text
+"""

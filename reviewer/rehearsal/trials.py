@@ -1,0 +1,582 @@
+"""What works before a revision and not after it: ordinary statements on what it touches, tried in both states.
+
+Everything runs in a transaction that is rolled back, each statement in a savepoint of its own: as an owner that is no
+superuser and as a role with the usual privileges where row security makes a difference, else as the latter alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from reviewer.recording import (
+    Afterwards,
+    Catalogue,
+    Counter,
+    Difference,
+    Pass,
+    Refused,
+    StaleIndex,
+    Visible,
+)
+from reviewer.rehearsal import trial_state
+from reviewer.rehearsal.trial_state import Concerned, Function, State
+from reviewer.replay.stream import operations
+from reviewer.rows import insertion, shape, writing
+from reviewer.rows.insertion import NoParents, Way
+from reviewer.rows.shape import Schema, Shape
+from reviewer.rows.values import literal
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name, quoted
+from reviewer.sql.operations import Operation
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg import Connection
+
+_FIRST = 2001
+"""Number of the row that the INSERTs write: away from those that the base state and other passes have."""
+_PATIENCE = "2s"
+_MOST_SHOWN = 200
+_NUMBERS = itertools.count(1)
+
+_OF_THE_MOMENT = ("08", "25", "40", "53", "55P03", "57", "58", "XX")
+_NO_SUCH = frozenset({"42P01", "42703"})
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    oid: int
+    subject: Name
+    kind: str
+    action: str
+    sql: str
+    columns: tuple[str, ...] = ()
+    role: str = ""
+    first: str = ""
+    """What runs before it in the same savepoint."""
+
+    @property
+    def shown(self) -> str:
+        """The statement for people."""
+        return self.sql if len(self.sql) <= _MOST_SHOWN else f"{self.sql[:_MOST_SHOWN]}…"
+
+
+@dataclass(frozen=True)
+class Before:
+    """What worked before a revision, and what was read then."""
+
+    attempts: tuple[_Attempt, ...] = ()
+    state: State = State()
+    tables: Mapping[int, Shape] = field(default_factory=dict)
+    counters: tuple[Counter, ...] = ()
+    digests: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    seen: Mapping[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
+    """Of tables with row security: how many rows there were, and how many a role saw."""
+    catalogue: Catalogue = Catalogue()
+    plain: bool = False
+    """Whether no role could be made, so that everything was tried as who runs the migrations."""
+
+
+def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
+    """The tables and views of `catalogue` that the statements of `passes` were seen to lock or write, and those that
+    they name where nobody could look.
+    """
+    found: dict[Name, None] = {}
+    for each in passes:
+        for statement in each.statements:
+            seen = statement.observation
+            if seen is not None:
+                relations = [lock.relation for lock in seen.locks if lock.mode >= LockMode.ROW_EXCLUSIVE]
+                for relation in (*relations, *seen.rewritten):
+                    of_index = relation.table if relation.kind.endswith("index") else None
+                    name = Name(of_index, relation.schema) if of_index else relation.as_name
+                    if not relation.new:
+                        found[name] = None
+            if seen is None or seen.transaction is None:
+                for operation in operations(statement):
+                    found |= dict.fromkeys(_named(operation, catalogue))
+    return tuple(name for name in found if catalogue.table(name) is not None)
+
+
+def _named(operation: Operation, catalogue: Catalogue) -> Iterator[Name]:
+    for attribute in ("table", "view", "index"):
+        name = getattr(operation, attribute, None)
+        if isinstance(name, Name):
+            owner = next((t.name for t in catalogue.tables if any(i.name == name.name for i in t.indexes)), name)
+            yield owner if attribute == "index" else name
+
+
+def before(connection: Connection[tuple[object, ...]], catalogue: Catalogue, names: Iterable[Name]) -> Before:
+    """Try what can be tried on `names`, and on what hangs on them, before the revision runs. Raises `psycopg.Error`."""
+    state = trial_state.read(connection, names)
+    if not state.concerned and not state.functions:
+        return Before(catalogue=catalogue)
+    schema = shape.read(connection)
+    tables = {table.oid: table for table in schema.tables}
+    mine = [tables[each.oid] for each in state.concerned if each.oid in tables]
+    back = trial_state.sequences(connection, _with_parts(schema, mine))
+    counters = trial_state.counters(connection, mine)
+    with _session(connection, state.concerned) as session:
+        counts = writing.counted(connection, schema, _with_parts(schema, mine))
+        attempts: list[_Attempt] = []
+        for each in state.concerned:
+            for role in session.roles_for(each):
+                attempts += _of_relation(session, schema, tables.get(each.oid), each, counts, role)
+            attempts += _arbiters(catalogue, each)
+        attempts += [_call(each) for each in state.functions if each.mentions]
+        worked = [each for each in attempts if session.refusal(each) is None]
+        seen = {(each.oid, role): session.seen(each, role) for each in state.concerned if each.guarded for role in ("owner", "application")}
+        digests = trial_state.digests(connection, state.expressions)
+    for statement in back:
+        connection.execute(statement.encode())
+    return Before(tuple(worked), state, tables, counters, digests, seen, catalogue, session.plain)
+
+
+def after(
+    connection: Connection[tuple[object, ...]],
+    revision: str,
+    before: Before,
+    changes: Sequence[Difference],
+) -> Afterwards:
+    """What of that PostgreSQL refuses now, and what else is otherwise. Raises `psycopg.Error`."""
+    from reviewer.rehearsal import catalogue
+
+    schema = shape.read(connection)
+    known = catalogue.read(connection)
+    names = trial_state.oids(connection, before.state.concerned)
+    tables = {table.oid: table for table in schema.tables}
+    old = [tables[each.oid] for each in before.state.concerned if each.oid in tables]
+    made = {each.name for each in changes if each.kind == "table" and each.change.value == "left behind"}
+    mine = [*old, *(table for table in schema.tables if str(table.name) in made)]
+    back = trial_state.sequences(connection, _with_parts(schema, mine))
+    refused: list[Refused] = []
+    with _session(connection, [replace(each, name=names[each.oid]) for each in before.state.concerned if each.oid in names]) as session:
+        counts = writing.counted(connection, schema, _with_parts(schema, mine))
+        failed: dict[int, set[str]] = {}
+        for attempt in before.attempts:
+            alone = attempt.first and "insert" in failed.get(attempt.oid, ())
+            error = session.refusal(replace(attempt, first="") if alone else attempt)
+            if error is None:
+                continue
+            failed.setdefault(attempt.oid, set()).add(attempt.action)
+            if attempt.action == "delete" and error.sqlstate in {"23503", "23001"}:
+                continue
+            found = _told(attempt, error)
+            if _is_evidence(found, before, known):
+                refused.append(found)
+        refused += _fresh(session, schema, before, names, failed, counts, refused)
+        refused += _gone_calls(session, before, changes)
+        refused += _gone_labels(session, before.catalogue, known)
+        visible = [
+            Visible(each.name, role, *before.seen.get((each.oid, role), (0, 0)), session.seen(replace(each, name=names[each.oid]), role)[1], each.forced)
+            for each in before.state.concerned
+            if each.oid in names and each.kind in {"r", "p"}
+            for role in ("owner", "application")
+            if (each.oid, role) in before.seen
+        ]
+        visible += _newly_guarded(session, before, names, connection)
+        stale = tuple(_stale(connection, before, changes))
+    counters = _compared(trial_state.counters(connection, mine), before.counters)
+    for statement in back:
+        connection.execute(statement.encode())
+    return Afterwards(revision, len(before.attempts), tuple(_each_once(refused)), counters, tuple(visible), stale, tuple(changes))
+
+
+# -- the session ------------------------------------------------------------------------------------
+
+
+class _Session:
+    """A transaction that comes to nothing, with a role of each kind."""
+
+    def __init__(self, connection: Connection[tuple[object, ...]], relations: Sequence[Concerned]) -> None:
+        import psycopg
+
+        self._connection = connection
+        number = f"{os.getpid()}_{next(_NUMBERS)}"
+        self._names = {"owner": f"alembic_reviewer_owner_{number}", "application": f"alembic_reviewer_app_{number}"}
+        self.plain = False
+        connection.execute(_QUIET.format(patience=_PATIENCE).encode())
+        try:
+            with connection.transaction():
+                connection.execute(self._setting(relations).encode())
+        except psycopg.Error:
+            self.plain = True
+
+    def _setting(self, relations: Sequence[Concerned]) -> str:
+        roles = list(self._names.values())
+        parts = [f"CREATE ROLE {role} NOLOGIN" for role in roles]
+        parts.append(_GRANTS.replace("%ROLES", ", ".join(roles)))
+        for each in relations:
+            if each.guarded:
+                parts.append(f"ALTER TABLE {each.name.sql} OWNER TO {self._names['owner']}")
+        return ";".join(parts)
+
+    def roles_for(self, relation: Concerned) -> tuple[str, ...]:
+        """As whom the statements on it are tried."""
+        if self.plain:
+            return ("",)
+        return ("owner", "application") if relation.guarded else ("application",)
+
+    def refusal(self, attempt: _Attempt) -> psycopg.Error | None:
+        """How PostgreSQL refuses a statement; None where it does not."""
+        import psycopg
+
+        try:
+            self._connection.execute(f"SAVEPOINT trial;{self._as(attempt.role)}{_then(attempt.first)}{attempt.sql}".encode())
+        except psycopg.Error as error:
+            return error
+        finally:
+            self._connection.execute(b"ROLLBACK TO SAVEPOINT trial; RELEASE SAVEPOINT trial")
+        return None
+
+    def row(self, sql: str) -> tuple[object, ...] | None:
+        """The first row that a statement returns; what it did is undone. Raises `psycopg.Error`."""
+        try:
+            self._connection.execute(b"SAVEPOINT trial")
+            return self._connection.execute(sql.encode()).fetchone()
+        finally:
+            self._connection.execute(b"ROLLBACK TO SAVEPOINT trial; RELEASE SAVEPOINT trial")
+
+    def seen(self, relation: Concerned, role: str) -> tuple[int, int]:
+        """How many rows there are, and how many the role sees."""
+        import psycopg
+
+        found = []
+        for each in ("", "" if self.plain else role):
+            try:
+                row = self.row(f"{self._as(each)}SELECT pg_catalog.count(*) FROM {relation.name.sql}")
+            except psycopg.Error:
+                row = None
+            found.append(int(str(row[0])) if row else 0)
+        return found[0], found[1]
+
+    def seen_as_owner(self, relation: Concerned) -> int:
+        """How many rows an owner sees that is no superuser, of a table that nobody has given to one yet."""
+        import psycopg
+
+        if self.plain:
+            return self.seen(relation, "")[1]
+        give = f"ALTER TABLE {relation.name.sql} OWNER TO {self._names['owner']};"
+        try:
+            row = self.row(f"{give}{self._as('owner')}SELECT pg_catalog.count(*) FROM {relation.name.sql}")
+        except psycopg.Error:
+            return 0
+        return int(str(row[0])) if row else 0
+
+    def _as(self, role: str) -> str:
+        return f"SET LOCAL ROLE {self._names[role]};" if role and not self.plain else ""
+
+
+@contextlib.contextmanager
+def _session(connection: Connection[tuple[object, ...]], relations: Sequence[Concerned]) -> Iterator[_Session]:
+    with connection.transaction(force_rollback=True):
+        yield _Session(connection, relations)
+
+
+def _then(sql: str) -> str:
+    return f"{sql};" if sql else ""
+
+
+_QUIET = (
+    "SET LOCAL client_min_messages = error; SET LOCAL jit = off; SET LOCAL statement_timeout = '{patience}';"
+    " SET LOCAL lock_timeout = '1s'; SET CONSTRAINTS ALL IMMEDIATE"
+)
+_GRANTS = r"""
+DO $grant$ DECLARE here name; BEGIN
+    FOR here IN SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname <> 'information_schema' AND nspname NOT LIKE 'pg\_%' LOOP
+        EXECUTE pg_catalog.format('GRANT USAGE, CREATE ON SCHEMA %I TO %ROLES', here);
+        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO %ROLES', here);
+        EXECUTE pg_catalog.format('GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA %I TO %ROLES', here);
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %I TO %ROLES', here);
+    END LOOP;
+END $grant$"""
+
+
+# -- the statements ---------------------------------------------------------------------------------
+
+
+def _with_parts(schema: Schema, tables: Iterable[Shape]) -> list[Shape]:
+    listed = list(tables)
+    return [*listed, *(leaf for table in listed if table.partitioned for leaf in schema.leaves(table.oid))]
+
+
+def _of_relation(
+    session: _Session, schema: Schema, table: Shape | None, each: Concerned, counts: Mapping[int, int], role: str
+) -> Iterator[_Attempt]:
+    name, columns = each.name.sql, each.columns
+    if columns:
+        chosen = ", ".join(map(quoted, columns))
+        yield _Attempt(each.oid, each.name, each.word, "select", f"SELECT {chosen} FROM {name} LIMIT 1", columns, role)
+    if each.kind == "v" and columns:
+        yield _Attempt(each.oid, each.name, "view", "update", f"UPDATE {name} SET {_same(columns[:1])} WHERE false", columns[:1], role)
+    if table is not None:
+        made = _inserts(session, schema, table, each.oid, each.name, counts, role)
+        yield from made
+        yield from _changes(table, each.oid, each.name, made, role)
+
+
+def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], role: str) -> Iterator[_Attempt]:
+    keys = {column for columns in table.unique for column in columns}
+    free = [f.name for f in table.fields if f.generated is None and f.counts is None]
+    settable = tuple(c for c in free if c not in keys) or tuple(free)
+    one = f"WHERE ctid = (SELECT ctid FROM {name.sql} LIMIT 1)"
+    if settable:
+        yield _Attempt(oid, name, "table", "update", f"UPDATE {name.sql} SET {_same(settable)} {one}", settable, role)
+    last = f"WHERE ctid = (SELECT max(ctid) FROM {name.sql})"
+    first = inserts[0].sql if inserts else ""
+    yield _Attempt(oid, name, "table", "delete", f"DELETE FROM {name.sql} {last}", (), role, first)
+
+
+def _same(columns: Iterable[str]) -> str:
+    return ", ".join(f"{quoted(column)} = {quoted(column)}" for column in columns)
+
+
+def _inserts(
+    session: _Session, schema: Schema, table: Shape, oid: int, name: Name, counts: Mapping[int, int], role: str
+) -> list[_Attempt]:
+    """An INSERT of an ordinary row: with all columns but those that a sequence fills, and with those only that have no
+    default. Empty where no row can be made.
+    """
+    values = _row(session, schema, table, counts)
+    if values is None:
+        return []
+    given = [f for f in table.fields if f.generated is None and f.counts is None and values.get(f.name) is not None]
+    found = []
+    for fields in (given, [f for f in given if f.default is None]):
+        if fields == given and found:
+            continue
+        listed = ", ".join(quoted(f.name) for f in fields)
+        values_sql = ", ".join(literal(str(values[f.name])) for f in fields)
+        sql = f"INSERT INTO {name.sql} ({listed}) VALUES ({values_sql})" if fields else f"INSERT INTO {name.sql} DEFAULT VALUES"
+        found.append(_Attempt(oid, name, "table", "insert", sql, tuple(f.name for f in fields), role))
+    return found
+
+
+def _row(session: _Session, schema: Schema, table: Shape, counts: Mapping[int, int]) -> dict[str, object] | None:
+    """The values of an ordinary new row as text. Raises nothing where there is none."""
+    import psycopg
+
+    leaf = next(schema.leaves(table.oid), None) if table.partitioned else table
+    fields = [f for f in table.fields if f.generated is None]
+    if leaf is None or not fields:
+        return None
+    returned = ", ".join(f"{quoted(f.name)}::text" for f in fields)
+    for judged in (False, True):
+        with contextlib.suppress(NoParents, psycopg.Error):
+            sql = insertion.statement(schema, leaf, counts, Way(1, _FIRST, judged=judged))
+            row = session.row(f"{sql} RETURNING {returned}")
+            if row is not None:
+                return {f.name: value for f, value in zip(fields, row, strict=True)}
+    return None
+
+
+def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
+    """An INSERT … ON CONFLICT for each unique index that can serve one, without a row: PostgreSQL looks for the index when
+    it plans.
+    """
+    known = catalogue.table(each.name)
+    for columns in dict.fromkeys(index.columns for index in known.indexes if index.unique and index.valid) if known else ():
+        if not columns or not all(columns):
+            continue
+        listed = ", ".join(map(quoted, columns))
+        name = each.name.sql
+        sql = f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {name} WHERE false ON CONFLICT ({listed}) DO NOTHING"
+        yield _Attempt(each.oid, each.name, each.word, "on conflict", sql, columns)
+
+
+def _call(function: Function) -> _Attempt:
+    required = function.arguments[: len(function.arguments) - function.defaults]
+    return _Attempt(function.oid, function.name, "function", "call", function.call(_argument(each) for each in required))
+
+
+def _argument(type_: str) -> str:
+    plain = {"smallint": "1", "integer": "1", "bigint": "1", "numeric": "1", "boolean": "true"}
+    if type_ in {"text", "character varying"}:
+        return f"'x'::{type_}"
+    return f"{plain[type_]}::{type_}" if type_ in plain else f"NULL::{type_}"
+
+
+# -- what came of them ------------------------------------------------------------------------------
+
+
+def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refused:
+    message = (error.diag.message_primary or str(error)).strip()
+    where = _FUNCTION.search(error.diag.context or "")
+    column = error.diag.column_name or next(iter(_COLUMN.findall(message)), None)
+    return Refused(
+        attempt.subject,
+        attempt.kind,
+        attempt.action,
+        attempt.shown,
+        message,
+        error.sqlstate or "",
+        attempt.columns,
+        column,
+        error.diag.constraint_name,
+        where.group(1) if where else None,
+        int(where.group(2)) if where and where.group(2) else None,
+        attempt.role,
+        fresh,
+    )
+
+
+_FUNCTION = re.compile(r'(?:PL/\w+ function|SQL function) "?([\w.$]+)"?(?:\([^)]*\))?(?: line (\d+)| statement (?:\d+))?')
+_COLUMN = re.compile(r'(?:column|field) "?(?:[\w$]+\.)?([\w$]+)"?')
+
+
+def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
+    """Whether the refusal says something of the schema, and not of a value that was made up or of the moment."""
+    state = found.sqlstate
+    if any(state.startswith(each) for each in _OF_THE_MOMENT) and state not in {"55000"}:
+        return False
+    if state in {"23503", "23505", "23P01", "23001"}:
+        return False
+    old = before.catalogue.table(found.subject)
+    if state == "23514":
+        return found.constraint is None or _of_new_columns(found, before, now)
+    if state == "23502" and old is not None and found.column is not None:
+        known = old.column(found.column)
+        return known is None or (found.column not in found.columns and not known.nullable)
+    if state.startswith("22"):
+        return state == "22P02" and "enum" in found.error
+    return True
+
+
+def _of_new_columns(found: Refused, before: Before, now: Catalogue) -> bool:
+    """Whether the CHECK constraint is about nothing but columns that the old code does not know."""
+    old = before.catalogue.table(found.subject)
+    for table in now.tables:
+        for each in table.constraints:
+            if each.name == found.constraint and each.kind == "check":
+                return bool(each.columns) and not any(old is not None and old.column(c) for c in each.columns)
+    return False
+
+
+def _fresh(
+    session: _Session,
+    schema: Schema,
+    before: Before,
+    names: Mapping[int, Name],
+    failed: Mapping[int, set[str]],
+    counts: Mapping[int, int],
+    refused: Sequence[Refused],
+) -> Iterator[Refused]:
+    """Of tables on which a statement of the old code names what is gone: whether one that is written for the upgraded
+    schema fails in a function all the same.
+    """
+    import psycopg
+
+    direct = {each.subject for each in refused if each.sqlstate in _NO_SUCH and each.function is None}
+    by_oid = {table.oid: table for table in schema.tables}
+    for each in before.state.concerned:
+        table = by_oid.get(each.oid)
+        if table is None or each.name not in direct or not failed.get(each.oid):
+            continue
+        name = names[each.oid]
+        leaf = next(schema.leaves(table.oid), None) if table.partitioned else table
+        attempts: list[_Attempt] = []
+        with contextlib.suppress(NoParents):
+            if leaf is not None:
+                sql = insertion.statement(schema, leaf, counts, Way(1, _FIRST))
+                attempts.append(_Attempt(each.oid, each.name, "table", "insert", sql))
+        attempts += _changes(table, each.oid, name, (), "")
+        for attempt in attempts:
+            if attempt.action not in failed[each.oid]:
+                continue
+            error = session.refusal(attempt)
+            if isinstance(error, psycopg.Error) and error.sqlstate not in {"23502", "23503", "23505", "23514", "P0001"}:
+                found = _told(replace(attempt, subject=each.name), error, fresh=True)
+                if found.function is not None:
+                    shown = f"{attempt.action.upper()} on {name}"
+                    yield replace(found, sql=shown, columns=())
+
+
+def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]) -> Iterator[Refused]:
+    """Calls of functions that are gone in the form that they had: PostgreSQL finds none when it reads them."""
+    gone = {Name.told(each.name.partition("(")[0]) for each in changes if each.kind == "function" and each.change.value == "missing"}
+    for each in before.state.functions:
+        if any(each.name.matches(name) for name in gone):
+            call = each.call(f"NULL::{type_}" for type_ in each.arguments)
+            attempt = _Attempt(each.oid, each.name, "function", "call", call)
+            error = session.refusal(replace(attempt, sql=f"PREPARE alembic_reviewer_call AS {call}"))
+            if error is not None and error.sqlstate in {"42883", "42725", "42704"}:
+                yield _told(attempt, error)
+
+
+def _gone_labels(session: _Session, before: Catalogue, now: Catalogue) -> Iterator[Refused]:
+    """Labels of enum types that a value cannot have any more."""
+    there = {each.name: each.labels for each in now.enums}
+    for each in before.enums:
+        labels = there.get(each.name)
+        for label in [label for label in each.labels if label not in labels] if labels is not None else ():
+            attempt = _Attempt(0, each.name, "enum type", "label", f"SELECT {literal(label)}::{each.name.sql}", (label,))
+            error = session.refusal(attempt)
+            if error is not None:
+                yield _told(attempt, error)
+
+
+def _newly_guarded(
+    session: _Session, before: Before, names: Mapping[int, Name], connection: Connection[tuple[object, ...]]
+) -> Iterator[Visible]:
+    """The tables on which row security has been turned on."""
+    rest = [e for e in before.state.concerned if e.oid in names and e.kind in {"r", "p"} and not e.guarded]
+    row = connection.execute(
+        "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(oid::bigint, relforcerowsecurity)) FROM pg_catalog.pg_class"
+        " WHERE relrowsecurity AND oid::bigint = ANY (%s::bigint[])".encode(),
+        [[each.oid for each in rest]],
+    ).fetchone()
+    guarded: dict[int, bool] = dict(row[0]) if row and row[0] else {}  # type: ignore[call-overload]
+    for each in rest:
+        if each.oid in guarded:
+            now = replace(each, name=names[each.oid])
+            rows, seen = session.seen(now, "application")
+            yield Visible(each.name, "application", rows, rows, seen)
+            if guarded[each.oid]:
+                yield Visible(each.name, "owner", rows, rows, session.seen_as_owner(now), forced=True)
+
+
+def _stale(connection: Connection[tuple[object, ...]], before: Before, changes: Iterable[Difference]) -> Iterator[StaleIndex]:
+    """Indexes that were not built again though their expression gives other values now."""
+    changed = {Name.told(each.name.partition("(")[0]) for each in changes if each.kind == "function"}
+    for each in before.state.expressions:
+        if each.oid not in before.digests or not any(each.function.matches(name) for name in changed):
+            continue
+        row = connection.execute(b"SELECT relfilenode::bigint FROM pg_catalog.pg_class WHERE oid::bigint = %s", [each.oid]).fetchone()
+        if row is None or row[0] != each.node:
+            continue
+        now = trial_state.digests(connection, [each]).get(each.oid)
+        if now is not None and now != before.digests[each.oid]:
+            yield StaleIndex(each.table, each.name, each.function, now[1])
+
+
+def _compared(now: Iterable[Counter], before: Iterable[Counter]) -> tuple[Counter, ...]:
+    """The counters as they are, with what was so before."""
+    known = {(each.sequence, each.column): each for each in before}
+
+    def behind(each: Counter | None) -> bool:
+        return each is not None and each.highest is not None and each.next <= each.highest
+
+    def narrow(each: Counter | None) -> bool:
+        return each is not None and each.ends < trial_state.largest(each.column_type)
+
+    return tuple(
+        replace(each, was_behind=behind(old), was_narrow=narrow(old))
+        for each in now
+        for old in [known.get((each.sequence, each.column))]
+    )
+
+
+def _each_once(refused: Iterable[Refused]) -> Iterator[Refused]:
+    """One for each thing that is refused, however many forms of the statement were tried."""
+    told = set()
+    for each in refused:
+        key = (each.subject, each.action, each.error, each.function, each.columns if each.action in {"on conflict", "label"} else ())
+        if key not in told:
+            told.add(key)
+            yield each

@@ -1,0 +1,76 @@
+"""Which operation of a revision did what was seen afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from reviewer.recording import Location
+from reviewer.replay.stream import Step, Story
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.sql.operations import Call, DoBlock, Operation, Select, Unrecognized
+
+
+def cause_of(
+    story: Story,
+    subject: Name,
+    *,
+    column: str | None = None,
+    named: str | None = None,
+    wanted: Callable[[Operation], bool] = lambda _: True,
+) -> Step | None:
+    """The last operation of the upgrade that has most to do with `subject`: with its `column`, or with what is `named`, a
+    constraint for example. Where none names it, the last statement that was seen to lock it, one of which nobody can read what it does
+    before others.
+    """
+    best, found = 0, None
+    for step in story.steps():
+        score = _closeness(step, subject, column, named) if wanted(step.operation) else 0
+        if score and score >= best:
+            best, found = score, step
+    return found or next(_unreadable(story, subject), None)
+
+
+def place_of(step: Step | None) -> Location | None:
+    """The line of an operation."""
+    return step.statement.location if step is not None else None
+
+
+def _closeness(step: Step, subject: Name, column: str | None, named: str | None) -> int:
+    operation = step.operation
+    attributes = [getattr(operation, each, None) for each in ("table", "object", "view", "type", "domain")]
+    names = [each for each in attributes if isinstance(each, Name)]
+    if not any(each.matches(subject) or (step.now.origin(each) or each).matches(subject) for each in names):
+        index = getattr(operation, "index", None)
+        owner = step.now.index_table(index) if isinstance(index, Name) else None
+        if owner is None or not owner.name.matches(subject):
+            return 0
+    if named is not None and getattr(operation, "name", None) == named:
+        return 4
+    mentioned = _column(operation)
+    if column is not None and mentioned is not None:
+        before = step.now.column_origin(subject, mentioned)
+        if column in {mentioned, before[1] if before else None}:
+            return 3
+    return 2 if mentioned is None else 1
+
+
+def _column(operation: Operation) -> str | None:
+    column = getattr(operation, "column", None)
+    return column if isinstance(column, str) else getattr(column, "name", None)
+
+
+def _unreadable(story: Story, subject: Name) -> Iterator[Step]:
+    seen = [step for step in reversed(story.steps()) if _locks(step, subject)]
+    yield from (step for step in seen if isinstance(step.operation, _OPAQUE))
+    yield from seen
+
+
+_OPAQUE = DoBlock | Call | Select | Unrecognized
+
+
+def _locks(step: Step, subject: Name) -> bool:
+    found = step.statement.observation
+    return found is not None and any(
+        lock.relation.as_name.matches(subject) and lock.mode > LockMode.ROW_SHARE for lock in found.locks
+    )
