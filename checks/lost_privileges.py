@@ -142,8 +142,8 @@ def _owner(text: str | None) -> str:
 
 
 def _made_anew(name: Name, story: Story) -> Step | None:
-    made = cause_of(story, name, wanted=lambda o: isinstance(o, CreateView | CreateTable | CreateObject))
-    dropped = cause_of(story, name, wanted=lambda o: isinstance(o, DropView | DropTable | DropObject))
+    made = cause_of(story, name, wanted=lambda o: isinstance(o, CreateView | CreateTable | CreateObject), named_only=True)
+    dropped = cause_of(story, name, wanted=lambda o: isinstance(o, DropView | DropTable | DropObject), named_only=True)
     return made if made is not None and dropped is not None else None
 
 

@@ -65,8 +65,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             alike: dict[tuple[object, ...], list[Refused]] = {}
+            told = {each.error for each in after.refused if each.action in _OF_OTHERS} if after is not None else set()
             for each in after.refused if after is not None else ():
-                if each.function is None and not each.fresh and each.action not in _OF_OTHERS:
+                if each.function is None and not each.fresh and each.error not in told:
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
                 yield _said(each, [each, *more], cause_of(subject, each.subject, column=each.column, named=each.constraint))

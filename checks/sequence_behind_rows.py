@@ -70,8 +70,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if each.highest is None or each.next > each.highest or each.was_behind:
                     continue
                 step = (
-                    cause_of(subject, each.sequence, wanted=lambda o: isinstance(o, AlterObject))
-                    or cause_of(subject, each.table, wanted=lambda o: isinstance(o, _MOVES))
+                    cause_of(subject, each.sequence, wanted=lambda o: isinstance(o, AlterObject), named_only=True)
+                    or cause_of(subject, each.table, wanted=lambda o: isinstance(o, _MOVES), named_only=True)
                     or cause_of(subject, each.table)
                 )
                 column, table = quoted(each.column), each.table.sql.removeprefix("public.")
@@ -92,23 +92,23 @@ EXAMPLES = [
     Example(
         "rows that bring their own keys",
         upgrade="""
-        roles = op.create_table("roles", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("name", sa.Text()))
-        op.bulk_insert(roles, [{"id": 1, "name": "admin"}, {"id": 2, "name": "reader"}])  # flagged
+        op.create_table("roles", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("name", sa.Text()))
+        op.execute("INSERT INTO roles VALUES (1, 'admin'), (2, 'reader')")  # flagged
         """,
     ),
     Example(
         "the sequence moved behind them",
         upgrade="""
-        roles = op.create_table("roles", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("name", sa.Text()))
-        op.bulk_insert(roles, [{"id": 1, "name": "admin"}, {"id": 2, "name": "reader"}])
+        op.create_table("roles", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("name", sa.Text()))
+        op.execute("INSERT INTO roles VALUES (1, 'admin'), (2, 'reader')")
         op.execute("SELECT setval('roles_id_seq', (SELECT max(id) FROM roles))")
         """,
     ),
     Example(
         "rows without keys",
         upgrade="""
-        roles = op.create_table("roles", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("name", sa.Text()))
-        op.bulk_insert(roles, [{"name": "admin"}, {"name": "reader"}])
+        op.create_table("roles", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("name", sa.Text()))
+        op.execute("INSERT INTO roles (name) VALUES ('admin'), ('reader')")
         """,
     ),
     Example(

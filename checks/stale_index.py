@@ -56,7 +56,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             for each in after.stale if after is not None else ():
-                step = cause_of(subject, each.function, wanted=lambda o: isinstance(o, CreateObject))
+                step = cause_of(subject, each.function, wanted=lambda o: isinstance(o, CreateObject), named_only=True)
                 yield concern(
                     f"""
                     `{each.function}` gives other values now than those that the index `{each.index}` of `{each.table}` was
@@ -95,7 +95,8 @@ EXAMPLES = [
         given=ITEMS,
         upgrade="""
         op.execute("CREATE OR REPLACE FUNCTION fold(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper(t)'")
-        op.execute("REINDEX INDEX ix_fold")
+        with op.get_context().autocommit_block():
+            op.execute("REINDEX INDEX CONCURRENTLY ix_fold")
         """,
     ),
 ]

@@ -196,11 +196,17 @@ WHERE s.seqincrement > 0 AND NOT s.seqcycle
 """
 
 _QUERY = r"""
-WITH RECURSIVE given AS (
-    SELECT c.oid, c.relname, c.relkind, c.relispartition FROM pg_catalog.json_array_elements(%s::json) g
+WITH RECURSIVE named AS (
+    SELECT c.oid, c.relkind FROM pg_catalog.json_array_elements(%s::json) g
     JOIN pg_catalog.pg_namespace n ON n.nspname = g ->> 0
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = g ->> 1
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+), given AS (
+    SELECT c.oid, c.relname, c.relkind, c.relispartition FROM pg_catalog.pg_class c
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid IN (
+        SELECT oid FROM named
+        UNION SELECT d.refobjid FROM named JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass
+            AND d.objid = named.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
+        WHERE named.relkind = 'S')
 ), users AS (
     SELECT p.oid, p.proname, n.nspname, p.prosrc, p.proargtypes, p.pronargdefaults, p.proisstrict, p.prorettype, p.prokind, p.provariadic,
         EXISTS (SELECT FROM given g WHERE pg_catalog.strpos(pg_catalog.lower(p.prosrc), pg_catalog.lower(g.relname)) > 0) AS mentions

@@ -84,10 +84,11 @@ class Before:
 
 
 def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
-    """The tables and views of `catalogue` that the statements of `passes` were seen to lock or write, and those that
+    """The tables and views of `catalogue`, and the sequences, that the statements of `passes` were seen to lock or write, and those that
     they name where nobody could look.
     """
     found: dict[Name, None] = {}
+    sequences: set[Name] = set()
     for each in passes:
         for statement in each.statements:
             seen = statement.observation
@@ -98,10 +99,11 @@ def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
                     name = Name(of_index, relation.schema) if of_index else relation.as_name
                     if not relation.new:
                         found[name] = None
+                        sequences |= {name} if relation.kind == "sequence" else set()
             if seen is None or seen.transaction is None:
                 for operation in operations(statement):
                     found |= dict.fromkeys(_named(operation, catalogue))
-    return tuple(name for name in found if catalogue.table(name) is not None)
+    return tuple(name for name in found if name in sequences or catalogue.table(name) is not None)
 
 
 def _named(operation: Operation, catalogue: Catalogue) -> Iterator[Name]:
@@ -236,10 +238,13 @@ class _Session:
         return None
 
     def row(self, sql: str) -> tuple[object, ...] | None:
-        """The first row that a statement returns; what it did is undone. Raises `psycopg.Error`."""
+        """The first row that the last of some statements returns; what they did is undone. Raises `psycopg.Error`."""
         try:
             self._connection.execute(b"SAVEPOINT trial")
-            return self._connection.execute(sql.encode()).fetchone()
+            found = self._connection.execute(sql.encode())
+            while found.nextset():  # what comes before it returns nothing
+                pass
+            return found.fetchone()
         finally:
             self._connection.execute(b"ROLLBACK TO SAVEPOINT trial; RELEASE SAVEPOINT trial")
 

@@ -18,17 +18,18 @@ def cause_of(
     column: str | None = None,
     named: str | None = None,
     wanted: Callable[[Operation], bool] = lambda _: True,
+    named_only: bool = False,
 ) -> Step | None:
     """The last operation of the upgrade that has most to do with `subject`: with its `column`, or with what is `named`, a
     constraint for example. Where none names it, the last statement that was seen to lock it, one of which nobody can read what it does
-    before others.
+    before others; `named_only`: not even that.
     """
     best, found = 0, None
     for step in story.steps():
         score = _closeness(step, subject, column, named) if wanted(step.operation) else 0
         if score and score >= best:
             best, found = score, step
-    return found or next(_unreadable(story, subject), None)
+    return found if found is not None or named_only else next(_unreadable(story, subject), None)
 
 
 def place_of(step: Step | None) -> Location | None:
