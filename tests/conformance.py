@@ -14,18 +14,15 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import checks
 from reviewer.host.guardian import Guardian
-from reviewer.recording import Direction, Observation, Outcome, Recording, Rehearsal, Statement
-from reviewer.rehearsal.catalogue_snapshot import compare
-from reviewer.review.engine import review
+from reviewer.recording import Observation, Recording, Rehearsal, Statement
 from reviewer.review.finding import Finding
 from reviewer.review.rule import Check, Example, Rule
-from reviewer.sql.parse import parse
-from tests import examples, majors, reversal
+from tests import examples, majors, remedied
 from tests.examples import Bench, Story
 
 PAGE = Path(__file__).parent.parent / "docs" / "conformance.md"
@@ -36,15 +33,6 @@ NOT_RUN = "not run"
 """What a cell says of a version that cannot run any of the rule's bad examples."""
 NO_CLAIM = "none"
 """What a cell says where a rule claims nothing of a statement, and of a version that was not tried."""
-
-
-ELSEWHERE = {
-    "blocking-detach-partition": "DETACH CONCURRENTLY leaves a CHECK that says what the bound was",
-    "rewriting-generated-column": "a virtual column, or a plain one that a trigger fills",
-    "rewriting-serial": "a sequence as default, also where an identity was asked for",
-    "rewriting-type-change": "a second column stands beside the old one until no code reads the old one",
-}
-"""Rules whose remedy ends in another schema than the flagged statement, and why that is meant."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +144,9 @@ _HEAD = """\
 # Conformance
 
 Written by `python3 scripts/conformance.py`. Every example of every check runs on a real server of every supported major
-version, and so does every remedy, one revision for each step, with rows in the tables; on the oldest and the newest the
-steps also run down and up again, and end in the schema that the flagged statement makes, where that is what they are
-for. *Claim* is what the rule says of a statement that it flags; the columns say what the servers did at the flagged statements: locks newly taken on tables
+version, and so does every remedy, one revision for each step, with rows in the tables: it ends in the schema that the flagged
+statement makes, where that is what it is for, with the same values, and what code sends that knows only the state before
+runs after every step. On the oldest and the newest version the steps also run down and up again. *Claim* is what the rule says of a statement that it flags; the columns say what the servers did at the flagged statements: locks newly taken on tables
 that were there before, `rewrite`, `index build` and `scan` of such a table, `row by row` for a loop that
 changes every row of it, or the error with which the server refused.
 Several cases are set apart by `;`. `=` is the same as on the newest version, `flagged` means that the flagged statement
@@ -212,45 +200,11 @@ def _unkept(rule: Rule, found: Sequence[Finding], recording: Recording) -> Itera
 def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Recording) -> Iterator[str]:
     """What is wrong with the remedies, deployed as they say."""
     for finding in found:
-        if not finding.remedy:
-            continue
-        remedy = story.with_remedy(finding, recording)
-        remedied = bench.record(remedy)
-        yield from (f"remedy: {error}" for error in remedied.errors)
-        for each in remedied.passes:
-            if each.direction is Direction.UPGRADE and each.outcome is not Outcome.OK:
-                why = each.failure.message if each.failure else each.reason
-                yield f"remedy: step {each.revision} does not run: {why}"
-        for other in examples.loud(review(remedied, checks.load()).findings):
-            yield f"remedy: {other.severity.value} {other.rule}: {other.message}"
-        if bench.major not in (majors.MAJORS[0], majors.MAJORS[-1]):
-            continue  # remedies are of two kinds, for the newest version and for all others
-        yield from _one_way(bench, remedy, remedied)
-        if _ends_alike(finding):
-            meant, reached = bench.schema(story.without_remedy(finding, recording)), bench.schema(remedy)
-            for odd in compare(meant, reached) if meant and reached else ():
-                yield f"remedy: it ends elsewhere: {odd.kind} {odd.name} of {odd.table} is {odd.change.value} {odd.aspect}"
-
-
-def _one_way(bench: Bench, remedy: Story, remedied: Recording) -> Iterator[str]:
-    """What of a remedy does not run again after it was undone."""
-    undone = reversal.downgrades(remedied)
-    if undone is None:
-        return
-    for each in bench.record(replace(remedy, downgrades=undone)).passes:
-        if each.outcome is not Outcome.OK:
-            why = each.failure.message if each.failure else each.reason
-            yield f"remedy: {each.direction.value} of step {each.revision} does not run: {why}"
-
-
-def _ends_alike(finding: Finding) -> bool:
-    """Whether the remedy has to reach the schema that the flagged statement makes: another way to the same end. What
-    breaks running code or loses data has another end; of a statement that does several things only one is remedied.
-    """
-    group = checks.by_id()[finding.rule].RULE.group.value
-    same_end = group in {"locking", "rewriting", "not-working"} and finding.rule not in ELSEWHERE
-    alone = finding.sql is not None and len(parse(finding.sql)) == 1
-    return same_end and alone and finding.direction is Direction.UPGRADE
+        if finding.remedy:
+            yield from (f"remedy: {each}" for each in remedied.faults(bench, story, finding, recording))
+            # remedies are of two kinds, for the newest version and for all others
+            if bench.major in (majors.MAJORS[0], majors.MAJORS[-1]):
+                yield from (f"remedy: {each}" for each in remedied.one_way(bench, story, finding, recording))
 
 
 def _words(finding: Finding, recording: Recording) -> Iterator[str]:

@@ -36,15 +36,14 @@ from reviewer.recording import (
     Revision,
     furthest,
 )
-from reviewer.rehearsal import catalogue_snapshot
-from reviewer.rehearsal.catalogue_snapshot import Snapshot
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess
 from reviewer.rehearsal.old_code import OldSource
-from reviewer.rehearsal.protocol import AnyCommand, Hello, Upgrade
+from reviewer.rehearsal.protocol import AnyCommand, Hello, Step, Upgrade
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Example
 from reviewer.session import Scope, comments_in, judged, plan_for
+from tests.old_statements import Connection, Watcher
 from tests.repository import git
 
 _INI = """
@@ -270,7 +269,7 @@ class Bench:
         self._kept: _KeptProcess | None = None
         self._numbers = itertools.count(1)
         self._known: dict[Story, Recording] = {}
-        self._schemas: dict[Story, Snapshot | None] = {}
+        self._watched: dict[Story, Watcher] = {}
         (folder / "migrations").mkdir()
         (folder / "migrations" / "env.py").write_text(_ENV)
         (folder / "work").mkdir()
@@ -287,10 +286,10 @@ class Bench:
         report = judged(config, [recording], {recording.tree: comments_in(self._folder, recording)})
         return [finding for finding in report.findings if finding.suppressed is None]
 
-    def schema(self, story: Story) -> Snapshot | None:
-        """What the database looks like when the story has been deployed; None where that failed."""
+    def watched(self, story: Story) -> Watcher:
+        """What became of the database and of the statements of old code while the story was deployed."""
         self.record(story)
-        return self._schemas[story]
+        return self._watched[story]
 
     def close(self) -> None:
         """End the interpreter."""
@@ -315,16 +314,16 @@ class Bench:
             if next(starts) and not (self._kept and self._kept.unspoilt):
                 return RunnerProcess(*arguments)
             if self._kept is None or self._kept.ended:
-                self._kept = _KeptProcess(RunnerProcess(*arguments), deployed)
+                self._kept = _KeptProcess(RunnerProcess(*arguments), watch)
             return self._kept
 
-        def deployed(database: str) -> None:
+        def watch(database: str, look: Callable[[Watcher, Connection], None]) -> None:
             with self._server.result().connect(database) as connection:
-                self._schemas[story] = catalogue_snapshot.take(connection)
+                look(self._watched[story], connection)
 
-        self._schemas[story] = None
+        self._watched[story] = Watcher()
         if self._kept is not None:
-            self._kept.deployed = deployed
+            self._kept.watch = watch
         recording = rehearse(plan, self._server, self._guardian, self._folder / "work", runner=runner)
         self._server.result().drop_all()
         return recording
@@ -368,13 +367,16 @@ class Bench:
         return base
 
 
+_Watch = Callable[[str, Callable[[Watcher, Connection], None]], None]
+
+
 class _KeptProcess:
     """A process of the interpreter that outlives a rehearsal."""
 
-    def __init__(self, process: RunnerProcess, deployed: Callable[[str], None]) -> None:
+    def __init__(self, process: RunnerProcess, watch: _Watch) -> None:
         self._process = process
-        self.deployed = deployed
-        """Called with the name of the database in which the new revisions have just been deployed."""
+        self.watch = watch
+        """Called with the name of a database before the new revisions run in it, and after them."""
         self._hello: Hello | None = None
         self.ended = False
         self.unspoilt = True
@@ -384,9 +386,15 @@ class _KeptProcess:
         return self._hello
 
     def run(self, command: AnyCommand, *arguments: Any) -> Answer:
+        deploys = isinstance(command, Upgrade) and command.observe
+        if deploys:
+            self.watch(command.database, Watcher.before)
         answer = self._process.run(command, *arguments)
-        if answer.ok and isinstance(command, Upgrade) and command.observe:
-            self.deployed(command.database)
+        if answer.ok and deploys:
+            self.watch(command.database, Watcher.deployed)
+        if answer.ok and isinstance(command, Step) and command.direction == "upgrade":
+            step = command.revision
+            self.watch(command.database, lambda watcher, connection: watcher.stepped(connection, step))
         self.unspoilt = answer.ok or (answer.failed is not None and answer.failed.deliberate)
         if answer.timed_out or answer.exit_status is not None:
             self.really_close()
