@@ -81,7 +81,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             found = [v for v in (after.visible if after is not None else ()) if v.before > v.after == 0]
             for table in dict.fromkeys(each.table for each in found):
                 roles = [each.role for each in found if each.table == table]
-                step = cause_of(subject, table, wanted=lambda o: isinstance(o, RowSecurity | CreateObject), named_only=True)
+                step = cause_of(
+                    subject, table, wanted=lambda o: isinstance(o, RowSecurity | CreateObject), named_only=True
+                )
                 if step is None:
                     continue
                 who = "every role, the owner too," if "owner" in roles else "a role that does not own it"

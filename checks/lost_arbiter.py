@@ -65,7 +65,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             for each in after.refused:
                 if each.action == "on conflict" and each.sqlstate == "42P10":
-                    step = cause_of(subject, each.subject, wanted=lambda o: isinstance(o, DropConstraint | DropIndex))
+                    step = cause_of(
+                        subject, each.subject, wanted=lambda o: isinstance(o, DropConstraint | DropIndex)
+                    )
                     yield _said(each.subject, each.columns, step, subject, Basis.OBSERVED)
 
 
@@ -91,18 +93,23 @@ def _key(step: Step) -> tuple[Name | None, tuple[str, ...]]:
         case DropIndex(index=index):
             known = step.now.index_table(index)
             dropped = next((i for i in known.indexes if i.name == index.name), None) if known else None
-            if known is not None and dropped is not None and dropped.unique and not is_partial(dropped) and all(dropped.columns):
+            if (
+                known is not None
+                and dropped is not None
+                and dropped.unique
+                and not is_partial(dropped)
+                and all(dropped.columns)
+            ):
                 return known.name, dropped.columns
     return None, ()
 
 
 def _said(table: Name, columns: tuple[str, ...], step: Step | None, story: Story, basis: Basis) -> Concern:
     names = ", ".join(columns)
-    partial = any(
-        i.unique and is_partial(i) and set(i.columns) == set(columns)
-        for i in story.after.indexes(table)
+    partial = any(i.unique and is_partial(i) and set(i.columns) == set(columns) for i in story.after.indexes(table))
+    but = (
+        ": the partial index on the same columns serves only a statement that repeats its WHERE" if partial else ""
     )
-    but = ": the partial index on the same columns serves only a statement that repeats its WHERE" if partial else ""
     return concern(
         f"""
         `INSERT INTO {table} … ON CONFLICT ({names})` of the running code fails from now on (SQLSTATE 42P10): no unique index

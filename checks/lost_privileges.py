@@ -98,7 +98,9 @@ def _told(key: tuple[str, str, str | None], after: Afterwards, story: Story) -> 
         for each in changes
         if each.aspect == "options"
         for option in (each.before or "").split(", ")
-        if option.startswith("security_") and option.endswith(("=true", "=on", "=1")) and option not in (each.after or "").split(", ")
+        if option.startswith("security_")
+        and option.endswith(("=true", "=on", "=1"))
+        and option not in (each.after or "").split(", ")
     ]
     if not lost and not options:
         return
@@ -142,8 +144,12 @@ def _owner(text: str | None) -> str:
 
 
 def _made_anew(name: Name, story: Story) -> Step | None:
-    made = cause_of(story, name, wanted=lambda o: isinstance(o, CreateView | CreateTable | CreateObject), named_only=True)
-    dropped = cause_of(story, name, wanted=lambda o: isinstance(o, DropView | DropTable | DropObject), named_only=True)
+    made = cause_of(
+        story, name, wanted=lambda o: isinstance(o, CreateView | CreateTable | CreateObject), named_only=True
+    )
+    dropped = cause_of(
+        story, name, wanted=lambda o: isinstance(o, DropView | DropTable | DropObject), named_only=True
+    )
     return made if made is not None and dropped is not None else None
 
 

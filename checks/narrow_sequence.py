@@ -61,7 +61,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if each.was_narrow or each.ends >= _LARGEST.get(each.column_type, 0):
                     continue
                 altered = cause_of(
-                    subject, each.table, column=each.column, wanted=lambda o: isinstance(o, AlterColumnType), named_only=True
+                    subject,
+                    each.table,
+                    column=each.column,
+                    wanted=lambda o: isinstance(o, AlterColumnType),
+                    named_only=True,
                 )
                 if altered is None:
                     continue

@@ -65,12 +65,16 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             alike: dict[tuple[object, ...], list[Refused]] = {}
-            told = {each.error for each in after.refused if each.action in _OF_OTHERS} if after is not None else set()
+            told = (
+                {each.error for each in after.refused if each.action in _OF_OTHERS} if after is not None else set()
+            )
             for each in after.refused if after is not None else ():
                 if each.function is None and not each.fresh and each.error not in told:
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
-                yield _said(each, [each, *more], cause_of(subject, each.subject, column=each.column, named=each.constraint))
+                yield _said(
+                    each, [each, *more], cause_of(subject, each.subject, column=each.column, named=each.constraint)
+                )
 
 
 _OF_OTHERS = frozenset({"on conflict", "label"})
@@ -168,9 +172,9 @@ EXAMPLES = [
     Example(
         "a column that goes in a DO block",
         given=ITEMS,
-        upgrade='''
+        upgrade="""
         op.execute("DO $$ BEGIN EXECUTE 'ALTER TABLE items DROP COLUMN price'; END $$")  # flagged
-        ''',
+        """,
     ),
     Example(
         "a view that loses a column in a DO block",
@@ -178,9 +182,9 @@ EXAMPLES = [
         {ITEMS}
         op.execute("CREATE VIEW cheap AS SELECT id, name FROM items WHERE price < 10")
         """,
-        upgrade='''
+        upgrade="""
         op.execute("DO $$ BEGIN DROP VIEW cheap; CREATE VIEW cheap AS SELECT id FROM items WHERE price < 10; END $$")  # flagged
-        ''',
+        """,
     ),
     Example(
         "a trigger that refuses what was allowed",

@@ -87,7 +87,9 @@ def _said(type_: Name, labels: list[str], story: Story, basis: Basis) -> Iterato
     if not gone:
         return
     step = cause_of(story, type_, wanted=lambda o: isinstance(o, CreateEnum), named_only=True)
-    changed = next((s for s in story.steps() if isinstance(s.operation, AlterColumnType) and _is(s.operation, type_)), None)
+    changed = next(
+        (s for s in story.steps() if isinstance(s.operation, AlterColumnType) and _is(s.operation, type_)), None
+    )
     values = listed([f"`{label}`" for label in gone])
     yield concern(
         f"""

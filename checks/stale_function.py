@@ -99,7 +99,11 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
         severity=severity,
         basis=Basis.OBSERVED,
         location=place_of(cause),
-        evidence={"sqlstate": first.sqlstate, "statements": sorted({each.action for each in alike}), "function": first.function},
+        evidence={
+            "sqlstate": first.sqlstate,
+            "statements": sorted({each.action for each in alike}),
+            "function": first.function,
+        },
     )
 
 

@@ -56,7 +56,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             for each in after.stale if after is not None else ():
-                step = cause_of(subject, each.function, wanted=lambda o: isinstance(o, CreateObject), named_only=True)
+                step = cause_of(
+                    subject, each.function, wanted=lambda o: isinstance(o, CreateObject), named_only=True
+                )
                 yield concern(
                     f"""
                     `{each.function}` gives other values now than those that the index `{each.index}` of `{each.table}` was
@@ -69,11 +71,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 )
 
 
-ITEMS = '''
+ITEMS = """
 op.execute("CREATE TABLE items (id int PRIMARY KEY, name text NOT NULL)")
 op.execute("CREATE FUNCTION fold(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(t)'")
 op.execute("CREATE INDEX ix_fold ON items (fold(name))")
-'''
+"""
 
 EXAMPLES = [
     Example(

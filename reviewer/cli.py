@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,8 @@ def _options(*places: Where) -> Callable[[Any], Any]:
 
     def decorate(command: Any) -> Any:
         for option in reversed([each for each in OPTIONS if each.where in places]):
-            command = click.option(option.flag, option.name, help=option.help, **_shape(option))(command)
+            flags = [flag for flag in (option.short, option.flag) if flag]
+            command = click.option(*flags, option.name, help=option.help, **_shape(option))(command)
         return click.argument("path", default=".", type=click.Path(path_type=Path))(command)
 
     return decorate
@@ -90,7 +92,7 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
             streams.refuse_closed_output()
         from reviewer.session import review_project
 
-        with _progress() as progress:
+        with _progress(quiet=config.quiet, verbose=config.verbose) as progress:
             report = review_project(config, os.environ, progress)
         _write(report, config)
         ctx.exit(report.verdict.exit_status)
@@ -204,6 +206,7 @@ def _write(report: Report, config: Config) -> None:
 
     for form, file in ((each.format, each.path) for each in config.outputs):
         if file is None:
+            form = "quiet" if config.quiet and form == "text" else form
             streams.write(render(form, report, checks.by_id, sys.stdout))
             continue
         try:
@@ -216,10 +219,16 @@ def _write(report: Report, config: Config) -> None:
 
 
 class _progress:  # noqa: N801  (used as a function)
-    """Shows progress on a terminal; silent elsewhere."""
+    """Shows progress on a terminal; silent elsewhere unless `verbose`."""
+
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        self._quiet, self._verbose = quiet, verbose
 
     def __enter__(self) -> Any:
-        if not sys.stderr.isatty():
+        if self._verbose:
+            started = time.monotonic()
+            return lambda text: streams.say(f"{time.monotonic() - started:6.1f} s  {text}")
+        if self._quiet or not sys.stderr.isatty():
             return lambda _: None
         from rich.console import Console
 

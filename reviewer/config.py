@@ -17,6 +17,7 @@ from reviewer.options import OPTIONS, POSTGRES, Kind, Option, Where
 from reviewer.project.discovery import ConfigFile
 from reviewer.report import FORMATS
 from reviewer.review.finding import Severity
+from reviewer.review.rule import Group
 
 OWN_FILE = "alembic-reviewer.toml"
 TABLE = "alembic-reviewer"
@@ -88,8 +89,12 @@ class Config:
     recording: Path | None = None
     fail_on: Severity | None = Severity.ERROR
     """None: never fail."""
+    quiet: bool = False
+    """Whether to print only the first line of the text report."""
+    verbose: bool = False
+    """Whether to report each step on standard error."""
     select: tuple[str, ...] = ()
-    """The only rules to run; empty: those that are on by default."""
+    """The only rules or groups of rules to run; empty: those that are on by default."""
     ignore: tuple[str, ...] = ()
     timeout: float = 300.0
     """Seconds that one run of the project's migrations may take."""
@@ -117,6 +122,19 @@ class Config:
             chosen = each.severity.get(rule, chosen)
         return chosen
 
+    def without_groups(self, groups: Mapping[str, Collection[str]]) -> Config:
+        """The same with the rules of a group where it names the group; `groups` has the rules of each."""
+
+        def rules(named: Sequence[str]) -> tuple[str, ...]:
+            return tuple(dict.fromkeys(rule for each in named for rule in groups.get(each, (each,))))
+
+        paths = tuple(replace(each, ignore=rules(each.ignore)) for each in self.paths)
+        return replace(self, select=rules(self.select), ignore=rules(self.ignore), paths=paths)
+
+    def named_rules(self) -> frozenset[str]:
+        """What it names as a rule or as a group of rules."""
+        return frozenset({*self.select, *self.ignore, *(rule for each in self.paths for rule in each.ignore)})
+
     def check_rules(self, known: Collection[str]) -> None:
         """Raises `UsageError` if a setting names a rule that is not in `known`."""
         places: list[tuple[str, Collection[str]]] = [
@@ -133,7 +151,8 @@ class Config:
             for rule in rules:
                 if rule not in known:
                     raise UsageError(
-                        f"`{place}` names the rule `{rule}`, which does not exist.", nearest_rule(rule, known)
+                        f"`{place}` names the rule `{rule}`, which does not exist.",
+                        nearest_rule(rule, [*known, *(group.value for group in Group)]),
                     )
 
     def _settings(self, path: str | None) -> tuple[PathSettings, ...]:

@@ -64,6 +64,8 @@ class Option:
     """Its spelling on the command line and, without dashes, in the file, if not the name with dashes."""
     choices: tuple[str, ...] = ()
     least: int = 0
+    short: str = ""
+    """A second flag of one letter."""
     where: Where = Where.REVIEW
     in_file: bool = True
     """Whether the configuration file can set it too."""
@@ -207,8 +209,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "fail_on", Kind.FAIL_ON, "Lowest severity that makes the exit status 1.", choices=(*SEVERITIES, "never")
     ),
-    Option("select", Kind.RULES, "Run only these rules.", "RULE"),
-    Option("ignore", Kind.RULES, "Do not run these rules.", "RULE"),
+    Option("select", Kind.RULES, "Run only these rules, or those of a group.", "RULE|GROUP"),
+    Option("ignore", Kind.RULES, "Do not run these rules, or those of a group.", "RULE|GROUP"),
+    Option("quiet", Kind.SWITCH, "Print only the first line of the report.", short="-q", in_file=False),
+    Option("verbose", Kind.SWITCH, "Report each step on standard error.", short="-v", in_file=False),
     Option("timeout", Kind.SECONDS, "Time limit for the whole run.", "SECONDS"),
     Option("severity", Kind.SEVERITY_OF_RULES, where=_NOWHERE),
     Option("paths", Kind.PATHS, where=_NOWHERE),

@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reviewer import __version__, recording
 from reviewer.config import Config
-from reviewer.errors import UsageError
+from reviewer.errors import ProjectError, UsageError
 from reviewer.host import files
 from reviewer.host.folders import work_folder
 from reviewer.host.guardian import Guardian
@@ -19,7 +21,7 @@ from reviewer.host.paths import on_disk, relative, shown
 from reviewer.postgres import trouble
 from reviewer.project.additive import only_adds_tables
 from reviewer.project.discovery import Interpreter, Tree, find_interpreter, find_trees, mentions_flask
-from reviewer.project.git import Git, root_of
+from reviewer.project.git import Git, GitError, root_of
 from reviewer.project.history import (
     Graph,
     Selection,
@@ -41,6 +43,7 @@ from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Address
 from reviewer.review import ledger, suppressions
 from reviewer.review.finding import Finding, Severity
+from reviewer.review.rule import Group
 from reviewer.review.suppressions import Suppression
 from reviewer.review.verdict import Report, TreeReport
 from reviewer.sql.names import VERSION_TABLE
@@ -72,6 +75,15 @@ class Scope:
 
 def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
     """Review what `config` asks for. Raises `ReviewerError` if nothing at all can be reviewed."""
+    config = _with_rules(config)
+    head = ""
+    with contextlib.suppress(GitError):
+        head = Git.containing(config.path).commit("HEAD") or ""
+    made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return replace(_reviewed(config, environ, progress), head=head, made=made)
+
+
+def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) -> Report:
     if config.recording is not None:
         return replayed(config)
     if config.save_recording is not None:
@@ -90,6 +102,9 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
     ]
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = None if config.static else start_server(config, scopes, guardian, stack)
+        progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
+        if server is not None:
+            server.add_done_callback(partial(_say, progress=progress))
         for each, plan in zip(scopes, plans, strict=True):
             if not each.selection.revisions:
                 recordings.append(_nothing_new(each))
@@ -109,13 +124,26 @@ def review_project(config: Config, environ: Mapping[str, str], progress: Progres
                 for problem in each.graph.problems
                 if not problem.fatal
             )
-            first, *others = (replace(one, one_way=_one_way(config, each)) for one in made)
+            first, *others = (_from_base(replace(one, one_way=_one_way(config, each)), each) for one in made)
             recordings += [replace(first, skipped=first.skipped + unread), *others]
             comments |= {one.tree: comments[each.tree.name] for one in made}
     progress("judging")
     if config.save_recording is not None:
         _save(recordings, config.save_recording)
     return judged(config, recordings, comments)
+
+
+def _with_rules(config: Config) -> Config:
+    """`config` with the rules of the groups that it names."""
+    named = {group.value for group in Group} & config.named_rules()
+    if not named:
+        return config
+    import checks as all_checks
+
+    rules: dict[str, list[str]] = {}
+    for check in all_checks.load():
+        rules.setdefault(check.RULE.group.value, []).append(check.RULE.id)
+    return config.without_groups({name: rules.get(name, []) for name in named})
 
 
 def trees(config: Config) -> tuple[Tree, ...]:
@@ -130,7 +158,7 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
         tree = _located(config, tree, environ)
     if config.revisions is not None:
         graph = read_worktree(tree, root)
-        return Scope(tree, between(graph, config.revisions), graph, root, f"revisions {config.revisions}")
+        return Scope(tree, _between(graph, config.revisions, root), graph, root, f"revisions {config.revisions}")
     git = Git.containing(tree.directory)
     base = git.base(config.base, environ)
     since = f"new since {base.ref} ({base.commit[:12]}, {base.why})"
@@ -142,6 +170,27 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     if base.tip != base.commit:
         selection = selection.beside(before, read_commit(tree, git, base.tip, graph))
     return Scope(tree, selection, graph, root, since, base.commit)
+
+
+def _between(graph: Graph, span: str, root: Path) -> Selection:
+    """The revisions of the span; who names tags or commits of git is told which option takes them."""
+    try:
+        return between(graph, span)
+    except ProjectError:
+        raise
+    except UsageError:
+        first, _, last = span.partition(":")
+        with contextlib.suppress(GitError):
+            git = Git.containing(root)
+            for name in (first.strip(), last.strip()):
+                if name and name not in {"base", "head", "heads"} and git.commit(name):
+                    switch = f" after `git switch --detach {last.strip()}`" if git.commit(last.strip()) else ""
+                    since = first.strip() if git.commit(first.strip()) else "TAG"
+                    raise UsageError(
+                        f"--revisions takes Alembic's revisions, and `{name}` is a tag, a branch or a commit of git.",
+                        f"What came since a tag is reviewed with --base {since}{switch}.",
+                    ) from None
+        raise
 
 
 def setup_of(config: Config, tree: Tree) -> Setup:
@@ -270,6 +319,7 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
     from reviewer.review.engine import review
 
     loaded = all_checks.load()
+    config = _with_rules(config)
     config.check_rules({check.RULE.id for check in loaded})
     selected = _selected(config, loaded)
     asked = {check.RULE.id for check in selected}
@@ -393,11 +443,21 @@ def start_server(
     return pool.submit(lambda: stack.enter_context(start(request, guardian)))
 
 
+def _say(server: Future[RunningServer], progress: Progress) -> None:
+    if not server.cancelled() and server.exception() is None:
+        progress(f"PostgreSQL {server.result().version}: {server.result().why}")
+
+
 @contextlib.contextmanager
 def workplace() -> Iterator[tuple[Guardian, Path]]:
     """A guardian, and a folder that is removed when we end."""
     with Guardian() as guardian, work_folder(guardian) as folder:
         yield guardian, folder
+
+
+def _from_base(made: Recording, each: Scope) -> Recording:
+    """The recording with the commit that it starts from, where its code was not tried either."""
+    return replace(made, old_code=replace(made.old_code, commit=made.old_code.commit or each.base_commit or ""))
 
 
 def _nothing_new(each: Scope) -> Recording:

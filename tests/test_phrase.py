@@ -19,23 +19,23 @@ def test_names_each_thing_with_its_table() -> None:
         "ALTER TABLE users ADD age int; CREATE INDEX CONCURRENTLY ix_a ON users (age); DROP TABLE public.logs"
     )
 
-    assert describe(operations) == "adds users.age, creates index ix_a on users, drops table logs"
+    assert describe(operations) == "adds `users.age`, creates index `ix_a` on `users`, drops table `logs`"
 
 
 def test_says_how_many_more_there_are() -> None:
     operations = parse("; ".join(f"ALTER TABLE users ADD c{n} int" for n in range(8)))
 
-    assert describe(operations) == "adds users.c0, adds users.c1, adds users.c2 and 5 more"
+    assert describe(operations) == "adds `users.c0`, adds `users.c1`, adds `users.c2` and 5 more"
 
 
 def test_shows_the_last_one_instead_of_saying_one_more() -> None:
     operations = parse("; ".join(f"DROP TABLE t{n}" for n in range(4)))
 
-    assert describe(operations) == "drops table t0, drops table t1, drops table t2, drops table t3"
+    assert describe(operations) == "drops table `t0`, drops table `t1`, drops table `t2`, drops table `t3`"
 
 
 def test_says_a_thing_that_is_done_twice_once() -> None:
-    assert describe(parse("UPDATE users SET a = 1; UPDATE users SET b = 2")) == "updates users"
+    assert describe(parse("UPDATE users SET a = 1; UPDATE users SET b = 2")) == "updates `users`"
 
 
 @pytest.mark.parametrize("sql", ["", "SELECT 1", "SET lock_timeout = '1s'", "BEGIN; SHOW x; COMMIT"])
@@ -48,15 +48,15 @@ def test_what_only_reads_or_concerns_the_session_changes_nothing(sql: str) -> No
     [
         ("DO $$ BEGIN END $$", "runs a DO block"),
         ("what is this", "runs SQL that is not understood"),
-        ("CALL s.p(1)", "calls s.p"),
-        ("INSERT INTO s.t VALUES (1)", "inserts into s.t"),
-        ("ALTER TABLE t ALTER a TYPE double precision", "makes t.a double precision"),
-        ("ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u", "adds a foreign key from t to u"),
-        ("CREATE INDEX ON t (a)", "creates an index on t"),
-        ("CREATE TABLE p PARTITION OF t DEFAULT", "creates partition p of t"),
-        ("CREATE MATERIALIZED VIEW v AS SELECT 1", "creates materialized view v"),
-        ("ALTER TYPE mood ADD VALUE 'ok'", "adds 'ok' to type mood"),
-        ("CREATE TRIGGER a AFTER INSERT ON t EXECUTE FUNCTION f()", "creates trigger a on t"),
+        ("CALL s.p(1)", "calls `s.p`"),
+        ("INSERT INTO s.t VALUES (1)", "inserts into `s.t`"),
+        ("ALTER TABLE t ALTER a TYPE double precision", "makes `t.a` `double precision`"),
+        ("ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u", "adds a foreign key from `t` to `u`"),
+        ("CREATE INDEX ON t (a)", "creates an index on `t`"),
+        ("CREATE TABLE p PARTITION OF t DEFAULT", "creates partition `p` of `t`"),
+        ("CREATE MATERIALIZED VIEW v AS SELECT 1", "creates materialized view `v`"),
+        ("ALTER TYPE mood ADD VALUE 'ok'", "adds `ok` to type `mood`"),
+        ("CREATE TRIGGER a AFTER INSERT ON t EXECUTE FUNCTION f()", "creates trigger `a` on `t`"),
         ("REINDEX SYSTEM", "rebuilds the system"),
     ],
 )

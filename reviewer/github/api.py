@@ -410,8 +410,15 @@ def _named_wait(headers: Mapping[str, str]) -> float:
 
 
 def _permission(headers: Mapping[str, str]) -> str:
+    """What the answer says is needed: sets of permissions with semicolons between them, of which one is enough.
+
+    https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#resource-not-accessible
+    """
     needed = headers.get("x-accepted-github-permissions") or "pull-requests: write"
-    return f"Give the job the permission `{needed.replace('_', '-').replace('=', ': ')}`."
+    sets = [[each.strip() for each in one.split(",") if each.strip()] for one in needed.split(";")]
+    told = [" and ".join(f"`{each.replace('_', '-').replace('=', ': ')}`" for each in one) for one in sets if one]
+    several = any(len(one) > 1 for one in sets)
+    return f"Give the job the permission{'s' if several else ''} {', or '.join(dict.fromkeys(told))}."
 
 
 def _message(error: Any) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -61,6 +61,8 @@ class Wanted:
     """Begins with its marker: that of the tree if there are several."""
     create: bool = True
     """Whether to create it if it does not exist yet."""
+    after: Callable[[str], str] | None = None
+    """From the body of an earlier comment to the one that replaces it; None: `body`."""
 
 
 def publish(api: Api, number: int, body: str, *, create: bool = True, mode: Mode = Mode.UPDATE) -> Outcome:
@@ -124,6 +126,8 @@ def _published(api: Api, number: int, there: Sequence[Comment], wanted: Wanted, 
     newest = own[-1] if own else None
     for extra in own[:-1]:
         _fold(api, extra, "DUPLICATE")
+    if newest is not None and wanted.after is not None:
+        body = wanted.after(newest.body)
     if newest is None:
         if not wanted.create:
             return _Change(Outcome(Status.SKIPPED, why="there is nothing to say"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
 from reviewer.errors import UsageError
 from reviewer.github import comment, inline
@@ -138,8 +139,12 @@ def with_commit(api: Api, sha: str) -> Target:
     return Target(found[0].number, sha)
 
 
-def body_of(report: Report, event: Event, target: Target | None, wish: Wish, tree: str = "") -> str:
-    """The text of the comment; `tree` names the one that `report` is about if others have their own comment."""
+def body_of(
+    report: Report, event: Event, target: Target | None, wish: Wish, tree: str = "", earlier: str = ""
+) -> str:
+    """The text of the comment; `tree` names the one that `report` is about if others have their own comment, `earlier`
+    is the text that it replaces.
+    """
     place = Place(
         repository=event.repository_url,
         sha=target.sha if target else event.head_sha,
@@ -148,6 +153,7 @@ def body_of(report: Report, event: Event, target: Target | None, wish: Wish, tre
         tree=tree,
         run=event.run,
         note=wish.note,
+        known=markdown.known_before(earlier, target.sha) if target else None,
     )
     return markdown.render(report, place)
 
@@ -173,7 +179,11 @@ def publish(
     if wish.when is not When.NEVER:
         found = parts(report)
         wanted = [
-            Wanted(body_of(part, event, target, wish, tree), _worth_a_comment(part, wish.when))
+            Wanted(
+                body_of(part, event, target, wish, tree),
+                _worth_a_comment(part, wish.when),
+                partial(body_of, part, event, target, wish, tree),
+            )
             for tree, part in found.items()
         ]
         # without any tree we cannot tell what earlier comments are about

@@ -17,6 +17,8 @@ from reviewer.github.comment import Outcome, Status
 from reviewer.github.event import Event, from_environment
 from reviewer.github.inputs import Annotations, Inputs, Purpose
 from reviewer.github.publication import Published, Target, When, Wish
+from reviewer.report import inert
+from reviewer.report.digest import gate, headline
 from reviewer.report.workflow_commands import render as as_commands
 from reviewer.review.verdict import Report
 
@@ -46,7 +48,7 @@ def run(environ: Mapping[str, str], token: str, out: TextIO) -> int:
     if inputs.purpose is Purpose.COMMENT and inputs.summary:
         wish = publication.with_note(Wish(""), event)
         commands.add_summary(environ, publication.body_of(report, event, None, wish))
-    for line in _words(published, posted, inputs, event):
+    for line in (*_outcome(report, inputs), *_words(published, posted, inputs, event)):
         print(line, file=out)
     if inputs.purpose is Purpose.REVIEW and _lost(inputs, posted):
         root = Path(environ["REVIEWER_ROOT"]) if environ.get("REVIEWER_ROOT") else None
@@ -57,6 +59,13 @@ def run(environ: Mapping[str, str], token: str, out: TextIO) -> int:
     if inputs.when is When.ALWAYS and published.status in {Status.FORBIDDEN, Status.FAILED}:
         return 1
     return report.verdict.exit_status if inputs.purpose is Purpose.REVIEW else 0
+
+
+def _outcome(report: Report, inputs: Inputs) -> list[str]:
+    """The verdict, and what the gate does with it."""
+    gated = gate(report) if inputs.purpose is Purpose.REVIEW else "this step blocks nothing (mode: comment)"
+    lines = (f"verdict: {report.verdict.value}; {headline(report)}", f"gate: {gated}")
+    return [inert.without_commands(inert.sentence(line)) for line in lines]
 
 
 def _lost(inputs: Inputs, posted: inline.Posted | None) -> bool:

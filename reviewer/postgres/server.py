@@ -65,9 +65,11 @@ class Address:
         return given
 
     def url(self, database: str) -> str:
-        """The URL of `database`, for env.py files and commands that need one."""
+        """The URL of `database`, for env.py files and commands that need one. A socket's folder is in the query: libpq
+        prefers it to the host that parsers of URLs, such as pydantic's `PostgresDsn`, require.
+        """
         password = f":{quote(self.password, safe='')}" if self.password else ""
-        place = "" if self.is_socket else f"{self.host}:{self.port}"
+        place = "localhost" if self.is_socket else f"{self.host}:{self.port}"
         query = f"?host={quote(self.host)}&port={self.port}" if self.is_socket else ""
         return f"postgresql://{quote(self.user, safe='')}{password}@{place}/{database}{query}"
 
@@ -238,6 +240,12 @@ class RunningServer:
         """Whether `CREATE EXTENSION name` can find its files on this server."""
         found = self._execute("SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name = %s", [name])
         return found.fetchone() is not None
+
+    def ways_to_an_image(self) -> bool:
+        """Whether a container of another image could be started here."""
+        return self.source == "container" or any(
+            other.source == "container" and not other.problem for other in self._others()
+        )
 
     def extension_sources(self, name: str) -> tuple[Candidate, ...]:
         """The other servers that could have been used and are known to have the extension `name`."""

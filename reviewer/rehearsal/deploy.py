@@ -161,8 +161,10 @@ class _Rehearsal:
         try:
             if len(left) > 1:
                 chain = self._chain(base, self._bench.database(base))
+                needed = {*self._bench.databases}
                 while left and self._one_step(left, chain):
                     left.pop(0)
+                    self._bench.drop_all_but(needed | chain.databases)
             elif well is not None:
                 rows = before == base
                 departure = self._departure(left[0], before)

@@ -7,7 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reviewer.recording import Afterwards, Catalogue, Change, Difference, Loss, Observation, Origin, Outcome, Pass, Relation
+from reviewer.recording import (
+    Afterwards,
+    Catalogue,
+    Change,
+    Difference,
+    Loss,
+    Observation,
+    Origin,
+    Outcome,
+    Pass,
+    Relation,
+)
 from reviewer.rehearsal import catalogue_snapshot, row_comparison, trials
 from reviewer.rehearsal.catalogue_snapshot import Snapshot
 from reviewer.rehearsal.row_comparison import Rows

@@ -58,6 +58,11 @@ class Chain:
         self._settle()
         return self._database
 
+    @property
+    def databases(self) -> frozenset[str]:
+        """Those that it goes back to, or goes on in."""
+        return frozenset({self._base, self._checkpoint, self._database})
+
     def wrote(self) -> None:
         """Rows were written that a replay from the checkpoint would not bring back: a failure need not be real."""
         self._written = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from reviewer.recording import Counter
-from reviewer.rows.shape import Schema, Shape
+from reviewer.rows.shape import Shape
 from reviewer.rows.values import literal
 from reviewer.sql.names import Name, quoted
 
@@ -94,8 +94,8 @@ def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> S
 def oids(connection: Connection[tuple[object, ...]], relations: Sequence[Concerned]) -> dict[int, Name]:
     """Which of `relations` are still there, and their names now: by oid, or else by name."""
     row = connection.execute(
-        "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(c.oid::bigint, n.nspname, c.relname)) FROM pg_catalog.pg_class c"
-        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid::bigint = ANY (%s::bigint[])".encode(),
+        b"SELECT pg_catalog.json_agg(pg_catalog.json_build_array(c.oid::bigint, n.nspname, c.relname)) FROM pg_catalog.pg_class c"
+        b" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid::bigint = ANY (%s::bigint[])",
         [[each.oid for each in relations]],
     ).fetchone()
     listed = cast("list[tuple[int, str, str]]", (row[0] if row else None) or [])
@@ -117,13 +117,26 @@ def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]
         for n, (table, column) in enumerate(wanted)
     )
     columns = ", ".join(f"({n}, {table.oid}::oid, {literal(column)})" for n, (table, column) in enumerate(wanted))
-    rows = connection.execute(f"WITH wanted (n, relation, name) AS (VALUES {columns}), highest AS ({tells}) {_SEQUENCES}".encode())
+    rows = connection.execute(
+        f"WITH wanted (n, relation, name) AS (VALUES {columns}), highest AS ({tells}) {_SEQUENCES}".encode()
+    )
     found = []
-    for n, schema, name, following, ends, kind, highest in cast("list[tuple[int, str, str, int, int, str, int | None]]", rows.fetchall()):
+    for n, schema, name, following, ends, kind, highest in cast(
+        "list[tuple[int, str, str, int, int, str, int | None]]", rows.fetchall()
+    ):
         table, column = wanted[n]
         text = next(each.text for each in table.fields if each.name == column)
         found.append(
-            Counter(table.name, column, Name(name, schema), int(following), None if highest is None else int(highest), int(ends), kind, text)
+            Counter(
+                table.name,
+                column,
+                Name(name, schema),
+                int(following),
+                None if highest is None else int(highest),
+                int(ends),
+                kind,
+                text,
+            )
         )
     return tuple(found)
 
@@ -159,7 +172,9 @@ def largest(text: str) -> int:
     return _WHOLE[text]
 
 
-def digests(connection: Connection[tuple[object, ...]], expressions: Iterable[Expression]) -> dict[int, tuple[str, int]]:
+def digests(
+    connection: Connection[tuple[object, ...]], expressions: Iterable[Expression]
+) -> dict[int, tuple[str, int]]:
     """What the expressions of indexes give for the rows that are there, as one text, and for how many rows."""
     import psycopg
 

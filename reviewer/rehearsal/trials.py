@@ -133,7 +133,12 @@ def before(connection: Connection[tuple[object, ...]], catalogue: Catalogue, nam
             attempts += _arbiters(catalogue, each)
         attempts += [_call(each) for each in state.functions if each.mentions]
         worked = [each for each in attempts if session.refusal(each) is None]
-        seen = {(each.oid, role): session.seen(each, role) for each in state.concerned if each.guarded for role in ("owner", "application")}
+        seen = {
+            (each.oid, role): session.seen(each, role)
+            for each in state.concerned
+            if each.guarded
+            for role in ("owner", "application")
+        }
         digests = trial_state.digests(connection, state.expressions)
     for statement in back:
         connection.execute(statement.encode())
@@ -158,7 +163,9 @@ def after(
     mine = [*old, *(table for table in schema.tables if str(table.name) in made)]
     back = trial_state.sequences(connection, _with_parts(schema, mine))
     refused: list[Refused] = []
-    with _session(connection, [replace(each, name=names[each.oid]) for each in before.state.concerned if each.oid in names]) as session:
+    with _session(
+        connection, [replace(each, name=names[each.oid]) for each in before.state.concerned if each.oid in names]
+    ) as session:
         counts = writing.counted(connection, schema, _with_parts(schema, mine))
         failed: dict[int, set[str]] = {}
         for attempt in before.attempts:
@@ -176,7 +183,13 @@ def after(
         refused += _gone_calls(session, before, changes)
         refused += _gone_labels(session, before.catalogue, known)
         visible = [
-            Visible(each.name, role, *before.seen.get((each.oid, role), (0, 0)), session.seen(replace(each, name=names[each.oid]), role)[1], each.forced)
+            Visible(
+                each.name,
+                role,
+                *before.seen.get((each.oid, role), (0, 0)),
+                session.seen(replace(each, name=names[each.oid]), role)[1],
+                each.forced,
+            )
             for each in before.state.concerned
             if each.oid in names and each.kind in {"r", "p"}
             for role in ("owner", "application")
@@ -187,7 +200,9 @@ def after(
     counters = _compared(trial_state.counters(connection, mine), before.counters)
     for statement in back:
         connection.execute(statement.encode())
-    return Afterwards(revision, len(before.attempts), tuple(_each_once(refused)), counters, tuple(visible), stale, tuple(changes))
+    return Afterwards(
+        revision, len(before.attempts), tuple(_each_once(refused)), counters, tuple(visible), stale, tuple(changes)
+    )
 
 
 # -- the session ------------------------------------------------------------------------------------
@@ -230,7 +245,9 @@ class _Session:
         import psycopg
 
         try:
-            self._connection.execute(f"SAVEPOINT trial;{self._as(attempt.role)}{_then(attempt.first)}{attempt.sql}".encode())
+            self._connection.execute(
+                f"SAVEPOINT trial;{self._as(attempt.role)}{_then(attempt.first)}{attempt.sql}".encode()
+            )
         except psycopg.Error as error:
             return error
         finally:
@@ -317,9 +334,19 @@ def _of_relation(
     name, columns = each.name.sql, each.columns
     if columns:
         chosen = ", ".join(map(quoted, columns))
-        yield _Attempt(each.oid, each.name, each.word, "select", f"SELECT {chosen} FROM {name} LIMIT 1", columns, role)
+        yield _Attempt(
+            each.oid, each.name, each.word, "select", f"SELECT {chosen} FROM {name} LIMIT 1", columns, role
+        )
     if each.kind == "v" and columns:
-        yield _Attempt(each.oid, each.name, "view", "update", f"UPDATE {name} SET {_same(columns[:1])} WHERE false", columns[:1], role)
+        yield _Attempt(
+            each.oid,
+            each.name,
+            "view",
+            "update",
+            f"UPDATE {name} SET {_same(columns[:1])} WHERE false",
+            columns[:1],
+            role,
+        )
     if table is not None:
         made = _inserts(session, schema, table, each.oid, each.name, counts, role)
         yield from made
@@ -332,7 +359,9 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
     settable = tuple(c for c in free if c not in keys) or tuple(free)
     one = f"WHERE ctid = (SELECT ctid FROM {name.sql} LIMIT 1)"
     if settable:
-        yield _Attempt(oid, name, "table", "update", f"UPDATE {name.sql} SET {_same(settable)} {one}", settable, role)
+        yield _Attempt(
+            oid, name, "table", "update", f"UPDATE {name.sql} SET {_same(settable)} {one}", settable, role
+        )
     last = f"WHERE ctid = (SELECT max(ctid) FROM {name.sql})"
     first = inserts[0].sql if inserts else ""
     yield _Attempt(oid, name, "table", "delete", f"DELETE FROM {name.sql} {last}", (), role, first)
@@ -352,13 +381,17 @@ def _inserts(
     if values is None:
         return []
     given = [f for f in table.fields if f.generated is None and f.counts is None and values.get(f.name) is not None]
-    found = []
+    found: list[_Attempt] = []
     for fields in (given, [f for f in given if f.default is None]):
         if fields == given and found:
             continue
         listed = ", ".join(quoted(f.name) for f in fields)
         values_sql = ", ".join(literal(str(values[f.name])) for f in fields)
-        sql = f"INSERT INTO {name.sql} ({listed}) VALUES ({values_sql})" if fields else f"INSERT INTO {name.sql} DEFAULT VALUES"
+        sql = (
+            f"INSERT INTO {name.sql} ({listed}) VALUES ({values_sql})"
+            if fields
+            else f"INSERT INTO {name.sql} DEFAULT VALUES"
+        )
         found.append(_Attempt(oid, name, "table", "insert", sql, tuple(f.name for f in fields), role))
     return found
 
@@ -386,7 +419,9 @@ def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
     it plans.
     """
     known = catalogue.table(each.name)
-    for columns in dict.fromkeys(index.columns for index in known.indexes if index.unique and index.valid) if known else ():
+    for columns in (
+        dict.fromkeys(index.columns for index in known.indexes if index.unique and index.valid) if known else ()
+    ):
         if not columns or not all(columns):
             continue
         listed = ", ".join(map(quoted, columns))
@@ -397,7 +432,9 @@ def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
 
 def _call(function: Function) -> _Attempt:
     required = function.arguments[: len(function.arguments) - function.defaults]
-    return _Attempt(function.oid, function.name, "function", "call", function.call(_argument(each) for each in required))
+    return _Attempt(
+        function.oid, function.name, "function", "call", function.call(_argument(each) for each in required)
+    )
 
 
 def _argument(type_: str) -> str:
@@ -431,14 +468,16 @@ def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refus
     )
 
 
-_FUNCTION = re.compile(r'(?:PL/\w+ function|SQL function) "?([\w.$]+)"?(?:\([^)]*\))?(?: line (\d+)| statement (?:\d+))?')
+_FUNCTION = re.compile(
+    r'(?:PL/\w+ function|SQL function) "?([\w.$]+)"?(?:\([^)]*\))?(?: line (\d+)| statement (?:\d+))?'
+)
 _COLUMN = re.compile(r'(?:column|field) "?(?:[\w$]+\.)?([\w$]+)"?')
 
 
 def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
     """Whether the refusal says something of the schema, and not of a value that was made up or of the moment."""
     state = found.sqlstate
-    if any(state.startswith(each) for each in _OF_THE_MOMENT) and state not in {"55000"}:
+    if any(state.startswith(each) for each in _OF_THE_MOMENT) and state != "55000":
         return False
     if state in {"23503", "23505", "23P01", "23001"}:
         return False
@@ -495,7 +534,13 @@ def _fresh(
             if attempt.action not in failed[each.oid]:
                 continue
             error = session.refusal(attempt)
-            if isinstance(error, psycopg.Error) and error.sqlstate not in {"23502", "23503", "23505", "23514", "P0001"}:
+            if isinstance(error, psycopg.Error) and error.sqlstate not in {
+                "23502",
+                "23503",
+                "23505",
+                "23514",
+                "P0001",
+            }:
                 found = _told(replace(attempt, subject=each.name), error, fresh=True)
                 if found.function is not None:
                     shown = f"{attempt.action.upper()} on {name}"
@@ -504,7 +549,11 @@ def _fresh(
 
 def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]) -> Iterator[Refused]:
     """Calls of functions that are gone in the form that they had: PostgreSQL finds none when it reads them."""
-    gone = {Name.told(each.name.partition("(")[0]) for each in changes if each.kind == "function" and each.change.value == "missing"}
+    gone = {
+        Name.told(each.name.partition("(")[0])
+        for each in changes
+        if each.kind == "function" and each.change.value == "missing"
+    }
     for each in before.state.functions:
         if any(each.name.matches(name) for name in gone):
             call = each.call(f"NULL::{type_}" for type_ in each.arguments)
@@ -520,7 +569,9 @@ def _gone_labels(session: _Session, before: Catalogue, now: Catalogue) -> Iterat
     for each in before.enums:
         labels = there.get(each.name)
         for label in [label for label in each.labels if label not in labels] if labels is not None else ():
-            attempt = _Attempt(0, each.name, "enum type", "label", f"SELECT {literal(label)}::{each.name.sql}", (label,))
+            attempt = _Attempt(
+                0, each.name, "enum type", "label", f"SELECT {literal(label)}::{each.name.sql}", (label,)
+            )
             error = session.refusal(attempt)
             if error is not None:
                 yield _told(attempt, error)
@@ -532,8 +583,8 @@ def _newly_guarded(
     """The tables on which row security has been turned on."""
     rest = [e for e in before.state.concerned if e.oid in names and e.kind in {"r", "p"} and not e.guarded]
     row = connection.execute(
-        "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(oid::bigint, relforcerowsecurity)) FROM pg_catalog.pg_class"
-        " WHERE relrowsecurity AND oid::bigint = ANY (%s::bigint[])".encode(),
+        b"SELECT pg_catalog.json_agg(pg_catalog.json_build_array(oid::bigint, relforcerowsecurity)) FROM pg_catalog.pg_class"
+        b" WHERE relrowsecurity AND oid::bigint = ANY (%s::bigint[])",
         [[each.oid for each in rest]],
     ).fetchone()
     guarded: dict[int, bool] = dict(row[0]) if row and row[0] else {}  # type: ignore[call-overload]
@@ -546,13 +597,17 @@ def _newly_guarded(
                 yield Visible(each.name, "owner", rows, rows, session.seen_as_owner(now), forced=True)
 
 
-def _stale(connection: Connection[tuple[object, ...]], before: Before, changes: Iterable[Difference]) -> Iterator[StaleIndex]:
+def _stale(
+    connection: Connection[tuple[object, ...]], before: Before, changes: Iterable[Difference]
+) -> Iterator[StaleIndex]:
     """Indexes that were not built again though their expression gives other values now."""
     changed = {Name.told(each.name.partition("(")[0]) for each in changes if each.kind == "function"}
     for each in before.state.expressions:
         if each.oid not in before.digests or not any(each.function.matches(name) for name in changed):
             continue
-        row = connection.execute(b"SELECT relfilenode::bigint FROM pg_catalog.pg_class WHERE oid::bigint = %s", [each.oid]).fetchone()
+        row = connection.execute(
+            b"SELECT relfilenode::bigint FROM pg_catalog.pg_class WHERE oid::bigint = %s", [each.oid]
+        ).fetchone()
         if row is None or row[0] != each.node:
             continue
         now = trial_state.digests(connection, [each]).get(each.oid)
@@ -581,7 +636,13 @@ def _each_once(refused: Iterable[Refused]) -> Iterator[Refused]:
     """One for each thing that is refused, however many forms of the statement were tried."""
     told = set()
     for each in refused:
-        key = (each.subject, each.action, each.error, each.function, each.columns if each.action in {"on conflict", "label"} else ())
+        key = (
+            each.subject,
+            each.action,
+            each.error,
+            each.function,
+            each.columns if each.action in {"on conflict", "label"} else (),
+        )
         if key not in told:
             told.add(key)
             yield each

@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +49,14 @@ class Ended:
     database: str
 
 
+_IMAGES = {
+    "postgis": "postgis/postgis",
+    "timescaledb": "timescale/timescaledb",
+    "vector": "pgvector/pgvector",
+}
+"""Published images that bring an extension; which of their tags is the project's to know."""
+
+
 class Workbench:
     """Runs commands of the runner in databases of the throw-away server, and makes and clones those.
 
@@ -69,6 +77,8 @@ class Workbench:
         self.guardian = guardian
         self.progress = progress
         self.skipped: list[Skipped] = []
+        self.databases: list[str] = []
+        """Those that are there, in the order in which they were made."""
         """What could not be looked at."""
         self.fresh_each = False
         """Whether each command needs a process of its own: what one does breaks the next."""
@@ -270,16 +280,21 @@ class Workbench:
         missing = _NO_EXTENSION.search(failure.message)
         if missing is None:
             return
-        others = self.server.extension_sources(missing.group(1) or missing.group(2))
-        ways = [f"--postgres {other.source} --postgres-version {other.major}" for other in others if other.major]
-        way_out = f"use {' or '.join(dict.fromkeys(ways))}" if ways else "nothing that was found here has it"
         explained = replace(
             failure,
-            message=f"{failure.message} on this {self.server.source} server; {way_out}, or name a server or an image"
-            " that has it with --postgres URL or --postgres-image IMAGE",
+            message=f"{failure.message} on this {self.server.source} server; use {self._sources_of(missing.group(1) or missing.group(2))}",
         )
         run.passes = [replace(each, failure=explained) if each.failure == failure else each for each in run.passes]
         run.failure = explained
+
+    def _sources_of(self, extension: str) -> str:
+        """What brings the extension: only what can be had here."""
+        others = self.server.extension_sources(extension)
+        ways = [f"--postgres {other.source} --postgres-version {other.major}" for other in others if other.major]
+        if self.server.ways_to_an_image():
+            ways.append(f"--postgres-image {_IMAGES.get(extension, 'IMAGE')}")
+        ways.append("--postgres URL of a server that has it")
+        return " or ".join(dict.fromkeys(ways))
 
     def _ready(self) -> RunnerProcess:
         if self._process is None or (self.fresh_each and not self._fresh):
@@ -310,7 +325,15 @@ class Workbench:
             self.server.terminate_connections(template)
         # a clone has what its template has: where the project has set one of its own there, that one
         settings = {"lock_timeout": OWN_LOCK_TIMEOUT} if template is None else None
-        return self.server.create_database(f"review_{next(_NUMBERS)}", template=template, settings=settings)
+        made = self.server.create_database(f"review_{next(_NUMBERS)}", template=template, settings=settings)
+        self.databases.append(made)
+        return made
+
+    def drop_all_but(self, keep: Collection[str]) -> None:
+        """Drop the databases of which nobody needs the state any more: a long history would fill the disk with them."""
+        for name in [each for each in self.databases if each not in keep]:
+            self.server.drop_database(name)
+            self.databases.remove(name)
 
     @property
     def seconds_left(self) -> float:

@@ -27,6 +27,12 @@ def _json(report: Report, _: Terminal, __: Checks) -> str:
     return json.render(report)
 
 
+def _quiet(report: Report, terminal: Terminal, _: Checks) -> str:
+    from reviewer.report import text
+
+    return text.first_lines(report, terminal)
+
+
 def _markdown(report: Report, _: Terminal, __: Checks) -> str:
     from reviewer.report import markdown
 
@@ -77,7 +83,7 @@ FORMATS: dict[str, Format] = {
 
 
 def render(form: str, report: Report, checks: Checks, stream: IO[str] | None = None) -> str:
-    """`report` in the format `form`, as `stream` can show it; without a stream plain and complete, for a file.
+    """`report` in the format `form`, or as no more than its first lines for `quiet`, as `stream` can show it; without a stream plain and complete, for a file.
 
     `checks` has what a format may say of a rule besides its findings.
 
@@ -85,5 +91,6 @@ def render(form: str, report: Report, checks: Checks, stream: IO[str] | None = N
     """
     from reviewer.report.terminal import Terminal, encodable
 
-    written = FORMATS[form](report, Terminal.of(stream) if stream else Terminal(), checks)
+    made = _quiet if form == "quiet" else FORMATS[form]
+    written = made(report, Terminal.of(stream) if stream else Terminal(), checks)
     return encodable(written, stream)

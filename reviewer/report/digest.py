@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reviewer.recording import (
@@ -72,18 +73,11 @@ def _together(things: Sequence[str]) -> str:
 
 
 def headline(report: Report) -> str:
-    """What came out, in one line and without the verdict's own word."""
+    """What the gate does, and with what it came to that, in one line; the verdict's own word is not in it."""
     revisions = [revision for tree in report.trees for revision in tree.recording.revisions]
-    findings = report.findings
-    touched = {
-        (n, f.revision)
-        for n, tree in enumerate(report.trees)
-        for f in tree.findings
-        if f.suppressed is None and f.revision is not None
-    }
-    where = number(len(revisions), "revision")
-    if touched and len(touched) < len(revisions):
-        where = f"{len(touched):,} of {where}"
+    blocking, others = _gated(report)
+    incomplete = "the review is not complete" if report.all_errors else ""
+    many = _reviewed(report)
     extra = [
         number(len(report.suppressed), "finding") + " suppressed" if report.suppressed else "",
         f"{len(report.all_skipped):,} skipped" if report.all_skipped else "",
@@ -91,21 +85,66 @@ def headline(report: Report) -> str:
     match report.verdict:
         case Verdict.SKIPPED:
             parts = ["no new revision, nothing to review"]
+        case Verdict.PASS if not others:
+            parts = [f"nothing found in {number(len(revisions), 'revision')}", *extra]
         case Verdict.PASS:
-            parts = [f"nothing found in {where}", *extra]
+            parts = [counted(others), many, *extra]
+        case Verdict.WARN:
+            parts = [f"merge not blocked by {counted(others)}", many, *extra]
         case Verdict.ERROR:
-            known = f"{counted(findings)} in {where}" if findings else f"nothing else found in {where}"
-            parts = ["the review is not complete", known if revisions else "", *extra]
-        case _:
-            parts = [f"{counted(findings)} in {where}" if revisions else counted(findings), *extra]
-            if report.all_errors:
-                parts.append("the review is not complete")
+            found = counted(others) or ("nothing else found" if revisions else "")
+            parts = [f"merge blocked: {incomplete}", found, many, *extra]
+        case Verdict.FAIL:
+            besides = f"{counted(others)} besides" if others else ""
+            parts = [f"merge blocked by {counted(blocking)}", besides, many, *extra, incomplete]
     return "; ".join(part for part in parts if part)
 
 
-def calm(report: Report) -> bool:
-    """Whether there is nothing above a notice, so that nothing needs to be loud."""
-    return not report.all_errors and all(finding.severity is Severity.NOTICE for finding in report.findings)
+def passing(report: Report) -> str:
+    """`pass, 4 notices`: what stands before the headline where notices are all there is, and nothing elsewhere."""
+    return "pass, " if report.verdict is Verdict.PASS and report.findings else ""
+
+
+def gate(report: Report) -> str:
+    """What decides whether the merge is blocked, as a sentence without its end."""
+    blocking, _ = _gated(report)
+    if report.fail_on is None:
+        rule = "no finding blocks the merge (fail-on: never)"
+    elif report.fail_on is Severity.NOTICE:
+        rule = "every finding blocks the merge (fail-on: notice)"
+    else:
+        rule = f"findings from {report.fail_on.value} on block the merge (fail-on: {report.fail_on.value})"
+    does = (
+        f"{counted(blocking)} do" if len(blocking) > 1 else f"{counted(blocking)} does" if blocking else "none does"
+    )
+    incomplete = ", and so does a review that is not complete" if report.all_errors else ""
+    return f"{rule}; {does}{incomplete}"
+
+
+def _gated(report: Report) -> tuple[list[Finding], list[Finding]]:
+    """The findings that block the merge, and the others."""
+    least = report.fail_on.rank if report.fail_on is not None else None
+    blocking = [each for each in report.findings if least is not None and each.severity.rank >= least]
+    return blocking, [each for each in report.findings if each not in blocking]
+
+
+def _reviewed(report: Report) -> str:
+    """How many revisions there are, and how many of them have findings."""
+    revisions = sum(len(tree.recording.revisions) for tree in report.trees)
+    touched = {
+        (n, f.revision)
+        for n, tree in enumerate(report.trees)
+        for f in tree.findings
+        if f.suppressed is None and f.revision is not None
+    }
+    with_findings = f", {len(touched):,} of them with findings" if 0 < len(touched) < revisions else ""
+    return f"{number(revisions, 'revision')}{with_findings}" if revisions else ""
+
+
+def base_commit(report: Report) -> str:
+    """The commit whose state the new revisions start from; empty where git names none."""
+    commits = dict.fromkeys(tree.recording.old_code.commit for tree in report.trees)
+    return next((commit[:12] for commit in commits if commit), "")
 
 
 def witness(report: Report) -> str:
@@ -247,11 +286,15 @@ class RevisionDigest:
     ran: Pass | None
     """The pass that the report speaks of: the deployed one, or another one that went further."""
 
+    told_once: bool = False
+    """Whether the tree says why it is untested, for several revisions at once."""
+
     @property
     def way_back(self) -> str:
         """The rollback label, and why it is `untested` where that is not plain; empty where nothing was rehearsed."""
         if self.rollback == UNTESTED:
-            return f"{self.rollback}, because {self.untested}" if self.untested else ""
+            why = "" if self.told_once else f", because {self.untested}"
+            return f"{self.rollback}{why}" if self.untested else ""
         return self.rollback
 
     @property
@@ -274,6 +317,15 @@ class TreeDigest:
     revisions: tuple[RevisionDigest, ...]
     findings: tuple[Shown, ...]
     """Findings that belong to no revision under review."""
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Why nothing is known of the way back, where that is so of several revisions: a sentence for each reason."""
+        reasons = [each.untested for each in self.revisions if each.told_once]
+        return tuple(
+            f"the way back of {number(reasons.count(reason), 'revision')} is untested, because {reason}"
+            for reason in dict.fromkeys(reasons)
+        )
 
     @property
     def name(self) -> str:
@@ -301,18 +353,20 @@ def digest(tree: TreeReport) -> TreeDigest:
     phrases, strongest = dict(tree.phrases), dict(tree.strongest)
     shown = [show(finding, tree.recording) for finding in tree.findings if finding.suppressed is None]
     ids = {revision.id for revision in tree.recording.revisions}
+    revisions = [
+        _revision(
+            revision,
+            tree.recording,
+            phrases.get(revision.id, ""),
+            strongest.get(revision.id),
+            tuple(each for each in shown if each.finding.revision == revision.id),
+        )
+        for revision in tree.recording.revisions
+    ]
+    reasons = Counter(each.untested for each in revisions if each.untested)
     return TreeDigest(
         tree=tree,
-        revisions=tuple(
-            _revision(
-                revision,
-                tree.recording,
-                phrases.get(revision.id, ""),
-                strongest.get(revision.id),
-                tuple(each for each in shown if each.finding.revision == revision.id),
-            )
-            for revision in tree.recording.revisions
-        ),
+        revisions=tuple(replace(each, told_once=reasons[each.untested] > 1) for each in revisions),
         findings=tuple(each for each in shown if each.finding.revision not in ids),
     )
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from urllib.parse import quote
 
 from reviewer.recording import Location, Statement
-from reviewer.report import inert
+from reviewer.report import inert, pages
 from reviewer.report.digest import (
     RevisionDigest,
     Shown,
     TreeDigest,
+    base_commit,
     counted,
     digest,
     headline,
+    passing,
     several_trees,
     skipped,
     witness,
@@ -48,7 +51,12 @@ article.notice { border-left-color: var(--note) }
 .notice > h3 b { color: var(--note) } .pass, .skipped { color: var(--good) }
 dl { display: grid; grid-template-columns: fit-content(10rem) minmax(0, 1fr); gap: .2rem 1rem; margin: .5rem 0 }
 dt, footer, .soft { color: var(--soft) } dd { margin: 0 }
+a { color: inherit } h2 a, td a { text-decoration: none } :target { scroll-margin-top: 1rem; outline: 2px solid var(--note) }
 summary { cursor: pointer } footer { margin: 3rem 0 1rem; border-top: 1px solid var(--line); padding-top: .5rem }
+@media print { :root { --paper: #fff; --ink: #000; --soft: #444; --shade: #fff }
+  body { max-width: none; margin: 0; font-size: 11pt } pre { white-space: pre-wrap; border: 1px solid var(--line) }
+  article, tr { break-inside: avoid } h2, h3, summary { break-after: avoid }
+  details > :not(summary) { display: block } details::details-content { display: block; content-visibility: visible; height: auto } }
 """
 
 
@@ -62,16 +70,20 @@ def _page(report: Report) -> Iterator[str]:
     yield '<html lang="en">'
     yield '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    yield f"<title>Migration review: {escape(report.verdict.value)}</title>"
+    yield f"<title>Migration review: {escape(passing(report) or report.verdict.value + ': ')}{escape(headline(report))}</title>"
     yield f"<style>{_STYLE}</style></head>"
     yield "<body>"
     kind = "verdict-error" if report.verdict is Verdict.ERROR else report.verdict.value
-    yield f'<h1><span class="{kind}">{report.verdict.value}</span>: {escape(headline(report))}</h1>'
+    between = ", " if passing(report) else ": "
+    yield f'<h1><span class="{kind}">{report.verdict.value}</span>{between}{escape(headline(report))}</h1>'
+    about = [part for part in (_span_of(report), f"made {escape(report.made)}" if report.made else "") if part]
+    if about:
+        yield f'<p class="soft">{" · ".join(about)}</p>'
     for error in report.all_errors:
         yield f"<p><b>Could not review:</b> {_prose(error)}</p>"
     trees = [digest(tree) for tree in report.trees]
-    for tree in trees:
-        yield from _tree(tree, named=several_trees(report))
+    for n, tree in enumerate(trees):
+        yield from _tree(tree, f"tree-{n}-" if len(trees) > 1 else "", named=several_trees(report))
     yield from _list("Suppressed", (_suppressed(finding) for finding in report.suppressed))
     yield from _list("Skipped", (f"{_prose(each.what)}: {_prose(each.reason)}" for each in skipped(report)))
     unrecognized = [each for tree in report.trees for each in tree.unrecognized]
@@ -81,38 +93,57 @@ def _page(report: Report) -> Iterator[str]:
     yield "</html>"
 
 
-def _tree(tree: TreeDigest, *, named: bool) -> Iterator[str]:
+def _span_of(report: Report) -> str:
+    """The commits between which the new revisions came."""
+    base = base_commit(report)
+    told = [f"base {_code(base)}" if base else "", f"head {_code(report.head[:12])}" if report.head else ""]
+    return ", ".join(part for part in told if part)
+
+
+def _tree(tree: TreeDigest, place: str, *, named: bool) -> Iterator[str]:
+    """`place` is what the anchors of the tree begin with."""
     if named:
         yield f"<h2>Tree {_code(tree.name)}</h2>"
+    anchors = {id(shown): f"{place}finding-{n}" for n, shown in enumerate(tree.all_findings, 1)}
     if tree.revisions:
-        yield from _table(tree.revisions)
-    yield from _general(tree.first)
+        yield from _table(tree.revisions, place)
+    for reason in tree.untested:
+        yield f"<p>{_prose(reason[:1].upper() + reason[1:])}.</p>"
+    yield from _general(tree.first, anchors)
     for revision in tree.revisions:
-        yield from _revision(revision)
-    yield from _general(tree.last)
+        yield from _revision(revision, place, anchors)
+    yield from _general(tree.last, anchors)
 
 
-def _general(findings: Sequence[Shown]) -> Iterator[str]:
+def _general(findings: Sequence[Shown], anchors: Mapping[int, str]) -> Iterator[str]:
     if findings:
         yield "<section>"
         for shown in findings:
-            yield from _finding(shown)
+            yield from _finding(shown, anchors[id(shown)])
         yield "</section>"
 
 
-def _table(revisions: Sequence[RevisionDigest]) -> Iterator[str]:
+def _table(revisions: Sequence[RevisionDigest], place: str) -> Iterator[str]:
     labelled = any(revision.way_back for revision in revisions)
     titles = ["Revision", "What it does", *(["Rollback"] if labelled else []), "Strongest lock", "Findings"]
     yield "<table>"
     yield f"<thead><tr>{''.join(f'<th>{title}' for title in titles)}</thead>"
     for revision in revisions:
-        yield f"<tr>{''.join(f'<td>{cell}' for cell in _cells(revision, labelled=labelled))}"
+        yield f"<tr>{''.join(f'<td>{cell}' for cell in _cells(revision, place, labelled=labelled))}"
     yield "</table>"
 
 
-def _cells(found: RevisionDigest, *, labelled: bool) -> Iterator[str]:
-    yield _code(found.revision.id)
-    yield escape(inert.sentence(found.phrase or found.revision.message))
+def _anchor(found: RevisionDigest, place: str) -> str:
+    """Of a revision's part of the page: nothing in it can end an attribute."""
+    return f"{place}revision-{quote(found.revision.id.encode('utf-8', 'replace'), safe='')}"
+
+
+def _cells(found: RevisionDigest, place: str, *, labelled: bool) -> Iterator[str]:
+    name = _code(found.revision.id)
+    # a percent sign of the id itself would be read as the beginning of a character
+    target = _anchor(found, place).replace("%", "%25")
+    yield f'<a href="#{target}">{name}</a>' if _has_part(found) else name
+    yield _does(found)
     if labelled:
         yield found.rollback
     if found.strongest:
@@ -122,18 +153,26 @@ def _cells(found: RevisionDigest, *, labelled: bool) -> Iterator[str]:
     yield counted([shown.finding for shown in found.findings]) or found.nothing_found
 
 
-def _revision(revision: RevisionDigest) -> Iterator[str]:
-    if not (revision.findings or revision.upgrade or revision.failure):
+def _has_part(revision: RevisionDigest) -> bool:
+    return bool(revision.findings or revision.upgrade or revision.failure)
+
+
+def _does(revision: RevisionDigest) -> str:
+    return _prose(revision.phrase) if revision.phrase else escape(inert.sentence(revision.revision.message))
+
+
+def _revision(revision: RevisionDigest, place: str, anchors: Mapping[int, str]) -> Iterator[str]:
+    if not _has_part(revision):
         return
-    yield "<section>"
-    yield f"<h2>{_code(revision.revision.id)} {escape(inert.sentence(revision.phrase or revision.revision.message))}</h2>"
+    yield f'<section id="{_anchor(revision, place)}">'
+    yield f"<h2>{_code(revision.revision.id)} {_does(revision)}</h2>"
     yield f'<p class="soft">{_code(revision.revision.path)}</p>'
     if revision.way_back:
         yield f"<p>Rollback: {_prose(revision.way_back)}</p>"
     if revision.failure:
         yield f"<p>Its upgrade failed: {_prose(revision.failure)}</p>"
     for shown in revision.findings:
-        yield from _finding(shown)
+        yield from _finding(shown, anchors[id(shown)])
     if revision.upgrade:
         yield "<details><summary>The emitted SQL</summary>"
         yield from (_statement(each) for each in revision.upgrade[:_SQL_LINES])
@@ -142,11 +181,12 @@ def _revision(revision: RevisionDigest) -> Iterator[str]:
     yield "</section>"
 
 
-def _finding(shown: Shown) -> Iterator[str]:
+def _finding(shown: Shown, anchor: str) -> Iterator[str]:
     finding = shown.finding
     way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
-    yield f'<article class="{finding.severity.value}">'
-    yield f"<h3><b>{finding.severity.value}</b> {escape(inert.name(finding.rule))} {_place(finding.location)}{way}</h3>"
+    yield f'<article class="{finding.severity.value}" id="{anchor}">'
+    here = f'<a href="#{anchor}" title="a link to this finding">#</a>'
+    yield f"<h3><b>{finding.severity.value}</b> {_rule(finding)} {_place(finding.location)}{way} {here}</h3>"
     yield f"<p>{_prose(finding.message)}</p>"
     if finding.severity is not Severity.NOTICE:
         if shown.sql is not None:
@@ -155,6 +195,12 @@ def _finding(shown: Shown) -> Iterator[str]:
         yield f"<dl>{''.join(f'<dt>{_prose(label)}<dd>{_prose(rest)}' for label, _, rest in facts)}</dl>"
     yield from _remedy(finding)
     yield "</article>"
+
+
+def _rule(finding: Finding) -> str:
+    """The name of the rule, which leads to its page."""
+    name, page = escape(inert.name(finding.rule)), pages.of_rule(finding.rule)
+    return f'<a href="{page}">{name}</a>' if page else name
 
 
 def _remedy(finding: Finding) -> Iterator[str]:
@@ -166,7 +212,7 @@ def _remedy(finding: Finding) -> Iterator[str]:
 
 def _suppressed(finding: Finding) -> str:
     reason = finding.suppressed.reason if finding.suppressed else ""
-    return f"{escape(inert.name(finding.rule))} {_place(finding.location)}: {escape(inert.sentence(reason))}"
+    return f"{_rule(finding)} {_place(finding.location)}: {escape(inert.sentence(reason))}"
 
 
 def _list(title: str, items: Iterable[str]) -> Iterator[str]:

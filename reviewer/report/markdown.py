@@ -10,27 +10,32 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import quote
 
 from reviewer.recording import Location, Statement
-from reviewer.report import inert
+from reviewer.report import inert, pages
 from reviewer.report.digest import (
     RevisionDigest,
     Shown,
     TreeDigest,
+    base_commit,
     counted,
     digest,
     headline,
     number,
+    passing,
     several_trees,
     skipped,
     witness,
 )
+from reviewer.report.fingerprint import fingerprints
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.verdict import Report, Verdict, worst
 
 MARKER = re.compile(
-    r"\A<!-- alembic-reviewer v1 id=(?P<id>\S+) run=(?P<run>\S+) sha=(?P<sha>\S+)(?: tree=(?P<tree>\S+))? -->"
+    r"\A<!-- alembic-reviewer v1 id=(?P<id>\S+) run=(?P<run>\S+) sha=(?P<sha>\S+)(?: tree=(?P<tree>\S+))?"
+    r"(?: was=(?P<was>\S*))?(?: now=(?P<now>\S*))? -->"
 )
 """The first line of a comment of ours. Anywhere else it means nothing."""
 
@@ -56,6 +61,8 @@ class Place:
     """Words of ours for the last line: who vouches for the report."""
     tree: str = ""
     """Name of the tree that the page is about, where the others have pages of their own."""
+    known: frozenset[str] | None = None
+    """What was found before the last push, as the comment of that time has it in its marker; None: nobody knows."""
     characters: int = 60_000
     """GitHub refuses comments of more than 65,536 characters."""
     bytes: int = 65_000
@@ -77,6 +84,11 @@ class _Detail:
     """Findings beyond those, in a line each."""
     rows: int = 1_000
     """Rows of the table of revisions, and entries of each list; 0: neither."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is room for what the next comment has to know of this one."""
+        return self.full >= 30
 
 
 _DETAILS = (
@@ -107,12 +119,14 @@ _SEVERITIES = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTIC
 _READ = 10
 """Findings that stand there to be read; the others are folded."""
 _NOT_RUN = "❔"
-_APART = re.compile(r", (?![^()]*\))")
-"""Between the things that a revision does, and not inside `NUMERIC(10, 2)`."""
+_APART = re.compile(r", (?=(?:[^`]*`[^`]*`)*[^`]*$)")
+"""Between the things that a revision does, and not inside the code of a name or a type."""
 _STATEMENT_LINES = 12
 _COLUMNS = 400
 _REMEDY = 4_000
 _LONGEST_TREE = 100
+_REMEMBERED = 300
+"""Of more findings nobody says which of them are new."""
 
 
 def render(report: Report, place: Place = Place()) -> str:
@@ -126,13 +140,26 @@ def render(report: Report, place: Place = Place()) -> str:
     return page
 
 
-def marker(place: Place) -> str:
-    """The first line of the comment, an HTML comment that nobody sees; empty without an id."""
+def marker(place: Place, now: Iterable[str] | None = None) -> str:
+    """The first line of the comment, an HTML comment that nobody sees; empty without an id. `now` is what is found."""
     if not place.marker_id:
         return ""
     tree = f" tree={_tree_word(place.tree)}" if place.tree else ""
-    words = f"id={_word(place.marker_id)} run={_word(place.run)} sha={_word(place.sha)}{tree}"
+    was = f" was={','.join(sorted(place.known))}" if place.known is not None and now is not None else ""
+    found = f" now={','.join(sorted(now))}" if now is not None else ""
+    words = f"id={_word(place.marker_id)} run={_word(place.run)} sha={_word(place.sha)}{tree}{was}{found}"
     return f"<!-- alembic-reviewer v1 {words} -->"
+
+
+def known_before(body: str, sha: str) -> frozenset[str] | None:
+    """What had been found before the push of `sha`, as `body`, the comment that stands there, tells; None where it does
+    not. A second run on the same commit knows what the first one knew.
+    """
+    found = MARKER.match(body)
+    words = found and (found["was"] if found["sha"] == _word(sha) else found["now"])
+    if words is None:
+        return None
+    return frozenset(word for word in words.split(",") if re.fullmatch(r"[0-9a-f]{10}\.\d+", word))
 
 
 def _fits(page: str, place: Place) -> bool:
@@ -187,7 +214,7 @@ _HARMLESS = re.compile(r"[A-Za-z0-9 .,:;()'\"/%+=?_-]*")
 _LINKING = re.compile(r"://|www\.|\bGH-\d|\b(?=\w*\d)(?=\w*[a-f])[0-9a-f]{7,40}\b", re.IGNORECASE)
 
 
-def prose(text: str) -> str:
+def prose(text: str, *, in_table: bool = False) -> str:
     """A sentence of ours with names in back-ticks: the names as code, the words as words.
 
     Where a name has brought back-ticks of its own, or anything else that could mean something outside of code,
@@ -197,8 +224,8 @@ def prose(text: str) -> str:
     parts = shown.split("`")
     words = parts[::2]
     if len(parts) % 2 == 0 or not all(_HARMLESS.fullmatch(each) and not _LINKING.search(each) for each in words):
-        return _long_span(shown)
-    return "".join(span(part) if n % 2 else _escaped(part) for n, part in enumerate(parts))
+        return span(shown.replace("`", ""), in_table=True) if in_table else _long_span(shown)
+    return "".join(span(part, in_table=in_table) if n % 2 else _escaped(part) for n, part in enumerate(parts))
 
 
 def _escaped(words: str) -> str:
@@ -225,14 +252,17 @@ class _Page:
         """The page, line by line; every part closes what it opens."""
         report = self.report
         if self.place.marker_id:
-            yield marker(self.place)
+            yield marker(self.place, self._prints.values() if self._remembered else None)
         of = f" of {span(inert.cut(self.place.tree, _LONGEST_TREE))}" if self.place.tree else ""
-        yield f"### {_ICONS[report.verdict]} Migration review{of}: {headline(report)}"
+        yield f"### {_ICONS[report.verdict]} Migration review{of}: {passing(report)}{headline(report)}"
         for error in report.all_errors[: max(self.detail.rows, 1)]:
             yield from ("", f"**Could not review:** {prose(error)}")
         if self.detail.rows:
             for tree in self.trees:
                 yield from self._table(tree)
+        for tree in self.trees if self.detail.rows else ():
+            for reason in tree.untested:
+                yield from ("", f"{prose(reason[:1].upper() + reason[1:])}.")
         yield from self._findings()
         if self.detail.rows:
             yield from self._folded(number(len(report.suppressed), "suppressed finding"), self._suppressed())
@@ -246,7 +276,9 @@ class _Page:
             yield from ("", f"<sub>{self._footer()}</sub>")
 
     def _footer(self) -> str:
-        parts = [_tag(inert.name(witness(self.report))), _tag(f"alembic-reviewer {inert.name(self.report.tool)}")]
+        base = base_commit(self.report)
+        parts = [f"compared with {span(base)}"] if base else []
+        parts += [_tag(inert.name(witness(self.report))), _tag(f"alembic-reviewer {inert.name(self.report.tool)}")]
         if self.place.run_url:
             parts.append(f'<a href="{_address(self.place.run_url)}">run</a>')
         if self.place.note:
@@ -277,12 +309,13 @@ class _Page:
         findings = [shown.finding for shown in found.findings]
         icon = next((_SEVERITIES[severity] for severity in Severity if severity.rank == worst(findings)), "✅")
         name = span(found.revision.id, in_table=True)
-        about = found.phrase or found.revision.message
+        does = [prose(each, in_table=True) for each in _APART.split(found.phrase) if each]
         if not findings and found.ran is None:
             icon = _NOT_RUN
         # not to be broken, or the mark stands in a line of its own
         yield f"{'🚫' if found.failure else icon}&nbsp;{self._link(name, Location(found.revision.path, 0))}"
-        yield "<br>".join(span(each, in_table=True) for each in _APART.split(about) if each)
+        # what the revision's author says is no word of ours
+        yield "<br>".join(does) if does else span(found.revision.message, in_table=True)
         if labelled:
             yield found.rollback
         if found.strongest:
@@ -293,8 +326,40 @@ class _Page:
 
     # -- the findings --
 
-    def _findings(self) -> Iterator[str]:
+    @cached_property
+    def _every(self) -> list[Shown]:
+        """Every finding, those that are new first; else in the order in which they are told."""
         every = [shown for tree in self.trees for shown in tree.all_findings]
+        return [
+            *(each for each in every if self._is_new(each)),
+            *(each for each in every if not self._is_new(each)),
+        ]
+
+    @cached_property
+    def _prints(self) -> dict[int, str]:
+        every = (shown for tree in self.trees for shown in tree.all_findings)
+        return {id(shown): f"{print_[:10]}.{print_.partition(':')[2]}" for shown, print_ in fingerprints(every)}
+
+    @property
+    def _remembered(self) -> bool:
+        return self.detail.remembers and len(self._prints) <= _REMEMBERED
+
+    def _is_new(self, shown: Shown) -> bool:
+        """Whether it was not found before the last push; False where nobody knows."""
+        return self.place.known is not None and self._prints[id(shown)] not in self.place.known
+
+    def _since_last_push(self) -> Iterator[str]:
+        known = self.place.known
+        if known is None or not (self._prints or known):
+            return
+        new = sum(map(self._is_new, self._every))
+        gone = len(known - {*self._prints.values()})
+        told = f"{number(new, 'new finding')}{', told first' if 0 < new < len(self._every) else ''}"
+        yield from ("", f"Since the last push: {told if new else 'no new finding'}; {gone:,} gone.")
+
+    def _findings(self) -> Iterator[str]:
+        every = self._every
+        yield from self._since_last_push()
         # where there is no room for all, the worst come in full, in the order of the revisions all the same
         worst_first = [id(shown) for shown in sorted(every, key=lambda shown: -shown.finding.severity.rank)]
         full = set(worst_first[: self.detail.full])
@@ -316,29 +381,38 @@ class _Page:
         yield ""
         for shown in findings:
             if id(shown) in brief:
-                yield f"- {self._title(shown.finding)}: {prose(shown.finding.message)}"
+                yield f"- {self._title(shown)}: {prose(shown.finding.message)}"
 
-    def _title(self, finding: Finding) -> str:
+    def _title(self, shown: Shown) -> str:
+        finding = shown.finding
+        new = "new: " if self._is_new(shown) else ""
         where = f" at {self._located(finding.location)}" if finding.location else ""
         way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
-        return f"{_SEVERITIES[finding.severity]} {_rule(finding)}{where}{way}"
+        return f"{_SEVERITIES[finding.severity]} {new}{self._rule(finding)}{where}{way}"
+
+    def _rule(self, finding: Finding) -> str:
+        """A rule's id, which leads to its page where the page is one with links."""
+        page = pages.of_rule(finding.rule) if self.place.repository else None
+        return f"[{_rule(finding)}]({page})" if page else _rule(finding)
 
     def _finding(self, shown: Shown) -> Iterator[str]:
         finding = shown.finding
-        yield from ("", f"#### {self._title(finding)}", "", prose(finding.message))
-        if finding.severity is not Severity.NOTICE:
-            if shown.sql is not None:
-                yield from ("", *_statement(shown.sql))
-            yield ""
-            yield from (f"- {prose(fact)}" for fact in shown.facts)
+        yield from ("", f"#### {self._title(shown)}", "", prose(finding.message))
         if finding.remedy:
-            yield from self._folded(_instead(finding), self._remedy(finding))
+            yield from ("", f"{_instead(finding)}:", "", *self._remedy(finding))
+        if finding.severity is not Severity.NOTICE:
+            yield from self._folded("The statement, and what is known of it", self._known(shown))
+
+    def _known(self, shown: Shown) -> Iterator[str]:
+        if shown.sql is not None:
+            yield from (*_statement(shown.sql), "")
+        yield from (f"- {prose(fact)}" for fact in shown.facts)
 
     def _remedy(self, finding: Finding) -> Iterator[str]:
         for step, body in enumerate(finding.remedy, 1):
             if len(finding.remedy) > 1:
-                yield from (f"Deploy {step}:", "")
-            yield from (*fence(inert.cut(body, _REMEDY), "python"), "")
+                yield from (*([""] if step > 1 else []), f"Deploy {step}:", "")
+            yield from fence(inert.cut(body, _REMEDY), "python")
 
     # -- lists --
 
@@ -346,7 +420,7 @@ class _Page:
         for finding in self.report.suppressed[: self.detail.rows]:
             where = f" at {self._located(finding.location)}" if finding.location else ""
             reason = finding.suppressed.reason if finding.suppressed else ""
-            yield f"- {_rule(finding)}{where}: {span(inert.sentence(reason))}"
+            yield f"- {self._rule(finding)}{where}: {span(inert.sentence(reason))}"
         yield from self._more(len(self.report.suppressed))
 
     def _skipped(self) -> Iterator[str]:
@@ -379,11 +453,13 @@ class _Page:
                 yield f"-- ... {number(len(statements) - n, 'more statement')}"
                 return
             sql = inert.excerpt(each.sql, lines=room, columns=_COLUMNS)
-            yield f"-- line {each.location.line}" if each.location else f"-- {each.origin.value}"
-            yield from sql.lines
+            *first, last = sql.lines or ("",)
+            place = f"line {each.location.line}" if each.location else each.origin.value
+            # a comment at the end would take the semicolon for its own
+            end = "" if last.endswith(";") or "--" in last else ";"
+            yield from (*first, f"{last}{end}  -- {place}")
             if sql.note:
                 yield f"-- ... {sql.note}"
-            yield ""
             room -= len(sql.lines)
 
     # -- small parts --

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from rich.text import Text
@@ -51,21 +51,22 @@ _HEADINGS = tuple(each.name.replace("_", " ") for each in fields(_Line))
 
 def render(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
     """`report` as one block for each revision; without a terminal as a table, each revision one line, however long."""
-    lines = [
-        _line(revision, tree.recording, report) for tree in report.trees for revision in digest(tree).revisions
-    ]
+    found = [(tree.recording, revision) for tree in report.trees for revision in digest(tree).revisions]
+    reasons = Counter(reason for _, revision in found for reason in {*_reasons(revision)})
+    shared = {reason: count for reason, count in reasons.items() if count > 1}
+    lines = [_line(revision, recording, report, shared) for recording, revision in found]
     if terminal.width is None:
         table = [Text(line) for line in (*_plain(lines), "")]
     else:
         table = list(_blocks(lines, terminal))
-    totals = [line for total in _totals(report, lines) for line in terminal.wrapped(Text(total), 0)]
+    totals = [line for total in _totals(report, lines, shared) for line in terminal.wrapped(Text(total), 0)]
     return inert.without_commands(terminal.printed([*table, *totals]))
 
 
 # -- one revision ---------------------------------------------------------------------------------
 
 
-def _line(found: RevisionDigest, recording: Recording, report: Report) -> _Line:
+def _line(found: RevisionDigest, recording: Recording, report: Report, shared: Collection[str]) -> _Line:
     down = [each for each in _stepwise(found.passes) if each.direction is Direction.DOWNGRADE]
     again = [each for each in _stepwise(found.passes) if each.direction is Direction.UPGRADE_AGAIN]
     trials = [each for each in recording.trials if each.revision == found.revision.id]
@@ -82,8 +83,10 @@ def _line(found: RevisionDigest, recording: Recording, report: Report) -> _Line:
             + [f"of new data {_loss(each)}" for ran in down for each in ran.new_losses]
             + [f"new data in {listed(ran.brought, _MOST)}" for ran in down if ran.brought]
         ),
-        failed_or_skipped=_listed([*map(_failed, found.passes), *map(_tried, trials), *_skipped(found, report)]),
-        does=found.phrase or found.revision.message,
+        failed_or_skipped=_listed(
+            [*map(_failed, found.passes), *map(_tried, trials), *_skipped(found, report, shared)]
+        ),
+        does=found.phrase.replace("`", "") or found.revision.message,
     )
 
 
@@ -131,15 +134,22 @@ def _tried(trial: Pass) -> str:
     return f"{_direction(trial)} fails on {on}: {trial.failure.message if trial.failure else ''}"
 
 
-def _skipped(found: RevisionDigest, report: Report) -> Iterator[str]:
+def _skipped(found: RevisionDigest, report: Report, shared: Collection[str]) -> Iterator[str]:
+    """What was not run, with the reason where it is not `shared` with other revisions and told below them all."""
     for each in found.passes:
         if each.outcome is Outcome.SKIPPED and each.reason:
-            yield f"{_direction(each)} skipped: {each.reason}"
+            yield f"{_direction(each)} skipped" + ("" if each.reason in shared else f": {each.reason}")
     if found.untested and not any(each.reason == found.untested for each in found.passes):
-        yield f"downgrade untested: {found.untested}"
+        yield "downgrade untested" + ("" if found.untested in shared else f": {found.untested}")
     for entry in report.all_skipped:
         if found.revision.id in entry.what.split():
-            yield f"{entry.what} skipped: {entry.reason}"
+            yield f"{entry.what} skipped" + ("" if entry.reason in shared else f": {entry.reason}")
+
+
+def _reasons(found: RevisionDigest) -> Iterator[str]:
+    yield from (each.reason for each in found.passes if each.outcome is Outcome.SKIPPED and each.reason)
+    if found.untested:
+        yield found.untested
 
 
 def _direction(each: Pass) -> str:
@@ -175,7 +185,7 @@ def _blocks(lines: Sequence[_Line], terminal: Terminal) -> Iterator[Text]:
 # -- the totals -----------------------------------------------------------------------------------
 
 
-def _totals(report: Report, lines: Sequence[_Line]) -> Iterator[str]:
+def _totals(report: Report, lines: Sequence[_Line], shared: Mapping[str, int]) -> Iterator[str]:
     for error in report.all_errors:
         yield f"could not review: {inert.sentence(error)}"
     if findings := [each.finding for tree in report.trees for each in digest(tree).all_findings]:
@@ -193,6 +203,10 @@ def _totals(report: Report, lines: Sequence[_Line]) -> Iterator[str]:
         f" before, {sum(bool(each.losses) for each in ran):,} lost or changed existing data,"
         f" {sum(bool(each.new_losses or each.brought) for each in ran):,} lost or changed new data"
     )
+    said = {entry.reason for entry in report.all_skipped}
+    for reason, count in shared.items():
+        if reason not in said:
+            yield f"skipped  in {number(count, 'revision')}: {inert.sentence(reason)}"
     for entry in skipped(report):
         yield f"skipped  {inert.sentence(entry.what)}: {inert.sentence(entry.reason)}"
     yield inert.name(f"{witness(report)}; alembic-reviewer {report.tool}")

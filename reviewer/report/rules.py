@@ -18,7 +18,8 @@ _SEVERITIES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTIC
 
 def as_text(checks: Sequence[Check], terminal: Terminal | None = None) -> str:
     """The rules by group, one a line; for standard output where no terminal is given."""
-    shown = (terminal or Terminal.of(sys.stdout)).printed(_lines([check.RULE for check in checks]))
+    page = terminal or Terminal.of(sys.stdout)
+    shown = page.printed(_lines([check.RULE for check in checks], page))
     return shown if terminal else encodable(shown, sys.stdout).removesuffix("\n")
 
 
@@ -42,23 +43,17 @@ def as_json(checks: Sequence[Check]) -> str:
     ).removesuffix("\n")
 
 
-def _lines(rules: Sequence[Rule]) -> Iterator[Text]:
+def _lines(rules: Sequence[Rule], terminal: Terminal) -> Iterator[Text]:
     width = max((len(rule.id) for rule in rules), default=0)
     order = list(Group)
     ordered = sorted(rules, key=lambda rule: (order.index(rule.group), -rule.severity.rank, rule.id))
     for n, (group, members) in enumerate(groupby(ordered, key=lambda rule: rule.group)):
         if n:
             yield Text("")
-        yield Text(group.title, "bold")
+        yield Text.assemble((group.title, "bold"), (f"  ({group.value})", "dim"))
         for rule in members:
             severity = (f"{rule.severity.value:7}", _SEVERITIES[rule.severity])
             off = "" if rule.default else " (off unless selected)"
-            yield Text.assemble(
-                "  ",
-                (f"{inert.name(rule.id):{width}}", "bold"),
-                "  ",
-                severity,
-                "  ",
-                inert.sentence(rule.summary),
-                off,
-            )
+            name = (f"{inert.name(rule.id):{width}}", "bold")
+            line = Text.assemble(name, "  ", severity, "  ", inert.sentence(rule.summary), off)
+            yield from terminal.wrapped(line, 2, hanging=width + 11)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reviewer.recording import Location
-from reviewer.report import inert
+from reviewer.report import inert, pages
 from reviewer.report.digest import Shown, TreeDigest, digest, show
 from reviewer.report.fingerprint import fingerprints
 from reviewer.review.finding import Finding, Severity
@@ -39,6 +39,7 @@ def render(report: Report, checks: Mapping[str, Check]) -> str:
         "name": "alembic-reviewer",
         "version": report.tool,
         "semanticVersion": report.tool,
+        "informationUri": pages.HOME,
         "rules": [_rule(rule, checks.get(rule), results) for rule in rules],
     }
     run = {
@@ -69,8 +70,10 @@ def _rule(rule: str, check: Check | None, results: Sequence[Shown]) -> Node:
         summary = f"{inert.name(rule).replace('-', ' ')}"
         documentation, tags = f"{summary}\n\nSee `alembic-reviewer explain {inert.name(rule)}`.", ["migration"]
     first, _, rest = documentation.partition("\n\n")
+    page = pages.of_rule(rule)
     return {
         "id": rule,
+        **({"helpUri": page} if page else {}),
         "name": "".join(word.capitalize() for word in rule.split("-")),
         "shortDescription": {"text": _ended(summary)},
         "fullDescription": {"text": _ended(" ".join(first.split()))},

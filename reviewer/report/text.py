@@ -13,9 +13,9 @@ from reviewer.report.digest import (
     RevisionDigest,
     Shown,
     TreeDigest,
-    calm,
     digest,
     headline,
+    passing,
     several_trees,
     skipped,
     witness,
@@ -46,13 +46,25 @@ def render(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B00
     return inert.without_commands(terminal.printed(_page(report, terminal)))
 
 
-def _page(report: Report, terminal: Terminal) -> Iterator[Text]:
+def first_lines(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
+    """The verdict, and why a review could not be made."""
+    return inert.without_commands(terminal.printed(_first(report, terminal)))
+
+
+def _first(report: Report, terminal: Terminal) -> Iterator[Text]:
     yield _verdict(report)
     for error in report.all_errors:
         yield from terminal.wrapped(_prose("could not review: " + error), 0)
-    quiet = report.verdict in {Verdict.PASS, Verdict.SKIPPED}
-    for tree in () if quiet else map(digest, report.trees):
-        yield from _tree(tree, terminal, named=several_trees(report))
+
+
+def _page(report: Report, terminal: Terminal) -> Iterator[Text]:
+    yield from _first(report, terminal)
+    quiet = report.verdict is Verdict.SKIPPED or (report.verdict is Verdict.PASS and not report.findings)
+    for tree in map(digest, report.trees):
+        if quiet:
+            yield from _ways_back(tree, terminal)
+        else:
+            yield from _tree(tree, terminal, named=several_trees(report))
     left_out = [*_suppressed(report), *_skipped(report), *_unrecognized(report)]
     if left_out or not quiet:
         yield Text("")
@@ -64,11 +76,27 @@ def _page(report: Report, terminal: Terminal) -> Iterator[Text]:
 
 
 def _verdict(report: Report) -> Text:
-    style = "bold cyan" if report.verdict is Verdict.WARN and calm(report) else _VERDICTS[report.verdict]
-    return Text.assemble((report.verdict.value, style), ": ", headline(report))
+    between = ", " if passing(report) else ": "
+    return Text.assemble((report.verdict.value, _VERDICTS[report.verdict]), between, headline(report))
 
 
 # -- what was found -------------------------------------------------------------------------------
+
+
+def _ways_back(tree: TreeDigest, terminal: Terminal) -> Iterator[Text]:
+    """Of a tree of which there is nothing else to say: each revision with its rollback label."""
+    for revision in tree.revisions:
+        if revision.way_back:
+            about = _prose(revision.phrase) if revision.phrase else inert.sentence(revision.revision.message)
+            name = (inert.name(revision.revision.id), "bold")
+            line = Text.assemble(name, "  ", about, "  (rollback: ", _prose(revision.way_back), ")")
+            yield from terminal.wrapped(line, 2, hanging=2)
+    yield from _untested(tree, terminal)
+
+
+def _untested(tree: TreeDigest, terminal: Terminal) -> Iterator[Text]:
+    for reason in tree.untested:
+        yield from terminal.wrapped(_prose(reason), 0)
 
 
 def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text]:
@@ -85,6 +113,9 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
             yield Text("")
         yield from lines
         apart = len(lines) > 1
+    if tree.untested:
+        yield Text("")
+    yield from _untested(tree, terminal)
     if tree.last:
         yield Text("")
         yield Text("the deploy as a whole", "bold")
@@ -93,7 +124,7 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
 
 
 def _revision(revision: RevisionDigest, terminal: Terminal) -> Iterator[Text]:
-    about = inert.sentence(revision.phrase) or inert.sentence(revision.revision.message)
+    about = _prose(revision.phrase) if revision.phrase else inert.sentence(revision.revision.message)
     title = Text.assemble((inert.name(revision.revision.id), "bold"), "  ", about)
     yield from terminal.wrapped(title, 0)
     if revision.strongest:

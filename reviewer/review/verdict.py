@@ -19,9 +19,9 @@ class Verdict(Enum):
     """The one word of a review."""
 
     PASS = "pass"
-    """Nothing found, suppressed findings aside."""
+    """Nothing found but notices, suppressed findings aside."""
     WARN = "warn"
-    """Something found, all of it below the level that fails."""
+    """Warnings or errors found, all of them below the level that fails."""
     FAIL = "fail"
     """Something found at or above the level that fails."""
     ERROR = "error"
@@ -78,6 +78,10 @@ class Report:
     """Why a review could not be made, beyond what each tree's recording says."""
     replayed: bool = False
     """Made from a recording file, without a server."""
+    head: str = ""
+    """The commit under review; empty where git names none."""
+    made: str = ""
+    """When the review was made, as `2026-11-29 03:20 UTC`; empty where nobody said."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -115,9 +119,10 @@ class Report:
             return Verdict.FAIL
         if self.all_errors:
             return Verdict.ERROR
-        if findings:
+        if worst(findings) > Severity.NOTICE.rank:
             return Verdict.WARN
-        return Verdict.PASS if any(tree.recording.revisions for tree in self.trees) else Verdict.SKIPPED
+        reviewed = any(tree.recording.revisions for tree in self.trees)
+        return Verdict.PASS if reviewed or findings else Verdict.SKIPPED
 
     def by_tree(self) -> dict[str, Report]:
         """A report for each tree, by its name; what is said of no tree alone is in every one."""

@@ -18,6 +18,7 @@ from reviewer.recording import (
     Loss,
     Mode,
     Observation,
+    OldCode,
     Origin,
     Outcome,
     Pass,
@@ -326,9 +327,9 @@ TYPICAL = Report(
             (VALIDATING_KEY, BLOCKING_INDEX, WORK_UNDER_LOCK, UNREVERSED, DROPPED),
             unrecognized=(ACCESS_METHOD,),
             phrases=(
-                (KEY.id, "adds orders.customer_id with a foreign key, creates index ix_orders_customer_id"),
-                (BODY.id, "updates comments, makes comments.body required"),
-                (AUDIT.id, "creates table audit, drops orders.legacy_code"),
+                (KEY.id, "adds `orders.customer_id` with a foreign key, creates index `ix_orders_customer_id`"),
+                (BODY.id, "updates `comments`, makes `comments.body` required"),
+                (AUDIT.id, "creates table `audit`, drops `orders.legacy_code`"),
             ),
         ),
     ),
@@ -343,7 +344,7 @@ NOTHING_NEW = Report("0.1.0", (told(Recording("0.1.0", Mode.OBSERVED, ())),), Se
 _CLEAN_RECORDING = replace(
     RECORDING, revisions=(AUDIT,), passes=passes(AUDIT.id, (CREATE_AUDIT, BOOKKEEPING)), skipped=()
 )
-CLEAN = Report("0.1.0", (told(_CLEAN_RECORDING, phrases=((AUDIT.id, "creates table audit"),)),), Severity.ERROR)
+CLEAN = Report("0.1.0", (told(_CLEAN_RECORDING, phrases=((AUDIT.id, "creates table `audit`"),)),), Severity.ERROR)
 
 NOTICES = Report(
     "0.1.0",
@@ -351,7 +352,7 @@ NOTICES = Report(
         told(
             replace(RECORDING, revisions=(BODY,), passes=passes(BODY.id, (FILL_BODY,)), skipped=()),
             (UNREVERSED,),
-            phrases=((BODY.id, "updates comments"),),
+            phrases=((BODY.id, "updates `comments`"),),
         ),
     ),
     Severity.ERROR,
@@ -499,7 +500,7 @@ TERRIBLE = Report(
                     for n in range(120)
                 ),
             ),
-            phrases=((KEY.id, "adds orders.vip"), (BODY.id, "creates 120 indexes on orders")),
+            phrases=((KEY.id, "adds `orders.vip`"), (BODY.id, "creates 120 indexes on `orders`")),
         ),
     ),
     Severity.ERROR,
@@ -628,7 +629,7 @@ VAST = Report(
                 replace(BLOCKING_INDEX, message=f"Building `{LONG}` blocks `{LONG}`.", sql="x" * 10_000_000),
             ),
             unrecognized=(replace(_HUGE_STATEMENT, sql="y" * 10_000_000),),
-            phrases=((KEY.id, f"creates {LONG}"),),
+            phrases=((KEY.id, f"creates `{LONG}`"),),
         ),
     ),
     Severity.ERROR,
@@ -659,7 +660,7 @@ def _alone(revision: Revision, *ran: Pass, trials: tuple[Pass, ...] = (), **more
         tree=f"@{revision.id}",
         **more,
     )
-    return told(recording, phrases=((revision.id, "adds orders.customer_id"),))
+    return told(recording, phrases=((revision.id, "adds `orders.customer_id`"),))
 
 
 WAYS_BACK = Report(
@@ -721,3 +722,11 @@ REPORTS = {
     "ways-back": WAYS_BACK,
 }
 """Every report of a sensible size, by name. `VAST` is apart: it is slow to handle many times over."""
+
+WITH_COMMITS = replace(
+    TYPICAL,
+    trees=tuple(
+        replace(tree, recording=replace(tree.recording, old_code=OldCode("ab" * 20))) for tree in TYPICAL.trees
+    ),
+)
+"""The typical one, of which git has told the base commit."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from reviewer.report import html
+from reviewer.report import html, pages
 from reviewer.review.verdict import Report
 from tests.report import reports
 
@@ -42,6 +43,7 @@ OURS = {
     "ul",
     "li",
     "footer",
+    "a",
 }
 
 
@@ -52,11 +54,15 @@ class Reader(HTMLParser):
         super().__init__()
         self.tags: set[str] = set()
         self.attributes: set[str] = set()
+        self.ids: list[str | None] = []
+        self.links: set[str | None] = set()
         self.comments: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links |= {value for name, value in attrs if name == "href"}
 
     def handle_comment(self, data: str) -> None:
         self.comments.append(data)
@@ -69,8 +75,35 @@ def test_only_our_tags_and_attributes_are_in_it(report: Report) -> None:
     reader.feed(html.render(report))
 
     assert reader.tags <= OURS
-    assert reader.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class"}
+    assert reader.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class", "id", "href", "title"}
     assert reader.comments == []
+
+
+@every_report
+def test_every_link_leads_to_a_part_of_the_page_or_to_the_page_of_a_rule(report: Report) -> None:
+    reader = Reader()
+
+    reader.feed(html.render(report))
+
+    parts = {f"#{each}".replace("%", "%25") for each in reader.ids}
+    assert len(reader.ids) == len(set(reader.ids))
+    assert [
+        each for each in reader.links - parts if not str(each).startswith(f"{pages.HOME}/blob/main/docs/")
+    ] == []
+
+
+def test_says_when_it_was_made_and_between_which_commits() -> None:
+    page = html.render(replace(reports.WITH_COMMITS, made="2026-11-29 03:20 UTC", head="5f" * 20))
+
+    assert f"base <code>{'ab' * 6}</code>, head <code>{'5f' * 6}</code> · made 2026-11-29 03:20 UTC" in page
+    assert "<title>Migration review: fail: merge blocked by 2 errors" in page
+
+
+def test_what_is_folded_on_the_screen_is_open_in_print() -> None:
+    page = html.render(reports.TYPICAL)
+
+    print_style = page.partition("@media print")[2]
+    assert "details::details-content { display: block; content-visibility: visible" in print_style
 
 
 def test_shows_every_finding_and_every_statement() -> None:
@@ -84,7 +117,9 @@ def test_shows_every_finding_and_every_statement() -> None:
 
 def test_a_revision_that_was_not_run_has_not_none_for_its_findings() -> None:
     rows = [
-        line for line in html.render(reports.TERRIBLE).split("\n") if line.startswith("<tr><td><code>e7035fa91b6c")
+        line
+        for line in html.render(reports.TERRIBLE).split("\n")
+        if line.startswith("<tr><td>") and "<code>e7035fa91b6c" in line
     ]
 
     assert [row.rpartition("<td>")[2] for row in rows] == ["not run"]

@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from reviewer.recording import Location
-from reviewer.report import markdown
-from reviewer.report.markdown import Place
+from reviewer.report import markdown, pages
+from reviewer.report.markdown import MARKER, Place
 from reviewer.review.finding import Finding
 from reviewer.review.verdict import Report
 from tests.report import reports
@@ -41,7 +41,7 @@ def outside_code(page: str) -> str:
 
 def without_our_tags(text: str) -> str:
     ours = r"</?details>|<br>|&nbsp;|</?sub>|<summary>[^<>]*</summary>|<a href=\"[^\"<>]*\">|</a>"
-    return re.sub(ours, "", text.replace(markdown.marker(PLACE), "", 1))
+    return re.sub(ours, "", MARKER.sub("", text, count=1))
 
 
 @every_report
@@ -54,20 +54,24 @@ def test_nothing_outside_of_code_can_mean_anything(report: Report) -> None:
 
 
 @every_report
-def test_every_link_leads_to_a_line_of_the_repository_and_there_is_no_image(report: Report) -> None:
+def test_every_link_leads_to_a_line_of_the_repository_or_to_the_page_of_a_rule_and_there_is_no_image(
+    report: Report,
+) -> None:
     page = tokens(markdown.render(report, PLACE))
 
     targets = {str(token.attrs["href"]) for token in page if token.type == "link_open"}
 
     assert [token for token in page if token.type == "image"] == []
-    assert [target for target in targets if not target.startswith(f"{PLACE.repository}/blob/{PLACE.sha}/")] == []
+    ours = (f"{PLACE.repository}/blob/{PLACE.sha}/", f"{pages.HOME}/blob/main/docs/checks/")
+    assert [target for target in targets if not target.startswith(ours)] == []
 
 
 @every_report
 def test_the_only_html_comment_is_our_marker_on_the_first_line(report: Report) -> None:
     page = markdown.render(report, PLACE)
 
-    assert page.startswith(markdown.marker(PLACE) + "\n")
+    assert MARKER.match(page)
+    assert page.startswith(markdown.marker(PLACE).removesuffix(" -->"))
     assert page.count("<!--") == 1
     assert "<!--" not in markdown.render(report)
 
@@ -126,7 +130,8 @@ def test_the_title_counts() -> None:
     title = markdown.render(reports.TYPICAL).split("\n")[0]
 
     assert title == (
-        "### ❌ Migration review: 2 errors, 1 warning, 1 notice in 2 of 3 revisions; 1 finding suppressed; 1 skipped"
+        "### ❌ Migration review: merge blocked by 2 errors; 1 warning, 1 notice besides; "
+        "3 revisions, 2 of them with findings; 1 finding suppressed; 1 skipped"
     )
 
 
@@ -214,7 +219,44 @@ def test_a_revision_that_was_not_run_is_not_green() -> None:
 def test_what_a_revision_does_stands_in_lines() -> None:
     [tree] = reports.CLEAN.trees
     report = replace(
-        reports.CLEAN, trees=(replace(tree, phrases=((reports.AUDIT.id, "adds a.b NUMERIC(10, 2), drops c, d"),)),)
+        reports.CLEAN,
+        trees=(
+            replace(tree, phrases=((reports.AUDIT.id, "makes `a.b` `NUMERIC(10, 2)`, drops `c, d` and 3 more"),)),
+        ),
     )
 
-    assert "| `adds a.b NUMERIC(10, 2)`<br>`drops c`<br>`d` |" in markdown.render(report)
+    assert "| makes `a.b` `NUMERIC(10, 2)`<br>drops `c, d` and 3 more |" in markdown.render(report)
+
+
+def test_what_is_new_since_the_last_push_comes_first() -> None:
+    first, later = reports.TYPICAL.findings[0], reports.TYPICAL.findings[2]
+    [tree] = reports.TYPICAL.trees
+    before = replace(reports.TYPICAL, trees=(replace(tree, findings=(first, replace(later, rule="gone-rule"))),))
+    now = replace(reports.TYPICAL, trees=(replace(tree, findings=(first, later)),))
+
+    body = markdown.render(before, replace(PLACE, sha="a" * 40))
+    known = markdown.known_before(body, PLACE.sha)
+    page = markdown.render(now, replace(PLACE, known=known))
+
+    titles = re.findall(r"#### \S+ (new: )?\[([a-z-]+)\]", page)
+    assert titles == [("new: ", later.rule), ("", first.rule)]
+    assert "\nSince the last push: 1 new finding, told first; 1 gone.\n" in page
+
+
+def test_a_second_run_on_the_same_commit_tells_the_same_as_new() -> None:
+    page = markdown.render(reports.TYPICAL, replace(PLACE, known=frozenset({"0123456789.1"})))
+
+    assert markdown.known_before(page, PLACE.sha) == frozenset({"0123456789.1"})
+    assert len(markdown.known_before(page, "b" * 40) or ()) == len(reports.TYPICAL.findings)
+
+
+def test_of_a_comment_that_does_not_tell_nothing_is_new() -> None:
+    body = markdown.marker(PLACE)
+
+    assert markdown.known_before(body, "b" * 40) is None
+    assert markdown.known_before("hello", "b" * 40) is None
+    assert "new: " not in markdown.render(reports.TYPICAL, PLACE)
+
+
+def test_names_the_base_commit() -> None:
+    assert f"compared with `{'ab' * 6}`" in markdown.render(reports.WITH_COMMITS, PLACE)
