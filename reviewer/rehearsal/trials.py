@@ -229,9 +229,8 @@ class _Session:
         roles = list(self._names.values())
         parts = [f"CREATE ROLE {role} NOLOGIN" for role in roles]
         parts.append(_GRANTS.replace("%ROLES", ", ".join(roles)))
-        for each in relations:
-            if each.guarded:
-                parts.append(f"ALTER TABLE {each.name.sql} OWNER TO {self._names['owner']}")
+        owner = self._names["owner"]
+        parts += [f"ALTER TABLE {each.name.sql} OWNER TO {owner}" for each in relations if each.guarded]
         return ";".join(parts)
 
     def roles_for(self, relation: Concerned) -> tuple[str, ...]:
