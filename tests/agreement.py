@@ -29,6 +29,7 @@ from reviewer.report.digest import digest
 from reviewer.review.rollback_label import IRREVERSIBLE
 from reviewer.review.verdict import Report
 from reviewer.session import Scope, comments_in, judged, plan_for
+from tests import warm
 
 FAULTS = (
     "Exception",
@@ -380,7 +381,7 @@ class Bench:
         (tree,) = find_trees(folder, (), "alembic", git_root=None)
         graph = read_worktree(tree, folder)
         scope = Scope(tree, between(graph, "a0:head"), graph, folder)
-        plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
+        plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
         recording = rehearse(plan, self._server, self._guardian, folder / "work", runner=self._start)
         self._server.result().drop_all()
         return judged(config, [recording], {tree.name: comments_in(folder, recording)})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from reviewer.review.finding import Finding, Severity
 from reviewer.review.verdict import Report
 from reviewer.session import Scope, comments_of, judged, plan_for
 from reviewer.sql.parse import split
+from tests import warm
 
 CASES = Path(__file__).parent / "data" / "cases.json"
 
@@ -198,7 +198,7 @@ class Bench:
             (tree,) = find_trees(folder, (), "alembic", git_root=None)
             graph = read_worktree(tree, folder)
             scope = Scope(tree, between(graph, "base0:heads"), graph, folder)
-            plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
+            plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
             work = folder / "work"
             work.mkdir()
             if static:

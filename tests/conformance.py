@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,37 @@ def bench(major: int) -> Iterator[Bench]:
             running.close()
 
 
+def chosen() -> int:
+    """The major version for the tests of the checks: TEST_POSTGRES_VERSION, or the newest."""
+    return int(os.environ.get("TEST_POSTGRES_VERSION", majors.MAJORS[-1]))
+
+
+@contextlib.contextmanager
+def benches() -> Iterator[Callable[[int], Bench]]:
+    """A bench for each major version that is asked for, kept to the end.
+
+    Where no server of the chosen version was fetched, one is looked for as a review does; what asks for any other is
+    skipped.
+    """
+    with contextlib.ExitStack() as stack:
+        running: dict[int, Bench] = {}
+
+        def bench_of(major: int) -> Bench:
+            if major not in running:
+                running[major] = stack.enter_context(
+                    examples.bench(version=_asked())
+                    if major == chosen() and majors.binaries(major) is None
+                    else bench(major)
+                )
+            return running[major]
+
+        yield bench_of
+
+
+def _asked() -> int | None:
+    return chosen() if "TEST_POSTGRES_VERSION" in os.environ else None
+
+
 def try_out(bench: Bench, check: Check, example: Example) -> Trial:
     """Rehearse the example and its remedies and compare them with what the check's module says."""
     bad = _is_bad(example)
@@ -81,6 +112,20 @@ def try_out(bench: Bench, check: Check, example: Example) -> Trial:
     ]
     seen = dict.fromkeys(word for f in found for word in _words(f, recording))
     return Trial(check.RULE.id, example.title, bench.major, bad, True, tuple(seen), tuple(differences))
+
+
+def claims(rule: Rule) -> bool:
+    """Whether the rule says what the server does with the statements that it flags."""
+    return bool(rule.lock or rule.rewrites or rule.scans or rule.sqlstate)
+
+
+def in_the_tests(rule: Rule) -> tuple[int, ...]:
+    """The major versions on which the tests try the examples of a rule; `main` tries all of them on every one.
+
+    What a rule claims of the server is held to the oldest and the newest. What it reads from the text and the
+    catalogue is the same on every version.
+    """
+    return (majors.MAJORS[0], majors.MAJORS[-1]) if claims(rule) else majors.MAJORS[-1:]
 
 
 def cell(trials: Iterable[Trial]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import itertools
-import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import checks
 from reviewer.config import Config
@@ -41,8 +42,9 @@ from reviewer.rehearsal.interpreter import Answer, RunnerProcess
 from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.protocol import AnyCommand, Hello, Step, Upgrade
 from reviewer.review.finding import Finding, Severity
-from reviewer.review.rule import Example
+from reviewer.review.rule import Check, Example
 from reviewer.session import Scope, comments_in, judged, plan_for
+from tests import warm
 from tests.old_statements import Connection, Watcher
 from tests.repository import git
 
@@ -181,6 +183,11 @@ class Story:
         return position, finding.location.line - (recording.revisions[position].upgrade_line or 0)
 
 
+def together(major: int, check: Check) -> pytest.MarkDecorator:
+    """Keeps what looks at the examples of a check on one version in one process: there each is rehearsed once."""
+    return pytest.mark.xdist_group(f"PostgreSQL {major}: {check.RULE.id}")
+
+
 def flagged(example: Example, recording: Recording) -> list[tuple[str, int]]:
     """The places that an example says are flagged."""
     places = []
@@ -303,7 +310,7 @@ class Bench:
         graph = read_worktree(tree, self._folder)
         selection = between(graph, f"{base}:heads")
         scope = Scope(tree, selection, graph, self._folder)
-        plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
+        plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
         plan = replace(plan, revisions=tuple(sorted(plan.revisions, key=_order)))
         if story.models is not None:
             plan = replace(plan, old=OldSource(self._folder, self._commit(story)), no_old="")

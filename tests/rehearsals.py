@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from reviewer.rehearsal.each import rehearse_each
 from reviewer.review.engine import review
 from reviewer.review.finding import Finding, Severity
 from reviewer.session import Scope, plan_for
+from tests import warm
 
 CHECKS = checks.load()
 
@@ -40,7 +40,7 @@ class Rehearsals:
         (tree,) = find_trees(folder, (), "alembic", git_root=None)
         graph = read_worktree(tree, folder)
         scope = Scope(tree, between(graph, revisions), graph, folder)
-        plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
+        plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
         server: Future[RunningServer] = Future()
         server.set_result(self.server)
         try:

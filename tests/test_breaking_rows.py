@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import checks
@@ -11,7 +9,6 @@ from reviewer.recording import Direction, Outcome, Recording, Rehearsal
 from reviewer.review.engine import review
 from reviewer.review.finding import Severity
 from reviewer.review.rollback_label import label
-from tests import examples
 from tests.examples import Bench, Story
 
 CHECKS = checks.load()
@@ -26,12 +23,6 @@ LOSES = (
     'op.drop_column("jobs", "name")\nop.add_column("jobs", sa.Column("name", sa.Text(), nullable=False))',
 )
 COLUMN = ('op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")')
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with examples.bench() as running:
-        yield running
 
 
 def rules(recording: Recording, revision: str) -> dict[str, Severity]:

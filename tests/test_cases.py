@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests import cases
 
 
-@pytest.fixture(scope="module")
-def bench() -> Iterator[cases.Bench]:
-    with cases.bench() as running:
-        yield running
+@pytest.fixture(name="bench")
+def bench_of_cases(case_bench: cases.Bench) -> cases.Bench:
+    return case_bench
 
 
 @pytest.mark.parametrize("case", cases.load(), ids=lambda case: f"{case.id}: {case.title}")

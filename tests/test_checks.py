@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,13 +13,16 @@ from reviewer.review.engine import review
 from reviewer.review.finding import Basis, Finding, Severity
 from reviewer.review.rule import SECTIONS, Check, Example
 from reviewer.sql.locks import LockMode
-from tests import examples, remedied
-from tests.examples import Bench, Story
+from tests import conformance, examples, remedied
+from tests.examples import Bench, Story, together
 
 CHECKS = checks.load()
-EXAMPLES = [pytest.param(c, e, id=f"{c.RULE.id}: {e.title}") for c in CHECKS for e in c.EXAMPLES]
+VERSION = conformance.chosen()
+EXAMPLES = [
+    pytest.param(c, e, id=f"{c.RULE.id}: {e.title}", marks=together(VERSION, c)) for c in CHECKS for e in c.EXAMPLES
+]
 BAD = [
-    pytest.param(c, e, id=f"{c.RULE.id}: {e.title}")
+    pytest.param(c, e, id=f"{c.RULE.id}: {e.title}", marks=together(VERSION, c))
     for c in CHECKS
     for e in c.EXAMPLES
     if any("# flagged" in body for body in (e.upgrade, e.downgrade or "", *e.then, *e.beside))
@@ -30,13 +32,10 @@ every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.R
 every_example = pytest.mark.parametrize(("check", "example"), EXAMPLES)
 every_bad_example = pytest.mark.parametrize(("check", "example"), BAD)
 
-VERSION = int(os.environ["TEST_POSTGRES_VERSION"]) if "TEST_POSTGRES_VERSION" in os.environ else None
 
-
-@pytest.fixture(scope="session")
-def bench() -> Iterator[Bench]:
-    with examples.bench(version=VERSION) as running:
-        yield running
+@pytest.fixture
+def bench(bench_of: Callable[[int], Bench]) -> Bench:
+    return bench_of(VERSION)
 
 
 def record(bench: Bench, example: Example) -> Recording:
@@ -100,7 +99,9 @@ def test_without_a_server_is_no_more_certain_than_text_allows(check: Check, exam
     assert set(examples.places(errors)) <= set(examples.flagged(example, recording))
 
 
-@pytest.mark.parametrize("example", [pytest.param(each.values[1], id=each.id) for each in EXAMPLES])
+@pytest.mark.parametrize(
+    "example", [pytest.param(each.values[1], id=each.id, marks=each.marks) for each in EXAMPLES]
+)
 def test_one_text_is_judged_as_its_commands_are(example: Example, bench: Bench) -> None:
     """Not where a statement fails: of a text that fails nothing stays, and nobody says which command it was."""
     recording = record(bench, example)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -23,6 +22,7 @@ from reviewer.report import FORMATS, render
 from reviewer.review.finding import Basis
 from reviewer.review.verdict import Report, Verdict
 from reviewer.session import Scope, comments_in, judged, plan_for
+from tests import warm
 from tests.command import ENV, project, revision
 
 AFTER = ENV + '\n\nraise RuntimeError("boom")\n'
@@ -39,7 +39,7 @@ class Bench:
         graph = read_worktree(tree, folder)
         scope = Scope(tree, between(graph, span), graph, folder)
         config = Config(path=folder, revisions=span, rows=3)
-        plan = plan_for(config, scope, Interpreter((sys.executable,), "the one that runs this"), {})
+        plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
         work = folder / "work"
         work.mkdir(exist_ok=True)
         recording = rehearse(plan, self._server, self._guardian, work)

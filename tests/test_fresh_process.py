@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from reviewer.recording import Direction, Outcome, Recording, Rehearsal
 from reviewer.review.rollback_label import label
 from tests.command import ENV, TABLE, project, revision
-from tests.rehearsals import Rehearsals, loud, rehearsals
+from tests.rehearsals import Rehearsals, loud
 from tests.repository import write
 
 COUNT = "import builtins\nbuiltins.{0} = getattr(builtins, '{0}', 0) + 1\n"
@@ -51,10 +50,9 @@ BREAKS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Rehearsals]:
-    with rehearsals() as found:
-        yield found
+@pytest.fixture(name="bench")
+def bench_of_projects(rehearsal_bench: Rehearsals) -> Rehearsals:
+    return rehearsal_bench
 
 
 def made(folder: Path, name: str, *more: str) -> Path:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import checks
 from reviewer.review.engine import review
 from reviewer.review.finding import Finding
-from tests import examples
 from tests.examples import Bench, Story
 
 CHECKS = checks.load()
@@ -22,12 +19,6 @@ NAMED = 'op.execute("ALTER TABLE users ALTER code SET NOT NULL")'
 CASE = 'op.execute("CREATE UNIQUE INDEX users_email_key2 ON users (lower(email))")'
 FILLED = "op.execute(\"ALTER TABLE users ADD CHECK (city <> '')\")"
 PLAIN = 'op.execute("CREATE INDEX users_city ON users (city)")'
-
-
-@pytest.fixture(scope="session")
-def bench() -> Iterator[Bench]:
-    with examples.bench() as found:
-        yield found
 
 
 def told(bench: Bench, story: Story) -> dict[str | None, Finding]:

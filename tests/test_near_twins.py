@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,10 +11,9 @@ from tests import cases
 ITEMS = ("CREATE TABLE items (id int PRIMARY KEY, old text)", "INSERT INTO items SELECT generate_series(1, 50)")
 
 
-@pytest.fixture(scope="module")
-def bench() -> Iterator[cases.Bench]:
-    with cases.bench() as running:
-        yield running
+@pytest.fixture(name="bench")
+def bench_of_cases(case_bench: cases.Bench) -> cases.Bench:
+    return case_bench
 
 
 def case(*revisions: tuple[str, str], per_migration: bool = False) -> cases.Case:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import checks
 from reviewer.recording import Outcome, Skipped
 from reviewer.review.engine import review
 from reviewer.review.rollback_label import label
-from tests import examples
 from tests.examples import Bench, Story
 
 CHECKS = checks.load()
@@ -60,12 +57,6 @@ ODD: dict[str, tuple[str, list[Skipped]]] = {
         [],
     ),
 }
-
-
-@pytest.fixture(scope="session")
-def bench() -> Iterator[Bench]:
-    with examples.bench() as running:
-        yield running
 
 
 @pytest.mark.parametrize(("given", "skipped"), ODD.values(), ids=ODD.keys())

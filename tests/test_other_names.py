@@ -16,7 +16,7 @@ from reviewer.rehearsal import reconstruction
 from reviewer.review.engine import review
 from reviewer.review.finding import Finding
 from reviewer.review.rule import Check
-from tests import emitted, examples
+from tests import emitted
 from tests.emitted import Emitted
 from tests.examples import Bench, Story
 
@@ -170,12 +170,6 @@ OF_THE_STATE = [
     "stricter-for-old-code",
 ]
 """Rules that ask what a column or a table was or is, so that a server alone does not make them right."""
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with examples.bench() as running:
-        yield running
 
 
 @pytest.mark.parametrize("rule", OF_THE_STATE)

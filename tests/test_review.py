@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 import checks
 from reviewer.recording import Direction
 from reviewer.review.engine import review
 from reviewer.review.rule import Example
-from tests import examples
 from tests.examples import Bench, Story
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with examples.bench() as running:
-        yield running
 
 
 def test_a_line_that_runs_many_times_is_told_once_and_how_often_it_was_so(bench: Bench) -> None:

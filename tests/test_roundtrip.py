@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +10,6 @@ import checks
 from reviewer.recording import Direction, Outcome
 from reviewer.review.engine import review
 from reviewer.review.rollback_label import label
-from tests import examples
 from tests.examples import Bench, Story
 
 CHECKS = checks.load()
@@ -173,12 +171,6 @@ CASES = {
         'op.execute("UPDATE users SET email = NULL")', 'raise NotImplementedError("restore from the backup")',
         "irreversible", []),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def bench() -> Iterator[Bench]:
-    with examples.bench() as running:
-        yield running
 
 
 @pytest.mark.parametrize(("upgrade", "downgrade", "wanted", "messages"), CASES.values(), ids=CASES.keys())

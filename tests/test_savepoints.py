@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import checks
 from reviewer.recording import Direction, Pass, Recording, Rehearsal
 from reviewer.report.digest import digest
 from reviewer.review.engine import review
-from tests import examples
 from tests.examples import Bench, Story
 
 CHECKS = checks.load()
 GIVEN = """op.execute("CREATE TABLE users (id bigserial PRIMARY KEY, name text)")
 op.execute("CREATE TABLE jobs (id bigserial PRIMARY KEY, name text)")"""
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with examples.bench() as running:
-        yield running
 
 
 def deployed(recording: Recording, revision: str = "new1") -> Pass:
