@@ -64,6 +64,33 @@ def recording(bench: Bench) -> Recording:
     return bench.record(Story(given=(GIVEN,), new=(UPGRADE,), downgrade=DOWNGRADE))
 
 
+SHUTS_OUT = {
+    14: ["ALTER DATABASE {} SET statement_timeout = '1ms'", "ALTER DATABASE {} SET idle_session_timeout = '1ms'"],
+    17: [
+        "ALTER DATABASE {} SET transaction_timeout = '1ms'",
+        "CREATE FUNCTION shut() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''shut''; END'",
+        "CREATE EVENT TRIGGER shut ON login EXECUTE FUNCTION shut()",
+        "ALTER EVENT TRIGGER shut ENABLE ALWAYS",
+    ],
+}
+"""By the first version that knows it: what keeps ordinary sessions from working in the database."""
+
+
+@pytest.mark.parametrize("major", majors.MAJORS)
+def test_sessions_of_ours_work_whatever_the_version_offers_to_shut_them_out(major: int) -> None:
+    with majors.server(major) as server:
+        database = server.create_database("shut")
+        with server.connect(database) as connection:
+            for words in (each for since, more in SHUTS_OUT.items() if since <= major for each in more):
+                connection.execute(words.format(database))
+        clone = server.create_database("again", template=database)
+
+        for each in (database, clone):
+            with server.connect(each) as connection, connection.transaction():
+                connection.execute("SELECT pg_sleep(0.01)")
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
 def statement(recording: Recording, words: str) -> Statement:
     (deployed,) = (p for p in recording.passes if p.rehearsal is Rehearsal.DEPLOYED)
     (found,) = (s for s in deployed.statements if words in s.sql)

@@ -249,7 +249,9 @@ class Sources:
             innermost = (real, tb.tb_lineno)
             tb = tb.tb_next
         there = found is not None and found == innermost
-        return found, there and linecache.getline(found[0], found[1]).strip().startswith("raise")
+        # it may have put a pipe in the place of its file, and who opens that waits for ever
+        readable = there and os.path.isfile(found[0])
+        return found, readable and linecache.getline(found[0], found[1]).strip().startswith("raise")
 
 
 # -- Alembic --------------------------------------------------------------------------------------
