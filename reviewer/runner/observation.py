@@ -39,6 +39,10 @@ SIZES = """SELECT CAST(pg_catalog.json_object_agg(
     CAST(oid AS pg_catalog.text), pg_catalog.pg_relation_size(oid)) AS pg_catalog.text)
 FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) ANY (CAST('{%s}' AS pg_catalog.oid[]))"""
 SEQSCAN_OFF = "SET enable_seqscan = off"
+# Statements that may change how long a statement may run: a guess that only saves us to guard against that.
+SETS_LIMITS = re.compile(
+    r"timeout|\b(?:set|set_config|reset|discard|do|call|select|execute|rollback|release)\b", re.I
+)
 PAST_SQLALCHEMY = "(statements that were sent through the driver's own cursor, past SQLAlchemy)"
 
 
@@ -57,12 +61,20 @@ class Watched:
         self.prepared = {}  # whether with names -> the name under which this session knows NARROW
         self.renames = False  # whether the statement may give known relations other names
         self.makes = False  # whether the statement is likely to make relations
+        self.limited = True  # whether a statement_timeout was in force when the server answered last
+        self.sets_limits = False  # whether the statement may set one
+        self.guarded = False  # whether the question that is under way keeps that aside
         self.settles = False  # whether whoever uses the connection next waits for our question first
         # While the server works on our question: the number of the statement that it is about, what was said in it,
         # and whether the question asks for names.
         self.pending = None
         self.then = None  # what is to be run when that question has been answered
         self.untold = None  # the beginning of a statement that is only counted, in case it fails
+
+    @property
+    def may_be_limited(self):
+        """Whether a statement_timeout may be in force now: one of the session's may be back in another transaction."""
+        return self.limited or self.sets_limits or self.stale
 
 
 class Gone(Exception):
@@ -178,6 +190,7 @@ class Watcher:
         elif watched.stale:
             self.collect(raw, watched)
             self.look_around(connection, raw, watched)
+        watched.sets_limits = long or SETS_LIMITS.search(head) is not None
         if READS_ROWS.match(head) and not watched.seqscan_off:
             # the tables of a rehearsal are small: without this every change by key would be a scan
             watched.seqscan_off = True
@@ -238,9 +251,12 @@ class Watcher:
             return False
         names = watched.renames or watched.makes
         sql = self.narrow(connection, raw, watched, names)
-        first = "RESET enable_seqscan; " if watched.seqscan_off else ""
+        first = "RESET enable_seqscan" if watched.seqscan_off else ""
         watched.seqscan_off = False
-        raw.pgconn.send_query((first + sql).encode("ascii"))
+        watched.guarded = watched.may_be_limited
+        texts = [relations.GUARD.format(local=True)] if watched.guarded else []
+        texts += [first, sql] if first else [sql]
+        raw.pgconn.send_query("; ".join(texts).encode("ascii"))
         raw.pgconn.flush()
         n = self.count if watched.untold is None else None
         watched.pending = n, watched.messages.take(), names
@@ -264,6 +280,10 @@ class Watcher:
             if drivers.is_gone(raw):
                 return
             raise self.not_answered(error) from error
+        watched.limited = answer.limited
+        if watched.guarded:
+            watched.guarded = False
+            drivers.with_libpq(raw, relations.UNGUARD.format(local=True))
         if not named and watched.relations.has_strangers(answer):
             text = self.quietly(None, raw, self.narrow(None, raw, watched, True))
             answer = relations.Answer.of_narrow(text)
@@ -349,20 +369,17 @@ class Watcher:
     def quietly(self, connection, raw, sql, first=""):
         """The one value that `sql` brings, if any, past SQLAlchemy and as much of the driver as can be left out.
 
-        `first` is run before it, in the same round trip where the driver can do that.
+        `first` is run before it, in the same round trip where the driver can do that. No statement_timeout cancels it.
         """
         self.busy = True
+        limited = self.connections[id(raw)][1].may_be_limited
+        local = limited and drivers.in_transaction(raw, connection)
+        texts = [relations.GUARD.format(local=local)] if limited else []
+        texts += [first, sql] if first else [sql]
         try:
-            if getattr(getattr(raw, "pgconn", None), "transaction_status", None) == 2:  # psycopg, in a transaction
-                return drivers.with_libpq(raw, first + sql)
-            if type(raw).__module__.startswith("psycopg2"):
-                with raw.cursor(cursor_factory=sys.modules["psycopg2.extensions"].cursor) as cursor:
-                    cursor.execute(first + sql)
-                    return cursor.fetchone()[0] if cursor.description else None
-            if first:
-                connection.exec_driver_sql(first)
-            result = connection.exec_driver_sql(sql)
-            return result.scalar() if result.returns_rows else None
+            return self.answer_to(
+                connection, raw, texts, relations.UNGUARD.format(local=local) if limited else None
+            )
         except Exception as error:
             if drivers.is_gone(raw):
                 raise Gone() from error
@@ -370,9 +387,36 @@ class Watcher:
         finally:
             self.busy = False
 
+    def answer_to(self, connection, raw, texts, after):
+        """The one value that the last of `texts` brings, if any; what is to be run `after` that is run."""
+        if getattr(getattr(raw, "pgconn", None), "transaction_status", None) == 2:  # psycopg, in a transaction
+            found = drivers.with_libpq(raw, "; ".join(texts))
+            if after:
+                drivers.with_libpq(raw, after)
+            return found
+        if type(raw).__module__.startswith("psycopg2"):
+            with raw.cursor(cursor_factory=sys.modules["psycopg2.extensions"].cursor) as cursor:
+                cursor.execute("; ".join(texts))
+                found = cursor.fetchone()[0] if cursor.description else None
+                if after:
+                    cursor.execute(after)
+                return found
+        for text in texts[:-1]:
+            connection.exec_driver_sql(text)
+        result = connection.exec_driver_sql(texts[-1])
+        found = result.scalar() if result.returns_rows else None
+        if after:
+            connection.exec_driver_sql(after)
+        return found
+
     def not_answered(self, error):
         """Ours, and no fault of the statement that is under way."""
-        return Expected("reviewer", drivers.server_words(getattr(error, "orig", None) or error)[0].rstrip("."))
+        words = drivers.server_words(getattr(error, "orig", None) or error)[0].rstrip(".")
+        if "statement timeout" in words:
+            words += (
+                " (a statement_timeout that the project has set, past SQLAlchemy, is shorter than the look takes)"
+            )
+        return Expected("reviewer", words)
 
     def ask(self, connection, raw, first=""):
         """Of every relation there is."""
@@ -383,7 +427,8 @@ class Watcher:
             self.prepared += 1
             name = "alembic_reviewer_%d" % self.prepared
             asked = relations.NAMES if names else "NULL"
-            self.quietly(connection, raw, relations.NARROW.format(name=name, names=asked))
+            text = relations.NARROW.format(name=name, names=asked, limit=relations.LIMIT)
+            self.quietly(connection, raw, text)
             watched.prepared[names] = name
         return "EXECUTE %s (%d, %d, %s)" % (
             watched.prepared[names],
@@ -397,6 +442,7 @@ class Watcher:
         answer = self.ask(connection, raw)
         held = self.quietly(connection, raw, relations.HELD) if watched.went_back else "{}"
         watched.relations.begin(answer, held)
+        watched.limited = answer.limited
         if self.base is None:
             self.base = watched.relations.last
         watched.stale = watched.went_back = False
@@ -416,13 +462,14 @@ class Watcher:
             # the connection's first statement was one that no query may come before: this is the state it starts from
             self.look_around(connection, raw, watched)
             watched.stale = True
-        first = "RESET enable_seqscan; " if watched.seqscan_off else ""
+        first = "RESET enable_seqscan" if watched.seqscan_off else ""
         watched.seqscan_off = False
         if inside and not watched.stale:
             text = self.quietly(connection, raw, self.narrow(connection, raw, watched, True), first)
             answer = relations.Answer.of_narrow(text)
         else:
             answer = self.ask(connection, raw, first)
+        watched.limited = answer.limited
         drivers.drain(raw, watched.messages)
         return self.compared(connection, raw, watched, inside, answer, watched.messages.take())
 

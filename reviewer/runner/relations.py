@@ -7,6 +7,19 @@ Python >= 3.8. It talks to no server.
 import collections
 import json
 
+# No limit of the project's cancels our questions: theirs is kept aside meanwhile, in a setting that only we know. What
+# is local ends with the transaction, as theirs does.
+GUARD = """SELECT pg_catalog.set_config(
+    'alembic_reviewer.statement_timeout', pg_catalog.current_setting('statement_timeout'), {local}),
+    pg_catalog.set_config('statement_timeout', '0', {local})"""
+UNGUARD = """SELECT pg_catalog.set_config(
+    'statement_timeout', pg_catalog.current_setting('alembic_reviewer.statement_timeout'), {local}),
+    pg_catalog.set_config('alembic_reviewer.statement_timeout', '', {local})"""
+LIMIT = """coalesce(
+    CASE WHEN NOT pg_catalog.texteq(pg_catalog.current_setting('alembic_reviewer.statement_timeout', true), '')
+        THEN pg_catalog.current_setting('alembic_reviewer.statement_timeout', true) END,
+    pg_catalog.current_setting('statement_timeout'))"""
+
 # Everything about the relations that this transaction has locked, in one round trip. Relations that the
 # transaction has created itself (oid above the base's highest) are told once. Prepared, because planning it takes
 # longer than running it; twice, because the names take a third of the time and are seldom news. Lines of text, because
@@ -16,7 +29,7 @@ import json
 # something of PostgreSQL's before it: functions, types and operators are all named with their schema.
 NARROW = """
 PREPARE {name} (pg_catalog.oid, pg_catalog.oid, boolean) AS SELECT pg_catalog.concat_ws(
-    E'\\n', pg_catalog.now(), pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout'),
+    E'\\n', pg_catalog.now(), pg_catalog.current_setting('lock_timeout'), {limit},
     pg_catalog.string_agg(pg_catalog.concat_ws(
         ' ', relation, mode, coalesce(pg_catalog.pg_relation_filenode(relation), 0),
         pg_catalog.pg_stat_get_xact_numscans(relation),
@@ -33,10 +46,13 @@ NAMES = """CASE WHEN l.relation OPERATOR(pg_catalog.>) $2 OR $3 THEN
      WHERE c.oid OPERATOR(pg_catalog.=) l.relation) END"""
 # The same about every relation there is, with scans counted over the session: before a transaction's first
 # statement, and around a statement that runs in no transaction.
-WIDE = """
+WIDE = (
+    """
 SELECT CAST(pg_catalog.json_build_array(
     CAST(pg_catalog.now() AS pg_catalog.text), pg_catalog.current_setting('lock_timeout'),
-    pg_catalog.current_setting('statement_timeout'),
+    """
+    + LIMIT
+    + """,
     coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
         CAST(c.oid AS bigint), NULL, n.nspname, c.relname, CAST(c.relkind AS pg_catalog.text),
         CAST(pg_catalog.pg_relation_filenode(c.oid) AS bigint), pg_catalog.pg_stat_get_xact_numscans(c.oid),
@@ -48,6 +64,7 @@ SELECT CAST(pg_catalog.json_build_array(
          CAST('{r,p,i,I,m,v,S,f}' AS pg_catalog."char"[]))), CAST('[]' AS pg_catalog.json))
 ) AS pg_catalog.text)
 """
+)
 # What a transaction holds now, for when a part of it has been taken back.
 HELD = """
 SELECT CAST(coalesce(pg_catalog.json_object_agg(CAST(l.relation AS pg_catalog.text), l.modes),
@@ -87,6 +104,11 @@ class Answer:
         self.lock_timeout = lock_timeout
         self.statement_timeout = statement_timeout
         self.rows = rows
+
+    @property
+    def limited(self):
+        """Whether a statement may run only for some time."""
+        return self.statement_timeout != "0"
 
     @classmethod
     def of_wide(cls, text):
