@@ -285,7 +285,7 @@ exec {python} "$@"
 
 MOMENTS = {
     "before the guardian": "reviewer.session:trees",
-    "guardian started": "reviewer.session:_server",
+    "guardian started": "reviewer.session:start_server",
     "server starting": "reviewer.postgres.cluster:_Cluster._await_ready",
     "interpreter starting": "interpreter",
     "base state": "base state",
@@ -827,7 +827,7 @@ def _environment() -> Iterator[Fault]:
     yield Fault(group, "the cache is relative", _relative_cache, (0,), quick=True)
     yield Fault(group, "HOME is not set", _environ(HOME=None), (0,))
     yield Fault(group, "HOME is not there", _environ(HOME="{place}/tmp/../home", ALEMBIC_REVIEWER_CACHE=None), (0,))
-    yield Fault(group, "a user without a name and a home", _without_a_name, (0,))
+    yield Fault(group, "a user without a name and a home", _without_a_name, (0, 3))
     yield Fault(group, "PATH is empty", _environ(PATH="", PG_CONFIG=None), (0, 2, 3))
     yield Fault(
         group,

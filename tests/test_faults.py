@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import pytest
@@ -25,6 +26,15 @@ def test_a_review_survives(fault: faults.Fault) -> None:
 def test_the_table_is_as_long_as_the_documentation_says() -> None:
     assert len({fault.full_name for fault in TABLE}) == len(TABLE)
     assert len(TABLE) >= 200
+
+
+def test_every_moment_at_which_a_review_is_stopped_is_a_place_in_the_code() -> None:
+    for where in faults.MOMENTS.values():
+        module, _, path = where.partition(":")
+        place: object = importlib.import_module(module) if path else None
+        for name in path.split(".") if path else ():
+            place = getattr(place, name)
+        assert not path or callable(place), where
 
 
 def test_a_fault_that_is_not_survived_is_told() -> None:

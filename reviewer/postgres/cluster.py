@@ -32,6 +32,12 @@ USER = "postgres"
 PORT = 5432
 """The number in the socket's name. No port is opened."""
 
+_NAMELESS = (
+    ", because initdb wants the account that runs it to have a name: give it one in /etc/passwd, for example with"
+    " `useradd --uid N reviewer` in the image, or name a server with --postgres URL"
+)
+"""What is said of an account that the system does not know, as containers are often started with."""
+
 _INITDB_SECONDS = 300.0
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -208,6 +214,7 @@ class _Cluster:
         )[0]
         raise ServerError(
             f"PostgreSQL {self._original.version} in {self._original.folder} cannot be set up: {reason}"
+            + (_NAMELESS if "effective user" in reason else "")
         )
 
     def _locales(self) -> list[list[str]]:

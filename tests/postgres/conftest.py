@@ -67,7 +67,7 @@ def held_server(*arguments: str, user: str | None = None, **environment: str) ->
         user=entry.pw_uid if entry else None,
         group=entry.pw_gid if entry else None,
         extra_groups=[] if entry else None,
-        env=_environment(user) | environment,
+        env=environment_of(user) | environment,
         cwd="/",
     )
     assert process.stdout is not None
@@ -81,7 +81,8 @@ def held_server(*arguments: str, user: str | None = None, **environment: str) ->
             process.kill()
 
 
-def _environment(user: str | None) -> dict[str, str]:
+def environment_of(user: str | None) -> dict[str, str]:
+    """What a process of `user` is started with."""
     # Another user's interpreter finds the reviewer and its libraries where ours has them.
     libraries = [str(ROOT), sysconfig.get_path("purelib")] if user else [str(ROOT)]
     return os.environ | {"PYTHONPATH": os.pathsep.join(libraries), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -100,7 +101,7 @@ def interpreter_for(user: str | None) -> str:
                 user=entry.pw_uid,
                 group=entry.pw_gid,
                 extra_groups=[],
-                env=_environment(user),
+                env=environment_of(user),
                 cwd="/",
                 check=True,
                 capture_output=True,

@@ -20,7 +20,7 @@ import pytest
 from reviewer.errors import ServerError
 from reviewer.host.guardian import Guardian, end_processes_on, processes_on
 from reviewer.postgres import ServerRequest, candidates, start
-from tests.postgres.conftest import HOLDER, ROOT, as_root, held_server
+from tests.postgres.conftest import HOLDER, ROOT, as_root, environment_of, held_server, interpreter_for
 
 HERE = {found.source for found in candidates(ServerRequest()) if found.supported and not found.problem}
 both = pytest.mark.parametrize(
@@ -294,6 +294,26 @@ def test_an_ordinary_user_runs_it_as_himself(source: str, tmp_path: Path) -> Non
         assert held.release() == ""
 
     assert not held.folder.exists()
+
+
+@as_root
+def test_an_account_without_a_name_is_told_what_it_needs(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    done = subprocess.run(
+        [interpreter_for("nobody"), str(HOLDER), "local" if "local" in HERE else "embedded"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        user=54321,
+        group=54321,
+        extra_groups=[],
+        env=environment_of("nobody") | {"ALEMBIC_REVIEWER_CACHE": str(tmp_path / "cache")},
+        cwd="/",
+        check=False,
+    )
+
+    assert "could not look up effective user" in done.stderr
+    assert "give it one in /etc/passwd" in done.stderr
 
 
 @as_root
