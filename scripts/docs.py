@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from reviewer.review.rule import Check
 
 PAGES = ROOT / "docs" / "checks"
+MODULES = ("observations.py", "passes.py", "catalogue.py", "code.py", "history.py", "whole.py")
+"""Of the recording, the parts before the whole."""
 SCHEMA = ROOT / "reviewer" / "report" / "json" / "schema.json"
 CONSOLE = re.compile(
     r"(?<=```console\n)\$ (alembic-reviewer\b[^\n|]*?)(?: \| head -n (\d+))?\n(.*?)(?=^```$)",
@@ -161,9 +163,14 @@ def _schema() -> str:
 
 
 def _classes() -> Iterator[str]:
-    """Every class of the recording with its fields, as its module documents them."""
-    parsed = ast.parse((ROOT / "reviewer" / "recording.py").read_text(encoding="utf-8"))
-    classes = [each for each in parsed.body if isinstance(each, ast.ClassDef) and not each.name.startswith("_")]
+    """Every class of the recording with its fields, as its modules document them."""
+    parsed = [ast.parse((ROOT / "reviewer" / "recording" / file).read_text(encoding="utf-8")) for file in MODULES]
+    classes = [
+        each
+        for module in parsed
+        for each in module.body
+        if isinstance(each, ast.ClassDef) and not each.name.startswith("_")
+    ]
     wholes_first = [each for each in reversed(classes) if each.decorator_list]
     for each in [*wholes_first, *(each for each in classes if not each.decorator_list)]:
         yield from ("", f"### {each.name}", "", _sentence(ast.get_docstring(each)), "")

@@ -1,0 +1,101 @@
+"""The recording: what happened when the revisions were run. The seam between running and judging.
+
+Everything before it needs Python, git and PostgreSQL; everything after it is a pure function of it.
+Frozen dataclasses with a JSON form (`dumps`, `loads`) that is the same again after a round trip.
+"""
+
+from __future__ import annotations
+
+from reviewer.recording.afterwards import Afterwards, Counter, Refused, StaleIndex, Visible
+from reviewer.recording.catalogue import Catalogue, Column, Constraint, Enumeration, Index, Table
+from reviewer.recording.code import (
+    Broken,
+    ClientDefault,
+    Control,
+    Disagreement,
+    Mapped,
+    Models,
+    OldCode,
+    Relationship,
+)
+from reviewer.recording.encoding import FORMAT, dumps, loads
+from reviewer.recording.history import History, HistoryEntry, Revision
+from reviewer.recording.observations import (
+    NOT_THERE,
+    Location,
+    Lock,
+    Observation,
+    Origin,
+    Relation,
+    Scan,
+    Statement,
+)
+from reviewer.recording.passes import (
+    Change,
+    Difference,
+    Direction,
+    Failure,
+    FailureKind,
+    Loss,
+    Moment,
+    Outcome,
+    Pass,
+    Rehearsal,
+    furthest,
+    reach,
+)
+from reviewer.recording.whole import Environment, Mode, Recording, Server, Skipped, TransactionMode
+
+__all__ = [
+    "FORMAT",
+    "NOT_THERE",
+    "Afterwards",
+    "Broken",
+    "Catalogue",
+    "Change",
+    "ClientDefault",
+    "Column",
+    "Constraint",
+    "Control",
+    "Counter",
+    "Difference",
+    "Direction",
+    "Disagreement",
+    "Enumeration",
+    "Environment",
+    "Failure",
+    "FailureKind",
+    "History",
+    "HistoryEntry",
+    "Index",
+    "Location",
+    "Lock",
+    "Loss",
+    "Mapped",
+    "Mode",
+    "Models",
+    "Moment",
+    "Observation",
+    "OldCode",
+    "Origin",
+    "Outcome",
+    "Pass",
+    "Recording",
+    "Refused",
+    "Rehearsal",
+    "Relation",
+    "Relationship",
+    "Revision",
+    "Scan",
+    "Server",
+    "Skipped",
+    "StaleIndex",
+    "Statement",
+    "Table",
+    "TransactionMode",
+    "Visible",
+    "dumps",
+    "furthest",
+    "loads",
+    "reach",
+]

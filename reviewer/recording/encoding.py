@@ -1,0 +1,46 @@
+"""The JSON form of recordings, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reviewer.errors import RecordingError
+from reviewer.recording.whole import Recording
+
+FORMAT = 1
+"""Version of the JSON form. A recording of another version is refused."""
+
+
+def dumps(recordings: Sequence[Recording]) -> str:
+    """The recordings of one review, one for each tree, as JSON text."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(_File(FORMAT, tuple(recordings))), indent=1).decode()
+
+
+def loads(text: str | bytes, file: str = "the file") -> tuple[Recording, ...]:
+    """The recordings that `dumps` wrote into `file`. Raises `RecordingError` for another version, cut short, or no recording."""
+    import msgspec
+
+    way_out = "Make it again with `alembic-reviewer review --save-recording FILE`."
+    try:
+        found = msgspec.json.decode(text, type=_OnlyFormat).format
+        if found != FORMAT:
+            raise RecordingError(
+                f"The recording in {file} has format {found}; this version reads format {FORMAT}.", way_out
+            )
+        return msgspec.json.decode(text, type=_File).recordings
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordingError(f"There is no recording in {file}, or it is cut short: {error}.", way_out) from None
+
+
+@dataclass(frozen=True)
+class _OnlyFormat:
+    format: int
+
+
+@dataclass(frozen=True)
+class _File:
+    format: int
+    recordings: tuple[Recording, ...]
