@@ -4,17 +4,26 @@ Loaded by in_environment.py by path, in the project's interpreter, under the sam
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
 """
 
+from __future__ import annotations
+
 import datetime
 import decimal
 import itertools
 import re
 import sys
 
-causes = sys.modules["_alembic_reviewer_causes"]  # loaded before this one
-limits = sys.modules["_alembic_reviewer_limits"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from reviewer.runner import causes, limits
+    from reviewer.runner.limits import Messages
+else:  # loaded before this one, by path: so the project cannot have modules of their names
+    causes = sys.modules["_alembic_reviewer_causes"]
+    limits = sys.modules["_alembic_reviewer_limits"]
 
 
-def driver_connection(connection):
+def driver_connection(connection: Any) -> Any:
     fairy = connection.connection
     for name in ("driver_connection", "dbapi_connection", "connection"):
         raw = getattr(fairy, name, None)
@@ -23,19 +32,19 @@ def driver_connection(connection):
     return fairy
 
 
-def with_libpq(raw, sql):
+def with_libpq(raw: Any, sql: str) -> Any:
     """Past the cursor of psycopg, which takes longer than the query."""
     return value_of(raw, raw.pgconn.exec_(sql.encode("ascii")))
 
 
-def value_of(raw, result):
+def value_of(raw: Any, result: Any) -> Any:
     if result is None or result.status not in (1, 2):  # neither COMMAND_OK nor TUPLES_OK
         raise RuntimeError((result.error_message if result else b"").decode("utf-8", "replace"))
     value = result.get_value(0, 0) if result.status == 2 else None
     return None if value is None else value.decode(raw.info.encoding)
 
 
-def listen(raw, messages):
+def listen(raw: Any, messages: Messages) -> None:
     """Collect what the server says, with whatever the driver offers for it."""
     if hasattr(raw, "add_notice_handler"):  # psycopg
         # psycopg would drop every prepared statement of the session, ours too, after a DROP
@@ -45,14 +54,14 @@ def listen(raw, messages):
         raw.add_log_listener(lambda _, said: add(messages, said.message, getattr(said, "detail", None)))
 
 
-def add(messages, message, detail):
+def add(messages: Messages, message: Any, detail: Any) -> None:
     """The detail of a cascade names what went with it, one object a line."""
     messages.add(message)
     for line in detail.split("\n") if detail and "cascades to" in detail else ():
         messages.add(line)
 
 
-def drain(raw, messages):
+def drain(raw: Any, messages: Messages) -> None:
     notices = getattr(raw, "notices", None)
     if notices is None or hasattr(raw, "add_notice_handler"):
         return
@@ -67,7 +76,7 @@ def drain(raw, messages):
         del notices[:]
 
 
-def is_gone(raw):
+def is_gone(raw: Any) -> bool:
     """Whether the driver knows that its connection is no more."""
     closed = getattr(raw, "closed", None)  # psycopg, psycopg2
     if closed is None:
@@ -76,7 +85,7 @@ def is_gone(raw):
     return bool(closed) or getattr(getattr(raw, "pgconn", None), "status", 0) == 1
 
 
-def in_transaction(raw, connection):
+def in_transaction(raw: Any, connection: Any) -> bool:
     """Whether the server is inside a transaction block, as it told the driver with its last answer."""
     info = getattr(raw, "info", None)
     status = getattr(info, "transaction_status", None)  # psycopg, psycopg2
@@ -90,13 +99,13 @@ def in_transaction(raw, connection):
     return bool(connection.in_transaction())
 
 
-def server_words(error):
+def server_words(error: Any) -> tuple[str, str | None]:
     """PostgreSQL's own message and SQLSTATE, from whatever exception the driver raised."""
     message, sqlstate = said_by_server(error)
     return as_text(message, limits.LONGEST_MESSAGE), as_text(sqlstate, 5) if sqlstate else None
 
 
-def said_by_server(error):
+def said_by_server(error: Any) -> tuple[Any, Any]:
     diagnostic = causes.attribute(error, "diag")
     message = causes.attribute(diagnostic, "message_primary")
     if message:
@@ -112,13 +121,13 @@ def said_by_server(error):
     return text.split("\n")[0], causes.attribute(error, "sqlstate") or causes.attribute(error, "pgcode")
 
 
-def statement_of(error):
+def statement_of(error: Any) -> int | None:
     """The number of the statement that a driver's exception was seen to be about."""
     number = causes.attribute(error, "_alembic_reviewer_statement")
     return number if type(number) is int else None
 
 
-def as_sent(statement, parameters, context):
+def as_sent(statement: Any, parameters: Any, context: Any) -> Any:
     """The statement as the server gets it: drivers that mark parameters with % want every other % twice."""
     style = getattr(getattr(context, "dialect", None), "paramstyle", None)
     if style not in ("format", "pyformat") or not isinstance(statement, str) or "%%" not in statement:
@@ -128,14 +137,14 @@ def as_sent(statement, parameters, context):
     return statement.replace("%%", "%")
 
 
-def as_text(thing, longest=None):
+def as_text(thing: object, longest: int | None = None) -> str:
     """`thing` as text that can be sent, at most `longest` characters of it."""
     text = thing if isinstance(thing, str) else causes.text_of(thing) or ""
     text = text if longest is None else limits.cut(text, longest)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def describe_parameters(parameters):
+def describe_parameters(parameters: Any) -> list[str]:
     """Bound values in the order they stand: numbers, booleans and dates as they are, the rest only described."""
     try:
         values = parameters.values() if isinstance(parameters, dict) else parameters or ()
@@ -144,11 +153,11 @@ def describe_parameters(parameters):
         return []
 
 
-def described(value):
+def described(value: Any) -> str:
     known = (bool, int, float, type(None), datetime.date, datetime.timedelta, decimal.Decimal)
     if type(value) in known or isinstance(value, datetime.date):
         number = isinstance(value, int) and value.bit_length() > 1000
-        return "<int of %d bits>" % value.bit_length() if number else str(value)[:40]
+        return f"<int of {value.bit_length()} bits>" if number else str(value)[:40]
     if isinstance(value, (str, bytes, list, tuple, dict)):
-        return "<%s of length %d>" % (causes.type_name(value), len(value))
-    return "<%s>" % causes.type_name(value)
+        return f"<{causes.type_name(value)} of length {len(value)}>"
+    return f"<{causes.type_name(value)}>"

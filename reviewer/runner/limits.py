@@ -4,7 +4,14 @@ Loaded by in_environment.py by path, in the project's interpreter, under the sam
 Python >= 3.8. So the memory of neither process depends on what a migration does.
 """
 
+from __future__ import annotations
+
 import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from reviewer.runner.sources import Place
+
 
 LONGEST_SQL = 1000000
 """Characters of one statement."""
@@ -32,13 +39,14 @@ _BORING = re.compile(r"pg_toast_|deduplication")
 class Messages:
     """What the server says during one statement, at most so much of it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.clear()
 
-    def clear(self):
-        self.kept, self.plain, self.telling, self.left_out = [], 0, 0, 0
+    def clear(self) -> None:
+        self.kept: list[str] = []
+        self.plain = self.telling = self.left_out = 0
 
-    def add(self, message):
+    def add(self, message: object) -> None:
         # cut before it is searched: it may have a hundred megabytes
         text = cut(message if isinstance(message, str) else "", LONGEST_MESSAGE)
         if _BORING.search(text):
@@ -53,9 +61,9 @@ class Messages:
             return
         self.kept.append(text)
 
-    def take(self):
+    def take(self) -> list[str]:
         """All of them, and that there were more."""
-        more = ["%d more messages were left out" % self.left_out] if self.left_out else []
+        more = [f"{self.left_out} more messages were left out"] if self.left_out else []
         found = self.kept + more
         self.clear()
         return found
@@ -64,26 +72,27 @@ class Messages:
 class Allowance:
     """What may still be told in one command."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.sql = 0
-        self.lines = {}
+        self.lines: dict[Place, int] = {}
 
-    def cut(self, sql):
+    def cut(self, sql: str) -> tuple[str, int]:
         """`sql`, or its beginning, and how many characters were left out."""
         longest = LONGEST_SQL if self.sql < SQL_IN_ALL else SQL_AFTER_THAT
         kept = sql[:longest]
         self.sql += len(kept)
         return kept, len(sql) - len(kept)
 
-    def tells(self, place):
+    def tells(self, place: Place) -> bool:
         """Whether one more statement of `place` is told."""
-        self.lines[place] = count = self.lines.get(place, 0) + 1
+        count = self.lines.get(place, 0) + 1
+        self.lines[place] = count
         return count <= SAME_LINE
 
-    def only_counted(self):
+    def only_counted(self) -> list[tuple[Place, int]]:
         """The places of which not every statement was told, with how many there were."""
         return [(place, count) for place, count in self.lines.items() if count > SAME_LINE]
 
 
-def cut(text, longest):
+def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 4] + " ..."

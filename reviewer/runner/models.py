@@ -4,8 +4,16 @@ Loaded by in_environment.py by path, in the project's interpreter, under the sam
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
 
 READ, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
 MOST_ROWS = 20
@@ -18,16 +26,16 @@ MOST_LABELS = 30
 class Moved:
     """Finds in the checkout of another commit what would be found in the working tree, however it was installed."""
 
-    def __init__(self, root, checkout):
+    def __init__(self, root: str, checkout: str) -> None:
         self.root, self.checkout = os.path.realpath(root), os.path.realpath(checkout)
         prefix = os.path.realpath(sys.prefix)
         self.environment = prefix + os.sep if prefix.startswith(self.root + os.sep) else None
 
-    def install(self):
+    def install(self) -> None:
         sys.path[:] = [self.place(entry) or entry for entry in sys.path]
         sys.meta_path.insert(0, self)
 
-    def place(self, path):
+    def place(self, path: object) -> str | None:
         """Where `path` of the working tree is in the checkout; None for what is not of the working tree."""
         if not isinstance(path, str) or not path:
             return None
@@ -40,7 +48,7 @@ class Moved:
             return None
         return self.checkout + real[len(self.root) :]
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         import importlib.machinery
         import importlib.util
 
@@ -55,13 +63,13 @@ class Moved:
             if not any(places):
                 return spec
             moved = importlib.machinery.ModuleSpec(name, None, is_package=True)
-            moved.submodule_search_locations = [new or old for new, old in zip(places, inside)]
+            moved.submodule_search_locations = [new or old for new, old in zip(places, inside or ())]
             return moved
         place = self.place(spec.origin)
-        if place is None or (not os.path.exists(place) and not spec.origin.endswith(".py")):
+        if place is None or (not os.path.exists(place) and not str(spec.origin).endswith(".py")):
             return spec
         if not os.path.exists(place):
-            raise ModuleNotFoundError("No module named %r in that commit" % name, name=name)
+            raise ModuleNotFoundError(f"No module named {name!r} in that commit", name=name)
         locations = None if inside is None else [self.place(each) or each for each in inside]
         return importlib.util.spec_from_file_location(name, place, submodule_search_locations=locations)
 
@@ -69,7 +77,7 @@ class Moved:
 # -- what the models are --------------------------------------------------------------------------
 
 
-def metadatas(context):
+def metadatas(context: Any) -> list[Any]:
     """The project's target_metadata, as a list."""
     target = context.opts.get("target_metadata")
     if target is None:
@@ -77,23 +85,23 @@ def metadatas(context):
     return list(target) if isinstance(target, (list, tuple)) else [target]
 
 
-def tables_of(context):
+def tables_of(context: Any) -> Iterator[tuple[Any, str, list[Any]]]:
     """(table, model's name, mapped columns) of every table of the metadata."""
-    by_table = {}
+    by_table: dict[Any, list[Any]] = {}
     for mapper in mappers():
-        by_table.setdefault(id(mapper.local_table), []).append(mapper)
+        by_table.setdefault(mapper.local_table, []).append(mapper)
     seen = set()
     for metadata in metadatas(context):
         for table in metadata.tables.values():
             if (table.schema, table.name) in seen or table.info.get("is_view"):
                 continue
             seen.add((table.schema, table.name))
-            found = by_table.get(id(table), [])
+            found = by_table.get(table, [])
             mapped = [c for c in table.columns if any(c in mapper.columns.values() for mapper in found)]
             yield table, found[0].class_.__name__ if found else table.name, mapped or list(table.columns)
 
 
-def mappers():
+def mappers() -> list[Any]:
     module = sys.modules.get("sqlalchemy.orm.mapper")
     registries = getattr(module, "_all_registries", None)
     if registries is None:
@@ -101,11 +109,11 @@ def mappers():
     return [mapper for registry in registries() for mapper in registry.mappers]
 
 
-def facts(context):
+def facts(context: Any) -> Iterator[dict[str, Any]]:
     """Client-side defaults and one-to-many relationships, as events."""
     tables = set()
     for table, model, columns in tables_of(context):
-        tables.add(id(table))
+        tables.add(table)
         for column in columns:
             default = column.default
             if default is None or column.server_default is not None or getattr(default, "is_sequence", False):
@@ -119,14 +127,13 @@ def facts(context):
                 "schema": table.schema,
                 "table": table.name,
                 "column": column.name,
-                "detail": "%s()" % name if callable(argument) and name else repr(argument)[:60],
+                "detail": f"{name}()" if callable(argument) and name else repr(argument)[:60],
                 "callable": bool(callable(argument)),
             }
-    for event in relationships(tables):
-        yield event
+    yield from relationships(tables)
 
 
-def relationships(tables):
+def relationships(tables: set[Any]) -> Iterator[dict[str, Any]]:
     if "sqlalchemy.orm" not in sys.modules:
         return
     from sqlalchemy.orm import configure_mappers
@@ -141,7 +148,7 @@ def relationships(tables):
                 continue
             for _, column in relation.local_remote_pairs:
                 table = getattr(column, "table", None)
-                if table is None or id(table) not in tables:
+                if table is None or table not in tables:
                     continue
                 for key in column.foreign_keys:
                     yield {
@@ -162,7 +169,7 @@ def relationships(tables):
 # -- autogenerate ---------------------------------------------------------------------------------
 
 
-def differences(context):
+def differences(context: Any) -> Iterator[dict[str, Any]]:
     """What autogenerate would write, an operation an event, with env.py's own options."""
     from alembic.autogenerate import produce_migrations, render
     from alembic.autogenerate.api import AutogenContext
@@ -187,18 +194,17 @@ def differences(context):
             }
 
 
-def as_name(name):
+def as_name(name: object) -> str | None:
     return None if name is None else str(name)
 
 
-def flat(operations):
+def flat(operations: Any) -> Iterator[Any]:
     for operation in operations:
         inner = getattr(operation, "ops", None)
         if inner is None:
             yield operation
         else:
-            for each in flat(inner):
-                yield each
+            yield from flat(inner)
 
 
 # -- the statements of the models -----------------------------------------------------------------
@@ -207,7 +213,7 @@ def flat(operations):
 class Refused(Exception):
     """A statement that did not run: the server's words, or Python's where the driver did not come so far."""
 
-    def __init__(self, sql, message, sqlstate=None, column=None):
+    def __init__(self, sql: str, message: str, sqlstate: str | None = None, column: Any = None) -> None:
         Exception.__init__(self, message)
         self.sql, self.message, self.sqlstate, self.column = sql, message, sqlstate, column
 
@@ -215,24 +221,26 @@ class Refused(Exception):
 class Session:
     """A connection to one of the two states, whose every statement is undone."""
 
-    def __init__(self, engine, words):
+    def __init__(self, engine: Any, words: Callable[[Any], tuple[str, str | None]]) -> None:
         from sqlalchemy import event
 
         self.words = words
-        self.sql = None
+        self.sql: str | None = None
         self.connection = engine.connect()
         self.transaction = self.connection.begin()
         event.listen(self.connection, "before_cursor_execute", self.sending)
         self.execute("SET LOCAL statement_timeout = '5s'")
         self.execute("SET LOCAL lock_timeout = '2s'")
 
-    def sending(self, connection, cursor, statement, parameters, context, executemany):
+    def sending(
+        self, connection: Any, cursor: Any, statement: Any, parameters: Any, context: Any, executemany: bool
+    ) -> None:
         self.sql = statement if isinstance(statement, str) else str(statement)
 
-    def execute(self, sql):
+    def execute(self, sql: str) -> None:
         self.connection.exec_driver_sql(sql)
 
-    def attempt(self, *steps):
+    def attempt(self, *steps: Callable[[Any], Any]) -> Any:
         """Do `steps` one after another and undo them; what the last of them brought. Raises Refused."""
         inner = self.connection.begin_nested()
         self.sql = None
@@ -246,22 +254,22 @@ class Session:
         finally:
             inner.rollback()
 
-    def refused(self, error):
+    def refused(self, error: Exception) -> Refused:
         original = getattr(error, "orig", None)
         if original is None:
             text = str(error).strip().split("\n")[0]
-            return Refused(self.sql or "", "%s: %s" % (type(error).__name__, text))
+            return Refused(self.sql or "", f"{type(error).__name__}: {text}")
         message, sqlstate = self.words(original)
         return Refused(self.sql or "", message, sqlstate, said_column(original))
 
-    def close(self):
+    def close(self) -> None:
         try:
             self.transaction.rollback()
         finally:
             self.connection.close()
 
 
-def said_column(error):
+def said_column(error: Any) -> str | None:
     """The column that the server names beside its message."""
     seen = error
     while seen is not None:
@@ -277,25 +285,25 @@ def said_column(error):
 class Mapped:
     """One table as the models of this commit know it, and the statements that they send for it."""
 
-    def __init__(self, table, model, columns):
+    def __init__(self, table: Any, model: str, columns: list[Any]) -> None:
         self.table, self.model, self.columns = table, model, columns
         self.key = [column for column in table.primary_key.columns if column in columns]
-        self.row = None
+        self.row: dict[str, Any] = {}  # one of its rows, once it is known
 
-    def written(self):
+    def written(self) -> list[Any]:
         return [c for c in self.columns if c.computed is None and not getattr(c.identity, "always", False)]
 
-    def read(self, columns):
+    def read(self, columns: list[Any]) -> Callable[[Any], Any]:
         from sqlalchemy import select
 
         return lambda connection: connection.execute(select(*columns).limit(MOST_ROWS)).fetchall()
 
-    def where(self, statement):
+    def where(self, statement: Any) -> Any:
         for column in self.key:
             statement = statement.where(column == self.row[column.name])
         return statement
 
-    def take_out(self, connection):
+    def take_out(self, connection: Any) -> None:
         """Make room for the row without asking those that refer to it: that is not what is tried."""
         inner = connection.begin_nested()
         try:
@@ -306,16 +314,16 @@ class Mapped:
         except Exception:  # what is in the way is told by the INSERT
             inner.rollback()
 
-    def insert(self, values):
+    def insert(self, values: dict[Any, Any]) -> Callable[[Any], Any]:
         return lambda connection: connection.execute(self.table.insert().values(values))
 
-    def update(self, values):
+    def update(self, values: dict[Any, Any]) -> Callable[[Any], Any]:
         return lambda connection: connection.execute(self.where(self.table.update()).values(values))
 
-    def delete(self, connection):
+    def delete(self, connection: Any) -> None:
         connection.execute(self.where(self.table.delete()))
 
-    def least(self):
+    def least(self) -> dict[Any, Any]:
         """What the ORM sends for an object of which only what is required was set."""
         values = {}
         own = getattr(self.table, "_autoincrement_column", None)
@@ -327,7 +335,7 @@ class Mapped:
             values[column] = None if column.nullable and column not in self.key else self.row[column.name]
         return values
 
-    def statements(self):
+    def statements(self) -> Iterator[tuple[str, Any, tuple[Callable[[Any], Any], ...]]]:
         """(what, column, steps) of everything that writes; `row` must be known."""
         whole = {column: self.row[column.name] for column in self.written()}
         if self.key:
@@ -343,14 +351,14 @@ class Mapped:
         else:
             yield INSERT, None, (self.insert(whole),)
 
-    def singly(self):
+    def singly(self) -> Iterator[tuple[Any, tuple[Callable[[Any], Any], ...]]]:
         """An UPDATE for each column, to say which one it is."""
         for column in self.written():
             if column not in self.key:
                 yield column, (self.update({column: self.row[column.name]}),)
 
 
-def labels(column):
+def labels(column: Any) -> list[Any]:
     from sqlalchemy import Enum
 
     if isinstance(column.type, Enum) and getattr(column.type, "native_enum", False):
@@ -361,10 +369,10 @@ def labels(column):
 class Probe:
     """What ran on the state before and does not run on the state after."""
 
-    def __init__(self, before, after):
+    def __init__(self, before: Session, after: Session) -> None:
         self.before, self.after = before, after
 
-    def run(self, mapped):
+    def run(self, mapped: Mapped) -> dict[str, Any]:
         event = {
             "event": "mapped",
             "schema": mapped.table.schema,
@@ -381,10 +389,10 @@ class Probe:
         event["tried"] = sorted(set(event["tried"]))
         return event
 
-    def reads(self, mapped, event):
+    def reads(self, mapped: Mapped, event: dict[str, Any]) -> list[Any] | None:
         """Read the table in both states; the rows before, None where that did not run at all."""
         try:
-            rows = self.before.attempt(mapped.read(mapped.columns))
+            rows: list[Any] = self.before.attempt(mapped.read(mapped.columns))
         except Refused:
             return None
         event["tried"].append(READ)
@@ -404,13 +412,13 @@ class Probe:
             self.broke(event, READ, None, whole, whole.sql)
         return rows
 
-    def chosen(self, mapped, rows):
+    def chosen(self, mapped: Mapped, rows: list[Any]) -> bool:
         best = max(rows, key=lambda row: sum(value is not None for value in row), default=None)
         if best is not None:
             mapped.row = {column.name: value for column, value in zip(mapped.columns, best)}
-        return mapped.row is not None
+        return best is not None
 
-    def writes(self, mapped, event):
+    def writes(self, mapped: Mapped, event: Any) -> None:
         for what, column, steps in mapped.statements():
             try:
                 self.before.attempt(*steps)
@@ -422,7 +430,7 @@ class Probe:
             except Refused as refused:
                 self.explain(mapped, event, what, column, refused)
 
-    def explain(self, mapped, event, what, column, refused):
+    def explain(self, mapped: Mapped, event: Any, what: str, column: Any, refused: Refused) -> None:
         known = event["broken"]
         if refused.sqlstate in ("42703", "42P01", "3F000") and known:
             for each in known:  # what cannot be read cannot be written either
@@ -445,7 +453,7 @@ class Probe:
         self.broke(event, what, column.name if column is not None else refused.column, refused, refused.sql)
 
     @staticmethod
-    def broke(event, what, column, refused, sql):
+    def broke(event: Any, what: str, column: str | None, refused: Refused, sql: str | None) -> None:
         for each in event["broken"]:
             if each["column"] == column and each["error"] == refused.message:
                 each["statements"] = sorted(set(each["statements"]) | {what})
@@ -461,7 +469,13 @@ class Probe:
         )
 
 
-def probe(context, engine_for, words, wanted, emit):
+def probe(
+    context: Any,
+    engine_for: Callable[[str], Any],
+    words: Callable[[Any], tuple[str, str | None]],
+    wanted: set[tuple[str, str]] | None,
+    emit: Callable[..., None],
+) -> None:
     """Try the statements of every mapped table on both states. `engine_for(which)` leads to the state."""
     before = Session(engine_for("before"), words)
     try:

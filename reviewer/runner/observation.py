@@ -4,6 +4,8 @@ Loaded by in_environment.py by path, in the project's interpreter, under the sam
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
 """
 
+from __future__ import annotations
+
 import functools
 import json
 import os
@@ -11,28 +13,39 @@ import re
 import sys
 import time
 
-# loaded before this one: by path, as this one, so that the project cannot have modules of their names
-drivers = sys.modules["_alembic_reviewer_drivers"]
-relations = sys.modules["_alembic_reviewer_relations"]
-limits = sys.modules["_alembic_reviewer_limits"]
-Expected = sys.modules["_alembic_reviewer_redirection"].Expected
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from reviewer.runner import drivers, limits, relations
+    from reviewer.runner.channel import Channel
+    from reviewer.runner.redirection import Expected, Redirection
+    from reviewer.runner.sources import Sources
+else:  # loaded before this one, by path: so the project cannot have modules of their names
+    drivers = sys.modules["_alembic_reviewer_drivers"]
+    relations = sys.modules["_alembic_reviewer_relations"]
+    limits = sys.modules["_alembic_reviewer_limits"]
+    Expected = sys.modules["_alembic_reviewer_redirection"].Expected
+
 
 # Statements that must be the first of their transaction, or that end one: no query of ours before them.
 NO_QUERY_BEFORE = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:set\s+(?:session\s+characteristics|transaction|local\s+transaction)|begin|start|commit|end|rollback|abort)\b",
-    re.I | re.S,
+    re.IGNORECASE | re.DOTALL,
 )
 # Statements that take back what a transaction has done since a savepoint: its locks, files and relations.
 GOES_BACK = re.compile(
-    r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*rollback\s+(?:(?:work|transaction)\s+)?to\b", re.I | re.S
+    r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*rollback\s+(?:(?:work|transaction)\s+)?to\b", re.IGNORECASE | re.DOTALL
 )
 # Statements that may give a known relation another name or schema; what runs code may do anything.
-RENAMES = re.compile(r"\b(?:rename|schema|do|call|select|execute)\b", re.I)
+RENAMES = re.compile(r"\b(?:rename|schema|do|call|select|execute)\b", re.IGNORECASE)
 # Statements that are likely to make a relation: a guess that only saves a second question.
-MAKES_RELATIONS = re.compile(r"\b(?:create|unique|primary|serial|bigserial|identity|using|type)\b", re.I)
-FORGETS_PREPARED = re.compile(r"\b(?:discard|deallocate)\b", re.I)
+MAKES_RELATIONS = re.compile(r"\b(?:create|unique|primary|serial|bigserial|identity|using|type)\b", re.IGNORECASE)
+FORGETS_PREPARED = re.compile(r"\b(?:discard|deallocate)\b", re.IGNORECASE)
 READS_ROWS = re.compile(
-    r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:update|delete|merge|with|select|insert\b.*?\bselect)\b", re.I | re.S
+    r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:update|delete|merge|with|select|insert\b.*?\bselect)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 
 SIZES = """SELECT CAST(pg_catalog.json_object_agg(
@@ -41,7 +54,7 @@ FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) ANY (CAST('{%s}' AS pg
 SEQSCAN_OFF = "SET enable_seqscan = off"
 # Statements that may change how long a statement may run: a guess that only saves us to guard against that.
 SETS_LIMITS = re.compile(
-    r"timeout|\b(?:set|set_config|reset|discard|do|call|select|execute|rollback|release)\b", re.I
+    r"timeout|\b(?:set|set_config|reset|discard|do|call|select|execute|rollback|release)\b", re.IGNORECASE
 )
 PAST_SQLALCHEMY = "(statements that were sent through the driver's own cursor, past SQLAlchemy)"
 
@@ -49,7 +62,7 @@ PAST_SQLALCHEMY = "(statements that were sent through the driver's own cursor, p
 class Watched:
     """What is known of one connection."""
 
-    def __init__(self, number):
+    def __init__(self, number: int) -> None:
         self.number = number
         self.messages = limits.Messages()
         self.relations = relations.Relations()
@@ -58,7 +71,7 @@ class Watched:
         self.seqscan_off = False
         self.started = 0.0
         self.listening = False
-        self.prepared = {}  # whether with names -> the name under which this session knows NARROW
+        self.prepared: dict[bool, str] = {}  # whether with names -> the name under which this session knows NARROW
         self.renames = False  # whether the statement may give known relations other names
         self.makes = False  # whether the statement is likely to make relations
         self.limited = True  # whether a statement_timeout was in force when the server answered last
@@ -67,12 +80,14 @@ class Watched:
         self.settles = False  # whether whoever uses the connection next waits for our question first
         # While the server works on our question: the number of the statement that it is about, what was said in it,
         # and whether the question asks for names.
-        self.pending = None
-        self.then = None  # what is to be run when that question has been answered
-        self.untold = None  # the beginning of a statement that is only counted, in case it fails
+        self.pending: tuple[int | None, list[str], bool] | None = None
+        self.then: str | None = None  # what is to be run when that question has been answered
+        self.untold: dict[str, Any] | None = (
+            None  # the beginning of a statement that is only counted, in case it fails
+        )
 
     @property
-    def may_be_limited(self):
+    def may_be_limited(self) -> bool:
         """Whether a statement_timeout may be in force now: one of the session's may be back in another transaction."""
         return self.limited or self.sets_limits or self.stale
 
@@ -81,17 +96,17 @@ class Gone(Exception):
     """The connection is no more: what was asked of it is not known, and whoever uses it next is told by the driver."""
 
 
-def in_our_name(listener):
+def in_our_name(listener: Callable[..., Any]) -> Callable[..., Any]:
     """`listener`, whose own mistakes are never taken for the project's."""
 
     @functools.wraps(listener)
-    def listen(*args, **kwargs):
+    def listen(*args: Any, **kwargs: Any) -> Any:
         try:
             return listener(*args, **kwargs)
         except Expected:
             raise
         except Exception as error:
-            raise Expected("reviewer", "%s in %s" % (type(error).__name__, listener.__name__)) from error
+            raise Expected("reviewer", f"{type(error).__name__} in {listener.__name__}") from error
 
     return listen
 
@@ -99,21 +114,21 @@ def in_our_name(listener):
 class Watcher:
     """Looks at the server after each statement, from inside the migration's own connection."""
 
-    def __init__(self, channel, redirection, sources):
+    def __init__(self, channel: Channel, redirection: Redirection, sources: Sources) -> None:
         self.channel = channel
         self.redirection = redirection
         self.sources = sources
         self.observe = False
-        self.own_lock_timeout = None
+        self.own_lock_timeout: str | None = None
         self.busy = False
-        self.connections = {}
-        self.base = None  # the highest oid when the command began
+        self.connections: list[tuple[Any, Watched]] = []
+        self.base: int | None = None  # the highest oid when the command began
         self.count = 0
         self.prepared = 0
         self.allowance = limits.Allowance()
         channel.settle = self.settle_all
 
-    def install(self):
+    def install(self) -> None:
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
@@ -123,21 +138,26 @@ class Watcher:
         for name in ("commit", "rollback", "begin"):
             event.listen(Engine, name, self.boundary)
 
-    def begin(self, observe):
-        self.observe, self.connections, self.base, self.busy = observe, {}, None, False
+    def begin(self, observe: bool) -> None:
+        self.observe, self.connections, self.base, self.busy = observe, [], None, False
         self.allowance = limits.Allowance()
 
-    def watched(self, connection, settled=True):
+    def watched(self, connection: Any, settled: bool = True) -> tuple[Any, Watched]:
         """The driver's connection and what is known of it, by default with no question of ours under way."""
         raw = drivers.driver_connection(connection)
-        found = self.connections.get(id(raw))
-        if found is None or found[0] is not raw:
-            found = self.connections[id(raw)] = (raw, Watched(len(self.connections) + 1))
+        found = self.known(raw)
+        if found is None:
+            found = (raw, Watched(len(self.connections) + 1))
+            self.connections.append(found)
         elif settled:
             self.collect(*found)
         return found
 
-    def boundary(self, connection):
+    def known(self, raw: Any) -> tuple[Any, Watched] | None:
+        """The same connection: what it is equal to, and its hash, are the driver's business."""
+        return next((found for found in self.connections if found[0] is raw), None)
+
+    def boundary(self, connection: Any) -> None:
         if not self.busy and self.observe:
             try:
                 watched = self.watched(connection)[1]
@@ -145,7 +165,9 @@ class Watcher:
             except Exception:  # a connection that is already invalid
                 return
 
-    def before(self, connection, cursor, statement, parameters, context, executemany):
+    def before(
+        self, connection: Any, cursor: Any, statement: Any, parameters: Any, context: Any, executemany: bool
+    ) -> None:
         if self.busy:
             return
         raw, watched = self.watched(connection, settled=False)
@@ -158,7 +180,7 @@ class Watcher:
         self.count += 1
         tells = self.allowance.tells((path, line, origin))
         sql, left_out = self.allowance.cut(statement) if tells else (statement[: limits.SQL_AFTER_THAT], 0)
-        begin = dict(
+        begin: dict[str, Any] = dict(
             event="begin",
             n=self.count,
             sql=drivers.as_text(drivers.as_sent(sql, parameters, context)),
@@ -175,7 +197,7 @@ class Watcher:
             (self.channel.emit if watched.pending is None else self.channel.hold)(**begin)
         watched.started = time.perf_counter()
 
-    def get_ready(self, connection, raw, watched, statement):
+    def get_ready(self, connection: Any, raw: Any, watched: Watched, statement: Any) -> None:
         """Know the state before `statement`."""
         if not watched.listening:
             drivers.listen(raw, watched.messages)
@@ -201,15 +223,20 @@ class Watcher:
         drivers.drain(raw, watched.messages)
         watched.messages.clear()
 
-    def after(self, connection, cursor, statement, parameters, context, executemany):
+    def after(
+        self, connection: Any, cursor: Any, statement: Any, parameters: Any, context: Any, executemany: bool
+    ) -> None:
         if self.busy:
             return
         raw, watched = self.watched(connection)
         seconds = time.perf_counter() - watched.started
         rows = getattr(cursor, "rowcount", None)
-        event = dict(
-            event="statement", n=self.count, seconds=seconds, in_transaction=drivers.in_transaction(raw, connection)
-        )
+        event: dict[str, Any] = {
+            "event": "statement",
+            "n": self.count,
+            "seconds": seconds,
+            "in_transaction": drivers.in_transaction(raw, connection),
+        }
         if isinstance(rows, int) and rows >= 0:
             event["rows"] = rows
         if self.observe:
@@ -225,7 +252,7 @@ class Watcher:
         if watched.untold is None:
             self.channel.emit(**event)
 
-    def settle_first(self, raw):
+    def settle_first(self, raw: Any) -> bool:
         """Have every use of a psycopg connection, by whomever, wait for our question; whether that can be done."""
         if not hasattr(raw, "pgconn") or not hasattr(raw, "wait"):
             return False
@@ -235,17 +262,17 @@ class Watcher:
         if "Async" in type(raw).__name__:
             return False
 
-        def wait(*args, **kwargs):
-            found = self.connections.get(id(raw))
-            if found is not None and found[0] is raw:
+        def wait(*args: Any, **kwargs: Any) -> Any:
+            found = self.known(raw)
+            if found is not None:
                 self.collect(*found)
             return original(*args, **kwargs)
 
-        wait.settles = True
+        wait.settles = True  # type: ignore[attr-defined]
         raw.wait = wait
         return True
 
-    def look_meanwhile(self, connection, raw, watched, inside):
+    def look_meanwhile(self, connection: Any, raw: Any, watched: Watched, inside: bool) -> bool:
         """Let the server look while Python goes on, where that can be done: it halves the price of looking."""
         if not (inside and watched.settles and not watched.stale and raw.pgconn.transaction_status == 2):
             return False
@@ -262,7 +289,7 @@ class Watcher:
         watched.pending = n, watched.messages.take(), names
         return True
 
-    def collect(self, raw, watched):
+    def collect(self, raw: Any, watched: Watched) -> None:
         """Tell what the server has answered meanwhile, if it was asked."""
         if watched.pending is None:
             return
@@ -294,8 +321,8 @@ class Watcher:
             then, watched.then = watched.then, None
             self.quietly(None, raw, then)
 
-    def settle_all(self):
-        for raw, watched in list(self.connections.values()):
+    def settle_all(self) -> None:
+        for raw, watched in list(self.connections):
             try:
                 self.collect(raw, watched)
             except Exception:  # the connection is gone, and what it would have told
@@ -306,7 +333,7 @@ class Watcher:
             )
         self.allowance.lines.clear()
 
-    def rest(self, connection, function):
+    def rest(self, connection: Any, function: Any) -> None:
         """What a revision did past SQLAlchemy after its last statement, through the driver's own cursor, if anything."""
         if not self.observe or connection is None or connection.closed or connection.invalidated:
             return
@@ -334,7 +361,7 @@ class Watcher:
             event="statement", n=self.count, seconds=0.0, in_transaction=True, observation=observation
         )
 
-    def error(self, context):
+    def error(self, context: Any) -> None:
         if self.busy or context.statement is None:
             return
         raw, watched = None, None
@@ -359,14 +386,14 @@ class Watcher:
             sqlstate=sqlstate,
         )
 
-    def remember(self, error):
+    def remember(self, error: Any) -> None:
         """Write on a driver's exception which statement it is about: whoever catches it may raise another one."""
         try:
             error._alembic_reviewer_statement = self.count
         except Exception:  # then the statement is known by its message
             return
 
-    def quietly(self, connection, raw, sql, first=""):
+    def quietly(self, connection: Any, raw: Any, sql: str, first: str = "") -> Any:
         """The one value that `sql` brings, if any, past SQLAlchemy and as much of the driver as can be left out.
 
         `first` is run before it, in the same round trip where the driver can do that. No statement_timeout cancels it.
@@ -387,7 +414,7 @@ class Watcher:
         finally:
             self.busy = False
 
-    def answer_to(self, connection, raw, texts, after):
+    def answer_to(self, connection: Any, raw: Any, texts: list[str], after: str | None) -> Any:
         """The one value that the last of `texts` brings, if any; what is to be run `after` that is run."""
         if getattr(getattr(raw, "pgconn", None), "transaction_status", None) == 2:  # psycopg, in a transaction
             found = drivers.with_libpq(raw, "; ".join(texts))
@@ -409,7 +436,7 @@ class Watcher:
             connection.exec_driver_sql(after)
         return found
 
-    def not_answered(self, error):
+    def not_answered(self, error: BaseException) -> Expected:
         """Ours, and no fault of the statement that is under way."""
         words = drivers.server_words(getattr(error, "orig", None) or error)[0].rstrip(".")
         if "statement timeout" in words:
@@ -418,26 +445,22 @@ class Watcher:
             )
         return Expected("reviewer", words)
 
-    def ask(self, connection, raw, first=""):
+    def ask(self, connection: Any, raw: Any, first: str = "") -> relations.Answer:
         """Of every relation there is."""
         return relations.Answer.of_wide(self.quietly(connection, raw, relations.WIDE, first))
 
-    def narrow(self, connection, raw, watched, names):
+    def narrow(self, connection: Any, raw: Any, watched: Watched, names: bool) -> str:
         if names not in watched.prepared:
             self.prepared += 1
-            name = "alembic_reviewer_%d" % self.prepared
+            name = f"alembic_reviewer_{self.prepared}"
             asked = relations.NAMES if names else "NULL"
             text = relations.NARROW.format(name=name, names=asked, limit=relations.LIMIT)
             self.quietly(connection, raw, text)
             watched.prepared[names] = name
-        return "EXECUTE %s (%d, %d, %s)" % (
-            watched.prepared[names],
-            self.base,
-            watched.relations.last,
-            watched.renames,
-        )
+        told = f"{self.base or 0}, {watched.relations.last or 0}, {watched.renames}"
+        return f"EXECUTE {watched.prepared[names]} ({told})"
 
-    def look_around(self, connection, raw, watched):
+    def look_around(self, connection: Any, raw: Any, watched: Watched) -> relations.Answer:
         """The state of every relation: what a transaction's first statement is compared with."""
         answer = self.ask(connection, raw)
         held = self.quietly(connection, raw, relations.HELD) if watched.went_back else "{}"
@@ -448,16 +471,16 @@ class Watcher:
         watched.stale = watched.went_back = False
         return answer
 
-    def look_back(self, connection, raw, watched):
+    def look_back(self, connection: Any, raw: Any, watched: Watched) -> dict[str, Any]:
         """After ROLLBACK TO: the server has given back what was taken since. That is no work of the statement's."""
         watched.seqscan_off = False  # the setting is taken back too
         watched.went_back = True
         answer = self.look_around(connection, raw, watched)
         drivers.drain(raw, watched.messages)
-        nothing = {"locks": [], "rewritten": [], "scanned": [], "built": []}
+        nothing: dict[str, list[Any]] = {"locks": [], "rewritten": [], "scanned": [], "built": []}
         return self.told(True, answer, nothing, watched.messages.take())
 
-    def look(self, connection, raw, watched, inside):
+    def look(self, connection: Any, raw: Any, watched: Watched, inside: bool) -> dict[str, Any]:
         if watched.relations.last is None:
             # the connection's first statement was one that no query may come before: this is the state it starts from
             self.look_around(connection, raw, watched)
@@ -473,9 +496,17 @@ class Watcher:
         drivers.drain(raw, watched.messages)
         return self.compared(connection, raw, watched, inside, answer, watched.messages.take())
 
-    def compared(self, connection, raw, watched, inside, answer, messages):
+    def compared(
+        self,
+        connection: Any,
+        raw: Any,
+        watched: Watched,
+        inside: bool,
+        answer: relations.Answer,
+        messages: list[str],
+    ) -> dict[str, Any]:
         """What has changed since the last look, as the reviewer is told."""
-        found, doubtful = watched.relations.compare(answer, self.base, "\n".join(messages))
+        found, doubtful = watched.relations.compare(answer, self.base or 0, "\n".join(messages))
         if doubtful:  # TRUNCATE makes a new, empty file too: that is no rewrite
             sizes = json.loads(self.quietly(connection, raw, SIZES % ", ".join(map(str, doubtful))))
             found["rewritten"] += [relation for oid, relation in doubtful.items() if sizes.get(str(oid))]
@@ -483,7 +514,9 @@ class Watcher:
             watched.stale, watched.went_back, watched.relations.locks = True, False, {}
         return self.told(inside, answer, found, messages)
 
-    def told(self, inside, answer, found, messages):
+    def told(
+        self, inside: bool, answer: relations.Answer, found: dict[str, Any], messages: list[str]
+    ) -> dict[str, Any]:
         return dict(
             found,
             lock_timeout=0 if answer.lock_timeout == self.own_lock_timeout else milliseconds(answer.lock_timeout),
@@ -493,7 +526,7 @@ class Watcher:
         )
 
 
-def milliseconds(setting):
+def milliseconds(setting: str) -> int:
     if setting == "0":
         return 0
     match = re.match(r"(\d+)\s*(us|ms|s|min|h|d)?$", setting or "")

@@ -4,9 +4,18 @@ Loaded by in_environment.py by path, in the project's interpreter, under the sam
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
 """
 
+from __future__ import annotations
+
+import contextlib
 import os
 import re
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 ASYNC_DRIVERS = ("asyncpg", "psycopg_async", "aiosqlite", "aiomysql", "asyncmy", "aioodbc", "aiosql")
 # What decides where a connection goes, and how it proves who it is. Everything else (options,
@@ -30,7 +39,7 @@ LEADING_ELSEWHERE = frozenset(
 class Expected(Exception):
     """Something that can go wrong in a project: a kind and a sentence; `deliberate` where the project says so."""
 
-    def __init__(self, kind, message, deliberate=False):
+    def __init__(self, kind: str, message: Any, deliberate: bool = False) -> None:
         Exception.__init__(self, message)
         self.kind = kind
         self.deliberate = deliberate
@@ -39,30 +48,31 @@ class Expected(Exception):
 class Redirection:
     """Sends every connection of every engine to the throw-away server, whatever env.py says."""
 
-    def __init__(self):
-        self.address = None
-        self.database = None
+    def __init__(self) -> None:
+        self.address: dict[str, Any] = {}  # empty until a command has said it
+        self.database = ""
         self.connected = 0
         self.offline = False
-        self.engines = []
+        self.engines: list[Any] = []
 
-    def install(self):
+    def install(self) -> None:
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
         from sqlalchemy.engine.url import URL
 
         event.listen(Engine, "do_connect", self.connect)
         event.listen(Engine, "engine_connect", self.remember)
-        original = URL._instantiate_plugins
+        made: Any = URL
+        original = made._instantiate_plugins
         redirection = self
 
-        def instantiate_plugins(url, kwargs):
+        def instantiate_plugins(url: Any, kwargs: Any) -> Any:
             return original(redirection.url(url, kwargs), kwargs)
 
-        URL._instantiate_plugins = instantiate_plugins
+        made._instantiate_plugins = instantiate_plugins
         Drivers(self.arguments, self.leads_here).install()
 
-    def url(self, url, kwargs):
+    def url(self, url: Any, kwargs: Any) -> Any:
         """The URL that an engine is made from: PostgreSQL's, with a driver that is installed."""
         for name in ("creator", "async_creator", "pool"):
             kwargs.pop(name, None)
@@ -78,7 +88,7 @@ class Redirection:
             return url.set(drivername="postgresql+" + self.driver(is_async))
         return url
 
-    def driver(self, is_async):
+    def driver(self, is_async: bool) -> str:
         for driver, module in (
             [("asyncpg", "asyncpg"), ("psycopg", "psycopg")]
             if is_async
@@ -87,12 +97,12 @@ class Redirection:
             if installed(module) and (driver != "psycopg" or sqlalchemy_version() >= (2, 0)):
                 return driver
         wanted = "asyncpg or psycopg" if is_async else "psycopg, psycopg2 or pg8000"
-        raise Expected("no-driver", "The project's interpreter has no PostgreSQL driver (%s)" % wanted)
+        raise Expected("no-driver", f"The project's interpreter has no PostgreSQL driver ({wanted})")
 
-    def connect(self, dialect, record, cargs, cparams):
+    def connect(self, dialect: Any, record: Any, cargs: Any, cparams: Any) -> Any:
         return dialect.connect(**self.arguments(dialect.driver, cparams))
 
-    def arguments(self, driver, given):
+    def arguments(self, driver: str, given: Any) -> dict[str, Any]:
         """What a driver is to connect with instead of `given`, which it keeps but for where it leads."""
         if self.offline:
             raise Expected("offline", "a connection to a database is wanted, and offline there is none")
@@ -102,7 +112,7 @@ class Redirection:
         if self.address.get("password"):
             wanted["password"] = self.address["password"]
         if driver == "pg8000" and host.startswith("/"):
-            wanted["unix_sock"] = "%s/.s.PGSQL.%s" % (host, port)
+            wanted["unix_sock"] = f"{host}/.s.PGSQL.{port}"
         else:
             wanted["host"], wanted["port"] = host, port
         libpq = driver.startswith("psycopg")
@@ -116,20 +126,20 @@ class Redirection:
         self.connected += 1
         return wanted
 
-    def leads_here(self, given):
+    def leads_here(self, given: Any) -> bool:
         """Whether `given` are arguments that `arguments` has made."""
-        if self.address is None or given.get("hostaddr"):
+        if not self.address or given.get("hostaddr"):
             return False
         place = given.get("unix_sock") or given.get("host"), str(given.get("port") or self.address["port"])
         host, port = self.address["host"], str(self.address["port"])
         database = given.get("dbname") or given.get("database")
-        return place in ((host, port), ("%s/.s.PGSQL.%s" % (host, port), port)) and database == self.database
+        return place in ((host, port), (f"{host}/.s.PGSQL.{port}", port)) and database == self.database
 
-    def remember(self, connection, *_):
+    def remember(self, connection: Any, *_: Any) -> None:
         if not any(engine is connection.engine for engine in self.engines):
             self.engines.append(connection.engine)
 
-    def move(self, address, database):
+    def move(self, address: dict[str, Any], database: str) -> None:
         """Point every later connection at another database; pooled connections are let go."""
         self.address, self.database, self.connected = address, database, 0
         for engine in self.engines:
@@ -153,7 +163,7 @@ class Drivers:
     What its `connect` itself calls is changed too, for who calls that past it. SECURITY.md names what is left.
     """
 
-    def __init__(self, arguments, leads_here):
+    def __init__(self, arguments: Callable[[str, Any], dict[str, Any]], leads_here: Callable[[Any], bool]) -> None:
         self.arguments = arguments
         self.leads_here = leads_here
         self.known = {
@@ -163,30 +173,32 @@ class Drivers:
             "pg8000.core": self.pg8000,
         }
 
-    def install(self):
+    def install(self) -> None:
         sys.meta_path.insert(0, self)
         for name, change in self.known.items():
             if name in sys.modules:
                 change(sys.modules[name])
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         change = self.known.get(name)
         if change is None:
             return None
         others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
-        spec = next((spec for spec in (finder.find_spec(name, path, target) for finder in others) if spec), None)
+        spec: Any = next(
+            (spec for spec in (finder.find_spec(name, path, target) for finder in others) if spec), None
+        )
         if spec is None or not hasattr(spec.loader, "exec_module"):
             return spec
         original = spec.loader.exec_module
 
-        def exec_module(module):
+        def exec_module(module: Any) -> None:
             original(module)
             change(module)
 
         spec.loader.exec_module = exec_module
         return spec
 
-    def psycopg(self, module):
+    def psycopg(self, module: Any) -> None:
         from psycopg.conninfo import conninfo_to_dict
 
         for kind in (module.Connection, module.AsyncConnection):
@@ -198,12 +210,13 @@ class Drivers:
         from psycopg import generators, pq
         from psycopg.conninfo import make_conninfo
 
-        def led(conninfo):
+        def led(conninfo: Any) -> Any:
             return self.led("psycopg", conninfo, conninfo_to_dict, make_conninfo)
 
-        original, start = pq.PGconn, generators.connect
+        original: Any = pq.PGconn
+        start = generators.connect
 
-        class PGconn(original):
+        class PGconn(original):  # type: ignore[misc]  # of the project's psycopg
             connect = classmethod(lambda cls, conninfo: original.connect(led(conninfo)))
             connect_start = classmethod(lambda cls, conninfo: original.connect_start(led(conninfo)))
             ping = classmethod(lambda cls, conninfo: original.ping(led(conninfo)))
@@ -211,28 +224,29 @@ class Drivers:
         generators.connect = lambda conninfo, *args, **kwargs: start(led(conninfo), *args, **kwargs)
         for place in ("psycopg.pq", "psycopg.pq.pq_ctypes", "psycopg_binary.pq", "psycopg_c.pq"):
             if getattr(sys.modules.get(place), "PGconn", None) is original:
-                sys.modules[place].PGconn = PGconn
+                vars(sys.modules[place])["PGconn"] = PGconn
 
-    def psycopg2(self, module):
+    def psycopg2(self, module: Any) -> None:
         from psycopg2 import _psycopg, extensions
         from psycopg2.extensions import make_dsn, parse_dsn
 
         module.connect = self.redirected(module.connect, "psycopg2", "dsn", parse_dsn)
 
-        def led(dsn):
+        def led(dsn: Any) -> Any:
             return self.led("psycopg2", dsn, parse_dsn, make_dsn)
 
-        original, start = extensions.connection, _psycopg._connect
+        original: Any = extensions.connection
+        start = _psycopg._connect
 
         class Kind(type):
-            def __instancecheck__(cls, other):  # what psycopg2 makes by itself is one as before
+            def __instancecheck__(cls, other: Any) -> bool:  # what psycopg2 makes by itself is one as before
                 return isinstance(other, original) if cls is connection else type.__instancecheck__(cls, other)
 
-        class connection(original, metaclass=Kind):  # noqa: N801 - as psycopg2 calls it
-            def __init__(self, dsn, *args, **kwargs):
+        class connection(original, metaclass=Kind):  # type: ignore[misc]  # noqa: N801 - as psycopg2 calls it
+            def __init__(self, dsn: Any, *args: Any, **kwargs: Any) -> None:
                 original.__init__(self, led(dsn), *args, **kwargs)
 
-        def _connect(dsn, *args, **kwargs):
+        def _connect(dsn: Any, *args: Any, **kwargs: Any) -> Any:
             return start(led(dsn), *args, **kwargs)
 
         for place in (module, _psycopg):
@@ -240,10 +254,10 @@ class Drivers:
         for place in (extensions, _psycopg):
             place.connection = connection
 
-    def asyncpg(self, module):
+    def asyncpg(self, module: Any) -> None:
         from urllib.parse import parse_qsl, urlsplit
 
-        def settings(dsn):  # what else a URL says is a setting of the session
+        def settings(dsn: Any) -> dict[str, Any]:  # what else a URL says is a setting of the session
             said = dict(parse_qsl(urlsplit(dsn).query))
             return {"server_settings": {name: value for name, value in said.items() if name not in TARGET}}
 
@@ -251,13 +265,13 @@ class Drivers:
         utils = module.connect_utils
         utils._connect = self.redirected(utils._connect, "asyncpg", "dsn", settings, inner=True)
 
-    def pg8000(self, module):
+    def pg8000(self, module: Any) -> None:
         for name in ("CoreConnection", "Connection"):
             kind = getattr(module, name, None)
             if kind is not None:
                 kind.__init__ = self.redirected(kind.__init__, "pg8000")
 
-    def led(self, driver, text, parse, write):
+    def led(self, driver: str, text: Any, parse: Any, write: Any) -> Any:
         """The connection string `text`, or one that leads here instead."""
         plain = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
         try:
@@ -269,7 +283,9 @@ class Drivers:
         ours = write("", **self.arguments(driver, given))
         return ours.encode() if isinstance(text, bytes) else ours
 
-    def redirected(self, original, driver, text=None, parse=None, inner=False):
+    def redirected(
+        self, original: Any, driver: str, text: str | None = None, parse: Any = None, inner: bool = False
+    ) -> Callable[..., Any]:
         """`original` with other arguments. `text` names the parameter that may hold them all, `parse` reads it. An
         `inner` one is called by others of these, and leaves alone what they have made.
         """
@@ -280,27 +296,26 @@ class Drivers:
         rest = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
 
         @functools.wraps(original)
-        def connect(*args, **kwargs):
+        def connect(*args: Any, **kwargs: Any) -> Any:
             given = dict(signature.bind_partial(*args, **kwargs).arguments)
             bound = [given.pop(name) for name in ("cls", "self") if name in given]
             for name in rest:
                 given.update(given.pop(name, {}))
             if inner and self.leads_here(given):
                 return original(*bound, **given)
-            written = {}
-            try:
-                written = parse(given.pop(text)) if given.get(text) else {}
-            except Exception:  # the driver would have refused it; what else it says is not needed to go elsewhere
-                pass
+            written: dict[str, Any] = {}
+            # what it does not parse the driver would have refused; what else it says is not needed to go elsewhere
+            with contextlib.suppress(Exception):
+                written = parse(given.pop(text)) if text and given.get(text) else {}
             wanted = self.arguments(driver, dict(written, **given))
             if inner:  # which has no defaults for what is left out
-                wanted = {**dict.fromkeys(given), text: None, **wanted}
+                wanted = {**dict.fromkeys(given), str(text): None, **wanted}
             return original(*bound, **wanted)
 
         return connect
 
 
-def importable(url):
+def importable(url: Any) -> bool:
     try:
         dialect = url.get_dialect()
         (getattr(dialect, "import_dbapi", None) or dialect.dbapi)()
@@ -311,7 +326,7 @@ def importable(url):
     return True
 
 
-def installed(module):
+def installed(module: str) -> bool:
     from importlib.util import find_spec
 
     try:
@@ -320,7 +335,7 @@ def installed(module):
         return False
 
 
-def sqlalchemy_version():
+def sqlalchemy_version() -> tuple[int, ...]:
     import sqlalchemy
 
     return tuple(int(part) for part in re.findall(r"\d+", sqlalchemy.__version__)[:2])

@@ -4,8 +4,15 @@ Loaded by in_environment.py by path, in the project's interpreter, under the sam
 Python >= 3.8. It talks to no server.
 """
 
+from __future__ import annotations
+
 import collections
 import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 # No limit of the project's cancels our questions: theirs is kept aside meanwhile, in a setting that only we know. What
 # is local ends with the transaction, as theirs does.
@@ -84,7 +91,7 @@ KINDS = {
     "S": "sequence",
     "f": "foreign table",
 }
-NOTHING = frozenset()
+NOTHING: frozenset[str] = frozenset()
 
 Row = collections.namedtuple(
     "Row", "oid modes schema name kind filenode scans tuples table totals", defaults=(None,)
@@ -99,27 +106,27 @@ session, which only WIDE tells: those of a transaction are counted anew in each.
 class Answer:
     """What the server told at one moment."""
 
-    def __init__(self, now, lock_timeout, statement_timeout, rows):
+    def __init__(self, now: str, lock_timeout: str, statement_timeout: str, rows: list[Row]) -> None:
         self.now = now
         self.lock_timeout = lock_timeout
         self.statement_timeout = statement_timeout
         self.rows = rows
 
     @property
-    def limited(self):
+    def limited(self) -> bool:
         """Whether a statement may run only for some time."""
         return self.statement_timeout != "0"
 
     @classmethod
-    def of_wide(cls, text):
+    def of_wide(cls, text: str) -> Answer:
         now, lock_timeout, statement_timeout, rows = json.loads(text)
-        found = [Row(*row[:9], totals=(row[9] + row[6], row[10] + row[7])) for row in rows]
+        found = [Row._make([*row[:9], (row[9] + row[6], row[10] + row[7])]) for row in rows]
         return cls(now, lock_timeout, statement_timeout, found)
 
     @classmethod
-    def of_narrow(cls, text):
+    def of_narrow(cls, text: str) -> Answer:
         now, lock_timeout, statement_timeout, *lines = text.split("\n")
-        rows = {}
+        rows: dict[str, Row] = {}
         for line in lines:
             oid, mode, filenode, scans, tuples, *names = line.split(" ", 5)
             if oid in rows:
@@ -134,13 +141,13 @@ class Answer:
 class Relations:
     """The relations as they were told of the last time, on one connection."""
 
-    def __init__(self):
-        self.rows = {}  # oid -> Row
-        self.totals = {}  # oid -> (scans, tuples) of the whole session
-        self.locks = {}  # oid -> set of the modes that the transaction holds
-        self.last = None  # the highest oid that was told of
+    def __init__(self) -> None:
+        self.rows: dict[int, Row] = {}
+        self.totals: dict[int, tuple[int, int]] = {}  # by oid, scans and tuples of the whole session
+        self.locks: dict[int, set[str]] = {}  # by oid, the modes that the transaction holds
+        self.last: int | None = None  # the highest oid that was told of
 
-    def begin(self, answer, held="{}"):
+    def begin(self, answer: Answer, held: str = "{}") -> None:
         """The state before a transaction's first statement, or behind what took a part of it back; `answer` is a wide
         one, `held` says what HELD brings.
         """
@@ -149,17 +156,20 @@ class Relations:
         self.last = max(self.rows, default=16383)
         self.locks = {int(oid): set(modes) for oid, modes in json.loads(held).items()}
 
-    def has_strangers(self, answer):
-        return any(row.oid > self.last and row.oid not in self.rows for row in answer.rows)
+    def has_strangers(self, answer: Answer) -> bool:
+        last = self.last or 0
+        return any(row.oid > last and row.oid not in self.rows for row in answer.rows)
 
-    def compare(self, answer, base, said):
+    def compare(
+        self, answer: Answer, base: int, said: str
+    ) -> tuple[dict[str, list[Any]], dict[int, dict[str, Any]]]:
         """What is different now, and becomes what is known: locks, rewritten, scanned and built.
 
         `said` is what the server said meanwhile; relations with an oid above `base` are new. Returns what is different,
         and beside it those with another file of which only its size tells whether they were rewritten, by oid.
         """
-        found = {"locks": [], "rewritten": [], "scanned": [], "built": []}
-        doubtful = {}
+        found: dict[str, list[Any]] = {"locks": [], "rewritten": [], "scanned": [], "built": []}
+        doubtful: dict[int, dict[str, Any]] = {}
         files = None
         for row in answer.rows:
             before = self.rows.get(row.oid)
@@ -167,7 +177,7 @@ class Relations:
                 if self.is_untouched(row, before):
                     continue
                 row = filled(row, before)
-            self.last = max(self.last, row.oid)
+            self.last = max(self.last or 0, row.oid)
             if row.kind is None or row.kind == "t" or row.schema.startswith("pg_toast"):
                 continue  # it came and went within this statement, or is nobody's business
             relation = self.described(row, before, base)
@@ -184,7 +194,7 @@ class Relations:
             elif before is not None and before.filenode != row.filenode:
                 if row.kind == "i":
                     found["built"].append(relation)
-                elif existing and 'rewriting table "%s"' % row.name in said:
+                elif existing and f'rewriting table "{row.name}"' in said:
                     found["rewritten"].append(relation)
                 elif existing:
                     doubtful[row.oid] = relation
@@ -193,7 +203,7 @@ class Relations:
             self.totals = {row.oid: row.totals for row in answer.rows}
         return found, doubtful
 
-    def is_untouched(self, row, before):
+    def is_untouched(self, row: Row, before: Row) -> bool:
         """Whether nothing has happened to it in the transaction."""
         return (
             row.totals is None
@@ -204,13 +214,13 @@ class Relations:
             and self.locks.get(row.oid, NOTHING).issuperset(row.modes)
         )
 
-    def newly_held(self, row):
+    def newly_held(self, row: Row) -> list[str]:
         held = self.locks.setdefault(row.oid, set())
         new = [mode for mode in row.modes or () if mode not in held]
         held.update(new)
         return new
 
-    def scanned_since(self, row, before):
+    def scanned_since(self, row: Row, before: Row | None) -> tuple[int, int]:
         """How many sequential scans there were, and how many rows they read."""
         if row.totals is not None:
             was = self.totals.get(row.oid, row.totals)
@@ -219,7 +229,7 @@ class Relations:
             return row.scans, row.tuples
         return row.scans - before.scans, row.tuples - before.tuples
 
-    def described(self, row, before, base):
+    def described(self, row: Row, before: Row | None, base: int) -> dict[str, Any]:
         named = before or row  # under the name that it had when the statement began
         told = {
             "schema": named.schema,
@@ -234,7 +244,7 @@ class Relations:
         return told
 
 
-def filled(row, before):
+def filled(row: Row, before: Row) -> Row:
     """The row with what it was not told of: names that are no news, and the file of what was dropped or has none."""
     if row.kind is None:
         row = row._replace(schema=before.schema, name=before.name, kind=before.kind, table=before.table)

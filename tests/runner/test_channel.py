@@ -115,7 +115,7 @@ def test_wherever_an_event_is_forged_it_is_one_error(where: str, tmp_path: Path)
 def test_an_event_that_cannot_be_sent_ends_the_command(make: Callable[..., Project]) -> None:
     env = (
         "from alembic import context\nimport sys\nclass Odd(str):\n    pass\n"
-        "channel = sys.modules['__main__'].__dict__.get('Channel')\n"
+        "channel = sys.modules['_alembic_reviewer_channel'].Channel\n"
         "deep = []\nfor _ in range(100000):\n    deep = [deep]\n"
         "import gc\n"
         "[c.emit(event='fact', kind=deep) for c in gc.get_objects() if type(c) is channel]\n"

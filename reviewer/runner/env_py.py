@@ -1,0 +1,188 @@
+"""Runs env.py, made ready as the project's own command would make it.
+
+Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
+Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from reviewer.runner import causes
+    from reviewer.runner.redirection import Expected
+    from reviewer.runner.sources import Sources
+else:  # loaded before this one, by path: so the project cannot have modules of their names
+    causes = sys.modules["_alembic_reviewer_causes"]
+    Expected = sys.modules["_alembic_reviewer_redirection"].Expected
+
+
+class EnvPy:
+    """The project's env.py, with what it is configured by."""
+
+    def __init__(self, setup: dict[str, Any], sources: Sources) -> None:
+        self.setup = setup
+        self.sources = sources
+        self.flask_context: Any = None
+        self.worker_thread = False
+        self.asked = ["upgrade", "head"]
+        """What somebody would have typed behind `alembic`: some env.py files read it."""
+
+    def run(self, fn: Callable[[Any, Any, Any], list[Any]], **options: Any) -> Any:
+        """Run env.py, with `fn` to say what its migrations are; the ScriptDirectory."""
+        from alembic.runtime.environment import EnvironmentContext
+        from alembic.script import ScriptDirectory
+
+        config = self.config()
+        script = ScriptDirectory.from_config(config)
+        env = os.path.join(str(script.dir), "env.py")
+        if not os.path.exists(env):
+            raise Expected("environment", f"There is no env.py in {script.dir}")
+        self.sources.learn(script, env, final=False)
+        with EnvironmentContext(config, script, fn=lambda rev, context: fn(rev, context, script), **options):
+            self.run_env(script)
+        return script
+
+    def config(self) -> Any:
+        """Alembic's own Config, made as its command line makes it."""
+        import inspect
+
+        from alembic.config import CommandLine, Config
+
+        setup = self.setup
+        arguments = []
+        if setup.get("config"):
+            arguments += ["-c", setup["config"]]
+        if setup.get("section"):
+            arguments += ["-n", setup["section"]]
+        for pair in setup.get("x") or ():
+            arguments += ["-x", pair]
+        arguments += self.asked
+        sys.argv = ["alembic", *arguments]
+        options = CommandLine(prog="alembic").parser.parse_args(arguments)
+        if setup.get("flask"):
+            return self.flask_config()
+        given: dict[str, Any] = {
+            "file_": setup.get("config"),
+            "ini_section": setup.get("section") or "alembic",
+            "cmd_opts": options,
+        }
+        if setup.get("toml"):
+            if "toml_file" not in inspect.signature(Config.__init__).parameters:
+                raise Expected(
+                    "environment", "This Alembic does not read pyproject.toml; Alembic 1.16 and later do"
+                )
+            given["toml_file"] = setup["toml"]
+        config = Config(**given)
+        if setup.get(
+            "script_location"
+        ):  # as Flask-Migrate does, whose command has the project's folder on the path
+            if os.getcwd() not in sys.path:
+                sys.path.insert(0, os.getcwd())
+            config.set_main_option("script_location", setup["script_location"].replace("%", "%%"))
+        if setup.get("launcher"):
+            self.launch(config)
+        return config
+
+    def flask_config(self) -> Any:
+        """Flask-Migrate: the application object makes the Config, inside its own context."""
+        sys.path.insert(0, os.getcwd())
+        try:
+            from flask.cli import ScriptInfo
+        except ImportError:
+            raise Expected("import", "env.py uses Flask's current_app, and Flask is not installed") from None
+        if self.flask_context is None:
+            try:
+                # Flask's own command reads FLASK_APP, and newer ones leave it to the option that reads it
+                app = ScriptInfo(app_import_path=os.environ.get("FLASK_APP") or None).load_app()
+            except Exception as error:
+                if isinstance(error, ImportError):
+                    raise
+                said = causes.told(error)
+                if causes.type_name(error) == "NoAppException":
+                    said = said.partition(": ")[2]
+                kind = "import" if "ImportError was raised" in said else "environment"
+                raise Expected(kind, f"Flask's application could not be made: {said}") from error
+            self.flask_context = app.app_context()
+            self.flask_context.push()
+        from flask import current_app
+
+        migrate = current_app.extensions["migrate"].migrate
+        return migrate.get_config(self.setup["script_location"], x_arg=list(self.setup.get("x") or ()) or None)
+
+    def launch(self, config: Any) -> None:
+        import importlib
+
+        module, _, function = self.setup["launcher"].partition(":")
+        sys.path.insert(0, os.getcwd())
+        try:
+            launcher = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise Expected(
+                "environment",
+                "the launcher {} cannot be used: {}".format(self.setup["launcher"], causes.told(error)),
+            ) from None
+        try:
+            launcher(config)
+        except Expected:
+            raise
+        except (Exception, SystemExit) as error:
+            raise Expected(
+                "environment", "the launcher {} failed: {}".format(self.setup["launcher"], causes.told(error))
+            ) from error
+
+    def run_env(self, script: Any) -> None:
+        """Run env.py; in a worker thread of an AnyIO event loop where it asks for one, as some applications do."""
+        if not self.worker_thread:
+            try:
+                script.run_env()
+                return
+            except RuntimeError as error:
+                if "AnyIO worker thread" not in (causes.text_of(error) or ""):
+                    raise
+                self.worker_thread = True
+        import anyio.to_thread
+
+        async def inside() -> None:
+            await anyio.to_thread.run_sync(script.run_env)
+
+        anyio.run(inside)
+
+
+def remember_code() -> None:
+    """Alembic loads every revision file anew for every command: compile each only once."""
+    from importlib.machinery import SourceFileLoader
+
+    changed: Any = SourceFileLoader
+    original = changed.source_to_code
+    known: dict[Any, Any] = {}
+
+    def source_to_code(loader: Any, data: Any, path: Any, **options: Any) -> Any:
+        key = (path, bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else None)
+        if key[1] is None:
+            return original(loader, data, path, **options)
+        if key not in known:
+            known[key] = original(loader, data, path, **options)
+        return known[key]
+
+    changed.source_to_code = source_to_code
+
+
+def tolerate_missing_logging_sections() -> None:
+    """An alembic.ini without logging sections is no reason not to review: what env.py logs is not read anyway."""
+    import logging.config
+
+    original = logging.config.fileConfig
+
+    def file_config(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(*args, **kwargs)
+        except (KeyError, RuntimeError):  # RuntimeError: Python 3.12 and later
+            return None
+
+    logging.config.fileConfig = file_config
