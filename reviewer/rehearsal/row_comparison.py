@@ -240,19 +240,19 @@ def _alike(
     rows: Iterable[Row], others: Iterable[Row], columns: Sequence[str]
 ) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
     """Each of `rows` with one of `others` that is the same in `columns`; those that have none, and those left over."""
-    waiting: dict[str, list[Row]] = {}
+    waiting: dict[str, list[int]] = {}
     listed = list(others)
-    for other in reversed(listed):
-        waiting.setdefault(_whole(other, columns), []).append(other)
-    pairs, without = [], []
+    for n in reversed(range(len(listed))):
+        waiting.setdefault(_whole(listed[n], columns), []).append(n)
+    pairs, without, used = [], [], set()
     for row in rows:
         same = waiting.get(_whole(row, columns))
         if same:
-            pairs.append((row, same.pop()))
+            used.add(n := same.pop())
+            pairs.append((row, listed[n]))
         else:
             without.append(row)
-    used = {id(other) for _, other in pairs}
-    return pairs, without, [other for other in listed if id(other) not in used]
+    return pairs, without, [other for n, other in enumerate(listed) if n not in used]
 
 
 def _lost(part: Rows, after: Rows) -> list[Loss]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote
@@ -252,7 +252,7 @@ class _Page:
         """The page, line by line; every part closes what it opens."""
         report = self.report
         if self.place.marker_id:
-            yield marker(self.place, self._prints.values() if self._remembered else None)
+            yield marker(self.place, [print_ for _, print_ in self._prints] if self._remembered else None)
         of = f" of {span(inert.cut(self.place.tree, _LONGEST_TREE))}" if self.place.tree else ""
         yield f"### {_ICONS[report.verdict]} Migration review{of}: {passing(report)}{headline(report)}"
         for error in report.all_errors[: max(self.detail.rows, 1)]:
@@ -336,9 +336,9 @@ class _Page:
         ]
 
     @cached_property
-    def _prints(self) -> dict[int, str]:
+    def _prints(self) -> list[tuple[Shown, str]]:
         every = (shown for tree in self.trees for shown in tree.all_findings)
-        return {id(shown): f"{print_[:10]}.{print_.partition(':')[2]}" for shown, print_ in fingerprints(every)}
+        return [(shown, f"{print_[:10]}.{print_.partition(':')[2]}") for shown, print_ in fingerprints(every)]
 
     @property
     def _remembered(self) -> bool:
@@ -346,14 +346,15 @@ class _Page:
 
     def _is_new(self, shown: Shown) -> bool:
         """Whether it was not found before the last push; False where nobody knows."""
-        return self.place.known is not None and self._prints[id(shown)] not in self.place.known
+        known = self.place.known
+        return known is not None and any(each is shown and print_ not in known for each, print_ in self._prints)
 
     def _since_last_push(self) -> Iterator[str]:
         known = self.place.known
         if known is None or not (self._prints or known):
             return
         new = sum(map(self._is_new, self._every))
-        gone = len(known - {*self._prints.values()})
+        gone = len(known - {print_ for _, print_ in self._prints})
         told = f"{number(new, 'new finding')}{', told first' if 0 < new < len(self._every) else ''}"
         yield from ("", f"Since the last push: {told if new else 'no new finding'}; {gone:,} gone.")
 
@@ -361,27 +362,24 @@ class _Page:
         every = self._every
         yield from self._since_last_push()
         # where there is no room for all, the worst come in full, in the order of the revisions all the same
-        worst_first = [id(shown) for shown in sorted(every, key=lambda shown: -shown.finding.severity.rank)]
+        worst_first = sorted(range(len(every)), key=lambda n: -every[n].finding.severity.rank)
         full = set(worst_first[: self.detail.full])
         brief = set(worst_first[self.detail.full : self.detail.full + self.detail.brief])
         read = set(worst_first[:_READ]) & full
-        for shown in every:
-            if id(shown) in read:
-                yield from self._finding(shown)
-        rest = [shown for shown in every if id(shown) in (full | brief) - read]
-        yield from self._folded(f"{counted(shown.finding for shown in rest)} more", self._rest(rest, brief))
-        left = [shown.finding for shown in every if id(shown) not in full | brief]
+        for n in sorted(read):
+            yield from self._finding(every[n])
+        rest = self._rest([every[n] for n in sorted(full - read)], [every[n] for n in sorted(brief)])
+        yield from self._folded(f"{counted(every[n].finding for n in (full | brief) - read)} more", rest)
+        left = [shown.finding for n, shown in enumerate(every) if n not in full | brief]
         if left and full:
             yield from ("", f"And {counted(left)} more.")
 
-    def _rest(self, findings: Sequence[Shown], brief: Set[int]) -> Iterator[str]:
-        for shown in findings:
-            if id(shown) not in brief:
-                yield from self._finding(shown)
+    def _rest(self, full: Iterable[Shown], brief: Iterable[Shown]) -> Iterator[str]:
+        for shown in full:
+            yield from self._finding(shown)
         yield ""
-        for shown in findings:
-            if id(shown) in brief:
-                yield f"- {self._title(shown)}: {prose(shown.finding.message)}"
+        for shown in brief:
+            yield f"- {self._title(shown)}: {prose(shown.finding.message)}"
 
     def _title(self, shown: Shown) -> str:
         finding = shown.finding

@@ -109,7 +109,7 @@ class Runner:
             self.sources.learn(script, self.sources.env)  # env.py may have set version_locations
             self.channel.emit(
                 event="mode",
-                per_migration=bool(context._transaction_per_migration),
+                per_migration=bool(context.opts.get("transaction_per_migration")),
                 transactional_ddl=bool(context.impl.transactional_ddl),
                 dialect=context.dialect.name,
                 driver=context.dialect.driver,

@@ -70,7 +70,7 @@ def offline(runner: Runner, command: dict[str, Any]) -> None:
         calls.append(1)
         runner.channel.emit(
             event="mode",
-            per_migration=bool(context._transaction_per_migration),
+            per_migration=bool(context.opts.get("transaction_per_migration")),
             transactional_ddl=bool(context.impl.transactional_ddl),
             dialect=context.dialect.name,
             driver="",

@@ -90,11 +90,11 @@ def _tables(statement: exp.Expr, target: exp.Table | None = None) -> tuple[Name,
     """The tables that a statement reads, each once; changes inside it (`WITH x AS (DELETE ...)`) have their own."""
     found: dict[Name, None] = {}
     into = statement.args.get("into")
-    aside = {id(target), id(into.this) if isinstance(into, exp.Into) else 0}
+    aside = (target, into.this if isinstance(into, exp.Into) else None)
     for node in statement.walk(prune=lambda n: n is not statement and isinstance(n, (*_CHANGES, exp.Lock))):
         is_table = isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier)
         # sqlglot has the operator class of `ON CONFLICT (a text_ops)` as a table.
-        if is_table and id(node) not in aside and not isinstance(node.parent, exp.Opclass):
+        if is_table and not any(node is each for each in aside) and not isinstance(node.parent, exp.Opclass):
             name = _name(node)
             if name.schema is not None or not _is_cte(node, name.name):
                 found[name] = None
