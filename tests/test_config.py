@@ -343,3 +343,13 @@ def test_settings_for_a_path_come_on_top_of_the_general_ones() -> None:
 
     assert ignored == [True, True, True, False]
     assert severities == [Severity.NOTICE, Severity.WARNING, Severity.WARNING]
+
+
+def test_the_name_of_a_group_stands_for_its_rules() -> None:
+    config = Config(select=("history", "blocking-index"), paths=(PathSettings("old/**", ignore=("schema",)),))
+
+    told = config.without_groups({"history": ["broken-history", "several-heads"], "schema": ["json-column"]})
+
+    assert told.select == ("broken-history", "several-heads", "blocking-index")
+    assert told.ignored("json-column", "old/a.py")
+    assert not told.ignored("json-column", "new/a.py")

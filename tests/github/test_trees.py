@@ -89,7 +89,7 @@ def test_each_tree_has_a_comment_that_goes_its_own_way(
 
     assert (first["verdict"], first["comment-status"]) == ("fail", "created"), job.stdout
     assert titles(github) == [
-        "### ❌ Migration review of `shop`: 1 error in 1 revision",
+        "### ❌ Migration review of `shop`: merge blocked by 1 error; 1 revision",
         "### ✅ Migration review of `billing`: nothing found in 1 revision",
     ]
     assert trees_of(github) == ["shop", "billing"]
@@ -136,7 +136,7 @@ def test_a_tree_without_a_new_revision_gets_no_comment(
 
     job.use(python=PYTHON, config=CONFIG)
 
-    assert titles(github) == ["### ❌ Migration review of `shop`: 1 error in 1 revision"]
+    assert titles(github) == ["### ❌ Migration review of `shop`: merge blocked by 1 error; 1 revision"]
     assert "comment skipped for billing: there is nothing to say" in job.stdout
 
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 import pytest
 from rich.text import Text
 
-from reviewer.recording import Skipped
-from reviewer.report import text
+from reviewer.recording import Direction, Outcome, Pass, Rehearsal, Skipped
+from reviewer.report import render, text
 from reviewer.report.terminal import Terminal
+from reviewer.review.finding import Severity
 from reviewer.review.verdict import Report
 from tests.report import reports
 
@@ -69,7 +70,7 @@ def test_ends_in_one_line_break_and_no_line_in_a_space(report: Report) -> None:
 
 @every_report
 def test_the_first_line_begins_with_the_verdict(report: Report) -> None:
-    assert text.render(report).startswith(f"{report.verdict.value}: ")
+    assert text.render(report).startswith((f"{report.verdict.value}: ", f"{report.verdict.value}, "))
 
 
 @every_terminal
@@ -201,3 +202,37 @@ def test_things_that_were_left_out_for_one_reason_are_told_together() -> None:
         "skipped  revisions 00, 01, 02, 03, 04, 05, 06, 07 and 4 more: the base state could not be built\n"
         "skipped  rows of table t: it has a trigger\n"
     ) in page
+
+
+def test_notices_alone_are_a_pass_and_the_first_line_says_what_the_gate_does() -> None:
+    assert text.first_lines(reports.REPORTS["notices"]) == "pass, 1 notice; 1 revision\n"
+    blocked = text.first_lines(reports.TYPICAL)
+    assert blocked.startswith("fail: merge blocked by 2 errors; 1 warning, 1 notice besides; 3 revisions, 2 of them")
+    assert text.first_lines(replace(reports.TYPICAL, fail_on=None)).startswith("warn: merge not blocked by 2 errors, ")
+    assert "merge blocked by 2 errors, 1 warning;" in text.first_lines(
+        replace(reports.TYPICAL, fail_on=Severity.WARNING)
+    )
+
+
+def test_a_passing_report_shows_the_rollback_labels() -> None:
+    [tree] = reports.WAYS_BACK.trees[:1]
+    page = text.render(replace(reports.WAYS_BACK, trees=(replace(tree, findings=()),), errors=(), skipped=()))
+
+    assert page.startswith("pass: nothing found in ")
+    assert "(rollback: " in page
+
+
+def test_a_reason_that_keeps_many_from_being_run_is_said_once() -> None:
+    [tree] = reports.CLEAN.trees
+    [first] = tree.recording.revisions
+    many = tuple(replace(first, id=f"r{n}") for n in range(141))
+    skipped = tuple(
+        Pass(each.id, way, Rehearsal.STEPWISE, Outcome.SKIPPED, reason="nothing here can be run")
+        for each in many
+        for way in (Direction.UPGRADE, Direction.DOWNGRADE)
+    )
+    recording = replace(tree.recording, revisions=many, passes=skipped)
+    report = replace(reports.CLEAN, trees=(replace(tree, recording=recording),))
+
+    for form in ("text", "markdown", "html", "rollback"):
+        assert render(form, report, dict).count("nothing here can be run") == 1, form
