@@ -10,7 +10,8 @@ table, reads wait too.
 ## Do this instead
 
 Build it CONCURRENTLY, outside a transaction, in a revision of its own. That takes SHARE UPDATE EXCLUSIVE, which lets
-reads and writes go on. If the build fails it leaves an invalid index behind: drop that before the next try. On a
+reads and writes go on. If the build fails it leaves an invalid index behind: drop that before the next try. It waits for
+every older transaction, so a `lock_timeout` ends it: turn that off for the build. On a
 partitioned table CONCURRENTLY is impossible: create the index `ON ONLY` the table, build one CONCURRENTLY on each
 partition, and attach them.
 
@@ -28,7 +29,6 @@ partition, and attach them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from reviewer.check import (
     Concern,
@@ -37,12 +37,10 @@ from reviewer.check import (
     Example,
     Group,
     LockMode,
-    Name,
     Rule,
     Severity,
     Subject,
     concern,
-    quoted,
     remedies,
 )
 
@@ -75,49 +73,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _remedy(index: CreateIndex, context: Context) -> tuple[str, ...]:
+    timeout = context.lock_timeout_in_force
     if not context.now.is_partitioned(index.table):
-        return (remedies.create_index(index, context.statement.sql),)
-    if index.name is None or not _plain(index, context):
-        return ()
-    partitions = _leaves(index.table, context)
-    if partitions is None:
-        return ()
-    parent = _create(index, index.table, index.name, only=True)
-    children = [(table, remedies.constraint_name(table, index.columns, "idx")) for table in partitions]
-    return (
-        parent,
-        *(remedies.create_index(replace(index, table=table, name=name), "") for table, name in children),
-        "\n".join(
-            remedies.execute(
-                f"ALTER INDEX {Name(index.name, index.table.schema).sql}"
-                f" ATTACH PARTITION {Name(name, table.schema).sql}"
-            )
-            for table, name in children
-        )
-        or "pass",
-    )
-
-
-def _plain(index: CreateIndex, context: Context) -> bool:
-    table = context.now.table(index.table)
-    simple = not (index.where or index.include) and index.method in {None, "btree"}
-    return simple and table is not None and all(table.column(column) for column in index.columns)
-
-
-def _leaves(table: Name, context: Context) -> tuple[Name, ...] | None:
-    """The partitions; None where they are partitioned again, which wants more than a recipe."""
-    partitions = context.now.partitions(table)
-    if any(partition.kind == "partitioned table" for partition in partitions):
-        return None
-    return tuple(partition.name for partition in partitions)
-
-
-def _create(index: CreateIndex, table: Name, name: str, *, only: bool) -> str:
-    unique = "UNIQUE " if index.unique else ""
-    columns = ", ".join(quoted(column) for column in index.columns)
-    return remedies.execute(
-        f"CREATE {unique}INDEX {quoted(name)} ON {'ONLY ' if only else ''}{table.sql} ({columns})"
-    )
+        return (remedies.create_index(index, context.statement.sql, timeout=timeout),)
+    partitions = context.plain_partitions(index)
+    return remedies.index_on_partitions(index, partitions, timeout=timeout) if partitions is not None else ()
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

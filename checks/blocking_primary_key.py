@@ -108,7 +108,9 @@ def _remedy(added: AddPrimaryKey, name: str, context: Context) -> tuple[str, ...
         return ()
     return (
         *_not_null(table, columns, context),
-        *remedies.constraint_from_index("PRIMARY KEY", table, name, columns, context.statement.sql),
+        *remedies.constraint_from_index(
+            "PRIMARY KEY", table, name, columns, context.statement.sql, timeout=context.lock_timeout_in_force
+        ),
     )
 
 

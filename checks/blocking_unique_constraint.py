@@ -33,9 +33,11 @@ from reviewer.check import (
     ColumnDefinition,
     Concern,
     Context,
+    DropConstraint,
     Example,
     Group,
     LockMode,
+    Name,
     Rule,
     Severity,
     Subject,
@@ -77,10 +79,29 @@ def _concern(
         Adding unique constraint `{name}` builds its index over every row of `{table}` under ACCESS EXCLUSIVE, so reads
         and writes of `{table}` wait until the transaction ends.
         """,
-        remedy=(*first, *remedies.constraint_from_index("UNIQUE", table, name, columns, context.statement.sql))
+        remedy=(
+            *first,
+            *remedies.constraint_from_index(
+                "UNIQUE",
+                table,
+                name,
+                columns,
+                context.statement.sql,
+                replaces=_replaces(table, name, context),
+                timeout=context.lock_timeout_in_force,
+            ),
+        )
         if not context.now.is_partitioned(table)
         else (),
         about=("constraint", str(table), name),
+    )
+
+
+def _replaces(table: Name, name: str, context: Context) -> bool:
+    """Whether the revision has dropped a constraint of the same name before."""
+    return any(
+        isinstance(each, DropConstraint) and each.table.matches(table) and each.name == name
+        for each, _ in context.same_revision()
     )
 
 
@@ -99,6 +120,17 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("ALTER TABLE users ADD COLUMN nick text UNIQUE")  # flagged
+        """,
+    ),
+    Example(
+        "in the place of one of the same name",
+        given=f"""
+        {USERS}
+        op.execute("ALTER TABLE users ADD tenant bigint, ADD CONSTRAINT uq_users UNIQUE (email)")
+        """,
+        upgrade="""
+        op.drop_constraint("uq_users", "users")
+        op.create_unique_constraint("uq_users", "users", ["tenant", "email"])  # flagged
         """,
     ),
     Example(

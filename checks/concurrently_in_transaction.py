@@ -70,10 +70,32 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"{what} cannot run inside a transaction, and Alembic runs the revision in one."
                 if alone
                 else f"{what} cannot run in one text with other statements, which PostgreSQL runs as one transaction.",
-                remedy=[remedies.outside_transaction(remedies.execute(context.statement.sql))] if alone else [],
+                remedy=_remedy(subject, context) if alone else (),
                 basis=Basis.PARSED if context.static else Basis.OBSERVED,
                 evidence={"sqlstate": context.statement.sqlstate} if context.statement.sqlstate else None,
             )
+
+
+def _remedy(operation: Operation, context: Context) -> tuple[str, ...]:
+    """The same outside of a transaction; none where PostgreSQL refuses it there too, for what it is about."""
+    match operation:
+        case CreateIndex(table=table) as index:
+            known = context.now.table(table)
+            if known is not None and known.kind == "foreign table":
+                return ()
+            if context.now.is_partitioned(table):
+                partitions = context.plain_partitions(index)
+                timeout = context.lock_timeout_in_force
+                return (
+                    remedies.index_on_partitions(index, partitions, timeout=timeout)
+                    if partitions is not None
+                    else ()
+                )
+        case DropIndex(index=name):
+            known = context.now.index_table(name)
+            if known is not None and known.kind == "partitioned table":
+                return (remedies.execute(context.statement.sql.replace(" CONCURRENTLY", "", 1)),)
+    return (remedies.outside_transaction(remedies.execute(context.statement.sql)),)
 
 
 def _inside(context: Context) -> bool:
@@ -103,6 +125,16 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.create_index("ix_users_name", "users", ["name"], postgresql_concurrently=True)  # flagged
+        """,
+    ),
+    Example(
+        "on a partitioned table, of which PostgreSQL builds none CONCURRENTLY anywhere",
+        given="""
+        op.execute("CREATE TABLE events (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day)")
+        op.execute("CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+        """,
+        upgrade="""
+        op.create_index("ix_events_id", "events", ["id"], postgresql_concurrently=True)  # flagged
         """,
     ),
     Example(

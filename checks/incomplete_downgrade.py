@@ -31,6 +31,7 @@ defaults of a column that is added again, and everything that `op.execute()` mad
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from reviewer.check import (
@@ -130,9 +131,8 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
     failed = story.failed(Direction.UPGRADE_AGAIN)
     differences = [each for each in differences if not _follows(each, differences)]
     cause = _cause(differences, failed) if failed is not None else None
-    shown = list(differences[:_MOST])
-    if cause is not None and cause not in shown:
-        shown[-1] = cause
+    # the gravest are told where there is no room for all; sorted() keeps the order of those that weigh the same
+    shown = sorted(differences, key=lambda each: (each is not cause, _weight(each)))[:_MOST]
     more = len(differences) - len(shown)
     for position, difference in enumerate(shown):
         then = ""
@@ -181,8 +181,30 @@ def _cause(differences: Sequence[Difference], failed: Pass) -> Difference | None
     if failure is None or failure.cause is not None or not failures.is_the_revisions(failed):
         return None
     words = f"{failure.message} {failure.sql or ''}"
-    named = [each for each in differences if (each.name if each.table else Name.told(each.name).name) in words]
+    named = [each for each in differences if _is_named(each.name if each.table else Name.told(each.name).name, words)]
     return named[0] if named else differences[0]
+
+
+def _is_named(name: str, words: str) -> bool:
+    """Whether the words have the name as a whole: `user` is not a part of `user_id`."""
+    return re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", words) is not None
+
+
+def _weight(difference: Difference) -> int:
+    """How little it hurts: data that is not guarded, then objects, then what makes queries slow, then the rest."""
+    match difference:
+        case _ if _harmless(difference):
+            return 4
+        case Difference(kind="table" | "column", change=Change.MISSING):
+            return 0
+        case Difference(kind="constraint" | "policy" | "trigger", change=Change.MISSING):
+            return 0
+        case Difference(kind="column", aspect="not null" | "type" | "generated"):
+            return 1
+        case Difference(kind="index"):
+            return 3
+        case _:
+            return 2
 
 
 def _sentence(difference: Difference) -> str:

@@ -107,8 +107,15 @@ def _remedy(changed: AlterColumnType, built: set[str], context: Context) -> tupl
     indexes = [index for index in known.indexes if index.name in built] if known else []
     if len(indexes) != len(built) or any(index.constraint for index in indexes):
         return ()
+    unguarded = [ascii(index.name)[1:-1] for index in indexes if index.unique]
+    warned = (
+        f"# until {' and '.join(unguarded)} is built again nothing refuses duplicates, and one duplicate stops the build:\n"
+        "# let no code write the table in between, or put a new column with its own unique index beside this one\n"
+        if unguarded
+        else ""
+    )
     return (
-        *(_dropped(table, index) for index in indexes),
+        *(warned * (n == 0) + _dropped(table, index) for n, index in enumerate(indexes)),
         remedies.execute(context.statement.sql),
         *(
             remedies.outside_transaction(
@@ -139,6 +146,16 @@ EXAMPLES = [
     Example(
         "another collation",
         given=USERS,
+        upgrade="""
+        op.execute('ALTER TABLE users ALTER COLUMN name TYPE varchar(50) COLLATE "C"')  # flagged
+        """,
+    ),
+    Example(
+        "another collation under a unique index",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")
+        op.execute("CREATE UNIQUE INDEX users_name ON users (name)")
+        """,
         upgrade="""
         op.execute('ALTER TABLE users ALTER COLUMN name TYPE varchar(50) COLLATE "C"')  # flagged
         """,

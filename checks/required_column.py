@@ -38,6 +38,7 @@ from reviewer.check import (
     Example,
     Group,
     LockMode,
+    Name,
     Rule,
     Severity,
     Subject,
@@ -68,11 +69,25 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 has rows, and each INSERT of the running code fails until the new code is everywhere.
                 """,
                 remedy=[
-                    remedies.add_column(table, column, default=value, nullable=value is None),
+                    _told(table, column, value)
+                    + remedies.add_column(table, column, default=value, nullable=value is None)
                 ],
                 about=("column", str(table), column.name),
                 basis=Basis.OBSERVED if refused else None,
             )
+
+
+def _told(table: Name, column: ColumnDefinition, value: str | None) -> str:
+    """What the value means for the rows that are there: nobody should find out later."""
+    name = remedies.shown(table, column.name)
+    if value is None:
+        return (
+            f"# fill {name} in the rows that are there, and make it NOT NULL, once all code that runs writes it\n"
+        )
+    return (
+        f"# every row that is there, and every row of code that does not know it, gets {ascii(value)[1:-1]}: where that\n"
+        f"# is wrong for {name}, leave out server_default and add it as nullable\n"
+    )
 
 
 def _refused(context: Context) -> bool:

@@ -75,7 +75,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 """,
                 remedy=[remedies.execute(virtual)]
                 if context.major >= 18
-                else [remedies.add_column(table, column), filled],
+                else [
+                    f"{remedies.add_column(table, column)}\n{remedies.kept_filled(table, column.name, expression)}",
+                    filled,
+                ],
                 about=("column", str(table), column.name),
             )
         case SetExpression(table=table, column=name) if context.exists(table):

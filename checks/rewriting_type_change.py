@@ -28,6 +28,7 @@ read the new one, and drop the old one a release later.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -35,10 +36,12 @@ from reviewer.check import (
     Basis,
     Concern,
     Context,
+    CreateEnum,
     Direction,
     Example,
     Group,
     LockMode,
+    Name,
     Rule,
     SetVariable,
     Severity,
@@ -69,24 +72,113 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             what = f"from `{old}` to `{new}`" if old else f"to `{new}`"
             doubt = _doubt(subject, old, context)
             does = f"writes, {doubt}," if doubt else "writes"
-            value = subject.using or None
+            reads_zone = subject.using is None and old is not None and types.depends_on_time_zone(old, new)
+            zone = _time_zone(context)
+            meaning = (
+                f" The old values are read as times in the session's time zone{f', {zone}' if zone else ''}."
+                if reads_zone
+                else ""
+            )
             yield concern(
                 f"""
                 Changing `{table}.{column}` {what} {does} every row of `{table}` anew under ACCESS EXCLUSIVE, so reads
-                and writes of `{table}` wait until the transaction ends.
+                and writes of `{table}` wait until the transaction ends.{meaning}
                 """,
-                remedy=remedies.second_column(
-                    table,
-                    column,
-                    f"{column[:59]}_new",
-                    new,
-                    value,
-                    required=context.now.must_be_written(table, column),
-                ),
+                remedy=_remedy(subject, old, context),
                 about=("column", str(table), column),
                 basis=Basis.PARSED if doubt else None,
                 severity=Severity.NOTICE if doubt else RULE.severity,
             )
+
+
+def _remedy(changed: AlterColumnType, old: str | None, context: Context) -> tuple[str, ...]:
+    table, column, new, value = changed.table, changed.column, changed.type, changed.using or None
+    if value is not None and not re.search(rf"\b{re.escape(column)}\b", value, re.IGNORECASE):
+        return ()  # no old value is kept: there is nothing to copy
+    enum = _enum_swap(changed, old, context)
+    if enum is not None:
+        return enum
+    zone = _time_zone(context)
+    if value is None and zone is None and old is not None and types.depends_on_time_zone(old, new):
+        return (
+            f"# the values of {remedies.shown(table, column)} are read as times of this zone; in UTC no row is written anew\n"
+            + remedies.execute("SET LOCAL timezone = 'UTC'")
+            + "\n"
+            + remedies.execute(context.statement.sql),
+        )
+    return remedies.second_column(
+        table,
+        column,
+        f"{column[:59]}_new",
+        new,
+        value,
+        other_type=True,
+        required=context.now.must_be_written(table, column),
+        settings=[("timezone", zone if zone.startswith("'") else _literal(zone))] if zone else [],
+        notes=_key_notes(changed, context),
+    )
+
+
+def _key_notes(changed: AlterColumnType, context: Context) -> tuple[str, ...]:
+    """What else has the type of a key: its sequence, and the columns that refer to it."""
+    table, column = changed.table, changed.column
+    known, notes = context.now.column(table, column), []
+    sequence = re.match(r"nextval\('(.+?)'", known.default or "") if known else None
+    if sequence:
+        notes.append(f"before it runs out: ALTER SEQUENCE {sequence[1]} AS {changed.type.lower()}")
+    if any(column in each.columns for each in context.now.constraints(table) if each.kind == "primary key"):
+        notes.append(
+            f"the new column needs a unique index, built CONCURRENTLY, before it can be the key of {table}"
+        )
+    referring = [
+        f"{other.name}.{each.columns[0]}"
+        for other in context.now.catalogue().tables
+        for each in other.constraints
+        if each.kind == "foreign key" and each.referenced is not None and each.referenced.matches(table)
+        if len(each.columns) == 1 and f"({column})" in each.definition.partition("REFERENCES")[2]
+    ]
+    if referring:
+        notes.append(f"the same for what refers to it: {', '.join(sorted(referring))}")
+    return tuple(notes)
+
+
+def _enum_swap(changed: AlterColumnType, old: str | None, context: Context) -> tuple[str, ...] | None:
+    """For an enum type that was made anew in the place of another one: the labels that it has more, where it has all of
+    the old ones. None where it is no such change; nothing where a label goes, which no way in between keeps.
+    """
+    made = next(
+        (
+            each
+            for each, _ in context.same_revision()
+            if isinstance(each, CreateEnum) and _same_type(each.type, changed.type)
+        ),
+        None,
+    )
+    before = names.read(old) if old else None
+    labels = context.now.labels(context.now.resolve(before)) if before else None
+    if made is None or labels is None:
+        return None
+    if not set(labels) <= set(made.labels) or [each for each in made.labels if each in labels] != list(labels):
+        return ()
+    sql = f"ALTER TYPE {made.type.sql} ADD VALUE IF NOT EXISTS "
+    added = []
+    for position, label in enumerate(made.labels):
+        if label not in labels:
+            place = (
+                f" AFTER {_literal(made.labels[position - 1])}" if position else f" BEFORE {_literal(labels[0])}"
+            )
+            added.append(remedies.execute(f"{sql}{_literal(label)}{place}"))
+    return (remedies.outside_transaction("\n".join(added)),) if added else ()
+
+
+def _same_type(name: Name, type_: str) -> bool:
+    read = names.read(type_)
+    return read is not None and read.matches(name)
+
+
+def _literal(text: str) -> str:
+    """A string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _old_type(changed: AlterColumnType, context: Context) -> str | None:
@@ -178,6 +270,55 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.alter_column("users", "age", type_=sa.Text(), postgresql_using="age || ' years'")  # flagged
+        """,
+    ),
+    Example(
+        "where no old value is kept",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "age", type_=sa.Text(), postgresql_using="NULL")  # flagged
+        """,
+    ),
+    Example(
+        "of times, in a time zone that the revision sets",
+        given="""
+        op.execute("CREATE TABLE visits (id bigint PRIMARY KEY, at timestamp NOT NULL)")
+        """,
+        upgrade="""
+        op.execute("SET LOCAL timezone = 'Europe/Berlin'")
+        op.alter_column("visits", "at", type_=sa.DateTime(timezone=True))  # flagged
+        """,
+    ),
+    Example(
+        "of times, in the time zone of the session",
+        given="""
+        op.execute("CREATE TABLE visits (id bigint PRIMARY KEY, at timestamp NOT NULL)")
+        """,
+        upgrade="""
+        op.alter_column("visits", "at", type_=sa.DateTime(timezone=True))  # flagged
+        """,
+    ),
+    Example(
+        "of a key that others refer to",
+        given="""
+        op.execute("CREATE TABLE people (id serial PRIMARY KEY)")
+        op.execute("CREATE TABLE pets (id bigint PRIMARY KEY, person_id integer REFERENCES people (id))")
+        """,
+        upgrade="""
+        op.alter_column("people", "id", type_=sa.BigInteger())  # flagged
+        """,
+    ),
+    Example(
+        "an enum type made anew for one more label",
+        given="""
+        op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, mood mood NOT NULL)")
+        """,
+        upgrade="""
+        op.execute("ALTER TYPE mood RENAME TO mood_old")
+        op.execute("CREATE TYPE mood AS ENUM ('good', 'fair', 'bad')")
+        op.execute("ALTER TABLE users ALTER COLUMN mood TYPE mood USING mood::text::mood")  # flagged
+        op.execute("DROP TYPE mood_old")
         """,
     ),
     Example(

@@ -8,7 +8,8 @@ Until the transaction ends nobody reads or writes the table.
 
 ## Do this instead
 
-Prove it first. Add `CHECK (column IS NOT NULL)` as NOT VALID, validate it in a transaction of its own, and then set NOT
+Prove it first, once all code that is running writes the column: from the first step on rows without a value are refused.
+Add `CHECK (column IS NOT NULL)` as NOT VALID, validate it in a transaction of its own, and then set NOT
 NULL: PostgreSQL sees that the constraint proves it, and reads nothing. The constraint can go afterwards. From PostgreSQL
 18 on it is shorter: `ADD CONSTRAINT ... NOT NULL column NOT VALID`, then VALIDATE CONSTRAINT.
 
@@ -63,7 +64,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 Making `{table}.{column}` NOT NULL reads every row of `{table}` under ACCESS EXCLUSIVE, so reads and
                 writes of `{table}` wait until the transaction ends.
                 """,
-                remedy=remedies.not_null(table, column, context.major),
+                remedy=remedies.not_null(table, column, context.major, _unproved(table, column, context)),
                 about=("column", str(table), column),
                 severity=context.certainty(RULE.severity) if context.statement.error is None else None,
             )
@@ -74,6 +75,12 @@ def _reads(table: Name, column: str, context: Context) -> bool:
         proved = f'"{table.name}.{column}" are sufficient to prove'
         return context.scanned(table) and not context.says(proved)
     return not implications.is_proved_not_null(context.now, table, column)
+
+
+def _unproved(table: Name, column: str, context: Context) -> str | None:
+    """A CHECK that is there already and needs only to be validated to prove it."""
+    waiting = implications.proofs_not_null(context.now, table, column, valid=False)
+    return waiting[0].name if waiting else None
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

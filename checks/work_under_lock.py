@@ -75,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"""
                 {work[:1].upper()}{work[1:]} while the transaction holds {first.mode} on `{first.relation}`{
                     _since(first, context)
-                }, so {first.mode.blocks} of `{first.relation}` wait until it is done.
+                }, so {first.mode.blocks} of `{first.relation}` wait until it is done.{_of_batch(operations)}
                 """,
                 remedy=_remedy(operations, context),
                 about=("table", str(first.relation)),
@@ -142,10 +142,26 @@ def _remedy(operations: tuple[Operation, ...], context: Context) -> tuple[str, .
         case (Update(table=table, filtered=False),):
             key = _integer_key(table, context)
             return (remedies.in_ranges(table, key, context.statement.sql),) if key else ()
+        case (Insert(table=table),) if table.name.startswith(_TEMPORARY):
+            return ()  # it is there in this revision only
         case (Update() | Insert() | Merge(),):
             return (remedies.outside_transaction(remedies.execute(context.statement.sql)),)
         case _:
             return ()
+
+
+_TEMPORARY = "_alembic_tmp_"
+"""What the copy is called that Alembic's batch mode makes of a table."""
+
+
+def _of_batch(operations: tuple[Operation, ...]) -> str:
+    """What helps where it is Alembic's batch mode that copies a table."""
+    if any(isinstance(each, Insert) and each.table.name.startswith(_TEMPORARY) for each in operations):
+        return (
+            ' It is `recreate="always"` of the batch that copies the table; with `recreate="auto"` PostgreSQL alters it'
+            " in place."
+        )
+    return ""
 
 
 def _integer_key(name: Name, context: Context) -> str | None:

@@ -25,7 +25,7 @@ from reviewer.replay.stream import Story, Understood, of_line, relations_of
 from reviewer.review.finding import Severity
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
-from reviewer.sql.operations import Delete, Operation, Update
+from reviewer.sql.operations import CreateIndex, Delete, Operation, SetVariable, Update
 
 Subject = Union[Operation, Understood, Story, Recording]
 """What `check()` is called with: every operation, then every statement with all its operations (`Understood`),
@@ -117,6 +117,27 @@ class Context:
     def certainty(self, severity: Severity) -> Severity:
         """`severity` where it was seen on a server, one step lower where only the text was read."""
         return severity if self.observed else severity.lower
+
+    @property
+    def lock_timeout_in_force(self) -> bool:
+        """Whether a `lock_timeout` bounds the statement's waiting, as far as a server or the text tells."""
+        if self.observation is not None:
+            return bool(self.observation.lock_timeout)
+        known = [o.value for o, _ in self.earlier if isinstance(o, SetVariable) and o.name == "lock_timeout"]
+        return bool(known) and (known[-1] or "").strip("'") not in {"", "0", "default"}
+
+    def plain_partitions(self, index: CreateIndex) -> tuple[Name, ...] | None:
+        """The partitions of the table of an index that is no more than its columns; None where it is more, or where
+        they are partitioned again: both want more than a recipe.
+        """
+        table = self.now.table(index.table)
+        simple = index.name is not None and not (index.where or index.include) and index.method in {None, "btree"}
+        if not simple or table is None or not all(table.column(column) for column in index.columns):
+            return None
+        partitions = self.now.partitions(index.table)
+        if any(partition.kind == "partitioned table" for partition in partitions):
+            return None
+        return tuple(partition.name for partition in partitions)
 
     # -- tables -----------------------------------------------------------------------------------
 

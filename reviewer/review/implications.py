@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from reviewer.recording import Constraint
 from reviewer.replay.schema import Schema
 from reviewer.review.context import Context
 from reviewer.sql.names import Name
@@ -26,10 +27,17 @@ from reviewer.sql.parse import excludes_null
 def is_proved_not_null(schema: Schema, table: Name, name: str) -> bool:
     """Whether the text tells that no row can have NULL there: NOT NULL already, or a valid CHECK says so."""
     known = schema.column(table, name)
-    return (known is not None and not known.nullable) or any(
-        excludes_null(each.definition.removeprefix("CHECK "), name)
+    return (known is not None and not known.nullable) or bool(proofs_not_null(schema, table, name, valid=True))
+
+
+def proofs_not_null(schema: Schema, table: Name, name: str, *, valid: bool) -> tuple[Constraint, ...]:
+    """The CHECK constraints that refuse NULL there, those that are validated or those that are not."""
+    return tuple(
+        each
         for each in schema.constraints(table)
-        if each.kind == "check" and each.valid
+        if each.kind == "check"
+        and each.valid is valid
+        and excludes_null(each.definition.removesuffix(" NOT VALID").removeprefix("CHECK "), name)
     )
 
 

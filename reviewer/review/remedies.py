@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 
 from reviewer.sql import types
 from reviewer.sql.names import Name, quoted
@@ -51,9 +52,10 @@ def outside_transaction(body: str) -> str:
     return "with op.get_context().autocommit_block():\n" + textwrap.indent(body, "    ")
 
 
-def create_index(index: CreateIndex, sql: str) -> str:
-    """The same index, built CONCURRENTLY outside a transaction. `sql` is the statement that was emitted, empty where
-    the index is no more than its columns.
+def create_index(index: CreateIndex, sql: str, *, timeout: bool = False) -> str:
+    """The same index, built CONCURRENTLY outside a transaction, after what a build that failed may have left. `sql` is
+    the statement that was emitted, empty where the index is no more than its columns. `timeout`: a `lock_timeout` is in
+    force, which would end the build behind any older transaction.
     """
     if index.name and (not sql or _only_columns(index, sql)):
         body = call(
@@ -66,7 +68,38 @@ def create_index(index: CreateIndex, sql: str) -> str:
         )
     else:
         body = execute(re.sub(r"\bINDEX\b", "INDEX CONCURRENTLY", sql, count=1, flags=re.IGNORECASE))
-    return outside_transaction(body)
+    return outside_transaction(_unbounded(body, timeout=timeout, leftover=index.name, schema=index.table.schema))
+
+
+def _unbounded(body: str, *, timeout: bool, leftover: str | None, schema: str | None) -> str:
+    """A concurrent build that can be run once more, and that waits for older transactions as long as they last."""
+    first = [execute("SET lock_timeout = 0")] if timeout else []
+    if leftover:
+        first.append(execute(f"DROP INDEX CONCURRENTLY IF EXISTS {Name(leftover, schema).sql}"))
+    return "\n".join((*first, body))
+
+
+def index_on_partitions(
+    index: CreateIndex, partitions: Sequence[Name], *, timeout: bool = False
+) -> tuple[str, ...]:
+    """The bodies that give a partitioned table an index that is no more than its columns: one on the table alone, one
+    built CONCURRENTLY on each partition, and then they are attached.
+    """
+    assert index.name is not None
+    unique = "UNIQUE " if index.unique else ""
+    columns = ", ".join(quoted(column) for column in index.columns)
+    children = [(table, constraint_name(table, index.columns, "idx")) for table in partitions]
+    attached = (
+        execute(
+            f"ALTER INDEX {Name(index.name, index.table.schema).sql} ATTACH PARTITION {Name(name, table.schema).sql}"
+        )
+        for table, name in children
+    )
+    return (
+        execute(f"CREATE {unique}INDEX {quoted(index.name)} ON ONLY {index.table.sql} ({columns})"),
+        *(create_index(replace(index, table=table, name=name), "", timeout=timeout) for table, name in children),
+        "\n".join(attached) or "pass",
+    )
 
 
 def fixed(name: str) -> Code:
@@ -99,31 +132,55 @@ def validate(table: Name, constraint: str) -> str:
     return execute(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {quoted(constraint)}")
 
 
-def constraint_from_index(kind: str, table: Name, name: str, columns: Sequence[str], sql: str) -> tuple[str, ...]:
+def constraint_from_index(
+    kind: str,
+    table: Name,
+    name: str,
+    columns: Sequence[str],
+    sql: str,
+    *,
+    replaces: bool = False,
+    timeout: bool = False,
+) -> tuple[str, ...]:
     """The bodies that build a unique index CONCURRENTLY and make it the constraint's. `kind` is `UNIQUE` or `PRIMARY
-    KEY`, `sql` the statement that was emitted; none where it says more than columns.
+    KEY`, `sql` the statement that was emitted; none where it says more than columns. `replaces`: it takes the place of a
+    constraint of the same name, which goes on guarding the rows until it is there.
     """
     if re.search(r"\b(include|nulls|with|tablespace|without|deferrable)\b", sql, re.IGNORECASE):
         return ()
+    index = constraint_name(table, columns, "new") if replaces else name
+    gone = f"DROP CONSTRAINT IF EXISTS {quoted(name)}, " if replaces else ""
+    build = call("op.create_index", index, table, list(columns), unique=True, postgresql_concurrently=True)
+    build = _unbounded(build, timeout=timeout, leftover=index, schema=table.schema)
+    told = "# instead of the drop before it, which leaves the rows unguarded until then\n" if replaces else ""
     return (
-        outside_transaction(
-            call("op.create_index", name, table, list(columns), unique=True, postgresql_concurrently=True)
+        outside_transaction(build),
+        told
+        + execute(
+            f"ALTER TABLE {table.sql} {gone}ADD CONSTRAINT {quoted(name)} {kind} USING INDEX {quoted(index)}"
         ),
-        execute(f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(name)} {kind} USING INDEX {quoted(name)}"),
     )
 
 
-def not_null(table: Name, column: str, major: int) -> tuple[str, ...]:
-    """The bodies, one for each revision, that make a column NOT NULL without a scan under ACCESS EXCLUSIVE."""
+def not_null(table: Name, column: str, major: int, proof: str | None = None) -> tuple[str, ...]:
+    """The bodies, one for each revision, that make a column NOT NULL without a scan under ACCESS EXCLUSIVE. `proof` is a
+    CHECK constraint that proves it once it is validated.
+    """
+    if proof is not None:
+        return (validate(table, proof), call("op.alter_column", table, column, nullable=False))
+    # refused from the first step on, which comes after the code that writes it
+    when = f"# once all code that runs writes {shown(table, column)}, and no row is without a value\n"
     if major >= 18:
         name = constraint_name(table, [column], "not_null")
         return (
-            execute(f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(name)} NOT NULL {quoted(column)} NOT VALID"),
+            when
+            + execute(f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(name)} NOT NULL {quoted(column)} NOT VALID"),
             validate(table, name),
         )
     name = constraint_name(table, [column], "is_set")
     return (
-        call(
+        when
+        + call(
             "op.create_check_constraint",
             fixed(name),
             table,
@@ -157,30 +214,86 @@ def second_column(
     type_: str,
     value: str | None = None,
     *,
+    other_type: bool = False,
     required: bool = False,
     added: ColumnDefinition | None = None,
+    settings: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The bodies that put a new column beside an old one and copy it over, `value` being the copy's expression.
+    """The bodies that put a new column beside an old one, keep it filled and copy the old values over, `value` being the
+    expression for another type.
 
-    `required`: the old column is NOT NULL, which code that does not know it any more could not satisfy. `added`: the new
-    column, where it is there already, and may hold a default.
+    `other_type`: not everything that the new column holds fits into the old one. `required`: the old column is NOT NULL, which code that does not know it any more could not satisfy. `added`: the new
+    column, where it is there already, and may hold a default. `settings` are in force for the session that copies.
+    `notes` say what else goes with it.
     """
     first = [] if added else [add_column(table, ColumnDefinition(new, type_))]
-    if required:
+    one_way = other_type or value is not None or types.canonical(type_) in _NOT_COMPARABLE
+    if required and one_way:
         first.append(call("op.alter_column", table, old, nullable=True))
+    first.append(_in_step(table, old, new, value, one_way=one_way, default=added.default if added else None))
     # where a default was given no row is NULL; other types than the old one may round, and would never be equal
     copied = f"{quoted(new)} IS NULL AND {f'({value})' if value else quoted(old)} IS NOT NULL"
     if value is None and added and types.canonical(type_) not in _NOT_COMPARABLE:
         copied = f"{quoted(new)} IS DISTINCT FROM {quoted(old)}"
         if required or not added.nullable:  # NULL is then no value of the old column, but that nobody wrote it
             copied += f" AND {quoted(old)} IS NOT NULL"
-    told = {name: ascii(name)[1:-1] for name in (old, new, f"{table}.{old}")}
     copy = (
-        f"# when the code that runs writes both {told[old]} and {told[new]}\n"
-        + in_batches(table, f"{quoted(new)} = {value or quoted(old)}", copied)
-        + f"\n# in a later deploy, once no code uses it any more: drop {told[f'{table}.{old}']}"
+        in_batches(table, f"{quoted(new)} = {value or quoted(old)}", copied, settings)
+        + "".join(f"\n# {ascii(note)[1:-1]}" for note in notes)
+        + f"\n# in a later deploy, once no code uses it any more: drop trigger and function {ascii(_sync(table, new))[1:-1]},"
+        + f" then {shown(table, old)}"
     )
-    return (*(["\n".join(first)] if first else []), copy)
+    return ("\n".join(first), copy)
+
+
+def _in_step(
+    table: Name, old: str, new: str, value: str | None, *, one_way: bool, default: str | None = None
+) -> str:
+    """A trigger by which rows that are written from now on have the same in both columns, whichever the code knows."""
+    to, of = f"NEW.{quoted(new)}", f"NEW.{quoted(old)}"
+    if one_way:
+        made = f"(SELECT {value} FROM (SELECT NEW.*) AS each_row)" if value else of
+        body = f"IF TG_OP = 'UPDATE' OR {to} IS NULL THEN\n        {to} := {made};\n    END IF;"
+        events = f"INSERT OR UPDATE OF {quoted(old)}"
+    else:
+        # a default is no value that anybody wrote
+        wanted = f"coalesce({of}, {to})" if default is not None else f"coalesce({to}, {of})"
+        body = (
+            f"IF TG_OP = 'INSERT' THEN\n        {to} := {wanted};\n        {of} := {to};\n"
+            f"    ELSIF {to} IS DISTINCT FROM OLD.{quoted(new)} THEN\n        {of} := {to};\n"
+            f"    ELSE\n        {to} := {of};\n    END IF;"
+        )
+        events = "INSERT OR UPDATE"
+    return trigger(table, _sync(table, new), body, events)
+
+
+def kept_filled(table: Name, column: str, expression: str) -> str:
+    """A trigger by which a column has the value of `expression` in every row that is written from now on."""
+    body = f"NEW.{quoted(column)} := (SELECT {expression} FROM (SELECT NEW.*) AS each_row);"
+    return trigger(table, _sync(table, column), body, "INSERT OR UPDATE")
+
+
+def trigger(table: Name, name: str, body: str, events: str) -> str:
+    """A BEFORE trigger for each row, and the function of the same name that it calls. `body` is in PL/pgSQL."""
+    function = Name(name, table.schema).sql
+    made = (
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$\n"
+        f"BEGIN\n    {body}\n    RETURN NEW;\nEND $$"
+    )
+    fires = (
+        f"CREATE TRIGGER {quoted(name)} BEFORE {events} ON {table.sql} FOR EACH ROW EXECUTE FUNCTION {function}()"
+    )
+    return f"{execute(made)}\n{execute(fires)}"
+
+
+def _sync(table: Name, column: str) -> str:
+    return constraint_name(table, [column], "sync")
+
+
+def shown(table: Name, column: str) -> str:
+    """A column as it can stand in a comment."""
+    return ascii(f"{table}.{column}")[1:-1]
 
 
 def set_default(table: Name, column: str, default: str) -> str:
@@ -188,14 +301,18 @@ def set_default(table: Name, column: str, default: str) -> str:
     return call("op.alter_column", table, column, server_default=Code(call("sa.text", default)))
 
 
-def in_batches(table: Name, assignment: str, where: str) -> str:
-    """An UPDATE in batches of 1,000 rows, each committed by itself, until `where` finds no more."""
+def in_batches(table: Name, assignment: str, where: str, settings: Sequence[tuple[str, str]] = ()) -> str:
+    """An UPDATE in batches of 1,000 rows, each committed by itself, until `where` finds no more. `settings` are in force
+    meanwhile.
+    """
     sql = (
         f"UPDATE {table.sql} SET {assignment} WHERE ctid = ANY (ARRAY("
         f"SELECT ctid FROM {table.sql} WHERE {where} LIMIT 1000))"
     )
     batch = 'batch = sa.text(\n    "' + '"\n    " '.join(_wrapped(sql)) + '"\n)'
-    return outside_transaction(batch + "\nwhile op.get_bind().execute(batch).rowcount:\n    pass")
+    before = "".join(f"{execute(f'SET {name} = {value}')}\n" for name, value in settings)
+    after = "".join(f"\n{execute(f'RESET {name}')}" for name, _ in settings)
+    return outside_transaction(f"{before}{batch}\nwhile op.get_bind().execute(batch).rowcount:\n    pass{after}")
 
 
 def in_ranges(table: Name, key: str, sql: str) -> str:

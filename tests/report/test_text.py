@@ -207,8 +207,12 @@ def test_things_that_were_left_out_for_one_reason_are_told_together() -> None:
 def test_notices_alone_are_a_pass_and_the_first_line_says_what_the_gate_does() -> None:
     assert text.first_lines(reports.REPORTS["notices"]) == "pass, 1 notice; 1 revision\n"
     blocked = text.first_lines(reports.TYPICAL)
-    assert blocked.startswith("fail: merge blocked by 2 errors; 1 warning, 1 notice besides; 3 revisions, 2 of them")
-    assert text.first_lines(replace(reports.TYPICAL, fail_on=None)).startswith("warn: merge not blocked by 2 errors, ")
+    assert blocked.startswith(
+        "fail: merge blocked by 2 errors; 1 warning, 1 notice besides; 3 revisions, 2 of them"
+    )
+    assert text.first_lines(replace(reports.TYPICAL, fail_on=None)).startswith(
+        "warn: merge not blocked by 2 errors, "
+    )
     assert "merge blocked by 2 errors, 1 warning;" in text.first_lines(
         replace(reports.TYPICAL, fail_on=Severity.WARNING)
     )
