@@ -40,6 +40,7 @@ from reviewer.check import (
     Subject,
     concern,
     failures,
+    ways_out,
 )
 
 RULE = Rule(
@@ -59,7 +60,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if failed is None or failures.on_purpose(failed) or failures.told_before(context, failed):
                 return
             yield concern(
-                f"The downgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.",
+                f"""
+                The downgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.
+                {ways_out.way_out(failed)}
+                """,
                 about=failures.about(failed),
                 basis=None if context.static else Basis.OBSERVED,
                 location=failures.place(revision, failed),

@@ -39,6 +39,7 @@ from reviewer.check import (
     Subject,
     concern,
     failures,
+    ways_out,
 )
 
 RULE = Rule(
@@ -61,6 +62,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"""
                 After a downgrade{empty}, the upgrade of `{revision.id}` fails: {failures.words(failed)}.
+                {ways_out.way_out(failed)}
                 """,
                 about=failures.about(failed),
                 basis=Basis.OBSERVED,

@@ -40,10 +40,12 @@ from reviewer.check import (
     Basis,
     Concern,
     Context,
+    CreateIndex,
     Direction,
     Example,
     FailureKind,
     Group,
+    Location,
     Pass,
     Rule,
     Severity,
@@ -52,6 +54,8 @@ from reviewer.check import (
     concern,
     failures,
     refusals,
+    remedies,
+    ways_out,
 )
 
 RULE = Rule(
@@ -67,19 +71,15 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story:
             failed = failures.gravest(story, Direction.UPGRADE)
-            if failed is None or failures.told_before(context, failed):
-                return
-            sure = failures.certain(story, failed)
-            doubt = "" if sure else " The rows were made up to fit the schema: see whether yours are like them."
-            yield concern(
-                f"The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.{doubt}",
-                severity=_severity(sure, story, failed),
-                about=failures.about(failed),
-                basis=None if context.static else Basis.OBSERVED,
-                location=failures.place(revision, failed),
-                direction=Direction.UPGRADE,
-                evidence=failures.evidence(failed),
-            )
+            if failed is not None and not failures.told_before(context, failed):
+                yield _told(story, failed, context)
+            if context.static and len(revision.id) > ways_out.VERSION_LENGTH:
+                yield concern(
+                    f"The upgrade of `{revision.id}` fails unless its version table was made larger: {ways_out.too_long(revision.id)}",
+                    severity=RULE.severity.lower,
+                    about=("failure", revision.id, Direction.UPGRADE.value),
+                    location=Location(revision.path, revision.upgrade_line or 1),
+                )
         case _ if context.static and context.revision is not None:
             for words in refusals(subject, context):
                 yield concern(
@@ -87,6 +87,36 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     about=("failure", context.revision.id, Direction.UPGRADE.value),
                     severity=RULE.severity.lower,
                 )
+
+
+def _told(story: Story, failed: Pass, context: Context) -> Concern:
+    revision = story.revision
+    sure = failures.certain(story, failed)
+    doubt = "" if sure else " The rows were made up to fit the schema: see whether yours are like them."
+    way_out = ways_out.way_out(failed)
+    return concern(
+        f"""
+        The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.{doubt}
+        {way_out}
+        """,
+        remedy=_remedy(story, failed, context),
+        severity=_severity(sure, story, failed),
+        about=failures.about(failed),
+        basis=None if context.static else Basis.OBSERVED,
+        location=failures.place(revision, failed),
+        direction=Direction.UPGRADE,
+        evidence=failures.evidence(failed),
+    )
+
+
+def _remedy(story: Story, failed: Pass, context: Context) -> tuple[str, ...]:
+    """For an index that PostgreSQL builds CONCURRENTLY on partitions only."""
+    refused = failed.failure is not None and failed.failure.sqlstate == "0A000"
+    match failures.operation(story, failed) if refused else None:
+        case CreateIndex(concurrently=True, table=table) as index if context.now.is_partitioned(table):
+            partitions = context.plain_partitions(index)
+            return remedies.index_on_partitions(index, partitions) if partitions is not None else ()
+    return ()
 
 
 def _severity(sure: bool, story: Story, failed: Pass) -> Severity:
@@ -134,6 +164,17 @@ EXAMPLES = [
         upgrade="""
         users = {}
         op.drop_column("users", users["name"])  # flagged
+        """,
+    ),
+    Example(
+        "an index CONCURRENTLY on a partitioned table",
+        given="""
+        op.execute("CREATE TABLE events (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day)")
+        op.execute("CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+        """,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("ix_events_id", "events", ["id"], postgresql_concurrently=True)  # flagged
         """,
     ),
     Example(

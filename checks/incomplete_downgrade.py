@@ -181,7 +181,9 @@ def _cause(differences: Sequence[Difference], failed: Pass) -> Difference | None
     if failure is None or failure.cause is not None or not failures.is_the_revisions(failed):
         return None
     words = f"{failure.message} {failure.sql or ''}"
-    named = [each for each in differences if _is_named(each.name if each.table else Name.told(each.name).name, words)]
+    named = [
+        each for each in differences if _is_named(each.name if each.table else Name.told(each.name).name, words)
+    ]
     return named[0] if named else differences[0]
 
 

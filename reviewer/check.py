@@ -49,6 +49,7 @@ from reviewer.review import (
     failures,
     implications,
     remedies,
+    ways_out,
 )
 from reviewer.review.causes import (
     cause_of,
@@ -305,4 +306,5 @@ __all__ = [
     "refusals",
     "remedies",
     "types",
+    "ways_out",
 ]

@@ -153,9 +153,11 @@ class Story:
         """What was flagged, alone, after what came before it: for the state that the remedy has to reach."""
         position, line = self._place(finding, recording)
         body = (*self.new, *self.beside)[position]
+        # what is set for the session or its transaction is a part of what was flagged
+        settings = [n for n in ast.parse(_until(body, line)).body if '"SET ' in (ast.unparse(n).replace("'", '"'))]
         nodes = [n for n in ast.parse(body).body if n.lineno <= line <= (n.end_lineno or 0)]
-        flagged = tuple(str(ast.get_source_segment(body, node)) for node in nodes)
-        return self._instead(finding, recording, flagged)
+        flagged = "\n".join([*map(ast.unparse, settings), *map(ast.unparse, nodes)])
+        return self._instead(finding, recording, (flagged,))
 
     def _instead(self, finding: Finding, recording: Recording, new: tuple[str, ...]) -> Story:
         revisions = [*self.new, *self.beside]

@@ -92,6 +92,8 @@ class Failure:
     follows the migrations. `location` is then the revision's line that led to it, if one did."""
     worded: str = ""
     """Of a statement that was refused: what the project's code has raised because of it, in its own words."""
+    added: tuple[tuple[str, str], ...] = ()
+    """What PostgreSQL said besides its message: `detail`, `hint` and `context`, each with its words."""
 
     @property
     def seen_at(self) -> Location | None:

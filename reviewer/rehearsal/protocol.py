@@ -303,6 +303,8 @@ class Failed(Event, tag="failed", frozen=True):
     """What the project has made of a statement that was refused, where it raised something else because of it."""
     statement: int | None = None
     """The number of the statement that was refused."""
+    added: dict[str, str] = {}
+    """What PostgreSQL said besides its message: `detail`, `hint` and `context`."""
 
 
 class Unrendered(Event, tag="unrendered", frozen=True):
@@ -320,6 +322,7 @@ class Unrendered(Event, tag="unrendered", frozen=True):
     caused_line: int | None = None
     worded: str = ""
     statement: int | None = None
+    added: dict[str, str] = {}
 
 
 class Described(Event, tag="describe", frozen=True):

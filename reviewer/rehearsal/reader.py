@@ -104,6 +104,9 @@ class Run:
         return self.failure is not None and (self.failure.sqlstate or "")[:2] in _ABOUT_VALUES
 
 
+_ADDED = frozenset({"detail", "hint", "context"})
+
+
 class Reader:
     """Puts the events of one command into the recording's words."""
 
@@ -215,12 +218,17 @@ class Reader:
         known = self._statements.get(failed.statement or 0)
         if known is None and statement is not None and statement.error == failed.message:
             known = statement
+        added = tuple((word, _ADDRESS.sub("", told)) for word, told in failed.added.items() if word in _ADDED)
         if known is None:
-            return Failure(kind, message, location, None, failed.sqlstate, worded=worded, outside=outside)
+            return Failure(
+                kind, message, location, None, failed.sqlstate, worded=worded, outside=outside, added=added
+            )
         if worded or not failed.in_revision:
             location = known.location or location
         sqlstate = known.sqlstate or failed.sqlstate
-        return Failure(kind, known.error or message, location, known.sql, sqlstate, worded=worded, outside=outside)
+        return Failure(
+            kind, known.error or message, location, known.sql, sqlstate, worded=worded, outside=outside, added=added
+        )
 
     def _counted(self, event: Counted) -> tuple[str, str]:
         place = self._location(event.path, event.line) or f"{event.origin} statements"

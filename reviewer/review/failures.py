@@ -212,5 +212,5 @@ def evidence(failed: Pass) -> dict[str, object]:
     failure = failed.failure
     if failure is None:
         return {}
-    found = {"kind": failure.kind.value, "sqlstate": failure.sqlstate, "sql": failure.sql}
+    found = {"kind": failure.kind.value, "sqlstate": failure.sqlstate, "sql": failure.sql, **dict(failure.added)}
     return {key: value for key, value in found.items() if value}

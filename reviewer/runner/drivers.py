@@ -121,6 +121,33 @@ def said_by_server(error: Any) -> tuple[Any, Any]:
     return text.split("\n")[0], causes.attribute(error, "sqlstate") or causes.attribute(error, "pgcode")
 
 
+_ADDED = (
+    ("detail", "message_detail", "detail", "D"),
+    ("hint", "message_hint", "hint", "H"),
+    ("context", "context", "context", "W"),
+)
+"""What PostgreSQL may say besides its message: our word, and what psycopg, asyncpg and pg8000 call it."""
+
+
+def server_adds(error: Any) -> dict[str, str]:
+    """What PostgreSQL says besides its message: DETAIL, HINT and CONTEXT by their words in lower case."""
+    diagnostic = causes.attribute(error, "diag")
+    behind = list(causes.said_causes(error))
+    found: dict[str, str] = {}
+    for word, psycopg, asyncpg, letter in _ADDED:
+        told = [causes.attribute(diagnostic, psycopg)]
+        for seen in behind:
+            said = (causes.attribute(seen, "args") or (None,))[0]
+            if isinstance(said, dict):
+                told.append(said.get(letter))
+            elif causes.attribute(seen, "sqlstate"):
+                told.append(causes.attribute(seen, asyncpg))
+        text = next((each for each in told if isinstance(each, str) and each), None)
+        if text:
+            found[word] = as_text(text, limits.LONGEST_MESSAGE)
+    return found
+
+
 def statement_of(error: Any) -> int | None:
     """The number of the statement that a driver's exception was seen to be about."""
     number = causes.attribute(error, "_alembic_reviewer_statement")

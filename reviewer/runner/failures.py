@@ -38,6 +38,7 @@ def why(error: BaseException, sources: Sources) -> dict[str, Any]:
     ours = next((each for each in behind if isinstance(each, Expected)), None)
     said_in_revision = False
     kind, sqlstate, worded, statement = "raised", None, "", None
+    added: dict[str, str] = {}
     if ours is not None:
         kind, message, deliberate = ours.kind, str(ours), ours.deliberate
         if kind == "raised" and place is not None and place[0] == sources.env:
@@ -46,6 +47,7 @@ def why(error: BaseException, sources: Sources) -> dict[str, Any]:
     elif refused is not None:
         kind = "statement"
         message, sqlstate = server_words(refused)
+        added = drivers.server_adds(refused)
         statement = next(filter(None, map(drivers.statement_of, behind)), None)
         if causes.refused(error) is None:
             worded = exit_of(error) if isinstance(error, SystemExit) else causes.told(error)
@@ -79,6 +81,7 @@ def why(error: BaseException, sources: Sources) -> dict[str, Any]:
         "deliberate": bool(deliberate and kind == "raised"),
         "worded": as_text(worded, limits.LONGEST_MESSAGE),
         "statement": statement,
+        "added": added,
     }
 
 
