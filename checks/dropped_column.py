@@ -48,6 +48,8 @@ from reviewer.check import (
     Subject,
     Update,
     concern,
+    quoted,
+    remedies,
 )
 
 RULE = Rule(
@@ -74,12 +76,32 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"Dropping `{table}.{column}` {lost}{_comes_back_empty(subject, context, kept)}.",
                 about=("column", str(table), column),
+                remedy=_keep_values(subject, context),
                 severity=Severity.NOTICE
                 if unused
                 else context.certainty(RULE.severity)
                 if subject.if_exists
                 else None,
             )
+
+
+def _keep_values(dropped: DropColumn, context: Context) -> tuple[str, ...]:
+    """For a generated column that is added again as a plain one: it can become that, with its values."""
+    table, name = dropped.table, dropped.column
+    known = context.now.column(table, name)
+    plain = any(
+        isinstance(each, AddColumn)
+        and each.table.matches(table)
+        and each.column.name == name
+        and each.column.generated is None
+        for each, _ in context.later()
+    )
+    if known is None or not known.stored or not plain:
+        return ()
+    return (
+        f"# instead of the drop and the add: {remedies.shown(table, name)} keeps its values\n"
+        + remedies.execute(f"ALTER TABLE {table.sql} ALTER COLUMN {quoted(name)} DROP EXPRESSION"),
+    )
 
 
 def _copies(operation: Operation, statement: Statement, table: Name, column: str) -> bool:
@@ -117,6 +139,19 @@ EXAMPLES = [
         """,
         downgrade="""
         op.add_column("users", sa.Column("name", sa.String(50)))
+        """,
+    ),
+    Example(
+        "a generated column that becomes a plain one",
+        given="""
+        op.execute("CREATE TABLE lines (id bigint PRIMARY KEY, sum int, twice int GENERATED ALWAYS AS (sum * 2) STORED)")
+        """,
+        upgrade="""
+        op.drop_column("lines", "twice")  # flagged
+        op.add_column("lines", sa.Column("twice", sa.Integer()))
+        """,
+        downgrade="""
+        pass
         """,
     ),
     Example(

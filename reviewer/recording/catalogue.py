@@ -15,6 +15,9 @@ class Column:
     type: str
     nullable: bool = True
     default: str | None = None
+    """The expression, of a generated column too."""
+    stored: bool = False
+    """Whether it is a generated column whose values are stored."""
 
 
 @dataclass(frozen=True)

@@ -825,7 +825,9 @@ def _schemas(value: str | None) -> tuple[str, ...] | None:
 def _column(table: Name, column: ColumnDefinition, primary_key: tuple[str, ...]) -> Column:
     required = column.primary_key or column.serial or column.identity or column.name in primary_key
     default = f"nextval('{table.name}_{column.name}_seq'::regclass)" if column.serial else column.default
-    return Column(column.name, types.canonical(column.type), column.nullable and not required, default)
+    return Column(
+        column.name, types.canonical(column.type), column.nullable and not required, default, column.stored
+    )
 
 
 def _constraints_of(made: CreateTable, *, named: bool) -> Iterator[Constraint]:
