@@ -185,6 +185,8 @@ class Bench:
         self._server: Future[RunningServer] = Future()
         self._server.set_result(server)
         self._guardian = guardian
+        self.databases: tuple[str, ...] = ()
+        """Those that were there when the last rehearsal ended."""
         self.last: dict[str, str] = {}
         """The revision files of the case reviewed last, by revision."""
 
@@ -207,6 +209,7 @@ class Bench:
                 recording = render(plan, self._guardian, work)
             else:
                 recording = rehearse(plan, self._server, self._guardian, work)
+                self.databases = self._server.result().databases
                 self._server.result().drop_all()
             return judged(config, [recording], {tree.name: comments_of(scope)})
 

@@ -112,7 +112,7 @@ def test_the_lock_of_a_statement_outside_a_transaction_is_told_too(place: Place,
 
     page = place.review(folder, "--revisions", "a:c").stdout
 
-    assert "c  creates index ix2 on items\n  strongest lock: SHARE UPDATE EXCLUSIVE on items\n" in page
+    assert "c  creates index `ix2` on `items`\n  strongest lock: SHARE UPDATE EXCLUSIVE on items\n" in page
 
 
 ODD = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests import cases
@@ -84,3 +86,66 @@ def test_a_remedy_that_commits_says_that_it_wants_a_revision_of_its_own(bench: c
         [each.remedy for each in report.findings if each.rule == "blocking-index"] for report in (alone, together)
     )
     assert second == ("# in a revision of its own: the block commits what comes before it\n" + first[0],)
+
+
+def test_rows_that_are_written_meanwhile_have_the_same_in_both_columns(bench: cases.Bench) -> None:
+    setup = "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL)"
+    report = bench.review(case(setup, 'op.alter_column("people", "name", new_column_name="full_name")'))
+    (instead,) = (each.remedy for each in report.findings if each.rule == "renamed-column")
+
+    old = "INSERT INTO people (id, name) VALUES (-1, 'a'); UPDATE people SET name = 'b' WHERE id = -1"
+    new = "INSERT INTO people (id, full_name) VALUES (-2, 'c'); UPDATE people SET full_name = 'd' WHERE id = -2"
+    query = "SELECT string_agg(name || full_name, ' ' ORDER BY id) FROM people WHERE id < 0"
+    proof = f'assert op.get_bind().scalar(sa.text("{query}")) == "dd bb"'
+    written = f'op.execute("{old}; {new}")'
+    report = bench.review(case(setup, f"{instead[0]}\n{written}\n{proof}", f"{instead[1]}\n{proof}"))
+
+    assert [each.message for each in report.findings if each.rule.startswith("fail")] == []
+
+
+def test_the_way_out_is_said_with_what_postgresql_adds(bench: cases.Bench) -> None:
+    setup = "CREATE TABLE users (id int PRIMARY KEY, name text); INSERT INTO users VALUES (1, 'a')"
+    kind = 'sa.Column("kind", sa.Enum("a", name="kind"))'
+    bodies = {
+        f'op.add_column("users", {kind})': '`sa.Enum(..., name="kind").create(op.get_bind(), checkfirst=True)`',
+        f'op.execute("CREATE TYPE kind AS ENUM (\'a\')")\nop.create_table("b", {kind})': "create_type=False",
+        'op.drop_constraint(None, "users")': "the name that the database has",
+        'op.alter_column("users", "name", type_=sa.Integer())': '`postgresql_using="name::integer"`',
+    }
+    for body, words in bodies.items():
+        report = bench.review(case(setup, body), select=["failing-upgrade"])
+        (told,) = report.findings
+        assert words in told.message
+    assert told.evidence["hint"] == 'You might need to specify "USING name::integer".'
+
+    report = bench.review(case(setup, 'op.execute("INSERT INTO users VALUES (1)")'), select=["failing-upgrade"])
+    assert [each.evidence["detail"] for each in report.findings] == ["Key (id)=(1) already exists."]
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["on a server", "without one"])
+def test_a_revision_id_that_the_version_table_does_not_take_is_told_at_its_revision(
+    bench: cases.Bench, static: bool
+) -> None:
+    made = case("CREATE TABLE users (id int)", 'op.execute("SELECT 1")')
+    long = "revision_" * 4
+    made = replace(made, revisions=({**made.revisions[0], "revision": long},))
+
+    report = bench.review(made, static=static, select=["failing-upgrade"])
+
+    (told,) = report.findings
+    assert told.location is not None
+    assert told.location.path == f"migrations/versions/{long}.py"
+    assert "has 36 characters, and the version table takes 32" in told.message
+
+
+def test_a_long_history_keeps_the_databases_that_it_needs_and_no_other(bench: cases.Bench) -> None:
+    bodies = [f'op.add_column("users", sa.Column("c{n}", sa.Text()))' for n in range(6)]
+    made = case("CREATE TABLE users (id int PRIMARY KEY)", *bodies)
+    revisions = tuple(
+        {**each, "downgrade": f'op.drop_column("users", "c{n}")'} for n, each in enumerate(made.revisions)
+    )
+
+    report = bench.review(replace(made, revisions=revisions))
+
+    assert report.all_errors == ()
+    assert len(bench.databases) <= 8

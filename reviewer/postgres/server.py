@@ -191,6 +191,11 @@ class RunningServer:
         self._databases.pop(name)()
         self._shared.dropped(name)
 
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """The scratch databases that are there."""
+        return tuple(self._databases)
+
     def drop_all(self, keep: str = "") -> None:
         """Drop every remaining scratch database except `keep`."""
         for name in list(self._databases):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reviewer.github import comment
-from reviewer.github.api import Api, Unavailable
+from reviewer.github.api import Api, Unavailable, _permission
 from reviewer.github.comment import Mode, Outcome, Status
 from reviewer.report import markdown
 from reviewer.report.markdown import Place
@@ -386,3 +386,21 @@ def test_the_token_is_in_no_message(github: FakeGitHub, api: Api) -> None:
 
     assert not re.search("secret", publish(api, body()).why + repr(github.asked()))
     assert github.tokens == {"token secret"}
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("pull_requests=write", "the permission `pull-requests: write`."),
+        ("issues=write; pull_requests=write", "the permission `issues: write`, or `pull-requests: write`."),
+        (
+            "contents=read,issues=write; pull_requests=write",
+            "the permissions `contents: read` and `issues: write`, or `pull-requests: write`.",
+        ),
+        ("", "the permission `pull-requests: write`."),
+    ],
+)
+def test_alternatives_of_permissions_are_read_as_alternatives(header: str, words: str) -> None:
+    headers = {"x-accepted-github-permissions": header} if header else {}
+
+    assert _permission(headers) == f"Give the job {words}"

@@ -126,7 +126,7 @@ def test_each_tree_has_a_comment_that_goes_its_own_way(
 
 
 def without_commits(body: str) -> str:
-    return re.sub(r"[0-9a-f]{40}|run=\S+|/runs/\d+", "", body)
+    return re.sub(r"[0-9a-f]{40}|(?:run|was|now)=\S*|/runs/\d+| (?= -->)", "", body)
 
 
 def test_a_tree_without_a_new_revision_gets_no_comment(
@@ -160,7 +160,9 @@ def test_a_tree_that_cannot_be_reviewed_spoils_no_other_ones_comment(
 
     assert (job.failed, outputs["verdict"]) == (True, "error")
     assert titles(github)[0] == "### ✅ Migration review of `shop`: nothing found in 1 revision"
-    assert titles(github)[1].startswith("### 🚫 Migration review of `billing`: the review is not complete")
+    assert titles(github)[1].startswith(
+        "### 🚫 Migration review of `billing`: merge blocked: the review is not complete"
+    )
     assert "nosuchmodule" not in github.bodies[0]
     assert "nosuchmodule" in github.bodies[1]
 
@@ -217,7 +219,9 @@ def test_a_project_with_one_tree_keeps_the_marker_that_names_none(github: FakeGi
     publish(api, report(shop=reports.CLEAN), "101.1")
 
     [body] = github.bodies
-    assert body.startswith(f"<!-- alembic-reviewer v1 id={ID} run=101.1 sha={SHA} -->\n### ✅ Migration review: ")
+    assert body.startswith(
+        f"<!-- alembic-reviewer v1 id={ID} run=101.1 sha={SHA} now= -->\n### ✅ Migration review: "
+    )
 
 
 def test_the_comment_that_trees_had_in_common_is_folded(github: FakeGitHub, api: Api) -> None:
@@ -341,7 +345,7 @@ def test_odd_names_of_trees_are_told_apart_and_stay_code(github: FakeGitHub, api
         first, title, *_ = body.split("\n")
         assert MARKER.fullmatch(first), first
         assert first.index("-->") == len(first) - 3
-        assert re.match(r"### ❌ Migration review of (`+) ?.*?\1: 2 errors", title), title
+        assert re.match(r"### ❌ Migration review of (`+) ?.*?\1: merge blocked by 2 errors", title), title
     keys = {(found["id"], found["tree"]) for body in github.bodies if (found := MARKER.match(body))}
     assert len(keys) == len(github.bodies) == 2 * (len(ODD) - 1)
 
@@ -352,3 +356,19 @@ def test_a_dry_run_has_every_comment() -> None:
     bodies = [publication.body_of(part, Event(), None, WISH, tree) for tree, part in parts.items()]
 
     assert [body.count("<!-- alembic-reviewer v1") for body in bodies] == [1, 1]
+
+
+def test_what_is_new_since_the_last_push_is_told_first(github: FakeGitHub, api: Api) -> None:
+    [tree] = reports.TYPICAL.trees
+    first, *_, last = (each for each in tree.findings if each.suppressed is None)
+    before, now = (
+        replace(reports.TYPICAL, trees=(replace(tree, findings=found),)) for found in ((first,), (first, last))
+    )
+    event = Event(repository="octo-org/blog", run="100.1", server_url="https://github.com")
+    for what, sha in ((before, "a" * 40), (now, "b" * 40), (now, "b" * 40)):
+        publication.publish(api, what, event, Target(NUMBER, sha), WISH)
+
+        [body] = github.bodies
+
+    assert "Since the last push: 1 new finding, told first; 0 gone." in body
+    assert body.index(last.message.split("`")[0]) < body.index(first.message.split("`")[0])

