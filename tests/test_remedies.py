@@ -47,7 +47,7 @@ def test_what_is_said_instead_of_a_rename_keeps_the_values_beside_a_column_with_
     )
 
     assert len(instead) == 2
-    assert [each.message for each in report.findings if each.rule.startswith("fail")] == []
+    assert [each.message for each in report.findings if each.rule.startswith("failing")] == []
 
 
 @pytest.mark.parametrize("null", ["", " NOT NULL"], ids=["may be NULL", "NOT NULL"])
@@ -64,7 +64,7 @@ def test_what_is_said_instead_of_a_rename_takes_no_value_from_rows_without_an_ol
     deploys = [added.format(", server_default=''"), *instead[:-1]]
     report = bench.review(case(setup, "\n".join(deploys), f"{written}\n{instead[-1]}\n{proof}"))
 
-    assert [each.message for each in report.findings if each.rule.startswith("fail")] == []
+    assert [each.message for each in report.findings if each.rule.startswith("failing")] == []
 
 
 def test_constraints_of_a_remedy_keep_their_names_under_a_naming_convention(bench: cases.Bench) -> None:
@@ -100,7 +100,7 @@ def test_rows_that_are_written_meanwhile_have_the_same_in_both_columns(bench: ca
     written = f'op.execute("{old}; {new}")'
     report = bench.review(case(setup, f"{instead[0]}\n{written}\n{proof}", f"{instead[1]}\n{proof}"))
 
-    assert [each.message for each in report.findings if each.rule.startswith("fail")] == []
+    assert [each.message for each in report.findings if each.rule.startswith("failing")] == []
 
 
 def test_the_way_out_is_said_with_what_postgresql_adds(bench: cases.Bench) -> None:
