@@ -67,6 +67,28 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if context.absent(table, column) and subject.if_exists:
                 return
             kept = any(_copies(*earlier, table, column) for earlier in context.same_revision())
+            comes = next(
+                (o for o, _ in context.later() if isinstance(o, AddColumn) and _adds(o, table, column)), None
+            )
+            known = context.now.column(table, column)
+            if known is not None and known.generated:
+                if comes is not None and comes.column.generated is not None:
+                    return  # computed anew
+                if comes is not None:
+                    yield concern(
+                        f"""
+                        `{table}.{column}`, which is generated, becomes an empty plain column: nothing computes its values any
+                        more. `ALTER TABLE {table.sql} ALTER COLUMN {quoted(column)} DROP EXPRESSION` keeps them.
+                        """,
+                        remedy=[
+                            remedies.execute(
+                                f"ALTER TABLE {table.sql} ALTER COLUMN {quoted(column)} DROP EXPRESSION"
+                            )
+                        ],
+                        about=("column", str(table), column),
+                    )
+                    return
+                kept = True
             unused = context.old_code_uses(table, column) is False
             lost = "breaks the running code, which still reads and writes it"
             if unused:
@@ -81,6 +103,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if unused
                 else context.certainty(RULE.severity)
                 if subject.if_exists
+                or (context.static and comes is not None and comes.column.generated is not None)
                 else None,
             )
 
@@ -102,6 +125,10 @@ def _keep_values(dropped: DropColumn, context: Context) -> tuple[str, ...]:
         f"# instead of the drop and the add: {remedies.shown(table, name)} keeps its values\n"
         + remedies.execute(f"ALTER TABLE {table.sql} ALTER COLUMN {quoted(name)} DROP EXPRESSION"),
     )
+
+
+def _adds(operation: Operation, table: Name, column: str) -> bool:
+    return isinstance(operation, AddColumn) and operation.table.matches(table) and operation.column.name == column
 
 
 def _copies(operation: Operation, statement: Statement, table: Name, column: str) -> bool:
@@ -174,6 +201,22 @@ EXAMPLES = [
         op.add_column("users", sa.Column("name", sa.String(50)))
         op.execute("UPDATE users SET name = names.name FROM names WHERE names.user_id = users.id")
         op.drop_table("names")
+        """,
+    ),
+    Example(
+        "a generated column that becomes a plain one",
+        given='op.execute("CREATE TABLE lines (id int PRIMARY KEY, price int NOT NULL, total int GENERATED ALWAYS AS (price * 2) STORED)")',
+        upgrade="""
+        op.drop_column("lines", "total")  # flagged
+        op.add_column("lines", sa.Column("total", sa.Integer()))
+        """,
+    ),
+    Example(
+        "a generated column with another expression",
+        given='op.execute("CREATE TABLE lines (id int PRIMARY KEY, price int NOT NULL, total int GENERATED ALWAYS AS (price * 2) STORED)")',
+        upgrade="""
+        op.drop_column("lines", "total")
+        op.add_column("lines", sa.Column("total", sa.Integer(), sa.Computed("price * 3", persisted=True)))
         """,
     ),
     Example(

@@ -35,15 +35,19 @@ from reviewer.check import (
     Concern,
     Constraint,
     Context,
+    CreateIndex,
     DropConstraint,
+    DropIndex,
     Example,
     Group,
+    Index,
     Name,
     Rule,
     SetNotNull,
     Severity,
     Subject,
     concern,
+    is_partial,
 )
 
 RULE = Rule(
@@ -67,6 +71,32 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=("constraint", str(table), name),
                 evidence={"definition": found.definition} if found else None,
             )
+
+        case DropIndex(index=index):
+            known = context.now.index_table(index)
+            dropped = next((i for i in known.indexes if i.name == index.name), None) if known is not None else None
+            if known is None or dropped is None or not dropped.unique or context.is_new_index(index):
+                return
+            if context.exists(known.name) and not _another(known.name, dropped, context):
+                yield concern(
+                    f"Dropping the unique index `{index.name}` of `{known.name}` lets in rows that it kept out.",
+                    about=("constraint", str(known.name), index.name),
+                    evidence={"definition": dropped.definition},
+                )
+
+
+def _another(table: Name, dropped: Index, context: Context) -> bool:
+    """Whether another unique index or constraint on the same columns is there, or comes in the same deploy."""
+    columns = set(dropped.columns)
+    if any(i.unique and i.name != dropped.name and set(i.columns) <= columns for i in context.now.indexes(table)):
+        return not is_partial(dropped)
+    for operation, _ in (*context.earlier, *context.later()):
+        match operation:
+            case CreateIndex(table=on, unique=True) | AddUnique(table=on) | AddPrimaryKey(table=on) if on.matches(
+                table
+            ):
+                return True
+    return False
 
 
 def _replaced(table: Name, name: str, found: Constraint | None, context: Context) -> bool:
@@ -110,6 +140,26 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.drop_constraint("grown", "users", type_="check")  # flagged
+        """,
+    ),
+    Example(
+        "the only unique index on the columns",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, email text)")
+        op.create_index("uq_email", "users", ["email"], unique=True)
+        """,
+        upgrade="""
+        op.drop_index("uq_email", "users")  # flagged
+        """,
+    ),
+    Example(
+        "an index that is not unique",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, email text)")
+        op.create_index("ix_email", "users", ["email"])
+        """,
+        upgrade="""
+        op.drop_index("ix_email", "users")
         """,
     ),
     Example(

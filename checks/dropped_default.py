@@ -77,6 +77,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     column, and each of its INSERTs into `{table}` fails because the column is NOT NULL.
                     """,
                     about=("column", str(table), column),
+                    severity=context.certainty(Severity.ERROR),
                 )
             else:
                 yield concern(

@@ -75,13 +75,16 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
     """What was written after the upgrade, and only the new schema allows, stops the way back."""
     revision = story.revision
+    told: set[str] = set()
     for trial in context.recording.trials if not context.static else ():
         downgrade = trial.revision == revision.id and trial.direction is Direction.DOWNGRADE
-        if downgrade and trial.written and story.failed(Direction.DOWNGRADE) is None:
+        words = failures.words(trial)
+        if downgrade and trial.written and story.failed(Direction.DOWNGRADE) is None and words not in told:
+            told.add(words)
             yield concern(
                 f"""
                 The downgrade of `{revision.id}` fails once the tables hold {" or ".join(trial.written)}, which
-                the upgrade makes possible: {failures.words(trial)}.
+                the upgrade makes possible: {words}.
                 """,
                 about=("failure", revision.id, Direction.DOWNGRADE.value, "new data"),
                 severity=Severity.NOTICE,

@@ -69,25 +69,25 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             old = _old_type(subject, context)
             if not _rewrites(subject, old, context):
                 return
-            what = f"from `{old}` to `{new}`" if old else f"to `{new}`"
+            what = _what(old, new)
             doubt = _doubt(subject, old, context)
             does = f"writes, {doubt}," if doubt else "writes"
-            reads_zone = subject.using is None and old is not None and types.depends_on_time_zone(old, new)
-            zone = _time_zone(context)
-            meaning = (
-                f" The old values are read as times in the session's time zone{f', {zone}' if zone else ''}."
-                if reads_zone
+            zone_name = _time_zone(context)
+            zone = old is not None and subject.using is None and types.depends_on_time_zone(old, new)
+            read = (
+                f" The old values are read as times in the session's time zone{f', {zone_name}' if zone_name else ''}."
+                if zone
                 else ""
             )
             yield concern(
                 f"""
                 Changing `{table}.{column}` {what} {does} every row of `{table}` anew under ACCESS EXCLUSIVE, so reads
-                and writes of `{table}` wait until the transaction ends.{meaning}
+                and writes of `{table}` wait until the transaction ends.{read}
                 """,
                 remedy=_remedy(subject, old, context),
                 about=("column", str(table), column),
                 basis=Basis.PARSED if doubt else None,
-                severity=Severity.NOTICE if doubt else RULE.severity,
+                severity=_severity(doubt, zone),
             )
 
 
@@ -179,6 +179,23 @@ def _same_type(name: Name, type_: str) -> bool:
 def _literal(text: str) -> str:
     """A string of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _severity(doubt: str, zone: bool) -> Severity:
+    """In another time zone the table is written anew, and every value becomes another moment."""
+    if doubt:
+        return Severity.WARNING if zone else Severity.NOTICE
+    return RULE.severity
+
+
+def _what(old: str | None, new: str) -> str:
+    """From which type to which; a type that has got another name and left its own to a new one is not the same."""
+    if old is None:
+        return f"to `{new}`"
+    one, other = names.read(old), names.read(new)
+    if one is not None and other is not None and one.matches(other):
+        return f"to the new type that is called `{other}` now"
+    return f"from `{old}` to `{new}`"
 
 
 def _old_type(changed: AlterColumnType, context: Context) -> str | None:

@@ -71,6 +71,16 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 """,
                 about=("rows", str(table)),
             )
+        case Update(table=table, filtered=True) if (
+            context.changes_all(subject) and context.statement.in_transaction and not context.blocking()
+        ):
+            yield concern(
+                f"""
+                This UPDATE wrote every row of `{table}` in the rehearsal, whatever its WHERE says, in one transaction: each row
+                stays locked for other writers until the commit.
+                """,
+                about=("rows", str(table)),
+            )
         case Update(table=table, columns=columns, filtered=False) if (
             context.exists(table) and not context.blocking()
         ):
@@ -113,6 +123,13 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("UPDATE users SET name = lower(name) WHERE 1 = 1")  # flagged
+        """,
+    ),
+    Example(
+        "a WHERE that takes every row",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = 'x' || users.name FROM users other WHERE other.id = users.id")  # flagged
         """,
     ),
     Example(

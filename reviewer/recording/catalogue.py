@@ -18,6 +18,8 @@ class Column:
     """The expression, of a generated column too."""
     stored: bool = False
     """Whether it is a generated column whose values are stored."""
+    generated: bool = False
+    """Whether it is a generated column, stored or virtual."""
 
 
 @dataclass(frozen=True)

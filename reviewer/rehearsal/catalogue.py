@@ -23,7 +23,8 @@ WITH relations AS (
 ), columns AS (
     SELECT a.attrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'nullable', NOT a.attnotnull,
-        'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid), 'stored', a.attgenerated = 's') ORDER BY a.attnum) AS found
+        'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid), 'stored', a.attgenerated = 's',
+        'generated', a.attgenerated <> '') ORDER BY a.attnum) AS found
     FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM relations)
     GROUP BY a.attrelid

@@ -826,7 +826,12 @@ def _column(table: Name, column: ColumnDefinition, primary_key: tuple[str, ...])
     required = column.primary_key or column.serial or column.identity or column.name in primary_key
     default = f"nextval('{table.name}_{column.name}_seq'::regclass)" if column.serial else column.default
     return Column(
-        column.name, types.canonical(column.type), column.nullable and not required, default, column.stored
+        column.name,
+        types.canonical(column.type),
+        column.nullable and not required,
+        default,
+        stored=column.stored,
+        generated=column.generated is not None,
     )
 
 

@@ -32,6 +32,10 @@ Subject = Union[Operation, Understood, Story, Recording]
 every revision (`Story`), and last the whole `Recording`."""
 
 
+_FEW = 5
+"""Fewer rows than that are no sign of anything: a table of settings has as many."""
+
+
 @dataclass(frozen=True)
 class Context:
     """The state in which one subject is looked at. Relations created in the same deploy never count as existing."""
@@ -285,6 +289,23 @@ class Context:
             return 0
         statements, rows = self.story.changed_by_line.get(of_line(operation, self.statement), (0, 0))
         return statements if statements > 1 and rows >= max(known.rows, 2) else 0
+
+    def changes_all(self, operation: Update | Delete) -> bool:
+        """Whether a statement whose WHERE need not leave rows out in production was seen to change as many rows as the
+        existing table has: it joins another table, or fills a new column.
+        """
+        table, rows = operation.table, self.statement.rows
+        known = self.now.table(table)
+        columns = operation.columns if isinstance(operation, Update) else ()
+        return (
+            bool(operation.sources or any(self.is_new_column(table, column) for column in columns))
+            and self.observed
+            and self.alone
+            and known is not None
+            and rows is not None
+            and not self.is_new(known.name)
+            and rows >= max(known.rows, _FEW)
+        )
 
     def says(self, words: str) -> bool:
         """Whether the server said something that contains `words` while the statement ran."""

@@ -1,0 +1,136 @@
+"""
+A new column is made NOT NULL in the deploy that adds it, before the running code writes it.
+
+## Why it hurts
+
+Add as nullable, fill, make NOT NULL: each of the three is right, and in one deploy they are what `required-column` is.
+The code that still runs does not know the column, so from the commit on each of its INSERTs leaves it NULL and is
+refused. A CHECK that asks for a value does the same, as NOT VALID too: new rows are always checked, and an UPDATE of a row
+that is not filled yet is refused as well.
+
+## Do this instead
+
+Add the column as nullable in this deploy, and let the new code write it. Once that code runs everywhere, fill the old
+rows in batches, and make the column NOT NULL in a later deploy (see `scanning-not-null`). Or give it a server default.
+
+## Not flagged
+
+- Columns with a default, and tables on which the same deploy creates a trigger, which may fill the column.
+- Columns that were there before, and tables of the same deploy.
+
+## References
+
+- <https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-NOT-NULL>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reviewer.check import (
+    AddCheck,
+    AddIdentity,
+    AddNotNull,
+    AttachPartition,
+    Concern,
+    Context,
+    CreateObject,
+    DoBlock,
+    Example,
+    Group,
+    Name,
+    Rule,
+    SetDefault,
+    SetNotNull,
+    Severity,
+    Subject,
+    concern,
+)
+
+RULE = Rule(
+    id="premature-not-null",
+    summary="each INSERT of the running code, which does not know the column, fails",
+    severity=Severity.ERROR,
+    group=Group.BREAKING_CODE,
+    replaces=frozenset({"stricter-for-old-code"}),
+)
+
+
+def check(subject: Subject, context: Context) -> Iterator[Concern]:
+    match subject:
+        case SetNotNull(table=table, column=name) if _unwritten(table, name, context):
+            yield _tightened(table, name, "is NOT NULL from here on")
+        case AddNotNull(table=table, column=name) if _unwritten(table, name, context):
+            yield _tightened(table, name, "takes no NULL from here on, in new rows too though it is NOT VALID")
+        case AddCheck(table=table, expression=expression) if (
+            found := _NOT_NULL.fullmatch(expression)
+        ) and _unwritten(table, name := found[1] or found[2], context):
+            yield _tightened(table, name, "takes no NULL from here on")
+
+
+_NOT_NULL = re.compile(r'[\s(]*(?:"([^"]+)"|([a-z_][\w$]*))\s+is\s+not\s+null[\s)]*', re.IGNORECASE)
+
+
+def _tightened(table: Name, column: str, how: str) -> Concern:
+    return concern(
+        f"""
+        `{table}.{column}` came in this deploy and {how}, without a default: each INSERT of the running code, which does not
+        write it, fails until the new code is everywhere.
+        """,
+        about=("column", str(table), column),
+    )
+
+
+def _unwritten(table: Name, column: str, context: Context) -> bool:
+    """Whether the column came in the same deploy to a table that was there, and nothing fills it in an INSERT that leaves
+    it out: no default, and no trigger that may.
+    """
+    if not context.exists(table) or not context.is_new_column(table, column):
+        return False
+    if context.was(table, column) is not None:
+        return False  # it was there under another name
+    known = context.now.column(table, column)
+    if known is None or known.default is not None or not known.nullable:
+        return False
+    return not any(
+        isinstance(operation, CreateObject | SetDefault | AddIdentity | DoBlock | AttachPartition)
+        and (not isinstance(operation, CreateObject) or operation.kind == "trigger")
+        and (getattr(operation, "table", None) is None or operation.table.matches(table))
+        for operation, _ in (*context.earlier, *context.later())
+    )
+
+
+USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
+EXAMPLES = [
+    Example(
+        "filled and made NOT NULL in the same deploy",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.execute("UPDATE users SET age = 0")
+        op.alter_column("users", "age", nullable=False)  # flagged
+        """,
+    ),
+    Example(
+        "filled and checked in the same deploy",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.create_check_constraint("has_age", "users", "age IS NOT NULL", postgresql_not_valid=True)  # flagged
+        """,
+    ),
+    Example(
+        "filled by a trigger, also in new rows",
+        given=USERS,
+        upgrade='''
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.execute("""CREATE FUNCTION age() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.age := coalesce(NEW.age, 0); RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER age BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION age()")
+        op.execute("UPDATE users SET age = 0")
+        op.alter_column("users", "age", nullable=False)
+        ''',
+    ),
+]
