@@ -24,7 +24,7 @@ between with `op.get_context().autocommit_block()`.
 - What is not the revision's doing: a missing driver, an env.py that fails before the revision is run. The verdict is
   then `error`. What env.py raises while the revision runs, or after it, stops the deploy of this revision and is flagged.
 
-Without a server only this is told, as a warning: what earlier revisions have created already, a type that none has
+Without a server only this is told, as a warning: an id that does not fit Alembic's own table, what earlier revisions have created already, a type that none has
 created, and a change of type for which PostgreSQL has no cast.
 
 ## References
@@ -34,7 +34,7 @@ created, and a change of type for which PostgreSQL has no cast.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reviewer.check import (
     Basis,
@@ -47,6 +47,7 @@ from reviewer.check import (
     Group,
     Location,
     Pass,
+    Revision,
     Rule,
     Severity,
     Story,
@@ -70,16 +71,15 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story:
-            failed = failures.gravest(story, Direction.UPGRADE)
-            if failed is not None and not failures.told_before(context, failed):
-                yield _told(story, failed, context)
             if context.static and len(revision.id) > ways_out.VERSION_LENGTH:
-                yield concern(
-                    f"The upgrade of `{revision.id}` fails unless its version table was made larger: {ways_out.too_long(revision.id)}",
-                    severity=RULE.severity.lower,
-                    about=("failure", revision.id, Direction.UPGRADE.value),
-                    location=Location(revision.path, revision.upgrade_line or 1),
-                )
+                yield _too_long(revision, Basis.PARSED, RULE.severity.lower, {})
+            failed = failures.gravest(story, Direction.UPGRADE)
+            if failed is None or failures.told_before(context, failed):
+                return
+            if _of_its_id(revision, failed):
+                yield _too_long(revision, Basis.OBSERVED, RULE.severity, failures.evidence(failed))
+                return
+            yield _told(story, failed, context)
         case _ if context.static and context.revision is not None:
             for words in refusals(subject, context):
                 yield concern(
@@ -117,6 +117,28 @@ def _remedy(story: Story, failed: Pass, context: Context) -> tuple[str, ...]:
             partitions = context.plain_partitions(index)
             return remedies.index_on_partitions(index, partitions) if partitions is not None else ()
     return ()
+
+
+def _of_its_id(revision: Revision, failed: Pass) -> bool:
+    """Whether Alembic's own table refuses the id once the revision is done."""
+    failure = failed.failure
+    after = failure is not None and failure.sqlstate == "22001" and "version_num" in (failure.sql or "")
+    return len(revision.id) > ways_out.VERSION_LENGTH and after
+
+
+def _too_long(revision: Revision, basis: Basis, severity: Severity, evidence: Mapping[str, object]) -> Concern:
+    return concern(
+        f"""
+        The upgrade of `{revision.id}` fails once its own code has ended: the id has {len(revision.id)} characters, and the
+        version table takes {ways_out.VERSION_LENGTH}. Give it a shorter one, or make `alembic_version.version_num` wider in an earlier revision.
+        """,
+        severity=severity,
+        about=("failure", revision.id, Direction.UPGRADE.value),
+        basis=basis,
+        location=Location(revision.path, revision.line or revision.upgrade_line or 1),
+        direction=Direction.UPGRADE,
+        evidence=evidence,
+    )
 
 
 def _severity(sure: bool, story: Story, failed: Pass) -> Severity:

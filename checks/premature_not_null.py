@@ -96,7 +96,7 @@ def _unwritten(table: Name, column: str, context: Context) -> bool:
     return not any(
         isinstance(operation, CreateObject | SetDefault | AddIdentity | DoBlock | AttachPartition)
         and (not isinstance(operation, CreateObject) or operation.kind == "trigger")
-        and (getattr(operation, "table", None) is None or operation.table.matches(table))
+        and ((named := getattr(operation, "table", None)) is None or named.matches(table))
         for operation, _ in (*context.earlier, *context.later())
     )
 

@@ -70,6 +70,8 @@ class SourceRevision:
     """First line of the docstring."""
     line: int = 1
     """Line of the assignment to `down_revision`, for findings about the revision's place in the history."""
+    id_line: int | None = None
+    """Line of the assignment to `revision`."""
     upgrade_line: int | None = None
     downgrade_line: int | None = None
     downgrade_is_empty: bool = False
@@ -97,6 +99,7 @@ class SourceRevision:
             depends_on=depends_on,
             branch_labels=self.branch_labels,
             message=self.message,
+            line=self.id_line,
             upgrade_line=self.upgrade_line,
             downgrade_line=self.downgrade_line,
             downgrade_is_empty=self.downgrade_is_empty,
@@ -189,6 +192,7 @@ class _Reader:
             branch_labels=marks["branch_labels"],
             message=_first_line(ast.get_docstring(self.module)),
             line=place.lineno if place else 1,
+            id_line=self.values["revision"].lineno if "revision" in self.values else None,
             upgrade_line=upgrade.lineno if upgrade else None,
             downgrade_line=downgrade.lineno if downgrade else None,
             downgrade_is_empty=_is_empty(downgrade) if downgrade else "downgrade" not in self.names,

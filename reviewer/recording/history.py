@@ -22,6 +22,8 @@ class Revision:
     downgrade_line: int | None = None
     downgrade_is_empty: bool = False
     """`downgrade()` is absent, or its body is only `pass`, `...` or a docstring."""
+    line: int | None = None
+    """Line of the assignment to `revision`."""
 
     @property
     def is_merge(self) -> bool:

@@ -163,6 +163,14 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class FailingOld:
+    """A revision of the history that runs with the code of the base commit, and does not with that of the branch."""
+
+    revision: str
+    failure: Failure
+
+
+@dataclass(frozen=True)
 class Pass:
     """One revision run once in one direction."""
 

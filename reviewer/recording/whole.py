@@ -9,7 +9,7 @@ from reviewer.recording.afterwards import Afterwards
 from reviewer.recording.catalogue import Catalogue
 from reviewer.recording.code import Control, Models, OldCode
 from reviewer.recording.history import History, Revision
-from reviewer.recording.passes import Pass
+from reviewer.recording.passes import FailingOld, Pass
 
 
 class Mode(Enum):
@@ -90,6 +90,7 @@ class Recording:
     control: Control = Control()
     afterwards: tuple[Afterwards, ...] = ()
     """What each revision that was run step by step has changed for those who use the database."""
+    failing_old: FailingOld | None = None
 
     @property
     def migration_tree(self) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reviewer.recording import Catalogue, FailureKind, Table
+from reviewer.recording import Catalogue, FailingOld, FailureKind, Table
 from reviewer.rehearsal.obstacles import Stop, check_committed, check_touched, environment_failed, not_from_empty
 from reviewer.rehearsal.old_code import Trial, Unavailable
 from reviewer.rehearsal.protocol import Create, Upgrade
+from reviewer.rehearsal.reader import Run
+from reviewer.rehearsal.version_table import stamped
 from reviewer.rehearsal.workbench import Workbench
 from reviewer.sql.names import Name
 
@@ -29,6 +31,8 @@ class BaseState:
     snapshot: Snapshot | None = None
     newest: int = 0
     """The highest oid of its relations: what has a higher one came later."""
+    failing: FailingOld | None = None
+    """The revision that runs with the code of the base commit only, which has made this state."""
 
     def without(self, bench: Workbench, tables: Iterable[Name]) -> str:
         """A database in the same state without the rows of ours in `tables`."""
@@ -97,7 +101,7 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
     from reviewer.rehearsal import base_schema, catalogue, catalogue_snapshot
 
     plan = bench.plan
-    base = _build(bench, old)
+    base, failing = _build(bench, old)
     with bench.server.connect(base) as connection:
         if plan.seed is not None:
             base_schema.apply(connection, plan.seed, "Make it fit the schema of the base revision.")
@@ -109,7 +113,7 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
             "SELECT coalesce(pg_catalog.max(oid), 0)::bigint FROM pg_catalog.pg_class"
         ).fetchone()
     bench.skipped += filled.skipped
-    return BaseState(base, filled.catalogue, filled.tables, state, newest[0] if newest else 0)
+    return BaseState(base, filled.catalogue, filled.tables, state, newest[0] if newest else 0, failing)
 
 
 def _run_seed_command(bench: Workbench, command: str, database: str) -> None:
@@ -125,13 +129,13 @@ def _run_seed_command(bench: Workbench, command: str, database: str) -> None:
     seed.run(command, bench.plan.setup.directory, environ, bench.seconds_left, bench.guardian, bench.folder)
 
 
-def _build(bench: Workbench, old: Trial) -> str:
+def _build(bench: Workbench, old: Trial) -> tuple[str, FailingOld | None]:
     plan, stage = bench.plan, bench.plan.stage
     if plan.from_models or not plan.base_heads:
         base = _before_history(bench)
         if plan.from_models:
             _make_from_models(bench, old, base)
-        return base
+        return base, None
     bench.progress("bringing the database to the base revision")
     starts = itertools.count()
 
@@ -147,13 +151,34 @@ def _build(bench: Workbench, old: Trial) -> str:
         check_committed(bench, run, base)
         if stage is not None:
             stage.database = bench.database(base)
-        return base
+        return base, None
     assert run.failure is not None
     if run.failed_revision is None or run.failure.of_environment:
         raise environment_failed(bench, run.failure)
+    made = _with_old_code(bench, old, start, run)
+    if made is not None:
+        return made, FailingOld(run.failed_revision, run.failure)
     if stage is not None and run.failure.kind is not FailureKind.TIMEOUT:
         stage.failed = run.failed_revision
     raise not_from_empty(bench, run)
+
+
+def _with_old_code(bench: Workbench, old: Trial, start: Callable[[], str], failed: Run) -> str | None:
+    """The base state as the code of the base commit makes it, where that of the branch fails on the way there: models
+    that the branch changes and an old revision imports, for example. None where it fails as well.
+    """
+    assert failed.failure is not None
+    if not old.wanted or failed.failure.kind not in {FailureKind.STATEMENT, FailureKind.RAISED, FailureKind.IMPORT}:
+        return None
+    bench.progress("bringing the database to the base revision with the code of the base commit")
+    database = start()
+    bench.enter(database)
+    try:
+        old.upgrade(bench.at(database, Upgrade(to=tuple(bench.plan.base_heads))))
+    except Unavailable:
+        return None
+    bench.restart()
+    return database if stamped(bench.server, database, failed) else None
 
 
 def _before_history(bench: Workbench) -> str:

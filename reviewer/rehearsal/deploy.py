@@ -569,6 +569,7 @@ class _Rehearsal:
             models=models,
             control=self._control,
             afterwards=tuple(self._afterwards),
+            failing_old=self._base.failing,
         )
 
 

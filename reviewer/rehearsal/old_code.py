@@ -32,7 +32,16 @@ from reviewer.recording import (
     Relationship,
 )
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess, Setup
-from reviewer.rehearsal.protocol import AnyCommand, Compare, Create, DiffersEvent, FactEvent, MappedEvent, Probe
+from reviewer.rehearsal.protocol import (
+    AnyCommand,
+    Compare,
+    Create,
+    DiffersEvent,
+    FactEvent,
+    MappedEvent,
+    Probe,
+    Upgrade,
+)
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
 
@@ -302,6 +311,10 @@ class Trial:
 
     def create(self, command: Create) -> None:
         """Make the tables of the old models. Raises `Unavailable`."""
+        self._running().ask(command).result()
+
+    def upgrade(self, command: Upgrade) -> None:
+        """Run the history with the old code. Raises `Unavailable`, also where it does not run."""
         self._running().ask(command).result()
 
     def compared(self, answer: Answer, base: Catalogue) -> None:
