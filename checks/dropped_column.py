@@ -66,7 +66,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropColumn(table=table, column=column) if not context.is_new_column(table, column):
             if context.absent(table, column) and subject.if_exists:
                 return
-            kept = any(_copies(*earlier, table, column) for earlier in context.same_revision())
+            kept = (
+                any(_copies(*earlier, table, column) for earlier in context.same_revision())
+                or context.survived(table, column)
+                or context.moved_in_python(table)
+            )
             comes = next(
                 (o for o, _ in context.later() if isinstance(o, AddColumn) and _adds(o, table, column)), None
             )
@@ -90,7 +94,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     return
                 kept = True
             unused = context.old_code_uses(table, column) is False
-            lost = "breaks the running code, which still reads and writes it"
+            uses = context.old_code_uses(table, column)
+            lost = f"breaks the running code, {'which' if uses else 'if that'} still reads and writes it"
             if unused:
                 lost = "is safe for the running code, whose models do not have it any more"
             if not kept:

@@ -40,11 +40,13 @@ from reviewer.check import (
     Group,
     Insert,
     LockMode,
+    Merge,
     Name,
     RenameTable,
     Rule,
     Severity,
     Subject,
+    Update,
     concern,
 )
 
@@ -62,9 +64,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropTable(table=table, if_exists=if_exists) if context.exists(table):
             if (if_exists and context.absent(table)) or _replaced(table, context):
                 return
-            kept = _copied(table, context)
+            kept = _copied(table, context) or context.survived(table) or context.moved_in_python(table)
             unused = context.old_code_uses(table) is False
-            lost = "breaks the running code, which still reads and writes it"
+            uses = context.old_code_uses(table)
+            lost = f"breaks the running code, {'which' if uses else 'if that'} still reads and writes it"
             if unused:
                 lost = "is safe for the running code, whose models do not have it any more"
             if not kept:
@@ -83,7 +86,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _copied(table: Name, context: Context) -> bool:
     """Whether the rows were put into another table before."""
     return any(
-        isinstance(earlier, Insert) and any(source.matches(table) for source in earlier.sources)
+        isinstance(earlier, Insert | Merge | Update) and any(source.matches(table) for source in earlier.sources)
         for earlier, _ in context.same_revision()
     )
 

@@ -83,7 +83,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 `lock_timeout` is 0 when {mode} on `{table}` is asked for{
                     f" (and at {others} more statement{'s' if others > 1 else ''})" if others else ""
                 }: while it waits behind a running query, everybody else who wants `{table}` waits behind it,
-                without end.
+                {_how_long(told)}.
                 """,
                 remedy=[
                     "# once for all in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:\n"
@@ -102,6 +102,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     ],
                 },
             )
+
+
+def _how_long(statement: Statement) -> str:
+    limit = statement.observation.statement_timeout if statement.observation is not None else 0
+    return f"until `statement_timeout` ends it after {limit / 1000:g} s" if limit else "without end"
 
 
 def _unbounded(statement: Statement) -> tuple[Relation, LockMode] | None:

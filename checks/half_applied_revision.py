@@ -26,7 +26,7 @@ them repeatable: `IF NOT EXISTS`, `IF EXISTS`, or a drop before the create.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from reviewer.check import (
     AddColumn,
@@ -57,6 +57,7 @@ from reviewer.check import (
     Example,
     Group,
     LockTable,
+    Name,
     Operation,
     Outcome,
     Privileges,
@@ -98,10 +99,15 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story if context.recording.transactions.transactional_ddl:
             steps = _steps(story)
-            stays = next((n for n, step in enumerate(steps[:-1]) if not _repeatable(step)), None)
+            cleared = {
+                step.operation.index if isinstance(step.operation, DropIndex) else step.operation.object
+                for step in story.steps()
+                if isinstance(step.operation, DropIndex | DropObject) and step.operation.if_exists
+            }
+            stays = next((n for n, step in enumerate(steps[:-1]) if not _repeatable(step, cleared)), None)
             if stays is None or len(steps) < 2 or _ran_again(story):
                 return
-            kept = next((s for s in steps[stays] if not _again(s.operation)), steps[stays][0]).statement
+            kept = next((s for s in steps[stays] if not _again(s.operation, cleared)), steps[stays][0]).statement
             yield concern(
                 f"""
                 If a later statement of `{revision.id}` fails, what this one did stays committed while the revision is not
@@ -151,12 +157,19 @@ def _transaction(statement: Statement) -> int | None:
     return seen.transaction if seen is not None and seen.transaction is not None else -1
 
 
-def _repeatable(step: _Together) -> bool:
-    return all(_again(each.operation) for each in step)
+def _repeatable(step: _Together, cleared: Collection[Name]) -> bool:
+    return all(_again(each.operation, cleared) for each in step)
 
 
-def _again(operation: Operation) -> bool:
-    """Whether it can run a second time and end in the same state."""
+def _again(operation: Operation, cleared: Collection[Name]) -> bool:
+    """Whether it can run a second time and end in the same state. `cleared`: what the revision drops, if it is there."""
+    match operation:
+        case CreateIndex(table=table, name=str(name)):
+            if _cleared(Name(name, table.schema), cleared):
+                return True
+        case CreateObject(object=name):
+            if _cleared(name, cleared):
+                return True
     match operation:
         case (
             CreateTable(if_not_exists=True) | AddColumn(if_not_exists=True) | CreateIndex(if_not_exists=True)
@@ -171,6 +184,11 @@ def _again(operation: Operation) -> bool:
         ):  # fmt: skip
             return True
     return False
+
+
+def _cleared(name: Name, cleared: Collection[Name]) -> bool:
+    """Whether what is called so was dropped before, if it was there."""
+    return any(each.matches(name) for each in cleared)
 
 
 USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")"""
@@ -192,6 +210,16 @@ EXAMPLES = [
         with op.get_context().autocommit_block():
             op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)  # flagged
             op.create_index("by_both", "users", ["name", "id"], postgresql_concurrently=True)
+        """,
+    ),
+    Example(
+        "two indexes in one block, each dropped before if a failed build has left it",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            for name, columns in (("by_name", ["name"]), ("by_both", ["name", "id"])):
+                op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+                op.create_index(name, "users", columns, postgresql_concurrently=True)
         """,
     ),
     Example(

@@ -35,12 +35,19 @@ import re
 from collections.abc import Iterator, Sequence
 
 from reviewer.check import (
+    AddCheck,
+    AddForeignKey,
+    AddPrimaryKey,
+    AddUnique,
     Basis,
     Call,
     Change,
     Concern,
     Context,
     CreateEnum,
+    CreateIndex,
+    CreateTable,
+    CreateView,
     Difference,
     Direction,
     DoBlock,
@@ -56,11 +63,13 @@ from reviewer.check import (
     Rule,
     Select,
     Severity,
+    Step,
     Story,
     Subject,
     Unrecognized,
     concern,
     failures,
+    place_of,
     quoted,
 )
 
@@ -129,7 +138,9 @@ def _compared(story: Story, direction: Direction) -> Pass | None:
 def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
     revision = story.revision
     failed = story.failed(Direction.UPGRADE_AGAIN)
-    differences = [each for each in differences if not _follows(each, differences)]
+    differences = [each for each in differences if not (_follows(each, differences) or _cannot_be_undone(each))]
+    if not differences:
+        return
     cause = _cause(differences, failed) if failed is not None else None
     # the gravest are told where there is no room for all; sorted() keeps the order of those that weigh the same
     shown = sorted(differences, key=lambda each: (each is not cause, _weight(each)))[:_MOST]
@@ -140,18 +151,82 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
             then = f"; the next upgrade then fails: {failures.words(failed)}"
         if more and position == len(shown) - 1:
             then += f"; {more} more differences are in the recording"
-        fix = _fix(difference)
+        made = _made(difference, story)
+        fix = _fix(difference) if made is None else ""
+        told = (
+            _sentence(difference)
+            if made is None
+            else f"{_object(difference)} is there, which was not before: the downgrade makes it"
+        )
         yield concern(
-            f"After the downgrade of `{revision.id}`, {_sentence(difference)}{fix and ': ' + fix}{then}.",
+            f"After the downgrade of `{revision.id}`, {told}{fix and ': ' + fix}{then}.",
             about=("failure", revision.id, Direction.UPGRADE_AGAIN.value)
             if difference is cause
             else _about(difference),
-            severity=Severity.NOTICE if _harmless(difference) and difference is not cause else None,
+            severity=Severity.NOTICE
+            if (_harmless(difference) or made is not None) and difference is not cause
+            else None,
             basis=Basis.COMPARED,
-            location=Location(revision.path, revision.downgrade_line or 1),
+            location=place_of(made)
+            or _guilty(difference, story)
+            or Location(revision.path, revision.downgrade_line or 1),
             direction=Direction.DOWNGRADE,
             evidence=_evidence(difference),
         )
+
+
+def _cannot_be_undone(difference: Difference) -> bool:
+    """Whether PostgreSQL has no way back: a constraint that is validated stays so."""
+    return difference.aspect == "not valid" and difference.after is None
+
+
+def _made(difference: Difference, story: Story) -> Step | None:
+    """The step of the downgrade that makes what was not there before the upgrade."""
+    if difference.change is not Change.LEFT_BEHIND or difference.kind not in {
+        "constraint",
+        "index",
+        "table",
+        "view",
+    }:
+        return None
+    before = story.before.table(Name.told(difference.table or difference.name))
+    known = before is not None and difference.table is None
+    for step in reversed(story.steps(Direction.DOWNGRADE)):
+        operation = step.operation
+        makes = isinstance(operation, AddCheck | AddForeignKey | AddUnique | AddPrimaryKey | CreateIndex)
+        if (
+            makes
+            and not known
+            and getattr(operation, "name", None) == difference.name
+            and difference.table is not None
+        ):
+            return step
+        if isinstance(operation, CreateTable | CreateView) and difference.table is None:
+            name = operation.table if isinstance(operation, CreateTable) else operation.view
+            if name.matches(Name.told(difference.name)):
+                return step
+    return None
+
+
+def _guilty(difference: Difference, story: Story) -> Location | None:
+    """The line of the downgrade that leaves it so, where one says something of that very thing."""
+    if difference.table is None or difference.change is Change.LEFT_BEHIND:
+        return None
+    table = Name.told(difference.table)
+    column = difference.name if difference.kind == "column" else None
+    for step in reversed(story.steps(Direction.DOWNGRADE)):
+        operation = step.operation
+        on = getattr(operation, "table", None)
+        if not isinstance(on, Name) or not on.matches(table):
+            continue
+        said = getattr(operation, "column", None)
+        if column is not None and difference.name == (
+            said if isinstance(said, str) else getattr(said, "name", None)
+        ):
+            return step.statement.location
+        if column is None and getattr(operation, "name", None) == difference.name:
+            return step.statement.location
+    return None
 
 
 def _follows(difference: Difference, others: Sequence[Difference]) -> bool:
@@ -239,15 +314,16 @@ def _sentence(difference: Difference) -> str:
         case Difference(aspect="invalid", before=None):
             return f"{what} is invalid, which it was not before"
         case Difference(aspect=aspect, before=None, after="yes"):
-            return f"{what} still has {aspect}, which it had not before"
+            return f"{what} still has {aspect}, which it did not have before"
         case Difference(aspect=aspect, before="yes", after=None):
             return f"{what} has no {aspect} any more"
         case Difference(aspect=aspect, before=None, after=after):
-            return f"{what} still has {_aspect(aspect)} `{_short(after)}`, which it had not before"
+            return f"{what} still has {_aspect(aspect)} `{_short(after)}`, which it did not have before"
         case Difference(aspect=aspect, before=before, after=None):
             return f"{what} has no {_aspect(aspect)} any more, which was `{_short(before)}`"
         case Difference(aspect=aspect, before=before, after=after):
-            return f"the {_aspect(aspect)} of {what} is `{_short(after)}` and was `{_short(before)}`"
+            old, new = _apart(before, after)
+            return f"the {_aspect(aspect)} of {what} is `{new}` and was `{old}`"
 
 
 def _object(difference: Difference) -> str:
@@ -265,6 +341,15 @@ def _aspect(aspect: str) -> str:
 
 def _listed(labels: Sequence[str]) -> str:
     return ", ".join(f"`{label}`" for label in labels)
+
+
+def _apart(before: str | None, after: str | None) -> tuple[str, str]:
+    """Both texts from a little before the place where they differ, where they are too long to be shown."""
+    old, new = (" ".join((text or "").split()) for text in (before, after))
+    same = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    start = max(same - 30, 0) if max(len(old), len(new)) > 80 and same > 40 else 0
+    mark = "…" if start else ""
+    return mark + _short(old[start:]), mark + _short(new[start:])
 
 
 def _short(text: str | None) -> str:
@@ -374,8 +459,7 @@ EXAMPLES = [
         op.execute("DROP TYPE mood")
         """,
         downgrade="""
-        # flagged
-        op.execute("ALTER TABLE pets ALTER mood TYPE varchar(5)")
+        op.execute("ALTER TABLE pets ALTER mood TYPE varchar(5)")  # flagged
         """,
     ),
     Example(
@@ -398,8 +482,31 @@ EXAMPLES = [
         op.drop_column("users", "name")
         """,
         downgrade="""
-        # flagged
-        op.add_column("users", sa.Column("name", sa.String(50)))
+        op.add_column("users", sa.Column("name", sa.String(50)))  # flagged
+        """,
+    ),
+    Example(
+        "a constraint that is validated: PostgreSQL has no way back",
+        given="""
+        op.execute("CREATE TABLE pets (id bigint PRIMARY KEY, name text)")
+        op.execute("ALTER TABLE pets ADD CONSTRAINT named CHECK (name IS NOT NULL) NOT VALID")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE pets VALIDATE CONSTRAINT named")
+        op.alter_column("pets", "name", nullable=False)
+        """,
+        downgrade="""
+        op.alter_column("pets", "name", nullable=True)
+        """,
+    ),
+    Example(
+        "a constraint that the downgrade makes, though it was not there",
+        given='op.execute("CREATE TABLE pets (id bigint PRIMARY KEY, name text)")',
+        upgrade="""
+        op.execute("ALTER TABLE pets DROP CONSTRAINT IF EXISTS uq_name")
+        """,
+        downgrade="""
+        op.create_unique_constraint("uq_name", "pets", ["name"])  # flagged
         """,
     ),
     Example(

@@ -41,6 +41,7 @@ from reviewer.check import (
     Group,
     Location,
     Loss,
+    Name,
     Rule,
     Severity,
     Story,
@@ -68,7 +69,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if _told_by_a_drop(loss, story):
                     continue
                 yield concern(
-                    f"After the upgrade and downgrade of `{revision.id}`, {_sentence(loss)}.",
+                    f"After the upgrade and downgrade of `{revision.id}`, {_sentence(loss, context)}.",
                     about=("column", loss.table, loss.column) if loss.column else ("table", loss.table),
                     severity=Severity.NOTICE if loss.fills else None,
                     basis=Basis.COMPARED,
@@ -76,17 +77,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     direction=Direction.DOWNGRADE,
                     evidence=_evidence(loss),
                 )
-            yield from _of_new_rows(story)
+            yield from _of_new_rows(story, context)
 
 
-def _of_new_rows(story: Story) -> Iterator[Concern]:
+def _of_new_rows(story: Story, context: Context) -> Iterator[Concern]:
     revision = story.revision
     for each in story.passes:
         for loss in each.new_losses if each.direction is Direction.DOWNGRADE else ():
             whose = "would fit the schema before it" if loss.allowed_before else "only fits the upgraded schema"
             yield concern(
                 f"What is written after the upgrade of `{revision.id}`, and {whose}, does not survive its downgrade:"
-                f" {_sentence(loss)}.",
+                f" {_sentence(loss, context)}.",
                 about=("new rows", loss.table, loss.column or ""),
                 severity=None if loss.allowed_before else Severity.NOTICE,
                 basis=Basis.COMPARED,
@@ -114,13 +115,15 @@ def _told_by_a_drop(loss: Loss, story: Story) -> bool:
     return False
 
 
-def _sentence(loss: Loss) -> str:
+def _sentence(loss: Loss, context: Context) -> str:
+    known = context.recording.base.table(Name.told(loss.table))
+    part = " that were compared" if known is not None and known.rows > loss.of else ""
     if loss.column is None:
-        return f"{loss.values} of {loss.of} rows of `{loss.table}` in the rehearsal are gone"
+        return f"{loss.values} of {loss.of} rows of `{loss.table}`{part} in the rehearsal are gone"
     where = f"`{loss.table}.{loss.column}`"
     old, new = _value(loss.before), _value(loss.after)
     verb = "are lost" if loss.after is None else "are changed"
-    return f"{loss.values} of {loss.of} values of {where} in the rehearsal {verb}: {old} became {new}"
+    return f"{loss.values} of {loss.of} values of {where}{part} in the rehearsal {verb}: {old} became {new}"
 
 
 def _value(value: str | None) -> str:

@@ -55,11 +55,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if twice is not None:
                 yield concern(f"The index `{name}` names `{twice}` twice.", about=("index", name or ""))
                 return
-            if (
-                subject.unique
-                or subject.include
-                or not all(re.fullmatch(r'\w+|".+"', column) for column in columns)
-            ):
+            if subject.include or not all(re.fullmatch(r'\w+|".+"', column) for column in columns):
                 return
             dropped = {each.index.name for each, _ in context.later() if isinstance(each, DropIndex)}
             for other in context.now.indexes(table):
@@ -70,6 +66,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     or not columns
                     or other.name == name
                 ):
+                    continue
+                if subject.unique and not (other.unique and other.columns == columns):
                     continue
                 if other.columns[: len(columns)] == columns:
                     which = f"`{other.name}`" if other.name else "a key"
@@ -92,6 +90,22 @@ EXAMPLES = [
         upgrade="""
         with op.get_context().autocommit_block():
             op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)  # flagged
+        """,
+    ),
+    Example(
+        "a unique index on the primary key",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("uq_id", "users", ["id"], unique=True, postgresql_concurrently=True)  # flagged
+        """,
+    ),
+    Example(
+        "a unique index on the first column of another index",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("uq_name", "users", ["name"], unique=True, postgresql_concurrently=True)
         """,
     ),
     Example(

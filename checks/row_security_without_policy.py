@@ -48,6 +48,7 @@ RULE = Rule(
     severity=Severity.WARNING,
     group=Group.BREAKING_CODE,
     lock=LockMode.ACCESS_EXCLUSIVE,
+    replaces=frozenset({"hidden-rows"}),
 )
 
 
@@ -60,8 +61,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             around = (*context.earlier, *context.later())
             if any(_policy_on(operation, table) for operation, _ in around):
                 return
+            forced = any(
+                isinstance(o, RowSecurity) and o.action == "force" and o.table.matches(table) for o, _ in around
+            )
+            who = "every role, the owner too," if forced else f"every role but the owner of `{table}`"
             yield concern(
-                f"Row level security without a policy shows every role but the owner of `{table}` no row at all.",
+                f"Row level security without a policy shows {who} no row {f'of `{table}` ' if forced else ''}at all.",
                 about=("table", str(table), "row security"),
             )
 

@@ -25,6 +25,7 @@ constraint.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -61,6 +62,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             | AddCheck(table=table, name=name)
             | AddUnique(table=table, name=name)
         ) if context.exists(table):
+            if re.search(r"\bNOT\s+ENFORCED\b", context.statement.sql, re.IGNORECASE):
+                return  # PostgreSQL 18: it is only written down
             if _replaces_one(table, name, context) or _only_new_columns(subject, context):
                 return
             what = f"The constraint `{name}`" if name else "The constraint"

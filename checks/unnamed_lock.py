@@ -29,6 +29,7 @@ rename a constraint do not drop and add it: `ALTER TABLE ... RENAME CONSTRAINT` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
@@ -74,13 +75,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     continue
                 if any(context.belongs(relation, name) for name in named):
                     continue
+                seen = context.observation
+                bounded = seen is not None and seen.lock_timeout > 0
+                referred = re.search(rf"\b{re.escape(relation.name)}\b", context.statement.sql) is not None
+                how = "which it only refers to" if referred else "which it does not name"
                 yield concern(
                     f"""
-                    This statement takes {mode} on `{relation}`, which it does not name, so {mode.blocks} of `{relation}`
-                    wait until the transaction ends.
+                    This statement takes {mode} on `{relation}`, {how}, so {mode.blocks} of `{relation}` wait until the
+                    transaction ends.
                     """,
                     about=("table", str(relation)),
-                    severity=None if mode.blocks_reads else Severity.NOTICE,
+                    severity=None if mode.blocks_reads and not bounded else Severity.NOTICE,
                 )
 
 

@@ -103,6 +103,8 @@ def _work(operations: tuple[Operation, ...], context: Context) -> str | None:
                 return f"{verb} every row of `{table}` in {statements:,} statements"
             case Insert(table=table, sources=sources):
                 copied = next((source for source in sources if _whole(source, context)), None)
+                if copied and table is not None and copied.matches(table):
+                    return f"copying rows of `{copied}` into itself"
                 if copied:
                     return f"copying rows of `{copied}` into `{table}`"
     if not context.work():

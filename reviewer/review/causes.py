@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from reviewer.recording import Location
+from reviewer.recording import Direction, Location
 from reviewer.replay.stream import Step, Story
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
@@ -19,13 +19,14 @@ def cause_of(
     named: str | None = None,
     wanted: Callable[[Operation], bool] = lambda _: True,
     named_only: bool = False,
+    direction: Direction = Direction.UPGRADE,
 ) -> Step | None:
-    """The last operation of the upgrade that has most to do with `subject`: with its `column`, or with what is `named`, a
+    """The last operation of the upgrade, or of the other direction, that has most to do with `subject`: with its `column`, or with what is `named`, a
     constraint for example. Where none names it, the last statement that was seen to lock it, one of which nobody can read what it does
     before others; `named_only`: not even that.
     """
     best, found = 0, None
-    for step in story.steps():
+    for step in story.steps(direction):
         score = _closeness(step, subject, column, named) if wanted(step.operation) else 0
         if score and score >= best:
             best, found = score, step

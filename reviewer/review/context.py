@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ from reviewer.replay.stream import Story, Understood, of_line, relations_of
 from reviewer.review.finding import Severity
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
-from reviewer.sql.operations import CreateIndex, Delete, Operation, SetVariable, Update
+from reviewer.sql.operations import CreateIndex, Delete, Insert, Operation, Select, SetVariable, Update
 
 Subject = Union[Operation, Understood, Story, Recording]
 """What `check()` is called with: every operation, then every statement with all its operations (`Understood`),
@@ -193,6 +194,46 @@ class Context:
         called, under = before if isinstance(before, tuple) else (before, None)
         known = [each for each in mapped if each.table.matches(called)]
         return any(under is None or under in each.columns for each in known)
+
+    def survived(self, table: Name, column: str | None = None) -> bool:
+        """Whether the rows of the table, or the values of its column, were there again after the downgrade, as a comparison
+        has shown.
+        """
+        name = self.now.origin(table)
+        if self.story is None or name is None:
+            return False
+        known = self.recording.base.table(name)
+        there = str(name)
+        for each in self.story.passes:
+            if (
+                each.direction is Direction.DOWNGRADE
+                and each.compared
+                and each.rows
+                and known is not None
+                and known.rows
+            ):
+                lost = [loss for loss in each.losses if loss.table == there and loss.column in {None, column}]
+                gone = [
+                    d
+                    for d in each.differences
+                    if (d.kind == "table" and d.name == there)
+                    or (d.kind == "column" and d.table == there and d.name == column)
+                ]
+                if there not in each.unread and not lost and not gone:
+                    return True
+        return False
+
+    def moved_in_python(self, table: Name) -> bool:
+        """Whether the revision has read rows of the table before, and then written rows with values that it bound: what it
+        did with them, no text tells.
+        """
+        read = False
+        for operation, statement in self.same_revision():
+            if isinstance(operation, Select):
+                read = read or re.search(rf"\b{re.escape(table.name)}\b", statement.sql) is not None
+            elif isinstance(operation, Insert | Update) and read and statement.parameters:
+                return True
+        return False
 
     @cached_property
     def earlier(self) -> tuple[tuple[Operation, Statement], ...]:
