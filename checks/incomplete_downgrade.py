@@ -322,8 +322,8 @@ def _sentence(difference: Difference) -> str:
         case Difference(aspect=aspect, before=before, after=None):
             return f"{what} has no {_aspect(aspect)} any more, which was `{_short(before)}`"
         case Difference(aspect=aspect, before=before, after=after):
-            old, new = _apart(before, after)
-            return f"the {_aspect(aspect)} of {what} is `{new}` and was `{old}`"
+            was, now = _apart(before, after)
+            return f"the {_aspect(aspect)} of {what} is `{now}` and was `{was}`"
 
 
 def _object(difference: Difference) -> str:
@@ -492,8 +492,9 @@ EXAMPLES = [
         op.execute("ALTER TABLE pets ADD CONSTRAINT named CHECK (name IS NOT NULL) NOT VALID")
         """,
         upgrade="""
-        op.execute("ALTER TABLE pets VALIDATE CONSTRAINT named")
-        op.alter_column("pets", "name", nullable=False)
+        with op.get_context().autocommit_block():
+            op.execute("ALTER TABLE pets VALIDATE CONSTRAINT named")
+            op.alter_column("pets", "name", nullable=False)
         """,
         downgrade="""
         op.alter_column("pets", "name", nullable=True)

@@ -32,7 +32,6 @@ from reviewer.check import (
     AddCheck,
     AddIdentity,
     AddNotNull,
-    AttachPartition,
     Concern,
     Context,
     CreateObject,
@@ -40,6 +39,7 @@ from reviewer.check import (
     Example,
     Group,
     Name,
+    Operation,
     Rule,
     SetDefault,
     SetNotNull,
@@ -93,12 +93,16 @@ def _unwritten(table: Name, column: str, context: Context) -> bool:
     known = context.now.column(table, column)
     if known is None or known.default is not None or not known.nullable:
         return False
-    return not any(
-        isinstance(operation, CreateObject | SetDefault | AddIdentity | DoBlock | AttachPartition)
-        and (not isinstance(operation, CreateObject) or operation.kind == "trigger")
-        and ((named := getattr(operation, "table", None)) is None or named.matches(table))
-        for operation, _ in (*context.earlier, *context.later())
-    )
+    return not any(_may_fill(operation, table) for operation, _ in (*context.earlier, *context.later()))
+
+
+def _may_fill(operation: Operation, table: Name) -> bool:
+    match operation:
+        case CreateObject(kind="trigger", table=Name() as on) | SetDefault(table=on) | AddIdentity(table=on):
+            return on.matches(table)
+        case DoBlock():
+            return True
+    return False
 
 
 USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'

@@ -36,6 +36,8 @@ from reviewer.check import (
     Basis,
     Concern,
     Context,
+    DropTable,
+    DropView,
     Example,
     Group,
     Refused,
@@ -72,9 +74,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if each.function is None and not each.fresh and each.error not in told:
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
-                yield _said(
-                    each, [each, *more], cause_of(subject, each.subject, column=each.column, named=each.constraint)
+                gone = cause_of(
+                    subject, each.subject, wanted=lambda o: isinstance(o, DropTable | DropView), named_only=True
                 )
+                step = gone or cause_of(subject, each.subject, column=each.column, named=each.constraint)
+                yield _said(each, [each, *more], step)
 
 
 _OF_OTHERS = frozenset({"on conflict", "label"})

@@ -73,7 +73,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             doubt = _doubt(subject, old, context)
             does = f"writes, {doubt}," if doubt else "writes"
             zone_name = _time_zone(context)
-            zone = old is not None and subject.using is None and types.depends_on_time_zone(old, new)
+            zone = (
+                old is not None
+                and types.depends_on_time_zone(old, new)
+                and "at time zone" not in (subject.using or "").lower()
+            )
             read = (
                 f" The old values are read as times in the session's time zone{f', {zone_name}' if zone_name else ''}."
                 if zone

@@ -317,6 +317,7 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
     """
     import checks as all_checks
     from reviewer.review.engine import review
+    from reviewer.review.merging import merged
 
     loaded = all_checks.load()
     config = _with_rules(config)
@@ -329,7 +330,8 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
         report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
         waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
-        told = replace(report, findings=_with_severities(config, findings, each, waiting))
+        severe = _with_severities(config, findings, each, waiting)
+        told = replace(report, findings=merged(severe, waiting | {"unindexed-foreign-key"}))
         dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
         reports.append(
             ledger.settled(

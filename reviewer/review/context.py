@@ -228,9 +228,17 @@ class Context:
         did with them, no text tells.
         """
         read = False
+        guarded = self.story is not None and any(
+            each.direction is Direction.UPGRADE and each.rows and each.failure is not None
+            for each in self.story.passes
+        )
         for operation, statement in self.same_revision():
             if isinstance(operation, Select):
                 read = read or re.search(rf"\b{re.escape(table.name)}\b", statement.sql) is not None
+                if (
+                    read and guarded
+                ):  # on rows it went no further: what it would have done with them nobody has seen
+                    return True
             elif isinstance(operation, Insert | Update) and read and statement.parameters:
                 return True
         return False

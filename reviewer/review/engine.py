@@ -147,9 +147,18 @@ def _findings(check: Check, concerns: Sequence[Concern], subject: Subject, conte
     for each in concerns:
         once.setdefault((each.message, each.about, each.location), each)
     return [
-        _finding(check, each, _apart(_whole(each.remedy, subject, context), context), context)
+        replace(
+            _finding(check, each, _apart(_whole(each.remedy, subject, context), context), context),
+            table=_table(subject),
+        )
         for each in once.values()
     ]
+
+
+def _table(subject: Subject) -> str | None:
+    """The table that an operation is about."""
+    found = None if isinstance(subject, Understood | Story | Recording) else getattr(subject, "table", None)
+    return str(found) if isinstance(found, Name) else None
 
 
 def _whole(remedy: tuple[str, ...], subject: Subject, context: Context) -> tuple[str, ...]:

@@ -113,5 +113,7 @@ class Finding:
     suppressed: Suppressed | None = None
     stands_for: tuple[tuple[str, ...], ...] = ()
     """What the findings were about that this one replaces."""
+    table: str | None = None
+    """The table that the operation is about, where it is about one."""
     witness: Witness | None = None
     """The statement that it is about, and what is known of it; None for what is about a whole revision or deploy."""
