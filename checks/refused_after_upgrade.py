@@ -71,7 +71,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 {each.error for each in after.refused if each.action in _OF_OTHERS} if after is not None else set()
             )
             for each in after.refused if after is not None else ():
-                if each.function is None and not each.fresh and each.error not in told:
+                if (each.function is None or each.sqlstate == "P0001") and not each.fresh and each.error not in told:
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
                 gone = cause_of(
@@ -196,7 +196,7 @@ EXAMPLES = [
         upgrade='''
         op.execute("""CREATE FUNCTION only_cheap() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN RAISE EXCEPTION 'items are frozen'; END $$""")
-        op.execute("CREATE TRIGGER frozen BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION only_cheap()")
+        op.execute("CREATE TRIGGER frozen BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION only_cheap()")  # flagged
         ''',
     ),
     Example(

@@ -297,6 +297,7 @@ PAIRS = [
         'op.drop_constraint("u32", "t32")\nwith op.get_context().autocommit_block():\n'
         '    op.create_index("u32b", "t32", ["a"], unique=True, postgresql_where=sa.text("b"), postgresql_concurrently=True)',
         "with op.get_context().autocommit_block():\n"
+        '    op.execute("DROP INDEX CONCURRENTLY IF EXISTS u32b")\n'
         '    op.create_index("u32b", "t32", ["a"], unique=True, postgresql_concurrently=True)\n'
         'op.drop_constraint("u32", "t32")',
         "INSERT INTO t32 (id, a) VALUES (900, 'x') ON CONFLICT (a) DO NOTHING",
@@ -354,7 +355,7 @@ def _breaks(server: RunningServer, pair: Pair, body: str, probe: str) -> bool:
     )
     with engine.connect() as connected:
         context = MigrationContext.configure(connected, opts={"transaction_per_migration": True})
-        with context.begin_transaction(), Operations.context(context) as op:
+        with context.begin_transaction(_per_migration=True), Operations.context(context) as op:
             exec(textwrap.dedent(body), {"op": op, "sa": sa, "postgresql": postgresql})
     assert before, f"{pair.name}: does not work before either"
     return not works()

@@ -83,7 +83,9 @@ class State:
 
 
 def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> State:
-    """The tables and views in `names` and what hangs on them: views, and tables whose triggers name them; and the functions."""
+    """The tables and views in `names` and what hangs on them: views, and tables whose triggers name them or call a function
+    in `names`; and the functions.
+    """
     pairs = [[name.schema or "public", name.name] for name in names]
     row = connection.execute(_QUERY.encode(), [msgspec.json.encode(pairs).decode()]).fetchone()
     assert row is not None
@@ -211,10 +213,12 @@ WHERE s.seqincrement > 0 AND NOT s.seqcycle
 """
 
 _QUERY = r"""
-WITH RECURSIVE named AS (
-    SELECT c.oid, c.relkind FROM pg_catalog.json_array_elements(%s::json) g
-    JOIN pg_catalog.pg_namespace n ON n.nspname = g ->> 0
-    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = g ->> 1
+WITH RECURSIVE asked AS (
+    SELECT g ->> 0 AS schema, g ->> 1 AS name FROM pg_catalog.json_array_elements(%s::json) g
+), named AS (
+    SELECT c.oid, c.relkind FROM asked g
+    JOIN pg_catalog.pg_namespace n ON n.nspname = g.schema
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = g.name
 ), given AS (
     SELECT c.oid, c.relname, c.relkind, c.relispartition FROM pg_catalog.pg_class c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid IN (
@@ -233,7 +237,8 @@ WITH RECURSIVE named AS (
     UNION
     SELECT CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END
     FROM pg_catalog.pg_trigger t JOIN users u ON u.oid = t.tgfoid JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
-    WHERE u.mentions AND NOT t.tgisinternal
+    WHERE NOT t.tgisinternal
+      AND (u.mentions OR EXISTS (SELECT FROM asked g WHERE g.name = u.proname AND g.schema = u.nspname))
 ), concerned AS (
     SELECT oid FROM tops
     UNION

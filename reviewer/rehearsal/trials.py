@@ -33,7 +33,7 @@ from reviewer.rows.shape import Schema, Shape
 from reviewer.rows.values import literal
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import Operation
+from reviewer.sql.operations import CreateObject, Operation
 
 if TYPE_CHECKING:
     import psycopg
@@ -84,11 +84,12 @@ class Before:
 
 
 def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
-    """The tables and views of `catalogue`, and the sequences, that the statements of `passes` were seen to lock or write, and those that
+    """The tables and views of `catalogue`, the sequences, and the functions, that the statements of `passes` were seen to lock or write, and those that
     they name where nobody could look.
     """
     found: dict[Name, None] = {}
     sequences: set[Name] = set()
+    functions: set[Name] = set()
     for each in passes:
         for statement in each.statements:
             seen = statement.observation
@@ -100,10 +101,14 @@ def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
                     if not relation.new:
                         found[name] = None
                         sequences |= {name} if relation.kind == "sequence" else set()
+            for operation in operations(statement) if "FUNCTION" in statement.sql.upper() else ():
+                if isinstance(operation, CreateObject) and operation.kind == "function":
+                    functions.add(operation.object)
             if seen is None or seen.transaction is None:
                 for operation in operations(statement):
                     found |= dict.fromkeys(_named(operation, catalogue))
-    return tuple(name for name in found if name in sequences or catalogue.table(name) is not None)
+    there = [name for name in found if name in sequences or catalogue.table(name) is not None]
+    return (*there, *sorted(functions, key=str))
 
 
 def _named(operation: Operation, catalogue: Catalogue) -> Iterator[Name]:
@@ -356,14 +361,23 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
     keys = {column for columns in table.unique for column in columns}
     free = [f.name for f in table.fields if f.generated is None and f.counts is None]
     settable = tuple(c for c in free if c not in keys) or tuple(free)
-    one = f"WHERE ctid = (SELECT ctid FROM {name.sql} LIMIT 1)"
+    one = _row_of(table, name, "")
     if settable:
         yield _Attempt(
             oid, name, "table", "update", f"UPDATE {name.sql} SET {_same(settable)} {one}", settable, role
         )
-    last = f"WHERE ctid = (SELECT max(ctid) FROM {name.sql})"
+    last = _row_of(table, name, " DESC")
     first = inserts[0].sql if inserts else ""
     yield _Attempt(oid, name, "table", "delete", f"DELETE FROM {name.sql} {last}", (), role, first)
+
+
+def _row_of(table: Shape, name: Name, order: str) -> str:
+    """The condition that picks one row: by its key, as code does, or by its place where it has none."""
+    required = {f.name for f in table.fields if not f.nullable}
+    key = next((columns for columns in table.unique if all(columns) and set(columns) <= required), ("ctid",))
+    columns = ", ".join(column if column == "ctid" else quoted(column) for column in key)
+    sorts = ", ".join(f"{column}{order}" for column in columns.split(", "))
+    return f"WHERE ({columns}) = (SELECT {columns} FROM {name.sql} ORDER BY {sorts} LIMIT 1)"
 
 
 def _same(columns: Iterable[str]) -> str:
@@ -476,6 +490,8 @@ _COLUMN = re.compile(r'(?:column|field) "?(?:[\w$]+\.)?([\w$]+)"?')
 def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
     """Whether the refusal says something of the schema, and not of a value that was made up or of the moment."""
     state = found.sqlstate
+    if found.column == "ctid":
+        return False  # a view is in the table's place
     if any(state.startswith(each) for each in _OF_THE_MOMENT) and state != "55000":
         return False
     if state in {"23503", "23505", "23P01", "23001"}:
