@@ -71,7 +71,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 {each.error for each in after.refused if each.action in _OF_OTHERS} if after is not None else set()
             )
             for each in after.refused if after is not None else ():
-                if (each.function is None or each.sqlstate == "P0001") and not each.fresh and each.error not in told:
+                if (
+                    (each.function is None or each.sqlstate == "P0001")
+                    and not each.fresh
+                    and each.error not in told
+                ):
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
                 gone = cause_of(
