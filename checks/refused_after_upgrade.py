@@ -67,15 +67,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             alike: dict[tuple[object, ...], list[Refused]] = {}
-            told = (
-                {each.error for each in after.refused if each.action in _OF_OTHERS} if after is not None else set()
-            )
-            for each in after.refused if after is not None else ():
-                if (
-                    (each.function is None or each.sqlstate == "P0001")
-                    and not each.fresh
-                    and each.error not in told
-                ):
+            refused = after.refused if after is not None else ()
+            labels = {each.error for each in refused if each.action == "label"}
+            for each in refused:
+                of_others = each.action in _OF_OTHERS or each.error in labels
+                if (each.function is None or each.sqlstate == "P0001") and not each.fresh and not of_others:
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
                 gone = cause_of(
