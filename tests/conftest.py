@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import kinds
 
 if TYPE_CHECKING:
     from tests import cases, examples, rehearsals
@@ -53,3 +56,41 @@ def rehearsal_bench() -> Iterator[rehearsals.Rehearsals]:
 
     with rehearsals.rehearsals() as running:
         yield running
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what each test needs, keep together what shares something, and put long ones first."""
+    found = []
+    for item in items:
+        for marker in kinds.needs(getattr(item, "fixturenames", ())):
+            item.add_marker(marker)
+        pure = item.get_closest_marker("processes") is None
+        together = item.get_closest_marker("xdist_group")
+        group = together.args[0] if together else item.nodeid.partition("::")[0] if pure else item.nodeid
+        if not together:
+            item.add_marker(pytest.mark.xdist_group(group))
+        found.append((group, pure))
+    items[:] = [items[position] for position in kinds.ordered(found)]
+
+
+_running: list[pytest.Item] = []
+
+
+def _audit(event: str, _arguments: tuple[object, ...]) -> None:
+    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"} and _running:
+        raise RuntimeError(f"{_running[-1].nodeid} starts a process: it needs @pytest.mark.processes")
+
+
+sys.addaudithook(_audit)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Let no test start a process that is not marked as one that does."""
+    if item.get_closest_marker("processes") is None:
+        _running.append(item)
+    try:
+        return (yield)
+    finally:
+        _running.clear()

@@ -14,6 +14,8 @@ import pytest
 from reviewer.host import toml
 from reviewer.review.rule import SECTIONS
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "custom_check"
 RULE = "table-without-created-at"

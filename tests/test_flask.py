@@ -14,6 +14,8 @@ from tests.command import project, revision, somewhere
 from tests.repository import write
 from tests.test_runner_versions import environment as interpreter
 
+pytestmark = pytest.mark.processes
+
 FLASK = {
     "new": ("3.11", "flask>=3", "flask-migrate>=4", "flask-sqlalchemy>=3.1", "psycopg2-binary>=2.9.9"),
     "old": ("3.11", "flask<2.2", "werkzeug<2.2", "flask-migrate<4", "flask-sqlalchemy<3", "sqlalchemy<2",

@@ -14,6 +14,8 @@ from reviewer.errors import UsageError
 from reviewer.project.git import Base, Git, GitError, NoRepositoryError
 from tests.repository import ENVIRONMENT, Repository, git
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:

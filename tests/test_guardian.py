@@ -15,6 +15,8 @@ import pytest
 from reviewer.host import guardian as guardian_module
 from reviewer.host.guardian import Guardian, processes_on, start_time
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = guardian_module.__file__
 
 # A reviewer that registers what its arguments say, and then waits to be killed.

@@ -26,6 +26,8 @@ from reviewer.review.finding import Severity
 from reviewer.session import history_of, scope, trees
 from tests.repository import PROJECT, Repository, revision
 
+pytestmark = pytest.mark.processes
+
 RULES = {
     "colliding-head",
     "several-heads",

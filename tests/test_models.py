@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.branch import ENV, Branch
+
+pytestmark = pytest.mark.processes
 
 USERS = """
 op.create_table(

@@ -14,6 +14,8 @@ from tests.branch import Branch
 from tests.command import revision
 from tests.repository import git
 
+pytestmark = pytest.mark.processes
+
 USERS = """
 op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
 op.create_table(

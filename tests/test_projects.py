@@ -16,6 +16,8 @@ import pytest
 from reviewer.host import toml
 from reviewer.recording import Outcome, Pass, Recording, Statement, loads
 
+pytestmark = pytest.mark.processes
+
 PROJECTS = sorted(path.parent for path in (Path(__file__).parent / "projects").glob("*/project.toml"))
 SOURCES = {"auto": [], "static": ["--static"]}
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from reviewer.recording import Direction, Outcome, Pass, Recording, Rehearsal, Statement, dumps, furthest, loads
 from tests.command import Place, project, revision, somewhere, told
 
+pytestmark = pytest.mark.processes
+
 ROW = 'op.execute("INSERT INTO items VALUES (1)")'
 
 # JSON is text in Unicode: lone surrogates cannot be in it, and the runner lets none through.

@@ -23,6 +23,8 @@ import pytest
 from reviewer.rehearsal.interpreter import RUNNER
 from tests.command import Place, project, revision, somewhere
 
+pytestmark = pytest.mark.processes
+
 COMBINATIONS = {
     "oldest": ("3.8", "alembic==1.7.7", "sqlalchemy==1.4.54", "psycopg2-binary==2.9.9"),
     "oldest Alembic, asyncpg": ("3.11", "alembic==1.7.7", "sqlalchemy[asyncio]==1.4.54", "asyncpg==0.29.0"),

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 EMPTY_DOWNGRADE, ENUM_LEFT_BEHIND = "d7410fe5b9a8", "f10d47b3c8e6"
 

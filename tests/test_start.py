@@ -11,6 +11,8 @@ import pytest
 
 from tests.repository import write
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parent.parent
 CONSOLE = Path(sys.executable).with_name("alembic-reviewer")
 OWN = (

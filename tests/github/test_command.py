@@ -13,6 +13,8 @@ from reviewer.report import json as report_json
 from tests.github.fake import REPOSITORY, FakeGitHub
 from tests.report import reports
 
+pytestmark = pytest.mark.processes
+
 SHA = "a" * 40
 
 

@@ -23,6 +23,8 @@ from tests.github.runner import ACTION, ROOT
 from tests.report import reports
 from tests.repository import git
 
+pytestmark = pytest.mark.processes
+
 EXAMPLES = sorted((ROOT / "examples/workflows").glob("*.yml"))
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 SCRIPTS = [*sorted((ROOT / "action").glob("*.sh")), ROOT / "image/alembic-reviewer", ROOT / ".ci/run"]

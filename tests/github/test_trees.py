@@ -25,6 +25,8 @@ from tests.github.runner import Job
 from tests.report import reports
 from tests.repository import git, write
 
+pytestmark = pytest.mark.processes
+
 NUMBER, SHA, ID = 7, "a" * 40, "0123456789ab"
 SHOP, BILLING = "shop/migrations/versions/bbb222_new.py", "billing/migrations/versions/ccc333_new.py"
 WISH = Wish(ID)

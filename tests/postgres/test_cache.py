@@ -13,6 +13,8 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
 from tests.postgres.conftest import as_root, held_server
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

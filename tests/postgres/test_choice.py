@@ -16,6 +16,8 @@ from reviewer.postgres import local as local_source
 from reviewer.postgres.installation import extensions_in
 from tests.postgres.conftest import as_root
 
+pytestmark = pytest.mark.processes
+
 HERE = candidates(ServerRequest())
 
 

@@ -10,6 +10,8 @@ from reviewer.errors import ServerError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, candidates, start
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -22,6 +22,8 @@ from reviewer.host.guardian import Guardian, end_processes_on, processes_on
 from reviewer.postgres import ServerRequest, candidates, start
 from tests.postgres.conftest import HOLDER, ROOT, as_root, environment_of, held_server, interpreter_for
 
+pytestmark = pytest.mark.processes
+
 HERE = {found.source for found in candidates(ServerRequest()) if found.supported and not found.problem}
 both = pytest.mark.parametrize(
     "source",

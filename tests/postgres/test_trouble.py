@@ -10,6 +10,8 @@ import pytest
 from reviewer.errors import ServerError
 from reviewer.postgres.trouble import told
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize("loaded", [None, ModuleType("psycopg")], ids=["not loaded", "still being loaded"])
 def test_an_error_from_before_there_was_a_driver_is_told_as_it_is(

@@ -13,6 +13,8 @@ from reviewer.rehearsal.protocol import MAX_EVENT_BYTES, AnyEvent, Done, Lines, 
 from tests.command import ENV, project, revision, somewhere, told
 from tests.runner.conftest import Project
 
+pytestmark = pytest.mark.processes
+
 SEAL = "0123456789abcdef"
 
 

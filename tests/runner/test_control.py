@@ -19,6 +19,8 @@ from tests.command import project, somewhere, told
 from tests.repository import write
 from tests.runner.conftest import Project
 
+pytestmark = pytest.mark.processes
+
 ENV = """import os
 import sys
 import threading
