@@ -1,20 +1,56 @@
-"""Set up what is needed and run everything that must stay green: formatting, lint, types, tests."""
+"""Set up what is needed and run everything that must stay green: formatting, lint, types, tests.
+
+`--quick` leaves out the tests that start processes or need a PostgreSQL. `--coverage` measures which lines the tests
+reach, in every process that runs our code, and shows it. Other arguments go to pytest.
+"""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-from environment import prepared, run
+from environment import ROOT, prepared, run
+
+# Each worker takes one group of tests at a time, in the order of tests/kinds.py: what shares a server or a recording
+# stays together, and the long ones come first.
+PYTEST = ["-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder", "-q"]
+PURE = ["-m", "not server and not processes"]
 
 
 def main() -> None:
+    arguments = sys.argv[1:]
+    quick, coverage = (_taken(arguments, option) for option in ("--quick", "--coverage"))
     commands = prepared("dev")
-    run([str(commands / "python"), "-m", "tests.majors"])
+    python = str(commands / "python")
+    if not quick:
+        run([python, "-m", "tests.majors"])
     run([str(commands / "ruff"), "format", "--check", "."])
     run([str(commands / "ruff"), "check", "."])
     run([str(commands / "lint-imports"), "--no-cache"])
     run([str(commands / "mypy")])
-    run([str(commands / "python"), "-m", "pytest", "-n", "auto", "-q", *sys.argv[1:]])
+    tests = ["-m", "pytest", *PYTEST, *(PURE if quick else []), *arguments]
+    if coverage:
+        _measure(python, tests)
+    else:
+        run([python, *tests])
+
+
+def _taken(arguments: list[str], option: str) -> bool:
+    """Whether the option is among the arguments; it is taken out."""
+    found = option in arguments
+    if found:
+        arguments.remove(option)
+    return found
+
+
+def _measure(python: str, tests: list[str]) -> None:
+    """Run the tests with coverage.py. What a process reaches that is killed is not counted."""
+    for old in Path(ROOT).glob(".coverage*"):
+        if old.is_file():
+            old.unlink()
+    run([python, "-m", "coverage", "run", *tests])
+    run([python, "-m", "coverage", "combine", "--quiet"])
+    run([python, "-m", "coverage", "report"])
 
 
 if __name__ == "__main__":

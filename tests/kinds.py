@@ -19,7 +19,7 @@ SERVER = frozenset(
     }
 )
 """Fixtures that start a PostgreSQL, or that need one."""
-PROCESSES = frozenset({"branch", "environment", "guardian", "place", "prism", "repository"})
+PROCESSES = frozenset({"branch", "either", "environment", "guardian", "place", "prism", "repository"})
 """Fixtures that start other processes."""
 
 

@@ -66,19 +66,23 @@ def in_step(*files: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.processes
 def test_pages_of_the_checks_are_what_the_checks_say() -> None:
     in_step("docs/checks")
 
 
+@pytest.mark.processes
 def test_format_of_a_recording_is_what_the_module_says() -> None:
     in_step("docs/recording.md")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("page", ["README.md", "docs/commands.md"])
 def test_output_in_the_documentation_is_what_the_program_prints(page: str) -> None:
     in_step(page)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("ini", EXAMPLES)
 def test_table_of_an_example_is_what_a_review_finds(ini: str) -> None:
     in_step(str(Path(ini).parent / "README.md"))

@@ -34,6 +34,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.processes
 def test_a_folder_of_a_run_that_was_killed_is_removed_by_the_next(temporary: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, check=False)
     left = Path(done.stdout.strip())
@@ -67,6 +68,7 @@ def test_a_pipe_in_the_place_of_the_lock_is_not_waited_for(temporary: Path) -> N
     clear_stale_folders()
 
 
+@pytest.mark.processes
 def test_a_living_folder_is_left_alone() -> None:
     with Guardian() as guardian, work_folder(guardian) as first:
         with Guardian() as other, work_folder(other):
@@ -74,6 +76,7 @@ def test_a_living_folder_is_left_alone() -> None:
         assert first.exists()
 
 
+@pytest.mark.processes
 def test_no_place_for_a_folder_is_told_with_a_way_out(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reviewer.host.folders.temporary_folders", lambda: [temporary / "missing", Path("/proc")])
     with (
@@ -84,6 +87,7 @@ def test_no_place_for_a_folder_is_told_with_a_way_out(temporary: Path, monkeypat
         pass
 
 
+@pytest.mark.processes
 def test_what_still_works_on_a_folder_ends_with_it(temporary: Path) -> None:
     with Guardian() as guardian, own_folder(temporary, guardian) as folder:
         writer = f"import time, pathlib\nwhile True:\n    pathlib.Path({str(folder)!r}, 'x').touch()\n    time.sleep(0.001)"
@@ -93,6 +97,7 @@ def test_what_still_works_on_a_folder_ends_with_it(temporary: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="shared memory is counted in /proc")
 def test_shared_memory_of_a_server_that_was_killed_is_given_back(tmp_path: Path) -> None:
     makes = "import ctypes, os; print(os.getpid(), ctypes.CDLL(None).shmget(0, 56, 0o600), flush=True)"

@@ -22,6 +22,8 @@ from reviewer.project.history import (
 )
 from tests.repository import INI, PROJECT, Repository, revision, write
 
+pytestmark = pytest.mark.processes
+
 VERSIONS = "migrations/versions"
 
 

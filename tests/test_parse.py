@@ -487,6 +487,7 @@ def test_sqlglot_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
+@pytest.mark.processes
 def test_sqlglot_waits_for_the_first_text() -> None:
     program = """
 import sys
@@ -515,6 +516,7 @@ HEAVY = {
 }
 
 
+@pytest.mark.processes
 def test_no_text_takes_much_memory() -> None:
     # On Linux ru_maxrss starts with what the process took that starts this one: VmHWM does not.
     program = """

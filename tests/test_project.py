@@ -55,6 +55,7 @@ def seen_by_us(tree: Tree) -> object:
 SCRIPTS = {"migrations/env.py": "", "migrations/versions/a.py": "revision = 'a'"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "options",
     [
@@ -91,6 +92,7 @@ def test_an_ini_file_means_what_it_means_to_alembic(tmp_path: Path, options: str
     assert ours.directory == tmp_path
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "options",
     [

@@ -211,6 +211,7 @@ def test_a_compiled_sqlglot_that_is_there_already_is_named(monkeypatch: pytest.M
         uncompiled.install()
 
 
+@pytest.mark.processes
 def test_whoever_imports_the_parser_first_gets_sqlglot_from_source() -> None:
     program = """
 import sys

@@ -233,6 +233,7 @@ IDLE = 'op.add_column("items", sa.Column("a", sa.Text()))  # reviewer: allow[{}]
 DOWN = 'op.drop_column("items", "a")'
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("rule", "after", "arguments", "wanted"),
     [
@@ -256,6 +257,7 @@ def test_no_comment_is_called_unused_by_a_review_that_has_not_seen_everything(
     assert [each["rule"] for each in report["findings"]] == wanted
 
 
+@pytest.mark.processes
 def test_what_could_not_be_reviewed_leaves_its_comments_alone(tmp_path: Path) -> None:
     env = "raise SystemError('no')"
     folder = project(tmp_path / "project", revision("b", "a", IDLE.format("blocking-index"), DOWN), env=env)

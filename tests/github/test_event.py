@@ -20,6 +20,8 @@ from tests.github.fake import REPOSITORY, FakeGitHub
 from tests.github.projects import UNSAFE, PullRequest
 from tests.repository import git
 
+pytestmark = pytest.mark.processes
+
 Read = Callable[..., Event]
 HEAD = "a" * 40
 OTHER = "b" * 40

@@ -72,6 +72,7 @@ def test_can_be_written_where_the_encoding_knows_no_more_than_ascii(form: str) -
     stream.write(formats.render(form, reports.HOSTILE, checks.by_id, stream))
 
 
+@pytest.mark.processes
 def test_a_format_is_loaded_when_it_is_used() -> None:
     code = (
         "import sys, reviewer.report; print(*[name for name in sys.modules if name.startswith('reviewer.report.')])"

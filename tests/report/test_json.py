@@ -305,6 +305,7 @@ def test_a_claimed_verdict_is_not_believed() -> None:
     assert read.verdict.value == "fail"
 
 
+@pytest.mark.processes
 def test_writing_json_loads_neither_rich_nor_sqlglot() -> None:
     code = "import sys, reviewer.report.json; print(*sorted({'rich', 'sqlglot'} & set(sys.modules)))"
 

@@ -164,6 +164,7 @@ def test_a_stream_that_is_no_terminal_is_plain() -> None:
     assert Terminal.of(io.StringIO()) == Terminal()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("settings", "terminal"),
     [
