@@ -87,8 +87,8 @@ sys.addaudithook(_audit)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Let no test start a process that is not marked as one that does."""
-    if item.get_closest_marker("processes") is None:
+    """Where tests with processes are left out, let no other start one."""
+    if "not processes" in item.config.option.markexpr and item.get_closest_marker("processes") is None:
         _running.append(item)
     try:
         return (yield)
