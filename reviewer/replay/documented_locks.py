@@ -1,8 +1,9 @@
-"""The locks that PostgreSQL's manual says an operation takes: for statements that no server was watched running.
+"""The locks that PostgreSQL's manual says an operation takes: for statements whose execution was not observed.
 
-That is every statement of a static review, and on a server those that run in no transaction: their locks are gone
-before anybody can look. Sources: <https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES> and
-the notes of each command's page; what the pages leave open was measured on PostgreSQL 14 to 18.
+That is every statement of a static review, and on a server those that run outside a transaction: their locks are
+released before they can be observed. Sources:
+<https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES> and the notes of each command's page;
+what the pages do not say was measured on PostgreSQL 14 to 18.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ _AX = LockMode.ACCESS_EXCLUSIVE
 
 
 def locks(operation: Operation) -> Iterator[tuple[Name, LockMode]]:
-    """The tables that `operation` locks as far as its text names them, and how. Weaker locks than ROW EXCLUSIVE are
-    left out. An operation that is not listed here takes no lock that its text tells of.
+    """The tables that `operation` locks if its text names them, and the lock modes. Weaker locks than ROW EXCLUSIVE
+    are left out. An operation that is not listed here takes no lock that can be derived from its text.
     """
     match operation:
         case (

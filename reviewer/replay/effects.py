@@ -13,7 +13,7 @@ from reviewer.sql.names import Name
 
 @dataclass(frozen=True)
 class Place:
-    """Which statement of a recording: by the number of its pass, and by its own number in there, from 0."""
+    """Which statement of a recording: by the index of its pass, and by its index within that, from 0."""
 
     run: int
     statement: int
@@ -58,21 +58,21 @@ class Work:
 
 @dataclass(frozen=True)
 class Witness:
-    """What is known of the statement that a finding is about."""
+    """What is known about the statement that a finding is about."""
 
     place: Place
     refusal: Place | None = None
-    """The same statement in a pass in which the server refused it, for example because of rows."""
+    """The same statement in a pass in which the server rejected it, for example because of rows."""
     held: tuple[Held, ...] = ()
     """Locks that block others and that the transaction held before, strongest first."""
     locks: tuple[Lock, ...] = ()
-    """The strongest lock that it newly took on each existing table, as seen, or as the manual says."""
+    """The strongest lock that it newly acquired on each existing table, as observed, or as documented."""
     work: tuple[Work, ...] = ()
 
 
 def work(seen: Observation | None) -> tuple[Work, ...]:
-    """What takes time in proportion to an existing table: rewrites, index builds, scans. A rewrite includes the scan
-    and the index builds that come with it, an index build the scan.
+    """What takes time in proportion to an existing table: rewrites, index builds, scans. A rewrite includes the
+    scan and the index builds that come with it, an index build the scan.
     """
     if seen is None:
         return ()

@@ -1,4 +1,4 @@
-"""What ROLLBACK takes back: the states of a transaction that can be gone back to, and the statements that are undone."""
+"""What ROLLBACK undoes: the states that a transaction can be rolled back to, and the statements that are undone."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Savepoints(Generic[State]):
         self._states = [("", state)]
 
     def follow(self, operations: Iterable[Operation], now: State) -> State | None:
-        """Take in what a statement does to its transaction, `now` being the state after it. Returns the state that it
-        has gone back to; None where it has not.
+        """Apply the effect of a statement on its transaction, `now` being the state after it. Returns the state
+        that it rolled back to; None if it did not.
         """
         back = None
         for operation in operations:
@@ -45,12 +45,12 @@ class Savepoints(Generic[State]):
         return back
 
     def _position(self, name: str) -> int | None:
-        """Of the last savepoint of that name: one hides those before it until it is released."""
+        """Of the last savepoint of that name: it hides earlier ones until it is released."""
         return next((n for n in range(len(self._states) - 1, 0, -1) if self._states[n][0] == name), None)
 
 
 def undone(statements: Sequence[tuple[Statement, Sequence[Operation]]]) -> frozenset[int]:
-    """The positions of the statements that a later one takes back."""
+    """The positions of the statements that a later one rolls back."""
     gone: set[int] = set()
     stack: Savepoints[int] = Savepoints(0)
     last: Hashable = None
@@ -67,9 +67,10 @@ def undone(statements: Sequence[tuple[Statement, Sequence[Operation]]]) -> froze
 def transaction_of(
     statement: Statement, last: Hashable, unseen: Hashable = 0, operations: Iterable[Operation] = ()
 ) -> Hashable:
-    """Which transaction a statement is part of; `last` is the one before it, `unseen` the one where no server looked.
+    """Which transaction a statement is part of; `last` is the one before it, `unseen` the one to use if it was not
+    observed.
 
-    Nobody has looked at one that failed, and a ROLLBACK is over when somebody looks: both are part of what was open
+    A failed statement is not observed, and a ROLLBACK has ended when it is observed: both are part of what was open
     before.
     """
     if any(isinstance(each, TransactionControl) and each.action == "rollback" for each in operations):

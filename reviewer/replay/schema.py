@@ -1,7 +1,7 @@
 """What the database looks like: one immutable value, which every operation turns into the next.
 
-It begins as the catalogue that was observed, or that the text of earlier revisions tells of (`reconstruction`), and it
-knows of each table, column and index what it was called when the deploy began.
+It begins as the catalogue that was observed, or reconstructed from the text of earlier revisions
+(`reconstruction`), and it knows the name that each table, column and index had when the deploy began.
 """
 
 from __future__ import annotations
@@ -67,17 +67,17 @@ Key = tuple[str, str]
 """A schema and a name in it."""
 
 PUBLIC = ("public",)
-"""Where names without a schema are looked for as long as nobody says otherwise."""
+"""The default search path."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a table, and those of its columns that came or were renamed, were called when the deploy began."""
+    """The names that a table, and its added or renamed columns, had when the deploy began."""
 
     name: Name | None
-    """None: it came in the deploy."""
+    """None: it was created in the deploy."""
     columns: Mapping[str, str | None] = field(default_factory=dict)
-    """By the name that a column has now; None: it came in the deploy."""
+    """By the name that a column has now; None: it was created in the deploy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +92,13 @@ class Schema:
     volatile: Mapping[Key, None] = field(default_factory=dict)
     """Functions that are known to be volatile."""
     whole: bool = True
-    """Whether no type can have come from anywhere else: an extension, code, a search path that no text tells."""
+    """Whether every type is known, with none from elsewhere: an extension, code, an unknown search path."""
     opaque: bool = False
-    """Whether code that no text tells about has run since the deploy began."""
+    """Whether code with unknown effects has run since the deploy began."""
     partial: frozenset[Key] = frozenset()
-    """Those of `tables` of which nothing is known but what the deploy has done to them."""
+    """Those of `tables` of which only what the deploy has done to them is known."""
     origins: Mapping[Key, Origin] = field(default_factory=dict)
-    """Of tables that came, were renamed or got other columns since the deploy began."""
+    """For tables that were created, renamed or got other columns since the deploy began."""
     made: Mapping[tuple[str, Key], None] = field(default_factory=dict)
     """Types, views, functions and other objects that the deploy has created, by kind."""
     new_indexes: frozenset[Key] = frozenset()
@@ -106,7 +106,7 @@ class Schema:
     path: tuple[str, ...] = PUBLIC
     """The schemas in which a name without one is looked for."""
     lasting_path: tuple[str, ...] | None = None
-    """What `path` will be again when the transaction ends; None: the same."""
+    """The value to which `path` returns when the transaction ends; None: unchanged."""
 
     # -- from and to a catalogue ----------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Schema:
         )
 
     def catalogue(self) -> Catalogue:
-        """The same as a recording keeps it."""
+        """The same in the form that a recording stores."""
         return Catalogue(
             tables=tuple(table for key, table in self.tables.items() if key not in self.partial),
             enums=tuple(Enumeration(_named(name), labels) for name, labels in self.enums.items()),
@@ -133,18 +133,18 @@ class Schema:
         )
 
     def deployed(self) -> Schema:
-        """The same at the beginning of another deploy: nothing in it is new any more."""
+        """The same at the beginning of another deploy: nothing in it is new."""
         return replace(self, origins={}, made={}, new_indexes=frozenset(), opaque=False)
 
     # -- asking ---------------------------------------------------------------------------------
 
     def table(self, name: Name) -> Table | None:
-        """The table, view or materialized view; None where there is none, or nobody knows its columns."""
+        """The table, view or materialized view; None if there is none, or if its columns are unknown."""
         key = _key(name)
         return None if key in self.partial else self.tables.get(key)
 
     def column(self, table: Name, column: str) -> Column | None:
-        """The column; None where nothing is known of it."""
+        """The column; None if it is unknown."""
         known = self.tables.get(_key(table))
         return known.column(column) if known else None
 
@@ -185,7 +185,7 @@ class Schema:
         return known is not None and known.partition_of is not None
 
     def labels(self, enum: Name) -> tuple[str, ...] | None:
-        """The labels of an enum type, in order; None where it is not known."""
+        """The labels of an enum type, in order; None if it is unknown."""
         return self.enums.get(_key(enum))
 
     def is_constrained(self, domain: Name) -> bool:
@@ -193,12 +193,12 @@ class Schema:
         return _key(domain) in self.domains
 
     def has_type(self, name: Name) -> bool | None:
-        """Whether there is a type of the user's own called `name`; None where that is not known."""
+        """Whether there is a user-defined type called `name`; None if unknown."""
         key = _key(name)
         return key in self.types or key in self.enums or key in self.tables or (False if self.whole else None)
 
     def has_table(self, name: Name) -> bool:
-        """Whether there is such a table for certain."""
+        """Whether such a table is known to exist."""
         return not self.opaque and self.table(name) is not None
 
     def must_be_written(self, table: Name, column: str) -> bool:
@@ -211,12 +211,12 @@ class Schema:
     # -- what came in the deploy ----------------------------------------------------------------
 
     def origin(self, table: Name) -> Name | None:
-        """What the table was called when the deploy began; None: it came in the deploy."""
+        """What the table was called when the deploy began; None: it was created in the deploy."""
         found = self.origins.get(_key(table))
         return found.name if found else table
 
     def column_origin(self, table: Name, column: str) -> tuple[Name, str] | None:
-        """The table and the name that the column had when the deploy began; None: it came in the deploy."""
+        """The table and the name that the column had when the deploy began; None: it was created in the deploy."""
         found = self.origins.get(_key(table))
         if found is None:
             return table, column
@@ -228,7 +228,7 @@ class Schema:
         return self.origin(name) is None
 
     def is_new_column(self, table: Name, column: str) -> bool:
-        """Whether the column came in the deploy, with its table or by itself."""
+        """Whether the column was added in the deploy, with its table or separately."""
         return self.column_origin(table, column) is None
 
     def is_new_index(self, index: Name) -> bool:
@@ -243,8 +243,8 @@ class Schema:
     # -- names without a schema -----------------------------------------------------------------
 
     def resolve(self, name: Name, *, new: bool = False) -> Name:
-        """The name with the schema that it stands for, that of what it creates where it is `new`. What is in `public`
-        stays without.
+        """The name with the schema that it resolves to, or in which it is created if `new`. Names in `public`
+        stay without one.
         """
         if name.schema is not None:
             return name
@@ -265,20 +265,20 @@ class Schema:
         )
 
     def with_new(self, name: Name) -> Schema:
-        """The same where something called `name` was seen to come that no text told of."""
+        """The same after something called `name` was observed that does not appear in any text."""
         key = _key(name)
         if key in self.tables or key in self.origins or key in self.new_indexes:
             return self
         return replace(self, origins={**self.origins, key: Origin(None)})
 
     def looking_in(self, schema: str) -> Schema:
-        """The same where a name without a schema was seen to stand for one in `schema`."""
+        """The same after an unqualified name was observed to resolve to `schema`."""
         if schema in self.path and self.path.index(schema) == 0:
             return self
         return replace(self, path=(schema, *(each for each in self.path if each != schema)))
 
     def connected(self) -> Schema:
-        """The same as another session finds it, which has set nothing."""
+        """The same for another session, which has set nothing."""
         return replace(self, path=PUBLIC, lasting_path=None)
 
     def committed(self) -> Schema:
@@ -460,7 +460,7 @@ class Schema:
         if made.replace and key in self.tables:
             return self
         view = Table(_named(key), "materialized view" if made.materialized else "view")
-        # of a view that is replaced nobody knows whether it was there
+        # it is unknown whether a replaced view existed before
         origins = self.origins if made.replace else {**self.origins, key: Origin(None)}
         added = replace(self, tables={**self.tables, key: view}, partial=self.partial - {key}, origins=origins)
         return added._make("view", name)
@@ -486,14 +486,14 @@ class Schema:
         return self if known is None else replace(self, tables={**self.tables, key: replace(known, **changes)})
 
     def _noted(self, name: Name) -> Schema:
-        """The same with a place for what the deploy does to a table of which nothing is known."""
+        """The same with an entry for an unknown table, to record what the deploy does to it."""
         key = _key(name)
         if key in self.tables:
             return self
         return replace(self, tables={**self.tables, key: Table(_named(key), "table")}, partial=self.partial | {key})
 
     def _move(self, old: Name, new: Name) -> Schema:
-        """Every mention of the table goes with it."""
+        """Every reference to the table is renamed with it."""
         before, after = _key(old), _key(new)
         origin = self.origins.get(before) or Origin(old)
         origins = {key: each for key, each in self.origins.items() if key != before} | {after: origin}
@@ -539,7 +539,7 @@ class Schema:
     # -- columns --------------------------------------------------------------------------------
 
     def _come(self, table: Name, name: str, before: str | None, gone: str | None = None) -> Schema:
-        """The same where the column was called `before` when the deploy began, None where it came since."""
+        """The same with `before` as the column's name when the deploy began, None if it was added since."""
         key = _key(table)
         origin = self.origins.get(key) or Origin(table)
         if origin.name is None:
@@ -650,7 +650,7 @@ class Schema:
         return changed
 
     def _drop_constraint(self, table: Name, name: str) -> Schema:
-        """One that is not known by name may be any of those whose names are not known."""
+        """One that is not known by name can be any of those whose names are unknown."""
         known = self.tables.get(_key(table))
         if known is None:
             return self
@@ -725,7 +725,7 @@ class Schema:
         return replace(self, enums={**self.enums, _key(name): labels})
 
     def _move_object(self, old: Name, new: Name) -> Schema:
-        """A type, a view or whatever else has this name."""
+        """A type, view or other object with this name."""
         before, after = _key(old), _key(new)
 
         def moved(known: Mapping[Key, Any]) -> dict[Key, Any]:
@@ -763,7 +763,7 @@ def keys_of(operation: Operation, table: Name) -> Iterator[Index]:
 
 
 def is_partial(index: Index) -> bool:
-    """Whether the index leaves rows out."""
+    """Whether the index is partial."""
     return " WHERE " in index.definition
 
 
@@ -785,7 +785,7 @@ def _named(key: Key) -> Name:
 
 
 def _referring(constraint: Constraint, before: Key, new: Name) -> str:
-    """The definition of a constraint that may refer to a table which has another name now."""
+    """The definition of a constraint that can refer to a table which has since been renamed."""
     if constraint.referenced is None or _key(constraint.referenced) != before:
         return constraint.definition
     return re.sub(
@@ -800,7 +800,7 @@ _SCHEMA = re.compile(r"""\s*(?:"((?:[^"]|"")*)"|'((?:[^']|'')*)'|([^,"']*))\s*(?
 
 
 def _schemas(value: str | None) -> tuple[str, ...] | None:
-    """The schemas of a `search_path`, as far as its text tells; None where it does not."""
+    """The schemas of a `search_path`, if its text shows them, else None."""
     if value is None or "%" in value or ":" in value:
         return None
     text = value.strip()
@@ -814,7 +814,7 @@ def _schemas(value: str | None) -> tuple[str, ...] | None:
         quoted, literal, plain = part.groups()
         found.append(quoted if quoted is not None else literal if literal is not None else plain.strip().lower())
         text = text[part.end() :]
-    # `$user` is a schema only where somebody has made one of that name
+    # `$user` is a schema only if one of that name was created
     named = tuple(each for each in found if each and each != "$user" and not each.startswith("pg_"))
     return named or PUBLIC
 
@@ -836,7 +836,7 @@ def _column(table: Name, column: ColumnDefinition, primary_key: tuple[str, ...])
 
 
 def _constraints_of(made: CreateTable, *, named: bool) -> Iterator[Constraint]:
-    """The constraints written in a CREATE TABLE; the text does not tell here which name is whose."""
+    """The constraints written in a CREATE TABLE; the text does not show here which name belongs to which."""
     columns = [column.name for column in made.columns]
     if made.primary_key:
         name = _made_up(made.table, made.primary_key, "primary key") if named else ""
@@ -892,6 +892,6 @@ _SUFFIXES = {"primary key": "pkey", "unique": "key", "foreign key": "fkey", "che
 
 
 def _made_up(table: Name, columns: tuple[str, ...], kind: str) -> str:
-    """The name that PostgreSQL gives where none is written."""
+    """The name that PostgreSQL generates if none is written."""
     middle = () if kind == "primary key" else columns
     return "_".join((table.name, *middle, _SUFFIXES[kind]))

@@ -1,7 +1,7 @@
-"""Which command of a text did what: the server is watched once for all that is sent at once.
+"""Which command of a text did what: everything that is sent at once is observed only once.
 
-A lock goes to the first command that takes it, whatever reads, writes or builds to those that can have done it: by the
-relation that they name, and by what the manual says of them. Where several can have, each of them counts as having.
+A lock is attributed to the first command that takes it; scans, rewrites and index builds to those that can have
+caused them: by the relation that they name, and by their documentation. If several qualify, each of them counts.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ _SURE, _MAYBE, _NO = 2, 1, 0
 
 
 def of(statement: Statement, commands: _Commands, schema: Schema) -> tuple[Statement, ...]:
-    """The statement as if each command had been sent by itself. That the server refused it is true of all, for it does
-    not say which it was.
+    """The statement as if each command had been sent separately. An error applies to all of them, because the
+    server does not say which it was.
     """
     if len(commands) < 2:
         return (statement,) * len(commands)
@@ -98,7 +98,7 @@ class _Shares:
         ]
 
     def all(self) -> list[Observation]:
-        """What each command was seen to do."""
+        """The observed effects of each command."""
         seen = self._seen
         locks = [(self._taker(lock), lock) for lock in seen.locks]
         rewritten = [(n, r) for r in seen.rewritten for n in self._doers(r, _rewrites)]
@@ -118,7 +118,7 @@ class _Shares:
         ]
 
     def _then(self, relation: Relation, command: int) -> Relation:
-        """The relation by the name that it had when the command had run: it was seen when all had."""
+        """The relation under the name that it had after the command: it was observed after all of them."""
         schema, name, table = relation.schema, relation.name, relation.table
         for n, (old, new) in reversed(self._renames):
             if n > command:
@@ -129,8 +129,8 @@ class _Shares:
         return replace(relation, schema=schema, name=name, table=table)
 
     def _creator(self, relation: Relation) -> int | None:
-        """The command that has created such a relation, if one has; that it may be another one of the same name, which
-        was there before, `relation.new` tells.
+        """The command that has created such a relation, if one has; whether it is another one of the same name,
+        which existed before, `relation.new` says.
         """
         for n, (_, operations) in enumerate(self._commands):
             if any(_creates(operation, self._then(relation, n)) for operation in operations):
@@ -138,7 +138,7 @@ class _Shares:
         return None
 
     def _able(self, relation: Relation) -> list[int]:
-        """The commands that can have had to do with the relation: from its creation on, or until it is replaced."""
+        """The commands that can have affected the relation: from its creation on, or until it is replaced."""
         every = range(len(self._commands))
         creator = self._creator(relation)
         if creator is None:
@@ -173,7 +173,7 @@ class _Shares:
         return max(self._able(lock.relation), key=lambda n: (score(n), -n))
 
     def _doers(self, relation: Relation, does: Callable[[Operation, Relation, Schema], int]) -> list[int]:
-        """The commands that are known to do it, else those that may, else all that name it, else all."""
+        """The commands that are known to do it, else those that can, else all that name it, else all."""
         schema = self._schema
         able = self._able(relation)
         can = []
@@ -265,12 +265,12 @@ def _may_be(name: Name, schema: str, last: str) -> bool:
 
 
 def _is(name: Name, relation: Relation) -> bool:
-    """Whether the name may stand for the relation: without a schema it may be in any."""
+    """Whether the name can refer to the relation: without a schema it can be in any."""
     return _may_be(name, relation.schema, relation.name)
 
 
 def _concerns(name: Name, relation: Relation) -> bool:
-    """Whether the name may stand for the relation, or for the table that it is an index of."""
+    """Whether the name can refer to the relation, or to the table that it is an index of."""
     return _is(name, relation) or _is_index_of(name, relation)
 
 
@@ -279,7 +279,7 @@ def _is_index_of(name: Name, relation: Relation) -> bool:
 
 
 def _rewrites(operation: Operation, relation: Relation, schema: Schema) -> int:
-    """Whether the operation writes the table anew."""
+    """Whether the operation rewrites the table."""
     if isinstance(operation, _OPAQUE):
         return _MAYBE
     if not any(_concerns(name, relation) for name in _names(operation)):
@@ -352,6 +352,6 @@ def _builds(operation: Operation, relation: Relation, schema: Schema) -> int:
             return _MAYBE
         case Reindex():
             return _MAYBE
-    # a table that is written anew has all its indexes built anew
+    # a table rewrite rebuilds all its indexes
     anew = _rewrites(operation, Relation(relation.schema, relation.table or "", "table"), schema)
     return max(anew, _MAYBE) if isinstance(operation, AlterColumnType) else anew

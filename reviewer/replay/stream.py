@@ -1,7 +1,7 @@
-"""What the recorded statements mean, in order: read once, for the review and for all that reports say.
+"""What the recorded statements mean, in order: parsed once, for the review and all reports.
 
-A text of several commands is taken apart, and each command stands for itself: it sees what those before it have done,
-and of what the server was seen to do it has its own share (`shares`).
+A text of several commands is split, and each command is treated separately: it sees what those before it have done,
+and has its own share of what was observed (`shares`).
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Command:
 
 @lru_cache(maxsize=10_000)
 def commands(sql: str, cut: bool = False) -> tuple[Command, ...]:
-    """The commands of an emitted text, in order; of an empty one none. `cut`: its end was left out. The same text is
-    read once. Never raises.
+    """The commands of an emitted text, in order; none if it is empty. `cut`: it is truncated. The same text is
+    parsed once. Never raises.
     """
     texts = split(sql) if ";" in sql.rstrip().rstrip(";") else (sql,)
     if len(texts) < 2:
@@ -78,29 +78,29 @@ def commands(sql: str, cut: bool = False) -> tuple[Command, ...]:
 
 
 def operations(statement: Statement) -> tuple[Operation, ...]:
-    """The operations of all commands of a statement as it was sent, with names as they are written."""
+    """The operations of all commands of a statement as it was sent, with names as written."""
     found = commands(statement.sql, statement.left_out > 0)
     return tuple(operation for command in found for operation in command.operations)
 
 
 @dataclass(frozen=True, eq=False)
 class Understood:
-    """A command as it was sent, with the operations that it was read as, and the state in which it ran."""
+    """A command as it was sent, with its parsed operations, and the state in which it ran."""
 
     statement: Statement
-    """The command with what it was seen to do; of a text with several commands only what is its own."""
+    """The command with its observed effects; only its own share of a text with several commands."""
     operations: tuple[Operation, ...]
-    """Every table by its real name: without a schema only what is in `public`."""
+    """Every table by its resolved name: without a schema only if it is in `public`."""
     sent: Statement
-    """The whole text that it was sent in; where it was sent alone, the same as `statement`."""
+    """The whole text that it was sent in; the same as `statement` if it was sent alone."""
     place: Place | None
-    """Which statement of the recording that is; None for one that was not run, because one before it failed."""
+    """Which statement of the recording that is; None if it was not run because an earlier one failed."""
     schemas: tuple[Schema, ...] = ()
     """The schema before each of the operations, and after the last."""
     held: Mapping[tuple[str, str], Held] = field(default_factory=dict)
     """Strongest lock on each existing relation (schema, name) that the transaction held before."""
     locks: tuple[Lock, ...] = ()
-    """The locks that it newly took, as seen, or as the manual says where nobody could look."""
+    """The locks that it newly acquired, as observed, or as documented if they could not be observed."""
     log: Sequence[tuple[Operation, Statement]] = ()
     """The operations of the deploy; those before it are the first `position`."""
     position: int = 0
@@ -108,7 +108,7 @@ class Understood:
     transaction_start: int = 0
     """How many of `log` came before its transaction."""
     undone: bool = False
-    """Whether a ROLLBACK, to a savepoint or of all, has taken it back: what it did is gone, that others waited is not."""
+    """Whether a ROLLBACK, complete or to a savepoint, has undone it: its effects are undone, but others still had to wait."""
 
     @property
     def alone(self) -> bool:
@@ -137,20 +137,20 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Story:
-    """One revision as a whole, a subject of checks: what it does both ways, and how the passes ended."""
+    """One revision as a whole, a subject of checks: what it does in both directions, and how the passes ended."""
 
     revision: Revision
     upgrade: tuple[Understood, ...]
-    """The commands of its upgrade, from the pass that went furthest."""
+    """The commands of its upgrade, from the pass that got furthest."""
     downgrade: tuple[Understood, ...]
-    """The commands of its downgrade; empty where that was not run."""
+    """The commands of its downgrade; empty if that was not run."""
     passes: tuple[Pass, ...]
     before: Schema = Schema()
     """The schema before its upgrade."""
     after: Schema = Schema()
     """The schema after its upgrade."""
     refused: Mapping[tuple[Direction, Location | None, str], Place] = field(default_factory=dict)
-    """The statements that a server refused in one of the passes, by direction, line and text."""
+    """The statements that the server rejected in one of the passes, by direction, line and text."""
     unrun: Mapping[Direction, tuple[Understood, ...]] = field(default_factory=dict)
     """What would have come after the statement at which one direction failed, as if that one had done its work."""
 
@@ -164,15 +164,15 @@ class Story:
         return next((p for p in self.passes if p.direction is direction and p.outcome is Outcome.FAILED), None)
 
     def steps(self, direction: Direction = Direction.UPGRADE) -> tuple[Step, ...]:
-        """Every operation of one direction, in order, but for those that were rolled back."""
+        """Every operation of one direction, in order, except those that were rolled back."""
         return self._upgraded if direction is Direction.UPGRADE else self._downgraded
 
     def operations(self, direction: Direction = Direction.UPGRADE) -> Iterator[tuple[Operation, Statement]]:
-        """Every operation of one direction with its statement, in order, but for those that were rolled back."""
+        """Every operation of one direction with its statement, in order, except those that were rolled back."""
         return iter(self.pairs(direction))
 
     def pairs(self, direction: Direction) -> tuple[tuple[Operation, Statement], ...]:
-        """The same, to be sliced."""
+        """The same, as a sequence that can be sliced."""
         return self._upgrades if direction is Direction.UPGRADE else self._downgrades
 
     def understood(self, direction: Direction) -> tuple[Understood, ...]:
@@ -181,7 +181,7 @@ class Story:
 
     @cached_property
     def changed_by_line(self) -> Mapping[tuple[object, ...], tuple[int, int]]:
-        """How many UPDATEs, or DELETEs, of one line and transaction change one table, and how many rows together."""
+        """How many UPDATEs, or DELETEs, of one line and transaction change one table, and how many rows in total."""
         found: dict[tuple[object, ...], tuple[int, int]] = {}
         for each in (*self.upgrade, *self.downgrade):
             if len(each.operations) == 1 and isinstance(operation := each.operations[0], Update | Delete):
@@ -221,7 +221,7 @@ def _steps(understood: Iterable[Understood]) -> Iterator[Step]:
 
 
 def understand(recording: Recording) -> tuple[Story, ...]:
-    """Every revision of the recording as a story, parents first: both ways replayed from the base state."""
+    """Every revision of the recording as a story, parents first: replayed in both directions from the base state."""
     numbers: dict[str, list[int]] = {revision.id: [] for revision in recording.revisions}
     for number, each in enumerate(recording.passes):
         numbers.setdefault(each.revision, []).append(number)
@@ -237,7 +237,7 @@ def understand(recording: Recording) -> tuple[Story, ...]:
         if up is not None:
             judged = recording.passes[up]
             if judged.rehearsal is Rehearsal.STEPWISE or judged.rehearsal is not rehearsal:
-                # transactions are counted anew in each step, and in a deploy with other rows as in the one before; what
+                # transactions are numbered from 1 in each step, and in a deploy with other rows as in the previous one; what
                 # an upgrade created stays new in the deploy
                 state = _Replay(state.schema.connected())
             rehearsal = judged.rehearsal
@@ -281,8 +281,8 @@ def _judged(recording: Recording, numbers: Sequence[int], direction: Direction) 
 def _replayed(
     state: _Replay, number: int, judged: Pass, revision: Revision, recording: Recording
 ) -> tuple[Understood, ...]:
-    # nobody looked: one transaction for each revision where env.py asks for that, else one for all, until a statement
-    # outside of it commits what came before
+    # not observed: one transaction per revision if env.py asks for that, else one for all, until a statement
+    # outside of it commits the earlier ones
     unseen = revision.id if recording.transactions.per_migration else ""
     found: list[Understood] = []
     for index, statement in enumerate(judged.statements):
@@ -297,7 +297,7 @@ _Standing = tuple[Mapping[tuple[str, str], Held], Schema, int]
 
 
 class _Replay:
-    """What the commands so far have built up."""
+    """The state that results from the commands so far."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -308,7 +308,7 @@ class _Replay:
         self.savepoints: Savepoints[_Standing] = Savepoints(self._standing())
 
     def take(self, statement: Statement, place: Place | None, transaction: Hashable) -> Iterator[Understood]:
-        """The commands of one statement, each as it finds the state that those before it have left."""
+        """The commands of one statement, each with the state that those before it have left."""
         found = commands(statement.sql, statement.left_out > 0)
         parts = shares.of(statement, [(each.text, each.operations) for each in found], self.schema)
         if len(found) > 1 and transaction is None:
@@ -320,7 +320,7 @@ class _Replay:
                 self._enter(None)
 
     def assume(self, operations: Iterable[Operation]) -> None:
-        """Go on as if operations had done their work that were refused."""
+        """Continue as if the rejected operations had succeeded."""
         for operation in operations:
             self.schema = self.schema.apply(operation)
 
@@ -371,7 +371,7 @@ class _Replay:
         back = self.savepoints.follow(read, self._standing()) if statement.error is None else None
         if back is not None:
             self.held, self.schema, length = back
-            self.log = self.log[:length]  # what came before keeps the list that it has seen
+            self.log = self.log[:length]  # earlier commands keep the list that they have seen
         return understood
 
     def _hold(self, understood: Understood) -> None:
@@ -382,7 +382,7 @@ class _Replay:
                 self.held = {**self.held, key: Held(lock.relation, lock.mode, understood.statement)}
 
     def _follow(self, operation: Operation) -> None:
-        """A table that gets another name stays locked under it."""
+        """A renamed table stays locked under its new name."""
         match operation:
             case RenameTable(table=old, new_name=name):
                 new = (old.schema or "public", name)
@@ -415,8 +415,8 @@ _WITHOUT_SCHEMA = frozenset(
 
 
 def qualified(operation: Operation, schema: Schema, relations: Iterable[Relation] = ()) -> Operation:
-    """The operation with every name as what it stands for: as one of `relations` was seen, else where the search path
-    leads. What is in `public` stays without a schema.
+    """The operation with every name resolved: to one of the observed `relations`, else along the search path.
+    Names in `public` stay without a schema.
     """
     seen: dict[str, list[str]] = {}
     away = operation.new_schema if isinstance(operation, SetSchema) else None
@@ -459,7 +459,7 @@ def _creates(operation: Operation) -> Name | None:
 
 
 def _each_name(value: _T, real: Any) -> _T:
-    """The same with another name in place of every one."""
+    """The same with every name replaced."""
     if isinstance(value, Name):
         return real(value)  # type: ignore[no-any-return]
     if isinstance(value, tuple):
@@ -477,7 +477,7 @@ def _each_name(value: _T, real: Any) -> _T:
 
 
 def _named(operation: Operation, schema: Schema, statement: Statement) -> tuple[Operation, Schema]:
-    """The operation with its real names, and the schema where it was seen to be one that the search path leads to."""
+    """The operation with resolved names, and the schema if it was observed to be on the search path."""
     seen = statement.observation
     if isinstance(operation, RenameObject) and operation.kind in _WITHOUT_SCHEMA and operation.table is None:
         return operation, schema
@@ -519,7 +519,7 @@ def _locks(statement: Statement, operations: Sequence[Operation], schemas: Seque
     seen = statement.observation
     if seen is not None and seen.transaction is not None:
         return seen.locks
-    # nobody could look: the locks of a statement in no transaction are gone with it
+    # not observable: the locks of a statement outside a transaction are released with it
     return tuple(
         Lock(
             Relation(name.schema or "public", name.name, _kind(name, now), new=_is_new(name, now, statement)), mode
@@ -542,7 +542,7 @@ def _kind(name: Name, now: Schema) -> str:
 
 
 def _referenced(operation: Operation, now: Schema) -> Iterator[tuple[Name, LockMode]]:
-    """The tables that foreign keys refer to which go: locked too, though the text does not name them."""
+    """The tables referenced by foreign keys that are dropped: locked too, although the text does not name them."""
     gone: tuple[Constraint, ...]
     match operation:
         case DropTable(table=table):
@@ -557,6 +557,6 @@ def _referenced(operation: Operation, now: Schema) -> Iterator[tuple[Name, LockM
 
 
 def _called(every: Sequence[Constraint], name: str) -> tuple[Constraint, ...]:
-    """The constraint of that name; where text alone does not tell which it is, those that it must be one of."""
+    """The constraint of that name; if the text alone does not show which one it is, all candidates."""
     found = tuple(each for each in every if each.name == name) or tuple(each for each in every if not each.name)
     return found if len({each.referenced for each in found}) == 1 else ()

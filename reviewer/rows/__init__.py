@@ -1,7 +1,7 @@
-"""Rows for the base state: legal ones, so that what fails on rows in production fails in the rehearsal.
+"""Rows for the base state: valid ones, so that what fails on production rows also fails in the rehearsal.
 
-PostgreSQL itself is the judge. Each table is filled by one INSERT of ordinary values; where a constraint refuses
-them, by one that chooses among candidates with the constraint's own words; where that is refused too, row by row.
+PostgreSQL itself is the judge. Each table is filled by one INSERT of ordinary values; if a constraint rejects
+them, by one that chooses among candidates taken from the constraint itself; if that is rejected too, row by row.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _PATIENCE = "10s"
-"""How long one table may take, a trigger of the project's included."""
+"""Time limit for one table, triggers of the project included."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Filled:
     catalogue: Catalogue
     """With the number of rows of each table."""
     tables: tuple[Name, ...]
-    """Tables that hold rows of ours; all of them were empty before."""
+    """Tables that hold generated rows; all of them were empty before."""
     skipped: tuple[Skipped, ...]
-    """Tables that took no row, each with the reason."""
+    """Tables that accepted no row, each with the reason."""
 
 
 def fill(
@@ -42,11 +42,11 @@ def fill(
     version_table: str = VERSION_TABLE,
     newest: int | None = None,
 ) -> Filled:
-    """Put up to `rows` rows into every table that has none. Every value follows from its table, column and row. Tables
-    with a higher oid than `newest` stay as they are.
+    """Insert up to `rows` rows into every empty table. Every value is determined by its table, column and row.
+    Tables with a higher oid than `newest` stay as they are.
 
-    A partitioned table gets its rows through its partitions, those that can take one. A table that takes no row is
-    told as skipped, with PostgreSQL's reason.
+    A partitioned table gets its rows through its partitions, those that accept one. A table that accepts no row is
+    reported as skipped, with PostgreSQL's reason.
     """
     schema = shape.read(connection)
     with connection.transaction():
@@ -138,10 +138,10 @@ class _Work:
             if not reason or (way.judged and not tried_judged and refused):
                 reason = refused or reason
             tried_judged = tried_judged or way.judged
-        return reason or "no row of ours satisfies its constraints"
+        return reason or "no generated row satisfies its constraints"
 
     def _ways(self, table: Shape, plain: Way) -> Iterator[Way]:
-        """From the one that gives most to the one that gives least; each is asked for when the last was refused."""
+        """From the most complete to the most minimal; each is tried when the previous one was rejected."""
         yield plain
         left_out = self._unmade(table)
         plain = replace(plain, left_out=left_out)
@@ -153,7 +153,7 @@ class _Work:
         yield replace(plain, judged=True, required_only=True, one_by_one=True)
 
     def _unmade(self, table: Shape) -> frozenset[str]:
-        """The columns of which the server makes no value of ours, as of `xml` where it was built without."""
+        """The columns for which the server cannot produce a value, such as `xml` if it was built without libxml."""
         found = {each.name: values.ordinary(self._schema, each, str(table.name)) for each in table.fields}
         made = {name: expression for name, expression in found.items() if expression is not None}
         if not made or self._evaluates(made.values()):
@@ -171,7 +171,7 @@ class _Work:
         return True
 
     def _insert(self, table: Shape, statement: str, forced: bool) -> str | None:
-        """None where rows were taken, else why not."""
+        """None if rows were accepted, else why not."""
         import psycopg
 
         try:
@@ -192,7 +192,7 @@ class _Work:
         return None
 
     def _set_later(self, table: Shape, key: Key) -> None:
-        """As far as the other constraints let it be: a row whose reference stays empty is legal too."""
+        """If the other constraints allow it: a row whose reference stays NULL is valid too."""
         import psycopg
 
         statement = insertion.set_later(self._schema, table, key, self.counts)
@@ -209,7 +209,7 @@ class _Work:
             return
 
     def _sweep(self) -> None:
-        """Rows that were put in with foreign keys switched off and that refer to nothing go again."""
+        """Delete rows that were inserted with foreign keys disabled and whose references do not exist."""
         keys = [
             (t, k)
             for t in self._tables
@@ -229,7 +229,7 @@ class _Work:
         for table in self._tables:
             if table.name in self.filled and not self.counts[table.oid]:
                 self.filled.remove(table.name)
-                reason = "its foreign keys form a circle in which no row can be the first"
+                reason = "its foreign keys form a cycle in which no row can be the first"
                 self.skipped.append(Skipped(f"rows of table {table.name}", reason))
 
     def _count(self, tables: Iterable[Shape]) -> dict[int, int]:
@@ -253,10 +253,10 @@ def _reason(error: Exception) -> str:
 
 
 def _parents_first(schema: Schema, tables: Iterable[Shape]) -> Iterator[tuple[Shape, tuple[Key, ...]]]:
-    """The tables in an order in which rows can refer to rows, each with the foreign keys that have to wait."""
+    """The tables in an order in which rows can refer to rows, each with the foreign keys that must be set later."""
     waiting = {table.oid: table for table in tables}
     while waiting:
-        # a table at the top of partitions is there when its partitions are
+        # a partitioned table is filled once its partitions are
         open_ = {oid for oid, table in waiting.items()} | {t.root for t in waiting.values() if t.root}
         ready = [
             table
@@ -285,6 +285,6 @@ def _open_keys(table: Shape, open_: set[int]) -> tuple[Key, ...]:
 
 
 def _broken(table: Shape, keys: tuple[Key, ...]) -> tuple[int, int, str]:
-    """How much it takes to fill the table before those it refers to: required keys first."""
+    """The cost of filling the table before those it refers to: required keys first."""
     required = {each.name for each in table.fields if not each.nullable}
     return (sum(all(c in required for c in key.columns) for key in keys), len(keys), str(table.name))

@@ -1,6 +1,6 @@
-"""Values to try for columns that a CHECK constraint asks something of: what the constraint itself mentions, first.
+"""Values to try for columns with a CHECK constraint: first those that the constraint itself mentions.
 
-PostgreSQL judges them; nothing here has to understand the constraint.
+PostgreSQL judges them; nothing here needs to understand the constraint.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Component:
-    """Columns that are bound together by conditions, and the conditions."""
+    """Columns that are linked by conditions, and the conditions."""
 
     columns: tuple[str, ...]
     generated: tuple[str, ...]
@@ -39,7 +39,7 @@ class Component:
 
 
 def all_conditions(schema: Schema, table: Shape) -> tuple[Condition, ...]:
-    """What is asked of the table's rows: its own CHECK constraints, its partition's bounds and its domains'."""
+    """The conditions on the table's rows: its own CHECK constraints, its partition bounds and those of its domains."""
     found = [
         each if each.columns else Condition(each.name, names_in(each.expression, table), each.expression)
         for each in table.conditions
@@ -56,7 +56,9 @@ def names_in(expression: str, table: Shape) -> tuple[str, ...]:
 
 
 def components(table: Shape, conditions: Iterable[Condition]) -> tuple[Component, ...]:
-    """The conditions in groups that have no column in common. A generated column brings those that it is made of."""
+    """The conditions in groups that have no column in common. A generated column counts as the columns that it is
+    computed from.
+    """
     generated = {field.name: names_in(field.generated, table) for field in table.fields if field.generated}
     groups: list[tuple[set[str], list[str]]] = []
     for condition in conditions:
@@ -85,7 +87,7 @@ def components(table: Shape, conditions: Iterable[Condition]) -> tuple[Component
 def pool(
     schema: Schema, field: Field, ordinary: str | None, expressions: Iterable[str], columns: int
 ) -> tuple[Candidate, ...]:
-    """What to try for one of `columns` columns of a component, best first, no more than can be tried together."""
+    """Candidates for one of `columns` columns of a component, best first, no more than can be combined."""
     text = "\n".join(expressions)
     most = max(int(_PRODUCT ** (1 / max(columns, 1))), 2)
     found = [Candidate(ordinary, 0)] if ordinary is not None else []

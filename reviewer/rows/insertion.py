@@ -1,4 +1,4 @@
-"""The INSERT that fills one table: rows made and judged by the server, in one statement."""
+"""The INSERT that fills one table: rows are generated and checked by the server, in one statement."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ from reviewer.rows.shape import Field, Key, Schema, Shape
 from reviewer.sql.names import quoted
 
 _PARENTS = 1000
-"""No more parents than that are told apart."""
+"""Most parent rows that are distinguished."""
 
 
 class NoParents(Exception):
-    """A table refers to one that has no rows. The sentence says to which."""
+    """A table refers to one that has no rows; the message names it."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a table is to be filled."""
+    """How to fill a table."""
 
     rows: int
     first: int = 1
     """Number of the first row."""
     judged: bool = False
-    """Choose among candidates those that the CHECK constraints take."""
+    """Choose the candidates that the CHECK constraints accept."""
     required_only: bool = False
-    """Leave out what may be left out."""
+    """Leave out everything optional."""
     later: frozenset[str] = frozenset()
-    """Foreign keys that are set when the table they refer to is filled."""
+    """Foreign keys that are set once the table they refer to is filled."""
     left_out: frozenset[str] = frozenset()
-    """Columns of which the server can make no value of ours."""
+    """Columns for which the server cannot produce a value."""
     one_by_one: bool = False
-    """Insert row by row, so that one which is refused does not stop the others."""
+    """Insert row by row, so that a rejected one does not prevent the others."""
 
 
 @dataclass
 class _Parts:
     joins: list[str] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
-    """Expression of each column that is settled."""
+    """Expression of each column that is already determined."""
 
 
 def statement(schema: Schema, table: Shape, counts: Mapping[int, int], way: Way) -> str:
-    """The statement that puts `way.rows` rows into `table`. `counts` says how many rows there are in which table.
+    """The statement that inserts `way.rows` rows into `table`. `counts` says how many rows there are in which
+    table.
 
     Raises `NoParents`.
     """
@@ -83,7 +84,7 @@ def statement(schema: Schema, table: Shape, counts: Mapping[int, int], way: Way)
 
 
 def set_later(schema: Schema, table: Shape, key: Key, counts: Mapping[int, int]) -> str | None:
-    """The UPDATE that sets a foreign key which could not be set at once; None where there is nothing to refer to."""
+    """The UPDATE that sets a foreign key which could not be set at once; None if there is nothing to refer to."""
     parent = schema.table(key.referenced)
     count = min(counts.get(key.referenced, 0), _PARENTS)
     if parent is None or not count:
@@ -107,7 +108,7 @@ def set_later(schema: Schema, table: Shape, key: Key, counts: Mapping[int, int])
 
 
 def orphans(schema: Schema, table: Shape, key: Key) -> str:
-    """The DELETE of rows whose foreign key refers to nothing."""
+    """The DELETE of rows whose foreign key refers to no row."""
     parent = schema.table(key.referenced)
     assert parent is not None
     pairs = list(zip(key.columns, key.referenced_columns, strict=True))
@@ -123,7 +124,7 @@ _ROW = "alembic_reviewer_row"
 
 
 def _loop(insert: str, way: Way) -> str:
-    """Row by row; the last refusal is raised again when none was taken, and nothing is tried for ever."""
+    """Row by row; the last error is raised again if no row was accepted, and the number of attempts is limited."""
     last = way.first + way.rows * 4 - 1
     body = f"""
 #variable_conflict use_column
@@ -162,7 +163,7 @@ def _ordinary(schema: Schema, table: Shape, each: Field, way: Way) -> str | None
 
 
 def _says_more(schema: Schema, each: Field) -> bool:
-    """Whether the default of a text column tells what its values are like, as `'active'` does."""
+    """Whether the default of a text column shows what its values look like, as `'active'` does."""
     constant = each.default is not None and each.default.startswith("'") and each.default[1:2] not in ("'", "")
     return constant and values.is_text(values.base(schema, each)[0])
 
@@ -196,7 +197,7 @@ def _foreign_keys(schema: Schema, table: Shape, counts: Mapping[int, int], way: 
                 f"CROSS JOIN LATERAL (SELECT p.* FROM {source} p WHERE {same} ORDER BY (p.n + s.g) % 7, p.n LIMIT 1) {alias}"
             )
         else:
-            # two references to one table differ: `CHECK (sender <> receiver)` is usual
+            # two references to one table get different values: `CHECK (sender <> receiver)` is usual
             before = sum(other.referenced == key.referenced for other in table.keys[:number])
             parts.joins.append(f"JOIN {source} {alias} ON {alias}.n = 1 + (s.g - 1 + {before}) % {count}")
         for n, column in enumerate(key.columns):
@@ -228,7 +229,7 @@ def _own_keys(schema: Schema, table: Shape, way: Way, parts: _Parts) -> None:
 
 
 def _in_other(table: Shape, key: Key, column: str) -> bool:
-    """Whether another foreign key has the column too, and so sets it."""
+    """Whether another foreign key includes the column too, and so sets it."""
     return any(column in other.columns for other in table.keys if other.name != key.name)
 
 

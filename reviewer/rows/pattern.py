@@ -24,13 +24,13 @@ _CLASSES = {
 
 
 class Unreadable(ValueError):
-    """Something in the expression that is not followed here, such as a look-ahead."""
+    """Something in the expression that is not supported here, such as a look-ahead."""
 
 
 def samples(pattern: str, number: int) -> tuple[str, ...]:
-    """`number` strings that `pattern` should match, as different as it lets them be.
+    """`number` strings that `pattern` should match, as different as it allows.
 
-    Reads the part of PostgreSQL's syntax that CHECK constraints use. What comes out is a candidate only: the server
+    Reads the part of PostgreSQL's syntax that CHECK constraints use. The result is only a candidate: the server
     judges it. Raises `Unreadable`.
     """
     reader = _Reader(pattern)
@@ -159,7 +159,7 @@ class _Reader:
 
 
 class _Writer:
-    """Writes one string; the row's number is spread over the places that may differ, like the digits of a counter."""
+    """Writes one string; the row's number is spread over the variable positions, like the digits of a counter."""
 
     def __init__(self, row: int) -> None:
         self._left = row

@@ -1,4 +1,4 @@
-"""What a table asks of a row: types, constraints and partitions, read from `pg_catalog` in one round trip."""
+"""What a table requires of a row: types, constraints and partitions, read from `pg_catalog` in one round trip."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Field:
 
     @property
     def counts(self) -> str | None:
-        """The expression that gives the next value, where a sequence does."""
+        """The expression for the next value, if a sequence provides it."""
         if self.sequence is not None:
             return f"pg_catalog.nextval('{self.sequence.replace(chr(39), chr(39) * 2)}'::regclass)"
         return self.default if self.default is not None and "nextval(" in self.default else None
@@ -60,7 +60,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Kind:
-    """A type: what its values are made of."""
+    """A type: how its values are composed."""
 
     oid: int
     name: str
@@ -81,7 +81,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Shape:
-    """One table that can hold rows of its own."""
+    """One table that can hold rows itself."""
 
     oid: int
     name: Name
@@ -92,7 +92,7 @@ class Shape:
     unique: tuple[tuple[str, ...], ...] = ()
     """Columns of the unique indexes; an expression is an empty string."""
     root: int = 0
-    """Of a partition: the oid of the table at the top."""
+    """Of a partition: the oid of the root table."""
     triggers: str = ""
     """Source of the functions that BEFORE triggers run."""
 
@@ -113,12 +113,12 @@ class Schema:
         return next((table for table in self.tables if table.oid == oid), None)
 
     def leaves(self, oid: int) -> Iterator[Shape]:
-        """Partitions of the table at the top with that oid, those that hold rows."""
+        """Leaf partitions of the root table with that oid."""
         return (table for table in self.tables if table.root == oid and not table.partitioned)
 
 
 def read(connection: Connection[tuple[object, ...]]) -> Schema:
-    """The shapes of all tables that are not an extension's."""
+    """The shapes of all tables that do not belong to an extension."""
     row = connection.execute(_QUERY).fetchone()
     assert row is not None
     return msgspec.json.decode(str(row[0]), type=Schema)

@@ -1,7 +1,7 @@
-"""An ordinary value of every type: an SQL expression for row number `g`, distinct for distinct `g` where that can be.
+"""An ordinary value of every type: an SQL expression for row number `g`, distinct for distinct `g` where possible.
 
-Ordinary means what an application would have written: text that fits its column's name, so that a later cast or
-CHECK which makes sense for real values passes for ours.
+Ordinary means what an application would write: text that fits its column's name, so that a later cast or
+CHECK which makes sense for real values accepts generated ones.
 """
 
 from __future__ import annotations
@@ -92,12 +92,14 @@ _WORDS = (
 
 
 def ordinary(schema: Schema, field: Field, table: str) -> str | None:
-    """The value of `field` in row `g`, of exactly its type but for a domain's name; None where nothing is known."""
+    """The value of `field` in row `g`, of exactly its type except for domains; None if unknown."""
     return _value(schema, field.type, field.text, field.name, f"{table}.{field.name}", depth=0)
 
 
 def base(schema: Schema, field: Field) -> tuple[str, str]:
-    """The type below a column's domains: its plain name (`numeric`) and the name with modifiers (`numeric(10,2)`)."""
+    """The base type of a column's domains: its plain name (`numeric`) and the name with modifiers
+    (`numeric(10,2)`).
+    """
     kind, text = schema.by_oid.get(field.type), field.text
     while kind is not None and kind.kind == "d":
         text = kind.base_text
@@ -106,7 +108,7 @@ def base(schema: Schema, field: Field) -> tuple[str, str]:
 
 
 def conditions(schema: Schema, field: Field) -> tuple[str, ...]:
-    """What the domains of a column ask, each about the column's own name instead of `VALUE`."""
+    """The conditions of a column's domains, each with the column's own name instead of `VALUE`."""
     found: list[str] = []
     kind = schema.by_oid.get(field.type)
     while kind is not None and kind.kind == "d":
@@ -116,7 +118,7 @@ def conditions(schema: Schema, field: Field) -> tuple[str, ...]:
 
 
 def is_text(plain: str) -> bool:
-    """Whether a type's values are text without a form of their own."""
+    """Whether a type's values are free-form text."""
     return plain in _TEXTS
 
 

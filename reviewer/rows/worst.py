@@ -1,4 +1,4 @@
-"""The hardest rows that the schema still allows: what production may hold, and what ordinary rows do not show."""
+"""The hardest rows that the schema still allows: what production can contain, and what ordinary rows do not reveal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FIRST = 2001
 
 
 def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
-    """Turn rows of `tables`, which hold ordinary rows of ours, into the worst ones: NULL, empty, twice the same, as
-    long as can be, the ends of the range, references to nothing. PostgreSQL refuses what the schema does not allow,
-    and that row stays as it was.
+    """Turn rows of `tables`, which hold ordinary generated rows, into the worst ones: NULL, empty, duplicates,
+    maximum length, the ends of the range, dangling references. PostgreSQL rejects what the schema does not allow,
+    and that row stays unchanged.
     """
     schema = shape.read(connection)
     names = list(tables)
@@ -51,7 +51,7 @@ END"""
 
 def _changes(schema: Schema, table: Shape) -> Iterator[str]:
     name = table.name.sql
-    # an updated row moves to the end: the first one is always one that has not been changed yet
+    # an updated row moves to the end, so the first one has not been changed yet
     first = f"WHERE ctid = (SELECT ctid FROM ONLY {name} ORDER BY ctid LIMIT 1)"
     for field in table.fields:
         if field.generated is not None or field.counts is not None:
@@ -66,7 +66,7 @@ def _changes(schema: Schema, table: Shape) -> Iterator[str]:
     keys = {column for columns in table.unique for column in columns}
     twice = [quoted(f.name) for f in settable if f.name not in keys]
     if len(twice) > 1:
-        # two rows that are the same in everything but their key, for unique constraints over several columns
+        # two rows that are the same except for their key, for unique constraints over several columns
         source = f"(SELECT {', '.join(twice)} FROM ONLY {name} ORDER BY ctid DESC OFFSET 1 LIMIT 1)"
         yield f"UPDATE ONLY {name} SET ({', '.join(twice)}) = {source} {first}"
 
@@ -81,7 +81,7 @@ def _nearly_twice(schema: Schema, table: Shape, first: str) -> Iterator[str]:
             other_case = f"CASE {column} WHEN pg_catalog.upper({column}) THEN pg_catalog.lower({column}) ELSE pg_catalog.upper({column}) END"
             for other in (other_case, f"{column} || ' '"):
                 source = ", ".join(other if each == text else quoted(each) for each in columns)
-                # short ones: one more space would be cut off a text that has the greatest length
+                # short ones: one more space would be truncated from a text of maximum length
                 short = f"WHERE pg_catalog.upper({column}) <> pg_catalog.lower({column}) ORDER BY pg_catalog.length({column}), ctid DESC LIMIT 1"
                 changed = f"({', '.join(map(quoted, columns))}) = (SELECT {source} FROM ONLY {name} {short})"
                 yield f"UPDATE ONLY {name} SET {changed} {first}"

@@ -22,7 +22,7 @@ _NEW_ROWS = 5
 
 
 def first_row(position: int) -> int:
-    """The number of the first row that is written after the revision at `position`: each has rows of its own."""
+    """The number of the first row that is written after the revision at `position`: each has its own rows."""
     return _FIRST + position * _NEW_ROWS
 
 
@@ -32,8 +32,8 @@ def add(
     differences: Iterable[Difference],
     first: int = _FIRST,
 ) -> bool:
-    """Put a few new ordinary rows into `tables`, counted from row `first`, and values into half of the old rows of
-    columns that are new.
+    """Insert a few new ordinary rows into `tables`, numbered from `first`, and set new columns in half of
+    the old rows.
 
     Returns whether anything was written.
     """
@@ -59,7 +59,7 @@ def add(
 
 
 def stretches(differences: Iterable[Difference]) -> bool:
-    """Whether an upgrade that changed the catalogue like this lets in values that were refused before."""
+    """Whether an upgrade that changed the catalogue like this accepts values that were rejected before."""
     return any(
         (
             d.kind in {"column", "enum type"}
@@ -77,7 +77,7 @@ def stretches(differences: Iterable[Difference]) -> bool:
 
 
 def _is_loosened(difference: Difference) -> bool:
-    """Whether a foreign key or a CHECK constraint is gone, so that ordinary new rows may be such as it refused."""
+    """Whether a foreign key or a CHECK constraint was dropped, so that ordinary new rows can violate it."""
     return (
         difference.kind == "constraint"
         and difference.change is Change.MISSING
@@ -91,8 +91,8 @@ def stretch(
     differences: Iterable[Difference],
     first: int = _FIRST,
 ) -> tuple[str, ...]:
-    """Write what only the upgraded schema allows; `differences` say how the upgrade has changed it. New rows are counted
-    from row `first`.
+    """Write what only the upgraded schema allows; `differences` say how the upgrade has changed it. New rows are numbered
+    from `first`.
 
     Returns what was written, each as a noun: "NULL in `users.age`".
     """
@@ -118,7 +118,7 @@ def add_rows(
     first: int,
     counts: Mapping[int, int] | None = None,
 ) -> bool:
-    """Put `number` more ordinary rows into one table, counted from row `first`; whether it took any."""
+    """Insert `number` more ordinary rows into one table, numbered from `first`. Returns whether it accepted any."""
     known = counted(connection, schema, [table]) if counts is None else counts
     for judged in (False, True):
         try:
@@ -181,7 +181,7 @@ def _add(
 def _stretch(
     connection: Connection[tuple[object, ...]], schema: Schema, table: Shape, difference: Difference, first: int
 ) -> list[str]:
-    """One value that the schema before the upgrade refused."""
+    """One value that the schema before the upgrade rejected."""
     where = f"{table.name}.{difference.name}"
     field = next((each for each in table.fields if each.name == difference.name), None)
     told = []
@@ -198,7 +198,7 @@ def _stretch(
         case Difference(kind="constraint", change=Change.MISSING, after=str(definition)):
             unique = re.match(r"(?:UNIQUE|PRIMARY KEY)[^(]*\(([^()]+)\)", definition)
             if _is_loosened(difference) and add_rows(connection, schema, table, _NEW_ROWS, first):
-                told.append(f"what `{difference.name}` refused in `{table.name}`")
+                told.append(f"what `{difference.name}` rejected in `{table.name}`")
             if unique and _repeat(connection, table, unique.group(1)):
                 told.append(f"the same {unique.group(1)} twice in `{table.name}`")
     return told
@@ -220,7 +220,7 @@ def _new_labels(
 
 
 def _wider(old: str, new: str) -> tuple[str, str] | None:
-    """A value that `new` takes and `old` does not, and what it is."""
+    """A value that `new` accepts and `old` does not, and its description."""
     text = re.compile(r"(?:character varying|character)(?:\((\d+)\))?$|text$")
     before, after = text.match(old), text.match(new)
     if before and after and before.group(1) and old != "text":
@@ -255,7 +255,7 @@ def _repeat(connection: Connection[tuple[object, ...]], table: Shape, columns: s
 
 
 def _try(connection: Connection[tuple[object, ...]], statement: str) -> bool:
-    """Whether it changed anything. What the schema refuses is nothing that an application could write."""
+    """Whether it changed anything. What the schema rejects, an application could not write."""
     import psycopg
 
     try:

@@ -1,8 +1,9 @@
-"""ALTER: each action of ALTER TABLE is an operation of its own, and so is what ALTER does to anything else.
+"""ALTER: each action of ALTER TABLE becomes one operation, and so does an ALTER of anything else.
 
-sqlglot reads `ALTER TABLE` with ADD COLUMN, DROP, ALTER COLUMN … TYPE, DEFAULT and NOT NULL, and RENAME. What it makes a
-`Command` of, or takes for something else, stands at the reader of each here. One such action makes a `Command` of all
-the others in the statement, and `NOT VALID` is said of the whole; so each action is read by itself.
+sqlglot reads `ALTER TABLE` with ADD COLUMN, DROP, ALTER COLUMN … TYPE, DEFAULT and NOT NULL, and RENAME. What it
+turns into a `Command`, or misreads, is noted at each reader here. One such action turns all
+the others in the statement into a `Command`, and `NOT VALID` applies to the whole; so each action is read
+separately.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _relation(reader: Reader, kind: str) -> list[Operation]:
 
 
 def _action(reader: Reader, relation: Name, kind: str) -> Operation:
-    """One action; one that is not understood does not take the others with it."""
+    """One action; one that is not understood does not affect the others."""
     start = reader.mark
     try:
         operation = _ACTIONS[reader.expect_any(*_ACTIONS)](reader, relation, kind)
@@ -444,7 +445,7 @@ def _object(reader: Reader, kind: str) -> Operation:
 
 
 def _common(reader: Reader, kind: str, name: Name, table: Name | None) -> Operation | None:
-    """What can be done to most objects: another name, schema or owner."""
+    """What can be done to most objects: RENAME, SET SCHEMA, OWNER TO."""
     if reader.accept("RENAME", "TO"):
         return RenameObject(kind, name, reader.identifier(), table)
     if reader.accept("SET", "SCHEMA"):

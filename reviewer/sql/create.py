@@ -1,8 +1,8 @@
 """CREATE: tables, indexes, views, types, and everything else that has a name.
 
-sqlglot reads `CREATE` of tables, indexes, views, schemas, sequences and functions, in trees that render what they hold
-otherwise than it was written; see `definitions`. What it makes a `Command` of, or refuses, stands at the reader of
-each.
+sqlglot reads `CREATE` of tables, indexes, views, schemas, sequences and functions, in trees that render their
+contents differently from the source; see `definitions`. What it turns into a `Command`, or rejects, is noted at
+each reader.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def create(reader: Reader) -> Iterator[Operation]:
 
 @dataclass
 class _Parts:
-    """What stands between the parentheses of CREATE TABLE."""
+    """The contents of the parentheses of CREATE TABLE."""
 
     columns: list[ColumnDefinition] = field(default_factory=list)
     foreign_keys: list[ForeignKey] = field(default_factory=list)

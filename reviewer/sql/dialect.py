@@ -36,7 +36,7 @@ _ORDINARY_NAMES = frozenset(
     struct tinyblob tinyint tinytext trigger truncate type uncache unpivot use vacuum variant view volatile xor
     """.split()  # noqa: SIM905  (a page of quotes is hard to read)
 )
-"""Keywords of sqlglot's that are names like any other in a query to PostgreSQL."""
+"""Keywords of sqlglot that are ordinary names in a PostgreSQL query."""
 _PAIRS = {
     tuple(words.lower().split()): kind
     for words, kind in Postgres.Tokenizer.KEYWORDS.items()
@@ -49,9 +49,9 @@ _PAIRS = {
 
 
 class Parser(Reader):
-    """The parser of the dialect. Of each statement it makes a `Command` that holds its operations."""
+    """The parser of the dialect. It turns each statement into a `Command` that holds its operations."""
 
-    # Every function keeps the name that it was called by: sqlglot would make one of now() and CURRENT_TIMESTAMP.
+    # Every function keeps its name as written: sqlglot would merge now() and CURRENT_TIMESTAMP.
     FUNCTIONS = {}  # noqa: RUF012  (declared by the base class, as the others)
     # Left are those whose arguments are not a list: CAST(a AS b), EXTRACT(a FROM b).
     FUNCTION_PARSERS = {  # noqa: RUF012
@@ -67,19 +67,19 @@ class Parser(Reader):
         "ALTER": alter,
         **commands.READERS,
     }
-    """The reader of each statement that sqlglot leaves opaque or reads otherwise, by its first word."""
+    """The reader of each statement that sqlglot leaves opaque or misreads, by its first word."""
 
     _in_tree = False
 
     def operations(self, statement: Statement) -> tuple[Operation, ...]:
-        """What a statement does, in order; `Unrecognized` where it is not understood. Never raises.
+        """What a statement does, in order; `Unrecognized` if it is not understood. Never raises.
 
-        Of one that is cut off, what could be read besides; a change of rows is known by its head.
+        For a truncated one, also what could be read; a change of rows is recognised by its head.
         """
         self.cut = statement.cut
         self._in_tree = False
         found: tuple[Operation, ...] = ()
-        # Besides its own errors sqlglot lets out RecursionError, IndexError and others.
+        # Besides its own errors, sqlglot raises RecursionError, IndexError and others.
         with suppress(Exception):
             if statement.tokens:
                 (node,) = self.parse(statement.tokens, statement.text)
@@ -156,7 +156,7 @@ class Parser(Reader):
         """The tree of an expression alone.
 
         Raises:
-            NotUnderstood: it is none.
+            NotUnderstood: it is not an expression.
         """
         self._in_tree = True
         try:
@@ -180,14 +180,14 @@ _DIALECT = PostgreSQL()
 
 
 def read(sql: str, *, cut: bool = False) -> Iterator[tuple[Operation, ...]]:
-    """The operations of each statement of a text; `cut`: it goes on behind its end. Never raises."""
+    """The operations of each statement of a text; `cut`: it is truncated. Never raises."""
     parser = _parser()
     for statement in split(sql, cut=cut):
         yield parser.operations(statement)
 
 
 def split(sql: str, *, cut: bool = False) -> Iterator[Statement]:
-    """The statements of a text; `cut`: it goes on behind its end. Never raises."""
+    """The statements of a text; `cut`: it is truncated. Never raises."""
     return statements(sql, Tokenizer(_DIALECT), cut=cut)
 
 
@@ -196,7 +196,7 @@ def _parser() -> Parser:
 
 
 def excludes_null(condition: str, column: str) -> bool:
-    """Whether a condition says of the column that it is not NULL; False also for one that is not understood."""
+    """Whether a condition says of the column that it is not NULL; False also if it is not understood."""
     found = list(split(condition))
     if len(found) != 1 or found[0].cut:
         return False
@@ -208,10 +208,10 @@ def excludes_null(condition: str, column: str) -> bool:
 
 
 def _for_trees(tokens: list[Token]) -> Iterator[Token]:
-    """The tokens as sqlglot's grammar of queries wants them.
+    """The tokens as sqlglot's grammar of queries needs them.
 
-    Two keywords are one, and what is a name in PostgreSQL is no keyword. Left out is what it does not know and says
-    nothing to us: `INSERT INTO t OVERRIDING SYSTEM VALUE SELECT …`, `ORDER BY a USING >`.
+    Pairs of keywords become one token, and names of PostgreSQL are not keywords. Omitted is what it does not know
+    and what means nothing to us: `INSERT INTO t OVERRIDING SYSTEM VALUE SELECT …`, `ORDER BY a USING >`.
     """
     position = 0
     previous = TokenType.SENTINEL

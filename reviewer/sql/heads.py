@@ -1,6 +1,7 @@
-"""The heads of queries and of changes of rows, for those that sqlglot does not read or whose tree would be too large.
+"""The heads of queries and of changes of rows, for those that sqlglot does not read or whose tree would be too
+large.
 
-Also what a statement says in its head alone: the columns of a view, `SELECT set_config(...)`.
+Also what only the head of a statement says: the columns of a view, `SELECT set_config(...)`.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def merge(reader: Reader) -> Iterator[Operation]:
 
 
 def select(reader: Reader) -> Iterator[Operation]:
-    """SELECT, VALUES, TABLE, and WITH where it changes nothing."""
+    """SELECT, VALUES, TABLE, and WITH if it changes nothing."""
     if reader.at("WITH") and reader.holds("INSERT", "UPDATE", "DELETE", "MERGE"):
         raise NotUnderstood
     if reader.accept("TABLE"):
@@ -103,7 +104,7 @@ def select(reader: Reader) -> Iterator[Operation]:
 
 
 def output_columns(reader: Reader) -> tuple[str, ...]:
-    """The names of the columns that a SELECT returns; empty where the text does not tell all of them."""
+    """The names of the columns that a SELECT returns; empty if the text does not show all of them."""
     if not reader.accept("SELECT"):
         return ()
     reader.accept("ALL")
@@ -121,7 +122,7 @@ def output_columns(reader: Reader) -> tuple[str, ...]:
 
 
 def _output_name(tokens: list[Token]) -> str:
-    """What `a`, `t.a`, `... AS a` and `f() a` are called; empty for all that takes a rule to name."""
+    """What `a`, `t.a`, `... AS a` and `f() a` are called; empty for everything else."""
     if not tokens or not _is_name(tokens[-1]):
         return ""
     *before, last = tokens
@@ -180,7 +181,7 @@ def _target(reader: Reader) -> Name:
 
 
 def _tail(reader: Reader) -> tuple[bool, tuple[Name, ...]]:
-    """Whether there is a WHERE, which a statement that was cut short may have, and the tables that are read."""
+    """Whether there is a WHERE, which a truncated statement may have, and the tables that are read."""
     mark = reader.mark
     filtered = reader.cut
     while not reader.done and not filtered:
@@ -221,12 +222,12 @@ def _calls(reader: Reader) -> tuple[str, ...]:
 
 
 def _names_tables(word: str, previous: str, *, in_call: bool) -> bool:
-    """Whether a table comes behind this word: not so in `IS DISTINCT FROM` and `extract(a FROM b)`."""
+    """Whether a table follows this word: not so in `IS DISTINCT FROM` and `extract(a FROM b)`."""
     return word in {"from", "join", "using"} and previous != "distinct" and not in_call
 
 
 def _listed(reader: Reader) -> Iterator[Name]:
-    """The tables of a FROM list as far as they are plain."""
+    """The plain tables of a FROM list."""
     while reader.at_name() and reader.word not in {"LATERAL", "SELECT"}:
         name = reader.table()
         if reader.at_symbol(TokenType.L_PAREN):

@@ -9,7 +9,7 @@ from reviewer.sql.reader import NotUnderstood, Reader
 from reviewer.sql.tokenizer import STRINGS, SYMBOLS
 
 _KINDS: dict[str, list[tuple[str, ...]]] = {}
-# Longer ones first where one is the beginning of another.
+# Longer ones first if one is a prefix of another.
 for _kind in (
     "access method", "aggregate", "cast", "collation", "constraint", "conversion", "database", "domain",
     "event trigger", "extension", "foreign data wrapper", "foreign table", "function", "group", "index",
@@ -38,7 +38,7 @@ def accept_kind(reader: Reader) -> str:
 
 
 def signature(reader: Reader) -> Name:
-    """A name, and the arguments of a function behind it, which are dropped; an operator is its own name."""
+    """A name, and the arguments of a function after it, which are dropped; an operator is its own name."""
     is_operator = reader.kind in SYMBOLS and not reader.at_symbol(TokenType.L_PAREN)
     if is_operator or reader.kind in STRINGS or reader.kind is TokenType.NUMBER:  # LANGUAGE 'x', LARGE OBJECT 1
         name = Name(reader.next().text)

@@ -1,7 +1,7 @@
-"""What hides the words and semicolons of a text: its strings, quoted names and comments, found without reading more.
+"""What hides words and semicolons in a text: strings, quoted names and comments, found without reading more.
 
 Source: <https://www.postgresql.org/docs/current/sql-syntax-lexical.html>. Enough to cut a text into statements, and
-to keep from sqlglot's tokenizer what it takes for something else or would read letter by letter.
+to keep from sqlglot's tokenizer what it would misread or read character by character.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Hidden(Enum):
 
 
 class Mark(NamedTuple):
-    """A part of a text that is no code, or a semicolon that is."""
+    """A part of a text that is not code, or a semicolon that is."""
 
     kind: Hidden
     start: int
     end: int
     closed: bool
-    """False where the text ends before the part does."""
+    """False if the text ends before the part does."""
 
 
 _IN_NAME = "A-Za-z0-9_$\u0080-\U0010ffff"
@@ -55,7 +55,7 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _BLANK = re.compile(r"[ \t\n\r\f\v]+|--[^\n\r]*")
 
 
-# Up to a thousand things that no semicolon hides in, and that need no second look: it is a loop in C.
+# Up to a thousand parts that contain no semicolon and need no further look: a loop in C.
 _RUN = re.compile(
     r"""(?: [^;'"$/eE-]+ | [eE](?!') | -(?!-) | /(?!\*) | '[^']*' | "[^"]*" ){1,1000}""",
     re.VERBOSE,
@@ -63,9 +63,9 @@ _RUN = re.compile(
 
 
 def end_of_statement(sql: str, start: int) -> int | None:
-    """Where the next semicolon is that is code, or the end of the text; None where a part of it has no end.
+    """Position of the next semicolon that is code, or the end of the text; None if a part of it is unterminated.
 
-    For what is not read: many times faster than `marks`.
+    For skipped text: many times faster than `marks`.
     """
     position = start
     while position < len(sql):
@@ -111,7 +111,7 @@ def marks(sql: str, start: int = 0) -> Iterator[Mark]:
 
 
 def skip_blank(sql: str, start: int) -> int:
-    """Where the first thing from `start` on is that is neither white space nor a comment."""
+    """Position of the first character from `start` on that is neither white space nor part of a comment."""
     position = start
     while True:
         while found := _BLANK.match(sql, position):
@@ -125,7 +125,7 @@ def skip_blank(sql: str, start: int) -> int:
 
 
 def _end_of_quoted(sql: str, start: int, quote: str) -> int | None:
-    """Where a literal that is open at `start` ends, in which a doubled quote is one."""
+    """End of the literal that is open at `start`, in which a doubled quote counts as one."""
     position = start
     while (at := sql.find(quote, position)) >= 0:
         if sql[at + 1 : at + 2] != quote:
@@ -142,7 +142,7 @@ def _end_of_escaped(sql: str, start: int) -> int | None:
 
 
 def _end_of_comment(sql: str, start: int) -> int | None:
-    """Where a comment that is open at `start` ends, with those inside it."""
+    """End of the comment that is open at `start`, including nested ones."""
     depth = 1
     for edge in _COMMENT_EDGE.finditer(sql, start):
         depth += 1 if edge.group() == "/*" else -1

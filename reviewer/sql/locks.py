@@ -1,4 +1,4 @@
-"""Table-level lock modes: their names, which conflict with which, and what each one makes wait.
+"""Table-level lock modes: their names, which conflict with which, and what each one blocks.
 
 Source: <https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES>.
 """
@@ -24,7 +24,7 @@ class LockMode(Enum):
     def from_pg_locks(cls, name: str) -> LockMode:
         """The mode that `pg_locks.mode` calls `name`, for example `AccessExclusiveLock`.
 
-        Raises `ValueError` for a name that is no table-level lock mode.
+        Raises `ValueError` for a name that is not a table-level lock mode.
         """
         try:
             return _BY_PG_LOCKS_NAME[name]

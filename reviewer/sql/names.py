@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 VERSION_TABLE = "alembic_version"
-"""What Alembic's own table is called where env.py gives it no other name."""
+"""Name of Alembic's own table unless env.py sets another."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Name:
 
     @property
     def sql(self) -> str:
-        """The name as it must be written in SQL, quoted where that is needed."""
+        """The name as written in SQL, quoted if necessary."""
         return ".".join(quoted(part) for part in (self.schema, self.name) if part)
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Name:
 
 
 def _told(part: str) -> str:
-    """As it is, in quotes only where it would be taken for something else."""
+    """Unchanged, in quotes only if it would be ambiguous."""
     return '"' + part.replace('"', '""') + '"' if "." in part or part.startswith('"') else part
 
 
@@ -55,7 +55,7 @@ _WHOLE = re.compile(rf"(?:({_PART})\.)?({_PART})")
 
 
 def read(text: str) -> Name | None:
-    """The name that `text` is in SQL, with or without a schema; None where it is no name."""
+    """The name that `text` is in SQL, with or without a schema; None if it is not a name."""
     found = _WHOLE.fullmatch(text.strip())
     if found is None:
         return None
@@ -66,7 +66,7 @@ def read(text: str) -> Name | None:
 
 
 def quoted(identifier: str) -> str:
-    """`identifier` as it must be written in SQL: as it is where that is the same name, else in quotes."""
+    """`identifier` as written in SQL: unchanged if that is the same name, else in quotes."""
     plain = identifier.isascii() and identifier.replace("_", "a").isalnum() and identifier == identifier.lower()
     if plain and not identifier[:1].isdigit() and identifier not in RESERVED:
         return identifier

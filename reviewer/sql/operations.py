@@ -1,7 +1,7 @@
 """The closed vocabulary of operations: what a statement means, one frozen dataclass each.
 
-`parse.py` makes them, checks match on them. One statement may hold several (an `ALTER TABLE` with three
-actions is three operations). What is not understood is `Unrecognized`, never nothing.
+`parse.py` creates them, checks match on them. One statement can contain several (an `ALTER TABLE` with three
+actions is three operations). What is not understood becomes `Unrecognized`, and is never dropped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ColumnDefinition:
     constraint_names: tuple[str, ...] = ()
     """Names given to the constraints written on it."""
     unnamed_constraints: int = 0
-    """Keys, unique and check constraints written on it whose names the database invents."""
+    """Keys, unique and check constraints written on it whose names the database generates."""
 
     @property
     def serial(self) -> bool:
@@ -57,8 +57,8 @@ class ColumnDefinition:
 
 @dataclass(frozen=True)
 class CreateTable:
-    """CREATE TABLE, CREATE FOREIGN TABLE or SELECT INTO; constraints written in it come as part of it, not as
-    operations of their own. `foreign_keys`, `primary_key`, `unique` and `checks` hold those that are written on
+    """CREATE TABLE, CREATE FOREIGN TABLE or SELECT INTO; constraints written in it are part of it, not
+    separate operations. `foreign_keys`, `primary_key`, `unique` and `checks` hold those that are written on
     a column too.
     """
 
@@ -157,7 +157,7 @@ class Inherit:
 
 @dataclass(frozen=True)
 class ClusterOn:
-    """ALTER TABLE ... CLUSTER ON or SET WITHOUT CLUSTER: a mark only, nothing moves."""
+    """ALTER TABLE ... CLUSTER ON or SET WITHOUT CLUSTER: only a mark, no rows are moved."""
 
     table: Name
 
@@ -174,7 +174,7 @@ class DetachPartition:
     table: Name
     partition: Name
     concurrently: bool = False
-    """Also for `FINALIZE`, which ends such a detachment."""
+    """Also for `FINALIZE`, which completes such a detachment."""
 
 
 # -- columns --------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ class AddForeignKey:
     name: str | None
     key: ForeignKey
     not_valid: bool = False
-    """Also for `NOT ENFORCED` (PostgreSQL 18), which looks at no row either."""
+    """Also for `NOT ENFORCED` (PostgreSQL 18), which does not scan the table either."""
 
 
 @dataclass(frozen=True)
@@ -423,7 +423,7 @@ class CreateView:
     materialized: bool = False
     query: str = ""
     columns: tuple[str, ...] = ()
-    """What its columns are called; empty where the text does not tell all of them."""
+    """Names of its columns; empty if the text does not show all of them."""
 
 
 @dataclass(frozen=True)
@@ -584,7 +584,7 @@ class Update:
     table: Name
     columns: tuple[str, ...] = ()
     filtered: bool = True
-    """Whether a WHERE leaves some rows out; a tautology does not."""
+    """Whether a WHERE excludes some rows; a tautology does not."""
     sources: tuple[Name, ...] = ()
     reads: tuple[str, ...] = ()
     """Columns that the assigned expressions read."""
@@ -611,7 +611,7 @@ class Truncate:
 
 @dataclass(frozen=True)
 class Copy:
-    """COPY; `into` says whether rows come in."""
+    """COPY; `into`: whether it inserts rows."""
 
     table: Name | None
     into: bool = True
@@ -662,7 +662,7 @@ class TransactionControl:
 
 @dataclass(frozen=True)
 class DoBlock:
-    """DO: code that no text tells about."""
+    """DO: code whose effects the text does not show."""
 
     language: str = "plpgsql"
     body: str = ""
@@ -677,14 +677,14 @@ class Call:
 
 @dataclass(frozen=True)
 class SessionCommand:
-    """What concerns the session alone: SHOW, EXPLAIN, PREPARE, DISCARD, LISTEN, NOTIFY, CHECKPOINT …"""
+    """Statements that only affect the session: SHOW, EXPLAIN, PREPARE, DISCARD, LISTEN, NOTIFY, CHECKPOINT …"""
 
     command: str
 
 
 @dataclass(frozen=True)
 class Unrecognized:
-    """A statement, or a part of one, that is not understood: shown as what it is."""
+    """A statement, or a part of one, that is not understood: shown as it is."""
 
     sql: str = field(default="")
 

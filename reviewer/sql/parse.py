@@ -1,7 +1,7 @@
 """SQL as it was emitted → operations. Every statement ends as operations, possibly `Unrecognized`.
 
-It is read with sqlglot (`reviewer.sql`), whose import takes a while and waits for the first text: `prepare` begins it
-while something else is waited for. Expressions are slices of the text that was given, never a rendering.
+It is read with sqlglot (`reviewer.sql`), which is slow to import and therefore imported for the first text:
+`prepare` starts that in the background. Expressions are slices of the text that was given, never a rendering.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _KEPT = 10_000
 
 
 def parse(text: str, cut: bool = False) -> tuple[Operation, ...]:
-    """The operations of an emitted text, in order: of none, one or several statements. Never raises.
+    """The operations of an emitted text, in order: for none, one or several statements. Never raises.
 
-    A statement that is not understood is `Unrecognized` with its text; of an `ALTER TABLE` only the action is.
-    `cut`: the text goes on behind its end. Of its last statement the head tells what it is.
+    A statement that is not understood is `Unrecognized` with its text; in an `ALTER TABLE` only the action is.
+    `cut`: the text is truncated. Its last statement is recognised by its head.
     """
     return _parsed(text, cut) if len(text) <= _KEPT else _parse(text, cut)
 
@@ -43,7 +43,7 @@ def excludes_null(condition: str, column: str) -> bool:
 
 
 def prepare() -> None:
-    """Import sqlglot in the background, for a text that comes soon."""
+    """Import sqlglot in the background, to be ready for the first text."""
     Thread(target=parse, args=("",), name="import of sqlglot", daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""sqlglot's PostgreSQL parser with the small readings that definitions and commands are made of."""
+"""sqlglot's PostgreSQL parser with the small parsing steps that definitions and commands are made of."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _NOWHERE = Token(TokenType.SENTINEL, "")
 
 
 class NotUnderstood(ParseError):
-    """The statement, or the part of it, is not what its reader expects."""
+    """The statement, or a part of it, is not what its reader expects."""
 
     def __init__(self, message: str = "not understood") -> None:
         super().__init__(message)
 
 
 class TooMuch(Exception):
-    """A tree grows beyond all measure."""
+    """A tree becomes too large."""
 
 
 class Reader(PostgresParser):
-    """Reads one statement from left to right. Readings that do not fit raise `NotUnderstood`.
+    """Reads one statement from left to right. Methods raise `NotUnderstood` if the text does not match.
 
     Keywords are written in upper case here, as in sqlglot; names come as PostgreSQL stores them.
     """
 
     cut = False
-    """Whether the statement is so long that its tokens are only its beginning."""
+    """Whether the statement is so long that only its beginning is tokenized."""
 
     def raise_error(self, message: str, token: Token = _NOWHERE) -> None:  # noqa: ARG002  (declared by the base class)
-        """Without the picture of the place that sqlglot paints, which nobody sees."""
+        """Without sqlglot's rendering of the position, which nobody sees."""
         raise NotUnderstood(message)
 
     def validate_expression(self, expression: exp.Expr, args: list[object] | None = None) -> exp.Expr:  # type: ignore[override]
-        """As sqlglot does it, but with an end that no other reading of the same words can catch."""
+        """As in sqlglot, but with an exception that no alternative parse can catch."""
         self._node_count += 1
         if self._node_count > self.max_nodes > -1:
             raise TooMuch
@@ -55,7 +55,7 @@ class Reader(PostgresParser):
         return expression
 
     def _warn_unsupported(self) -> None:
-        """Say nothing: what is not understood is shown, and logging belongs to the user."""
+        """Log nothing: what is not understood is shown, and logging belongs to the user."""
 
     # -- looking ----------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class Reader(PostgresParser):
     # -- reading ----------------------------------------------------------------------------------
 
     def next(self) -> Token:
-        """The next token, which is then behind."""
+        """The next token, which is consumed."""
         if self.done:
             raise NotUnderstood
         self._advance()
@@ -112,7 +112,7 @@ class Reader(PostgresParser):
         return self._match_text_seq(*words)
 
     def accept_any(self, *words: str) -> str:
-        """Read one of these keywords if it comes next, and tell which; empty where none does."""
+        """Read one of these keywords if it comes next, and return it; empty if none does."""
         return self._prev.text.upper() if self._match_texts(words) else ""
 
     def accept_symbol(self, symbol: TokenType) -> bool:
@@ -137,7 +137,7 @@ class Reader(PostgresParser):
             raise NotUnderstood
 
     def expect_end(self) -> None:
-        """All has been read."""
+        """Raise unless everything has been read."""
         if not self.done:
             raise NotUnderstood
 
@@ -211,11 +211,11 @@ class Reader(PostgresParser):
         return self._index
 
     def back_to(self, mark: int) -> None:
-        """Go on reading from there."""
+        """Continue reading from there."""
         self._retreat(mark)
 
     def since(self, mark: int) -> str:
-        """What was written from `mark` up to here."""
+        """The text from `mark` up to here."""
         return self._find_sql(self._tokens[mark], self._prev) if self._index > mark else ""
 
     def words_since(self, mark: int) -> str:
@@ -236,11 +236,11 @@ class Reader(PostgresParser):
         return self.since(mark)
 
     def group(self) -> str:
-        """What stands in the parentheses that come next, as written."""
+        """The contents of the parentheses that come next, as written."""
         return self.within(self.rest)
 
     def within(self, read: Callable[[], T]) -> T:
-        """What `read` makes of the parentheses that come next, which are then behind; it sees nothing else."""
+        """What `read` makes of the parentheses that come next, which are consumed; it sees nothing else."""
         self.expect_symbol(TokenType.L_PAREN)
         first, last = self._index, self._closing()
         return self._bounded(first, last, read, after=last + 1)
@@ -274,7 +274,7 @@ class Reader(PostgresParser):
         """Go on to one of these keywords, a comma or a closing parenthesis, all outside parentheses, or to the end.
 
         `expression`: a keyword at the start or after an operator belongs to the expression (`DEFAULT NULL`).
-        Keywords inside `CASE ... END` do too. Tells whether a keyword stopped it.
+        Keywords inside `CASE ... END` do too. Returns whether a keyword stopped it.
         """
         depth = cases = 0
         operand = expression
@@ -309,7 +309,7 @@ class Reader(PostgresParser):
         return self.since(mark)
 
     def _closing(self) -> int:
-        """Where the parentheses are closed that are open here."""
+        """Position at which the currently open parentheses are closed."""
         depth = 1
         tokens = self._tokens
         for position in range(self._index, self._tokens_size):

@@ -1,4 +1,4 @@
-"""A text as the statements in it, each with its own tokens."""
+"""Splits a text into statements, each with its own tokens."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from reviewer.sql.literals import Hidden, end_of_statement, marks, skip_blank
 from reviewer.sql.tokenizer import NO_WORDS, Tokenizer
 
 _MOST = 80_000
-"""Words and signs of a definition that are read, of which each takes up to 300 bytes; what follows them only has its
-end found. A table of 5,000 columns has 60,000.
+"""Most tokens of a definition that are read, each of which takes up to 300 bytes; of the rest only the
+end is searched for. A table of 5,000 columns has 60,000.
 """
 _MOST_OF_ROWS = 30_000
 """The same for a query or a change of rows."""
 _SHORT = 20_000
-"""Characters up to which a statement is read whole; of a list of rows as many, because its head tells all."""
+"""Characters up to which a statement is read completely; of a list of rows this many, because its head says
+everything.
+"""
 _SIGN = re.compile(r"\w+|[^\w\s]")
 _DEFINITION = re.compile(r"(?:create|alter|do)\b", re.IGNORECASE)
 _VALUES = re.compile(
@@ -38,22 +40,22 @@ class Statement:
     text: str
     """As it was emitted, without its semicolon and the comments around it; with the data of COPY."""
     tokens: list[Token] = field(default_factory=list)
-    """Their positions are those in the text. None where no statement can be written so."""
+    """Their positions are those in the text. None if it cannot be a statement."""
     cut: bool = False
-    """Whether the statement is so long that its tokens are only its beginning."""
+    """Whether the statement is so long that only its beginning is tokenized."""
 
 
 def statements(sql: str, tokenizer: Tokenizer, *, cut: bool = False) -> Iterator[Statement]:
     """The statements of `sql`, in order. Never raises; takes time in proportion to the text.
 
-    `cut`: the text goes on behind its end.
+    `cut`: the text is truncated.
     """
     position = 0
     while (position := skip_blank(sql, position)) < len(sql):
         if sql[position] == ";":
             position += 1
             continue
-        if sql[position] == "\\":  # a command of psql takes its line
+        if sql[position] == "\\":  # a psql command takes its whole line
             line = _LINE.match(sql, position)
             end = line.end() if line else len(sql)
             yield Statement(sql[position:end])
@@ -66,7 +68,7 @@ def statements(sql: str, tokenizer: Tokenizer, *, cut: bool = False) -> Iterator
 
 
 class _Draft:
-    """A statement while its end is looked for."""
+    """A statement while searching for its end."""
 
     def __init__(self, sql: str, start: int, tokenizer: Tokenizer, *, cut: bool) -> None:
         self._text_is_cut = cut
@@ -81,7 +83,7 @@ class _Draft:
         self._body = _Body()
 
     def read(self) -> int:
-        """Read it, and tell where the next one begins."""
+        """Read it, and return where the next one begins."""
         sql = self._sql
         if len(sql) - self._start > _SHORT or ";" in sql or self._text_is_cut:
             code = self._start
@@ -112,7 +114,7 @@ class _Draft:
         return self._finish(len(sql), len(sql))
 
     def _take(self, end: int, *, whole: bool, code: int) -> None:
-        """The tokens up to `end`, if something ends there, or of as much as is read at most.
+        """The tokens up to `end`, if something ends there, or up to the limit.
 
         `code`: where the code in front of `end` begins; the text can be cut from there on.
         """
@@ -150,7 +152,7 @@ class _Draft:
         return (last.start() if last else len(self._sql)) - self._start
 
     def _finish(self, end: int, after: int) -> int:
-        """Make the statement of what ends at `end`, if there is one, and tell where the next one begins."""
+        """Create the statement that ends at `end`, if there is one, and return where the next one begins."""
         sql, start, tokens = self._sql, self._start, self._tokens
         if not self._readable:
             self.statement = Statement(sql[start:end].rstrip())
@@ -167,7 +169,7 @@ class _Draft:
 
 
 class _Body:
-    """Tells whether the semicolon after some tokens is inside a rule's or a function's body."""
+    """Decides whether the semicolon after some tokens is inside the body of a rule or a function."""
 
     def __init__(self) -> None:
         self._head: list[str] = []
@@ -209,7 +211,7 @@ class _Body:
 
 
 def _inner(position: int) -> Token:
-    """A semicolon that ends no statement of ours."""
+    """A semicolon that does not end a top-level statement."""
     return Token(TokenType.BLOCK_END, ";", start=position, end=position)
 
 

@@ -1,12 +1,12 @@
-"""PostgreSQL's lexical rules where sqlglot's tokenizer does not keep them. Its tokens are the only ones there are.
+"""PostgreSQL's lexical rules where sqlglot's tokenizer deviates from them. There is no other tokenizer.
 
-What is mended, for each of which a dialect upstream would want the same:
+What is corrected, each of which could be offered upstream:
 
-- words: each keyword is one token (`GROUP /* why */ BY` are two), an unquoted name is folded as PostgreSQL stores it,
-  and no statement swallows what follows it as a string (`EXPLAIN`, `CALL`);
-- operators are as long as PostgreSQL makes them, also those that users define: `@>=`, `<->`, `!~~*`;
-- numbers: `.5`, `1_000`, `0o17`, and `0x1F` is no string;
-- what a driver binds a value to: `%s`, `%(name)s`, `:name`, `$1`;
+- words: each keyword is one token (`GROUP /* why */ BY` are two), an unquoted name is folded as PostgreSQL
+  stores it, and no statement swallows what follows it as a string (`EXPLAIN`, `CALL`);
+- operators are as long as in PostgreSQL, user-defined ones included: `@>=`, `<->`, `!~~*`;
+- numbers: `.5`, `1_000`, `0o17`, and `0x1F` is not a string;
+- placeholders of drivers: `%s`, `%(name)s`, `:name`, `$1`;
 - `U&"..."` and `U&'...'`;
 - `$1,$2` is not the beginning of a string between dollars.
 """
@@ -69,16 +69,16 @@ _PUNCTUATION = frozenset(
 SYMBOLS = frozenset({*_PUNCTUATION, *OPERATORS.values(), TokenType.BLOCK_END})
 """The types of operators and punctuation."""
 NO_WORDS = frozenset({*SYMBOLS, *_NO_CODE, TokenType.NUMBER, TokenType.PLACEHOLDER, TokenType.SENTINEL})
-"""The types of all that is neither a keyword nor an unquoted name."""
+"""The types of everything that is neither a keyword nor an unquoted name."""
 _OPERATOR_CHARACTERS = frozenset("+-*/<>=~!@#%^&|`?")
 _MAY_END_IN_A_SIGN = frozenset("~!@#%^&|`?")
 _BOUND = re.compile(r"%(?:s\b|\([^()'\";\s]+\)s)")
 _RADIX = frozenset({TokenType.HEX_STRING, TokenType.BIT_STRING})
 _OCTAL = re.compile(r"0[oO][0-7_]+(?![A-Za-z0-9_$\u0080-\U0010ffff])")
 _READ_BY_OURSELVES = 500
-"""Characters of a literal above which sqlglot is spared it: it takes a microsecond for each."""
+"""Length of a literal above which sqlglot does not see it: it takes a microsecond per character."""
 _PREFIXES = frozenset("nNbBxX&")
-"""What stands in front of the quote of strings that are read otherwise, and of names with escapes."""
+"""Prefixes of special strings, and of names with escapes."""
 
 _UNICODE_ESCAPE = re.compile(r"\\(?:(\\)|([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6}))")
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
@@ -101,7 +101,7 @@ class Tokenizer(Postgres.Tokenizer):
         """The tokens of one statement.
 
         Raises:
-            TokenError: no statement is written so, for example with a quote that nothing closes.
+            TokenError: it cannot be a statement, for example because of an unterminated quote.
         """
         if "\0" in sql:
             raise TokenError("a NUL")
@@ -112,7 +112,7 @@ class Tokenizer(Postgres.Tokenizer):
         return _mended(sql, found)
 
     def _around_literals(self, sql: str) -> Iterator[Token]:
-        """The tokens of a text with strings between dollars, long literals, or comments that may be nested.
+        """The tokens of a text with strings between dollars, long literals, or nestable comments.
 
         Of `/*/* a */ b */` sqlglot takes the first `*/` for the end.
         """
@@ -242,7 +242,7 @@ def _is_named(found: list[Token], name: Token) -> bool:
 
 
 def _join_number(sql: str, found: list[Token], number: Token) -> None:
-    """Take in the point in front of a number, and what stands before that."""
+    """Include the point in front of a number, and what precedes it."""
     while found and found[-1].end + 1 == number.start and found[-1].token_type in {TokenType.DOT, TokenType.NUMBER}:
         if found[-1].token_type is TokenType.DOT and len(found) > 1 and _ends_in_a_name(found[-2], found[-1]):
             return
@@ -256,7 +256,7 @@ def _ends_in_a_name(before: Token, point: Token) -> bool:
 
 
 def _operators(sql: str, tokens: list[Token], position: int, found: list[Token]) -> int:
-    """Add the operators and parameters that start at a token, and tell at which token to go on."""
+    """Add the operators and parameters that start at a token, and return the token at which to continue."""
     start = tokens[position].start
     end = start
     while position < len(tokens) and tokens[position].start == end and _is_operator(tokens[position]):

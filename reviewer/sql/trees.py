@@ -11,7 +11,7 @@ from reviewer.sql.operations import CreateTable, Delete, Insert, Merge, Operatio
 from reviewer.sql.reader import NotUnderstood
 
 _NO_FUNCTIONS = frozenset({"row", "array", "exists"})
-"""What is written like a call of a function and is none; `EXISTS (TABLE t)` sqlglot takes for one."""
+"""What looks like a function call but is not; sqlglot reads `EXISTS (TABLE t)` as one."""
 _CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
 
@@ -19,7 +19,7 @@ def operations(tree: object) -> tuple[Operation, ...]:
     """What one statement of rows does, in order.
 
     Raises:
-        NotUnderstood: the tree is of something else, or sqlglot took the statement for something else.
+        NotUnderstood: the tree is of another kind, or sqlglot misread the statement.
     """
     found = tuple(_operations(tree)) if isinstance(tree, exp.Expr) else ()
     if not found:

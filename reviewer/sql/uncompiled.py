@@ -1,6 +1,6 @@
-"""sqlglot from its Python source, where its compiled modules (`sqlglot[c]`) lie beside it.
+"""Imports sqlglot from its Python source even if its compiled modules (`sqlglot[c]`) are installed.
 
-A dialect extends sqlglot by subclassing its parser, which the compiled one refuses ("interpreted classes cannot
+A dialect extends sqlglot by subclassing its parser, which the compiled one rejects ("interpreted classes cannot
 inherit from compiled"); upstream keeps it so for speed. The extra lays its modules over the source, which stays.
 """
 
@@ -34,7 +34,7 @@ def install() -> None:
     """From now on sqlglot is imported from source.
 
     Raises:
-        ImportError: compiled modules of sqlglot are imported already.
+        ImportError: compiled modules of sqlglot are already imported.
     """
     core = sys.modules.get("sqlglot.tokenizer_core")
     if core is not None and not str(core.__file__).endswith(".py"):

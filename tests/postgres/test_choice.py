@@ -101,7 +101,7 @@ def test_moves_on_to_where_a_wanted_extension_is(guardian: Guardian) -> None:
 
 def test_starts_all_the_same_when_nobody_has_an_extension(guardian: Guardian) -> None:
     with start(ServerRequest(extensions=frozenset({"no_such_thing"})), guardian) as server:
-        assert server.why.endswith("nothing that was found has the extension no_such_thing")
+        assert server.why.endswith("no server that was found has the extension no_such_thing")
         assert not server.has_extension("no_such_thing")
 
 
@@ -232,7 +232,7 @@ def test_extensions_of_an_unknown_layout_are_asked_from_pg_config(tmp_path: Path
     ("request_", "sentence"),
     [
         (ServerRequest(version=13), "PostgreSQL 13 is not supported."),
-        (ServerRequest("docker"), "There is no way 'docker' to get a server."),
+        (ServerRequest("docker"), "'docker' is not a source of servers."),
     ],
     ids=["version", "source"],
 )
@@ -250,7 +250,7 @@ def test_an_embedded_version_that_there_is_not_names_those_that_there_are(guardi
     error = refused(ServerRequest("embedded", version=15), guardian)
 
     assert error.sentence == (
-        "No PostgreSQL 15 can be had: no embedded binaries of version 15 were found, only 16.14, 18.4."
+        "No PostgreSQL 15 is available: no embedded binaries of version 15 were found, only 16.14, 18.4."
     )
 
 

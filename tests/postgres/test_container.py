@@ -25,7 +25,7 @@ def test_says_that_no_engine_answers(no_engine: str, guardian: Guardian) -> None
         pass
 
     assert caught.value.sentence == (
-        f"No PostgreSQL can be had: container: no container engine answers at {no_engine}."
+        f"No PostgreSQL is available: container: no container engine answers at {no_engine}."
     )
     assert "--postgres embedded" in caught.value.way_out
 

@@ -379,9 +379,9 @@ def test_says_why_a_server_that_broke_does_not_answer(guardian: Guardian) -> Non
         name = server.create_database("one")
         end_processes_on(server.address.host)
 
-        with pytest.raises(ServerError, match=r"The PostgreSQL server stopped answering: .+"):
+        with pytest.raises(ServerError, match=r"The PostgreSQL server stopped responding: .+"):
             server.connect(name)
-        with pytest.raises(ServerError, match=r"The PostgreSQL server stopped answering: .+"):
+        with pytest.raises(ServerError, match=r"The PostgreSQL server stopped responding: .+"):
             server.create_database("two")
 
 

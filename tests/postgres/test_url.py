@@ -158,7 +158,7 @@ def test_a_role_that_may_not_create_databases_is_refused(users: Users, guardian:
 
     error = refused(ServerRequest(users.url("reader")), guardian)
 
-    assert error.sentence == "The role reader may not create databases on the server of --postgres."
+    assert error.sentence == "The role reader is not allowed to create databases on the server of --postgres."
     assert "ALTER ROLE reader CREATEDB" in error.way_out
 
 
@@ -212,7 +212,7 @@ def test_a_server_that_broke_leaves_the_rest_to_the_guardian(url: str, users: Us
             b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND state = 'idle'"
             b" AND query LIKE '%alembic_reviewer_%'"
         )
-        with pytest.raises(ServerError, match="stopped answering"):
+        with pytest.raises(ServerError, match="stopped responding"):
             server.drop_database(name)
 
     assert users.databases() == before
