@@ -1,8 +1,8 @@
-# Sourced by the steps: makes the reviewer's own environment under the runner's temporary folder, once per lock file,
+# Sourced by the steps: creates the reviewer's own environment under the runner's temporary folder, once per lock file,
 # and sets `reviewer` to its interpreter. The project's interpreter is neither used nor changed.
 # shellcheck shell=bash
 
-# PYTHON* of the job is about the project's interpreter, not about ours.
+# The job's PYTHON* variables are for the project's interpreter, not for ours.
 unset PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE PYTHONPLATLIBDIR VIRTUAL_ENV
 
 reviewer_python() {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Publishes the report. Runs nothing of the project's.
+# Publishes the report. Runs none of the project's code.
 set -euo pipefail
 
-# whatever is installed has no business with the token
+# the installation does not need the token
 token=${REVIEWER_GITHUB_TOKEN:-}
 unset REVIEWER_GITHUB_TOKEN
 # shellcheck source=action/environment.sh

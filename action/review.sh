@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the project's migrations. No token comes in here, and none is left in the environment.
+# Runs the project's migrations. It gets no token, and none is left in the environment.
 set -euo pipefail
 unset GITHUB_TOKEN GH_TOKEN ACTIONS_RUNTIME_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN
 
-# the interpreter of the project is looked for where the job has it
+# keep the job's virtual environment, to find the project's interpreter
 project_environment=${VIRTUAL_ENV:-}
 # shellcheck source=action/environment.sh
 . "$GITHUB_ACTION_PATH/action/environment.sh"

@@ -189,12 +189,13 @@ _HEAD = """\
 # Conformance
 
 Written by `python3 scripts/conformance.py`. Every example of every check runs on a real server of every supported major
-version, and so does every remedy, one revision for each step, with rows in the tables: it ends in the schema that the flagged
-statement makes, where that is what it is for, with the same values, and what code sends that knows only the state before
-runs after every step. On the oldest and the newest version the steps also run down and up again. *Claim* is what the rule says of a statement that it flags; the columns say what the servers did at the flagged statements: locks newly taken on tables
-that were there before, `rewrite`, `index build` and `scan` of such a table, `row by row` for a loop that
-changes every row of it, or the error with which the server refused.
-Several cases are set apart by `;`. `=` is the same as on the newest version, `flagged` means that the flagged statement
+version, and so does every remedy, one revision for each step, with rows in the tables. The steps must produce the same
+schema as the flagged statement, if that is their purpose, with the same values, and statements of code that knows only
+the previous state must run after every step. On the oldest and the newest version the steps are also downgraded and
+upgraded again. *Claim* is what the rule says about a statement that it flags. The columns say what the servers
+did at the flagged statements: locks newly acquired on existing tables, `rewrite`, `index build` and `scan` of such a
+table, `row by row` for a loop that changes every row of it, or the error that the server raised.
+Several cases are separated by `;`. `=` is the same as on the newest version, `flagged` means that the flagged statement
 does none of that, or that the rule is about the revision as a whole, `not run` that the version has no such statement.
 """.splitlines()
 

@@ -77,7 +77,7 @@ class Origin:
     name: Name | None
     """None: it was created in the deploy."""
     columns: Mapping[str, str | None] = field(default_factory=dict)
-    """By the name that a column has now; None: it was created in the deploy."""
+    """By the current name of the column; None: it was created in the deploy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +211,7 @@ class Schema:
     # -- what came in the deploy ----------------------------------------------------------------
 
     def origin(self, table: Name) -> Name | None:
-        """What the table was called when the deploy began; None: it was created in the deploy."""
+        """The name that the table had when the deploy began; None: it was created in the deploy."""
         found = self.origins.get(_key(table))
         return found.name if found else table
 
