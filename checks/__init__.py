@@ -1,4 +1,4 @@
-"""The checks: one file per rule. Dropping a file in this folder registers it."""
+"""The checks: one file per rule. Adding a file to this folder registers it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from reviewer.check import Check
 
 ENTRY_POINT_GROUP = "alembic_reviewer.checks"
-"""Installed packages add checks of their own under this entry point group; each entry point is a check module."""
+"""Installed packages provide their own checks under this entry point group; each entry point is a check module."""
 
 
 @cache
 def load() -> tuple[Check, ...]:
-    """Every check there is, built in and installed, by rule id."""
+    """All checks, built in and installed, by rule id."""
     from importlib.metadata import entry_points
 
     built_in = [
@@ -30,5 +30,5 @@ def load() -> tuple[Check, ...]:
 
 
 def by_id() -> dict[str, Check]:
-    """The same, to be found by rule id."""
+    """The same as a dictionary by rule id."""
     return {check.RULE.id: check for check in load()}

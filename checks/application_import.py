@@ -1,20 +1,20 @@
 """
-The revision imports the application, which goes on changing after it.
+The revision imports the application, which keeps changing afterwards.
 
 ## Why it hurts
 
-A revision is run again for years, on each new database and in each test run. When the model that it imports loses a
+A revision is run again for years, on each new database and in each test run. When a model that it imports loses a
 column or moves to another module, the old revision fails or does something else, although nobody has touched it.
 
 ## Do this instead
 
-Write what the revision needs into the revision: `sa.table("users", sa.column("name"))` for queries, and column types in
-plain SQLAlchemy.
+Define what the revision needs in the revision itself: `sa.table("users", sa.column("name"))` for queries, and
+column types in plain SQLAlchemy.
 
 ## Not flagged
 
 - Modules beside env.py, and relative imports: helpers of the migrations themselves.
-- Packages from elsewhere.
+- Third-party packages.
 
 ## References
 
@@ -54,7 +54,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _MODELS = frozenset({"model", "models", "entity", "entities", "orm", "tables", "domain"})
-"""Parts of a module's name that speak of mapped classes; a module of column types changes less."""
+"""Parts of a module's name that indicate mapped classes; a module of column types changes less."""
 
 
 USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'

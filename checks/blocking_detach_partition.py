@@ -3,13 +3,13 @@ Detaching a partition takes ACCESS EXCLUSIVE on the whole partitioned table.
 
 ## Why it hurts
 
-`DETACH PARTITION` needs ACCESS EXCLUSIVE on the partitioned table and on the partition. It waits for every query that runs
-on the table, all that come later wait behind it, and the lock is held until the transaction ends.
+`DETACH PARTITION` needs ACCESS EXCLUSIVE on the partitioned table and on the partition. It waits for every running
+query on the table, all later queries wait behind it, and the lock is held until the transaction ends.
 
 ## Do this instead
 
-`DETACH PARTITION ... CONCURRENTLY`, outside a transaction, in a revision of its own: it takes SHARE UPDATE EXCLUSIVE on
-the partitioned table. It is not possible while the table has a DEFAULT partition.
+`DETACH PARTITION ... CONCURRENTLY`, outside a transaction, in a separate revision: it takes SHARE UPDATE EXCLUSIVE
+on the partitioned table. It is not possible if the table has a DEFAULT partition.
 
 ## Not flagged
 
@@ -41,7 +41,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="blocking-detach-partition",
-    summary="the whole partitioned table stands still",
+    summary="the whole partitioned table is blocked",
     severity=Severity.ERROR,
     group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -53,8 +53,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DetachPartition(concurrently=False, table=table, partition=partition) if context.exists(table):
             yield concern(
                 f"""
-                Detaching `{partition}` takes ACCESS EXCLUSIVE on all of `{table}`: its reads and writes wait behind it
-                while it waits for running queries, and until the transaction ends.
+                Detaching `{partition}` takes ACCESS EXCLUSIVE on all of `{table}`: reads and writes queue behind it
+                while it waits for running queries, and then wait until the transaction ends.
                 """,
                 remedy=[
                     remedies.outside_transaction(

@@ -3,13 +3,13 @@ Adding an exclusion constraint builds its index while reads and writes wait.
 
 ## Why it hurts
 
-`ADD CONSTRAINT ... EXCLUDE` takes ACCESS EXCLUSIVE on the table and builds an index over all of it. Until the transaction
-ends nobody reads or writes the table.
+`ADD CONSTRAINT ... EXCLUDE` takes ACCESS EXCLUSIVE on the table and builds an index over all of it. Until the
+transaction ends, nobody can read or write the table.
 
 ## Do this instead
 
-There is no way without waiting: exclusion constraints know neither NOT VALID nor USING INDEX. Add it in a maintenance
-window, or make a new table that has it and move the rows over in batches.
+There is no way to avoid the lock: exclusion constraints support neither NOT VALID nor USING INDEX. Add it in a
+maintenance window, or create a new table that has it and move the rows over in batches.
 
 ## Not flagged
 
@@ -54,8 +54,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"""
-                Adding exclusion constraint {f"`{name}` " if name else ""}builds its index over every row of `{table}`
-                under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
+                Adding exclusion constraint {f"`{name}` " if name else ""}builds its index over every row of
+                `{table}` under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                 """,
                 about=("constraint", str(table), name or ""),
             )

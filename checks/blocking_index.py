@@ -3,9 +3,9 @@ Building an index blocks every write to the table until the build is done.
 
 ## Why it hurts
 
-`CREATE INDEX` takes SHARE on the table and reads every row of it. Reads go on; INSERT, UPDATE and DELETE wait until the
-transaction ends, and the build takes longer the larger the table is. Where the same transaction has already altered the
-table, reads wait too.
+`CREATE INDEX` takes SHARE on the table and reads every row of it. Reads go on; INSERT, UPDATE and DELETE wait until
+the transaction ends, and the larger the table, the longer the build takes. If the same transaction has already
+altered the table, reads wait too.
 
 ## Do this instead
 

@@ -1,20 +1,20 @@
 """
-Dropping an index takes ACCESS EXCLUSIVE on its table, and queues everybody behind the longest query.
+Dropping an index takes ACCESS EXCLUSIVE on its table, and makes everybody queue behind the longest query.
 
 ## Why it hurts
 
-`DROP INDEX` is quick once it has its lock, but it has to wait for every query that is running on the table, and while it
-waits all reads and writes that come later wait behind it. The lock is then held until the transaction ends.
+`DROP INDEX` is quick once it has its lock, but it has to wait for every running query on the table, and while it
+waits, all later reads and writes queue behind it. The lock is then held until the transaction ends.
 
 ## Do this instead
 
-`DROP INDEX CONCURRENTLY`, outside a transaction, in a revision of its own: it waits without making anybody else wait. It
-is not possible for an index of a partitioned table, nor for one that backs a constraint.
+`DROP INDEX CONCURRENTLY`, outside a transaction, in a separate revision: it waits without blocking anybody else. It
+is not possible for an index of a partitioned table, or for one that backs a constraint.
 
 ## Not flagged
 
 - Indexes that the same deploy has created, or on tables that it has created.
-- Indexes of a table that the same revision drops: `dropped-table` speaks.
+- Indexes of a table that the same revision drops: see `dropped-table`.
 - `DROP INDEX CONCURRENTLY`.
 
 ## References
@@ -54,7 +54,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case DropIndex(concurrently=False, index=index) if not context.is_new_index(index):
             if context.observed and not context.locks():
-                return  # IF EXISTS, and there was none; or its table is new
+                return  # IF EXISTS without such an index, or its table is new
             known = context.now.index_table(index)
             tables = [known.name] if known else [relation.as_name for relation in context.locks()]
             if tables and any(
@@ -74,8 +74,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
             yield concern(
                 f"""
-                Dropping index `{index}`{of} takes ACCESS EXCLUSIVE on {on}: reads and writes that come later wait behind
-                it while it waits for running queries, and until the transaction ends.
+                Dropping index `{index}`{of} takes ACCESS EXCLUSIVE on {on}: later reads and writes queue behind it
+                while it waits for running queries, and then wait until the transaction ends.
                 """,
                 remedy=[] if tables and context.now.is_partitioned(tables[0]) else [remedy],
                 about=("index", index.name),

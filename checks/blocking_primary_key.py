@@ -3,14 +3,14 @@ Adding a primary key builds its index, or reads every row for NULL, while reads 
 
 ## Why it hurts
 
-`ADD PRIMARY KEY` takes ACCESS EXCLUSIVE on the table and builds a unique index over all of it. With USING INDEX nothing is
-built; but a primary key makes its columns NOT NULL, and where they are not yet, all rows are read for that. Until the
-transaction ends nobody reads or writes the table.
+`ADD PRIMARY KEY` takes ACCESS EXCLUSIVE on the table and builds a unique index over all of it. With USING INDEX
+nothing is built; but a primary key makes its columns NOT NULL, and if they are not, all rows are scanned for that.
+Until the transaction ends, nobody can read or write the table.
 
 ## Do this instead
 
-Make the columns NOT NULL first, without a scan (see `scanning-not-null`). Build a unique index CONCURRENTLY, outside a
-transaction. Then `ADD CONSTRAINT ... PRIMARY KEY USING INDEX` is instant.
+Make the columns NOT NULL first, without a scan (see `scanning-not-null`). Build a unique index CONCURRENTLY,
+outside a transaction. Then `ADD CONSTRAINT ... PRIMARY KEY USING INDEX` is instant.
 
 ## Not flagged
 
@@ -95,7 +95,7 @@ def _message(table: Name, does: str) -> str:
 
 
 def _may_be_null(table: Name, columns: tuple[str, ...], context: Context) -> bool:
-    """Whether the text tells of a column that it may be NULL, and proves nothing else."""
+    """Whether the text says that a column is nullable, and nothing proves otherwise."""
     return any(
         context.now.column(table, name) and not implications.is_proved_not_null(context.now, table, name)
         for name in columns
@@ -115,7 +115,7 @@ def _remedy(added: AddPrimaryKey, name: str, context: Context) -> tuple[str, ...
 
 
 def _not_null(table: Name, columns: tuple[str, ...], context: Context) -> tuple[str, ...]:
-    """What makes those columns NOT NULL that are not so yet."""
+    """The steps that make nullable columns NOT NULL."""
     nullable = [name for name in columns if (known := context.now.column(table, name)) and known.nullable]
     return tuple(body for name in nullable for body in remedies.not_null(table, name, context.major))
 

@@ -1,15 +1,15 @@
 """
-Refreshing a materialized view blocks everybody who reads it until the refresh is done.
+Refreshing a materialized view blocks all reads of it until the refresh is done.
 
 ## Why it hurts
 
-`REFRESH MATERIALIZED VIEW` takes ACCESS EXCLUSIVE on the view, runs its query and writes the result anew. A plain SELECT
-from the view waits until the transaction ends.
+`REFRESH MATERIALIZED VIEW` takes ACCESS EXCLUSIVE on the view, runs its query and rewrites the contents. A plain
+SELECT from the view waits until the transaction ends.
 
 ## Do this instead
 
-`REFRESH MATERIALIZED VIEW CONCURRENTLY` lets readers go on. It needs a unique index on plain columns of the view, without
-WHERE, and a view that has been filled once.
+`REFRESH MATERIALIZED VIEW CONCURRENTLY` does not block readers. It needs a unique index on plain columns of the
+view, without WHERE, and a view that is already populated.
 
 ## Not flagged
 
@@ -42,7 +42,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="blocking-refresh",
-    summary="readers of the materialized view wait while it is filled anew",
+    summary="readers of the materialized view wait while it is refreshed",
     severity=Severity.ERROR,
     group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -55,7 +55,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case RefreshMaterializedView(concurrently=False, with_data=True, view=view) if context.exists(view):
             yield concern(
                 f"""
-                Refreshing `{view}` writes it anew under ACCESS EXCLUSIVE, so whoever reads `{view}` waits until the
+                Refreshing `{view}` rewrites it under ACCESS EXCLUSIVE, so reads of `{view}` wait until the
                 transaction ends.
                 """,
                 remedy=[remedies.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {view.sql}")]

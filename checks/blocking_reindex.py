@@ -3,12 +3,12 @@ Rebuilding an index blocks writes to its table, and every query that would use t
 
 ## Why it hurts
 
-`REINDEX` takes SHARE on the table, so INSERT, UPDATE and DELETE wait until the transaction ends, and ACCESS EXCLUSIVE on
-each index: queries that the planner would give that index wait too.
+`REINDEX` takes SHARE on the table, so INSERT, UPDATE and DELETE wait until the transaction ends, and ACCESS
+EXCLUSIVE on each index: queries for which the planner considers that index wait too.
 
 ## Do this instead
 
-`REINDEX ... CONCURRENTLY`, outside a transaction, in a revision of its own.
+`REINDEX ... CONCURRENTLY`, outside a transaction, in a separate revision.
 
 ## Not flagged
 
@@ -29,7 +29,7 @@ from reviewer.check import Concern, Context, Example, Group, Reindex, Rule, Seve
 
 RULE = Rule(
     id="blocking-reindex",
-    summary="writes wait while indexes are built anew, and queries that would use them",
+    summary="writes, and queries that would use the indexes, wait while these are rebuilt",
     severity=Severity.ERROR,
     group=Group.LOCKING,
     scans=True,
@@ -57,8 +57,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )  # fmt: skip
             yield concern(
                 f"""
-                Rebuilding {what} takes SHARE on {on} and ACCESS EXCLUSIVE on the indexes, so writes, and queries that
-                would use the indexes, wait until the transaction ends.
+                Rebuilding {what} takes SHARE on {on} and ACCESS EXCLUSIVE on the indexes, so writes, and queries
+                that would use the indexes, wait until the transaction ends.
                 """,
                 remedy=[remedies.outside_transaction(remedies.execute(sql))] if kind != "system" else [],
                 about=("index" if kind == "index" else "table", str(name)),

@@ -1,22 +1,22 @@
 """
-A statement was seen to lock a table and to work through one, and no other rule knows why.
+A statement was observed to lock a table and to process a whole table, and no other rule explains why.
 
 ## Why it hurts
 
-Whatever it is (a DO block, a function call, a statement that this version does not know), PostgreSQL was seen to take a
-lock that makes others wait, and to read or write a whole table while holding it. Others wait for as long as the table is
-large.
+Whatever it is (a DO block, a function call, a statement that this version does not know), PostgreSQL was observed
+to take a lock that blocks others, and to read or write a whole table while holding it. The larger the table, the
+longer others wait.
 
 ## Do this instead
 
-Split it: take the lock in one short transaction, and do the work in another, in batches. If the statement calls a function
-that alters tables, look at what is inside, and write those statements into the revision.
+Split it: take the lock in one short transaction, and do the work in another, in batches. If the statement calls a
+function that alters tables, move the statements of that function into the revision.
 
 ## Not flagged
 
-- What another rule explains.
+- Anything that another rule explains.
 - Work on tables that the same deploy creates.
-- Statements that no server was watched running: text does not tell what is inside.
+- Statements whose execution was not observed: the text does not show what happens inside.
 
 ## References
 
@@ -31,7 +31,7 @@ from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Sub
 
 RULE = Rule(
     id="blocking-statement",
-    summary="others wait while a statement works through a whole table",
+    summary="others wait while a statement processes a whole table",
     severity=Severity.ERROR,
     group=Group.LOCKING,
     scans=True,

@@ -3,15 +3,15 @@ Adding a unique constraint builds its index while reads and writes wait.
 
 ## Why it hurts
 
-`ADD CONSTRAINT ... UNIQUE` takes ACCESS EXCLUSIVE on the table and builds an index over all of it. Until the transaction
-ends nobody reads or writes the table. (CREATE INDEX alone would only block writes.) `unique=True` on an added column
-does the same.
+`ADD CONSTRAINT ... UNIQUE` takes ACCESS EXCLUSIVE on the table and builds an index over all of it. Until the
+transaction ends, nobody can read or write the table. (CREATE INDEX alone would only block writes.) `unique=True` on
+an added column does the same.
 
 ## Do this instead
 
-Build a unique index CONCURRENTLY, outside a transaction, and in a later revision make it the constraint's with UNIQUE
-USING INDEX, which is instant. There is no NOT VALID for unique constraints. On a partitioned table there is no way
-without waiting.
+Build a unique index CONCURRENTLY, outside a transaction, and in a later revision turn it into the constraint with
+UNIQUE USING INDEX, which is instant. There is no NOT VALID for unique constraints. On a partitioned table the lock
+cannot be avoided.
 
 ## Not flagged
 
@@ -76,8 +76,8 @@ def _concern(
         return
     yield concern(
         f"""
-        Adding unique constraint `{name}` builds its index over every row of `{table}` under ACCESS EXCLUSIVE, so reads
-        and writes of `{table}` wait until the transaction ends.
+        Adding unique constraint `{name}` builds its index over every row of `{table}` under ACCESS EXCLUSIVE, so
+        reads and writes of `{table}` wait until the transaction ends.
         """,
         remedy=(
             *first,

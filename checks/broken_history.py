@@ -1,20 +1,20 @@
 """
-The history cannot be loaded: a parent is missing, an id is there twice, or revisions stand on each other in a circle.
+The history cannot be loaded: a down_revision is missing, an id is used twice, or the down_revisions form a cycle.
 
 ## Why it hurts
 
-Every `alembic` command stops with an error, also those that have nothing to do with the revision concerned.
+Every `alembic` command fails with an error, even if it has nothing to do with the revision concerned.
 
 ## Do this instead
 
-Correct `revision` and `down_revision` in the files that are named.
+Correct `revision` and `down_revision` in the files named in the message.
 
 ## Not flagged
 
 - Several heads: see `several-heads`.
 
 - Here: a history that cannot be loaded cannot be run, so the review itself ends with the
-  error and its place (exit status 2). The rule stands here to be explained.
+  error and its location (exit status 2). The rule exists so that it can be explained.
 
 ## References
 
@@ -29,10 +29,10 @@ from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Sub
 
 RULE = Rule(
     id="broken-history",
-    summary="every `alembic` command stops with an error",
+    summary="every `alembic` command fails with an error",
     severity=Severity.ERROR,
     group=Group.HISTORY,
-    needs="a history that does not hold together",
+    needs="a broken history",
 )
 
 

@@ -3,19 +3,19 @@ Deleting a parent now deletes its children as well.
 
 ## Why it hurts
 
-`ON DELETE CASCADE` turns one DELETE into many, in tables that the statement does not name. Code that deleted a parent
-which had no children left, or that counted on being refused, deletes rows from now on that nobody asked it to delete.
+`ON DELETE CASCADE` turns one DELETE into many, in tables that the statement does not name. Code that deleted a
+parent without children, or that relied on an error otherwise, now also deletes rows that nobody asked it to delete.
 
 ## Do this instead
 
-Use `ON DELETE RESTRICT` and delete the children by name, unless they are a part of the parent and worth nothing without
-it.
+Use `ON DELETE RESTRICT` and delete the children explicitly, unless they are part of the parent and meaningless
+without it.
 
 ## Not flagged
 
 - Keys of tables that the same deploy has created: no running code has rows in them.
 - Other actions: `SET NULL`, `RESTRICT`, `NO ACTION`.
-- A key that had the same action before and is only made anew.
+- A key that is only recreated with the same action.
 
 ## References
 
@@ -56,7 +56,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for table, key in implications.foreign_keys(subject):
                 if key.on_delete == "CASCADE" and context.exists(table) and not _before(table, key, context):
                     yield concern(
-                        f"From now on deleting a row of `{key.referenced}` deletes the rows of `{table}` that refer to it.",
+                        f"From now on, deleting a row of `{key.referenced}` deletes the rows of `{table}` that refer to it.",
                         about=("column", str(table), *key.columns),
                     )
 

@@ -3,19 +3,20 @@ CASCADE drops objects that the statement does not name.
 
 ## Why it hurts
 
-`DROP ... CASCADE` takes everything with it that depends on the dropped object: views that read it, foreign keys of other
-tables that point to it, columns whose type it is. None of them is in the revision, so no reviewer sees them, and a
-downgrade that brings back the one object does not bring back the others. Which ones they are depends on the database:
-production may have a view that no other one has.
+`DROP ... CASCADE` also drops everything that depends on the object: views that read it, foreign keys of other
+tables that refer to it, columns of that type. None of them is in the revision, so no reviewer sees them, and a
+downgrade that recreates the one object does not recreate the others. Which ones they are depends on the database:
+production may have a view that no other database has.
 
 ## Do this instead
 
-Leave CASCADE out. PostgreSQL then refuses the drop and lists what depends on the object; drop or change these by name.
+Leave out CASCADE. PostgreSQL then rejects the drop and lists the dependent objects; drop or change these
+explicitly.
 
 ## Not flagged
 
-- CASCADE where nothing depended on the object, as the server has seen.
-- What went with it was created by the same deploy.
+- CASCADE if nothing depended on the object on the server.
+- Dependent objects that the same deploy has created.
 - `DROP SCHEMA ... CASCADE` and `TRUNCATE ... CASCADE`: see `dropped-schema` and `truncated-table`.
 
 ## References
@@ -48,7 +49,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="cascading-drop",
-    summary="objects that nobody named vanish with the dropped one",
+    summary="objects that nobody named are dropped as well",
     severity=Severity.ERROR,
     group=Group.LOSING_DATA,
     replaces=frozenset({"dropped-object"}),
@@ -73,9 +74,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             what = _what(subject, name)
             if context.is_new(name) and not gone:
                 return
-            with_it = ", ".join(gone) if gone else "whatever depends on it in production"
+            with_it = ", ".join(gone) if gone else "everything that depends on it in production"
             yield concern(
-                f"Dropping {what} with CASCADE takes with it what no statement names: {with_it}.",
+                f"Dropping {what} with CASCADE also drops what no statement names: {with_it}.",
                 about=("cascade", str(name), what),
                 severity=context.certainty(RULE.severity),
                 evidence={"dropped": gone},
@@ -83,7 +84,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _gone(context: Context) -> list[str]:
-    """What PostgreSQL says it has dropped, in its own words."""
+    """What PostgreSQL reports as dropped, in its own words."""
     said = context.observation.messages if context.observation else ()
     found = [each for message in said for each in re.findall(r"drop cascades to (.+)", message)]
     return [each for each in dict.fromkeys(found) if not re.fullmatch(r"\d+ other objects?", each)] or found

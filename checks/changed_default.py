@@ -1,14 +1,14 @@
 """
-Rows get another value than before where the code leaves the column out.
+Rows get a different value than before if the code omits the column.
 
 ## Why it hurts
 
-While the migration is deployed two versions of the code run. Both now get the new default, and rows of the last minutes
-differ from those of the minutes before, though the code that wrote them is the same.
+While the migration is deployed two versions of the code run. Both now get the new default, and their rows differ
+from earlier ones, although the code that wrote them is the same.
 
 ## Do this instead
 
-Let the new code write the value that it means, and change the default when no old code is left.
+Let the new code write the value explicitly, and change the default when no old code is running.
 
 ## Not flagged
 
@@ -30,7 +30,7 @@ from reviewer.check import Concern, Context, Example, Group, Rule, SetDefault, S
 
 RULE = Rule(
     id="changed-default",
-    summary="the running code writes another value from now on",
+    summary="the running code writes a different value from now on",
     severity=Severity.NOTICE,
     group=Group.BREAKING_CODE,
 )
@@ -49,7 +49,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _bare(default: str) -> str:
-    """Without casts, parentheses and case, in which PostgreSQL's spelling differs from the user's."""
+    """Without casts, parentheses and case, where PostgreSQL's spelling differs from the user's."""
     return re.sub(r"::[\w .\"]+(\(\d+\))?(\[\])?|[()\s]", "", default).lower()
 
 

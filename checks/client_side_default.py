@@ -1,11 +1,11 @@
 """
-Only Python knows the default: rows that come another way do not have it.
+The default exists only in Python: rows inserted by other means do not get it.
 
 ## Why it hurts
 
-`default=` is applied by SQLAlchemy when it sends an INSERT. Rows of the old code during the deploy, of SQL by hand, of
-`COPY` and of other programs go without: NULL, or an error where the column is NOT NULL. `datetime.utcnow` besides is
-the clock of the application's machine, and without a time zone.
+`default=` is applied by SQLAlchemy when it sends an INSERT. Rows from the old code during the deploy, hand-written
+SQL, `COPY` and other programs do not get it: they have NULL, or fail if the column is NOT NULL. Besides,
+`datetime.utcnow` is the clock of the application's machine, without a time zone.
 
 ## Do this instead
 
@@ -14,8 +14,8 @@ Give the column a `server_default`, for example `server_default=sa.func.now()` o
 ## Not flagged
 
 - Everything, unless the rule is selected: it is off by default.
-- Columns that were there before the branch.
-- Columns with a `server_default` beside the `default`.
+- Columns that existed before the branch.
+- Columns that have both a `server_default` and a `default`.
 
 ## References
 
@@ -46,7 +46,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="client-side-default",
-    summary="rows that do not come through the models go without the default",
+    summary="rows that are not inserted through the models do not get the default",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,
@@ -61,8 +61,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if place is not None:
                     yield concern(
                         f"""
-                        The default {_words(each)} of `{each.table}.{each.column}` is known to Python only
-                        (`{each.model}`): rows that come another way do not have it.
+                        The default {_words(each)} of `{each.table}.{each.column}` exists only in Python
+                        (`{each.model}`): rows inserted by other means do not get it.
                         """,
                         about=("column", str(each.table), each.column, RULE.id),
                         basis=Basis.COMPARED,
@@ -75,7 +75,7 @@ def _words(each: ClientDefault) -> str:
 
 
 def _place(story: Story, each: ClientDefault) -> Location | None:
-    """Where the revision adds the column."""
+    """The place where the revision adds the column."""
     for operation, statement in story.operations():
         if _adds(operation, each.table, each.column):
             return statement.location or Location(story.revision.path, story.revision.upgrade_line or 1)

@@ -1,21 +1,21 @@
 """
-Since the branch was made, the base branch has got another revision with the same parent.
+Since the branch was created, the base branch has gained another revision with the same down_revision.
 
 ## Why it hurts
 
-Each of the two pull requests is fine by itself, and both are green. Merged, the history has two heads, and `alembic
-upgrade head` refuses to run on every machine.
+Each of the two pull requests is fine on its own, and both are green. Once both are merged, the history has two
+heads, and `alembic upgrade head` fails on every machine.
 
 ## Do this instead
 
-Merge or rebase onto the base branch, and give the newer revision the other one as its `down_revision`; or join the two
-with `alembic merge heads`.
+Merge or rebase onto the base branch, and give the newer revision the other one as its `down_revision`; or join the
+two with `alembic merge heads`.
 
 ## Not flagged
 
-- Heads on branches with a label of their own, which are meant to stay apart.
+- Heads on branches with their own branch label, which are meant to stay separate.
 - Two heads within the branch: see `several-heads`.
-- Without git, as with `--revisions`: there is no other branch.
+- Reviews without git, as with `--revisions`: there is no other branch.
 
 ## References
 
@@ -30,10 +30,10 @@ from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severi
 
 RULE = Rule(
     id="colliding-head",
-    summary="once merged, `alembic upgrade head` refuses to run",
+    summary="once merged, `alembic upgrade head` fails",
     severity=Severity.ERROR,
     group=Group.HISTORY,
-    needs="a base branch that went on",
+    needs="a base branch that has moved on",
 )
 
 
@@ -44,8 +44,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if entry.revision == revision.id:
                     yield concern(
                         f"""
-                        The base branch has got `{entry.detail}` meanwhile: once merged, the history has two heads,
-                        `{revision.id}` and `{entry.detail}`, and `alembic upgrade head` refuses to run.
+                        The base branch has since gained `{entry.detail}`: once merged, the history has two heads,
+                        `{revision.id}` and `{entry.detail}`, and `alembic upgrade head` fails.
                         """,
                         about=("heads", revision.id, entry.detail),
                         basis=Basis.COMPARED,

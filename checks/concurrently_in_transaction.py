@@ -1,20 +1,20 @@
 """
-CONCURRENTLY inside a transaction: PostgreSQL refuses it, and the deploy stops.
+CONCURRENTLY inside a transaction: PostgreSQL rejects it, and the deploy stops.
 
 ## Why it hurts
 
-`CREATE INDEX CONCURRENTLY` and its kin commit in between, so they cannot run inside a transaction block. Alembic runs a
-revision, and by default a whole upgrade, in one. A text of several statements sent at once is a transaction too, even in
-autocommit mode.
+`CREATE INDEX CONCURRENTLY` and similar statements commit in between, so they cannot run inside a transaction block.
+Alembic runs a revision, and by default a whole upgrade, in one. A text of several statements sent at once is a
+transaction too, even in autocommit mode.
 
 ## Do this instead
 
-Put the one statement into `with op.get_context().autocommit_block():`, in a revision of its own.
+Put the one statement into `with op.get_context().autocommit_block():`, in a separate revision.
 
 ## Not flagged
 
 - Statements in an autocommit block, and in projects that set `transactional_ddl=False`.
-- `REFRESH MATERIALIZED VIEW CONCURRENTLY`: it may run in a transaction.
+- `REFRESH MATERIALIZED VIEW CONCURRENTLY`: it can run in a transaction.
 
 ## References
 
@@ -47,7 +47,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="concurrently-in-transaction",
-    summary="PostgreSQL refuses it inside a transaction, and the deploy stops",
+    summary="PostgreSQL rejects it inside a transaction, and the deploy stops",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
     sqlstate="25001",

@@ -1,5 +1,5 @@
 """
-PostgreSQL 14.0 to 14.3 can leave rows out of an index that is built CONCURRENTLY.
+PostgreSQL 14.0 to 14.3 can miss rows in an index that is built CONCURRENTLY.
 
 ## Why it hurts
 
@@ -12,7 +12,7 @@ Update the server to 14.4 or newer before the deploy, and rebuild indexes that w
 
 ## Not flagged
 
-- Other versions. The version is that of the server of the review: give production's with `--postgres`.
+- Other versions. The version is that of the review's server: select production's version with `--postgres`.
 
 ## References
 
@@ -40,8 +40,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case CreateIndex(concurrently=True) | Reindex(concurrently=True) if _has_the_bug(context):
             yield concern(
                 f"""
-                PostgreSQL {context.recording.server.version if context.recording.server else ""} may leave rows out of an
-                index that is built CONCURRENTLY; 14.4 mends it.
+                PostgreSQL {context.recording.server.version if context.recording.server else ""} can miss rows in
+                an index that is built CONCURRENTLY; fixed in 14.4.
                 """,
                 about=("server",),
             )

@@ -1,18 +1,18 @@
 """
-A revision that the base branch has is gone.
+A revision of the base branch was deleted.
 
 ## Why it hurts
 
-Databases that stand at it, or have run it, refer to a revision that no longer exists: `Can't locate revision identified
-by ...`. What it did stays in them, and is missing in new ones.
+Databases that are at this revision, or have run it, refer to a revision that no longer exists: `Can't locate
+revision identified by ...`. Its changes remain in them, and are missing in new ones.
 
 ## Do this instead
 
-Keep the file. What it did is undone by a new revision.
+Keep the file, and undo its changes in a new revision.
 
 ## Not flagged
 
-- A file that was renamed or moved: the revision is still there.
+- A file that was renamed or moved: the revision still exists.
 
 ## References
 
@@ -27,7 +27,7 @@ from reviewer.check import Basis, Concern, Context, Example, Group, Recording, R
 
 RULE = Rule(
     id="deleted-revision",
-    summary="databases that have run it cannot be upgraded any more",
+    summary="databases that have run it can no longer be upgraded",
     severity=Severity.ERROR,
     group=Group.HISTORY,
     needs="a base branch",
@@ -39,7 +39,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Recording(history=history):
             for entry in history.deleted:
                 yield concern(
-                    f"`{entry.revision}` is on the base branch and gone here: databases that stand at it cannot be upgraded.",
+                    f"`{entry.revision}` is on the base branch but was deleted here: databases at this revision cannot be upgraded.",
                     about=("revision", entry.revision),
                     basis=Basis.COMPARED,
                     location=entry.location,

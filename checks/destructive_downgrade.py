@@ -1,24 +1,25 @@
 """
-The downgrade destroys what the upgrade did not bring.
+The downgrade destroys data that the upgrade did not add.
 
 ## Why it hurts
 
-A downgrade is run in a hurry, when a release has gone wrong. One that drops a table or a column which was there before
-the upgrade, empties a table, or narrows a column that the upgrade did not touch, loses data that has nothing to do with
-the release, and no one is looking for that in this moment.
+A downgrade is run in a hurry, when a release has gone wrong. One that drops a table or a column that existed before
+the upgrade, empties a table, or narrows a column that the upgrade did not touch, loses data that has nothing to do
+with the release, and nobody is looking for that at this moment.
 
 ## Do this instead
 
-Let the downgrade undo the upgrade and nothing else. Where undoing is impossible without a loss, raise on purpose and say
-what to restore: `raise NotImplementedError("restore public.orders from the backup")`.
+Let the downgrade undo the upgrade and nothing else. If undoing is impossible without a loss, raise deliberately and
+say what to restore: `raise NotImplementedError("restore public.orders from the backup")`.
 
-A table or column that is seen to be gone after the downgrade is an error; what a DELETE, a TRUNCATE or a narrower type
-takes, and what only the text shows, is a warning.
+A table or column that was observed to be missing after the downgrade is an error; losses by DELETE, TRUNCATE or a
+narrower type, and what only the text shows, are a warning.
 
 ## Not flagged
 
-- The plain reverse of an addition: dropping what this revision's upgrade has added, deleting rows that it has inserted,
-  narrowing a type that it has widened. What was written after the upgrade is lost; the rollback label says so.
+- The plain reverse of an addition: dropping what this revision's upgrade has added, deleting rows that it has
+  inserted, narrowing a type that it has widened. What was written after the upgrade is lost; the rollback label
+  says so.
 - A drop in the upgrade whose downgrade adds the column or table again, without its contents: that is part of
   `dropped-column` and `dropped-table`.
 
@@ -58,7 +59,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="destructive-downgrade",
-    summary="a rollback would destroy data that the upgrade did not bring",
+    summary="a rollback would destroy data that the upgrade did not add",
     severity=Severity.WARNING,
     group=Group.LOSING_DATA,
     replaces=frozenset({"incomplete-downgrade"}),
@@ -71,12 +72,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             brought = _Brought(story)
             for step in story.steps(Direction.DOWNGRADE):
                 statement = step.statement
-                # what is not there to be lost is told as the failure that it is
+                # what does not exist cannot be lost: that is reported as a failure
                 told = None if statement.sqlstate in NOT_THERE else _lost(step, brought, story, context.static)
                 if told:
                     what, about = told
                     yield concern(
-                        f"Rolling back {what}, which the upgrade did not bring.",
+                        f"Rolling back {what}, which the upgrade did not add.",
                         about=about,
                         severity=Severity.ERROR if about[0] != "downgrade" and _seen(story) else None,
                         location=statement.location,
@@ -85,12 +86,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _seen(story: Story) -> bool:
-    """Whether a server has run the downgrade: what it drops is then missing for certain."""
+    """Whether a server has run the downgrade: what it drops is then known to be missing."""
     return any(p.direction is Direction.DOWNGRADE and p.outcome is Outcome.OK and p.compared for p in story.passes)
 
 
 class _Brought:
-    """What the upgrade of a revision has brought, by the names that things have after it."""
+    """What the upgrade of a revision has added, by the names that objects have after it."""
 
     def __init__(self, story: Story) -> None:
         self._steps = story.steps(Direction.UPGRADE)
@@ -118,8 +119,8 @@ class _Brought:
 
 
 def _was_there(step: Step, brought: _Brought, story: Story, static: bool, column: str | None = None) -> bool:
-    """Whether it existed before the revision, and the downgrade puts nothing in its place. What the text of the upgrade
-    does not show, as in a DO block, may still be what it has brought.
+    """Whether it existed before the revision, and the downgrade does not replace it. What the text of the upgrade
+    does not show, as in a DO block, may still have been added by it.
     """
     table = getattr(step.operation, "table", None)
     assert isinstance(table, Name)

@@ -1,21 +1,21 @@
 """
-Triggers are switched off: foreign keys and the application's own rules are not enforced.
+Triggers are disabled: foreign keys and the application's own rules are not enforced.
 
 ## Why it hurts
 
-`DISABLE TRIGGER ALL` switches off the triggers that enforce foreign keys too. Whatever is written until they are switched
-on again, by anybody, is checked by nothing, and it is not checked afterwards either. The statement takes SHARE ROW
+`DISABLE TRIGGER ALL` also disables the triggers that enforce foreign keys. Rows written until they are enabled
+again, by anybody, are not checked, neither then nor afterwards. The statement takes SHARE ROW
 EXCLUSIVE, so writes of the table wait until the transaction ends.
 
 ## Do this instead
 
 Write the rows in an order in which every constraint holds, or make the foreign key DEFERRABLE and defer it for the
-transaction. Where a trigger has to be off for a change of rows, name it, and switch it on again in the same transaction:
-others then never see it off.
+transaction. If a trigger must be disabled for a change of rows, name it, and enable it again in the same
+transaction: others then never see it disabled.
 
 ## Not flagged
 
-- A trigger that is named, and switched on again in the same revision.
+- A trigger that is named, and enabled again in the same revision.
 - Tables that the same deploy creates.
 
 ## References
@@ -31,7 +31,7 @@ from reviewer.check import Concern, Context, Example, Group, LockMode, Rule, Set
 
 RULE = Rule(
     id="disabled-trigger",
-    summary="rows are written that no foreign key and no trigger has checked",
+    summary="rows are written without being checked by foreign keys and triggers",
     severity=Severity.WARNING,
     group=Group.LOCKING,
     lock=LockMode.SHARE_ROW_EXCLUSIVE,
@@ -54,10 +54,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             what = {"all": "all triggers, foreign keys among them,", "user": "all triggers of the application"}.get(
                 name.lower(), f"trigger `{name}`"
             )
-            until = "until they are switched on again" if again else "and nothing switches them on again"
+            until = "until they are enabled again" if again else "and nothing enables them again"
             yield concern(
                 f"""
-                Switching off {what} on `{table}` lets rows in that nothing has checked, {until}; SHARE ROW EXCLUSIVE
+                Disabling {what} on `{table}` allows unchecked rows, {until}; SHARE ROW EXCLUSIVE
                 makes writes of `{table}` wait until the transaction ends.
                 """,
                 about=("table", str(table)),

@@ -3,20 +3,20 @@ Dropping a column destroys its values, and breaks the code that still reads it.
 
 ## Why it hurts
 
-The drop is instant and final: a downgrade can bring the column back, but not what was in it. And while the migration is
-deployed the old code still runs: SQLAlchemy names every mapped column in each SELECT and INSERT, so all of them fail
-from the commit on.
+The drop is instant and final: a downgrade can recreate the column, but not its values. And while the migration is
+deployed, the old code still runs: SQLAlchemy names every mapped column in each SELECT and INSERT, so all of them
+fail once the migration commits.
 
 ## Do this instead
 
-Take the column out of the models first, and deploy that. Drop the column in a later release, when nothing reads it any
-more, and say so beside the statement: `# reviewer: allow[dropped-column] unused since 2.4`. Keep a copy of what may be
-wanted again.
+Remove the column from the models first, and deploy that. Drop the column in a later release, when nothing reads it,
+and say so next to the statement: `# reviewer: allow[dropped-column] unused since 2.4`. Keep a copy of data that may
+be needed again.
 
 ## Not flagged
 
 - Columns that the same deploy has added.
-- `DROP COLUMN IF EXISTS` where there is no such column.
+- `DROP COLUMN IF EXISTS` if there is no such column.
 - A column that looks renamed by drop and add: see `rename-as-drop`.
 
 ## References
@@ -54,7 +54,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="dropped-column",
-    summary="its values are gone for good, and the code that still reads it fails",
+    summary="its values are lost for good, and code that still reads it fails",
     severity=Severity.ERROR,
     group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -97,7 +97,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             uses = context.old_code_uses(table, column)
             lost = f"breaks the running code, {'which' if uses else 'if that'} still reads and writes it"
             if unused:
-                lost = "is safe for the running code, whose models do not have it any more"
+                lost = "is safe for the running code, whose models no longer have it"
             if not kept:
                 lost = f"destroys its values {'but' if unused else 'and'} {lost}"
             yield concern(
@@ -137,7 +137,7 @@ def _adds(operation: Operation, table: Name, column: str) -> bool:
 
 
 def _copies(operation: Operation, statement: Statement, table: Name, column: str) -> bool:
-    """Whether the values of the column were put elsewhere before."""
+    """Whether the values of the column were copied elsewhere before."""
     match operation:
         case Insert(sources=sources) if any(source.matches(table) for source in sources):
             return (
@@ -156,7 +156,7 @@ def _comes_back_empty(dropped: DropColumn, context: Context, kept: bool) -> str:
         match operation:
             case AddColumn(table=table, column=column):
                 if table.matches(dropped.table) and column.name == dropped.column:
-                    return "; the downgrade adds the column again, but not what was in it"
+                    return "; the downgrade adds the column again, but not its values"
     return ""
 
 

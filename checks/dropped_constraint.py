@@ -1,20 +1,21 @@
 """
-Without the constraint, rows come in that it kept out.
+Without the constraint, rows that it rejected are accepted.
 
 ## Why it hurts
 
-From the commit on nothing stops duplicates, orphans or values that the constraint forbade, also from code that relied on
-it. Bringing it back later reads every row, and fails on the first one that came in meanwhile.
+Once the migration commits, nothing stops duplicates, orphans or values that the constraint forbade, even from code
+that relied on it. Adding it again later scans every row, and fails on the first invalid one that was written in the
+meantime.
 
 ## Do this instead
 
-Make sure that the rule is meant to go, and not just in the way of something else. Where it is replaced, add the new one
-(NOT VALID) before the old one is dropped.
+Make sure that the constraint is really unwanted, and not just in the way of something else. If it is replaced, add
+the new one (NOT VALID) before dropping the old one.
 
 ## Not flagged
 
-- Constraints that the same revision adds again, wider or otherwise.
-- A CHECK (... IS NOT NULL) of the recipe for NOT NULL, once the column is NOT NULL.
+- Constraints that the same revision adds again, relaxed or changed.
+- A CHECK (... IS NOT NULL) from the recipe for NOT NULL, once the column is NOT NULL.
 - Constraints that the same deploy has added, and those of tables that it has created.
 
 ## References
@@ -52,7 +53,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="dropped-constraint",
-    summary="rows come in that the constraint kept out",
+    summary="rows that the constraint rejected are accepted",
     severity=Severity.NOTICE,
     group=Group.LOSING_DATA,
 )
@@ -67,7 +68,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             what = f"the {found.kind} constraint `{name}`" if found else f"the constraint `{name}`"
             yield concern(
-                f"Dropping {what} of `{table}` lets in rows that it kept out.",
+                f"Dropping {what} of `{table}` allows rows that it rejected.",
                 about=("constraint", str(table), name),
                 evidence={"definition": found.definition} if found else None,
             )

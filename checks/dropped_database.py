@@ -1,18 +1,18 @@
 """
-Dropping a database destroys it as a whole, and no migration can get that right.
+Dropping a database destroys all of it, and does not belong in a migration.
 
 ## Why it hurts
 
-`DROP DATABASE` removes every schema, table and row at once and cannot be undone. In a transaction, where Alembic runs
-its revisions, PostgreSQL refuses it; in an autocommit block nothing stops it.
+`DROP DATABASE` removes every schema, table and row at once and cannot be undone. In a transaction, where Alembic
+runs its revisions, PostgreSQL rejects it; in an autocommit block nothing stops it.
 
 ## Do this instead
 
-Never from a migration. Databases come and go by hand, with a backup that was tried.
+Never from a migration. Create and drop databases by hand, with a tested backup.
 
 ## Not flagged
 
-- Anything else than DROP DATABASE: for schemas see `dropped-schema`.
+- Anything other than DROP DATABASE: for schemas see `dropped-schema`.
 
 ## References
 
@@ -27,7 +27,7 @@ from reviewer.check import Concern, Context, DropObject, Example, Group, Rule, S
 
 RULE = Rule(
     id="dropped-database",
-    summary="a whole database is gone",
+    summary="a whole database is destroyed",
     severity=Severity.ERROR,
     group=Group.LOSING_DATA,
     replaces=frozenset({"failing-upgrade"}),
@@ -38,7 +38,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case DropObject(kind="database", object=database):
             yield concern(
-                f"Dropping the database `{database}` destroys everything in it, and no downgrade brings it back.",
+                f"Dropping the database `{database}` destroys everything in it, and no downgrade restores it.",
                 about=("object", "database", str(database)),
             )
 

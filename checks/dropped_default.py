@@ -1,21 +1,21 @@
 """
-The column must have a value, and the running code that left it to the default cannot insert any more.
+The column requires a value, and running code that relied on the default can no longer insert.
 
 ## Why it hurts
 
 Code that does not name the column in its INSERTs got the default. Without it the column becomes NULL, and NOT NULL
-refuses the row. This is also the end of a well-meant idiom: add a NOT NULL column with a server default to fill the old
-rows, and drop the default in the same revision. The code of the last release knows nothing of the column and runs until
-the deploy is over: each of its INSERTs fails.
+rejects the row. This also breaks a well-meant idiom: add a NOT NULL column with a server default to fill the old
+rows, and drop the default in the same revision. The code of the last release does not know the column and runs
+until the deploy is over: each of its INSERTs fails.
 
 ## Do this instead
 
-Keep the default until no code is left that does not write the column, and drop it in a later release. A default that is
-never used costs nothing.
+Keep the default until all running code writes the column, and drop it in a later release. An unused default costs
+nothing.
 
 ## Not flagged
 
-- Columns that may be NULL: the old code's rows have NULL there.
+- Nullable columns: the old code's rows have NULL there.
 - A default that is dropped and set again in the same revision, as around a change of type.
 - Tables that the same deploy has created, and columns that it drops.
 
@@ -73,8 +73,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if known is not None and context.now.is_new_column(table, column):
                 yield concern(
                     f"""
-                    `{table}.{column}` is added with a default that is dropped again: the running code does not know the
-                    column, and each of its INSERTs into `{table}` fails because the column is NOT NULL.
+                    `{table}.{column}` is added with a default that is dropped again: the running code does not know
+                    the column, and each of its INSERTs into `{table}` fails because the column is NOT NULL.
                     """,
                     about=("column", str(table), column),
                     severity=context.certainty(Severity.ERROR),
@@ -82,8 +82,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             else:
                 yield concern(
                     f"""
-                    Without the default of `{table}.{column}`, INSERTs of the running code that leave the column out fail
-                    because it is NOT NULL.
+                    Without the default of `{table}.{column}`, INSERTs of the running code that leave the column out
+                    fail because it is NOT NULL.
                     """,
                     about=("column", str(table), column),
                     severity=RULE.severity if known and not _old_code_inserts(table, context) else Severity.NOTICE,
@@ -91,7 +91,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _old_code_inserts(table: Name, context: Context) -> bool | None:
-    """Whether the INSERT of the base commit's models still runs on the upgraded table; None where it was not tried."""
+    """Whether the INSERT of the base commit's models still runs on the upgraded table; None if it was not tried."""
     old, before = context.recording.old_code, context.now.origin(table)
     if before is None or not any(
         each.table.matches(before) and "insert" in each.tried for each in old.mapped or ()
@@ -108,7 +108,7 @@ def _may_be_null(nullable: bool, table: Name, column: str, context: Context) -> 
 
 
 def _had_none(known: Column, subject: DropDefault | DropIdentity) -> bool:
-    """Whether there was no default to drop: autogenerate renders `server_default=None` also where nothing was set."""
+    """Whether there was no default to drop: autogenerate renders `server_default=None` even if none was set."""
     return isinstance(subject, DropDefault) and known.default is None
 
 

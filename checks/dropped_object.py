@@ -3,21 +3,21 @@ Dropping a view, function, sequence or extension breaks the code that still uses
 
 ## Why it hurts
 
-PostgreSQL knows which of its own objects depend on it, and refuses the drop then. It does not know the queries of the
-running code: from the commit on each of them that names the object fails.
+PostgreSQL knows which of its own objects depend on it, and rejects the drop if there are any. It does not know the
+queries of the running code: once the migration commits, each one that names the object fails.
 
 ## Do this instead
 
-Take it out of the code first, and drop it a release later.
+Remove it from the code first, and drop it one release later.
 
 ## Not flagged
 
 - Objects that the same deploy has created.
-- A drop and create of the same name in one transaction, as it is usual for views: nobody sees the gap. A view that
-  comes back with fewer columns is told.
-- `IF EXISTS` where there is nothing of that name, as the server has seen.
-- Types, triggers, policies and rules: what no table uses any more is not named by queries.
-- A drop with CASCADE that takes others along: `cascading-drop` tells it.
+- A drop and create of the same name in one transaction, as usual for views: nobody sees the gap. A view that is
+  recreated with fewer columns is reported.
+- `IF EXISTS` if no such object exists on the server.
+- Types, triggers, policies and rules: queries do not name them.
+- A drop with CASCADE that also drops other objects: see `cascading-drop`.
 
 ## References
 
@@ -84,8 +84,8 @@ def _told_of_columns(kind: str, name: Name, context: Context) -> Iterator[Concer
     if gone:
         yield concern(
             f"""
-            The {kind} `{name}` is made anew without {listed(gone)}, which breaks every statement of the running code that
-            still reads {"it" if len(gone) == 1 else "them"}.
+            The {kind} `{name}` is recreated without {listed(gone)}, which breaks every statement of the running
+            code that still reads {"it" if len(gone) == 1 else "them"}.
             """,
             about=("object", kind, str(name)),
         )
@@ -105,7 +105,7 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "a view that is made anew",
+        "a view that is recreated",
         given=VIEW,
         upgrade="""
         op.execute("DROP VIEW people")
@@ -113,7 +113,7 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "a view that is made anew with a column less",
+        "a view that is recreated with a column less",
         given=VIEW,
         upgrade="""
         op.execute("DROP VIEW people")  # flagged

@@ -3,19 +3,19 @@ Dropping a schema destroys everything in it.
 
 ## Why it hurts
 
-`DROP SCHEMA ... CASCADE` names one thing and takes all tables, views, types and functions of the schema with it, rows
-included. No downgrade brings them back.
+`DROP SCHEMA ... CASCADE` names one object and drops all tables, views, types and functions of the schema, rows
+included. No downgrade restores them.
 
 ## Do this instead
 
-Take the objects out one by one, each in a revision that names it, after the code has stopped to use them; then drop the
-empty schema without CASCADE, which PostgreSQL refuses as long as anything is left.
+Drop the objects one by one, each in a revision that names it, after the code has stopped using them; then drop the
+empty schema without CASCADE, which PostgreSQL rejects as long as anything is left.
 
 ## Not flagged
 
 - A schema that the same deploy has created.
-- A drop without CASCADE: it works on an empty schema only.
-- A drop with CASCADE that took nothing with it, as the server has seen.
+- A drop without CASCADE: it only works on an empty schema.
+- A drop with CASCADE that dropped nothing else on the server.
 
 ## References
 
@@ -30,7 +30,7 @@ from reviewer.check import Concern, Context, DropObject, Example, Group, Rule, S
 
 RULE = Rule(
     id="dropped-schema",
-    summary="every table of the schema is gone with all rows",
+    summary="all tables of the schema are dropped with their rows",
     severity=Severity.ERROR,
     group=Group.LOSING_DATA,
     replaces=frozenset({"cascading-drop"}),

@@ -3,22 +3,23 @@ Dropping a table destroys its rows, and breaks the code that still reads it.
 
 ## Why it hurts
 
-The drop is final: a downgrade can bring the table back, but not its rows. Code of the running version that still reads
-or writes it fails from the commit on. Dropping a table with foreign keys also takes ACCESS EXCLUSIVE on every table that
+The drop is final: a downgrade can recreate the table, but not its rows. Running code that still reads or writes it
+fails once the migration commits. Dropping a table with foreign keys also takes ACCESS EXCLUSIVE on every table that
 they refer to.
 
 ## Do this instead
 
-Take the table out of the models first, and deploy that. In a later release rename it, wait, and drop it when nobody has
-missed it; say so beside the statement: `# reviewer: allow[dropped-table] unused since 2.4`. Keep a copy of what may be
-wanted again.
+Remove the table from the models first, and deploy that. In a later release rename it, wait, and drop it if nobody
+has missed it; say so next to the statement: `# reviewer: allow[dropped-table] unused since 2.4`. Keep a copy of
+data that may be needed again.
 
 ## Not flagged
 
 - Tables that the same deploy has created.
-- `DROP TABLE IF EXISTS` where there is no such table.
-- A table that was copied into one that takes its name in the same revision, as `batch_alter_table(recreate="always")`
-  does it: the rows are kept (see `work-under-lock` for what the copy does to everybody else).
+- `DROP TABLE IF EXISTS` if there is no such table.
+- A table that was copied into one that takes its name in the same revision, as
+  `batch_alter_table(recreate="always")` does: the rows are kept (see `work-under-lock` for how the copy affects
+  others).
 - A table that looks renamed by drop and create: see `rename-as-drop`.
 
 ## References
@@ -52,7 +53,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="dropped-table",
-    summary="its rows are gone for good, and the code that still reads it fails",
+    summary="its rows are lost for good, and code that still reads it fails",
     severity=Severity.ERROR,
     group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -69,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             uses = context.old_code_uses(table)
             lost = f"breaks the running code, {'which' if uses else 'if that'} still reads and writes it"
             if unused:
-                lost = "is safe for the running code, whose models do not have it any more"
+                lost = "is safe for the running code, whose models no longer have it"
             if not kept:
                 lost = f"destroys its rows {'but' if unused else 'and'} {lost}"
             yield concern(
@@ -84,7 +85,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _copied(table: Name, context: Context) -> bool:
-    """Whether the rows were put into another table before."""
+    """Whether the rows were copied into another table before."""
     return any(
         isinstance(earlier, Insert | Merge | Update) and any(source.matches(table) for source in earlier.sources)
         for earlier, _ in context.same_revision()
@@ -120,7 +121,7 @@ EXAMPLES = [
         downgrade=USERS,
     ),
     Example(
-        "created anew under the same name",
+        "recreated under the same name",
         given=USERS,
         upgrade="""
         op.execute("DROP TABLE IF EXISTS users")  # flagged

@@ -1,10 +1,10 @@
 """
-A revision that the base branch has already does something else now.
+A revision that is already on the base branch was changed.
 
 ## Why it hurts
 
-Databases that have run it will never run it again: they keep what the old text did, new ones get what the new text does,
-and nothing tells them apart. The next revision then runs on two different schemas.
+Databases that have run it will never run it again: they keep the effect of the old code, new ones get that of the
+new code, and nothing distinguishes them. The next revision then runs on two different schemas.
 
 ## Do this instead
 
@@ -28,7 +28,7 @@ from reviewer.check import Basis, Concern, Context, Example, Group, Recording, R
 
 RULE = Rule(
     id="edited-revision",
-    summary="databases that have run it already will never get the change",
+    summary="databases that have already run it will never get the change",
     severity=Severity.ERROR,
     group=Group.HISTORY,
     needs="a base branch",
@@ -41,8 +41,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for entry in history.edited:
                 yield concern(
                     f"""
-                    `{entry.revision}` is on the base branch already and does something else now: databases that have run it
-                    will never get the change.
+                    `{entry.revision}` is already on the base branch and was changed here: databases that have run
+                    it will never get the change.
                     """,
                     about=("revision", entry.revision),
                     basis=Basis.COMPARED,

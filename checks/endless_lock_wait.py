@@ -1,16 +1,16 @@
 """
-Nothing bounds how long a statement waits for its lock, and everybody else waits behind it.
+Nothing limits how long a statement waits for its lock, and everybody else queues behind it.
 
 ## Why it hurts
 
-A statement that needs a strong lock waits for every query that is running on the table. While it waits it stands in the
-queue, and all who come later stand behind it, even for a plain SELECT. With `lock_timeout` at 0 that lasts as long as the
-longest query: one report that runs for ten minutes makes an instant `ADD COLUMN` an outage of ten minutes.
+A statement that needs a strong lock waits for every query that is running on the table. While it waits, all later
+statements queue behind it, even a plain SELECT. With `lock_timeout` at 0 that lasts as long as the
+longest query: one report that runs for ten minutes turns an instant `ADD COLUMN` into a ten-minute outage.
 
 ## Do this instead
 
-Set `lock_timeout` where all migrations get it, most easily in env.py. A deploy that runs into it fails quickly and can be
-tried again.
+Set `lock_timeout` for all migrations, most easily in env.py. A deploy that hits it fails quickly and can be
+retried.
 
 ```python
 with context.begin_transaction():
@@ -19,15 +19,15 @@ with context.begin_transaction():
 ```
 
 Not before `context.configure()`: what is executed there begins a transaction that Alembic does not commit, and then
-`alembic upgrade` ends without an error and has changed nothing.
+`alembic upgrade` ends without an error and without any change.
 
 ## Not flagged
 
-- Statements for which a timeout is in force, wherever it was set: env.py, the role, the database, the revision.
-- Locks on tables that the same deploy creates, and locks that make nobody wait, such as those of CONCURRENTLY.
-- Another statement of the deploy than the first that waits without end and takes no time by itself: it is told once. Where
-  each of them takes long it is told at the first, without a remedy: what to do instead is said by the rule for that work.
-- Reviews without a server: no text tells what timeout is in force.
+- Statements with a timeout in effect, wherever it was set: env.py, the role, the database, the revision.
+- Locks on tables that the same deploy creates, and locks that block nobody, such as those of CONCURRENTLY.
+- Any but the first fast statement of the deploy that can wait endlessly: it is reported once. If all of them are
+  slow, it is reported at the first one, without a remedy: the rule for that work says what to do instead.
+- Reviews without a server: the text does not show which timeout is in effect.
 
 ## References
 
@@ -57,7 +57,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="endless-lock-wait",
-    summary="everybody queues behind a migration that waits for its lock without end",
+    summary="everybody queues behind a migration that waits endlessly for its lock",
     severity=Severity.WARNING,
     group=Group.LOCKING,
 )
@@ -74,19 +74,19 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ]
             if not waiting:
                 return
-            # one for which the remedy is right: what takes long is not to be done as it stands, and other rules say how
+            # one that the remedy suits: slow statements must be changed, and other rules say how
             quick = [each for each in waiting if not _takes_long(each[1])]
             _, told, table, mode = (quick or waiting)[0]
             others = len(waiting) - 1
             yield concern(
                 f"""
-                `lock_timeout` is 0 when {mode} on `{table}` is asked for{
+                `lock_timeout` is 0 when {mode} on `{table}` is requested{
                     f" (and at {others} more statement{'s' if others > 1 else ''})" if others else ""
-                }: while it waits behind a running query, everybody else who wants `{table}` waits behind it,
+                }: while it waits behind a running query, everybody else who needs `{table}` queues behind it,
                 {_how_long(told)}.
                 """,
                 remedy=[
-                    "# once for all in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:\n"
+                    "# once for all migrations in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:\n"
                     + remedies.execute("SET LOCAL lock_timeout = '5s'")
                     + "\n"
                     + remedies.execute(told.sql),
@@ -106,11 +106,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _how_long(statement: Statement) -> str:
     limit = statement.observation.statement_timeout if statement.observation is not None else 0
-    return f"until `statement_timeout` ends it after {limit / 1000:g} s" if limit else "without end"
+    return f"until `statement_timeout` ends it after {limit / 1000:g} s" if limit else "with no time limit"
 
 
 def _unbounded(statement: Statement) -> tuple[Relation, LockMode] | None:
-    """The strongest lock that makes others wait and that may be waited for without end."""
+    """The strongest lock that blocks others and that has no timeout."""
     seen = statement.observation
     if seen is None or seen.lock_timeout or statement.location is None:
         return None
@@ -123,7 +123,7 @@ def _unbounded(statement: Statement) -> tuple[Relation, LockMode] | None:
 
 
 def _takes_long(statement: Statement) -> bool:
-    """Whether the statement did something that takes as long as a table is large."""
+    """Whether the statement did something that takes time in proportion to a table."""
     seen = statement.observation
     return seen is not None and bool(seen.rewritten or seen.built or seen.scanned)
 

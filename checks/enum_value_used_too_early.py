@@ -1,16 +1,18 @@
 """
-A new enum value is used in the transaction that adds it, which PostgreSQL refuses.
+A new enum value is used in the transaction that adds it, which PostgreSQL rejects.
 
 ## Why it hurts
 
-`ALTER TYPE ... ADD VALUE` may run in a transaction, but the value cannot be used before the commit: `unsafe use of new
-value`. By default Alembic runs all pending revisions in one transaction, so a value added in one revision and used in the
-next one works in a pipeline that upgrades step by step, and fails in production. From PostgreSQL 17 on a type that was
-created in the same transaction is spared, which hides it when the whole history runs on an empty database.
+`ALTER TYPE ... ADD VALUE` can run in a transaction, but the value cannot be used before the commit: `unsafe use of
+new value`. By default Alembic runs all pending revisions in one transaction, so a value added in one revision and
+used in the next one works in a pipeline that upgrades step by step, and fails in production. Since PostgreSQL 17 a
+type that was created in the same transaction is exempt, which hides the problem when the whole history runs on an
+empty database.
 
 ## Do this instead
 
-Add the value in an autocommit block, which commits it at once, in a revision of its own; use it in the next revision.
+Add the value in an autocommit block, which commits it immediately, in a separate revision; use it in the next
+revision.
 
 ## Not flagged
 
@@ -73,8 +75,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             words = failures.words(failed).removeprefix("PostgreSQL says ")
             yield concern(
                 f"""
-                `{revision.id}` uses a new enum value in the transaction that adds it, and PostgreSQL stops the deploy:
-                {words}.
+                `{revision.id}` uses a new enum value in the transaction that adds it, and PostgreSQL stops the
+                deploy: {words}.
                 """,
                 about=("failure", revision.id, Direction.UPGRADE.value),
                 basis=Basis.OBSERVED,
@@ -91,8 +93,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         if not context.now.has_made(type_):
                             yield concern(
                                 f"""
-                                The value `{value}` of `{type_}` is used in the transaction that adds it, which PostgreSQL
-                                refuses.
+                                The value `{value}` of `{type_}` is used in the transaction that adds it, which
+                                PostgreSQL rejects.
                                 """,
                                 about=("failure", context.revision.id if context.revision else "", "upgrade"),
                                 severity=RULE.severity.lower,
@@ -127,7 +129,7 @@ EXAMPLES = [
         then=("""op.execute("UPDATE users SET mood = 'sad' WHERE mood = 'bad'")  # flagged""",),
     ),
     Example(
-        "in the next revision, each in a transaction of its own",
+        "in the next revision, each in a separate transaction",
         given=MOOD,
         upgrade="""
         op.execute("ALTER TYPE mood ADD VALUE 'sad'")

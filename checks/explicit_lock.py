@@ -1,19 +1,19 @@
 """
-LOCK TABLE makes everybody wait by hand.
+LOCK TABLE blocks others explicitly.
 
 ## Why it hurts
 
-Without a mode `LOCK TABLE` takes ACCESS EXCLUSIVE, which blocks even a plain SELECT, and it is held until the transaction
-ends: by default that is the end of the whole upgrade, all later revisions included.
+Without a mode `LOCK TABLE` takes ACCESS EXCLUSIVE, which blocks even a plain SELECT, and it is held until the
+transaction ends: by default that is the end of the whole upgrade, all later revisions included.
 
 ## Do this instead
 
-Most statements take the lock that they need by themselves. Where one is wanted beforehand, take the weakest mode that
-does, as the last thing before it is needed, with a `lock_timeout`, and in a transaction of its own.
+Statements take the locks that they need automatically. If one is needed beforehand, take the weakest sufficient
+mode, as late as possible, with a `lock_timeout`, and in a separate transaction.
 
 ## Not flagged
 
-- Modes that let reads and writes go on.
+- Modes that block neither reads nor writes.
 - Tables that the same deploy creates.
 
 ## References
@@ -29,7 +29,7 @@ from reviewer.check import Concern, Context, Example, Group, LockMode, LockTable
 
 RULE = Rule(
     id="explicit-lock",
-    summary="others wait for a lock that is taken by hand",
+    summary="others wait for an explicit lock",
     severity=Severity.WARNING,
     group=Group.LOCKING,
 )
@@ -42,7 +42,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if lock.blocks_writes:
                 yield concern(
                     f"""
-                    LOCK TABLE takes {lock} on `{table}`, so {lock.blocks} of `{table}` wait until the transaction ends.
+                    LOCK TABLE takes {lock} on `{table}`, so {lock.blocks} of `{table}` wait until the transaction
+                    ends.
                     """,
                     about=("table", str(table)),
                 )

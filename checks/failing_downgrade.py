@@ -1,21 +1,22 @@
 """
-The downgrade does not run: there is no way back.
+The downgrade fails: a rollback is impossible.
 
 ## Why it hurts
 
-A downgrade is wanted when a release has gone wrong. One that fails then costs the time that nobody has, and often leaves
-no way but to write SQL by hand on the production database.
+A downgrade is needed when a release has gone wrong. If it fails then, it costs time that nobody has, and often the
+only way out is hand-written SQL on the production database.
 
 ## Do this instead
 
 Make the downgrade the reverse of the upgrade, in reverse order, with every constraint under its name. PostgreSQL's
-message names what is wrong. Where there is no way back, say so: `raise NotImplementedError("restore from the backup")`.
+message names the problem. If a rollback is impossible, say so: `raise NotImplementedError("restore from the
+backup")`.
 
 ## Not flagged
 
-- A downgrade that raises on purpose: the revision is reported as irreversible.
-- As a notice only: one that fails on values which the upgrade itself has made possible, such as NULL where it drops a
-  NOT NULL. The rollback label is then `data-dependent`.
+- A downgrade that raises deliberately: the revision is reported as irreversible.
+- As a notice only: one that fails on values which the upgrade itself has made possible, such as NULL where it drops
+  a NOT NULL. The rollback label is then `data-dependent`.
 
 ## References
 
@@ -45,7 +46,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="failing-downgrade",
-    summary="there is no way back: the downgrade does not run",
+    summary="a rollback is impossible: the downgrade fails",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
     reports_failed=Direction.DOWNGRADE,
@@ -73,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
-    """What was written after the upgrade, and only the new schema allows, stops the way back."""
+    """Data written after the upgrade that only the new schema allows makes the downgrade fail."""
     revision = story.revision
     told: set[str] = set()
     for trial in context.recording.trials if not context.static else ():

@@ -1,21 +1,21 @@
 """
-After a downgrade the upgrade does not run again: something was left behind.
+After a downgrade the upgrade fails: something was left behind.
 
 ## Why it hurts
 
-The release was rolled back, the mistake mended, and now the upgrade fails on what the downgrade has forgotten: a row that
-it had inserted, an enum type, or everything because the downgrade is empty. The way forward is then SQL by hand on the
-production database.
+The release was rolled back, the mistake fixed, and now the upgrade fails on what the downgrade forgot: a row that
+was inserted, an enum type, or everything because the downgrade is empty. The only way forward is then hand-written
+SQL on the production database.
 
 ## Do this instead
 
-Undo everything that the upgrade makes. Enum types need it said: `sa.Enum(name="mood").drop(op.get_bind())` after the
-last column that uses it is gone.
+Undo everything that the upgrade does. Enum types must be dropped explicitly:
+`sa.Enum(name="mood").drop(op.get_bind())` after the last column that uses it was dropped.
 
 ## Not flagged
 
-- A downgrade that fails itself, or raises on purpose: there is no second upgrade.
-- Where the catalogue shows what was left behind, `incomplete-downgrade` names it.
+- A downgrade that fails itself, or raises deliberately: there is no second upgrade.
+- If the catalogue shows what was left behind, `incomplete-downgrade` names it.
 
 ## References
 
@@ -44,7 +44,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="failing-second-upgrade",
-    summary="after a rollback the upgrade does not run again",
+    summary="after a rollback the upgrade fails",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
     reports_failed=Direction.UPGRADE_AGAIN,

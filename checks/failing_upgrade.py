@@ -1,28 +1,28 @@
 """
-The upgrade does not run.
+The upgrade fails.
 
 ## Why it hurts
 
-The deploy stops half way. In Alembic's default mode everything is rolled back and the new code starts on the old schema;
-where a revision has committed in between, the database is in a state that no revision describes. Some upgrades fail only
-where tables hold rows, and some only when several revisions are run by one `alembic upgrade`: a test on an empty
-database, one step at a time, passes.
+The deploy stops halfway. In Alembic's default mode everything is rolled back and the new code starts on the old
+schema; if a revision has committed in between, the database is in a state that no revision describes. Some upgrades
+fail only if tables contain rows, and some only when several revisions are run by one `alembic upgrade`: a test on
+an empty database, one step at a time, passes.
 
 ## Do this instead
 
-PostgreSQL's message names the cause. Where it fails on rows, clean them in an earlier revision or loosen the constraint;
-where it fails only together with the revisions before it, set `transaction_per_migration=True` in env.py or commit in
-between with `op.get_context().autocommit_block()`.
+PostgreSQL's message names the cause. If it fails on rows, clean them up in an earlier revision or relax the
+constraint; if it fails only together with the revisions before it, set `transaction_per_migration=True` in env.py
+or commit in between with `op.get_context().autocommit_block()`.
 
 ## Not flagged
 
-- Where a more specific rule explains why, for example `required-column`, that one speaks.
-- As an error: what fails only on rows that the reviewer has made up, and on no others. PostgreSQL's refusal is then a
-  warning; an exception of the revision's own code, or the key of a row that it inserts, is a notice. Give rows like yours
-  with `--seed FILE`. What any row would meet stays an error: a NULL where the revision forbids it, a trigger that names a
-  column which is not there.
-- What is not the revision's doing: a missing driver, an env.py that fails before the revision is run. The verdict is
-  then `error`. What env.py raises while the revision runs, or after it, stops the deploy of this revision and is flagged.
+- If a more specific rule explains why, for example `required-column`, that one is reported instead.
+- As an error: failures only on rows that the reviewer has generated. An error from PostgreSQL is then a warning; an
+  exception in the revision's own code, or a conflict with the key of a row that it inserts, is a notice. Provide
+  realistic rows with `--seed FILE`. Failures on any row remain an error: a NULL where the revision forbids it, a
+  trigger that names a missing column.
+- Failures that the revision does not cause: a missing driver, an env.py that fails before the revision is run. The
+  verdict is then `error`. What env.py raises during or after the revision stops its deploy and is flagged.
 
 Without a server only this is told, as a warning: an id that does not fit Alembic's own table, what earlier revisions have created already, a type that none has
 created, and a change of type for which PostgreSQL has no cast.
@@ -61,7 +61,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="failing-upgrade",
-    summary="the deploy stops: the upgrade does not run",
+    summary="the deploy stops: the upgrade fails",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
     reports_failed=Direction.UPGRADE,
@@ -83,7 +83,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case _ if context.static and context.revision is not None:
             for words in refusals(subject, context):
                 yield concern(
-                    f"PostgreSQL refuses this statement: {words}.",
+                    f"PostgreSQL rejects this statement: {words}.",
                     about=("failure", context.revision.id, Direction.UPGRADE.value),
                     severity=RULE.severity.lower,
                 )
@@ -142,8 +142,8 @@ def _too_long(revision: Revision, basis: Basis, severity: Severity, evidence: Ma
 
 
 def _severity(sure: bool, story: Story, failed: Pass) -> Severity:
-    """PostgreSQL's own refusal of a row that the schema allows is worth more than that of code which wants to
-    understand what is in it, or than the key of a row that happens to be one which the revision inserts.
+    """An error from PostgreSQL about a row that the schema allows is stronger evidence than one from code that
+    interprets the row, or than a generated key that happens to equal one that the revision inserts.
     """
     if sure:
         return Severity.ERROR

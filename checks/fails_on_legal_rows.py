@@ -3,22 +3,22 @@ Rows that the schema allows today stop the upgrade.
 
 ## Why it hurts
 
-A new constraint, a narrower type or a conversion looks at every row that is there. Tests have tidy rows; production has
-ten years of them. What no constraint forbids is there: a NULL, the same name twice, a reference to nothing, an empty
-string that is no number. The deploy then stops at the first of them, after it has read the table under its lock.
+A new constraint, a narrower type or a conversion examines every existing row. Tests have tidy rows; production has
+ten years of them. What no constraint forbids exists: a NULL, a duplicate name, a dangling reference, an empty
+string that is not a number. The deploy then stops at the first of them, after scanning the table under its lock.
 
 ## Do this instead
 
-Ask production before the deploy, with the query that comes with the finding. Where there are such rows, clean them in a
-revision before, in batches; where there are none, make sure that none come: add the constraint as `NOT VALID` first,
-which holds for new rows at once, and validate it in a later deploy.
+Query production before the deploy, with the query in the finding. If there are such rows, clean them up in an
+earlier revision, in batches; if there are none, make sure that none are added: add the constraint as `NOT VALID`
+first, which applies to new rows immediately, and validate it in a later deploy.
 
 ## Not flagged
 
-- Rows that the base schema refuses already, by NOT NULL, UNIQUE, CHECK or a foreign key.
-- Rows that the same upgrade has cleaned before.
-- Tables that the history itself has filled: what they hold is known.
-- As a notice only: `VALIDATE CONSTRAINT`, which may fail without harm and be tried again.
+- Rows that the base schema already rejects, by NOT NULL, UNIQUE, CHECK or a foreign key.
+- Rows that the same upgrade has cleaned up before.
+- Tables that the history itself has filled: their contents are known.
+- As a notice only: `VALIDATE CONSTRAINT`, which can fail without harm and be retried.
 
 ## References
 
@@ -72,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             operation = failures.operation(story, failed)
             query = _query(operation)
-            ask = f" Ask production: `{query}`" if query else ""
+            ask = f" Query production: `{query}`" if query else ""
             yield concern(
                 f"""
                 The upgrade of `{revision.id}` fails on rows that the schema allows: {failures.words(failed)}.{ask}
@@ -87,7 +87,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _query(operation: Operation | None) -> str | None:
-    """What finds such rows in production."""
+    """A query that finds such rows in production."""
     match operation:
         case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column):
             return _count(table, f"{quoted(column)} IS NULL")

@@ -3,21 +3,22 @@ A failure in the middle leaves the revision half applied, and it cannot be run a
 
 ## Why it hurts
 
-An autocommit block commits what came before it, and each statement in it by itself. If a later one fails (a concurrent
-index on duplicates, a lock timeout), the earlier ones stay, but Alembic has not written down that the revision ran. The
-next `alembic upgrade` starts from its first line and fails on what exists already; somebody has to repair it by hand.
+An autocommit block commits what came before it, and each statement in it separately. If a later one fails (a
+concurrent index on duplicates, a lock timeout), the earlier ones stay, but Alembic has not recorded the revision as
+applied. The next `alembic upgrade` starts from its first line and fails on objects that already exist; somebody has
+to repair it by hand.
 
 ## Do this instead
 
-One statement that needs no transaction per revision, and nothing else in it. Where several belong together, make each of
+Put only one non-transactional statement in a revision, and nothing else. If several belong together, make each of
 them repeatable: `IF NOT EXISTS`, `IF EXISTS`, or a drop before the create.
 
 ## Not flagged
 
 - A revision of one autocommit statement; settings such as `SET lock_timeout` do not count.
 - Steps before the last one that can simply be run again.
-- A revision that was seen to run again on all that it had left, because its downgrade does nothing.
-- Projects that run without transactional DDL: there every revision is like this.
+- A revision that was observed to run again on its own leftovers, because its downgrade does nothing.
+- Projects that run without transactional DDL: every revision there is like this.
 
 ## References
 
@@ -89,7 +90,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="half-applied-revision",
-    summary="after a failure it can neither go on nor start again",
+    summary="after a failure it can neither continue nor be run again",
     severity=Severity.WARNING,
     group=Group.NOT_WORKING,
 )
@@ -110,8 +111,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             kept = next((s for s in steps[stays] if not _again(s.operation, cleared)), steps[stays][0]).statement
             yield concern(
                 f"""
-                If a later statement of `{revision.id}` fails, what this one did stays committed while the revision is not
-                recorded as applied, and running it again fails.
+                If a later statement of `{revision.id}` fails, what this one did stays committed while the revision
+                is not recorded as applied, and running it again fails.
                 """,
                 about=("steps", revision.id),
                 location=kept.location,
@@ -120,7 +121,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _ran_again(story: Story) -> bool:
-    """Whether its second upgrade went well on what the first had left, as where its code asks what is there already."""
+    """Whether its second upgrade succeeded on what the first had left, for example because its code checks what
+    exists.
+    """
     return story.revision.downgrade_is_empty and any(
         each.direction is Direction.UPGRADE_AGAIN and each.outcome is Outcome.OK for each in story.passes
     )
@@ -130,7 +133,7 @@ _Together = list[Step]
 
 
 def _steps(story: Story) -> list[_Together]:
-    """What is committed together: all of a transaction, or one statement outside of one."""
+    """What is committed together: a transaction, or one statement outside of one."""
     found: list[_Together] = []
     last: object = None
     for each in story.steps():
@@ -140,7 +143,7 @@ def _steps(story: Story) -> list[_Together]:
             and not statement.error
         ):
             continue
-        # nobody has looked at a transaction that a statement has ended: it is the one that was open before
+        # a transaction that a statement has ended was not observed: it is the one that was open before
         transaction = last if statement.error and statement.in_transaction else _transaction(statement)
         same_statement = bool(found) and found[-1][-1].understood.place == each.understood.place
         if not same_statement and (not found or transaction is None or transaction != last):

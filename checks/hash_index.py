@@ -1,13 +1,13 @@
 """
-A hash index can do less than a btree and hardly anything better.
+A hash index can do less than a btree and is hardly ever better.
 
 ## Why it hurts
 
-It finds equal values only: no order, no ranges, no uniqueness, no several columns.
+It only supports equality: no sorting, no ranges, no uniqueness, no multiple columns.
 
 ## Do this instead
 
-Leave `postgresql_using` out, and measure before you come back to it.
+Leave out `postgresql_using`, and measure before you use it again.
 
 ## Not flagged
 
@@ -27,7 +27,7 @@ from reviewer.check import Concern, Context, CreateIndex, Example, Group, Rule, 
 
 RULE = Rule(
     id="hash-index",
-    summary="it finds equal values only",
+    summary="it only supports equality",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,

@@ -3,21 +3,22 @@ Row security hides rows from the migration, or from the code that runs after it.
 
 ## Why it hurts
 
-Row security filters without an error. The owner of a table is subject to it under FORCE ROW LEVEL SECURITY, and a role
-that does not own it always is; only superusers and roles with BYPASSRLS see every row. So an UPDATE of a migration that
-runs as an ordinary owner may change nothing and report success, where the same one as a superuser changes all. And a
-policy that reads a setting nobody sets shows the running code an empty table from the commit on.
+Row security filters without an error. The owner of a table is subject to it under FORCE ROW LEVEL SECURITY, and
+other roles always are; only superusers and roles with BYPASSRLS see every row. So an UPDATE in a migration that
+runs as an ordinary owner can change nothing and report success, while the same statement changes all rows as a
+superuser. And a policy that reads a setting that nobody sets shows the running code an empty table once the
+migration commits.
 
 ## Do this instead
 
-Run such a revision as a role with BYPASSRLS, or take FORCE away for the transaction:
-`ALTER TABLE ... NO FORCE ROW LEVEL SECURITY` before and `FORCE` after. Deploy code that sets what a policy reads before
-the policy.
+Run such a revision as a role with BYPASSRLS, or remove FORCE for the transaction:
+`ALTER TABLE ... NO FORCE ROW LEVEL SECURITY` before and `FORCE` after. Deploy code that sets what a policy reads
+before adding the policy.
 
 ## Not flagged
 
-- Tables without row security, and tables of which such a role sees every row.
-- A statement before which the same transaction has switched row security off, or set what a policy may read.
+- Tables without row security, and tables in which such a role sees every row.
+- A statement after the same transaction has disabled row security, or set what a policy reads.
 
 ## References
 
@@ -52,7 +53,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="hidden-rows",
-    summary="row security hides rows, and nobody is told",
+    summary="row security hides rows without an error",
     severity=Severity.WARNING,
     group=Group.NOT_WORKING,
 )
@@ -69,8 +70,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if each.role == "owner" and each.forced and each.before < each.rows and each.table.matches(name):
                     yield concern(
                         f"""
-                        `{table}` forces row security, so {_many(each.before, each.rows)} {each.rows:,} rows are seen here by an
-                        owner without BYPASSRLS: the statement leaves the others as they are, and nobody is told.
+                        `{table}` forces row security, so {_many(each.before, each.rows)} {each.rows:,} rows are
+                        visible here to an owner without BYPASSRLS: the statement leaves the others unchanged,
+                        without an error.
                         """,
                         about=("rows", str(table), "hidden"),
                         basis=Basis.OBSERVED,
@@ -89,8 +91,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 who = "every role, the owner too," if "owner" in roles else "a role that does not own it"
                 yield concern(
                     f"""
-                    Row security on `{table}` shows {who} none of its rows any more, unless it sets what the policies read:
-                    the running code sets nothing that it did not set before.
+                    Row security on `{table}` hides all of its rows from {who} unless it sets what the policies
+                    read, which the running code does not do.
                     """,
                     about=("table", str(table), "row security"),
                     basis=Basis.OBSERVED,
@@ -104,7 +106,7 @@ def _many(seen: int, rows: int) -> str:
 
 
 def _looked_at(table: Name, context: Context) -> bool:
-    """Whether the transaction has done something about row security before."""
+    """Whether the transaction has changed row security before."""
     for operation, _ in context.same_transaction():
         match operation:
             case RowSecurity(table=on, action=action) if on.matches(table) and action in {"disable", "no force"}:

@@ -1,27 +1,28 @@
 """
-The downgrade leaves another schema than the one before the upgrade.
+The downgrade does not restore the schema from before the upgrade.
 
 ## Why it hurts
 
-A downgrade that ends without an error looks like a way back. What it forgets stays in the production database, where no
-revision describes it: an enum type that makes the next upgrade fail, a column that is still NOT NULL and stops the old
-code, an index that was not built again and makes it slow. Nobody sees it until the release is tried a second time.
+A downgrade that ends without an error looks like a working rollback. What it forgets stays in the production
+database, where no revision describes it: an enum type that makes the next upgrade fail, a column that is still NOT
+NULL and breaks the old code, an index that was not recreated and makes it slow. Nobody notices until the release is
+attempted a second time.
 
 ## Do this instead
 
-Undo everything, in reverse order, and let `alembic check` or this review compare. What is easily forgotten: enum types,
+Undo everything, in reverse order, and let `alembic check` or this review compare. Easily forgotten: enum types,
 which Alembic creates with a table and never drops (`sa.Enum(name="mood").drop(op.get_bind())`), indexes and server
-defaults of a column that is added again, and everything that `op.execute()` made.
+defaults of a column that is added again, and everything that `op.execute()` created.
 
 ## Not flagged
 
-- The order of columns, names that PostgreSQL made up itself, and server defaults that are a moment in time.
-- Passwords of roles, which nobody can compare.
-- What belongs to a table or a column that is itself left behind or missing: one cause, one finding.
-- A downgrade that is empty, or raises on purpose: see `missing-downgrade`.
-- Without a server: everything but enum types that the downgrade does not drop, which are a warning.
-- As a notice only: labels of an enum type, which PostgreSQL cannot drop, extensions, comments, and a constraint that
-  comes back NOT VALID.
+- The order of columns, names that PostgreSQL generated, and server defaults that are a point in time.
+- Passwords of roles, which cannot be compared.
+- Parts of a table or a column that is itself left behind or missing: one cause, one finding.
+- A downgrade that is empty, or raises deliberately: see `missing-downgrade`.
+- Without a server: everything except enum types that the downgrade does not drop, which are a warning.
+- As a notice only: labels of an enum type, which PostgreSQL cannot drop, extensions, comments, and a constraint
+  that is recreated as NOT VALID.
 
 ## References
 
@@ -75,14 +76,14 @@ from reviewer.check import (
 
 RULE = Rule(
     id="incomplete-downgrade",
-    summary="a rollback leaves something behind, or does not bring something back",
+    summary="a rollback leaves something behind, or does not restore something",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
     replaces=frozenset({"failing-second-upgrade"}),
 )
 
 _MOST = 8
-"""No more differences than that are told one by one."""
+"""Most differences that are reported individually."""
 
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
@@ -230,7 +231,7 @@ def _guilty(difference: Difference, story: Story) -> Location | None:
 
 
 def _follows(difference: Difference, others: Sequence[Difference]) -> bool:
-    """Whether it is told with another one: a type that is missing with the column that has another type instead."""
+    """Whether it is covered by another one: a missing type is covered by the column that has another type instead."""
     return difference.change is Change.MISSING and any(
         other.kind == "column" and other.aspect == "type" and other.before == difference.name for other in others
     )
@@ -240,7 +241,7 @@ def _another(story: Story, differences: Sequence[Difference]) -> Concern:
     revision = story.revision
     told = "; ".join(_sentence(difference) for difference in differences[:3])
     return concern(
-        f"The second upgrade of `{revision.id}` gives another schema than the first: {told}.",
+        f"The second upgrade of `{revision.id}` produces a different schema than the first: {told}.",
         about=_about(differences[0]),
         severity=Severity.NOTICE if all(map(_harmless, differences)) else Severity.WARNING,
         basis=Basis.COMPARED,
@@ -251,7 +252,7 @@ def _another(story: Story, differences: Sequence[Difference]) -> Concern:
 
 
 def _cause(differences: Sequence[Difference], failed: Pass) -> Difference | None:
-    """The difference that the second upgrade stumbles over."""
+    """The difference that makes the second upgrade fail."""
     failure = failed.failure
     if failure is None or failure.cause is not None or not failures.is_the_revisions(failed):
         return None
@@ -292,7 +293,7 @@ def _sentence(difference: Difference) -> str:
         case Difference(change=Change.MISSING):
             return f"{what} is missing"
         case Difference(kind="column", aspect="not null", after=None):
-            return f"{what} takes NULL, which it did not before"
+            return f"{what} is nullable, which it was not before"
         case Difference(kind="column", aspect="not null"):
             return f"{what} is still NOT NULL, which it was not before"
         case Difference(kind="enum type", aspect="labels", before=before, after=after):
@@ -304,11 +305,11 @@ def _sentence(difference: Difference) -> str:
         case Difference(aspect="persistence", before=None):
             return f"{what} is still UNLOGGED, which it was not before"
         case Difference(aspect="persistence", before="u"):
-            return f"{what} is not UNLOGGED any more"
+            return f"{what} is no longer UNLOGGED"
         case Difference(aspect="name", before=before, after=after):
             return f"{what} is now called `{after}`"
         case Difference(aspect="not valid", before=None):
-            return f"{what} is not validated any more"
+            return f"{what} is no longer validated"
         case Difference(aspect="not valid"):
             return f"{what} is validated, which it was not before"
         case Difference(aspect="invalid", before=None):
@@ -316,11 +317,11 @@ def _sentence(difference: Difference) -> str:
         case Difference(aspect=aspect, before=None, after="yes"):
             return f"{what} still has {aspect}, which it did not have before"
         case Difference(aspect=aspect, before="yes", after=None):
-            return f"{what} has no {aspect} any more"
+            return f"{what} no longer has {aspect}"
         case Difference(aspect=aspect, before=None, after=after):
             return f"{what} still has {_aspect(aspect)} `{_short(after)}`, which it did not have before"
         case Difference(aspect=aspect, before=before, after=None):
-            return f"{what} has no {_aspect(aspect)} any more, which was `{_short(before)}`"
+            return f"{what} no longer has {_aspect(aspect)}, which was `{_short(before)}`"
         case Difference(aspect=aspect, before=before, after=after):
             was, now = _apart(before, after)
             return f"the {_aspect(aspect)} of {what} is `{now}` and was `{was}`"
@@ -358,7 +359,7 @@ def _short(text: str | None) -> str:
 
 
 def _fix(difference: Difference) -> str:
-    """What to write in the downgrade, where that follows from the difference alone."""
+    """What to write in the downgrade, if that follows from the difference alone."""
     table = Name.told(difference.table) if difference.table else None
     own = Name(difference.name) if table else Name.told(difference.name)
     name, sql = own.name, own.sql.removeprefix("public.")
@@ -415,7 +416,7 @@ def _execute(sql: str) -> str:
 
 
 def _harmless(difference: Difference) -> bool:
-    """What a rollback can hardly undo, or what changes nothing for anybody."""
+    """What a rollback can hardly undo, or what affects nobody."""
     match difference:
         case Difference(kind="extension", change=Change.LEFT_BEHIND):
             return True

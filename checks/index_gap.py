@@ -1,14 +1,14 @@
 """
-The index is dropped before the one that replaces it is there.
+The index is dropped before its replacement exists.
 
 ## Why it hurts
 
-Between the two statements no query has an index for these columns. Each one reads the whole table until the new index is
-built, which takes as long as the table is big; a unique index guards nothing meanwhile.
+Between the two statements no query has an index for these columns. Each one scans the whole table until the new
+index is built, which takes time in proportion to the table; a unique index enforces nothing in the meantime.
 
 ## Do this instead
 
-Build the new index under another name first, drop the old one then, and rename the new one if its name matters.
+Build the new index under another name first, then drop the old one, and rename the new one if its name matters.
 
 ## Not flagged
 
@@ -69,8 +69,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         if columns[:1] == dropped.columns[:1] and not together:
                             yield concern(
                                 f"""
-                                From the drop of `{name}` until `{new}` is built, no query on `{table.name}` has an index
-                                that begins with `{columns[0]}`.
+                                From the drop of `{name}` until `{new}` is built, no query on `{table.name}` has an
+                                index that begins with `{columns[0]}`.
                                 """,
                                 about=("index", name.name, "gap"),
                             )

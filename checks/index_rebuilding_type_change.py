@@ -1,22 +1,23 @@
 """
-A type change that leaves the table as it is builds its indexes anew while reads and writes wait.
+A type change without a table rewrite still rebuilds indexes while reads and writes wait.
 
 ## Why it hurts
 
-Another collation, or a type that is stored alike but ordered differently, needs no new rows, but every index on the column
-is built anew, under ACCESS EXCLUSIVE on the table. Until the transaction ends nobody reads or writes the table.
+Another collation, or a type with the same storage but a different order, needs no table rewrite, but every index on
+the column is rebuilt under ACCESS EXCLUSIVE on the table. Until the transaction ends, nobody can read or write the
+table.
 
 ## Do this instead
 
-Put a new column beside the old one, with its own index built CONCURRENTLY, and copy the values in batches. Or drop the
-index CONCURRENTLY, change the type, which is then instant, and build the index again CONCURRENTLY, if the queries can do
-without it in the meantime.
+Add a new column next to the old one, with its own index built CONCURRENTLY, and copy the values in batches. Or drop
+the index CONCURRENTLY, change the type, which is then instant, and rebuild the index CONCURRENTLY, if the queries
+can do without it in the meantime.
 
 ## Not flagged
 
-- Type changes that keep the indexes too: a longer `varchar` does.
-- Changes that write the table anew: see `rewriting-type-change`.
-- Reviews without a server: which indexes there are is not in the text.
+- Type changes that also keep the indexes, such as a longer `varchar`.
+- Changes that rewrite the table: see `rewriting-type-change`.
+- Reviews without a server: the text does not show which indexes exist.
 
 ## References
 
@@ -49,7 +50,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="index-rebuilding-type-change",
-    summary="reads and writes wait while indexes of the column are built anew",
+    summary="reads and writes wait while indexes of the column are rebuilt",
     severity=Severity.ERROR,
     group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -70,8 +71,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             names = ", ".join(f"`{index}`" for index in built)
             yield concern(
                 f"""
-                Changing `{table}.{column}` builds {names} anew under ACCESS EXCLUSIVE, so reads and writes of `{table}`
-                wait until the transaction ends.
+                Changing `{table}.{column}` rebuilds {names} under ACCESS EXCLUSIVE, so reads and writes of
+                `{table}` wait until the transaction ends.
                 """,
                 remedy=_remedy(subject, set(built), context),
                 about=("column", str(table), column),
@@ -80,8 +81,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _rebuilt(changed: AlterColumnType, context: Context) -> list[str]:
-    """The indexes of which the text tells that they are built anew though the table is not: another collation, and
-    those with an expression or a WHERE that the column stands in.
+    """The indexes that are rebuilt without a table rewrite according to the text: with another collation, and those
+    with an expression or a WHERE that uses the column.
     """
     known, column = context.now.table(changed.table), context.now.column(changed.table, changed.column)
     if context.observed or context.statement.error or known is None or column is None or changed.using is not None:
@@ -101,7 +102,7 @@ def _rebuilt(changed: AlterColumnType, context: Context) -> list[str]:
 
 
 def _remedy(changed: AlterColumnType, built: set[str], context: Context) -> tuple[str, ...]:
-    """Without the index in between; none where one backs a constraint."""
+    """Without the index in between; none if one backs a constraint."""
     table = changed.table
     known = context.now.table(table)
     indexes = [index for index in known.indexes if index.name in built] if known else []

@@ -1,5 +1,5 @@
 """
-An amount of money is kept in a type that rounds.
+An amount of money is stored in a type that rounds.
 
 ## Why it hurts
 
@@ -12,7 +12,7 @@ Use `sa.Numeric(12, 2)` or whole cents in a `sa.BigInteger()`, and a column for 
 ## Not flagged
 
 - Everything, unless the rule is selected: it is off by default.
-- Floating numbers whose name does not speak of money.
+- Floating point columns whose name does not suggest money.
 
 ## References
 
@@ -55,7 +55,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     types.kind(column.type) == "floating number" and _MONEY & set(column.name.lower().split("_"))
                 ):
                     yield concern(
-                        f"`{table}.{column.name}` keeps money as `{types.canonical(column.type)}`, which rounds.",
+                        f"`{table}.{column.name}` stores money as `{types.canonical(column.type)}`, which rounds.",
                         about=("column", str(table), column.name, RULE.id),
                     )
 

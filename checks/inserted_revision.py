@@ -1,14 +1,14 @@
 """
-A new revision stands below revisions that the base branch has already.
+A new revision is inserted before revisions that are already on the base branch.
 
 ## Why it hurts
 
-Databases that have run the later ones count the new one as done, because it lies below them, and never run it. Only new
-databases get it.
+Databases that have run the later ones consider the new one applied, because it precedes them, and never run it.
+Only new databases get it.
 
 ## Do this instead
 
-Put it on top: give it the current head as its `down_revision`, and leave the other revisions as they are.
+Append it: give it the current head as its `down_revision`, and leave the other revisions unchanged.
 
 ## Not flagged
 
@@ -27,7 +27,7 @@ from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severi
 
 RULE = Rule(
     id="inserted-revision",
-    summary="databases that are further on will never run it",
+    summary="databases that are already past it will never run it",
     severity=Severity.ERROR,
     group=Group.HISTORY,
     replaces=frozenset({"edited-revision"}),
@@ -40,11 +40,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             for entry in context.recording.history.inserted:
                 if entry.revision == revision.id:
-                    on_it = f" (`{entry.detail}` stands on it)" if entry.detail else ""
+                    on_it = f" (it is now the down_revision of `{entry.detail}`)" if entry.detail else ""
                     yield concern(
                         f"""
-                        `{revision.id}` is put below revisions that the base branch has{on_it}: databases that have run these
-                        will never run it.
+                        `{revision.id}` is inserted before revisions of the base branch{on_it}: databases that have
+                        run these will never run it.
                         """,
                         about=("revision", revision.id),
                         basis=Basis.COMPARED,

@@ -1,15 +1,15 @@
 """
-An index that a failed build left behind is taken for a good one.
+An invalid index left behind by a failed build is taken for a valid one.
 
 ## Why it hurts
 
-When `CREATE INDEX CONCURRENTLY` fails or is cancelled, an invalid index stays: no query uses it, a unique one guards
-nothing, and each write still pays for it. `IF NOT EXISTS` finds its name, skips the build and reports success: the deploy
-goes through, and the index that everybody counts on is not there.
+When `CREATE INDEX CONCURRENTLY` fails or is cancelled, an invalid index remains: no query uses it, a unique one
+enforces nothing, and each write still pays for it. `IF NOT EXISTS` finds its name, skips the build and reports
+success: the deploy succeeds, but the index that everybody relies on does not exist.
 
 ## Do this instead
 
-Drop what may be left first, and build without IF NOT EXISTS:
+First drop possible leftovers, and build without IF NOT EXISTS:
 
     with op.get_context().autocommit_block():
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_users_name")
@@ -18,7 +18,7 @@ Drop what may be left first, and build without IF NOT EXISTS:
 ## Not flagged
 
 - `IF NOT EXISTS` after a `DROP INDEX ... IF EXISTS` of the same name.
-- `IF NOT EXISTS` where the valid index is there: see `masking-if-exists`.
+- `IF NOT EXISTS` if the valid index exists: see `masking-if-exists`.
 - Builds that are not concurrent: they leave nothing behind.
 
 ## References
@@ -65,9 +65,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if known is not None and known.valid:
                 return
             left = (
-                "is there and invalid, so it is skipped"
+                "exists but is invalid, so its build is skipped"
                 if known
-                else "may be left invalid by a failed build, and then it is skipped"
+                else "may be left invalid by a failed build, and then its build is skipped"
             )
             index = Name(name, table.schema)
             yield concern(

@@ -3,11 +3,11 @@ The column is `json`, which can be neither compared nor indexed.
 
 ## Why it hurts
 
-`json` is kept as text: no equality, so DISTINCT and GROUP BY fail, no GIN index, and each access parses it again.
+`json` is stored as text: no equality, so DISTINCT and GROUP BY fail, no GIN index, and each access parses it again.
 
 ## Do this instead
 
-Use `postgresql.JSONB()`, unless the exact text has to be kept.
+Use `postgresql.JSONB()`, unless the exact text must be preserved.
 
 ## Not flagged
 

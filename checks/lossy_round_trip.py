@@ -1,24 +1,24 @@
 """
-Upgrade and downgrade without an error, and the rows are no longer what they were.
+Upgrade and downgrade succeed, but the rows are no longer what they were.
 
 ## Why it hurts
 
-A rollback is meant to bring back the state before the release. This one brings back the schema, and not the data: values
-were changed, cut, rounded, merged or emptied on the way there and nothing on the way back knows what they were. It is
-seen when the rollback has been run, and then the only copy is the backup.
+A rollback is meant to restore the state before the release. This one restores the schema, but not the data: values
+were changed, truncated, rounded, merged or cleared by the upgrade, and the downgrade does not know what they were.
+That is noticed after the rollback, when the only copy is the backup.
 
 ## Do this instead
 
-Keep the old values until the release is known to stay: write the new form into a new column and drop the old one in a
-later release. Where that is not worth it, raise in the downgrade on purpose and say what to restore:
+Keep the old values until the release is established: write the new form to a new column and drop the old one in a
+later release. If that is not worth it, raise deliberately in the downgrade and say what to restore:
 `raise NotImplementedError("restore public.users.email from the backup")`.
 
 ## Not flagged
 
 - What was written after the upgrade to tables and columns that the downgrade drops: the rollback label says so.
-- As a notice only: values that the upgrade puts where there was NULL, and that stay; and values that only the upgraded
+- As a notice only: values that the upgrade writes over NULL, and that stay; and values that only the upgraded
   schema allows, and that the downgrade turns into something else.
-- What `dropped-column`, `dropped-table` and `truncated-table` say already.
+- Losses that `dropped-column`, `dropped-table` and `truncated-table` already report.
 - Other spellings of the same value: `1.50` and `1.5`, a document with its keys in another order.
 
 ## References
@@ -52,7 +52,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="lossy-round-trip",
-    summary="a rollback brings back the schema and not the data",
+    summary="a rollback restores the schema, but not the data",
     severity=Severity.WARNING,
     group=Group.NOT_WORKING,
     replaces=frozenset({"unreversed-data-change"}),
@@ -119,7 +119,7 @@ def _sentence(loss: Loss, context: Context) -> str:
     known = context.recording.base.table(Name.told(loss.table))
     part = " that were compared" if known is not None and known.rows > loss.of else ""
     if loss.column is None:
-        return f"{loss.values} of {loss.of} rows of `{loss.table}`{part} in the rehearsal are gone"
+        return f"{loss.values} of {loss.of} rows of `{loss.table}`{part} in the rehearsal are lost"
     where = f"`{loss.table}.{loss.column}`"
     old, new = _value(loss.before), _value(loss.after)
     verb = "are lost" if loss.after is None else "are changed"

@@ -1,22 +1,22 @@
 """
-`INSERT … ON CONFLICT` has no unique index to go by any more.
+`INSERT … ON CONFLICT` no longer has a matching unique index.
 
 ## Why it hurts
 
-`ON CONFLICT (email)` asks PostgreSQL for a unique index or constraint on exactly those columns. Once the last one is gone
-each such statement of the running code fails with SQLSTATE 42P10: upserts, `on_conflict_do_update()`,
-`bulk_save` of many libraries. A partial index is no substitute: it serves only a statement that repeats its WHERE.
+`ON CONFLICT (email)` asks PostgreSQL for a unique index or constraint on exactly those columns. Once the last one
+is dropped, each such statement of the running code fails with SQLSTATE 42P10: upserts, `on_conflict_do_update()`,
+`bulk_save` of many libraries. A partial index is no substitute: it only matches statements that repeat its WHERE.
 
 ## Do this instead
 
-Build the new unique index first, CONCURRENTLY, deploy code whose ON CONFLICT names it, and drop the old one a release
-later. Search the code for `on_conflict` and `ON CONFLICT` before.
+Build the new unique index first, CONCURRENTLY, deploy code whose ON CONFLICT names it, and drop the old one a
+release later. Before that, search the code for `on_conflict` and `ON CONFLICT`.
 
 ## Not flagged
 
-- Another unique index, not partial, on the same columns, that stays or comes in the same revision.
+- Another non-partial unique index on the same columns that stays or is created in the same revision.
 - Tables and indexes that the same deploy has created.
-- A key whose columns go with it: no statement can name them any more.
+- A key whose columns are dropped too: no statement can name them.
 
 ## References
 
@@ -72,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _read(story: Story, context: Context) -> Iterator[Concern]:
-    """The same from text alone."""
+    """The same from the text alone."""
     for step in story.steps():
         table, columns = _key(step)
         if table is None or not columns or step.now.is_new(table) or not context.exists(table):
@@ -107,13 +107,11 @@ def _key(step: Step) -> tuple[Name | None, tuple[str, ...]]:
 def _said(table: Name, columns: tuple[str, ...], step: Step | None, story: Story, basis: Basis) -> Concern:
     names = ", ".join(columns)
     partial = any(i.unique and is_partial(i) and set(i.columns) == set(columns) for i in story.after.indexes(table))
-    but = (
-        ": the partial index on the same columns serves only a statement that repeats its WHERE" if partial else ""
-    )
+    but = ": the partial index on the same columns only matches statements that repeat its WHERE" if partial else ""
     return concern(
         f"""
-        `INSERT INTO {table} … ON CONFLICT ({names})` of the running code fails from now on (SQLSTATE 42P10): no unique index
-        on {listed([f"`{c}`" for c in columns])} is left{but}.
+        `INSERT INTO {table} … ON CONFLICT ({names})` of the running code fails from now on (SQLSTATE 42P10): no
+        unique index on {listed([f"`{c}`" for c in columns])} is left{but}.
         """,
         about=("arbiter", str(table), *columns),
         severity=Severity.WARNING if basis is Basis.OBSERVED else Severity.NOTICE,

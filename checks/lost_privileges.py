@@ -1,22 +1,23 @@
 """
-Privileges are gone that a role had before: what it does fails with `permission denied`.
+A role loses privileges that it had before: its statements fail with `permission denied`.
 
 ## Why it hurts
 
-A view, table or function that is dropped and made again starts with nothing: the GRANTs, the comment and options such as
-`security_barrier` or `security_invoker` of the old one are gone, and no statement says so. A report that reads the view
-as a role of its own fails from the commit on; without `security_barrier` a query may see rows that it should not.
+A view, table or function that is dropped and recreated starts without privileges: the GRANTs, the comment and
+options such as `security_barrier` or `security_invoker` of the old one are lost, and no statement says so. A report
+that reads the view under a separate role fails once the migration commits; without `security_barrier` a query can
+see rows that it should not.
 
 ## Do this instead
 
-`CREATE OR REPLACE VIEW` keeps privileges where columns are only added at the end. Else repeat the GRANTs, and the options,
-after the new definition, in `downgrade()` too. For roles of applications, `ALTER DEFAULT PRIVILEGES` gives them to what
-is made later.
+`CREATE OR REPLACE VIEW` keeps privileges if columns are only added at the end. Otherwise repeat the GRANTs and the
+options after the new definition, in `downgrade()` too. For application roles, `ALTER DEFAULT PRIVILEGES` grants
+them on objects that are created later.
 
 ## Not flagged
 
 - Objects that get their privileges back in the same revision.
-- Objects that are gone altogether, and objects of the same deploy.
+- Objects that are not recreated, and objects of the same deploy.
 
 ## References
 
@@ -59,7 +60,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="lost-privileges",
-    summary="a role may not do any more what it did",
+    summary="a role is no longer allowed to do what it did",
     severity=Severity.WARNING,
     group=Group.BREAKING_CODE,
 )
@@ -112,8 +113,8 @@ def _told(key: tuple[str, str, str | None], after: Afterwards, story: Story) -> 
     anew = _made_anew(of, story)
     yield concern(
         f"""
-        {f"`{told}` is made anew, and" if anew else f"On `{told}`"} {parts} {"are" if len(lost) + len(more) > 1 else "is"}
-        gone{": who needs it is refused with `permission denied`" if lost else ": it protected rows from those who query it"}.
+        {f"`{told}` is recreated, and" if anew else f"On `{told}`"} {parts} {"are" if len(lost) + len(more) > 1 else "is"}
+        lost{": roles that need it fail with `permission denied`" if lost else ": it protected rows from those who query it"}.
         """,
         about=("privileges", kind, told),
         basis=Basis.COMPARED,
@@ -169,7 +170,7 @@ op.execute("GRANT SELECT ON report, sales TO example_reader")
 
 EXAMPLES = [
     Example(
-        "a view that is made anew",
+        "a view that is recreated",
         given=SALES,
         upgrade="""
         op.execute("DROP VIEW report")
@@ -177,7 +178,7 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "a view that is made anew with its privileges",
+        "a view that is recreated with its privileges",
         given=SALES,
         upgrade="""
         op.execute("DROP VIEW report")

@@ -1,21 +1,21 @@
 """
-IF [NOT] EXISTS turned a statement into nothing.
+IF [NOT] EXISTS turned a statement into a no-op.
 
 ## Why it hurts
 
-The object that is there may have other columns, another type or other rules than the one that the revision describes.
-The statement succeeds, the revision is recorded, and from then on the history and the database say different things.
+The existing object may have other columns, another type or other constraints than the one that the revision
+describes. The statement succeeds, the revision is recorded, and from then on the history and the database disagree.
 
 ## Do this instead
 
-Leave IF [NOT] EXISTS out of revisions that run in a transaction: an error says at once that the database is not as
-expected. It has its place in autocommit blocks, which may have to be run again.
+Do not use IF [NOT] EXISTS in revisions that run in a transaction: an error shows immediately that the database is
+not as expected. It has its place in autocommit blocks, which may have to be run again.
 
 ## Not flagged
 
 - Statements that did something.
-- Schemas and extensions: there is no other shape that they could have.
-- In an autocommit block: there it is the way to be repeatable.
+- Schemas and extensions, which cannot differ.
+- In an autocommit block, where it makes the statement repeatable.
 
 ## References
 
@@ -48,7 +48,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="masking-if-exists",
-    summary="nothing was done, and nobody is told",
+    summary="the statement does nothing, without an error",
     severity=Severity.NOTICE,
     group=Group.NOT_WORKING,
 )
@@ -72,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             said = next((each for each in _messages(context) if each.endswith(", skipping")), None)
             if said:
                 yield concern(
-                    f"The statement does nothing, and the revision goes on as if it had: {said.removesuffix(', skipping')}.",
+                    f"The statement does nothing, and the revision continues as if it had succeeded: {said.removesuffix(', skipping')}.",
                     about=("nothing", str(name)),
                 )
 

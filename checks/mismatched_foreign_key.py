@@ -3,9 +3,9 @@ The referencing column has another type than the key that it refers to.
 
 ## Why it hurts
 
-Where the types are of different kinds, each check of the key casts one side, and an index may not be usable for it. And a
-column that is smaller than the key runs full first: an `integer` that refers to a `bigint` key cannot hold the ids that
-are to come.
+If the types are of different kinds, each check of the key casts one side, and may not be able to use an index. And
+a column that is smaller than the key overflows first: an `integer` that refers to a `bigint` key cannot hold future
+ids.
 
 ## Do this instead
 
@@ -75,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _referenced(key: ForeignKey, context: Context) -> tuple[str, ...]:
-    """The columns that the key refers to; where none are named, those of the primary key."""
+    """The columns that the key refers to; those of the primary key if none are named."""
     if key.referenced_columns:
         return key.referenced_columns
     return next(

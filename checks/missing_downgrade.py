@@ -3,23 +3,24 @@ The downgrade does nothing: a rollback succeeds, and the database stays as the u
 
 ## Why it hurts
 
-`alembic downgrade` reports success and moves the version back, while tables, columns and constraints of the upgrade are
-still there. The old code then runs against the new schema, and the next upgrade fails on objects that exist already.
+`alembic downgrade` reports success and moves the version back, while tables, columns and constraints of the upgrade
+still exist. The old code then runs against the new schema, and the next upgrade fails on objects that already
+exist.
 
 ## Do this instead
 
-Write the reverse of the upgrade. Where there is none, say so: `raise NotImplementedError("restore from the backup")`
-stops a rollback that cannot work, and is reported as irreversible, not as a mistake. A revision without any `downgrade()`
-stops it too, with an AttributeError that tells nobody why.
+Write the reverse of the upgrade. If there is none, say so: `raise NotImplementedError("restore from the backup")`
+stops a rollback that cannot work, and is reported as irreversible, not as a mistake. A revision without any
+`downgrade()` stops it too, with an AttributeError that does not say why.
 
 ## Not flagged
 
 - Merge revisions, and revisions whose upgrade does nothing.
-- Upgrades that leave nothing to take back: VALIDATE CONSTRAINT, maintenance, comments, an enum value or an extension
-  added with IF NOT EXISTS, which a downgrade had better leave.
-- Changes of rows alone, temporary tables, and what the server has said to be there already.
-- A downgrade that raises on purpose.
-- Where the second upgrade fails because nothing was undone, `failing-second-upgrade` says so.
+- Upgrades that leave nothing to undo: VALIDATE CONSTRAINT, maintenance, comments, an enum value or an extension
+  added with IF NOT EXISTS, which a downgrade should leave.
+- Pure data changes, temporary tables, and what already existed according to the server.
+- A downgrade that raises deliberately.
+- If the second upgrade fails because nothing was undone, `failing-second-upgrade` reports it.
 
 ## References
 
@@ -76,7 +77,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="missing-downgrade",
-    summary="a rollback reports success and undoes nothing",
+    summary="a rollback reports success but undoes nothing",
     severity=Severity.WARNING,
     group=Group.LOSING_DATA,
 )
@@ -88,9 +89,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if any(_leaves_something(operation) for operation in _done(story)):
                 nothing = f"`downgrade()` of `{revision.id}` does nothing"
                 yield concern(
-                    f"{nothing}: a rollback reports success and leaves what the upgrade has made."
+                    f"{nothing}: a rollback reports success and leaves the changes of the upgrade."
                     if revision.downgrade_line
-                    else f"`{revision.id}` has no `downgrade()`: a rollback ends here with an error of Python's.",
+                    else f"`{revision.id}` has no `downgrade()`: a rollback stops here with a Python error.",
                     about=("failure", revision.id, Direction.UPGRADE_AGAIN.value),
                     basis=Basis.PARSED,
                     location=Location(revision.path, revision.downgrade_line or revision.upgrade_line or 1),
@@ -99,7 +100,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _done(story: Story) -> Iterator[Operation]:
-    """What the upgrade has done, as far as it was not nothing, and not to temporary tables of its own."""
+    """The effective operations of the upgrade, except those on its own temporary tables."""
     temporary: list[Name] = []
     for each in story.upgrade:
         seen = each.statement.observation

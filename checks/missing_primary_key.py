@@ -3,11 +3,11 @@ The table has no primary key.
 
 ## Why it hurts
 
-Logical replication refuses UPDATE and DELETE on it, the ORM cannot map it, and nothing tells two rows apart.
+Logical replication rejects UPDATE and DELETE on it, the ORM cannot map it, and nothing distinguishes two rows.
 
 ## Do this instead
 
-Give it a primary key, over the foreign keys where it joins two tables.
+Give it a primary key, over the foreign keys if it joins two tables.
 
 ## Not flagged
 
@@ -39,7 +39,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="missing-primary-key",
-    summary="nothing tells two rows apart",
+    summary="nothing distinguishes two rows",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,

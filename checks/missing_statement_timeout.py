@@ -1,20 +1,20 @@
 """
-No limit ends a statement of the migration that runs on and on.
+No timeout ends a statement of the migration that takes too long.
 
 ## Why it hurts
 
-A statement that takes hours where minutes were expected keeps its locks for hours. Somebody has to notice and end it by
+A statement that takes hours instead of minutes keeps its locks for hours. Somebody has to notice and cancel it by
 hand.
 
 ## Do this instead
 
-Set one for the migration's session, in env.py: `connection.execute(text("SET statement_timeout = '15min'"))`. Statements
-that are meant to run long, as a concurrent index, set their own.
+Set one for the migration's session, in env.py: `connection.execute(text("SET statement_timeout = '15min'"))`.
+Long-running statements, such as a concurrent index build, set their own.
 
 ## Not flagged
 
 - Everything, unless the rule is selected: it is off by default.
-- A limit that env.py, the role, the database or the revision has set: what counts is the one in force.
+- A limit that env.py, the role, the database or the revision has set: what counts is the effective one.
 - A review without a server.
 
 ## References
@@ -44,7 +44,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="missing-statement-timeout",
-    summary="a statement that runs on and on keeps its locks",
+    summary="a statement that takes too long keeps its locks",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,
@@ -60,7 +60,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     works = any(not isinstance(o, SetVariable | SessionCommand | Select) for o in each.operations)
                     if works and seen is not None and not seen.statement_timeout and each.statement.location:
                         yield concern(
-                            "No statement_timeout is in force here, nor for the statements that follow.",
+                            "No statement_timeout is in effect here, nor for the statements that follow.",
                             about=("statement_timeout",),
                             location=each.statement.location,
                             basis=Basis.OBSERVED,

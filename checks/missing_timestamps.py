@@ -1,9 +1,9 @@
 """
-The table does not say when its rows came and changed.
+The table does not record when its rows were inserted and changed.
 
 ## Why it hurts
 
-Which rows were written by the broken release? Without a time on the row nobody can tell.
+Which rows were written by the broken release? Without a timestamp nobody can tell.
 
 ## Do this instead
 
@@ -45,7 +45,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ]
             if own and not any(types.base(column.type).startswith("timestamp") for column in columns):
                 yield concern(
-                    f"`{table}` does not say when a row was written.", about=("table", str(table), RULE.id)
+                    f"`{table}` does not record when a row was written.", about=("table", str(table), RULE.id)
                 )
 
 

@@ -3,11 +3,11 @@ Nothing stops two rows with the same email, user name or slug.
 
 ## Why it hurts
 
-Code that looks first and inserts then lets duplicates in as soon as two requests come at once.
+Code that first checks and then inserts creates duplicates as soon as two requests run concurrently.
 
 ## Do this instead
 
-Add a unique constraint or a unique index, on `lower(email)` where case does not count.
+Add a unique constraint or a unique index, on `lower(email)` if case does not matter.
 
 ## Not flagged
 
@@ -39,7 +39,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="missing-unique",
-    summary="duplicates come in",
+    summary="duplicates are possible",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,

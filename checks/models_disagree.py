@@ -1,20 +1,20 @@
 """
-The branch changes models and migrations, and afterwards the database is not what the models say.
+The branch changes models and migrations, and afterwards the database does not match the models.
 
 ## Why it hurts
 
-A column that a model has and the database does not fails with the first query. An index, a constraint or a type that
-differs is noticed months later, when somebody runs autogenerate and finds changes that are not theirs.
+A column that exists only in a model makes the first query fail. A different index, constraint or type is noticed
+months later, when somebody runs autogenerate and finds changes that are not theirs.
 
 ## Do this instead
 
-Write the missing operations into the revision, or take the change of the model back. The finding shows the lines that
+Write the missing operations into the revision, or revert the change of the model. The finding shows the lines that
 autogenerate would write, with the options of the project's own env.py.
 
 ## Not flagged
 
-- What differed before the branch already: the same comparison is made for the base commit, with its own code.
-- Objects that no model describes and that were there before: tables of extensions and of other programs.
+- Differences that existed before the branch: the same comparison is made for the base commit, with its own code.
+- Objects that no model describes and that existed before: tables of extensions and of other programs.
 - Reviews without a base commit (`--revisions`), without a server, and with `--no-old-code`.
 
 ## References
@@ -44,7 +44,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="models-disagree",
-    summary="the models and the migrated database are not the same",
+    summary="the models and the migrated database differ",
     severity=Severity.WARNING,
     group=Group.NOT_WORKING,
     of_old_code=True,
@@ -55,7 +55,7 @@ _MISSING = {
     "DropTableOp": "the migrated database has the table {name}, and the models do not",
     "AddColumnOp": "the models have the column {name}, and the migrated database does not",
     "DropColumnOp": "the migrated database has the column {name}, and the models do not",
-    "AlterColumnOp": "the column {name} is not the same in the models and in the migrated database",
+    "AlterColumnOp": "the column {name} differs between the models and the migrated database",
     "CreateIndexOp": "the models have an index on {name} that the migrated database does not have",
     "DropIndexOp": "the migrated database has an index on {name} that the models do not have",
 }
@@ -93,7 +93,7 @@ _CONSTRAINTS = frozenset(
 
 def _words(each: Disagreement) -> str:
     name = f"{each.table}.{each.column}" if each.column else str(each.table or "")
-    said = _MISSING.get(each.kind, "a constraint of {name} is not the same in both")
+    said = _MISSING.get(each.kind, "a constraint of {name} differs between the two")
     return said.format(name=f"`{name}`")
 
 

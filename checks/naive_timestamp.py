@@ -1,13 +1,14 @@
 """
-The column holds a time of day without saying where.
+The column stores a local time without a time zone.
 
 ## Why it hurts
 
-`timestamp` keeps what it is given and forgets the time zone. Two servers, or one before and after the clock change, write different moments as the same value.
+`timestamp` stores the value as given and discards the time zone. Two servers, or one before and after a clock
+change, write different moments as the same value.
 
 ## Do this instead
 
-Use `sa.DateTime(timezone=True)`: a moment, stored in UTC.
+Use `sa.DateTime(timezone=True)`: a point in time, stored in UTC.
 
 ## Not flagged
 

@@ -1,21 +1,21 @@
 """
-The key becomes larger and the sequence that fills it does not.
+The key column becomes larger, but its sequence does not.
 
 ## Why it hurts
 
-A `serial` column has a sequence of its own type: that of an integer key ends at 2,147,483,647. `ALTER COLUMN ... TYPE
-bigint` changes the column alone, so the INSERT that was to be saved by it fails all the same: `nextval: reached maximum
-value of sequence`. (An identity column takes its sequence along.)
+The sequence of a `serial` column has the column's type: for an integer key it ends at 2,147,483,647. `ALTER COLUMN
+... TYPE bigint` changes only the column, so the INSERTs that it was meant to save still fail: `nextval: reached
+maximum value of sequence`. (The sequence of an identity column follows the column.)
 
 ## Do this instead
 
-`ALTER SEQUENCE builds_id_seq AS bigint` in the same revision; it needs no rewrite. And the columns that refer to the key
-have to become larger too.
+`ALTER SEQUENCE builds_id_seq AS bigint` in the same revision; it needs no table rewrite. The columns that refer to
+the key must become larger too.
 
 ## Not flagged
 
 - Identity columns, whose sequence follows the type.
-- A sequence that was smaller than its column before.
+- A sequence that was already smaller than its column.
 
 ## References
 
@@ -72,8 +72,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 sequence = each.sequence.sql.removeprefix("public.")
                 yield concern(
                     f"""
-                    `{each.table}.{each.column}` is {each.column_type} now, and the sequence `{each.sequence}` that fills it
-                    still ends at {each.ends:,}: add `ALTER SEQUENCE {sequence} AS {each.column_type}`.
+                    `{each.table}.{each.column}` is {each.column_type} now, and the sequence `{each.sequence}` that
+                    fills it still ends at {each.ends:,}: add `ALTER SEQUENCE {sequence} AS {each.column_type}`.
                     """,
                     about=("sequence", str(each.sequence), "type"),
                     basis=Basis.OBSERVED,

@@ -1,21 +1,21 @@
 """
-The new type holds less than the old one: values are refused or cut off.
+The new type holds less than the old one: values are rejected or truncated.
 
 ## Why it hurts
 
-A shorter `varchar`, fewer digits of a `numeric`, `bigint` made `integer`, a timestamp made a date: the first value that
-does not fit stops the deploy, or is rounded without a word. A database without such rows, as in tests, shows neither.
+A shorter `varchar`, fewer digits of a `numeric`, `bigint` to `integer`, a timestamp to a date: the first value that
+does not fit stops the deploy, or is silently rounded. A database without such rows, as in tests, shows neither.
 
 ## Do this instead
 
-Look in production which values do not fit. Add a CHECK that forbids new ones (NOT VALID, validated later), mend the old
-ones in batches, and then leave the type as it is: the CHECK says the same without a rewrite.
+Check in production which values do not fit. Add a CHECK that forbids new ones (NOT VALID, validated later), fix the
+old ones in batches, and then keep the type: the CHECK enforces the same without a rewrite.
 
 ## Not flagged
 
 - Columns that the same deploy has added.
 - Changes that keep every value: wider `varchar`, `varchar` to `text`, more digits.
-- That the table is written anew is told by `rewriting-type-change`.
+- The table rewrite: see `rewriting-type-change`.
 
 ## References
 
@@ -43,7 +43,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="narrowing-type-change",
-    summary="values that do not fit the new type stop the deploy or are cut off",
+    summary="values that do not fit the new type stop the deploy or are truncated",
     severity=Severity.ERROR,
     group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -63,8 +63,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"""
-                `{table}.{column}` holds less as `{types.canonical(new)}` than as `{types.canonical(known.type)}`: values
-                that do not fit stop the deploy or are cut off.
+                `{table}.{column}` holds less as `{types.canonical(new)}` than as `{types.canonical(known.type)}`:
+                values that do not fit stop the deploy or are truncated.
                 """,
                 about=("column", str(table), column, "narrower"),
                 evidence={"from": known.type, "to": types.canonical(new)},
@@ -72,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _DOES_NOT_FIT = frozenset({"22001", "22003", "22008", "22P02", "22007"})
-"""SQLSTATEs of a value that the new type does not take."""
+"""SQLSTATEs for a value that the new type does not accept."""
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50), paid numeric(10, 2))")'

@@ -1,14 +1,14 @@
 """
-Code that runs does not know the new label and cannot read rows that have it.
+The running code does not know the new label and cannot read rows that have it.
 
 ## Why it hurts
 
-SQLAlchemy's Enum raises a LookupError for a label that it was not told of. As soon as the new code writes the first row
-with the new value, the old code fails when it reads that row.
+SQLAlchemy's Enum raises a LookupError for an unknown label. As soon as the new code writes the first row with the
+new value, the old code fails to read that row.
 
 ## Do this instead
 
-Deploy code that can read the new value first. Write it only when no older code is left.
+Deploy code that can read the new value first. Write it only when no older code is running.
 
 ## Not flagged
 

@@ -1,10 +1,10 @@
 """
-The column may be NULL from now on, and the running code does not expect that.
+The column becomes nullable, and the running code does not expect that.
 
 ## Why it hurts
 
-Code that was written for a column that is always set does not look for None: it adds, compares and formats it. The first
-row without a value, which the new code writes, makes the old code fail that reads it.
+Code that was written for a column that is always set does not check for None: it adds, compares and formats it. The
+first row without a value, written by the new code, breaks the old code that reads it.
 
 ## Do this instead
 
@@ -40,7 +40,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="nullable-for-old-code",
-    summary="the running code meets NULL where there never was one",
+    summary="the running code encounters NULL where there never was one",
     severity=Severity.NOTICE,
     group=Group.BREAKING_CODE,
 )
@@ -56,7 +56,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ):
                 return
             yield concern(
-                f"`{table}.{column}` may be NULL from now on, which the running code does not expect.",
+                f"`{table}.{column}` is nullable from now on, which the running code does not expect.",
                 about=("column", str(table), column, "nullable"),
             )
 

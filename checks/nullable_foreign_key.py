@@ -1,18 +1,18 @@
 """
-The new column may refer to nothing.
+The new foreign key column is nullable.
 
 ## Why it hurts
 
-Each reader has to think of the row without a parent, and an outer join is needed where an inner one was meant.
+All code has to handle rows without a parent, and needs an outer join instead of an inner one.
 
 ## Do this instead
 
-Make the column NOT NULL where every row has a parent.
+Make the column NOT NULL if every row has a parent.
 
 ## Not flagged
 
 - Everything, unless the rule is selected: it is off by default.
-- Columns that are added to a table with rows: they have to be nullable at first.
+- Columns that are added to a table with rows: they must be nullable at first.
 
 ## References
 
@@ -38,7 +38,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="nullable-foreign-key",
-    summary="rows without a parent come in",
+    summary="rows without a parent are possible",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,
@@ -52,7 +52,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 for column in columns:
                     if (column.name,) == key.columns and column.nullable and column.name not in subject.primary_key:
                         yield concern(
-                            f"`{table}.{column.name}` refers to `{key.referenced}` and may be NULL.",
+                            f"`{table}.{column.name}` refers to `{key.referenced}` and is nullable.",
                             about=("column", str(table), column.name, RULE.id),
                         )
 

@@ -3,24 +3,24 @@ Statements of the code that runs during the deploy fail on the new schema.
 
 ## Why it hurts
 
-While the migration runs and until the last process of the old version is gone, the old code works on the new schema.
-The reviewer takes the models of the base commit, lets them read, insert, update and delete rows on the schema before
-the new revisions and on the one after, and rolls everything back. What ran before and fails after is what production
-will see from the commit of the migration on.
+While the migration runs and until the last process of the old version has stopped, the old code works on the new
+schema. The reviewer takes the models of the base commit, reads, inserts, updates and deletes rows with them on the
+schema before the new revisions and on the one after, and rolls everything back. What ran before and fails after
+will fail in production once the migration commits.
 
 ## Do this instead
 
-Change the schema in steps that both versions of the code can live with. Add first, and let the database fill what the
-old code does not write (`server_default`); deploy code that does not use the old column or table; drop or rename it in
-a later release. A table that is renamed can keep a view under its old name.
+Change the schema in steps that work with both versions of the code. First add, and let the database fill what the
+old code does not write (`server_default`); deploy code that does not use the old column or table; drop or rename it
+in a later release. A renamed table can keep a view under its old name.
 
 ## Not flagged
 
-- What did not run before the new revisions either: that is no evidence.
-- Refused rows where the row is the reviewer's own doing: a CHECK, a UNIQUE or a foreign key that is new.
-- Tables and columns that the old models do not have: the rule that speaks about these is a notice then.
-- Reviews without a base commit (`--revisions`), without a server, and with `--no-old-code`: the other rules say what can
-  be read from the text.
+- Statements that already failed before the new revisions.
+- Rejected rows if the reviewer's generated values are the cause: a new CHECK, UNIQUE or foreign key.
+- Tables and columns that the old models do not have: their own rule is then a notice.
+- Reviews without a base commit (`--revisions`), without a server, and with `--no-old-code`: the other rules report
+  what the text shows.
 
 ## References
 
@@ -102,7 +102,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _stale(story: Story, context: Context) -> Iterator[Concern]:
-    """What a driver has prepared before the upgrade and uses after it."""
+    """Statements that a driver prepared before the upgrade and uses after it."""
     if context.recording.environment.driver not in _PREPARE:
         return
     for table in context.recording.old_code.stale:
@@ -114,8 +114,8 @@ def _stale(story: Story, context: Context) -> Iterator[Concern]:
         if changes and context.old_code_uses(table, changes[0].column):
             yield concern(
                 f"""
-                Connections of the running code that have prepared a SELECT of `{table}.{changes[0].column}` fail once
-                with `cached plan must not change result type`, because its type is another one.
+                Connections of the running code that have prepared a SELECT of `{table}.{changes[0].column}` fail
+                once with `cached plan must not change result type`, because its type has changed.
                 """,
                 about=("column", str(table), changes[0].column, "plan"),
                 severity=Severity.NOTICE,
@@ -125,7 +125,7 @@ def _stale(story: Story, context: Context) -> Iterator[Concern]:
 
 
 _PREPARE = frozenset({"asyncpg", "psycopg", "psycopg_async"})
-"""Drivers that prepare statements by themselves."""
+"""Drivers that prepare statements automatically."""
 
 
 def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], context: Context) -> Concern:
@@ -155,7 +155,7 @@ def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], c
 
 
 def _cause(broken: Broken, story: Story) -> tuple[Operation, Statement] | None:
-    """The last operation of the revision that has most to do with what broke."""
+    """The last operation of the revision that is most closely related to the failure."""
     best, found = 0, None
     for step in story.steps():
         score = _relation(step, broken)

@@ -1,12 +1,12 @@
 """
-The models and the foreign key do not agree on what becomes of the children.
+The models and the foreign key disagree about what happens to the children.
 
 ## Why it hurts
 
 A `relationship()` says what the ORM does with the rows that refer to a deleted one, and the foreign key's ON DELETE
-what the database does. Where only one of them cascades, a delete through the other way fails, leaves rows without a
-parent, or deletes more than was meant; and without `passive_deletes` the ORM first loads every child to delete it by
-itself.
+what the database does. If only one of them cascades, a delete through the other one fails, leaves orphaned rows, or
+deletes more than intended; and without `passive_deletes` the ORM first loads every child to delete it
+separately.
 
 ## Do this instead
 
@@ -16,8 +16,8 @@ All three or none: `relationship(cascade="all, delete-orphan", passive_deletes=T
 ## Not flagged
 
 - Everything, unless the rule is selected: it is off by default.
-- Foreign keys that were there before the branch.
-- ON DELETE SET NULL on a column that may be NULL, with `passive_deletes` or without: the row stays.
+- Foreign keys that existed before the branch.
+- ON DELETE SET NULL on a nullable column, with or without `passive_deletes`: the row stays.
 
 ## References
 
@@ -48,7 +48,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="orphaning-relationship",
-    summary="the ORM and the database do not agree on what becomes of the children",
+    summary="the ORM and the database disagree about what happens to the children",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,
@@ -74,18 +74,18 @@ def _disagreement(each: Relationship) -> str:
     cascades = each.ondelete == "CASCADE"
     if each.cascades and not cascades:
         stays = f"says ON DELETE {each.ondelete}" if each.ondelete else "has no ON DELETE"
-        return f"do not agree: the relationship deletes the children, and the foreign key {stays}"
+        return f"disagree: the relationship deletes the children, but the foreign key {stays}"
     if cascades and not each.cascades:
-        return "do not agree: the foreign key deletes the children, and the cascade of the relationship does not"
+        return "disagree: the foreign key deletes the children, but the cascade of the relationship does not"
     if cascades and not each.passive_deletes:
         return "both delete the children, but without `passive_deletes=True` the ORM loads each of them first"
     if not each.ondelete and not each.cascades and not each.nullable:
-        return "leave no way to delete a parent: the ORM sets the column to NULL, which it may not be"
+        return "make it impossible to delete a parent: the ORM sets the column to NULL, which it forbids"
     return ""
 
 
 def _place(story: Story, each: Relationship) -> Location | None:
-    """Where the revision adds the column."""
+    """The place where the revision adds the column."""
     for operation, statement in story.operations():
         if _adds(operation, each.table, each.column):
             return statement.location or Location(story.revision.path, story.revision.upgrade_line or 1)

@@ -1,19 +1,19 @@
 """
-Another index does the same already.
+Another index already serves the same purpose.
 
 ## Why it hurts
 
-An index whose columns are the first columns of another one is never needed for a lookup, but each INSERT and UPDATE has
-to maintain it, and each backup and vacuum to read it. A column that is named twice adds nothing.
+An index whose columns are the leading columns of another one is never needed for a lookup, but each INSERT and
+UPDATE has to maintain it, and each vacuum has to read it. A column that is listed twice adds nothing.
 
 ## Do this instead
 
-Leave it out. If the new index is to replace the old one, drop that in the same change.
+Leave it out. If the new index replaces the old one, drop that in the same change.
 
 ## Not flagged
 
-- A unique index: it forbids what the other one allows.
-- Partial indexes, expressions, other access methods than btree, other sort orders.
+- A unique index: it forbids duplicates that the other one allows.
+- Partial indexes, expressions, access methods other than btree, other sort orders.
 - An index that the same revision drops.
 
 ## References
@@ -53,7 +53,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case CreateIndex(table=table, name=name, columns=columns, where=None, method=None | "btree"):
             twice = next((column for n, column in enumerate(columns) if column in columns[:n]), None)
             if twice is not None:
-                yield concern(f"The index `{name}` names `{twice}` twice.", about=("index", name or ""))
+                yield concern(f"The index `{name}` lists `{twice}` twice.", about=("index", name or ""))
                 return
             if subject.include or not all(re.fullmatch(r'\w+|".+"', column) for column in columns):
                 return
@@ -72,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if other.columns[: len(columns)] == columns:
                     which = f"`{other.name}`" if other.name else "a key"
                     yield concern(
-                        f"The index `{name}` on `{', '.join(columns)}` is not needed beside {which} on `{', '.join(other.columns)}`.",
+                        f"The index `{name}` on `{', '.join(columns)}` is redundant with {which} on `{', '.join(other.columns)}`.",
                         about=("index", name or ""),
                     )
                     return

@@ -1,26 +1,26 @@
 """
-An ordinary statement that ran before the upgrade is refused after it.
+An ordinary statement that ran before the upgrade is rejected after it.
 
 ## Why it hurts
 
-The running code goes on with its statements while the new version comes up, and often the new version sends the same
-ones. Here a plain INSERT, UPDATE, DELETE or SELECT on a table or view that the revision touches was tried right before
-the revision and right after it, with values that the schema allows: it ran, and then PostgreSQL refused it. It does not
-matter how the revision did that: in a DO block, in a function, through a publication, or by a constraint on a column that
-the running code does not know and leaves empty.
+The running code keeps sending its statements while the new version starts, and often the new version sends the same
+ones. Here a plain INSERT, UPDATE, DELETE or SELECT on a table or view that the revision touches was tried right
+before the revision and right after it, with values that the schema allows: it ran, and then PostgreSQL rejected it.
+It does not matter how the revision caused that: in a DO block, in a function, through a publication, or by a
+constraint on a column that the running code does not know and does not fill.
 
 ## Do this instead
 
-Deploy first what makes the statement legal, and tighten the schema a release later: a default, or a trigger that fills
-the new column, before the CHECK or NOT NULL; a replica identity before the table is published; a policy that the running
-code satisfies before row security.
+First deploy what makes the statement valid, and tighten the schema one release later: a default, or a trigger that
+fills the new column, before the CHECK or NOT NULL; a replica identity before the table is published; a policy that
+the running code satisfies before row security.
 
 ## Not flagged
 
-- What another rule explains at the same line, such as `renamed-column` or `required-column`.
-- Refusals that may be due to the values, which are made up: duplicates, missing references, a CHECK on columns that the
+- Anything that another rule explains at the same line, such as `renamed-column` or `required-column`.
+- Errors that can be due to the generated values: duplicates, missing references, a CHECK on columns that the
   statement writes.
-- Tables on which the statement did not run before either.
+- Tables on which the statement already failed before.
 
 ## References
 
@@ -82,7 +82,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _OF_OTHERS = frozenset({"on conflict", "label"})
-"""Those have rules of their own: `lost-arbiter`, `removed-enum-value`."""
+"""Those have their own rules: `lost-arbiter`, `removed-enum-value`."""
 
 
 def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
@@ -100,14 +100,15 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
     actions = [word for word in ("select", "insert", "update", "delete") if any(word == r.action for r in alike)]
     what = listed([word.upper() for word in actions])
     known = {"owner", "application"} - {each.role for each in alike}
-    # with row security both were tried: what only one of them meets need not be met by the code
+    # with row security both were tried: an error for only one of them need not affect the code
     who = " by a role that does not own it" if first.sqlstate == "42501" and known == {"owner"} else ""
     some = first.sqlstate == "P0001" or bool(who) or _left_out(first)
     which = "of a row not yet filled " if actions == ["update"] and first.sqlstate in {"23514", "23502"} else ""
     return concern(
         f"""
-        {what} {which}on `{first.subject}`{who} ran before this revision and {"fails" if len(actions) == 1 else "fail"} after
-        it: PostgreSQL says `{first.error}`{_why(first)}.
+        {what} {which}on `{first.subject}`{who} ran before this revision and {
+            "fails" if len(actions) == 1 else "fail"
+        } after it: PostgreSQL says `{first.error}`{_why(first)}.
         """,
         about=_about(first),
         severity=Severity.WARNING if some else Severity.ERROR,
@@ -118,13 +119,13 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
 
 
 def _left_out(first: Refused) -> bool:
-    """Whether it fails only where the code relies on a default that was there."""
+    """Whether it fails only if the code relies on a default that existed before."""
     return first.sqlstate == "23502" and first.column is not None and first.column in first.columns
 
 
 def _why(first: Refused) -> str:
     if first.sqlstate in {"23502", "23514"}:
-        return ", and the running code does not write what it asks for"
+        return ", and the running code does not write what it requires"
     return ""
 
 

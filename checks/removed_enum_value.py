@@ -1,21 +1,21 @@
 """
-A value of an enum type is gone, and the running code still sends it.
+A value of an enum type was removed, and the running code still sends it.
 
 ## Why it hurts
 
-PostgreSQL cannot drop a label, so revisions make a new type and move the columns to it. From the commit on each statement
-of the running code that sends the old label fails with `invalid input value for enum`, though no row holds it any more.
-And a downgrade cannot tell which rows held it.
+PostgreSQL cannot drop a label, so revisions create a new type and switch the columns to it. Once the migration
+commits, each statement of the running code that sends the old label fails with `invalid input value for enum`, even
+if no row contains it. And a downgrade cannot tell which rows contained it.
 
 ## Do this instead
 
-Deploy code first that neither sends nor expects the value, then map the rows, and only then take the label away, if at
-all: a label that nobody uses costs nothing.
+Deploy code first that neither sends nor expects the value, then map the rows, and only then remove the label, if at
+all: an unused label costs nothing.
 
 ## Not flagged
 
-- A value that is renamed: `renamed-enum-value` tells it.
-- A type that is dropped altogether with its columns.
+- A value that is renamed: see `renamed-enum-value`.
+- A type that is dropped together with its columns.
 
 ## References
 
@@ -48,7 +48,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="removed-enum-value",
-    summary="the running code still sends the value, and is refused",
+    summary="the running code still sends the value, which is rejected",
     severity=Severity.ERROR,
     group=Group.BREAKING_CODE,
 )
@@ -71,7 +71,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _read(story: Story) -> dict[Name, list[str]]:
-    """The same from text alone: of the types that the revision makes anew."""
+    """The same from the text alone, for types that the revision recreates."""
     found = {}
     for step in story.steps():
         if isinstance(step.operation, CreateEnum):
@@ -93,7 +93,7 @@ def _said(type_: Name, labels: list[str], story: Story, basis: Basis) -> Iterato
     values = listed([f"`{label}`" for label in gone])
     yield concern(
         f"""
-        `{type_}` has no value {values} any more, which the running code still sends: each statement with
+        `{type_}` no longer has the value {values}, which the running code still sends: each statement with
         {"it" if len(gone) == 1 else "one of them"} fails.
         """,
         about=("type", str(type_), *gone),

@@ -1,20 +1,20 @@
 """
-A rename that was written as drop and add: the values are gone, and nothing was copied.
+A rename that was written as drop and add: the values are lost, and nothing was copied.
 
 ## Why it hurts
 
-Autogenerate cannot know that a column or table was renamed. It sees one name gone and another come, and writes a drop
-and an add. The revision runs up, down and up again without an error, and every value is lost.
+Autogenerate cannot know that a column or table was renamed. It sees that one name disappears and another appears,
+and writes a drop and an add. The revision runs up, down and up again without an error, and every value is lost.
 
 ## Do this instead
 
-Keep the old column and copy: add the new one, let the code write both, copy the old rows in batches, and drop the old
-column a release later. A plain rename (`op.alter_column(..., new_column_name=...)`, `op.rename_table`) keeps the values,
-but breaks the code that runs while it is deployed: see `renamed-column` and `renamed-table`.
+Keep the old column and copy its values: add the new one, let the code write both, copy the old rows in batches, and
+drop the old column a release later. A plain rename (`op.alter_column(..., new_column_name=...)`, `op.rename_table`)
+keeps the values, but breaks the code that runs while it is deployed: see `renamed-column` and `renamed-table`.
 
 ## Not flagged
 
-- A drop and an add of different types: `dropped-column` speaks.
+- A drop and an add of different types: see `dropped-column`.
 - A column whose values were copied in between: nothing is lost.
 - Tables and columns that the same deploy has created.
 
@@ -69,8 +69,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if type_ and new and not _column_copied(table, old, new, context):
                 yield concern(
                     f"""
-                    `{table}.{old}` is dropped and `{new}` of the same type is added: this looks like a rename, and it
-                    destroys every value of `{old}`.
+                    `{table}.{old}` is dropped and `{new}` of the same type is added: this looks like a rename, and
+                    it destroys every value of `{old}`.
                     """,
                     remedy=remedies.second_column(
                         table,
@@ -87,8 +87,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if created and not _table_copied(table, context):
                 yield concern(
                     f"""
-                    `{table}` is dropped and `{created}` with the same columns is created: this looks like a rename, and
-                    it destroys every row of `{table}`.
+                    `{table}` is dropped and `{created}` with the same columns is created: this looks like a rename,
+                    and it destroys every row of `{table}`.
                     """,
                     remedy=[_keep_rows(table, created, context)],
                     about=("table", str(table)),
@@ -107,7 +107,7 @@ def _type_of_column(table: Name, column: str, context: Context) -> str | None:
 
 
 def _types(step: Step, table: Name, column: str, context: Context) -> set[str]:
-    """The types that the column had, before the deploy and since."""
+    """The types of the column, before the deploy and since."""
     before = step.now.column_origin(table, column)
     found = {_type_of_column(table, column, replace(context, now=step.now))}
     if before is not None and (known := context.before.column(*before)) is not None:
@@ -116,7 +116,7 @@ def _types(step: Step, table: Name, column: str, context: Context) -> set[str]:
 
 
 def _new_column(dropped: DropColumn, context: Context) -> str | None:
-    """The column that came in exchange: of one type, the first gone goes with the first come."""
+    """The column that replaces it: of one type, the first dropped is paired with the first added."""
     table = context.now.origin(dropped.table)
     steps = context.story.steps(context.direction) if context.story else ()
     here = [step for step in steps if isinstance(step.operation, DropColumn | AddColumn) and _on(step, table)]
@@ -147,7 +147,7 @@ def _on(step: Step, table: Name | None) -> bool:
 
 
 def _came_first(new: str, context: Context) -> ColumnDefinition | None:
-    """The new column, where it is there already when the old one is dropped."""
+    """The new column, if it already exists when the old one is dropped."""
     before = (operation.column for operation, _ in context.earlier if isinstance(operation, AddColumn))
     return next((column for column in before if column.name == new), None)
 

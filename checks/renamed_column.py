@@ -1,17 +1,17 @@
 """
-Renaming a column breaks the code that is running, in the moment of the commit.
+Renaming a column breaks the running code at the moment of the commit.
 
 ## Why it hurts
 
-The rename itself is instant. But the code that runs while the migration is deployed still sends the old name, and every
-such query fails from the commit on until the last process of the old version is gone. No order of deploying code and
-migration avoids it.
+The rename itself is instant. But the code that runs while the migration is deployed still uses the old name, and
+every such query fails from the commit until the last process of the old version has stopped. No order of
+deploying code and migration avoids that.
 
 ## Do this instead
 
-Rename in the model only, and keep the column: `new_name = mapped_column("old_name")`. Where the column itself must
-have another name: add the new column, let the code write both, copy the old rows in batches, let the code read the new
-one, and drop the old column a release later.
+Rename only the attribute in the model, and keep the column: `new_name = mapped_column("old_name")`. If the column
+itself must be renamed: add the new column, let the code write both, copy the old rows in batches, let the code read
+the new one, and drop the old column a release later.
 
 ## Not flagged
 
@@ -45,7 +45,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="renamed-column",
-    summary="the running code still asks for the old name and fails from the commit on",
+    summary="the running code still uses the old name and fails once the migration commits",
     severity=Severity.ERROR,
     group=Group.BREAKING_CODE,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -57,8 +57,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case RenameColumn(table=table, column=old, new_name=new) if not context.is_new_column(table, old):
             yield concern(
                 f"""
-                Renaming `{table}.{old}` to `{new}` breaks every query of the running code that names `{old}`, from the
-                commit until the last process of the old version is gone.
+                Renaming `{table}.{old}` to `{new}` breaks every query of the running code that names `{old}`, from
+                the commit until the last process of the old version has stopped.
                 """,
                 remedy=_copy(table, old, new, context),
                 about=("column", str(table), old),

@@ -1,16 +1,16 @@
 """
-An enum value gets another label, and the running code still sends and expects the old one.
+An enum value is renamed, and the running code still sends and expects the old label.
 
 ## Why it hurts
 
-`ALTER TYPE ... RENAME VALUE` changes what every row says at once. The old code then sends a label that no longer exists
-(`invalid input value for enum`), and cannot read the new one: SQLAlchemy raises a LookupError for a label that its Enum
-does not have.
+`ALTER TYPE ... RENAME VALUE` changes every row at once. The old code then sends a label that no longer
+exists (`invalid input value for enum`), and cannot read the new one: SQLAlchemy raises a LookupError for a label
+that its Enum does not have.
 
 ## Do this instead
 
-Add the new label beside the old one, in a revision of its own; deploy code that reads both and writes the new one; then
-change the rows in batches. The old label stays in the type and does no harm.
+Add the new label next to the old one, in a separate revision; deploy code that reads both and writes the new one;
+then change the rows in batches. The old label stays in the type and does no harm.
 
 ## Not flagged
 
@@ -52,8 +52,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case RenameEnumValue(type=type_, value=old, new_value=new) if not context.now.has_made(type_):
             yield concern(
                 f"""
-                Renaming the value `{old}` of `{type_}` to `{new}` breaks the running code, which still sends `{old}` and
-                cannot read `{new}`.
+                Renaming the value `{old}` of `{type_}` to `{new}` breaks the running code, which still sends
+                `{old}` and cannot read `{new}`.
                 """,
                 remedy=[
                     remedies.outside_transaction(

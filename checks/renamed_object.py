@@ -1,21 +1,21 @@
 """
-A view, type, function, sequence or schema gets another name, and the running code still uses the old one.
+A view, type, function, sequence or schema is renamed, and the running code still uses the old name.
 
 ## Why it hurts
 
-Names are looked up when a statement runs. From the commit until the last process of the old version is gone, each query
-that names the view, calls the function, casts to the type or writes the schema's name fails. A table that moves to
-another schema is renamed just as much, unless both schemas are in everybody's `search_path`.
+Names are looked up when a statement runs. From the commit until the last process of the old version has stopped,
+each query that names the view, calls the function, casts to the type or writes the schema's name fails. Moving
+a table to another schema is a rename too, unless both schemas are in everybody's `search_path`.
 
 ## Do this instead
 
-Create the object under its new name beside the old one, let the new code use it, and drop the old one a release later.
-A view under the old name stands in for a table or view that has moved.
+Create the object under its new name next to the old one, let the new code use it, and drop the old one one release
+later. A view under the old name can replace a table or view that has moved.
 
 ## Not flagged
 
 - Objects that the same deploy has created.
-- A name that the same revision gives to another object of the kind, as when an enum type is swapped.
+- A name that the same revision gives to another object of that kind, as when an enum type is replaced.
 - Triggers, policies, rules, constraints and indexes: code does not name them.
 
 ## References
@@ -59,8 +59,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if not (_new(name, context) or _taken_again(name, context)):
                 yield concern(
                     f"""
-                    Renaming the {kind} `{name}` to `{new}` breaks every statement of the running code that names it, from
-                    the commit until the last process of the old version is gone.
+                    Renaming the {kind} `{name}` to `{new}` breaks every statement of the running code that names
+                    it, from the commit until the last process of the old version has stopped.
                     """,
                     about=("object", kind, str(name)),
                 )
@@ -68,8 +68,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if not (_new(name, context) or _taken_again(name, context)):
                 yield concern(
                     f"""
-                    Moving the {kind} `{name}` to the schema `{schema}` breaks every statement of the running code that
-                    does not look there for it.
+                    Moving the {kind} `{name}` to the schema `{schema}` breaks every statement of the running code
+                    that does not look there for it.
                     """,
                     remedy=_with_a_view(kind, name, schema),
                     about=("object", kind, str(name)),

@@ -1,16 +1,16 @@
 """
-Renaming a table breaks the code that is running, in the moment of the commit.
+Renaming a table breaks the running code at the moment of the commit.
 
 ## Why it hurts
 
-The rename itself is instant. But the code that runs while the migration is deployed still sends the old name, and every
-such query fails from the commit on until the last process of the old version is gone.
+The rename itself is instant. But the code that runs while the migration is deployed still uses the old name, and
+every such query fails from the commit until the last process of the old version has stopped.
 
 ## Do this instead
 
-Rename the model and keep the table: `__tablename__` may differ from the name of the class. Or rename, and in the same
-revision create a view under the old name: PostgreSQL lets plain views be read and written like the table. Drop the view
-a release later.
+Rename the model and keep the table: `__tablename__` can differ from the name of the class. Or rename, and in the
+same revision create a view under the old name: plain views in PostgreSQL can be read and written like the table.
+Drop the view one release later.
 
 ## Not flagged
 
@@ -45,7 +45,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="renamed-table",
-    summary="the running code still asks for the old name and fails from the commit on",
+    summary="the running code still uses the old name and fails once the migration commits",
     severity=Severity.ERROR,
     group=Group.BREAKING_CODE,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -62,11 +62,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             renamed = Name(new, table.schema)
             lost = listed([f"`{each}`" for each in left_out])
-            what = f"{lost} of `{table}`, which the view under that name leaves out" if lost else f"`{table}`"
+            what = f"{lost} of `{table}`, which the view under that name lacks" if lost else f"`{table}`"
             yield concern(
                 f"""
                 Renaming `{table}` to `{new}` breaks every query of the running code that names {what}, from the
-                commit until the last process of the old version is gone.
+                commit until the last process of the old version has stopped.
                 """,
                 remedy=[
                     remedies.call("op.rename_table", table, new)

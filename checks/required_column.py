@@ -1,23 +1,24 @@
 """
-A new column that is NOT NULL and has no server default stops the rows that are there, and the code that runs.
+A new column that is NOT NULL without a server default fails on existing rows, and breaks the running code.
 
 ## Why it hurts
 
-`ADD COLUMN ... NOT NULL` without a server default has no value for existing rows: PostgreSQL refuses it as soon as
-the table has one. On a table that is empty it passes, and then every INSERT of the code that still runs fails, because
-that code does not name the column. `default=` of SQLAlchemy does not help: it is applied by the new code only and
-never reaches the database.
+`ADD COLUMN ... NOT NULL` without a server default has no value for existing rows: PostgreSQL rejects it as soon as
+the table has one. On an empty table it succeeds, and then every INSERT of the code that is still running fails,
+because that code does not name the column. `default=` of SQLAlchemy does not help: it is applied by the new code
+only and never reaches the database.
 
 ## Do this instead
 
-Give the column a `server_default`: PostgreSQL keeps a constant default beside the table and writes no row for it. Where
-no value makes sense for all rows, add the column as nullable, let the new code write it, fill the old rows in batches,
-and make it NOT NULL in a later deploy (see `scanning-not-null`).
+Give the column a `server_default`: PostgreSQL stores a constant default in the catalogue and does not rewrite the
+table. If no value makes sense for all rows, add the column as nullable, let the new code write it, backfill the old
+rows in batches, and make it NOT NULL in a later deploy (see `scanning-not-null`).
 
 ## Not flagged
 
 - Columns of a table that the same deploy creates: it is empty, and no running code knows it.
-- Columns with a server default, an identity, a serial type or a generated value: PostgreSQL has a value for each row.
+- Columns with a server default, an identity, a serial type or a generated value: PostgreSQL has a value for each
+  row.
 
 ## References
 
@@ -65,8 +66,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             value = types.neutral(column.type) if column.references is None else None
             yield concern(
                 f"""
-                `{table}.{column.name}` is NOT NULL and has no server default, so PostgreSQL refuses it where `{table}`
-                has rows, and each INSERT of the running code fails until the new code is everywhere.
+                `{table}.{column.name}` is NOT NULL and has no server default, so PostgreSQL rejects it if `{table}`
+                has rows, and each INSERT of the running code fails until the new code is deployed everywhere.
                 """,
                 remedy=[
                     _told(table, column, value)
@@ -91,7 +92,7 @@ def _told(table: Name, column: ColumnDefinition, value: str | None) -> str:
 
 
 def _refused(context: Context) -> bool:
-    """Whether a server has refused the statement in one of the passes because of rows."""
+    """Whether the server has rejected the statement in one of the passes because of rows."""
     place = context.witness.refusal if context.witness else None
     return place is not None and context.recording.passes[place.run].statements[place.statement].sqlstate == "23502"
 

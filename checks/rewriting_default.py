@@ -1,22 +1,23 @@
 """
-A new column with a volatile default writes the whole table anew while reads and writes wait.
+A new column with a volatile default rewrites the whole table while reads and writes wait.
 
 ## Why it hurts
 
-A constant default costs nothing: PostgreSQL keeps it beside the table. So does one that is the same for every row of a
-statement, as `now()` is. But a volatile default (`gen_random_uuid()`, `clock_timestamp()`, `random()`, `nextval()`, a
-function of your own that is not marked otherwise) has another value for each row: PostgreSQL writes all rows into a new
-file and builds every index anew, under ACCESS EXCLUSIVE. Until the transaction ends nobody reads or writes the table.
+A constant default costs nothing: PostgreSQL stores it in the catalogue. The same holds for one that is the same
+for every row of a statement, such as `now()`. But a volatile default (`gen_random_uuid()`, `clock_timestamp()`,
+`random()`, `nextval()`, a function of yours that is not marked otherwise) has a different value for each row:
+PostgreSQL writes all rows into a new file and rebuilds every index, under ACCESS EXCLUSIVE. Until the transaction
+ends, nobody can read or write the table.
 
 ## Do this instead
 
-Add the column without a default, then set the default: it holds for new rows only. Fill the old rows in batches, each
-committed by itself. If it is to be NOT NULL, make it so afterwards (see `scanning-not-null`).
+Add the column without a default, then set the default: it applies only to new rows. Backfill the old rows in
+batches, each in its own transaction. If it should be NOT NULL, set that afterwards (see `scanning-not-null`).
 
 ## Not flagged
 
-- Constant defaults, and functions that are STABLE or IMMUTABLE: nothing is written. On a server it is seen whether the
-  table was rewritten; from text alone only well-known volatile functions are.
+- Constant defaults, and functions that are STABLE or IMMUTABLE: nothing is rewritten. A server shows whether the
+  table was rewritten; from the text alone, only well-known volatile functions are recognised.
 - Columns of a table that the same deploy creates.
 
 ## References
@@ -48,7 +49,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="rewriting-default",
-    summary="reads and writes wait while the whole table is written anew",
+    summary="reads and writes wait while the whole table is rewritten",
     severity=Severity.ERROR,
     group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -96,7 +97,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"""
-                Adding `{table}.{column.name}` with the volatile default `{default}` writes every row of `{table}` anew
+                Adding `{table}.{column.name}` with the volatile default `{default}` rewrites every row of `{table}`
                 under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                 """,
                 remedy=[
@@ -118,12 +119,12 @@ def _rewrites(added: AddColumn, default: str, context: Context) -> bool:
 
 
 def _is_stable(default: str) -> bool:
-    """Whether the text tells that it is the same for every row: then another action of the statement rewrites."""
+    """Whether the text shows that it is the same for every row: then another action of the statement rewrites."""
     return all(word in _STABLE or types.built_in(word) for word in re.findall(r"\b(\w+)\s*\(", default.lower()))
 
 
 def _calls_volatile(default: str, context: Context) -> bool:
-    """Whether the default calls a function of the user's that earlier revisions have created as volatile."""
+    """Whether the default calls a user-defined function that earlier revisions have created as volatile."""
     called = set(re.findall(r"\b(\w+)\s*\(", default.lower()))
     return any(name in called for _, name in context.now.volatile)
 

@@ -1,16 +1,16 @@
 """
-A new column of a domain with a constraint writes the whole table anew, even without a default.
+A new column of a domain with a constraint rewrites the whole table, even without a default.
 
 ## Why it hurts
 
-PostgreSQL does not know whether NULL, or the default, is allowed in a domain with a CHECK or NOT NULL before it has tried.
-So it writes all rows into a new file and builds every index anew, under ACCESS EXCLUSIVE. Until the transaction ends
-nobody reads or writes the table.
+PostgreSQL does not know in advance whether NULL, or the default, is allowed in a domain with a CHECK or NOT
+NULL. So it writes all rows into a new file and rebuilds every index, under ACCESS EXCLUSIVE. Until the transaction
+ends, nobody can read or write the table.
 
 ## Do this instead
 
-Give the column the type that the domain is made of, and put the domain's check on it as NOT VALID; validate it in a later
-revision, in a transaction of its own.
+Give the column the base type of the domain, and add the domain's check to it as NOT VALID; validate it in a
+later revision, in a separate transaction.
 
 ## Not flagged
 
@@ -43,7 +43,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="rewriting-domain-column",
-    summary="reads and writes wait while the whole table is written anew",
+    summary="reads and writes wait while the whole table is rewritten",
     severity=Severity.ERROR,
     group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -59,8 +59,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if context.rewrote(table) if context.observed else _constrained(column.type, context):
                 yield concern(
                     f"""
-                    Adding `{table}.{column.name}` of the domain `{column.type}` writes every row of `{table}` anew under
-                    ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
+                    Adding `{table}.{column.name}` of the domain `{column.type}` rewrites every row of `{table}`
+                    under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                     """,
                     about=("column", str(table), column.name),
                 )

@@ -1,16 +1,16 @@
 """
-A stored generated column writes the whole table anew while reads and writes wait.
+A stored generated column rewrites the whole table while reads and writes wait.
 
 ## Why it hurts
 
-`GENERATED ALWAYS AS (...) STORED` needs a value in every existing row, so PostgreSQL writes all rows into a new file and
-builds every index anew, under ACCESS EXCLUSIVE. `SET EXPRESSION` does the same again. Until the transaction ends nobody
-reads or writes the table.
+`GENERATED ALWAYS AS (...) STORED` needs a value in every existing row, so PostgreSQL writes all rows into a new
+file and rebuilds every index, under ACCESS EXCLUSIVE. `SET EXPRESSION` does the same again. Until the transaction
+ends, nobody can read or write the table.
 
 ## Do this instead
 
-From PostgreSQL 18 on a VIRTUAL column costs nothing: its value is computed when it is read. Before that: a plain column,
-a trigger that fills it for new and changed rows, and the old rows filled in batches.
+Since PostgreSQL 18 a VIRTUAL column costs nothing: its value is computed when it is read. Before that: add a plain
+column, a trigger that fills it for new and changed rows, and backfill the old rows in batches.
 
 ## Not flagged
 
@@ -70,8 +70,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
             yield concern(
                 f"""
-                Adding the stored generated column `{table}.{column.name}` writes every row of `{table}` anew under ACCESS
-                EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
+                Adding the stored generated column `{table}.{column.name}` rewrites every row of `{table}` under
+                ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                 """,
                 remedy=[remedies.execute(virtual)]
                 if context.major >= 18
@@ -85,8 +85,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if context.rewrote(table) if context.observed else True:
                 yield concern(
                     f"""
-                    Giving `{table}.{name}` another expression writes every row of `{table}` anew under ACCESS EXCLUSIVE,
-                    so reads and writes of `{table}` wait until the transaction ends.
+                    Giving `{table}.{name}` another expression rewrites every row of `{table}` under ACCESS
+                    EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                     """,
                     about=("column", str(table), name),
                     severity=context.certainty(RULE.severity) if context.statement.error is None else None,

@@ -1,15 +1,15 @@
 """
-VACUUM FULL or CLUSTER writes a whole table anew while nobody can use it.
+VACUUM FULL or CLUSTER rewrites a whole table while nobody can use it.
 
 ## Why it hurts
 
-Both copy all rows into a new file and build every index anew, under ACCESS EXCLUSIVE. Nobody reads or writes the table for
-as long as that takes.
+Both copy all rows into a new file and rebuild every index, under ACCESS EXCLUSIVE. Nobody can read or write the
+table for that time.
 
 ## Do this instead
 
-Not in a migration. A plain VACUUM makes space reusable without blocking anybody. To give space back, or to bring rows
-into an order, use pg_repack, which works beside the running application.
+Do not do this in a migration. A plain VACUUM makes space reusable without blocking anybody. To return space to
+the system, or to sort rows, use pg_repack, which works while the application is running.
 
 ## Not flagged
 
@@ -44,7 +44,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="rewriting-maintenance",
-    summary="reads and writes wait while the whole table is written anew",
+    summary="reads and writes wait while the whole table is rewritten",
     severity=Severity.ERROR,
     group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -63,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             on = f"`{table}`" if table else "every table"
             yield concern(
                 f"""
-                {what} writes {on} anew under ACCESS EXCLUSIVE, so reads and writes of {on} wait until it is done.
+                {what} rewrites {on} under ACCESS EXCLUSIVE, so reads and writes of {on} wait until it is done.
                 """,
                 about=("table", str(table)),
             )

@@ -1,15 +1,16 @@
 """
-A new serial or identity column writes the whole table anew while reads and writes wait.
+A new serial or identity column rewrites the whole table while reads and writes wait.
 
 ## Why it hurts
 
-Every existing row needs the next number of the sequence, so PostgreSQL writes all rows into a new file and builds every
-index anew, under ACCESS EXCLUSIVE. Until the transaction ends nobody reads or writes the table.
+Every existing row needs the next number of the sequence, so PostgreSQL writes all rows into a new file and rebuilds
+every index, under ACCESS EXCLUSIVE. Until the transaction ends, nobody can read or write the table.
 
 ## Do this instead
 
-Make the pieces by hand: a nullable column, a sequence that the column owns, and the sequence as the default, which holds
-for new rows only. Fill the old rows in batches, each committed by itself, and make the column NOT NULL afterwards.
+Create the parts separately: a nullable column, a sequence that the column owns, and the sequence as the default,
+which applies only to new rows. Backfill the old rows in batches, each in its own transaction, and make the column
+NOT NULL afterwards.
 
 ## Not flagged
 
@@ -64,8 +65,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             plain = replace(column, type=types.canonical(column.type))
             yield concern(
                 f"""
-                Adding {"identity" if column.identity else "serial"} column `{table}.{column.name}` writes every row of
-                `{table}` anew under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
+                Adding {"identity" if column.identity else "serial"} column `{table}.{column.name}` rewrites every
+                row of `{table}` under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the
+                transaction ends.
                 """,
                 remedy=[
                     "\n".join(
@@ -85,8 +87,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case AddIdentity(table=table, column=name) if context.exists(table) and context.rewrote(table):
             yield concern(
                 f"""
-                Making `{table}.{name}` an identity column writes every row of `{table}` anew under ACCESS EXCLUSIVE, so
-                reads and writes of `{table}` wait until the transaction ends.
+                Making `{table}.{name}` an identity column rewrites every row of `{table}` under ACCESS
+                EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                 """,
                 about=("column", str(table), name),
             )

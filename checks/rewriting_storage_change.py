@@ -4,16 +4,16 @@ Changing how a table is stored copies all of it while reads and writes wait.
 ## Why it hurts
 
 `SET LOGGED`, `SET UNLOGGED`, `SET TABLESPACE` and `SET ACCESS METHOD` copy every row into a new file, under ACCESS
-EXCLUSIVE. Until the transaction ends nobody reads or writes the table. An UNLOGGED table is empty after a crash, and is
-not there on a replica.
+EXCLUSIVE. Until the transaction ends, nobody can read or write the table. An UNLOGGED table is empty after a crash,
+and is not replicated to standbys.
 
 ## Do this instead
 
-There is no way without waiting. Do it in a maintenance window, or fill a new table in batches and exchange the two.
+The lock cannot be avoided. Do it in a maintenance window, or fill a new table in batches and swap the two.
 
 ## Not flagged
 
-- Changes to what the table is already: PostgreSQL copies nothing.
+- Changes to the current state of the table: PostgreSQL copies nothing.
 - Tables that the same deploy creates.
 
 ## References
@@ -64,8 +64,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     what = f"Giving `{table}` the access method `{method}`"
             yield concern(
                 f"""
-                {what} copies every row of it under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the
-                transaction ends.
+                {what} copies every row of it under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until
+                the transaction ends.
                 """,
                 about=("table", str(table)),
                 severity=context.certainty(RULE.severity) if context.statement.error is None else None,

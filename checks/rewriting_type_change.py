@@ -1,24 +1,24 @@
 """
-Changing the type of a column writes the whole table anew while reads and writes wait.
+Changing the type of a column rewrites the whole table while reads and writes wait.
 
 ## Why it hurts
 
-Where the old values cannot stand as they are, PostgreSQL writes all rows into a new file and builds every index anew,
-under ACCESS EXCLUSIVE. Until the transaction ends nobody reads or writes the table. Foreign keys of the column are
-checked again, which locks the other table too.
+If the stored values cannot be kept as they are, PostgreSQL writes all rows into a new file and rebuilds every
+index, under ACCESS EXCLUSIVE. Until the transaction ends, nobody can read or write the table. Foreign keys of the
+column are checked again, which locks the other table too.
 
 ## Do this instead
 
-Put a new column of the new type beside the old one: let the code write both, copy the old rows in batches, let the code
-read the new one, and drop the old one a release later.
+Add a column of the new type next to the old one: let the code write both, copy the old rows in batches, let the
+code read the new one, and drop the old one a release later.
 
 ## Not flagged
 
-- Changes for which PostgreSQL writes nothing: a longer `varchar`, `varchar` to `text`, a `numeric` with more digits before
-  the point, `cidr` to `inet`. On a server it is seen whether the table was rewritten; from text alone it is known where
-  earlier revisions name the old type, else it is a notice.
-- As a notice only: `timestamp` to `timestamptz` and back, which writes nothing where the session's time zone is UTC, as it is
-  in the rehearsal. A revision that sets the time zone to UTC itself is not flagged.
+- Changes for which PostgreSQL rewrites nothing: a longer `varchar`, `varchar` to `text`, a `numeric` with more
+  digits before the point, `cidr` to `inet`. A server shows whether the table was rewritten; from the text alone it
+  is known if earlier revisions name the old type, otherwise it is a notice.
+- As a notice only: `timestamp` to `timestamptz` and back, which rewrites nothing if the session's time zone is
+  UTC, as in the rehearsal. A revision that sets the time zone to UTC itself is not flagged.
 - Columns of a table that the same deploy creates.
 
 ## References
@@ -54,7 +54,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="rewriting-type-change",
-    summary="reads and writes wait while the whole table is written anew",
+    summary="reads and writes wait while the whole table is rewritten",
     severity=Severity.ERROR,
     group=Group.REWRITING,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -216,7 +216,7 @@ def _old_type(changed: AlterColumnType, context: Context) -> str | None:
 
 
 def _doubt(changed: AlterColumnType, old: str | None, context: Context) -> str:
-    """What only the database tells, as a condition; empty where it is known that the table is written anew."""
+    """What only the database knows, as a condition; empty if the table is known to be rewritten."""
     if context.statement.error:
         return ""
     if context.observed:
@@ -225,12 +225,14 @@ def _doubt(changed: AlterColumnType, old: str | None, context: Context) -> str:
     if changed.using is None and old is not None and types.depends_on_time_zone(old, changed.type):
         return "" if _time_zone(context) else "unless the session's time zone is UTC"
     if changed.using is None and (old is None or not all(_known(each, context) for each in (old, changed.type))):
-        return "unless both types are stored alike"
+        return "unless both types have the same storage format"
     return ""
 
 
 def _known(type_: str, context: Context) -> bool:
-    """Whether nothing else is stored like it: a type of PostgreSQL's own, or an enum. A domain is stored as its base."""
+    """Whether no other type has its storage format: a built-in type, or an enum. A domain is stored as its base
+    type.
+    """
     if types.built_in(type_):
         return types.base(type_) != "citext"
     name = names.read(type_)
@@ -238,7 +240,7 @@ def _known(type_: str, context: Context) -> bool:
 
 
 def _time_zone(context: Context) -> str | None:
-    """What an earlier statement of the deploy has set, as far as the text tells."""
+    """What an earlier statement of the deploy has set, if the text shows it."""
     found = None
     for operation, _ in context.earlier:
         match operation:
@@ -248,13 +250,13 @@ def _time_zone(context: Context) -> str | None:
 
 
 def _in_utc(context: Context) -> bool:
-    """Whether the deploy itself has seen to it that the time zone is UTC."""
+    """Whether the deploy itself sets the time zone to UTC."""
     return (_time_zone(context) or "").strip("'").upper() == "UTC"
 
 
 def _rewrites(changed: AlterColumnType, old: str | None, context: Context) -> bool:
     if context.observed:
-        # the server of the rehearsal runs in UTC, where nothing is written; that of the deploy may not
+        # the server of the rehearsal runs in UTC, where nothing is rewritten; production's server may not
         elsewhere = old is not None and types.depends_on_time_zone(old, changed.type) and not _in_utc(context)
         return (context.rewrote(changed.table) and not _innocent(changed, old, context)) or elsewhere
     if changed.using is None and old is not None:
@@ -263,12 +265,12 @@ def _rewrites(changed: AlterColumnType, old: str | None, context: Context) -> bo
         if types.depends_on_time_zone(old, changed.type) and _in_utc(context):
             return False
         return not types.keeps_storage(old, changed.type)
-    # what is not known is most often a varchar that becomes a text
+    # an unknown type is most often a varchar that becomes text
     return not (changed.using is None and types.canonical(changed.type) in {"text", "character varying"})
 
 
 def _innocent(changed: AlterColumnType, old: str | None, context: Context) -> bool:
-    """Whether it is another action of the same statement that writes the table anew."""
+    """Whether it is another action of the same statement that rewrites the table."""
     return (
         not context.alone and changed.using is None and old is not None and types.keeps_storage(old, changed.type)
     )

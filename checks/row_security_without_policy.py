@@ -1,18 +1,18 @@
 """
-Row level security is on, and no policy lets anybody see a row.
+Row level security is enabled without a policy, so nobody sees a row.
 
 ## Why it hurts
 
 From the commit on every role that does not own the table sees no row and can write none: with no policy, PostgreSQL
-denies by default, without an error. A test that runs as the owner, and so does most code in development, notices nothing.
+denies by default, without an error. Tests that run as the owner, like most code in development, do not notice.
 
 ## Do this instead
 
-Create the policies in the same transaction, before row level security is turned on.
+Create the policies in the same transaction, before enabling row level security.
 
 ## Not flagged
 
-- A table that has a policy already, or gets one in the same revision.
+- A table that already has a policy, or gets one in the same revision.
 - Tables that the same deploy has created: nobody has rows in them.
 
 ## References
@@ -44,7 +44,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="row-security-without-policy",
-    summary="every role but the owner sees no row any more",
+    summary="no role except the owner sees any row",
     severity=Severity.WARNING,
     group=Group.BREAKING_CODE,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -64,9 +64,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             forced = any(
                 isinstance(o, RowSecurity) and o.action == "force" and o.table.matches(table) for o, _ in around
             )
-            who = "every role, the owner too," if forced else f"every role but the owner of `{table}`"
+            who = "every role, including the owner" if forced else "every role except the owner"
             yield concern(
-                f"Row level security without a policy shows {who} no row {f'of `{table}` ' if forced else ''}at all.",
+                f"Row level security without a policy hides all rows of `{table}` from {who}.",
                 about=("table", str(table), "row security"),
             )
 
@@ -76,7 +76,7 @@ def _policy_on(operation: object, table: Name) -> bool:
         case CreateObject(kind="policy", table=Name() as on):
             return on.matches(table)
         case DoBlock() | Call() | Unrecognized():
-            return True  # it may create one, and no text tells
+            return True  # it may create one, which the text does not show
     return False
 
 

@@ -1,17 +1,18 @@
 """
-Attaching a table as a partition reads all of it while nobody can use it.
+Attaching a table as a partition scans all of it while nobody can use it.
 
 ## Why it hurts
 
-`ATTACH PARTITION` takes ACCESS EXCLUSIVE on the table that becomes a partition and reads every row to see whether it
-belongs there. A DEFAULT partition is locked and read as well, for rows that belong into the new one. Until the transaction
-ends nobody reads or writes those tables.
+`ATTACH PARTITION` takes ACCESS EXCLUSIVE on the table that becomes a partition and scans every row to check whether
+it belongs there. A DEFAULT partition is locked and scanned as well, for rows that belong to the new one. Until the
+transaction ends, nobody can read or write those tables.
 
 ## Do this instead
 
-Put a CHECK constraint on the table that says what the bounds say, as NOT VALID, and validate it in a transaction of its
-own. ATTACH PARTITION then sees that every row belongs, and reads nothing. (The bounds exclude NULL: the columns must be
-NOT NULL, or the check must say so.) The same works for a DEFAULT partition, with the opposite check.
+Add a CHECK constraint to the table that matches the bounds, as NOT VALID, and validate it in a separate
+transaction. ATTACH PARTITION then knows that every row belongs, and skips the scan. (The bounds exclude NULL: the
+columns must be NOT NULL, or the check must say so.) The same works for a DEFAULT partition, with the opposite
+check.
 
 ## Not flagged
 
@@ -65,8 +66,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 reads = "reads" if known and not implied else "reads, unless a valid CHECK implies the bounds,"
                 yield concern(
                     f"""
-                    Attaching `{partition}` to `{table}` {reads} every row of {tables} under ACCESS EXCLUSIVE, so reads and
-                    writes of {tables} wait until the transaction ends.
+                    Attaching `{partition}` to `{table}` {reads} every row of {tables} under ACCESS EXCLUSIVE, so
+                    reads and writes of {tables} wait until the transaction ends.
                     """,
                     about=("table", str(partition)),
                     severity=context.certainty(RULE.severity) if known and not implied else Severity.NOTICE,

@@ -1,10 +1,10 @@
 """
-SET NOT NULL reads every row while reads and writes wait.
+SET NOT NULL scans every row while reads and writes wait.
 
 ## Why it hurts
 
-`ALTER COLUMN ... SET NOT NULL` takes ACCESS EXCLUSIVE on the table and reads all of it to see that no value is NULL.
-Until the transaction ends nobody reads or writes the table.
+`ALTER COLUMN ... SET NOT NULL` takes ACCESS EXCLUSIVE on the table and scans all of it to verify that no value
+is NULL. Until the transaction ends, nobody can read or write the table.
 
 ## Do this instead
 
@@ -15,7 +15,7 @@ NULL: PostgreSQL sees that the constraint proves it, and reads nothing. The cons
 
 ## Not flagged
 
-- A column for which a valid CHECK proves it already, or which is NOT NULL already: nothing is read.
+- A column for which a valid CHECK already proves it, or which is already NOT NULL: nothing is scanned.
 - Columns of a table that the same deploy creates.
 
 ## References
@@ -46,7 +46,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="scanning-not-null",
-    summary="reads and writes wait while every row is looked at for NULL",
+    summary="reads and writes wait while every row is checked for NULL",
     severity=Severity.ERROR,
     group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,

@@ -1,20 +1,21 @@
 """
-A type change that writes no row still reads all of them, to check a constraint again.
+A type change without a table rewrite still scans all rows, to check a constraint again.
 
 ## Why it hurts
 
-Some type changes only touch the catalogue, for example a longer `varchar`. But a valid CHECK constraint that uses the
-column is checked again on every row, under ACCESS EXCLUSIVE. Until the transaction ends nobody reads or writes the table.
+Some type changes only affect the catalogue, for example a longer `varchar`. But a valid CHECK constraint that uses
+the column is checked again on every row, under ACCESS EXCLUSIVE. Until the transaction ends, nobody can read or
+write the table.
 
 ## Do this instead
 
-Drop the constraint, change the type, add the constraint again as NOT VALID, in one revision: all instant. Validate it in
-the next one, in a transaction of its own.
+Drop the constraint, change the type, add the constraint again as NOT VALID, in one revision: all instant. Validate
+it in the next one, in a separate transaction.
 
 ## Not flagged
 
-- Type changes that read nothing, and those that write the table anew: see `rewriting-type-change`.
-- Reviews without a server: whether a constraint uses the column is not in the text.
+- Type changes that scan nothing, and those that rewrite the table: see `rewriting-type-change`.
+- Reviews without a server: the text does not show whether a constraint uses the column.
 
 ## References
 
@@ -77,7 +78,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _checked_again(changed: AlterColumnType, context: Context) -> bool:
-    """Whether the text tells that nothing is written anew, and a valid CHECK is about the column."""
+    """Whether the text shows that nothing is rewritten, and a valid CHECK uses the column."""
     known = context.now.column(changed.table, changed.column)
     if context.observed or context.statement.error or known is None or changed.using is not None:
         return False

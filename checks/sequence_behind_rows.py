@@ -1,20 +1,20 @@
 """
-The sequence that fills a key stands behind the rows: the next INSERT meets a key that is taken.
+The sequence of a key is behind its rows: the next INSERT generates a key that already exists.
 
 ## Why it hurts
 
-Rows that bring their own key do not move the sequence, and an identity that is added to a table with rows starts at 1.
-The revision passes, and so does every test that inserts nothing; the first ordinary INSERT afterwards fails with a
-duplicate key, and so do the ones after it until the sequence has passed the rows.
+Rows inserted with an explicit key do not advance the sequence, and an identity that is added to a table with rows
+starts at 1. The revision succeeds, and so does every test that inserts nothing; the first ordinary INSERT
+afterwards fails with a duplicate key, and so do the ones after it until the sequence has passed the rows.
 
 ## Do this instead
 
-Move the sequence in the same revision, after the rows:
-`SELECT setval(pg_get_serial_sequence('roles', 'id'), (SELECT max(id) FROM roles))`. Or leave the key out of the rows.
+Advance the sequence in the same revision, after inserting the rows:
+`SELECT setval(pg_get_serial_sequence('roles', 'id'), (SELECT max(id) FROM roles))`. Or omit the key from the rows.
 
 ## Not flagged
 
-- A sequence that stood behind the rows before the revision too.
+- A sequence that was already behind the rows before the revision.
 - Keys that no sequence fills.
 
 ## References
@@ -54,7 +54,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="sequence-behind-rows",
-    summary="the next INSERT meets a key that is taken",
+    summary="the next INSERT generates a key that already exists",
     severity=Severity.WARNING,
     group=Group.NOT_WORKING,
 )
@@ -77,9 +77,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 column, table = quoted(each.column), each.table.sql.removeprefix("public.")
                 yield concern(
                     f"""
-                    `{each.sequence}` gives {each.next:,} next, and `{each.table}.{each.column}` holds values up to
-                    {each.highest:,}: the next INSERT without a key fails as a duplicate. Move it with
-                    `SELECT setval('{each.sequence.sql.removeprefix("public.")}', (SELECT max({column}) FROM {table}))`.
+                    `{each.sequence}` generates {each.next:,} next, and `{each.table}.{each.column}` contains values
+                    up to {each.highest:,}: the next INSERT without a key fails as a duplicate. Advance it with
+                    `SELECT setval('{each.sequence.sql.removeprefix("public.")}', (SELECT max({column}) FROM
+                    {table}))`.
                     """,
                     about=("sequence", str(each.sequence), "behind"),
                     basis=Basis.OBSERVED,
@@ -126,7 +127,7 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "a sequence that starts anew",
+        "a sequence that is restarted",
         given='op.execute("CREATE TABLE items (id serial PRIMARY KEY)")',
         upgrade="""
         op.execute("ALTER SEQUENCE items_id_seq RESTART WITH 1")  # flagged

@@ -1,9 +1,10 @@
 """
-A serial column owns its sequence in a way that breaks in small places.
+The link between a serial column and its sequence is fragile.
 
 ## Why it hurts
 
-`serial` is an integer, a default and a sequence with permissions of its own. A dropped default leaves the sequence, a copied table shares it, and rights on the table do not reach it.
+`serial` is an integer, a default and a sequence with its own permissions. Dropping the default leaves the sequence,
+a copied table shares it, and privileges on the table do not include it.
 
 ## Do this instead
 
@@ -39,7 +40,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="serial-column",
-    summary="its sequence has an owner and permissions of its own",
+    summary="its sequence has its own owner and permissions",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,

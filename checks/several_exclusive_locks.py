@@ -3,21 +3,21 @@ One transaction takes ACCESS EXCLUSIVE on several tables, one after the other.
 
 ## Why it hurts
 
-Each lock is held until the transaction ends, so the first table stands still while the statement for the second waits for
-its own lock, behind whatever runs there. An application that touches the same tables in another order makes a deadlock,
-and PostgreSQL then cancels one of the two.
+Each lock is held until the transaction ends, so the first table is blocked while the statement for the second waits
+for its own lock, behind everything that runs there. An application that uses the same tables in another order
+causes a deadlock, and PostgreSQL then cancels one of the two.
 
 ## Do this instead
 
-One table for each revision, with `transaction_per_migration=True` in env.py and a `lock_timeout`.
+Change one table per revision, with `transaction_per_migration=True` in env.py and a `lock_timeout`.
 
 ## Not flagged
 
 - Locks that one statement takes on several tables: see `unnamed-lock`.
 - Tables that the same deploy creates.
-- A table that is dropped: `dropped-table` speaks.
-- As a notice only: changes that take no time by themselves, such as a column added to each of two tables. What is left is
-  the wait for the second lock, which a `lock_timeout` bounds; without one `endless-lock-wait` warns.
+- A table that is dropped: see `dropped-table`.
+- As a notice only: changes that are fast themselves, such as a column added to each of two tables. What remains is
+  the wait for the second lock, which a `lock_timeout` limits; without one, `endless-lock-wait` warns.
 
 ## References
 
@@ -47,7 +47,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="several-exclusive-locks",
-    summary="the first table stands still while the migration waits for the next one",
+    summary="the first table is blocked while the migration waits for the next one",
     severity=Severity.WARNING,
     group=Group.LOCKING,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -64,7 +64,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ]
             taken = [table for table, mode in context.locks().items() if mode.blocks_reads and _own(table, context)]
             others = [table for table in taken if all(h.relation.as_name != table.as_name for h in held)]
-            # told once for each transaction: at the second table
+            # reported once per transaction: at the second table
             if len({h.since.location for h in held}) != 1 or not others:
                 return
             first = held[0]
@@ -72,8 +72,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             since = f" since {place}" if place else ""
             yield concern(
                 f"""
-                ACCESS EXCLUSIVE on `{others[0]}` is asked for while the transaction holds it on `{first.relation}`{since},
-                so reads and writes of `{first.relation}` wait as long as this statement waits for `{others[0]}`.
+                ACCESS EXCLUSIVE on `{others[0]}` is requested while the transaction holds it on
+                `{first.relation}`{since}, so reads and writes of `{first.relation}` wait as long as this statement
+                waits for `{others[0]}`.
                 """,
                 about=("tables", str(first.relation), str(others[0])),
                 evidence={"held": {str(h.relation): str(h.mode) for h in held}},
@@ -82,7 +83,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _took_time(statement: Statement) -> bool:
-    """Whether the statement read or wrote a table as a whole: then others wait for long already."""
+    """Whether the statement read or wrote a whole table: then others already wait for a long time."""
     seen = statement.observation
     return seen is not None and bool(seen.rewritten or seen.built or any(s.rows for s in seen.scanned))
 

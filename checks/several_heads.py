@@ -1,10 +1,10 @@
 """
-The history has more than one head: `alembic upgrade head` refuses to run.
+The history has more than one head: `alembic upgrade head` fails.
 
 ## Why it hurts
 
-Two revisions have the same parent, so the history forks. `alembic upgrade head` stops with "Multiple head revisions are
-present", on every machine, from the moment that the branch is merged.
+Two revisions have the same down_revision, so the history branches. `alembic upgrade head` stops with "Multiple head
+revisions are present", on every machine, as soon as the branch is merged.
 
 ## Do this instead
 
@@ -12,8 +12,8 @@ Give the newer revision the other head as its `down_revision`, or join the two w
 
 ## Not flagged
 
-- Branches with a label of their own, which are meant to stay apart.
-- Heads that the base branch has already: not this branch's doing.
+- Branches with their own branch label, which are meant to stay separate.
+- Heads that the base branch already has: this branch did not cause them.
 
 ## References
 
@@ -40,7 +40,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="several-heads",
-    summary="`alembic upgrade head` refuses to run: the history forks",
+    summary="`alembic upgrade head` fails: the history has several heads",
     severity=Severity.ERROR,
     group=Group.HISTORY,
 )
@@ -57,8 +57,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             named = ", ".join(f"`{head}`" for head in heads)
             yield concern(
                 f"""
-                The history has {len(heads)} heads ({named}), so `alembic upgrade head` refuses to run until `{last.id}`
-                gets another of them as its `down_revision` or `alembic merge heads` joins them.
+                The history has {len(heads)} heads ({named}), so `alembic upgrade head` fails until `{last.id}` gets
+                another one of them as its `down_revision` or `alembic merge heads` joins them.
                 """,
                 about=("heads", *sorted(heads)),
                 basis=Basis.PARSED,

@@ -1,13 +1,14 @@
 """
-A column for prose is cut to a few characters.
+A column for prose is limited to a few characters.
 
 ## Why it hurts
 
-A VARCHAR under 256 for content, descriptions or comments is too short as soon as somebody writes more, and then each write fails.
+A VARCHAR under 256 for content, descriptions or comments is too short as soon as somebody writes more, and then the
+write fails.
 
 ## Do this instead
 
-Use `sa.Text()`, and a CHECK on the length where there is a limit that means something.
+Use `sa.Text()`, and a CHECK on the length if there is a meaningful limit.
 
 ## Not flagged
 
@@ -41,7 +42,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="short-text",
-    summary="longer texts are refused",
+    summary="longer texts are rejected",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,
@@ -58,7 +59,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     and _length(column.type) < 256
                 ):
                     yield concern(
-                        f"`{table}.{column.name}` takes {_length(column.type)} characters only.",
+                        f"`{table}.{column.name}` accepts only {_length(column.type)} characters.",
                         about=("column", str(table), column.name, RULE.id),
                     )
 

@@ -1,19 +1,21 @@
 """
-With the column goes a key, unique constraint or index over several columns that no statement names.
+Dropping the column also drops a key, unique constraint or index over several columns that no statement names.
 
 ## Why it hurts
 
-PostgreSQL drops every constraint and index that a dropped column is part of, without CASCADE and without a word. A
-`UNIQUE (a, b)` is gone with `b`: duplicates of `a` come in from then on, and the downgrade that adds the column again
-does not bring it back. The same for a multi-column index: queries that used its other columns become slow.
+PostgreSQL drops every constraint and index that a dropped column is part of, without CASCADE and without a message.
+A `UNIQUE (a, b)` is dropped with `b`: duplicates of `a` are possible from then on, and the downgrade that adds
+the column again does not restore it. The same goes for a multi-column index: queries that used its other columns
+become slow.
 
 ## Do this instead
 
-Drop the constraint or index in a statement of its own before the column, and create what must hold from now on.
+Drop the constraint or index in a separate statement before the column, and create what must be enforced from now
+on.
 
 ## Not flagged
 
-- What is about the dropped column alone, unless it is the primary key.
+- Constraints and indexes on the dropped column alone, except the primary key.
 - Constraints and indexes that the same revision drops by name, or creates again.
 
 ## References
@@ -48,7 +50,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="silently-dropped-constraint",
-    summary="a constraint or index vanishes that no statement names",
+    summary="a constraint or index is dropped that no statement names",
     severity=Severity.WARNING,
     group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -61,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             gone = _gone(table, column, context)
             if gone:
                 yield concern(
-                    f"With `{table}.{column}` goes {' and '.join(gone.values())}, which no statement names.",
+                    f"Dropping `{table}.{column}` also drops {' and '.join(gone.values())}, which no statement names.",
                     about=("constraint", str(table), *gone),
                     evidence={"dropped": list(gone)},
                 )

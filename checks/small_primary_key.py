@@ -1,13 +1,14 @@
 """
-The key runs out of numbers after two billion rows.
+The key overflows after two billion rows.
 
 ## Why it hurts
 
-An `integer` key ends at 2,147,483,647, counted by rows that were ever inserted, rolled back ones too. Making it `bigint` then rewrites the table and all that refer to it, while nobody can insert.
+An `integer` key ends at 2,147,483,647, counting all rows ever inserted, including rolled back ones. Making it
+`bigint` then rewrites the table and all that refer to it, while nobody can insert.
 
 ## Do this instead
 
-Use `sa.BigInteger()` for keys that are counted up.
+Use `sa.BigInteger()` for sequential keys.
 
 ## Not flagged
 
@@ -44,7 +45,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     and column.references is None
                 ):
                     yield concern(
-                        f"The key `{table}.{name}` is `{types.base(column.type)}` and runs out of numbers.",
+                        f"The key `{table}.{name}` is `{types.base(column.type)}` and will overflow.",
                         about=("column", str(table), name, RULE.id),
                     )
 

@@ -1,21 +1,21 @@
 """
-A function still names what the upgrade has renamed, changed or dropped.
+A function still uses an object that the upgrade has renamed, changed or dropped.
 
 ## Why it hurts
 
-PostgreSQL keeps the body of a PL/pgSQL function as text and reads it when it runs: a rename or a drop does not ask it.
-Where a trigger calls such a function, from the commit on every write of the table fails, that of the new code too. A
-migration that only runs its own statements passes.
+PostgreSQL stores the body of a PL/pgSQL function as text and interprets it when it runs: a rename or a drop does
+not check it. If a trigger calls such a function, every write to the table fails once the migration commits, even
+from the new code. A migration that only runs its own statements succeeds.
 
 ## Do this instead
 
-Define the function anew in the same revision, with the new names, and once more in `downgrade()`. Search for the old name
-in `pg_proc.prosrc` before a rename.
+Redefine the function in the same revision, with the new names, and again in `downgrade()`. Before a rename, search
+`pg_proc.prosrc` for the old name.
 
 ## Not flagged
 
-- Functions that failed before the revision too.
-- Functions that are replaced in the same revision, so that they run.
+- Functions that already failed before the revision.
+- Functions that are replaced in the same revision by ones that run.
 
 ## References
 
@@ -47,7 +47,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="stale-function",
-    summary="a function still names what is gone, and what calls it fails",
+    summary="a function uses an object that no longer exists, and its callers fail",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
 )
@@ -70,7 +70,7 @@ _ON_PURPOSE = frozenset({"P0001"})
 
 
 def _cause(story: Story, first: Refused, context: Context) -> Step | None:
-    """The operation that took away what the function names: on its table, or on another one."""
+    """The operation that removed what the function uses: on its table, or on another one."""
     if first.kind != "function" and (step := cause_of(story, first.subject, column=first.column)) is not None:
         return step
     for step in reversed(story.steps()):
@@ -92,8 +92,8 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
         what, severity = f"every {listed([w.upper() for w in words])} on `{first.subject}` {fails}", Severity.ERROR
     return concern(
         f"""
-        The function `{first.function}` does not fit the new schema{line}: {what} from the commit on, that of new code too,
-        with `{first.error}`. Define it anew in the same revision.
+        The function `{first.function}` does not fit the new schema{line}: once the migration commits, {what}, even
+        for new code, with `{first.error}`. Redefine it in the same revision.
         """,
         about=("object", "function", str(first.function)),
         severity=severity,
@@ -123,7 +123,7 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "a function that is defined anew in the same revision",
+        "a function that is redefined in the same revision",
         given=LINKS,
         upgrade='''
         op.alter_column("links", "owner", new_column_name="company")

@@ -1,21 +1,21 @@
 """
-A function is replaced under an index on it: the index keeps the old values, and queries do not find their rows.
+A function is replaced that an index uses: the index keeps the old values, and queries do not find their rows.
 
 ## Why it hurts
 
-An index on an expression holds what the function gave when each row was written. IMMUTABLE is a promise that this never
-changes, so PostgreSQL does not look again when the function is replaced. From then on a query that uses the index misses
-rows, a unique index lets duplicates in, and no error says so.
+An index on an expression stores what the function returned when each row was written. IMMUTABLE is a promise that
+this never changes, so PostgreSQL does not rebuild the index when the function is replaced. From then on a query
+that uses the index misses rows, and a unique index accepts duplicates, without an error.
 
 ## Do this instead
 
 Give the new function another name, build the index on it CONCURRENTLY, and drop the old one. Or `REINDEX INDEX
-CONCURRENTLY` right after the replacement, knowing that queries are wrong in between.
+CONCURRENTLY` right after the replacement, accepting that queries are wrong in between.
 
 ## Not flagged
 
-- A new body that gives the same values for the rows of the rehearsal.
-- Indexes that the same revision builds again.
+- A new body that returns the same values for the rows of the rehearsal.
+- Indexes that the same revision rebuilds.
 
 ## References
 
@@ -45,7 +45,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="stale-index",
-    summary="an index holds values that its function does not give any more",
+    summary="an index stores values that its function no longer returns",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
 )
@@ -61,8 +61,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 )
                 yield concern(
                     f"""
-                    `{each.function}` gives other values now than those that the index `{each.index}` of `{each.table}` was
-                    built with: queries that use it do not find their rows. Build it again in the same revision.
+                    `{each.function}` now returns other values than those in the index `{each.index}` of
+                    `{each.table}`: queries that use it do not find their rows. Rebuild it in the same revision.
                     """,
                     about=("index", each.index, "stale"),
                     basis=Basis.OBSERVED,

@@ -1,22 +1,22 @@
 """
-The database refuses rows from now on that the running code may still write.
+From now on the database rejects rows that the running code may still write.
 
 ## Why it hurts
 
-A new CHECK, UNIQUE, foreign key or NOT NULL holds for every new row from the commit on, also when it is added as NOT
-VALID. Code that was written before it knows nothing of it: each INSERT or UPDATE that breaks it fails.
+A new CHECK, UNIQUE, foreign key or NOT NULL applies to every new row once the migration commits, even if it is
+added as NOT VALID. Older code does not know it: each INSERT or UPDATE that violates it fails.
 
 ## Do this instead
 
-Deploy code that keeps the rule first, and look in production whether rows that break it still come in. Then add the
-constraint.
+First deploy code that satisfies the constraint, and check in production whether violating rows are still written.
+Then add the constraint.
 
 ## Not flagged
 
 - Tables and columns that the same deploy has created.
 - A constraint that replaces one of the same name.
-- Constraints that are flagged for what they lock: that finding is about the same line.
-- Triggers: what they refuse is in their code.
+- Constraints that are flagged for their locks: that finding is about the same line.
+- Triggers: what they reject depends on their code.
 
 ## References
 
@@ -48,7 +48,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="stricter-for-old-code",
-    summary="the database refuses rows that the running code may still write",
+    summary="the database rejects rows that the running code may still write",
     severity=Severity.NOTICE,
     group=Group.BREAKING_CODE,
     last_resort=1,
@@ -66,9 +66,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return  # PostgreSQL 18: it is only written down
             if _replaces_one(table, name, context) or _only_new_columns(subject, context):
                 return
-            what = f"The constraint `{name}`" if name else "The constraint"
+            what = f"the constraint `{name}`" if name else "the constraint"
             yield concern(
-                f"{what} refuses rows of `{table}` from now on that the running code may still write.",
+                f"From now on {what} rejects rows of `{table}` that the running code may still write.",
                 about=("constraint", str(table), name or ""),
             )
         case CreateIndex(table=table, name=name, unique=True) if context.exists(table):
@@ -77,7 +77,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if any(each.unique and each.columns == subject.columns for each in context.now.indexes(table)):
                 return
             yield concern(
-                f"The unique index `{name}` refuses duplicates in `{table}` from now on that the running code may still write.",
+                f"From now on the unique index `{name}` rejects duplicates in `{table}` that the running code may still write.",
                 about=("index", name or ""),
             )
         case SetNotNull(table=table, column=column) if not context.is_new_column(table, column):
@@ -85,7 +85,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if known is not None and not known.nullable:
                 return
             yield concern(
-                f"`{table}.{column}` refuses NULL from now on, which the running code may still write.",
+                f"`{table}.{column}` rejects NULL from now on, which the running code may still write.",
                 about=("column", str(table), column, "not null"),
             )
 
@@ -104,7 +104,7 @@ def _only_new_columns(subject: object, context: Context) -> bool:
         case AddUnique(table=table, columns=columns, using_index=None):
             return all(context.is_new_column(table, column) for column in columns)
         case AddUnique(table=table, using_index=str()):
-            return True  # its unique index refuses duplicates already
+            return True  # its unique index already rejects duplicates
     return False
 
 

@@ -1,17 +1,17 @@
 """
-A revision that fails goes unnoticed: env.py catches the error, `alembic upgrade` reports success, and the database stays
-behind.
+A revision that fails goes unnoticed: env.py catches the error, `alembic upgrade` reports success, and the database
+stays behind.
 
 ## Why it hurts
 
-Whatever deploys the release looks at the exit status of `alembic upgrade`. Where env.py catches the error of a revision,
-logs it and goes on to its end, that status is 0: the pipeline is green, the new code starts, and the schema that it needs
-is not there. Nobody is told, and every later release stops at the same revision.
+Deployment tools check the exit status of `alembic upgrade`. If env.py catches the error of a revision, logs it and
+continues to its end, that status is 0: the pipeline is green, the new code starts, and the schema that it needs is
+missing. Nobody notices, and every later release stops at the same revision.
 
 ## Do this instead
 
-Let the error out. Where env.py has something to do first, such as logging or closing a connection, do it in `finally`, or
-end the handler with a bare `raise`:
+Let the error propagate. If env.py has to do something first, such as logging or closing a connection, do it in
+`finally`, or end the handler with a bare `raise`:
 
 ```python
 try:
@@ -24,13 +24,13 @@ except Exception:
 
 ## Not flagged
 
-- An env.py that catches errors to try again, or to word them, and lets the last one out.
-- An env.py that ends with `sys.exit` and another status than 0.
+- An env.py that catches errors to retry, or to reword them, and raises the last one.
+- An env.py that ends with `sys.exit` and a status other than 0.
 
-The reviewer does not guess this from the text. It asks: a step of its own that must fail goes through env.py in a database
-that is thrown away, once with an exception and once with a statement that PostgreSQL refuses. It is asked once, not in
-every review: what is known of an env.py is kept as long as nothing changes that the error goes through.
-`--ignore swallowed-failure` leaves it out.
+The reviewer does not guess this from the text. It runs a test: a step of its own that must fail goes through env.py
+in a throw-away database, once with an exception and once with a statement that PostgreSQL rejects. The test runs
+once, not in every review: its result is cached until a file that the error passes through changes. `--ignore
+swallowed-failure` skips it.
 
 ## References
 
@@ -51,7 +51,7 @@ RULE = Rule(
     needs="an env.py that catches errors",
 )
 
-_WAYS = {"exception": "raises", "statement": "sends a statement that PostgreSQL refuses"}
+_WAYS = {"exception": "raises", "statement": "sends a statement that PostgreSQL rejects"}
 
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
@@ -60,7 +60,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ways = " or ".join(_WAYS.get(way, way) for way in control.swallowed)
             yield concern(
                 f"""
-                env.py ends without an error where a revision fails: when one {ways}, it {control.ended}, so
+                env.py ends without an error when a revision fails: when one {ways}, it {control.ended}, so
                 `alembic upgrade` reports success and production can stay behind with a green pipeline.
                 """,
                 about=("control",),

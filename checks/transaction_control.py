@@ -3,14 +3,14 @@ BEGIN, COMMIT or ROLLBACK in a revision breaks the transaction that Alembic has 
 
 ## Why it hurts
 
-A COMMIT ends Alembic's transaction: what came before stays, whatever happens then, what follows runs with no transaction
-or in another one, and Alembic does not know. If a later statement fails the revision is half applied and cannot be run
-again. A ROLLBACK throws away what the revision did, and Alembic records it as applied. A BEGIN that is never closed leaves
-the session idle in a transaction, with all of its locks.
+A COMMIT ends Alembic's transaction: earlier changes stay, whatever happens next, later statements run outside a
+transaction or in another one, and Alembic does not know. If a later statement fails, the revision is half applied
+and cannot be run again. A ROLLBACK discards the changes of the revision, but Alembic records it as applied. A BEGIN
+that is never closed leaves the session idle in a transaction, with all of its locks.
 
 ## Do this instead
 
-Put what must not run in a transaction into `with op.get_context().autocommit_block():`.
+Put statements that must not run in a transaction into `with op.get_context().autocommit_block():`.
 
 ## Not flagged
 
@@ -63,10 +63,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _EFFECTS = {
-    "begin": "opens a transaction of which Alembic knows nothing",
-    "commit": "ends Alembic's transaction: what came before stays when a later statement fails, and the revision cannot"
-    " be run again",
-    "rollback": "throws away what came before it, and Alembic still records the revision as applied",
+    "begin": "opens a transaction that Alembic does not know about",
+    "commit": "ends Alembic's transaction: if a later statement fails, earlier changes stay, and the revision cannot be"
+    " run again",
+    "rollback": "discards the earlier changes, but Alembic still records the revision as applied",
 }
 
 

@@ -1,18 +1,18 @@
 """
-PostgreSQL cuts names at 63 bytes, without an error.
+PostgreSQL truncates names to 63 bytes, without an error.
 
 ## Why it hurts
 
-The object exists under another name than the revision says: a later `drop_constraint` with the full name works by luck or
-not at all, two long names that begin alike clash, and autogenerate sees a difference for ever.
+The object gets a different name from the one in the revision: a later `drop_constraint` with the full name works by
+luck or not at all, two long names with the same prefix clash, and autogenerate keeps reporting a difference.
 
 ## Do this instead
 
-Give a shorter name, or a naming convention that SQLAlchemy shortens itself.
+Use a shorter name, or a naming convention, whose names SQLAlchemy shortens itself.
 
 ## Not flagged
 
-- Names that SQLAlchemy has shortened before they were sent.
+- Names that SQLAlchemy has shortened before sending them.
 
 ## References
 
@@ -40,7 +40,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="truncated-identifier",
-    summary="the object gets another name than the revision says",
+    summary="the object gets a different name from the one in the revision",
     severity=Severity.WARNING,
     group=Group.NOT_WORKING,
 )
@@ -62,13 +62,13 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for name in dict.fromkeys(cut):
                 kept = name.encode()[:63].decode(errors="ignore")
                 yield concern(
-                    f"PostgreSQL cuts the name `{name}` to `{kept}`, without an error.",
+                    f"PostgreSQL truncates the name `{name}` to `{kept}`, without an error.",
                     about=("name", kept),
                 )
 
 
 def _too_long(sql: str) -> list[str]:
-    """Names above 63 bytes in a text that no server has read; text in quotes and comments is not looked at."""
+    """Names longer than 63 bytes in a text that no server has parsed; strings and comments are ignored."""
     bare = re.sub(r"(\$\w*\$).*?\1|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL)
     return [
         name

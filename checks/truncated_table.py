@@ -1,15 +1,16 @@
 """
-TRUNCATE destroys every row of the table, and locks everybody out while it does.
+TRUNCATE destroys every row of the table, and locks everybody out.
 
 ## Why it hurts
 
-All rows are gone at once, and no downgrade brings them back. `TRUNCATE ... CASCADE` also empties every table that has a
-foreign key to it, without naming one of them. `ACCESS EXCLUSIVE` is taken on all of them: reads wait until the commit.
+All rows are deleted at once, and no downgrade restores them. `TRUNCATE ... CASCADE` also empties every table that
+has a foreign key to it, without naming any of them. `ACCESS EXCLUSIVE` is taken on all of them: reads wait until
+the commit.
 
 ## Do this instead
 
-Say which rows have to go, and delete them in batches outside the migration's transaction, after a copy was made of what
-may be wanted again. Never use CASCADE: list the tables.
+Specify which rows to delete, and delete them in batches outside the migration's transaction, after copying what may
+be needed again. Never use CASCADE: list the tables.
 
 ## Not flagged
 
@@ -29,7 +30,7 @@ from reviewer.check import Concern, Context, Example, Group, LockMode, Rule, Sev
 
 RULE = Rule(
     id="truncated-table",
-    summary="every row is gone",
+    summary="every row is deleted",
     severity=Severity.ERROR,
     group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,

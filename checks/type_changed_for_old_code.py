@@ -3,14 +3,14 @@ The running code still reads and writes the old type.
 
 ## Why it hurts
 
-Drivers bind and decode values by the column's type. Old code that sends a string where an integer is now, or that
-compares naive with aware timestamps, fails; prepared statements of asyncpg and psycopg fail once with `cached plan must
-not change result type`.
+Drivers bind and decode values by the column's type. Old code that sends a string for what is now an integer, or
+that compares naive with aware timestamps, fails; prepared statements of asyncpg and psycopg fail once with `cached
+plan must not change result type`.
 
 ## Do this instead
 
-Add a column of the new type beside the old one, let the code write both, copy the old rows in batches, switch reading
-over, and drop the old column a release later.
+Add a column of the new type next to the old one, let the code write both, copy the old rows in batches, switch
+reads to the new one, and drop the old column one release later.
 
 ## Not flagged
 
@@ -74,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _renamed(old: str, context: Context) -> bool:
-    """Whether the type is the old one under the name that it got in the same revision: an enum that is swapped."""
+    """Whether the type is the old one under its new name from the same revision: an enum that is replaced."""
     return any(isinstance(earlier, RenameObject) and earlier.object.name == old for earlier, _ in context.earlier)
 
 

@@ -1,9 +1,9 @@
 """
-A column with a few right values takes any text.
+A column with a few valid values accepts any text.
 
 ## Why it hurts
 
-A status that is misspelt once is neither found nor counted, and nothing says so.
+A misspelt status is neither found nor counted, without an error.
 
 ## Do this instead
 
@@ -41,7 +41,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="unchecked-choices",
-    summary="misspelt values come in",
+    summary="misspelt values are accepted",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,
@@ -59,7 +59,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if column.references or any(column.name in each for each in (*checks, *later, column.check or "")):
                     continue
                 yield concern(
-                    f"`{table}.{column.name}` takes any text.", about=("column", str(table), column.name, RULE.id)
+                    f"`{table}.{column.name}` accepts any text.", about=("column", str(table), column.name, RULE.id)
                 )
 
 

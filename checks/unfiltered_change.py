@@ -3,21 +3,21 @@ An UPDATE or DELETE touches every row of the table in one transaction: without W
 
 ## Why it hurts
 
-A DELETE without WHERE empties the table. An UPDATE without WHERE writes each row anew: the table doubles in size, every
-index gets new entries, replicas fall behind, and each row stays locked for other writers until the commit, which is the
-end of the whole migration.
+A DELETE without WHERE empties the table. An UPDATE without WHERE rewrites each row: the table doubles in size,
+every index gets new entries, replicas fall behind, and each row stays locked for other writers until the commit,
+which is the end of the whole migration.
 
 ## Do this instead
 
-Say which rows have to change, and change them in batches that are committed one by one, outside the revision that
+Specify which rows to change, and change them in batches that are committed one by one, outside the revision that
 changes the schema.
 
 ## Not flagged
 
 - Tables that the same deploy has created.
-- Statements with a WHERE that leaves some rows out. `WHERE true` does not, nor does a loop that takes them one by one.
+- Statements with a WHERE that excludes some rows. `WHERE true` does not, nor does a loop over all rows.
 - Batches that are committed one by one.
-- An UPDATE while the table is locked by an earlier statement: `work-under-lock` speaks.
+- An UPDATE while the table is locked by an earlier statement: see `work-under-lock`.
 
 ## References
 
@@ -47,7 +47,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="unfiltered-change",
-    summary="every row is deleted or written anew in one transaction",
+    summary="every row is deleted or rewritten in one transaction",
     severity=Severity.WARNING,
     group=Group.LOSING_DATA,
 )
@@ -57,17 +57,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Delete(table=table, filtered=False) if context.exists(table):
             yield concern(
-                f"DELETE without WHERE destroys all rows of `{table}`, and no downgrade brings them back.",
+                f"DELETE without WHERE destroys all rows of `{table}`, and no downgrade restores them.",
                 about=("rows", str(table)),
             )
         case (Update(table=table) | Delete(table=table)) as change if not context.blocking() and (
             statements := context.loop(change)
         ):
-            word, does = ("UPDATEs", "write") if isinstance(change, Update) else ("DELETEs", "destroy")
+            word, does = ("UPDATEs", "rewrite") if isinstance(change, Update) else ("DELETEs", "destroy")
             yield concern(
                 f"""
-                {statements:,} {word} of this line {does} every row of `{table}` in one transaction, and each row stays
-                locked for other writers until the commit.
+                {statements:,} {word} of this line {does} every row of `{table}` in one transaction, and each row
+                stays locked for other writers until the commit.
                 """,
                 about=("rows", str(table)),
             )
@@ -86,7 +86,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         ):
             yield concern(
                 f"""
-                UPDATE without WHERE writes every row of `{table}` anew in one transaction, and each row stays locked
+                UPDATE without WHERE rewrites every row of `{table}` in one transaction, and each row stays locked
                 for other writers until the commit.
                 """,
                 remedy=_in_batches(table, columns, context),
@@ -95,7 +95,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _in_batches(table: Name, columns: tuple[str, ...], context: Context) -> list[str]:
-    """In batches, where one column is set that can be told to be still empty."""
+    """In batches, if one column is set and NULL shows which rows are left."""
     found = re.search(r"\bSET\s+(.+)$", context.statement.sql, re.IGNORECASE | re.DOTALL)
     if (
         len(columns) != 1

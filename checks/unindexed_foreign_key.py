@@ -3,20 +3,20 @@ No index begins with the columns of the foreign key.
 
 ## Why it hurts
 
-PostgreSQL indexes the key that is referred to, not the column that refers to it. Each DELETE of a parent row, and each
-UPDATE of its key, reads the whole child table to see whether a row still refers to it. So does each join from the parent
-to its children.
+PostgreSQL indexes the referenced key, not the referencing column. Each DELETE of a parent row, and each UPDATE of
+its key, scans the whole child table to check whether a row still refers to it. So does each join from the parent to
+its children.
 
 ## Do this instead
 
-Add an index that begins with the columns of the key; on a table with rows CONCURRENTLY, in an autocommit block. On a new
-table `index=True` on the column is enough.
+Add an index that begins with the columns of the key; on a table with rows CONCURRENTLY, in an autocommit block. On
+a new table `index=True` on the column is enough.
 
 ## Not flagged
 
-- A key whose columns are the first ones of an index, of the primary key or of a unique constraint, also where the same
-  revision creates it later.
-- A key that is added to a column which was there before: whether an index is missing was so before, too.
+- A key whose columns are the leading ones of an index, of the primary key or of a unique constraint, even if the
+  same revision creates it later.
+- A key that is added to an existing column: the index was already missing before.
 
 ## References
 
@@ -47,7 +47,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="unindexed-foreign-key",
-    summary="deleting a parent row reads the whole child table",
+    summary="deleting a parent row scans the whole child table",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
 )
@@ -78,7 +78,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _rest_of_deploy(context: Context) -> Iterator[Operation]:
-    """Operations of the same direction that come after this one, in its revision and in those after it."""
+    """Later operations of the same direction, in this revision and in those after it."""
     yield from (operation for operation, _ in context.later())
     here = next((n for n, story in enumerate(context.stories) if story is context.story), len(context.stories))
     for story in context.stories[here + 1 :]:

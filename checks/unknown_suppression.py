@@ -3,8 +3,8 @@ A comment that should accept a finding cannot be understood.
 
 ## Why it hurts
 
-It names a rule that does not exist, gives no reason, or is not of the form `# reviewer: allow[rule-id] reason`; it accepts
-nothing, though it looks as if it did.
+It names a rule that does not exist, gives no reason, or is not of the form `# reviewer: allow[rule-id] reason`; it
+accepts nothing, although it looks as if it did.
 
 ## Do this instead
 
@@ -12,9 +12,9 @@ Correct the comment: `alembic-reviewer rules` lists the rules, and the reason is
 
 ## Not flagged
 
-- Comments for rules that were not asked in this review.
+- Comments for rules that were not run in this review.
 
-- Here: findings of this rule are made where the comments are applied to the findings
+- Here: findings of this rule are created where the comments are applied to the findings
   of all other rules (reviewer/review/suppressions.py).
 
 ## References
@@ -30,7 +30,7 @@ from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Sub
 
 RULE = Rule(
     id="unknown-suppression",
-    summary="it looks accepted, and is not",
+    summary="the finding looks accepted, but is not",
     severity=Severity.ERROR,
     group=Group.HISTORY,
 )

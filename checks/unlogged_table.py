@@ -1,13 +1,14 @@
 """
-The table is empty after a crash, and replicas never have it.
+The table is empty after a crash, and is not replicated.
 
 ## Why it hurts
 
-An UNLOGGED table writes no log: it is fast, and its rows are gone after a crash or an unclean stop. A replica that takes over has none of them.
+An UNLOGGED table writes no WAL: it is fast, but its rows are lost after a crash or an unclean shutdown. A standby
+that takes over has none of them.
 
 ## Do this instead
 
-Leave UNLOGGED out, unless the rows can be made again at any time.
+Leave out UNLOGGED, unless the rows can be recreated at any time.
 
 ## Not flagged
 
@@ -38,7 +39,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="unlogged-table",
-    summary="its rows are gone after a crash",
+    summary="its rows are lost after a crash",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
     default=False,
@@ -49,7 +50,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateTable(table=table, unlogged=True) | SetLogged(table=table, logged=False):
             yield concern(
-                f"`{table}` is unlogged: it is empty after a crash, and on every replica.",
+                f"`{table}` is unlogged: it is empty after a crash, and on every standby.",
                 about=("table", str(table), RULE.id),
             )
 

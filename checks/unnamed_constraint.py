@@ -1,21 +1,21 @@
 """
-The database invents the constraint's name, and the downgrade cannot name it.
+The database generates the constraint's name, and the downgrade cannot name it.
 
 ## Why it hurts
 
-Autogenerate writes `op.create_foreign_key(None, ...)` and, in the downgrade, `op.drop_constraint(None, ...)`. The upgrade
-works, because PostgreSQL invents a name. The downgrade raises: there is no name to drop.
+Autogenerate writes `op.create_foreign_key(None, ...)` and, in the downgrade, `op.drop_constraint(None, ...)`. The
+upgrade works, because PostgreSQL generates a name. The downgrade raises: it has no name to drop.
 
 ## Do this instead
 
-Give the constraint a name in both directions, or set `MetaData(naming_convention=...)` once, so that every constraint of
-the models has one.
+Give the constraint a name in both directions, or set `MetaData(naming_convention=...)` once, so that every
+constraint of the models has one.
 
 ## Not flagged
 
-- Names that a naming convention gives.
-- Constraints that are written in CREATE TABLE or on a new column: they go with the table or the column.
-- Unnamed primary keys: their name is always the table's with `_pkey`.
+- Names from a naming convention.
+- Constraints that are written in CREATE TABLE or on a new column: they are dropped with the table or the column.
+- Unnamed primary keys: their name is always the table's name with `_pkey`.
 
 ## References
 
@@ -47,7 +47,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="unnamed-constraint",
-    summary="the downgrade cannot drop what has no name",
+    summary="the downgrade cannot drop a constraint without a name",
     severity=Severity.WARNING,
     group=Group.HISTORY,
     replaces=frozenset({"failing-downgrade"}),
@@ -61,7 +61,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if failed is None or failed.failure is None or not _lacks_a_name(failed.failure.message):
                 return
             yield concern(
-                f"The downgrade of `{revision.id}` drops a constraint without saying its name, and raises.",
+                f"The downgrade of `{revision.id}` drops a constraint without a name, and raises.",
                 about=("failure", revision.id, Direction.DOWNGRADE.value),
                 severity=Severity.ERROR,
                 basis=Basis.OBSERVED,
@@ -75,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             | AddExclusion(table=table, name=None)
         ) if context.exists(table):
             yield concern(
-                f"PostgreSQL invents the name of the new constraint on `{table}`, so nothing can name it for sure later.",
+                f"PostgreSQL generates the name of the new constraint on `{table}`, so later revisions cannot rely on it.",
                 about=("constraint", str(table), "unnamed"),
                 severity=RULE.severity.lower,
             )

@@ -3,24 +3,24 @@ The statement locks a table that it does not name.
 
 ## Why it hurts
 
-Some statements lock more than their text shows. Dropping a foreign key, or a table that has one, takes ACCESS EXCLUSIVE
-on the table that it refers to; a new partition takes it on the partitioned table; a constraint of a domain locks every
-table that uses it. Nobody who reads the revision expects that table to stand still, and while the statement waits for
-its lock there, all reads and writes of that table wait behind it.
+Some statements lock more than their text shows. Dropping a foreign key, or a table that has one, takes ACCESS
+EXCLUSIVE on the table that it refers to; a new partition takes it on the partitioned table; a constraint of a
+domain locks every table that uses it. Nobody who reads the revision expects that table to be blocked, and while the
+statement waits for its lock there, all reads and writes of that table wait behind it.
 
 ## Do this instead
 
-Run such a statement alone, in a short transaction, with a `lock_timeout`. Drop foreign keys one by one before the table.
-Give a new partition to its table with `CREATE TABLE ... (LIKE ...)` and ATTACH PARTITION, which takes a weaker lock. To
-rename a constraint do not drop and add it: `ALTER TABLE ... RENAME CONSTRAINT` locks no other table.
+Run such a statement alone, in a short transaction, with a `lock_timeout`. Drop foreign keys one by one before the
+table. Add a new partition with `CREATE TABLE ... (LIKE ...)` and ATTACH PARTITION, which takes a weaker lock. Do
+not rename a constraint by dropping and adding it: `ALTER TABLE ... RENAME CONSTRAINT` locks no other table.
 
 ## Not flagged
 
 - Tables that the statement names, and their partitions.
 - Tables that the same deploy creates.
-- Locks that make nobody wait.
-- A new table's foreign key is a notice: it holds SHARE ROW EXCLUSIVE on the table that it refers to, which makes writes
-  wait, but it reads nothing.
+- Locks that block nobody.
+- A new table's foreign key is a notice: it holds SHARE ROW EXCLUSIVE on the table that it refers to, which blocks
+  writes, but it scans nothing.
 
 ## References
 
@@ -60,7 +60,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="unnamed-lock",
-    summary="a table that the statement does not name stands still",
+    summary="a table that the statement does not name is blocked",
     severity=Severity.WARNING,
     group=Group.LOCKING,
 )
@@ -90,7 +90,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _opaque(operations: tuple[Operation, ...]) -> bool:
-    """Whether the text cannot name its tables: code, or objects that stand for tables."""
+    """Whether the text cannot name its tables: code, or objects that represent tables."""
     return any(
         isinstance(each, DoBlock | Call | Select | Unrecognized | DropIndex | RenameIndex | Reindex)
         or (isinstance(each, DropView | DropObject | Truncate) and each.cascade)
@@ -99,7 +99,7 @@ def _opaque(operations: tuple[Operation, ...]) -> bool:
 
 
 def _names(value: object) -> Iterator[Name]:
-    """Every name in an operation. A table that a new one refers to, or is a part of, is not what it is about."""
+    """Every name in an operation, except tables that a new one refers to, or is a partition of."""
     if isinstance(value, Name):
         yield value
     elif isinstance(value, CreateTable):

@@ -1,19 +1,19 @@
 """
-The statement is not understood, so nothing that its text means was checked.
+The statement is not understood, so its text was not checked.
 
 ## Why it hurts
 
-What is not understood cannot be judged: it may do anything. Where it ran on a server, what it locked, read and wrote anew
-was still observed; what it means for data and running code was not. A DO block, or a procedure, is understood as such,
-but without a server nobody sees what it does.
+What is not understood cannot be reviewed: it may do anything. If it ran on a server, its locks, scans and rewrites
+were still observed; its effects on data and running code were not. A DO block or a procedure is recognised as such,
+but without a server its effects are unknown.
 
 ## Do this instead
 
-Review it by hand. Where it is plain SQL that PostgreSQL takes, it is worth a report.
+Review it by hand. If it is plain SQL that PostgreSQL accepts, please report it.
 
 ## Not flagged
 
-- DO blocks and calls that ran on a server: what they do to tables was seen.
+- DO blocks and calls that ran on a server: their effects on tables were observed.
 
 ## References
 
@@ -41,7 +41,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="unrecognized-statement",
-    summary="nothing that its text means was checked",
+    summary="its text was not checked",
     severity=Severity.NOTICE,
     group=Group.NOT_WORKING,
     directions=frozenset({Direction.UPGRADE, Direction.DOWNGRADE}),
@@ -52,12 +52,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Unrecognized(sql=sql) if not context.statement.error:
             yield concern(
-                f"The statement is not understood, and was not checked by its text: `{_short(sql)}`.",
+                f"The statement is not understood, so its text was not checked: `{_short(sql)}`.",
                 about=("statement", _short(sql)),
             )
         case DoBlock() | Call() if context.static:
             yield concern(
-                f"Without a server nobody sees what this does: `{_short(context.statement.sql)}`.",
+                f"Without a server the effects of this statement are unknown: `{_short(context.statement.sql)}`.",
                 about=("statement", _short(context.statement.sql)),
             )
 

@@ -3,21 +3,21 @@ The upgrade changes rows, and the downgrade does not change them back.
 
 ## Why it hurts
 
-After a rollback the old code meets rows that it did not write: inserted ones stay, changed ones keep their new values,
-deleted ones are gone for good. The next upgrade inserts the same rows once more.
+After a rollback the old code encounters rows that it did not write: inserted ones stay, changed ones keep their new
+values, deleted ones are lost for good. The next upgrade inserts the same rows again.
 
 ## Do this instead
 
-Undo the change in `downgrade()`, as far as what was there before is known. Rows that are deleted are better put aside
-first, in a table of their own, from which the downgrade can bring them back. Where nothing can be undone, raise on
-purpose: `raise NotImplementedError("restore orders from the backup")`.
+Undo the change in `downgrade()` if the previous values are known. Copy rows that are deleted to a separate table
+first, from which the downgrade can restore them. If nothing can be undone, raise
+deliberately: `raise NotImplementedError("restore orders from the backup")`.
 
 ## Not flagged
 
-- Rows of tables, and values of columns, that the same deploy has created: they go with them.
+- Rows of tables, and values of columns, that the same deploy has created: they are dropped with them.
 - Rows that the downgrade inserts, changes or deletes again.
 - Rows that were copied into another table before they are deleted.
-- A downgrade that raises on purpose says that there is no way back; rows that are deleted are still told.
+- A downgrade that raises deliberately, which says that a rollback is impossible; deleted rows are still reported.
 - A DELETE without WHERE: see `unfiltered-change`.
 
 ## References
@@ -64,7 +64,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge):
                 return
             yield concern(
-                f"The rows that this deletes from `{table}` are gone for good: nothing keeps them, no downgrade brings them back.",
+                f"The rows that this deletes from `{table}` are lost for good: there is no copy, and no downgrade restores them.",
                 about=("rows", str(table)),
                 severity=Severity.WARNING,
             )
@@ -78,7 +78,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             old = [column for column in columns if not context.is_new_column(table, column)]
             if old and _known_way_back(context) and not _undone(table, context, Update, DropTable):
                 yield concern(
-                    f"The downgrade does not bring back what `{table}.{old[0]}` held before this UPDATE.",
+                    f"The downgrade does not restore the values of `{table}.{old[0]}` from before this UPDATE.",
                     about=("rows", str(table)),
                 )
 

@@ -1,9 +1,9 @@
 """
-A comment accepts a finding that is not there.
+A comment accepts a finding that does not exist.
 
 ## Why it hurts
 
-It was right once. Now it hides the next finding of that rule on its line, which nobody has looked at.
+It was right once. Now it hides the next finding of that rule on its line, which nobody has reviewed.
 
 ## Do this instead
 
@@ -11,12 +11,12 @@ Remove the comment.
 
 ## Not flagged
 
-- Comments for rules that were not asked in this review, or that speak of the code of the base commit where that was not
-  tried.
-- Comments in a revision of which not everything was seen: without a server, without rows, or because it did not run up
-  and down.
+- Comments for rules that were not run in this review, or that are about the code of the base commit if that was not
+  tested.
+- Comments in a revision that was not reviewed completely: without a server, without rows, or because it did not run
+  up and down.
 
-- Here: findings of this rule are made where the comments are applied to the findings
+- Here: findings of this rule are created where the comments are applied to the findings
   of all other rules (reviewer/review/suppressions.py).
 
 ## References
@@ -32,7 +32,7 @@ from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Sub
 
 RULE = Rule(
     id="unused-suppression",
-    summary="it hides the next finding, which nobody has looked at",
+    summary="it hides the next finding, which nobody has reviewed",
     severity=Severity.ERROR,
     group=Group.HISTORY,
 )

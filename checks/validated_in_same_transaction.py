@@ -1,21 +1,21 @@
 """
-A constraint is added as NOT VALID and validated in the same transaction: the recipe is defeated.
+A constraint is added as NOT VALID and validated in the same transaction: that defeats the purpose.
 
 ## Why it hurts
 
-NOT VALID makes adding a constraint instant, and VALIDATE CONSTRAINT needs only a weak lock. But a lock is held until its
-transaction ends: in one transaction with the first step, the second reads every row under the lock of the first, which is
-ACCESS EXCLUSIVE for a check and SHARE ROW EXCLUSIVE on both tables for a foreign key. By default Alembic runs all pending
-revisions in one transaction, so two revisions are not enough.
+NOT VALID makes adding a constraint instant, and VALIDATE CONSTRAINT needs only a weak lock. But a lock is held
+until its transaction ends: in one transaction with the first step, the second scans every row under the lock of the
+first, which is ACCESS EXCLUSIVE for a check and SHARE ROW EXCLUSIVE on both tables for a foreign key. By default
+Alembic runs all pending revisions in one transaction, so two revisions are not enough.
 
 ## Do this instead
 
-Validate in a revision of its own, and set `transaction_per_migration=True` in env.py; or validate inside
-`with op.get_context().autocommit_block():`, which commits what came before.
+Validate in a separate revision, and set `transaction_per_migration=True` in env.py; or validate inside
+`with op.get_context().autocommit_block():`, which commits the earlier statements.
 
 ## Not flagged
 
-- A validation in a transaction that has not added the constraint.
+- A validation in another transaction than the one that added the constraint.
 - Constraints on tables that the same deploy creates.
 
 ## References

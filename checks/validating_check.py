@@ -3,21 +3,21 @@ Adding a check constraint reads every row while reads and writes wait.
 
 ## Why it hurts
 
-`ADD CONSTRAINT ... CHECK` takes ACCESS EXCLUSIVE on the table and reads all of it to see whether every row passes. Until
-the transaction ends nobody reads or writes the table, not even with a plain SELECT.
+`ADD CONSTRAINT ... CHECK` takes ACCESS EXCLUSIVE on the table and scans all of it to check every row.
+Until the transaction ends, nobody can read or write the table, not even with a plain SELECT.
 
 ## Do this instead
 
-Add the constraint as NOT VALID, which checks new rows only and returns at once. Then validate it in a later revision, in
-a transaction of its own: VALIDATE CONSTRAINT reads the old rows under SHARE UPDATE EXCLUSIVE, which blocks nobody's reads
-or writes.
+Add the constraint as NOT VALID, which checks only new rows and is instant. Then validate it in a later
+revision, in a separate transaction: VALIDATE CONSTRAINT scans the old rows under SHARE UPDATE EXCLUSIVE, which
+blocks neither reads nor writes.
 
 ## Not flagged
 
 - Constraints that are NOT VALID.
 - Constraints on a table that the same deploy creates.
 
-With a server a constraint that is added to a domain is told by `blocking-statement`.
+With a server, a constraint that is added to a domain is reported by `blocking-statement`.
 
 ## References
 
@@ -65,8 +65,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             name = subject.name or remedies.constraint_name(table, (), "check").replace("__", "_")
             yield concern(
                 f"""
-                Adding check constraint `{name}` reads every row of `{table}` under ACCESS EXCLUSIVE, so reads and writes
-                of `{table}` wait until the transaction ends.
+                Adding check constraint `{name}` reads every row of `{table}` under ACCESS EXCLUSIVE, so reads and
+                writes of `{table}` wait until the transaction ends.
                 """,
                 remedy=[
                     _not_valid(name, table, expression),
@@ -82,8 +82,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             name = remedies.constraint_name(table, [column.name], "check")
             yield concern(
                 f"""
-                Adding column `{column.name}` with a CHECK reads every row of `{table}` under ACCESS EXCLUSIVE, so reads
-                and writes of `{table}` wait until the transaction ends.
+                Adding column `{column.name}` with a CHECK reads every row of `{table}` under ACCESS EXCLUSIVE, so
+                reads and writes of `{table}` wait until the transaction ends.
                 """,
                 remedy=[
                     remedies.add_column(table, column, default=column.default, nullable=column.nullable),
@@ -100,8 +100,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if tables:
                 yield concern(
                     f"""
-                    Adding a constraint to the domain `{domain}` reads every row of {tables} under SHARE, so writes of
-                    {tables} wait until the transaction ends.
+                    Adding a constraint to the domain `{domain}` reads every row of {tables} under SHARE, so writes
+                    of {tables} wait until the transaction ends.
                     """,
                     about=("domain", str(domain)),
                     severity=RULE.severity.lower,
@@ -148,7 +148,7 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "validated in a revision of its own",
+        "validated in a separate revision",
         given=f"""
         {USERS}
         op.create_check_constraint("not_negative", "users", "age >= 0", postgresql_not_valid=True)

@@ -3,22 +3,22 @@ Adding a foreign key checks every existing row while writes to both tables wait.
 
 ## Why it hurts
 
-`ADD CONSTRAINT ... FOREIGN KEY` takes SHARE ROW EXCLUSIVE on the referencing *and* the referenced table, then reads the
-referencing table and looks up every row. Reads go on. Writes to **both** tables wait until the transaction ends, and
-everything queued behind those writes waits too.
+`ADD CONSTRAINT ... FOREIGN KEY` takes SHARE ROW EXCLUSIVE on the referencing *and* the referenced table, then reads
+the referencing table and looks up every row. Reads continue. Writes to **both** tables wait until the transaction
+ends, and everything queued behind those writes waits too.
 
 ## Do this instead
 
-Add the constraint as NOT VALID, which checks new rows only and returns at once. Then validate it in a later revision, in
-a transaction of its own: VALIDATE CONSTRAINT reads the old rows under SHARE UPDATE EXCLUSIVE, which blocks nobody's reads
-or writes.
+Add the constraint as NOT VALID, which checks only new rows and is instant. Then validate it in a later
+revision, in a separate transaction: VALIDATE CONSTRAINT scans the old rows under SHARE UPDATE EXCLUSIVE, which
+blocks neither reads nor writes.
 
 ## Not flagged
 
 - Keys that are NOT VALID.
-- Keys on a table that the same deploy creates: it is empty, so nothing is read. The referenced table is still locked
-  until the transaction ends: see `unnamed-lock`.
-- A new column with REFERENCES written on it and no default: it is NULL everywhere, and PostgreSQL does not look.
+- Keys on a table that the same deploy creates: it is empty, so nothing is scanned. The referenced table is still
+  locked until the transaction ends: see `unnamed-lock`.
+- A new column with REFERENCES written on it and no default: it is NULL in all rows, and PostgreSQL skips the check.
 
 ## References
 

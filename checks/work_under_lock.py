@@ -1,26 +1,26 @@
 """
-Work that takes as long as a table is large, done while the transaction holds a lock that makes others wait.
+Work that takes time in proportion to a table, done while the transaction holds a lock that blocks others.
 
 ## Why it hurts
 
 A lock is held until its transaction ends. `ADD COLUMN` is instant, but an UPDATE of all rows after it in the same
-transaction keeps ACCESS EXCLUSIVE for as long as it runs: nobody reads or writes the table in that time. It is the same
-when the lock is on another table than the work: a new table's foreign key holds the table that it refers to. And by
-default Alembic runs all pending revisions in one transaction, so the lock may come from an earlier revision.
+transaction keeps ACCESS EXCLUSIVE while it runs: nobody can read or write the table in that time. The same applies
+if the lock is on a different table: a new table's foreign key locks the table that it refers to. And by default
+Alembic runs all pending revisions in one transaction, so the lock can come from an earlier revision.
 
 ## Do this instead
 
-Take the lock in one transaction and do the work in another: put the work into a revision of its own, set
+Take the lock in one transaction and do the work in another: put the work into a separate revision, set
 `transaction_per_migration=True` in env.py, and change rows in batches that are committed one by one inside
 `op.get_context().autocommit_block()`.
 
 ## Not flagged
 
 - Work on tables that the same deploy creates.
-- Changes of single rows by their key: an index finds them. (The rehearsal turns sequential scans off, so one that is seen
-  is one that no index could replace.)
-- Work in a transaction that holds no lock which blocks writes.
-- Statements that another rule explains: that one names the lock.
+- Changes of single rows by their key: an index finds them. (The rehearsal disables sequential scans, so an observed
+  one could not have used an index.)
+- Work in a transaction that holds no lock that blocks writes.
+- Statements that another rule explains: that finding names the lock.
 
 ## References
 
@@ -55,7 +55,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="work-under-lock",
-    summary="others wait for a lock that is held while rows are worked on",
+    summary="others wait for a lock that is held while rows are processed",
     severity=Severity.ERROR,
     group=Group.LOCKING,
     scans=True,
@@ -87,7 +87,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _work(operations: tuple[Operation, ...], context: Context) -> str | None:
-    """What the statement does that takes as long as an existing table is large, as a phrase without a subject."""
+    """What the statement does that takes time in proportion to an existing table, as a phrase without a subject."""
     for operation in operations:
         match operation:
             case Update(table=table, filtered=False) if context.exists(table):
@@ -119,13 +119,15 @@ def _work(operations: tuple[Operation, ...], context: Context) -> str | None:
             case Merge(table=table):
                 return f"merging into `{table}` by reading every row of `{first.table}`"
     return {
-        "rewrite": f"writing `{first.table}` anew",
+        "rewrite": f"rewriting `{first.table}`",
         "build": f"building index `{first.index}` on `{first.table}`",
     }.get(first.kind, f"reading every row of `{first.table}`")
 
 
 def _whole(source: Name, context: Context) -> bool:
-    """Whether a source of INSERT ... SELECT that exists was read as a whole: by a scan, or as many rows came of it."""
+    """Whether a source of INSERT ... SELECT that exists was read completely: by a scan, or because as many rows
+    came from it.
+    """
     if not context.exists(source):
         return False
     if not context.observed:
@@ -137,11 +139,11 @@ def _whole(source: Name, context: Context) -> bool:
 
 def _since(held: Held, context: Context) -> str:
     place = line_of(held.since, context)
-    return f", taken in {place}" if place else ", taken before"
+    return f", taken in {place}" if place else ", taken earlier"
 
 
 def _remedy(operations: tuple[Operation, ...], context: Context) -> tuple[str, ...]:
-    """The work in a revision of its own, after the one that takes the lock."""
+    """The work in a separate revision, after the one that takes the lock."""
     if context.statement.parameters:
         return ()
     match operations:
@@ -171,7 +173,7 @@ def _of_batch(operations: tuple[Operation, ...]) -> str:
 
 
 def _integer_key(name: Name, context: Context) -> str | None:
-    """The column that is the table's whole primary key, where it is a whole number."""
+    """The column that is the table's whole primary key, if it is an integer."""
     keys = [each.columns for each in context.now.constraints(name) if each.kind == "primary key"]
     if len(keys) != 1 or len(keys[0]) != 1:
         return None

@@ -51,12 +51,12 @@ CASES = {
          ' PostgreSQL says index "ix_users_email" does not exist.']),
     "NOT NULL does not come back": (
         'op.alter_column("users", "name", nullable=True)', 'op.get_bind()', "lossless",
-        ["After the downgrade of `new1`, column `users.name` takes NULL, which it did not before: add"
+        ["After the downgrade of `new1`, column `users.name` is nullable, which it was not before: add"
          " `op.alter_column('users', 'name', nullable=False)`."]),
     "a default stays": (
         'op.alter_column("users", "email", server_default="x")', 'op.get_bind()', "lossless",
-        ["After the downgrade of `new1`, column `users.email` still has server default `'x'::text`, which it had not"
-         " before: add `op.alter_column('users', 'email', server_default=None)`."]),
+        ["After the downgrade of `new1`, column `users.email` still has server default `'x'::text`, which it did not"
+         " have before: add `op.alter_column('users', 'email', server_default=None)`."]),
     "a foreign key comes back without its action": (
         'op.drop_constraint("users_group_id_fkey", "users")',
         'op.create_foreign_key("users_group_id_fkey", "users", "groups", ["group_id"], ["id"], ondelete="CASCADE")',
@@ -73,7 +73,7 @@ CASES = {
          " became `1.30`."]),
     "rows are deleted": (
         'op.execute("DELETE FROM users WHERE id < 3")', 'op.get_bind()', "loses-existing-data",
-        ["After the upgrade and downgrade of `new1`, 2 of 5 rows of `users` in the rehearsal are gone."]),
+        ["After the upgrade and downgrade of `new1`, 2 of 5 rows of `users` in the rehearsal are lost."]),
     "NOT NULL is restored on NULLs that the upgrade lets in": (
         'op.alter_column("users", "name", nullable=True)', 'op.alter_column("users", "name", nullable=False)',
         "data-dependent",
@@ -108,7 +108,7 @@ CASES = {
     "a foreign key comes back not validated": (
         'op.drop_constraint("users_group_id_fkey", "users")',
         'op.create_foreign_key("users_group_id_fkey", "users", "groups", ["group_id"], ["id"], postgresql_not_valid=True)',
-        "lossless", ["After the downgrade of `new1`, constraint `users_group_id_fkey` on `users` is not validated any more: add"
+        "lossless", ["After the downgrade of `new1`, constraint `users_group_id_fkey` on `users` is no longer validated: add"
          ' `op.execute("ALTER TABLE users VALIDATE CONSTRAINT users_group_id_fkey")`.']),
     "UNIQUE is restored on what is there twice": (
         'op.drop_constraint("groups_code", "groups")', 'op.create_unique_constraint("groups_code", "groups", ["code"])',
@@ -119,7 +119,7 @@ CASES = {
         'op.create_index("ix", "groups", ["name"])',
         'op.execute("DELETE FROM groups WHERE id > 5")\nop.drop_index("ix", table_name="groups")', "loses-new-data",
         ["What is written after the upgrade of `new1`, and would fit the schema before it, does not survive its downgrade:"
-         " 5 of 5 rows of `groups` in the rehearsal are gone."]),
+         " 5 of 5 rows of `groups` in the rehearsal are lost."]),
     "values that were written in between are emptied": (
         'op.add_column("users", sa.Column("nick", sa.Text()))\nop.execute("UPDATE users SET nick = \'-\'")',
         'op.execute("UPDATE users SET email = NULL WHERE id > 5")\nop.drop_column("users", "nick")', "loses-new-data",
@@ -159,7 +159,7 @@ CASES = {
         'op.execute("CREATE SEQUENCE s")', 'op.get_bind()', "broken", ['After the downgrade of `new1`, sequence `s` is left behind: add `op.execute("DROP SEQUENCE s")`; the next upgrade'
          ' then fails: PostgreSQL says relation "s" already exists.',
          "The upgrade of `new1` fails where its tables hold rows, and passes on empty ones: its own code raises"
-         " AssertionError: other rows. The rows were made up to fit the schema: see whether yours are like them."]),
+         " AssertionError: other rows. The rows were generated to fit the schema: check whether yours are similar."]),
     "new columns and tables with what was written to them": (
         'op.create_table("notes", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("user_id", sa.BigInteger(), sa.ForeignKey("users.id")))\n'
         'op.add_column("users", sa.Column("age", sa.Integer()))\nop.add_column("users", sa.Column("ok", sa.Boolean(), server_default="t"))',

@@ -1,5 +1,5 @@
-"""What a migration does to the whole server, beyond its own database: nothing of it leaks from one rehearsal into the
-next, a downgrade has to undo it, and nothing that it sets stands in our own way.
+"""What a migration does to the whole server, beyond its own database: nothing of it leaks from one rehearsal into
+the next, a downgrade has to undo it, and nothing that it sets stands in our own way.
 """
 
 from __future__ import annotations
@@ -124,15 +124,15 @@ def test_what_a_revision_does_to_the_server_is_not_there_for_the_next_rehearsal(
         ),
         (
             "CREATE ROLE app_a; CREATE ROLE app_b", "GRANT app_a TO app_b", "SELECT 1",
-            ["After the downgrade of `new1`, role `app_b` still has membership `app_a`, which it had not before."],
+            ["After the downgrade of `new1`, role `app_b` still has membership `app_a`, which it did not have before."],
         ),
         (
             "CREATE ROLE app_c", "ALTER ROLE app_c SET work_mem = '8MB'", "SELECT 1",
-            ["After the downgrade of `new1`, role `app_c` still has settings `work_mem=8MB`, which it had not before."],
+            ["After the downgrade of `new1`, role `app_c` still has settings `work_mem=8MB`, which it did not have before."],
         ),
         (
             "CREATE ROLE app_d", "ALTER ROLE app_d CREATEDB", "SELECT 1",
-            ["After the downgrade of `new1`, role `app_d` still has CREATEDB, which it had not before."],
+            ["After the downgrade of `new1`, role `app_d` still has CREATEDB, which it did not have before."],
         ),
     ],
     ids=["role", "dropped role", "membership", "setting", "attribute"],
