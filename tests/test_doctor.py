@@ -63,7 +63,7 @@ def test_an_env_py_that_runs_is_said_to(place: Place, tmp_path: Path) -> None:
 
     assert done.returncode == 0, told(done)
     assert "env.py         runs" in done.stdout
-    assert "everything that a review needs is there" in done.stdout
+    assert "everything that a review needs is available" in done.stdout
 
 
 def test_an_env_py_that_runs_no_migrations_is_told(place: Place, tmp_path: Path) -> None:

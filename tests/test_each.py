@@ -96,8 +96,8 @@ def test_what_follows_a_revision_that_never_runs_is_skipped_with_the_reason(plac
     assert "upgrade skipped: the state to start from cannot be reached" in lines[4]
     assert "because revision b fails" in lines[4]
     assert lines[6] == (
-        "could not review: The state before revision c cannot be reached, because revision b fails, which is new too and"
-        " has its own review. Mend b, and review again."
+        "could not review: The state before revision c cannot be reached, because revision b fails, which is also new and"
+        " has its own review. Fix b, and review again."
     )
     assert "--base-schema" not in done.stdout
 

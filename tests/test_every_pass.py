@@ -1,4 +1,6 @@
-"""What env.py, its listeners and callbacks do to a pass is in the report, and so is what a failure keeps from running."""
+"""What env.py, its listeners and callbacks do to a pass is in the report, and so is what a failure keeps from
+running.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,7 @@ def test_a_history_that_fails_at_once_is_one_finding_with_its_cause_and_the_way_
     assert told(report) == [("failing-upgrade", 12)]
     message = next(f.message for f in report.findings if f.rule == "failing-upgrade")
     assert message == (
-        f"The upgrade of `a` fails: PostgreSQL says {says}; no revision before makes it: if it is there already, give"
+        f"The upgrade of `a` fails: PostgreSQL says {says}; no earlier revision creates it: if it already exists, give"
         " it with --base-schema FILE."
     )
     (left_out,) = [each for each in report.all_skipped if each.what == "revision b"]

@@ -1,4 +1,6 @@
-"""Every pass that was planned ran, is explained by a finding, or is skipped with its reason; else the verdict is `error`."""
+"""Every pass that was planned ran, is explained by a finding, or is skipped with its reason; else the verdict is
+`error`.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,7 @@ def test_a_pass_that_is_skipped_without_a_reason_is_an_error() -> None:
     silent = report(replace(whole, passes=(*passes, replace(again, outcome=Outcome.SKIPPED))))
     told = report(replace(whole, passes=(*passes, replace(again, outcome=Outcome.SKIPPED, reason="it is late"))))
 
-    assert "the second upgrade of revision a: left out, and nothing says why" in silent.all_errors[0]
+    assert "the second upgrade of revision a: skipped without a reason" in silent.all_errors[0]
     assert told.all_errors == ()
 
 
@@ -170,7 +172,7 @@ def test_a_failure_that_is_nobodys_is_an_error() -> None:
     found = report(with_failure(recording(), None, Direction.DOWNGRADE))
 
     assert found.verdict is Verdict.ERROR
-    assert "the downgrade of a failed, and no reason is known" in found.all_errors[0]
+    assert "the downgrade of a failed for an unknown reason" in found.all_errors[0]
 
 
 @pytest.mark.parametrize(

@@ -31,18 +31,18 @@ def case(*revisions: tuple[str, str], per_migration: bool = False) -> cases.Case
         (
             "ALTER TABLE items ADD COLUMN a int NOT NULL, ADD COLUMN b text",
             "required-column",
-            ["# Left to you: the same statement also adds items.b.", "op.add_column("],
+            ["# Not covered here: the same statement also adds items.b.", "op.add_column("],
         ),
         (
             "ALTER TABLE items ALTER id TYPE bigint, DROP COLUMN old",
             "rewriting-type-change",
-            ["# Left to you: the same statement also drops items.old.", "op.add_column("],
+            ["# Not covered here: the same statement also drops items.old.", "op.add_column("],
         ),
         (
             "ALTER TABLE items ADD COLUMN a int; CREATE INDEX ix ON items (old) WHERE id > 3",
             "blocking-index",
             [
-                "# Left to you: the same statement also adds items.a.",
+                "# Not covered here: the same statement also adds items.a.",
                 "with op.get_context().autocommit_block():",
                 '    op.execute("CREATE INDEX CONCURRENTLY ix ON items (old) WHERE id > 3")',
             ],

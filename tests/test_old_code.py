@@ -217,7 +217,7 @@ for number in [n for n in map(int, os.listdir("/proc/self/fd")) if n > 20]:
     (error,) = found.report.all_errors
     assert error.startswith("What the project's process told cannot be believed: a line that is not the runner's")
     assert found.recording.old_code.mapped is None
-    assert "what its process told cannot be believed" in found.recording.old_code.reason
+    assert "the events of its process cannot be trusted" in found.recording.old_code.reason
 
 
 def test_models_that_wait_for_a_network_do_not_hold_the_review(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_where_the_upgrade_fails_the_old_code_has_no_state_to_be_tried_on_and_th
     found = branch(tmp_path).adds('op.execute("SELECT 1 / 0")').review()
 
     assert found.recording.old_code.mapped is None
-    assert found.recording.old_code.reason == "there is no upgraded state to try it on"
+    assert found.recording.old_code.reason == "there is no upgraded state to test it on"
 
 
 def test_a_suppression_of_the_guess_is_used_by_the_proof(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_says_what_is_known_of_the_way_back(passes: list[Pass], trials: list[Pas
 
 
 UNTESTED: dict[str, tuple[list[Pass], str]] = {
-    "the upgrade fails on rows": ([replace(DOWN, rows=False), AGAIN], "it ran on empty tables only"),
+    "the upgrade fails on rows": ([replace(DOWN, rows=False), AGAIN], "it only ran on empty tables"),
     "it was not run": ([replace(DOWN, outcome=Outcome.SKIPPED, reason="its upgrade failed")], "its upgrade failed"),
     "nobody looked at the rows of a table": (
         [replace(DOWN, unread=("a", "b")), AGAIN], "the rows of `a` and `b` could not be compared"),

@@ -98,7 +98,7 @@ def test_what_does_not_import_fails_with_a_database_too_and_what_only_wants_one_
         ("failing-downgrade", "r1.py", 20, "parsed"),
         ("failing-downgrade", "r2.py", 16, "parsed"),
     ]
-    assert "does not import: No module named 'app'" in failing[0]["message"]
+    assert "fails to import: No module named 'app'" in failing[0]["message"]
     assert "'nothing_of_that_name' (RuntimeError: the application is missing)" in failing[1]["message"]
     assert "cannot import name 'nothing_of_that_name' from 'os'" in failing[2]["message"]
     assert [each["what"] for each in report["skipped"]] == ["upgrade of revision d"]

@@ -143,11 +143,11 @@ def test_the_nearest_comment_gives_the_reason_and_both_are_used() -> None:
         ("# reviewer: allow[*] x", "There is no rule `*` to allow. `alembic-reviewer rules` lists them all."),
         (
             "# reviewer: allow[blocking-index]",
-            "This suppression of `blocking-index` gives no reason; write why it is safe behind the bracket.",
+            "This suppression of `blocking-index` gives no reason; add why it is safe after the bracket.",
         ),
         (
             "# reviewer: allow-file[blocking-index] -",
-            "This suppression of `blocking-index` gives no reason; write why it is safe behind the bracket.",
+            "This suppression of `blocking-index` gives no reason; add why it is safe after the bracket.",
         ),
         ("# reviewer: allow[] x", "This suppression names no rule; write `# reviewer: allow[rule-id] reason`."),
         (
@@ -156,23 +156,23 @@ def test_the_nearest_comment_gives_the_reason_and_both_are_used() -> None:
         ),
         (
             "# reviewer: allow blocking-index",
-            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+            "This comment does not have the form `# reviewer: allow[rule-id] reason`.",
         ),
         (
             "# reviewer: ignore[blocking-index] x",
-            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+            "This comment does not have the form `# reviewer: allow[rule-id] reason`.",
         ),
         (
             "# reviewer: allow-line[blocking-index]",
-            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+            "This comment does not have the form `# reviewer: allow[rule-id] reason`.",
         ),
         (
             "# Reviewer: Allow[blocking-index] x",
-            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+            "This comment does not have the form `# reviewer: allow[rule-id] reason`.",
         ),
         (
             "# reviewer: allow[blocking-index x",
-            "This comment is not of the form `# reviewer: allow[rule-id] reason`.",
+            "This comment does not have the form `# reviewer: allow[rule-id] reason`.",
         ),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_comment_about_a_person_is_no_suppression(comment: str) -> None:
         (
             "# reviewer: allow[blocking-index] x\nop.x()",
             1,
-            "This suppression of `blocking-index` matches no finding on the line that it stands on or above; remove it.",
+            "This suppression of `blocking-index` matches no finding on its line or the line below; remove it.",
         ),
         (
             "op.x()\n# reviewer: allow-file[blocking-index] x",
@@ -206,7 +206,7 @@ def test_a_comment_about_a_person_is_no_suppression(comment: str) -> None:
         (
             "# reviewer: allow[blocking-index] x\n\nop.x()",
             1,
-            "This suppression of `blocking-index` stands above no statement; put it right above or behind one.",
+            "This suppression of `blocking-index` is not above a statement; put it directly above one, or at its end.",
         ),
     ],
 )

@@ -47,7 +47,7 @@ def apply(
         connection.execute("RESET ALL")
     except psycopg.Error as error:
         raise CannotReview(
-            f"PostgreSQL refused the {script.what} {script.path}: {error.diag.message_primary or error}.",
+            f"PostgreSQL rejected the {script.what} {script.path}: {error.diag.message_primary or error}.",
             way_out,
         ) from None
 
@@ -60,7 +60,7 @@ def read(path: Path, what: str = "base schema") -> Script:
         why = files.why(error) if isinstance(error, OSError) else "it is not text in UTF-8"
         raise UsageError(
             f"The {what} {path} cannot be read: {why}.",
-            f"Give a file of plain SQL with --{what.replace(' ', '-')}.",
+            f"Name a file of plain SQL with --{what.replace(' ', '-')}.",
         ) from None
 
 

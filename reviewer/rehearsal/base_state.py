@@ -48,8 +48,8 @@ class BaseState:
         return self.without(bench, self.filled)
 
     def together(self, names: Iterable[Name]) -> tuple[Name, ...]:
-        """The tables with rows of ours that have to go when those in `names` go: what is a part of the same table, and
-        what refers to a row of theirs.
+        """The tables with rows of ours that have to go when those in `names` go: what is a part of the same table,
+        and what refers to a row of theirs.
         """
         gone = {table.name for table in self.catalogue.tables if any(table.name.matches(name) for name in names)}
         while True:
@@ -75,8 +75,8 @@ class BaseState:
         return name is not None and any(name.matches(each) for each in names)
 
     def refill(self, bench: Workbench, database: str, after: str) -> bool:
-        """Put rows into the tables of `database`, which is in the state after the revision `after`, that were there in
-        the base state and hold none. Whether there are any; a table that had some and takes none now is told as
+        """Put rows into the tables of `database`, which is in the state after the revision `after`, that were there
+        in the base state and hold none. Whether there are any; a table that had some and takes none now is told as
         skipped.
         """
         from reviewer import rows
@@ -201,14 +201,14 @@ def _make_from_models(bench: Workbench, old: Trial, database: str) -> None:
     plan = bench.plan
     if not old.wanted:
         raise Stop(
-            f"The base state cannot be made from models: {plan.no_old or 'there is no base commit'}.",
-            "Review with --base REF in a git repository, or give the schema with --base-schema FILE.",
+            f"The base state cannot be built from models: {plan.no_old or 'there is no base commit'}.",
+            "Review with --base REF in a git repository, or provide the schema with --base-schema FILE.",
         )
-    bench.progress("making the base state from the models of the base commit")
+    bench.progress("building the base state from the models of the base commit")
     try:
         old.create(bench.at(database, Create(stamp=tuple(plan.base_heads))))
     except Unavailable as error:
         raise Stop(
-            f"The base state cannot be made from the models of the base commit: {error}.",
+            f"The base state cannot be built from the models of the base commit: {error}.",
             "Give the schema with --base-schema FILE.",
         ) from None

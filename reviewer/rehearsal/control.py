@@ -1,13 +1,13 @@
-"""A control: what env.py does where a revision fails.
+"""A control: what env.py does when a revision fails.
 
-A step of ours that must fail goes through the project's own env.py, once with an exception and once with a statement
-that PostgreSQL refuses. An env.py that then ends without an error hides every failure: `alembic upgrade` says that all
-is well, and production stays behind.
+A step of ours that must fail goes through the project's own env.py, once with an exception and once with a
+statement that PostgreSQL refuses. An env.py that then ends without an error hides every failure: `alembic upgrade`
+says that all is well, and production stays behind.
 
-No false alarm is possible: the step itself tells that it was run and that it has failed, and an env.py that seems to
-swallow it is asked once more in a fresh process. That env.py tells failures is kept in the user's cache folder, by the
-content of everything that the failure went through, so that it is asked once and not in every review. That it swallows
-them is never kept.
+No false alarm is possible: the step itself tells that it was run and that it has failed, and an env.py that seems
+to swallow it is asked once more in a fresh process. That env.py tells failures is kept in the user's cache folder,
+by the content of everything that the failure went through, so that it is asked once and not in every review. That
+it swallows them is never kept.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def ask(bench: Workbench, template: str) -> Control:
     if entry is not None and entry.is_known():
         return Control(WAYS)
     if bench.is_late():
-        return _untold(bench, "the time for the whole review was over")
-    bench.progress("asking what env.py does where a revision fails")
+        return _untold(bench, "the time for the whole review ran out")
+    bench.progress("testing what env.py does when a revision fails")
     try:
         database = bench.database(template)
         found = [_once(bench, database, way) for way in WAYS]
@@ -97,7 +97,7 @@ def ask(bench: Workbench, template: str) -> Control:
 
 
 def _untold(bench: Workbench, reason: str) -> Control:
-    bench.skip("what env.py does where a revision fails", reason)
+    bench.skip("what env.py does when a revision fails", reason)
     return Control(reason=reason)
 
 
@@ -123,7 +123,7 @@ def _how_it_hides(answer: Answer, ended: ControlEvent | None) -> str:
         return "ends the process with exit status 0" if answer.exit_status == 0 else ""
     if ended.status is not None:
         return "calls `sys.exit` with status 0" if ended.status == 0 else ""
-    return "goes on to its end" if ended.error is None else ""
+    return "continues to its end" if ended.error is None else ""
 
 
 def _why_not(answer: Answer, ended: ControlEvent | None) -> str:
@@ -132,7 +132,7 @@ def _why_not(answer: Answer, ended: ControlEvent | None) -> str:
     if ended is not None and ended.error is not None:
         return f"env.py failed before it ran a revision: {ended.error.rstrip('.')}"
     if answer.timed_out:
-        return f"env.py did not come to run a revision within {PATIENCE:g} seconds"
+        return f"env.py did not start running a revision within {PATIENCE:g} seconds"
     return answer.failed.message if answer.failed else "env.py did not run the step that must fail"
 
 

@@ -1,8 +1,8 @@
 """The rehearsal: run the new revisions on a throw-away server and write down what happened.
 
 Two rehearsals of the same revisions. *Deployed*: base to head in one `upgrade`, as a deploy does it; locks are
-judged there. *Stepwise*: each revision up, down, up; reversibility is judged there. A failure is believed only after
-it was seen again in a fresh process, on a fresh clone of the base state.
+judged there. *Stepwise*: each revision up, down, up; reversibility is judged there. A failure is believed only
+after it was seen again in a fresh process, on a fresh clone of the base state.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ if TYPE_CHECKING:
     from reviewer.rehearsal.catalogue_snapshot import Snapshot
 
 _MOST_READ = 100
-"""Before one revision the rows of no more tables than that are read; of what it touches beyond, nothing is claimed."""
+"""Before one revision the rows of no more tables than that are read; of what it touches beyond, nothing is claimed.
+"""
 _MOST_PARTS = 4
 """So often an upgrade that fails on rows of ours is tried with a part of them."""
 
@@ -82,8 +83,8 @@ def rehearse(
     """Run everything in `plan` and tell what happened.
 
     `server` may still be starting: the project's interpreter starts beside it. `runner` makes its process, from the
-    arguments of `RunnerProcess`. What goes wrong in the project is in the recording; raises `ReviewerError` only where
-    there is no server or no interpreter.
+    arguments of `RunnerProcess`. What goes wrong in the project is in the recording; raises `ReviewerError` only
+    where there is no server or no interpreter.
     """
     bench = Workbench(plan, server, guardian, folder, progress, runner)
     rehearsal = _Rehearsal(bench)
@@ -201,13 +202,14 @@ class _Rehearsal:
                 left -= {each.revision for each in failed.passes}
                 if not left:
                     return
-                # who deploys what comes after it has put the rows in order for it: those meet what its schema allows
+                # who deploys what comes after it has put the rows in order for it: those meet what its schema
+                # allows
                 command = Upgrade(to=(failed.failed_revision,) if failed.failed_revision else ())
                 ended = self._bench.believed(command, partial(self._bench.database, state), observe=False)
                 state = ended.database
                 if not ended.run.ok:
-                    what = f"the worst rows for the revisions behind {failed.failed_revision}"
-                    self._bench.skip(what, self._unless_late(ended.run, "it does not upgrade by itself"))
+                    what = f"the worst rows for the revisions after {failed.failed_revision}"
+                    self._bench.skip(what, self._unless_late(ended.run, "its upgrade fails on its own"))
                     return
 
     def _upgrade_worst(self, state: str, tables: Iterable[Name]) -> Run | None:
@@ -227,7 +229,7 @@ class _Rehearsal:
             self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))
             return run
         assert run.failure is not None
-        why = f"the upgrade failed for another reason than its rows: {run.failure.message.rstrip('.')}"
+        why = f"the upgrade failed for a reason other than its rows: {run.failure.message.rstrip('.')}"
         self._bench.skip("the worst rows that the schema allows", self._unless_late(run, why))
         return None
 
@@ -280,8 +282,8 @@ class _Rehearsal:
     def _without_rows(self, failed: Run) -> tuple[str, Ended] | None:
         """When an upgrade fails on a statement and there were rows: what happens without them is told too.
 
-        First without those in the tables that the failing revision has to do with, so that the others still meet rows;
-        where that is no help, without all. Returns how it went well, if it did, and from which state.
+        First without those in the tables that the failing revision has to do with, so that the others still meet
+        rows; where that is no help, without all. Returns how it went well, if it did, and from which state.
         """
         if not self._rows_matter(failed):
             return None
@@ -340,7 +342,7 @@ class _Rehearsal:
         if not run.ok and (run.out_of_time or not (self._deployed_well(revision) and chain.jump(revision))):
             both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
             self._skip(revision, both, self._unless_late(run, "its upgrade failed"))
-            blocked = self._unless_late(run, f"revision {revision.id} before it does not upgrade")
+            blocked = self._unless_late(run, f"the upgrade of {revision.id} before it fails")
             for each in later:
                 self._skip(each, (Direction.UPGRADE, *both), blocked)
             return False
@@ -387,8 +389,8 @@ class _Rehearsal:
     def _back(
         self, revision: Revision, chain: Chain, down: Run, trip: RoundTrip | None, rows: bool, written: str = ""
     ) -> None:
-        """What the downgrade has left behind, and the second upgrade. `written`: the database with rows that came after
-        the first.
+        """What the downgrade has left behind, and the second upgrade. `written`: the database with rows that came
+        after the first.
         """
         if down.ok and trip is not None and down.passes:
             with self._bench.looking(f"comparison of revision {revision.id}"):
@@ -415,7 +417,7 @@ class _Rehearsal:
         chain = self._chain(empty, empty, *earlier, rows=False)
         what = f"downgrade of revision {revision.id} without rows"
         if not chain.jump(revision):
-            self._bench.skip(what, "its upgrade fails where there are none")
+            self._bench.skip(what, "its upgrade fails without rows")
             return
         trip = self._trip(revision, replace(departure, rows=(), tables=(), replayable=False)) if departure else None
         if trip is not None:
@@ -429,8 +431,8 @@ class _Rehearsal:
     def _departure(self, revision: Revision, database: str, replayable: bool = True) -> Departure | None:
         """The state that `revision` starts from; None where it cannot be read.
 
-        Which tables it touches is not known yet: in one transaction with those before it, it may find the locks that
-        it needs taken. So the rows of all are read that the deploy has touched so far.
+        Which tables it touches is not known yet: in one transaction with those before it, it may find the locks
+        that it needs taken. So the rows of all are read that the deploy has touched so far.
         """
         from reviewer.rehearsal import catalogue, row_comparison, trials
 
@@ -474,9 +476,9 @@ class _Rehearsal:
     def _written_between(
         self, revision: Revision, chain: Chain, trip: RoundTrip, rows: bool
     ) -> tuple[bool, str | None]:
-        """Write as an application would after the upgrade. A downgrade that fails on what only the new schema allows
-        is told, and the way back goes on without those rows. Returns whether the states could be read, and why nothing
-        is known of such rows.
+        """Write as an application would after the upgrade. A downgrade that fails on what only the new schema
+        allows is told, and the way back goes on without those rows. Returns whether the states could be read, and
+        why nothing is known of such rows.
         """
         seen, doubt = False, None
         with self._bench.looking(f"comparison of revision {revision.id}"):

@@ -1,4 +1,6 @@
-"""Every revision as a release of its own: rehearsed alone, from the state before it, with rows in all that is there by then."""
+"""Every revision as a release of its own: rehearsed alone, from the state before it, with rows in all that is there
+by then.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
     from reviewer.rehearsal.protocol import Hello
 
-_NO_OLD = "each revision is reviewed by itself, and git names no commit for the code between two of them"
+_NO_OLD = "each revision is reviewed separately, and git names no commit for the code between two of them"
 
 
 def rehearse_each(
@@ -85,12 +87,12 @@ def _not_reached(plan: Plan, position: int, failed: Recording, stage: Stage) -> 
     if stage.failed in {each.id for each in plan.revisions[:position]}:
         reason = f"the state to start from cannot be reached, because revision {stage.failed} fails"
         # it is new and has a review of its own: what helps is to mend it, not another state to start from
-        error = f"The state before revision {first.id} cannot be reached, because revision {stage.failed} fails, which is new too and has its own review."
+        error = f"The state before revision {first.id} cannot be reached, because revision {stage.failed} fails, which is also new and has its own review."
         yield replace(
             failed,
             passes=tuple(replace(each, reason=reason) for each in failed.passes),
             skipped=(Skipped(f"revision {first.id}", reason),),
-            errors=(f"{error}\nMend {stage.failed}, and review again.",),
+            errors=(f"{error}\nFix {stage.failed}, and review again.",),
         )
     else:
         reason = f"the state to start from cannot be reached: {failed.errors[0].splitlines()[0]}"

@@ -81,7 +81,8 @@ class Answer:
     done: Done | None = None
     timed_out: bool = False
     running: float = 0.0
-    """Where its time ran out: for how many seconds the last revision had been running, or the command without any."""
+    """Where its time ran out: for how many seconds the last revision had been running, or the command without any.
+    """
     exit_status: int | None = None
     """Set where the process ended without a last word."""
     waited: str | None = None
@@ -141,7 +142,7 @@ class RunnerProcess:
             ours.close()
             raise InterpreterError(
                 f"The project's interpreter `{shlex.join(interpreter)}` cannot be started: {error.strerror}.",
-                "Say with --python which command starts the Python that your env.py runs in.",
+                "Use --python to name the command that starts the Python for your env.py.",
             ) from None
         finally:
             theirs.close()
@@ -182,12 +183,12 @@ class RunnerProcess:
         if hello is None:
             raise InterpreterError(
                 f"The project's interpreter `{name}` did not start the runner{self.last_words()}.",
-                "Say with --python which command starts the Python that your env.py runs in.",
+                "Use --python to name the command that starts the Python for your env.py.",
             )
         self._pid = hello.pid
         if hello.protocol != PROTOCOL:
             raise InterpreterError(
-                f"The runner that was started speaks version {hello.protocol} of the protocol, and this reviewer version"
+                f"The runner speaks version {hello.protocol} of the protocol, but this reviewer speaks version"
                 f" {PROTOCOL}.",
                 "Install alembic-reviewer again.",
             )
@@ -198,7 +199,7 @@ class RunnerProcess:
             if not found:
                 raise InterpreterError(
                     f"The project's interpreter `{name}` has no {package}.",
-                    "Install the project's requirements there, or say with --python which interpreter has them.",
+                    "Install the project's requirements there, or use --python to name the interpreter that has them.",
                 )
             if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < oldest:
                 needed = ".".join(map(str, oldest))
@@ -209,7 +210,7 @@ class RunnerProcess:
         if answer.failed is not None:
             raise InterpreterError(
                 f"The project's interpreter `{name}` cannot import Alembic: {answer.failed.message}.",
-                "Install the project's requirements there, or say with --python which interpreter has them.",
+                "Install the project's requirements there, or use --python to name the interpreter that has them.",
             )
         return hello
 
@@ -233,7 +234,11 @@ class RunnerProcess:
         answer = self.run(command, time.monotonic() + seconds)
         described = next((event for event in answer.events if isinstance(event, Described)), None)
         if described is None:
-            why = answer.failed.message.rstrip(".") if answer.failed else answer.unreadable or "it did not end well"
+            why = (
+                answer.failed.message.rstrip(".")
+                if answer.failed
+                else answer.unreadable or "it exited with an error"
+            )
             raise InterpreterError(
                 f"env.py failed when it was asked where the revisions are: {why}.",
                 "If it needs settings, give them with --env NAME=VALUE, --pass-env NAME, -x NAME=VALUE or"

@@ -33,8 +33,8 @@ def environment_failed(bench: Workbench, failure: Failure) -> Stop:
 
 
 def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str]) -> Stop:
-    """Why env.py failed and what helps. `allowed` is the time that it had; `last_words` are asked where it has ended
-    the process.
+    """Why env.py failed and what helps. `allowed` is the time that it had; `last_words` are asked where it has
+    ended the process.
     """
     where = f" at {failure.seen_at}" if failure.seen_at else ""
     message = failure.message.rstrip(".")
@@ -44,18 +44,18 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
         case FailureKind.IMPORT:
             return Stop(
                 f"{what} could not be imported{where}: {message}.",
-                "Install what it needs in the project's interpreter, or say with --python which interpreter has it.",
+                "Install it in the project's interpreter, or use --python to name the interpreter that has it.",
             )
         case FailureKind.NO_DRIVER:
             return Stop(f"{message}.", "Install one there, for example `pip install psycopg[binary]`.")
         case FailureKind.TIMEOUT:
             return Stop(
                 f"env.py did not end within {allowed}{where}.",
-                "Give it more time with --timeout SECONDS, or see what it waits for.",
+                "Give it more time with --timeout SECONDS, or check what it waits for.",
             )
         case FailureKind.EXITED:
             said = last_words()
-            return Stop(f"env.py ended the process{where}: {message}{said}.", "See what it needs to go on.")
+            return Stop(f"env.py ended the process{where}: {message}{said}.", "Check what it needs to continue.")
         case _ if failure.sqlstate in NOT_THERE:
             return Stop(
                 f"{what} failed{where}: {message}.",
@@ -70,8 +70,8 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
 
 
 def unreadable(found: Sequence[str], passes: Iterable[Pass] = ()) -> tuple[str, ...]:
-    """Where something came from the project's process that the runner has not said, the one error that tells it, with
-    those of `passes` that ended there.
+    """Where something came from the project's process that the runner has not said, the one error that tells it,
+    with those of `passes` that ended there.
     """
     if not found:
         return ()
@@ -80,11 +80,11 @@ def unreadable(found: Sequence[str], passes: Iterable[Pass] = ()) -> tuple[str, 
     names = listed(
         list(dict.fromkeys(f"the {each.direction.value} of revision {each.revision}" for each in cut)), 3
     )
-    so = f", so {names} could not be followed to the end" if names else ""
+    so = f", so {names} could not be observed to the end" if names else ""
     return (
         f"{CANNOT_BE_BELIEVED}: {found[0]}{more}{so}.\n"
-        "A revision, env.py or the code of the base commit writes into file descriptors that are not its own; leave"
-        " those that it did not open alone.",
+        "A revision, env.py or the code of the base commit writes to file descriptors that it did not open; it must"
+        " leave those alone.",
     )
 
 
@@ -108,7 +108,7 @@ def not_from_empty(bench: Workbench, run: Run) -> Stop:
     return Stop(
         f"The history does not run from an empty database: {reason}",
         "Give the schema that it starts from with --base-schema FILE: plain SQL, for example from pg_dump;"
-        " an alembic_version table in it says where the history goes on.",
+        " an alembic_version table in it says where the history continues.",
     )
 
 
@@ -127,8 +127,8 @@ def check_touched(bench: Workbench, run: Run, expected: Sequence[Revision] | Non
     if run.connected == 0 or (expected and not any(p.statements for p in run.passes)):
         raise Stop(
             "env.py ran the migrations without touching the throw-away database.",
-            "The reviewer redirects every SQLAlchemy engine; a connection that is made without SQLAlchemy"
-            " has to come from --env NAME={url}.",
+            "The reviewer redirects every SQLAlchemy engine; a connection that does not use SQLAlchemy must"
+            " get its URL from --env NAME={url}.",
         )
     if run.again:
         bench.skip("further databases", "env.py runs migrations on several databases; only the first was rehearsed")
@@ -138,9 +138,9 @@ def check_committed(bench: Workbench, run: Run, database: str) -> None:
     """Raises `Stop` where the history ended well and nothing of it is in the database."""
     if not stamped(bench.server, database, run):
         raise Stop(
-            "env.py ran the history to its end and then all of it was rolled back: no version number is in the database.",
+            "env.py ran the history to its end and then everything was rolled back: no version number is in the database.",
             "A statement that env.py executes before context.configure() begins a transaction that Alembic does not"
-            " commit: move it behind `with context.begin_transaction():`, or commit it.",
+            " commit: move it after `with context.begin_transaction():`, or commit it.",
         )
 
 
@@ -164,14 +164,16 @@ def way_out_of_nothing(bench: Workbench, run: Run) -> str:
     missing = made_by_no_revision(bench, run)
     if missing is None:
         return ""
-    on = "" if missing == "it" else f" on {missing}, which no revision makes"
+    on = "" if missing == "it" else f" on {missing}, which no revision creates"
     return f"{on}: if {'what it needs' if missing == 'it' else 'it'} is there before the history, {_GIVE_BASE}"
 
 
 def with_way_out(failure: Failure) -> Failure:
     """`failure` on what no revision has made, with what helps where that is there before the history."""
     message = failure.message.rstrip(".")
-    return replace(failure, message=f"{message}; no revision before makes it: if it is there already, {_GIVE_BASE}")
+    return replace(
+        failure, message=f"{message}; no earlier revision creates it: if it already exists, {_GIVE_BASE}"
+    )
 
 
 def _new_tables(statement: Statement) -> Iterator[Lock]:

@@ -167,14 +167,14 @@ def moved(setup: Setup, root: Path, checkout: Path) -> Setup:
 
 def _why(answer: Answer) -> str:
     if answer.unreadable is not None:
-        return f"what its process told cannot be believed: {answer.unreadable}"
+        return f"the events of its process cannot be trusted: {answer.unreadable}"
     if answer.timed_out:
         return f"its env.py did not end within {PATIENCE:g} seconds"
     if answer.failed is None:
         return "its env.py ended the process"
     message = answer.failed.message.rstrip(".")
     if answer.failed.kind == "import":
-        return f"it does not import: {message}"
+        return f"it fails to import: {message}"
     return f"its env.py failed: {message}"
 
 
@@ -343,7 +343,7 @@ class Trial:
     def result(self, revisions: Mapping[Broken, str]) -> OldCode:
         """What came of it. `revisions` says after which revision each thing broke."""
         if self._probe is None:
-            return OldCode(self._commit, reason=self.reason or "there is no upgraded state to try it on")
+            return OldCode(self._commit, reason=self.reason or "there is no upgraded state to test it on")
         mapped, broken = self._tried()
         if not mapped:
             return OldCode(self._commit, reason=self.reason or "its env.py names no models as target_metadata")
@@ -356,8 +356,8 @@ class Trial:
         )
 
     def models(self, base: Callable[[], Compare]) -> Models:
-        """What the models at head say, less what autogenerate would have written before: `base` makes the command that
-        asks. Raises `Unavailable`.
+        """What the models at head say, less what autogenerate would have written before: `base` makes the command
+        that asks. Raises `Unavailable`.
         """
         if not self._upgraded or self._source is None:
             return self._models

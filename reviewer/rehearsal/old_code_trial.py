@@ -1,4 +1,6 @@
-"""The code of the base commit beside a rehearsal: when it is asked, on which databases, and which revision broke it."""
+"""The code of the base commit beside a rehearsal: when it is asked, on which databases, and which revision broke
+it.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ class OldTrial:
         self.code.close()
 
     def hold_plans(self, database: str, base: Catalogue) -> None:
-        """Open a session on `database`, which is about to be upgraded, that has prepared its statements before. The one
-        on another database, in which the upgrade failed, ends.
+        """Open a session on `database`, which is about to be upgraded, that has prepared its statements before. The
+        one on another database, in which the upgrade failed, ends.
         """
         from reviewer.rehearsal.prepared_statements import HeldPlans
 
@@ -71,7 +73,7 @@ class OldTrial:
             bench.finish_beside = self.code.finish
             self.code.begin(bench.at(copies[0], Probe(head=copies[1])), tables)
         else:
-            self.code.reason = "the new revisions touch no table that was there before"
+            self.code.reason = "the new revisions touch no existing table"
         answer = self._compare(after)
         if answer is not None:
             self.code.compared(answer, base)
@@ -117,7 +119,7 @@ class OldTrial:
             command = Step(revision=revision.id, direction="upgrade")
             ended = self._bench.believed(command, start, observe=False)
             if not ended.run.ok:
-                why = f"revision {revision.id} does not upgrade by itself"
+                why = f"revision {revision.id} fails to upgrade on its own"
                 self._bench.skip("which revision breaks the code of the base commit", why)
                 break
             database = ended.database

@@ -55,7 +55,7 @@ _TO_BLAME = 0.25
 
 
 _SWALLOWED = Failure(
-    FailureKind.UNSTAMPED, "it did not come to its end, and env.py went on as if it had: no error is to be seen"
+    FailureKind.UNSTAMPED, "it did not finish, and env.py continued as if it had: there is no error message"
 )
 
 
@@ -72,7 +72,8 @@ class Run:
     mode: TransactionMode | None = None
     driver: str = ""
     always: bool = False
-    """Whether it failed at a `raise` of the revision that nothing goes around, or because it has no such function."""
+    """Whether it failed at a `raise` of the revision that nothing goes around, or because it has no such function.
+    """
     again: bool = False
     connected: int = 0
     called: int = 0
@@ -88,8 +89,8 @@ class Run:
 
     @property
     def final(self) -> bool:
-        """Whether a failure need not be seen again: its time is up, or the revision says it whatever there is. A `raise`
-        under a condition may look at what the process has done before, or at rows that we made up.
+        """Whether a failure need not be seen again: its time is up, or the revision says it whatever there is. A
+        `raise` under a condition may look at what the process has done before, or at rows that we made up.
         """
         return self.failure is not None and (self.failure.kind is FailureKind.TIMEOUT or self.always)
 
@@ -234,7 +235,7 @@ class Reader:
         place = self._location(event.path, event.line) or f"{event.origin} statements"
         return (
             f"statements of {place}",
-            f"it sent {event.count:,} in one run, of which the first {event.told:,} were looked at",
+            f"it sent {event.count:,} in one run, of which the first {event.told:,} were recorded",
         )
 
     def _always(self, failure: Failure) -> bool:
@@ -293,8 +294,8 @@ class Reader:
 
 
 _UNREADABLE = (
-    "what came from the project's process cannot be told from what a migration has written into the reviewer's own"
-    " channel: {}"
+    "the events of the project's process cannot be distinguished from what a migration has written to the reviewer's"
+    " own channel: {}"
 )
 
 
@@ -307,7 +308,7 @@ def shortened(statement: Statement) -> tuple[str, str]:
 
 def time_is_over(plan: Plan) -> str:
     """Why what is left is not rehearsed."""
-    return f"the time for the whole review, {plan.allowed}, was over"
+    return f"the time for the whole review, {plan.allowed}, ran out"
 
 
 def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:
@@ -322,9 +323,9 @@ def _relation(raw: RawRelation) -> Relation:
 
 def _how_it_ended(status: int | None) -> str:
     if status is None:
-        return "it ended the process, or closed file descriptors that are not its own"
+        return "it ended the process, or closed file descriptors that it did not open"
     if status == 70:
-        return "it closed file descriptors that are not its own"
+        return "it closed file descriptors that it did not open"
     if status < 0:
         return f"it ended the process with signal {-status}"
     return f"it ended the process with status {status}"

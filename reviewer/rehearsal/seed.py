@@ -1,7 +1,7 @@
 """Rows of the project's own: a command of the project's that writes them into the base state.
 
-It is code of the project's, started as env.py is: with an ordinary environment without secrets, in a group of its own,
-for a limited time, and with all that it has started it is ended.
+It is code of the project's, started as env.py is: with an ordinary environment without secrets, in a group of its
+own, for a limited time, and with all that it has started it is ended.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def run(
             why = error.strerror if isinstance(error, OSError) else str(error)
             raise UsageError(
                 f"The seed command `{command}` cannot be started in {directory}: {why}.",
-                "Give with --seed-command a program and its arguments; for a pipe or a variable, `sh -c '…'`.",
+                "--seed-command takes a program and its arguments; for a pipe or a variable, use `sh -c '…'`.",
             ) from None
         try:
             status: int | None = None
@@ -73,7 +73,7 @@ def run(
         if status is None:
             raise CannotReview(
                 f"The seed command `{command}` did not end in time{_last_words(output)}.",
-                "Give it more time with --timeout SECONDS, or see what it waits for.",
+                "Give it more time with --timeout SECONDS, or check what it waits for.",
             )
         if status:
             raise CannotReview(

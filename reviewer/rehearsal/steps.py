@@ -20,8 +20,8 @@ class Lost(Exception):
 class Chain:
     """The database of the stepwise rehearsal, from `checkpoint` with the revisions `done` on.
 
-    A failure that comes only of rows that were written in between is added to `trials`. Whatever needs a state again
-    that a failure has taken away raises `Lost` where the way there does not lead to it any more.
+    A failure that comes only of rows that were written in between is added to `trials`. Whatever needs a state
+    again that a failure has taken away raises `Lost` where the way there does not lead to it any more.
     """
 
     # A clone costs about as much as three or four revisions: remember where we are that often.
@@ -70,8 +70,8 @@ class Chain:
 
     @property
     def replayable(self) -> bool:
-        """Whether the checkpoint has every row that is there now. What a revision puts in, as random keys or the time,
-        another run of it need not bring back.
+        """Whether the checkpoint has every row that is there now. What a revision puts in, as random keys or the
+        time, another run of it need not bring back.
         """
         return self._replayable and not self._since
 
@@ -93,8 +93,8 @@ class Chain:
         return run
 
     def _again(self, failed: Run, revision: Revision, direction: Direction) -> Run | None:
-        """Run the step that has failed in a fresh process, without the rows that were written after the upgrade. None
-        where nobody can look a second time: what was seen stands.
+        """Run the step that has failed in a fresh process, without the rows that were written after the upgrade.
+        None where nobody can look a second time: what was seen stands.
         """
         on_written = self._failed_on_written(failed)
         if on_written and not self._bench.believes(failed) and _left_nothing(failed):
@@ -118,7 +118,9 @@ class Chain:
         return run
 
     def _failed_on_written(self, run: Run) -> bool:
-        """Whether it may have failed on rows that were written after an upgrade: told as such, and no doubt about env.py."""
+        """Whether it may have failed on rows that were written after an upgrade: told as such, and no doubt about
+        env.py.
+        """
         if not self._written or run.failure is None or not run.passes:
             return False
         return run.about_values or run.guarded
@@ -211,8 +213,8 @@ class Chain:
         self._bring_back(steps)
 
     def _bring_back(self, steps: Sequence[_Step]) -> None:
-        """Run `steps` from the checkpoint on: one after the other, then each in a process of its own, then all upgrades
-        in one. Raises `Lost` where none of it leads there.
+        """Run `steps` from the checkpoint on: one after the other, then each in a process of its own, then all
+        upgrades in one. Raises `Lost` where none of it leads there.
         """
         failed = self._replay(steps)
         if failed is None:
@@ -229,9 +231,7 @@ class Chain:
         if failed.out_of_time:
             raise Lost(time_is_over(self._bench.plan))
         message = failed.failure.message.rstrip(".") if failed.failure else "it did not end"
-        raise Lost(
-            f"revision {failed.failed_revision} fails when it is run once more to get there again: {message}"
-        )
+        raise Lost(f"revision {failed.failed_revision} fails when it is run again to restore that state: {message}")
 
     def _replay(self, steps: Iterable[_Step]) -> Run | None:
         """How a step failed; None where all of them went well."""

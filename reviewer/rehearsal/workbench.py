@@ -99,7 +99,8 @@ class Workbench:
         self._at = ""
         """The database of the last command."""
         self._fresh = False
-        """Whether the process has been started anew and has run nothing yet: the first one may have served others."""
+        """Whether the process has been started anew and has run nothing yet: the first one may have served others.
+        """
         self._process: RunnerProcess | None = self._start()
 
     def greet(self) -> None:
@@ -176,9 +177,11 @@ class Workbench:
         first: bool = False,
     ) -> Ended:
         """Run a command in the database that `start` makes, and believe a failure only when it was seen in a fresh
-        process, in another database that `start` makes. Where it goes well there, each command needs such a process.
+        process, in another database that `start` makes. Where it goes well there, each command needs such a
+        process.
 
-        `first`: nothing like it has been run in this process, so what PostgreSQL says of a value is believed at once.
+        `first`: nothing like it has been run in this process, so what PostgreSQL says of a value is believed at
+        once.
         """
         database = start()
         run = self.run(command, database, rehearsal, observe=observe)
@@ -192,8 +195,8 @@ class Workbench:
         return Ended(run, database)
 
     def believes(self, run: Run) -> bool:
-        """Whether the failure of `run` needs no second look: the very same was seen in a fresh process, or it cannot
-        come of what the process has done before.
+        """Whether the failure of `run` needs no second look: the very same was seen in a fresh process, or it
+        cannot come of what the process has done before.
         """
         failure = run.failure
         return failure is not None and (run.final or (run.failed_revision, failure.message) in self._confirmed)
@@ -235,8 +238,8 @@ class Workbench:
         return (hello.python, hello.alembic, hello.sqlalchemy, *drivers) if hello else ()
 
     def ask(self, command: AnyCommand, seconds: float = math.inf) -> Answer:
-        """Give the project's process, a fresh one where each command needs that, a command that runs no revision. It may
-        take `seconds`, and no longer than the rehearsal.
+        """Give the project's process, a fresh one where each command needs that, a command that runs no revision.
+        It may take `seconds`, and no longer than the rehearsal.
         """
         process = self._ready()
         database = command.database
@@ -267,15 +270,17 @@ class Workbench:
         return OldProcess(source, plan.setup, plan.interpreter, plan.environ, self.folder, self.guardian)
 
     def _explain(self, run: Run) -> None:
-        """What is the server's fault is not the revision's: a full disk ends the review, a missing extension is told."""
+        """What is the server's fault is not the revision's: a full disk ends the review, a missing extension is
+        told.
+        """
         failure = run.failure
         if failure is None:
             return
         if failure.sqlstate == _DISK_FULL:
-            raise ServerError(f"The throw-away server has no room left: {failure.message}.", MAKE_ROOM)
+            raise ServerError(f"The throw-away server has no disk space left: {failure.message}.", MAKE_ROOM)
         if failure.kind is FailureKind.REVIEWER:
             raise ServerError(
-                f"The reviewer's own look at the server failed, which says nothing of the project: {failure.message}."
+                f"The reviewer's own query failed, which is not the project's fault: {failure.message}."
             )
         missing = _NO_EXTENSION.search(failure.message)
         if missing is None:
@@ -303,8 +308,8 @@ class Workbench:
         return self._process
 
     def _leave(self, following: str) -> None:
-        """The process goes on in another database: what its application still has open in the last one, as a pool does
-        that outlives env.py, would be taken for a connection to the next.
+        """The process goes on in another database: what its application still has open in the last one, as a pool
+        does that outlives env.py, would be taken for a connection to the next.
         """
         self._fresh = False
         if self._at and self._at != following:
@@ -330,7 +335,9 @@ class Workbench:
         return made
 
     def drop_all_but(self, keep: Collection[str]) -> None:
-        """Drop the databases of which nobody needs the state any more: a long history would fill the disk with them."""
+        """Drop the databases of which nobody needs the state any more: a long history would fill the disk with
+        them.
+        """
         for name in [each for each in self.databases if each not in keep]:
             self.server.drop_database(name)
             self.databases.remove(name)

@@ -83,11 +83,12 @@ FORMATS: dict[str, Format] = {
 
 
 def render(form: str, report: Report, checks: Checks, stream: IO[str] | None = None) -> str:
-    """`report` in the format `form`, or as no more than its first lines for `quiet`, as `stream` can show it; without a stream plain and complete, for a file.
+    """`report` in the format `form`, or only its first lines if `quiet`, as `stream` can show it; without a stream
+    plain and complete, for a file.
 
-    `checks` has what a format may say of a rule besides its findings.
+    `checks` provides the documentation of rules for the formats that show it.
 
-    Raises `KeyError` for a format that there is not.
+    Raises `KeyError` for an unknown format.
     """
     from reviewer.report.terminal import Terminal, encodable
 

@@ -15,7 +15,7 @@ _SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "major", Severity.N
 
 
 def render(report: Report) -> str:
-    """The findings of `report` that count, as GitLab shows them beside a merge request, after what was not reviewed."""
+    """The active findings of `report`, as GitLab shows them on a merge request, after what was not reviewed."""
     revisions = [revision for tree in report.trees for revision in tree.recording.revisions]
     fallback = next(
         (Location(revision.path, revision.upgrade_line or 1) for revision in revisions), Location(".", 1)

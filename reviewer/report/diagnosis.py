@@ -1,4 +1,4 @@
-"""What `doctor` found, for the terminal: one line for each thing that a review would use, and what is wrong."""
+"""What `doctor` found, for the terminal: one line for each thing that a review would use, and the problems."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _lines(diagnosis: Diagnosis, terminal: Terminal) -> Iterator[Text]:
     if wrong:
         yield Text(f"{wrong} wrong: a review would stop there", "bold red")
     else:
-        yield Text("everything that a review needs is there", "green")
+        yield Text("everything that a review needs is available", "green")
 
 
 def _mark(entry: Entry) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What every format says in the same words: counts, the headline, and per revision what was found and seen."""
+"""What all formats share: counts, the headline, and the findings and observations of each revision."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from reviewer.review.verdict import Report, Strongest, TreeReport, Verdict
 from reviewer.sql.names import listed
 
 UNTESTED: Final = rollback_label.UNTESTED
-"""The rollback label of a revision whose downgrade nothing is known of."""
+"""The rollback label of a revision whose downgrade is unknown."""
 
 
 _LISTED = 8
-"""How many things of one kind are named one by one."""
+"""Most objects of one kind that are listed by name."""
 
 
 # -- counting -------------------------------------------------------------------------------------
@@ -49,12 +49,12 @@ def counted(findings: Iterable[Finding]) -> str:
 
 
 def several_trees(report: Report) -> bool:
-    """Whether the project has more than one migration tree, so that each has to be named."""
+    """Whether the project has more than one migration tree, so that each must be named."""
     return len({tree.recording.migration_tree for tree in report.trees}) > 1
 
 
 def skipped(report: Report) -> tuple[Skipped, ...]:
-    """What could not be looked at, each reason once with everything that it kept from being looked at."""
+    """What could not be reviewed, each reason once with everything that it applies to."""
     together: dict[str, list[str]] = {}
     for each in report.all_skipped:
         together.setdefault(each.reason, []).append(each.what)
@@ -62,7 +62,7 @@ def skipped(report: Report) -> tuple[Skipped, ...]:
 
 
 def _together(things: Sequence[str]) -> str:
-    """`revisions a, b and c`, where all are of one kind."""
+    """`revisions a, b and c`, if all are of one kind."""
     kinds = {thing.rpartition(" ")[0] for thing in things}
     if len(things) == 1 or len(kinds) > 1:
         return "; ".join(things)
@@ -73,7 +73,7 @@ def _together(things: Sequence[str]) -> str:
 
 
 def headline(report: Report) -> str:
-    """What the gate does, and with what it came to that, in one line; the verdict's own word is not in it."""
+    """What the gate does and why, in one line, without the verdict."""
     revisions = [revision for tree in report.trees for revision in tree.recording.revisions]
     blocking, others = _gated(report)
     incomplete = "the review is not complete" if report.all_errors else ""
@@ -101,12 +101,12 @@ def headline(report: Report) -> str:
 
 
 def passing(report: Report) -> str:
-    """`pass, 4 notices`: what stands before the headline where notices are all there is, and nothing elsewhere."""
+    """`pass, 4 notices`: precedes the headline if there are only notices, else empty."""
     return "pass, " if report.verdict is Verdict.PASS and report.findings else ""
 
 
 def gate(report: Report) -> str:
-    """What decides whether the merge is blocked, as a sentence without its end."""
+    """What decides whether the merge is blocked, as a sentence without a full stop."""
     blocking, _ = _gated(report)
     if report.fail_on is None:
         rule = "no finding blocks the merge (fail-on: never)"
@@ -142,13 +142,13 @@ def _reviewed(report: Report) -> str:
 
 
 def base_commit(report: Report) -> str:
-    """The commit whose state the new revisions start from; empty where git names none."""
+    """The commit whose state the new revisions start from; empty if git names none."""
     commits = dict.fromkeys(tree.recording.old_code.commit for tree in report.trees)
     return next((commit[:12] for commit in commits if commit), "")
 
 
 def witness(report: Report) -> str:
-    """On what the report rests: `PostgreSQL 18.4 (embedded), observed`."""
+    """The basis of the report: `PostgreSQL 18.4 (embedded), observed`."""
     servers = dict.fromkeys(tree.recording.server for tree in report.trees if tree.recording.server)
     named = [f"PostgreSQL {_version(server)} ({server.source})" for server in servers]
     match report.mode:
@@ -170,16 +170,16 @@ def _version(server: Server) -> str:
 
 @dataclass(frozen=True)
 class Shown:
-    """A finding with what the server had to say about its statement."""
+    """A finding with the observations of its statement."""
 
     finding: Finding
     statement: Statement | None
     refused: Statement | None
-    """The same statement in a pass in which the server refused it."""
+    """The same statement in a pass in which the server rejected it."""
     held: tuple[Held, ...]
-    """Locks that block and that the transaction held before the statement, on tables that existed before."""
+    """Blocking locks on existing tables that the transaction already held."""
     seen: tuple[str, ...]
-    """What the statement did on tables that existed before, one phrase each."""
+    """What the statement did to existing tables, one phrase each."""
     tree: str
 
     @property
@@ -190,7 +190,7 @@ class Shown:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """What is known, one line each, names in back-ticks."""
+        """The evidence, one line each, names in backticks."""
         lines = []
         if self.seen:
             lines.append(f"{Basis.OBSERVED.value}: {', '.join(self.seen)}")
@@ -213,7 +213,7 @@ class Shown:
     @property
     def _basis(self) -> str:
         if self.finding.basis is Basis.PARSED and self.sql is None:
-            return "from the revision files; no database is needed to know it"
+            return "from the revision files; this needs no database"
         return _BASES[self.finding.basis]
 
     @property
@@ -233,14 +233,14 @@ class Shown:
 
 _BASES = {
     Basis.OBSERVED: "on a server, in the rehearsal",
-    Basis.PARSED: "from the text alone, no server saw it",
+    Basis.PARSED: "from the text alone, not observed on a server",
     Basis.COMPARED: "by comparing the state before with the state after",
 }
-# What a statement's own observation already says in better words.
+# What the observation of the statement already says better.
 _SEEN = frozenset(
     {"lock", "locks", "mode", "table", "tables", "rewritten", "rewrites", "scanned", "scans", "rows", "built"}
 )
-# What is shown in another place, or says nothing to people.
+# What is shown elsewhere, or is only for programs.
 _TOLD = frozenset({"kind", "sql"})
 _HELD = frozenset({"held", "held_since", "since"})
 
@@ -275,23 +275,25 @@ class RevisionDigest:
     phrase: str
     rollback: rollback_label.Label
     untested: str
-    """Why the way back was rehearsed and is `untested` all the same; empty where it is tested, or was not rehearsed."""
+    """Why the rollback was rehearsed but is still `untested`; empty if it is tested, or was not rehearsed."""
     strongest: Strongest | None
     observed: bool
-    """Whether a server saw its upgrade."""
+    """Whether its upgrade was observed on a server."""
     findings: tuple[Shown, ...]
     upgrade: tuple[Statement, ...]
     """What its upgrade sent, without Alembic's bookkeeping."""
     passes: tuple[Pass, ...]
     ran: Pass | None
-    """The pass that the report speaks of: the deployed one, or another one that went further."""
+    """The pass that the report shows: the deployed one, or another one that got further."""
 
     told_once: bool = False
-    """Whether the tree says why it is untested, for several revisions at once."""
+    """Whether the tree gives the reason for being untested, for several revisions at once."""
 
     @property
     def way_back(self) -> str:
-        """The rollback label, and why it is `untested` where that is not plain; empty where nothing was rehearsed."""
+        """The rollback label, with the reason for `untested` if that is not obvious; empty if nothing was
+        rehearsed.
+        """
         if self.rollback == UNTESTED:
             why = "" if self.told_once else f", because {self.untested}"
             return f"{self.rollback}{why}" if self.untested else ""
@@ -299,13 +301,13 @@ class RevisionDigest:
 
     @property
     def failure(self) -> str:
-        """Why its upgrade failed, where no finding says so."""
+        """Why its upgrade failed, if no finding says so."""
         failed = self.ran.failure if self.ran and not self.findings else None
         return failed.message if failed else ""
 
     @property
     def nothing_found(self) -> str:
-        """What stands in place of the findings where there are none: that nothing was found is told only of what ran."""
+        """The text if there are no findings: `none` only if the revision ran."""
         return "its upgrade failed" if self.failure else "none" if self.ran else "not run"
 
 
@@ -320,10 +322,10 @@ class TreeDigest:
 
     @property
     def untested(self) -> tuple[str, ...]:
-        """Why nothing is known of the way back, where that is so of several revisions: a sentence for each reason."""
+        """Why the rollback of several revisions is untested: one sentence for each reason."""
         reasons = [each.untested for each in self.revisions if each.told_once]
         return tuple(
-            f"the way back of {number(reasons.count(reason), 'revision')} is untested, because {reason}"
+            f"the rollback of {number(reasons.count(reason), 'revision')} is untested, because {reason}"
             for reason in dict.fromkeys(reasons)
         )
 
@@ -334,22 +336,22 @@ class TreeDigest:
 
     @property
     def all_findings(self) -> tuple[Shown, ...]:
-        """Every finding that counts, in the order in which they are told."""
+        """Every active finding, in the order in which they are shown."""
         return (*self.first, *(shown for revision in self.revisions for shown in revision.findings), *self.last)
 
     @property
     def first(self) -> tuple[Shown, ...]:
-        """What is told before the revisions: errors of none of them."""
+        """What is shown before the revisions: errors that belong to none of them."""
         return tuple(shown for shown in self.findings if shown.finding.severity is Severity.ERROR)
 
     @property
     def last(self) -> tuple[Shown, ...]:
-        """What is told after the revisions: what concerns the whole deploy."""
+        """What is shown after the revisions: findings about the whole deploy."""
         return tuple(shown for shown in self.findings if shown.finding.severity is not Severity.ERROR)
 
 
 def digest(tree: TreeReport) -> TreeDigest:
-    """`tree` sorted by revision, each finding with what the server saw."""
+    """`tree` sorted by revision, each finding with its observations."""
     phrases, strongest = dict(tree.phrases), dict(tree.strongest)
     shown = [show(finding, tree.recording) for finding in tree.findings if finding.suppressed is None]
     ids = {revision.id for revision in tree.recording.revisions}

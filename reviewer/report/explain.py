@@ -18,7 +18,7 @@ def render(check: Check, stream: IO[str] | None = None) -> str:
 
 
 def page(check: Check, terminal: Terminal) -> str:
-    """The documentation of `check` for `terminal`: set where there are colours, else as Markdown."""
+    """The documentation of `check` for `terminal`: formatted if colours are available, else as Markdown."""
     source = inert.block(document(check))
     if terminal.colours is None:
         return source + "\n"
@@ -52,7 +52,7 @@ def _lines(check: Check) -> Iterator[str]:
         "",
         "## Allowing it",
         "",
-        "On the line, or the line above it, with the reason why it is safe here:",
+        "On the line, or the line above it, with the reason why it is safe:",
         "",
         "```python",
         f"# reviewer: allow[{rule.id}] the table has ten rows",
@@ -67,9 +67,9 @@ def _facts(rule: Rule) -> Iterator[str]:
         blocks = f", which blocks {rule.lock.blocks}" if rule.lock.blocks else ""
         yield f"- lock: {rule.lock}{blocks}"
     if rule.rewrites:
-        yield "- the table is written anew"
+        yield "- the table is rewritten"
     if rule.scans:
-        yield "- the whole table is read"
+        yield "- full table scan"
     if not rule.default:
         yield f"- off unless selected: `--select {rule.id}`"
     yield f"- since: {rule.since}"

@@ -1,4 +1,4 @@
-"""An identity for each finding that survives moved lines, renamed files and other findings coming and going."""
+"""An identity for each finding that survives moved lines, renamed files and changes of other findings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reviewer.report.digest import Shown
 def fingerprints(findings: Iterable[Shown]) -> Iterator[tuple[Shown, str]]:
     """Each finding with its fingerprint: the same for the same rule about the same thing in the same revision.
 
-    Findings that cannot be told apart otherwise are numbered in the order they come.
+    Otherwise identical findings are numbered in order.
     """
     seen: Counter[str] = Counter()
     for shown in findings:

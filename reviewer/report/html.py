@@ -94,7 +94,7 @@ def _page(report: Report) -> Iterator[str]:
 
 
 def _span_of(report: Report) -> str:
-    """The commits between which the new revisions came."""
+    """The commits between which the new revisions were added."""
     base = base_commit(report)
     told = [f"base {_code(base)}" if base else "", f"head {_code(report.head[:12])}" if report.head else ""]
     return ", ".join(part for part in told if part)
@@ -134,13 +134,13 @@ def _table(revisions: Sequence[RevisionDigest], place: str) -> Iterator[str]:
 
 
 def _anchor(found: RevisionDigest, place: str) -> str:
-    """Of a revision's part of the page: nothing in it can end an attribute."""
+    """Of a revision's part of the page: it contains nothing that can end an attribute."""
     return f"{place}revision-{quote(found.revision.id.encode('utf-8', 'replace'), safe='')}"
 
 
 def _cells(found: RevisionDigest, place: str, *, labelled: bool) -> Iterator[str]:
     name = _code(found.revision.id)
-    # a percent sign of the id itself would be read as the beginning of a character
+    # a percent sign in the id itself would be read as an escape
     target = _anchor(found, place).replace("%", "%25")
     yield f'<a href="#{target}">{name}</a>' if _has_part(found) else name
     yield _does(found)

@@ -1,7 +1,7 @@
-"""Foreign text made harmless: SQL, names, paths and messages come from the project, and may be anything.
+"""Foreign text made harmless: SQL, names, paths and messages come from the project, and can contain anything.
 
-What cannot be seen (control characters, ANSI escapes, bidirectional marks, zero-width and odd spaces, lone
-surrogates) is shown as the escape that Python's `repr` would use, so it neither acts nor hides.
+Invisible characters (control characters, ANSI escapes, bidirectional marks, zero-width and odd spaces, lone
+surrogates) are shown as the escapes that Python's `repr` uses, so that they have no effect and are visible.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def spelled(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """A path, a name or a value: on one line, invisible characters escaped, cut where it is far too long."""
+    """A path, a name or a value: on one line, invisible characters escaped, truncated if it is far too long."""
     return visible(cut(text, LONGEST_NAME))
 
 
 def sentence(text: str) -> str:
-    """A message: line breaks folded to spaces, invisible characters escaped, cut where it is far too long."""
+    """A message: line breaks folded to spaces, invisible characters escaped, truncated if it is far too long."""
     return visible(" ".join(cut(text, LONGEST_SENTENCE).split()))
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters of `text`; where some are left out, it ends by saying so."""
+    """At most `limit` characters of `text`, ending with a note if some are left out."""
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 
@@ -53,7 +53,7 @@ class Excerpt:
 
     lines: tuple[str, ...]
     note: str
-    """What was left out, `12 more lines`; empty where nothing was."""
+    """What was left out, `12 more lines`; empty if nothing was."""
 
 
 def excerpt(text: str, *, lines: int, columns: int) -> Excerpt:
@@ -68,7 +68,7 @@ def excerpt(text: str, *, lines: int, columns: int) -> Excerpt:
         return Excerpt(shown, "")
     more = text.count("\n") + 1 - len(shown)
     note = f"{more:,} more {'line' if more == 1 else 'lines'}, " if more > 0 else ""
-    return Excerpt(shown, f"{note}{len(text):,} characters in all")
+    return Excerpt(shown, f"{note}{len(text):,} characters in total")
 
 
 def block(text: str, *, limit: int | None = None) -> str:

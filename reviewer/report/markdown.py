@@ -45,26 +45,26 @@ SUMMARY_SIZE = 1_000_000
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page will stand, and what it links to. Without any of it, nothing is linked and nothing marked."""
+    """Where the page will be shown, and what it links to. By default it has no links and no marker."""
 
     repository: str = ""
     """Address of the repository, `https://github.com/owner/name`, for links to lines."""
     sha: str = ""
     """The commit that the links point to."""
     run_url: str = ""
-    """Address of the run that made the report."""
+    """Address of the run that created the report."""
     marker_id: str = ""
-    """What the comment is found again by; empty: no marker."""
+    """The id by which the comment is found again; empty: no marker."""
     run: str = ""
     """Number and attempt of the run, `123456.1`, for the marker."""
     note: str = ""
-    """Words of ours for the last line: who vouches for the report."""
+    """A note of ours for the last line: where the report comes from."""
     tree: str = ""
     """Name of the tree that the page is about, where the others have pages of their own."""
     known: frozenset[str] | None = None
-    """What was found before the last push, as the comment of that time has it in its marker; None: nobody knows."""
+    """What was found before the last push, as the comment of that time has it in its marker; None: unknown."""
     characters: int = 60_000
-    """GitHub refuses comments of more than 65,536 characters."""
+    """GitHub rejects comments of more than 65,536 characters."""
     bytes: int = 65_000
 
 
@@ -106,7 +106,7 @@ _DETAILS = (
     _Detail(0, 0, 0, 20),
     _Detail(0, 0, 0, 0),
 )
-"""From everything to the bare counts. The first that fits is taken."""
+"""From everything to the bare counts. The first that fits is used."""
 
 _ICONS = {
     Verdict.PASS: "✅",
@@ -117,7 +117,7 @@ _ICONS = {
 }
 _SEVERITIES = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}  # noqa: RUF001  (an emoji)
 _READ = 10
-"""Findings that stand there to be read; the others are folded."""
+"""Findings that are shown expanded; the others are folded."""
 _NOT_RUN = "❔"
 _APART = re.compile(r", (?=(?:[^`]*`[^`]*`)*[^`]*$)")
 """Between the things that a revision does, and not inside the code of a name or a type."""
@@ -126,11 +126,11 @@ _COLUMNS = 400
 _REMEDY = 4_000
 _LONGEST_TREE = 100
 _REMEMBERED = 300
-"""Of more findings nobody says which of them are new."""
+"""With more findings than that, new ones are not marked."""
 
 
 def render(report: Report, place: Place = Place()) -> str:
-    """`report` as Markdown, as much of it as `place` has room for."""
+    """`report` as Markdown, as much of it as fits into `place`."""
     page = ""
     trees = tuple(digest(tree) for tree in report.trees)
     for detail in _DETAILS:
@@ -152,8 +152,8 @@ def marker(place: Place, now: Iterable[str] | None = None) -> str:
 
 
 def known_before(body: str, sha: str) -> frozenset[str] | None:
-    """What had been found before the push of `sha`, as `body`, the comment that stands there, tells; None where it does
-    not. A second run on the same commit knows what the first one knew.
+    """What had been found before the push of `sha`, as `body`, the comment that stands there, tells; None where it
+    does not. A second run on the same commit knows what the first one knew.
     """
     found = MARKER.match(body)
     words = found and (found["was"] if found["sha"] == _word(sha) else found["now"])
@@ -202,7 +202,7 @@ def fence(text: str, language: str) -> list[str]:
 
 
 def _unmarked(text: str) -> str:
-    """No HTML comment, so that no marker but ours is ever on a page."""
+    """No HTML comments, so that a page never contains a marker except ours."""
     return text.replace("<!--", r"<!\x2d-")
 
 

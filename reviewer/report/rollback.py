@@ -1,4 +1,4 @@
-"""The way back of every revision, with its label and what is known of it, and the totals below."""
+"""The rollback of every revision, with its label and details, and the totals below."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reviewer.sql.names import VERSION_TABLE, listed
 
 _NOTHING = "-"
 _MOST = 3
-"""So many names are told one by one."""
+"""Most names that are listed individually."""
 _WIDEST = 44
 """A cell of more characters than that pushes the rest of its line, in a pipe, instead of widening the column."""
 _STYLES = {
@@ -117,7 +117,7 @@ def _difference(each: Difference) -> str:
 
 def _loss(loss: Loss) -> str:
     if loss.column is None:
-        return f"{loss.values:,} of {number(loss.of, 'row')} of {loss.table} gone"
+        return f"{loss.values:,} of {number(loss.of, 'row')} of {loss.table} lost"
     verb = "lost" if loss.after is None else "changed"
     return f"{loss.values:,} of {number(loss.of, 'value')} of {loss.table}.{loss.column} {verb}"
 
@@ -199,8 +199,8 @@ def _totals(report: Report, lines: Sequence[_Line], shared: Mapping[str, int]) -
     ran = [each for tree in report.trees for each in tree.recording.passes if each.direction is Direction.DOWNGRADE]
     ran = [each for each in ran if each.outcome is not Outcome.SKIPPED]
     yield (
-        f"of {number(len(ran), 'downgrade')} {sum(bool(each.differences) for each in ran):,} left another catalogue than"
-        f" before, {sum(bool(each.losses) for each in ran):,} lost or changed existing data,"
+        f"of {number(len(ran), 'downgrade')} {sum(bool(each.differences) for each in ran):,} left a different"
+        f" catalogue, {sum(bool(each.losses) for each in ran):,} lost or changed existing data,"
         f" {sum(bool(each.new_losses or each.brought) for each in ran):,} lost or changed new data"
     )
     said = {entry.reason for entry in report.all_skipped}

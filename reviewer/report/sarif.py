@@ -1,6 +1,7 @@
 """SARIF 2.1.0, for code scanning. https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 
-Held to what GitHub asks for besides: every rule with full description and help, every result with one place, fingerprints.
+Held to what GitHub asks for besides: every rule with full description and help, every result with one place,
+fingerprints.
 https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
 """
 
@@ -20,7 +21,7 @@ from reviewer.review.rule import Check
 from reviewer.review.verdict import Report
 
 MOST_RESULTS = 5_000
-"""GitHub shows 5,000 results of a run, and refuses 25,000."""
+"""GitHub shows 5,000 results of a run, and rejects 25,000."""
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "note"}
 _PROBLEMS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "recommendation"}
@@ -84,7 +85,7 @@ def _rule(rule: str, check: Check | None, results: Sequence[Shown]) -> Node:
 
 
 def _ended(sentence: str) -> str:
-    """SARIF wants sentences that begin with a capital and end in a full stop."""
+    """SARIF requires sentences that begin with a capital letter and end with a full stop."""
     return sentence[:1].upper() + sentence[1:].rstrip(".") + "."
 
 

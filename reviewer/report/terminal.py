@@ -1,4 +1,4 @@
-"""The terminal that a text is made for: how wide it is and which colours it has."""
+"""The terminal that a text is formatted for: its width and colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report for the terminal: the verdict first, then what to look at, then what was not looked at."""
+"""The report for the terminal: the verdict first, then the findings, then what was not reviewed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def render(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B00
 
 
 def first_lines(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
-    """The verdict, and why a review could not be made."""
+    """The verdict, and why a review could not be done."""
     return inert.without_commands(terminal.printed(_first(report, terminal)))
 
 
@@ -171,7 +171,7 @@ def _place(location: Location | None) -> str:
 
 
 def _path(path: str) -> str:
-    # never cut: a path is there to be opened
+    # never truncated: a path must stay clickable
     return inert.visible(path)
 
 

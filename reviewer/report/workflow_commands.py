@@ -16,11 +16,11 @@ from reviewer.review.verdict import Report
 PER_KIND = 10
 """What the runner keeps per kind and step (`_maxCountPerIssueType` in its ExecutionContext.cs)."""
 LONGEST = 4_000
-"""The runner cuts a message at 4,096 characters."""
+"""The runner truncates messages to 4,096 characters."""
 
 
 def render(report: Report, prefix: str = "") -> str:
-    """`report` as one command a line; empty where there is nothing to say.
+    """`report` as one command per line; empty if there is nothing to report.
 
     `prefix` is the folder of the repository inside the workspace: paths are read relative to the workspace.
     """

@@ -1,4 +1,4 @@
-"""Which operation of a revision did what was seen afterwards."""
+"""Which operation of a revision caused what was observed afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check may ask: about the statement at hand, and about everything that came before it."""
+"""What a check can query: the current statement, and everything before it."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _FEW = 5
 
 @dataclass(frozen=True)
 class Context:
-    """The state in which one subject is looked at. Relations created in the same deploy never count as existing."""
+    """The state in which one subject is checked. Relations created in the same deploy never count as existing."""
 
     recording: Recording
     direction: Direction = Direction.UPGRADE
     revision: Revision | None = None
     understood: Understood | None = None
-    """The statement at hand with all its operations; None for a `Story` or a `Recording`."""
+    """The current statement with all its operations; None for a `Story` or a `Recording`."""
     story: Story | None = None
     """The revision as a whole, to look ahead and at its downgrade; None for a `Recording`."""
     stories: tuple[Story, ...] = ()
@@ -53,26 +53,26 @@ class Context:
     before: Schema = Schema()
     """The schema before the deploy; for a downgrade, before the rollback."""
     now: Schema = Schema()
-    """The schema in which the operation, or the first of the statement, or the revision, is about to run. It knows what
-    a table or a column was called in `before`."""
+    """The schema in which the operation, or the first of the statement, or the revision, is about to run. It knows
+    the names that tables and columns had in `before`."""
     place: int = 0
-    """Which operation of its revision and direction the subject is, or begins with, from 0."""
+    """Index of the subject, or of its first operation, within its revision and direction, from 0."""
     done: int = 0
-    """How many operations of the same statement come before the subject."""
+    """Number of operations of the same statement before the subject."""
     width: int = 1
-    """How many operations the subject is."""
+    """Number of operations in the subject."""
 
     # -- the statement ----------------------------------------------------------------------------
 
     @property
     def statement(self) -> Statement:
-        """The statement at hand. Only for operations and `Understood` subjects."""
+        """The current statement. Only for operations and `Understood` subjects."""
         assert self.understood is not None
         return self.understood.statement
 
     @property
     def alone(self) -> bool:
-        """Whether the statement does nothing else: whatever the server was seen to do is then this operation's doing."""
+        """Whether the statement does nothing else: everything observed was then caused by this operation."""
         return self.understood is None or (self.understood.alone and len(self.understood.operations) == 1)
 
     @property
@@ -82,7 +82,7 @@ class Context:
 
     @property
     def observed(self) -> bool:
-        """Whether there was a server to watch this statement."""
+        """Whether this statement was observed on a server."""
         return self.observation is not None
 
     @cached_property
@@ -96,7 +96,7 @@ class Context:
 
     @property
     def witness(self) -> Witness | None:
-        """What reports show of the statement at hand; None for a `Story` or a `Recording`."""
+        """What reports show about the current statement; None for a `Story` or a `Recording`."""
         if self.understood is None or self.understood.place is None:
             return None
         seen = self.observation
@@ -111,7 +111,7 @@ class Context:
 
     @property
     def static(self) -> bool:
-        """Whether the recording was made from text alone."""
+        """Whether the recording was made from the text alone."""
         return self.recording.mode is Mode.STATIC
 
     @property
@@ -120,7 +120,7 @@ class Context:
         return self.recording.server.major if self.recording.server else 14
 
     def certainty(self, severity: Severity) -> Severity:
-        """`severity` where it was seen on a server, one step lower where only the text was read."""
+        """`severity` if observed on a server, one step lower if only the text was read."""
         return severity if self.observed else severity.lower
 
     @property
@@ -154,27 +154,27 @@ class Context:
         return self.now.is_new(name)
 
     def exists(self, name: Name) -> bool:
-        """The opposite of `is_new`: the table is in production now, with rows and with traffic."""
+        """The opposite of `is_new`: the table exists in production, with rows and traffic."""
         return not self.is_new(name)
 
     def is_new_column(self, table: Name, column: str) -> bool:
-        """Whether the column came in the same deploy, with its table or by an earlier statement."""
+        """Whether the column was added in the same deploy, with its table or by an earlier statement."""
         return self.is_new(table) or self.now.is_new_column(table, column)
 
     def is_new_index(self, index: Name) -> bool:
-        """Whether the index came in the same deploy, with its table or by an earlier statement."""
+        """Whether the index was created in the same deploy, with its table or by an earlier statement."""
         for relation in self._relations():
             if relation.kind.endswith("index") and relation.as_name.matches(index):
                 return relation.new
         return self.now.is_new_index(index)
 
     def was(self, table: Name, column: str) -> Column | None:
-        """The column as it was before the deploy, whatever it was called then."""
+        """The column as it was before the deploy, whatever its name was then."""
         before = self.now.column_origin(table, column)
         return self.before.column(*before) if before is not None else None
 
     def absent(self, table: Name, column: str | None = None) -> bool:
-        """Whether a server knows that there is no such table, or no such column."""
+        """Whether the server's catalogue has no such table, or no such column."""
         if self.static or (self.observation is None and self.statement.error is None):
             return False
         if column is not None:
@@ -182,8 +182,8 @@ class Context:
         return self.now.table(table) is None
 
     def old_code_uses(self, table: Name, column: str | None = None) -> bool | None:
-        """Whether the models of the base commit, which are running during the deploy, know the table, or the column;
-        None where nobody could ask them.
+        """Whether the models of the base commit, which are running during the deploy, know the table, or the
+        column; None if that is unknown.
         """
         mapped = self.recording.old_code.mapped
         if mapped is None:
@@ -272,8 +272,8 @@ class Context:
     # -- what the statement did -------------------------------------------------------------------
 
     def lock(self, name: Name) -> LockMode | None:
-        """The strongest lock that this statement newly took on the relation, as seen, or as the manual says where
-        nobody could look; None where it took none.
+        """The strongest lock that this statement newly acquired on the relation, as observed, or as documented if
+        it could not be observed; None if it took none.
         """
         modes = [lock.mode for lock in self.all_locks() if lock.relation.as_name.matches(name)]
         return max(modes, default=None)
@@ -283,15 +283,15 @@ class Context:
         return on_tables(self.all_locks())
 
     def strongest(self, name: Name, at_least: LockMode) -> LockMode:
-        """The strongest lock in force on the relation while this statement runs, held before or newly taken;
-        `at_least` is what the statement is known to take.
+        """The strongest lock on the relation while this statement runs, held before or newly acquired; `at_least`
+        is the lock that the statement is known to take.
         """
         held = [held.mode for held in self.held.values() if held.relation.as_name.matches(name)]
         return max([at_least, *held, self.lock(name) or at_least])
 
     @property
     def evidence(self) -> dict[str, object]:
-        """What was seen of the statement, for machines; empty without a server."""
+        """The observation of the statement, for programs; empty without a server."""
         if self.observation is None:
             return {}
         work = self.work()
@@ -310,7 +310,7 @@ class Context:
         return effects.work(self.observation)
 
     def rewrote(self, name: Name) -> bool:
-        """Whether the server wrote the existing table, or a partition of it, anew."""
+        """Whether the server rewrote the existing table, or a partition of it."""
         return any(w.kind == "rewrite" and self.belongs(w.table, name) for w in self.work())
 
     def scanned(self, name: Name) -> bool:
@@ -357,7 +357,7 @@ class Context:
         )
 
     def says(self, words: str) -> bool:
-        """Whether the server said something that contains `words` while the statement ran."""
+        """Whether a server message that contains `words` was received while the statement ran."""
         return self.observation is not None and self.observation.says(words)
 
     # -- what the transaction holds ---------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The review: a pure function from a recording to findings. Replays in order, keeps the context, asks every check."""
+"""The review: a pure function from a recording to findings. Replays in order, tracks the context, runs every check."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from reviewer.sql.operations import Operation, Unrecognized
 
 
 def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
-    """Everything that `checks` have to say about `recording`. Needs no database, no git and no clock."""
+    """All findings of `checks` in `recording`. Needs no database, git or clock."""
     stories = understand(recording)
     ordered = sorted(checks, key=lambda check: (check.RULE.last_resort, check.RULE.id))
     begin = Context(recording, before=stories[0].before if stories else Schema(), stories=stories)
@@ -59,7 +59,7 @@ def _replay(story: Story, direction: Direction, checks: Sequence[Check], begin: 
     before = begin.before if direction is Direction.UPGRADE else story.after.deployed()
     context = replace(begin, direction=direction, revision=story.revision, story=story, before=before)
     for each, at in _in_turn(story.understood(direction), context):
-        if each.statement.sqlstate not in NOT_THERE:  # what it was to do cannot be done: that it failed is told
+        if each.statement.sqlstate not in NOT_THERE:  # it could not take effect: its failure is reported
             yield from _ask_statement(each, at, checks)
     if story.unrun.get(direction):
         yield from _replay_unrun(story, context, checks)
@@ -75,9 +75,9 @@ def _in_turn(statements: Iterable[Understood], context: Context) -> Iterator[tup
 
 
 def _replay_unrun(story: Story, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
-    """What is behind the statement that failed, as its text tells, and as if that one had done its work.
+    """The statements after the one that failed, according to their text, as if that one had succeeded.
 
-    That something fails here is not told: what has failed before is the reason as often as not.
+    Failures here are not reported: the earlier failure is often their cause.
     """
     ran = story.understood(context.direction)
     statements = (*ran, *story.unrun[context.direction])
@@ -130,7 +130,7 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
         found = [
             finding
             for subject, seen in subjects
-            if (concerns := tuple(check.check(subject, seen)))  # most checks say nothing to most subjects
+            if (concerns := tuple(check.check(subject, seen)))  # most checks ignore most subjects
             for finding in _findings(check, concerns, subject, seen)
         ]
         explained = explained or (bool(found) and check.RULE.about_work)
@@ -175,7 +175,7 @@ def _whole(remedy: tuple[str, ...], subject: Subject, context: Context) -> tuple
     if others == NOTHING:
         return remedy
     left = textwrap.fill(
-        f"Left to you: the same statement also {others}.", 86, initial_indent="# ", subsequent_indent="# "
+        f"Not covered here: the same statement also {others}.", 86, initial_indent="# ", subsequent_indent="# "
     )
     return (f"{left}\n{remedy[0]}", *remedy[1:])
 
@@ -199,7 +199,7 @@ def _apart(remedy: tuple[str, ...], context: Context) -> tuple[str, ...]:
     ]
     if describe(others) == NOTHING:
         return remedy
-    return (f"# in a revision of its own: the block commits what comes before it\n{remedy[0]}",)
+    return (f"# in a separate revision: the block commits the earlier statements\n{remedy[0]}",)
 
 
 _WORDS = re.compile(r"\w+")
@@ -233,8 +233,8 @@ def strongest(story: Story, recording: Recording) -> Strongest | None:
         for statement in each.statements
         if statement.origin is not Origin.ALEMBIC and statement.observation is not None
     ]
-    # what an earlier revision of the same transaction holds is seen as newly taken only where the revision runs alone,
-    # and there the tables that the deploy itself creates are old ones
+    # what an earlier revision of the same transaction holds is seen as newly taken only where the revision runs
+    # alone, and there the tables that the deploy itself creates are old ones
     found += [
         lock
         for statement in alone
@@ -264,7 +264,7 @@ def _place(context: Context) -> Location | None:
 
 
 def _of_ways_that_exist(findings: Iterable[Finding], recording: Recording) -> list[Finding]:
-    """Without what is said of a way back that nobody goes."""
+    """Without findings about downgrades that nobody runs."""
     return [
         finding
         for finding in findings
@@ -273,7 +273,7 @@ def _of_ways_that_exist(findings: Iterable[Finding], recording: Recording) -> li
 
 
 def _each_once(findings: Iterable[Finding]) -> list[Finding]:
-    """A line that runs many times, in a loop over rows for example, is told once, and how often it was so."""
+    """A line that runs many times, in a loop over rows for example, is reported once, with the number of times."""
     alike: dict[tuple[object, ...], list[Finding]] = {}
     for each in findings:
         key = (each.rule, each.severity, each.message, each.revision, each.location, each.direction)
@@ -288,7 +288,7 @@ _HARMS = frozenset({Group.LOSING_DATA, Group.BREAKING_CODE, Group.NOT_WORKING})
 
 
 def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> list[Finding]:
-    """One cause, one finding: where two rules saw the same thing, the one that replaces the other speaks."""
+    """One cause, one finding: if two rules found the same thing, the one that replaces the other is kept."""
     rules = {check.RULE.id: check.RULE for check in checks}
 
     def replaced(finding: Finding, other: Finding) -> bool:

@@ -1,4 +1,4 @@
-"""What a failed pass says: in words, where, and under which conditions."""
+"""The description of a failed pass: its message, location and conditions."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ _DYNAMIC = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECA
 
 
 def is_the_revisions(failed: Pass) -> bool:
-    """Whether the pass failed once the revision was being run: in its own code, in what that called, or in what Alembic
-    and env.py do for it afterwards. Where env.py did not get that far, the ledger tells it.
+    """Whether the pass failed once the revision was being run: in its own code, in what that called, or in what
+    Alembic and env.py do for it afterwards. Where env.py did not get that far, the ledger tells it.
     """
     failure = failed.failure
     return failure is not None and failure.moment is not Moment.BEFORE and failure.kind not in _NOT_THE_REVISIONS
@@ -68,7 +68,9 @@ def told_before(context: Context, failed: Pass) -> bool:
 
 
 def gravest(story: Story, direction: Direction) -> Pass | None:
-    """The failed pass of the revision in `direction` that is told: one that fails in production too, else the first."""
+    """The failed pass of the revision in `direction` that is told: one that fails in production too, else the
+    first.
+    """
     failed = [
         each
         for each in story.passes
@@ -86,7 +88,7 @@ def words(failed: Pass) -> str:
     """Why it failed, as the middle of a sentence."""
     failure = failed.failure
     if failure is None:
-        return "no reason is known"
+        return "the reason is unknown"
     message = failure.message.strip().rstrip(".")
     return _said(failure, message) + _circumstances(failure)
 
@@ -95,25 +97,25 @@ def _said(failure: Failure, message: str) -> str:
     match failure.kind:
         case FailureKind.STATEMENT:
             worded = failure.worded.strip().rstrip(".")
-            return f"PostgreSQL says {message}" + (f", which is passed on as {worded}" if worded else "")
+            return f"PostgreSQL says {message}" + (f", which is re-raised as {worded}" if worded else "")
         case FailureKind.RAISED if failure.location is None and failure.outside is None:
             return message
         case FailureKind.RAISED:
             return f"its own code raises {message}"
         case FailureKind.IMPORT if failure.outside is None:
-            return f"its own code does not import: {message}"
+            return f"its own code fails to import: {message}"
         case FailureKind.ENVIRONMENT | FailureKind.IMPORT:
             return f"env.py or what it calls raises {message}"
         case FailureKind.TIMEOUT:
-            return message or "it did not end in time"
+            return message or "it did not finish in time"
         case FailureKind.LOCK:
-            return message or "it waits for a lock that it holds itself through another connection"
+            return message or "it waits for a lock that it holds itself on another connection"
         case _:
             return message
 
 
 def _circumstances(failure: Failure) -> str:
-    after = ", once its own code has ended" if failure.moment is Moment.AFTER else ""
+    after = ", after its own code has finished" if failure.moment is Moment.AFTER else ""
     place = f" ({failure.outside})" if failure.outside else ""
     return f"{after}{place}"
 
@@ -126,9 +128,9 @@ def where(story: Story, failed: Pass) -> str:
         if each.direction is failed.direction and each.outcome is Outcome.OK and each is not failed
     ]
     if failed.rows and any(not each.rows for each in others):
-        return " where its tables hold rows, and passes on empty ones"
+        return " if its tables contain rows, but not on empty ones"
     if failed.direction is Direction.UPGRADE and failed.rehearsal is Rehearsal.DEPLOYED and others:
-        return " in one `alembic upgrade` with the revisions before it, and passes by itself"
+        return " in one `alembic upgrade` with the revisions before it, but not on its own"
     return ""
 
 
@@ -140,9 +142,9 @@ def only_with_rows(story: Story, failed: Pass) -> bool:
 
 
 def certain(story: Story, failed: Pass) -> bool:
-    """Whether it fails in production too. Rows that are made up prove it only where any row would do: a NOT NULL that
-    is violated, or something that is called for each row and does not fit the schema. Other values may be such as the
-    application never writes.
+    """Whether it fails in production too. Rows that are made up prove it only where any row would do: a NOT NULL
+    that is violated, or something that is called for each row and does not fit the schema. Other values may be such
+    as the application never writes.
     """
     if not only_with_rows(story, failed):
         return True
@@ -155,9 +157,9 @@ def certain(story: Story, failed: Pass) -> bool:
 
 
 def _made_of_values(story: Story, failed: Pass) -> bool:
-    """Whether values may have become a part of the statement that does not fit the schema, as where a table is named by
-    what is in a row: not where it has run on empty tables as it is, and makes no statement itself; nor where its values
-    are handed to it.
+    """Whether values may have become a part of the statement that does not fit the schema, as where a table is
+    named by what is in a row: not where it has run on empty tables as it is, and makes no statement itself; nor
+    where its values are handed to it.
     """
     sql = failed.failure.sql if failed.failure else None
     if sql is None or _DYNAMIC.search(sql):
@@ -170,8 +172,8 @@ def _made_of_values(story: Story, failed: Pass) -> bool:
 
 
 def operation(story: Story, failed: Pass) -> Operation | None:
-    """The operation that failed, as it was read from the same statement of the rehearsal; of a text with several one that
-    can fail in that way.
+    """The operation that failed, as it was read from the same statement of the rehearsal; of a text with several
+    one that can fail in that way.
     """
     failure = failed.failure
     sql = failure.sql if failure else None

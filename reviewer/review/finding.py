@@ -1,4 +1,4 @@
-"""A finding: one unsafe thing, where it is, what it rests on, and what to write instead."""
+"""A finding: one unsafe thing, where it is, its basis, and what to write instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Severity(Enum):
     WARNING = "warning"
     """The same under conditions that could not be ruled out, or a short lock with an unbounded queue."""
     NOTICE = "notice"
-    """Worth a reviewer's glance."""
+    """Worth a reviewer's attention."""
 
     @property
     def rank(self) -> int:
@@ -33,7 +33,7 @@ class Severity(Enum):
 
 
 class Basis(Enum):
-    """What a finding rests on: seen on the server, read from the text, or told by comparing two states."""
+    """The basis of a finding: observed on the server, parsed from the text, or derived by comparing two states."""
 
     OBSERVED = "observed"
     PARSED = "parsed"
@@ -42,25 +42,25 @@ class Basis(Enum):
 
 @dataclass(frozen=True)
 class Concern:
-    """What a check yields: a finding before the review has put rule, place and basis to it."""
+    """What a check yields: a finding before the review adds its rule, location and basis."""
 
     message: str
-    """One sentence with the user's names: which object, which lock, who waits, until when."""
+    """One sentence with the user's names: which object, which lock, who waits, and until when."""
     remedy: tuple[str, ...] = ()
     """What to write instead of the statement: bodies of `upgrade()`, each a revision of its own, as valid Alembic
     code. What comes before the statement in the same revision stays before it."""
     about: tuple[str, ...] = ()
     """What it is about, for example `("column", "t", "a")`: two rules that see one cause say the same here."""
     severity: Severity | None = None
-    """Another severity than the rule's."""
+    """A severity other than the rule's."""
     basis: Basis | None = None
-    """Another basis than the context tells (observed on a server, parsed without)."""
+    """A basis other than the context's (observed on a server, parsed without)."""
     evidence: Mapping[str, object] = field(default_factory=dict)
     """Facts for machines and for the evidence line: JSON values only."""
     location: Location | None = None
-    """Another place than the statement's."""
+    """A location other than the statement's."""
     direction: Direction | None = None
-    """Another direction than the context's."""
+    """A direction other than the context's."""
 
 
 def concern(
@@ -116,4 +116,5 @@ class Finding:
     table: str | None = None
     """The table that the operation is about, where it is about one."""
     witness: Witness | None = None
-    """The statement that it is about, and what is known of it; None for what is about a whole revision or deploy."""
+    """The statement that it is about, and what is known of it; None for what is about a whole revision or deploy.
+    """

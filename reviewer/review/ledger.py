@@ -1,7 +1,8 @@
 """The ledger: every pass that was planned ran, or is explained by a finding, or is skipped with its reason.
 
-Whatever is neither makes the verdict `error`. A pure function of a recording and its findings, so it holds for a live
-review as for a saved recording, and for every way in which a rehearsal can go wrong that nobody has thought of.
+Whatever is neither makes the verdict `error`. A pure function of a recording and its findings, so it holds for a
+live review as for a saved recording, and for every way in which a rehearsal can go wrong that nobody has thought
+of.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ Asked = Callable[[str, str], bool]
 _NAMED = 3
 """So many passes are named one by one."""
 
-_AGAIN = "Review again; where it stays so, a file made with --save-recording shows what happened."
+_AGAIN = "Run the review again; if the problem persists, save a recording with --save-recording, which shows what happened."
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A pass that a recording must have."""
+    """A pass that a recording must contain."""
 
     revision: Revision
     direction: Direction
@@ -80,8 +81,9 @@ def settled(
 ) -> TreeReport:
     """`report` with what no finding explains: as an error, or as skipped where the user does not ask for it.
 
-    The findings of `report` are all that are told, suppressed ones too: who suppresses one has read it. `dropped` are
-    those that the configuration leaves out for single files; `reporters` are the rules that report failed passes.
+    The findings of `report` are all that are told, suppressed ones too: who suppresses one has read it. `dropped`
+    are those that the configuration leaves out for single files; `reporters` are the rules that report failed
+    passes.
     """
     recording = report.recording
     told = _subjects(report.findings)
@@ -96,7 +98,7 @@ def settled(
         revision = by_id.get(ran.revision)
         path = revision.path if revision else ""
         if failures.is_the_revisions(ran) and (failures.about(ran) in hidden or not asked(rule, path)):
-            reason = f"it fails, and {rule}, which would tell it, is not asked for: {failures.words(ran)}"
+            reason = f"it fails, and {rule}, which would report it, is not selected: {failures.words(ran)}"
             skipped.append(Skipped(f"{_NAMES[ran.direction]} of revision {ran.revision}", reason))
             continue
         faults.setdefault(_fault(ran), []).append(ran)
@@ -154,13 +156,13 @@ def _told(failed: Sequence[Pass]) -> str:
     names = listed(list(dict.fromkeys(f"the {_NAMES[p.direction]} of {p.revision}" for p in failed)), _NAMED)
     failure = first.failure
     if failure is None:
-        return f"Not reviewed: {names} failed, and no reason is known.\n{_AGAIN}"
+        return f"Not reviewed: {names} failed for an unknown reason.\n{_AGAIN}"
     message = _message(failure)
     where = f" at {failure.seen_at}" if failure.seen_at else ""
     if failures.is_the_revisions(first):
-        return f"{names[0].upper()}{names[1:]} failed{where}, which no finding tells: {message}.\n{_AGAIN}"
+        return f"{names[0].upper()}{names[1:]} failed{where}, which no finding explains: {message}.\n{_AGAIN}"
     if failure.kind in {FailureKind.UNREADABLE, FailureKind.REVIEWER}:
-        return f"Not reviewed: {names} could not be followed to the end: {message}.\n{_AGAIN}"
+        return f"Not reviewed: {names} could not be observed to the end: {message}.\n{_AGAIN}"
     who = "env.py failed" if failure.outside or failure.location is None else "A file that it loads failed"
     return f"{who}{where}, so {names} could not be run: {message}.\n{GIVE_SETTINGS}"
 
@@ -182,8 +184,8 @@ def _lost(recording: Recording) -> Iterator[str]:
             continue
         (silent if ran else missing).append(str(each))
     for names, what in (
-        (missing, "planned, and nothing is known of it"),
-        (silent, "left out, and nothing says why"),
+        (missing, "planned, but without a result"),
+        (silent, "skipped without a reason"),
     ):
         if names:
             yield f"Not reviewed: {listed([f'the {name}' for name in names], _NAMED)}: {what}.\n{_AGAIN}"

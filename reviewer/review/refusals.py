@@ -1,4 +1,4 @@
-"""What PostgreSQL is known to refuse, told from text alone: for reviews without a server."""
+"""What PostgreSQL is known to reject, from the text alone: for reviews without a server."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ def _missing_type(table: Name, written: str, context: Context) -> Iterator[str]:
         name.schema not in {"pg_catalog", "information_schema"}
         and context.now.has_type(context.now.resolve(name)) is False
     ):
-        yield f"type `{name}` does not exist, for no revision has created it"
+        yield f"type `{name}` does not exist, because no revision has created it"

@@ -1,4 +1,4 @@
-"""The rollback label of a revision: what is known of the way back, in one word that programs can read."""
+"""The rollback label of a revision: what a rollback does, in one machine-readable word."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from reviewer.sql.operations import Delete
 LOSSLESS: Final = "lossless"
 """Nothing is lost, not even what is written after the upgrade."""
 LOSES_NEW_DATA: Final = "loses-new-data"
-"""What was there before the upgrade survives; of what is written after it something is dropped or changed."""
+"""Existing data survives; some of what is written after the upgrade is dropped or changed."""
 LOSES_EXISTING_DATA: Final = "loses-existing-data"
-"""Rows or values that were there before the upgrade do not come back."""
+"""Rows or values from before the upgrade are not restored."""
 DATA_DEPENDENT: Final = "data-dependent"
-"""The downgrade runs, or fails, according to what was written after the upgrade."""
+"""Whether the downgrade runs or fails depends on what was written after the upgrade."""
 IRREVERSIBLE: Final = "irreversible"
-"""The downgrade raises on purpose or does not exist, or the configuration accepts that there is no way back."""
+"""The downgrade raises deliberately or does not exist, or the configuration accepts the revision as irreversible.
+"""
 BROKEN: Final = "broken"
-"""The downgrade fails, or the upgrade does not run again after it."""
+"""The downgrade fails, or the upgrade fails after it."""
 UNTESTED: Final = "untested"
-"""Not enough is known of it: no server, the upgrade failed, or there were no rows to compare."""
+"""Not enough is known: no server, the upgrade failed, or there were no rows to compare."""
 
 Label = Literal[
     "lossless", "loses-new-data", "loses-existing-data", "data-dependent", "irreversible", "broken", "untested"
@@ -36,7 +37,7 @@ _HOLDS_DATA = frozenset({"table", "column"})
 
 
 def label(recording: Recording, revision: str) -> Label:
-    """What is known of the way back from `revision`."""
+    """The rollback label of `revision`."""
     if revision in recording.one_way:
         return IRREVERSIBLE
     passes = [
@@ -64,8 +65,8 @@ def label(recording: Recording, revision: str) -> Label:
 
 
 def why_untested(recording: Recording, revision: str) -> str:
-    """What kept the way back from being tested, for a revision that is `untested`; empty where it was not rehearsed, or
-    the states could not be compared, which is told with what was skipped.
+    """What kept the way back from being tested, for a revision that is `untested`; empty where it was not
+    rehearsed, or the states could not be compared, which is told with what was skipped.
     """
     passes = [
         each for each in recording.passes if each.revision == revision and each.rehearsal is Rehearsal.STEPWISE
@@ -75,7 +76,7 @@ def why_untested(recording: Recording, revision: str) -> str:
         reasons = (each.reason for each in passes if each.direction is Direction.DOWNGRADE)
         return next((reason for reason in reasons if reason), "")
     if not down.rows:
-        return "it ran on empty tables only"
+        return "it only ran on empty tables"
     if down.unread:
         return f"the rows of {listed([f'`{name}`' for name in down.unread], _NAMED)} could not be compared"
     return ""

@@ -46,8 +46,8 @@ _TITLES = {
     Group.LOCKING: "Blocking reads or writes",
     Group.REWRITING: "Rewriting a table",
     Group.LOSING_DATA: "Losing data",
-    Group.BREAKING_CODE: "Breaking the code that is running",
-    Group.NOT_WORKING: "Not working as meant",
+    Group.BREAKING_CODE: "Breaking the running code",
+    Group.NOT_WORKING: "Not working as intended",
     Group.HISTORY: "History",
     Group.SCHEMA: "Schema advice",
     Group.HOUSE_RULES: "House rules",
@@ -61,16 +61,16 @@ class Rule:
     id: str
     """Kebab-case, named after the defect; the module has the same name in snake case."""
     summary: str
-    """What it does to you, in one line: the effect, not the syntax."""
+    """The consequence in one line: the effect, not the syntax."""
     severity: Severity
     group: Group
     """`Group.HOUSE_RULES` for the conventions of one team."""
     lock: LockMode | None = None
     """The lock that the flagged statement takes on an existing table: a claim that a live server checks."""
     rewrites: bool = False
-    """The flagged statement writes a table anew: a claim that a live server checks."""
+    """The flagged statement rewrites a table: a claim that is verified on a real server."""
     scans: bool = False
-    """The flagged statement reads a whole table: a claim that a live server checks."""
+    """The flagged statement scans a whole table: a claim that is verified on a real server."""
     sqlstate: str | None = None
     """The SQLSTATE with which a server refuses the flagged statement: a claim that a live server checks, in one of
     the examples at least."""
@@ -84,8 +84,8 @@ class Rule:
     """Above 0: asked after all rules of a lower number, and silent about statements that one of them has
     explained."""
     yields: bool = False
-    """Silent where another rule says as much of the same thing (`about`), or of harm at the same line: it tells what was
-    seen afterwards, and the others why."""
+    """Silent where another rule says as much of the same thing (`about`), or of harm at the same line: it tells
+    what was seen afterwards, and the others why."""
     default: bool = True
     """Whether it is on without being selected."""
     reports_failed: Direction | None = None
@@ -94,7 +94,9 @@ class Rule:
     """Whether it speaks only where the code of the base commit was tried."""
     since: str = "0.1.0"
     needs: str = ""
-    """What a flagged example would need besides a migration, such as two branches; empty where a migration is enough."""
+    """What a flagged example would need besides a migration, such as two branches; empty where a migration is
+    enough.
+    """
 
     @property
     def about_work(self) -> bool:

@@ -147,7 +147,7 @@ def _tokens(raw: bytes) -> Iterator[tokenize.TokenInfo]:
 def _parsed(text: str, path: str, line: int) -> Suppression:
     match = _RIGHT.match(text)
     if match is None:
-        return Suppression(path, line, (), "", problem=f"This comment is not of the form `{_FORM}`.")
+        return Suppression(path, line, (), "", problem=f"This comment does not have the form `{_FORM}`.")
     kind, listed, rest = match.groups()
     rules = tuple(rule.strip() for rule in listed.split(","))
     reason = rest.strip().lstrip(":-— ").strip()
@@ -155,9 +155,7 @@ def _parsed(text: str, path: str, line: int) -> Suppression:
     if not all(rules):
         problem = f"This suppression names no rule; write `{_FORM}`."
     elif not reason:
-        problem = (
-            f"This suppression of `{', '.join(rules)}` gives no reason; write why it is safe behind the bracket."
-        )
+        problem = f"This suppression of `{', '.join(rules)}` gives no reason; add why it is safe after the bracket."
     return Suppression(path, line, rules, reason, kind == "allow-file", problem=problem)
 
 
@@ -205,12 +203,10 @@ def _idle(
         return
     for rule in dict.fromkeys(each.rules):
         if rule in known_rules and rule in asked and (each, rule) not in used:
-            where = "in this file" if each.whole_file else "on the line that it stands on or above"
+            where = "in this file" if each.whole_file else "on its line or the line below"
             message = f"This suppression of `{rule}` matches no finding {where}; remove it."
             if not each.whole_file and not each.first_line:
-                message = (
-                    f"This suppression of `{rule}` stands above no statement; put it right above or behind one."
-                )
+                message = f"This suppression of `{rule}` is not above a statement; put it directly above one, or at its end."
             yield _complaint(UNUSED, each, message, rule)
 
 

@@ -1,4 +1,4 @@
-"""The report: everything that a review has to say, before any format is chosen."""
+"""The report: the complete result of a review, independent of the format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reviewer.review.finding import Finding, Severity
 from reviewer.sql.locks import LockMode
 
 Source = Literal["observed", "static", "replayed"]
-"""What a report rests on: a server, text alone, or a recording made before."""
+"""The basis of a report: a server, text alone, or a saved recording."""
 
 
 class Verdict(Enum):
@@ -61,7 +61,8 @@ class TreeReport:
     phrases: tuple[tuple[str, str], ...] = ()
     """For each revision id what it does, in one phrase: `adds users.age, drops index ix_a`."""
     strongest: tuple[tuple[str, Strongest], ...] = ()
-    """For each revision id whose upgrade was seen to lock tables that existed before, the strongest of the locks."""
+    """For each revision id whose upgrade was seen to lock tables that existed before, the strongest of the locks.
+    """
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Report:
     skipped: tuple[Skipped, ...] = ()
     """What could not be looked at, beyond what each tree's recording says."""
     errors: tuple[str, ...] = ()
-    """Why a review could not be made, beyond what each tree's recording says."""
+    """Why a review could not be done, in addition to what each tree's recording says."""
     replayed: bool = False
     """Made from a recording file, without a server."""
     head: str = ""

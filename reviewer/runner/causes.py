@@ -1,8 +1,10 @@
-"""What an exception says, and which of those behind it is the reason. Whatever they are made of, nothing here raises.
+"""What an exception says, and which of those behind it is the reason. Whatever they are made of, nothing here
+raises.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Python >= 3.8. An exception is the project's object: it may have a `__str__` that raises, a chain that leads back to
-itself, a text of a hundred megabytes. So nothing of it is called where that can be helped, and everything is bounded.
+itself, a text of a hundred megabytes. So nothing of it is called where that can be helped, and everything is
+bounded.
 """
 
 from __future__ import annotations
@@ -169,9 +171,9 @@ def reason(error: BaseException, ours: Callable[[str], bool]) -> BaseException:
     """The exception behind `error` that says why: a statement that was refused or a module that is missing, else itself.
 
     What an exception was raised `from` is its reason. What was being handled when it was raised is so only where
-    somebody has put that into other words with a `raise`; an error that merely happens in a handler stands for itself,
-    and so does a NotImplementedError, with which a revision says that there is no way. `ours` tells files of the
-    project's migrations.
+    somebody has put that into other words with a `raise`; an error that merely happens in a handler stands for
+    itself, and so does a NotImplementedError, with which a revision says that there is no way. `ours` tells files
+    of the project's migrations.
     """
     for each in _reasons(error, ours, []):
         if refused(each) is not None or isinstance(each, ImportError):

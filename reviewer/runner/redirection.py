@@ -105,7 +105,7 @@ class Redirection:
     def arguments(self, driver: str, given: Any) -> dict[str, Any]:
         """What a driver is to connect with instead of `given`, which it keeps but for where it leads."""
         if self.offline:
-            raise Expected("offline", "a connection to a database is wanted, and offline there is none")
+            raise Expected("offline", "it needs a database connection, but there is none in offline mode")
         wanted = {name: value for name, value in given.items() if name not in TARGET}
         host, port = self.address["host"], self.address["port"]
         wanted["user"] = self.address["user"]

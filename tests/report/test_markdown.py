@@ -241,7 +241,7 @@ def test_what_is_new_since_the_last_push_comes_first() -> None:
 
     titles = re.findall(r"#### \S+ (new: )?\[([a-z-]+)\]", page)
     assert titles == [("new: ", later.rule), ("", first.rule)]
-    assert "\nSince the last push: 1 new finding, told first; 1 gone.\n" in page
+    assert "\nSince the last push: 1 new finding, shown first; 1 resolved.\n" in page
 
 
 def test_a_second_run_on_the_same_commit_tells_the_same_as_new() -> None:

@@ -113,7 +113,7 @@ def test_notices_alone_are_told_without_statements() -> None:
 def test_says_what_was_left_out_of_a_vast_statement() -> None:
     page = text.render(reports.VAST)
 
-    assert "    | ... (10,000,000 characters in all)\n" in page
+    assert "    | ... (10,000,000 characters in total)\n" in page
     assert len(page) < 10_000
 
 
@@ -137,7 +137,7 @@ def test_tells_since_when_a_lock_is_held_even_from_an_earlier_revision() -> None
 def test_a_review_from_text_says_so_with_each_finding() -> None:
     page = text.render(reports.STATIC)
 
-    assert "parsed: from the text alone, no server saw it" in page
+    assert "parsed: from the text alone, not observed on a server" in page
     assert "static: read from the text, nothing was run" in page
 
 

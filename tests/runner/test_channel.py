@@ -139,5 +139,5 @@ def test_a_forged_event_makes_the_review_an_error(tmp_path: Path) -> None:
         assert error.startswith(
             "What the project's process told cannot be believed: a line that is not the runner's"
         )
-        assert "so the upgrade of revision b could not be followed to the end" in error
+        assert "so the upgrade of revision b could not be observed to the end" in error
         assert place.clean(), place.left_behind()

@@ -40,7 +40,7 @@ def migrate():
 """
 LINE = ENV.splitlines().index("            context.run_migrations()") + 1
 BOTH = ("exception", "statement")
-TO_THE_END, BY_EXIT = "goes on to its end", "calls `sys.exit` with status 0"
+TO_THE_END, BY_EXIT = "continues to its end", "calls `sys.exit` with status 0"
 
 TRY = "try:\n    migrate()\n"
 SWALLOWING = {
@@ -153,7 +153,7 @@ def test_where_the_step_did_not_fail_nothing_is_claimed(name: str, asked: Asked)
 
     assert found == Control(reason=reason)
     assert [(each.what, each.reason) for each in asked.bench.skipped] == [
-        ("what env.py does where a revision fails", reason)
+        ("what env.py does when a revision fails", reason)
     ]
     assert not list(asked.cache.glob("*"))
 
@@ -166,7 +166,7 @@ def test_an_env_py_that_does_not_end_is_not_waited_for(asked: Asked, monkeypatch
     assert found.swallowed == ()
     assert found.reason in {
         "it did not end within 3 seconds after the failure",
-        "env.py did not come to run a revision within 3 seconds",
+        "env.py did not start running a revision within 3 seconds",
     }
 
 

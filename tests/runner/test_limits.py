@@ -82,7 +82,7 @@ def test_of_a_loop_only_the_first_statements_are_told_and_what_follows_is(projec
     assert found[-1].sql == "CREATE TABLE later (id int)"
     [(what, reason)] = run.shortened
     assert what.startswith("statements of migrations/versions/")
-    assert reason == "it sent 1,200 in one run, of which the first 1,000 were looked at"
+    assert reason == "it sent 1,200 in one run, of which the first 1,000 were recorded"
 
 
 def test_a_statement_that_fails_is_told_though_its_line_is_only_counted(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""The report for programs, and back again: every other format can be made from it.
+"""The report for programs, and its reader: every other format can be created from it.
 
 `views` has its types, and `schema.json` beside this file describes them to others.
 """
@@ -26,26 +26,28 @@ def render(report: Report) -> str:
 
 
 def load(text: str | bytes) -> Report:
-    """The report that `render` wrote, as far as the other formats need it.
+    """The report that `render` wrote, with everything that the other formats need.
 
-    Held to the types first, so that what comes from a job that ran somebody's code can be rendered anew: the verdict,
-    the counts and the words are ours. Keys that a later version has added are left out. Raises `UsageError` for
-    anything else.
+    Validated against the types first, so that a report from a job that ran somebody's code can be rendered again:
+    the verdict, the counts and the words are ours. Keys that a later version has added are left out. Raises
+    `UsageError` for anything else.
     """
-    way_out = "Make it again with `alembic-reviewer review --format json`."
+    way_out = "Create it again with `alembic-reviewer review --format json`."
     try:
         found = msgspec.json.decode(text, type=views.Report)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         place = f" at {inert.name(where)}" if where else ""
         said = inert.cut(inert.sentence(what[:1].lower() + what[1:]), 200)
-        raise UsageError(f"The report is not one of ours: {said}{place}.", way_out) from None
+        raise UsageError(f"The report was not written by alembic-reviewer: {said}{place}.", way_out) from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"The report is not JSON: {inert.sentence(str(error))}.", way_out) from None
     for n, finding in enumerate(found.findings):
         if _levels(finding.evidence) > MOST_LEVELS:
             place = f"$.findings[{n}].evidence"
-            raise UsageError(f"The report is not one of ours: too deeply nested at `{place}`.", way_out)
+            raise UsageError(
+                f"The report was not written by alembic-reviewer: too deeply nested at `{place}`.", way_out
+            )
     return report_of(found)
 
 

@@ -1,4 +1,4 @@
-"""A report made again from its views, as far as the other formats need it."""
+"""A report recreated from its views, with everything that the other formats need."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from reviewer.sql.names import Name
 
 
 def report_of(found: views.Report) -> Report:
-    """The report that `found` tells of. Its verdict and counts are made again, not taken over."""
+    """The report that `found` describes. Its verdict and counts are recomputed."""
     return Report(
         tool=found.tool.version,
         trees=tuple(_tree(tree, found) for tree in found.trees),

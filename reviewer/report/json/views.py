@@ -1,6 +1,7 @@
 """The JSON report, type by type, in the order of its keys. Its JSON Schema is made from these classes.
 
-Keys are only ever added while `schema` is 1. What has a default here may be absent from a report of an earlier version.
+Keys are only ever added while `schema` is 1. What has a default here may be absent from a report of an earlier
+version.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 class Tool(View, frozen=True, kw_only=True):
-    """What made the report."""
+    """The tool that wrote the report."""
 
     name: Literal["alembic-reviewer"]
     version: Annotated[str, Meta(description="Version of alembic-reviewer.")]
@@ -67,11 +68,9 @@ class Postgres(View, frozen=True, kw_only=True):
 class OldCode(View, frozen=True, kw_only=True):
     """The code of the base commit, which is running during the deploy."""
 
-    commit: Annotated[
-        str | None, Meta(description="The commit whose models were asked; null where git names none.")
-    ]
-    tried: Annotated[bool, Meta(description="Whether its statements were tried on the new schema.")]
-    reason: Annotated[str, Meta(description="Why they were not tried.")]
+    commit: Annotated[str | None, Meta(description="The commit whose models were tested; null if git names none.")]
+    tried: Annotated[bool, Meta(description="Whether its statements were run against the new schema.")]
+    reason: Annotated[str, Meta(description="Why they were not run.")]
 
 
 class Table(View, frozen=True, kw_only=True):
@@ -92,7 +91,7 @@ class Tree(View, frozen=True, kw_only=True):
     mode: Annotated[Mode, Meta(description="Whether a server ran its revisions.")]
     postgres: Annotated[Postgres | None, Meta(description="The server that ran its revisions.")]
     transaction_per_migration: Annotated[
-        bool, Meta(description="Whether env.py gives each revision a transaction of its own.")
+        bool, Meta(description="Whether env.py runs each revision in a separate transaction.")
     ]
     errors: Annotated[
         tuple[str, ...], Meta(description="Those of the report's errors that are about this tree.")
@@ -111,7 +110,7 @@ class StrongestLock(View, frozen=True, kw_only=True):
 
 
 class OutsidePlace(View, frozen=True, kw_only=True):
-    """The line of env.py where it came out; null where it was raised in a revision file."""
+    """The line of env.py where it surfaced; null if it was raised in a revision file."""
 
     path: str
     line: int
@@ -124,8 +123,8 @@ class Failure(View, frozen=True, kw_only=True):
     path: Path
     line: Line
     sql: Annotated[str | None, Meta(description="The statement that failed or was running.")]
-    sqlstate: Annotated[str | None, Meta(description="The server's code of the error.")]
-    deliberate: Annotated[bool, Meta(description="The revision's own code raised on purpose.")]
+    sqlstate: Annotated[str | None, Meta(description="SQLSTATE of the error.")]
+    deliberate: Annotated[bool, Meta(description="The revision's own code raised deliberately.")]
     moment: Annotated[
         Moment, Meta(description="Whether the revision's own code had not begun, was running, or had ended.")
     ] = Moment.DURING
@@ -135,9 +134,9 @@ class Failure(View, frozen=True, kw_only=True):
 class Lock(View, frozen=True, kw_only=True):
     """A lock."""
 
-    relation: Annotated[str, Meta(description="What is locked.")]
+    relation: Annotated[str, Meta(description="The locked relation.")]
     mode: SpelledMode
-    new_relation: Annotated[bool, Meta(description="Whether that was created in the same deploy.")]
+    new_relation: Annotated[bool, Meta(description="Whether it was created in the same deploy.")]
 
 
 class Scan(View, frozen=True, kw_only=True):
@@ -177,30 +176,27 @@ class Statement(View, frozen=True, kw_only=True):
         tuple[Lock, ...], Meta(description="Locks that it took and that its transaction did not hold before.")
     ]
     rewritten: Annotated[tuple[str, ...], Meta(description="Existing tables that it rewrote.")]
-    scanned: Annotated[tuple[Scan, ...], Meta(description="Tables that it read from one end to the other.")]
+    scanned: Annotated[tuple[Scan, ...], Meta(description="Tables that it scanned completely.")]
     rows: Annotated[
         int | None,
-        Meta(description="Rows that it reports to have changed or returned, where the driver tells."),
+        Meta(description="Rows that it changed or returned, if the driver reports that."),
     ]
     origin: Annotated[Origin, Meta(description="Who sent it: the revision, env.py, or Alembic's bookkeeping.")]
     parameters: Annotated[tuple[str, ...], Meta(description="Its bound values, described.")]
-    error: Annotated[str | None, Meta(description="The server's message where it refused the statement.")]
-    sqlstate: Annotated[str | None, Meta(description="The server's code of that error.")]
+    error: Annotated[str | None, Meta(description="The server's error message, if it rejected the statement.")]
+    sqlstate: Annotated[str | None, Meta(description="SQLSTATE of that error.")]
     observed: Annotated[
         bool,
         Meta(
-            description="Whether a server was watched while it ran; where not, the lists of locks and the like say"
-            " nothing."
+            description="Whether it was observed on a server; if not, the lists of locks and the like say nothing."
         ),
     ]
     transaction: Annotated[
         int | None, Meta(description="Which transaction of the rehearsal it ran in, counted from 1.")
     ]
-    lock_timeout: Annotated[
-        int, Meta(description="The effective lock_timeout in milliseconds, 0 where none is set.")
-    ]
+    lock_timeout: Annotated[int, Meta(description="The effective lock_timeout in milliseconds, 0 if none is set.")]
     statement_timeout: Annotated[
-        int, Meta(description="The effective statement_timeout in milliseconds, 0 where none is set.")
+        int, Meta(description="The effective statement_timeout in milliseconds, 0 if none is set.")
     ]
     built: Annotated[tuple[str, ...], Meta(description="Indexes that it built.")]
     relations: Annotated[tuple[Relation, ...], Meta(description="Every relation that the keys above name.")]
@@ -221,16 +217,14 @@ class Difference(View, frozen=True, kw_only=True):
 
 
 class Loss(View, frozen=True, kw_only=True):
-    """Values of one column, or rows of one table, that did not survive the way there and back."""
+    """Values of one column, or rows of one table, that did not survive upgrade and downgrade."""
 
     table: Annotated[str, Meta(description="The table.")]
     column: Annotated[str | None, Meta(description="The column; null: whole rows.")]
     values: Annotated[Natural, Meta(description="How many are lost or changed.")]
     of: Annotated[Natural, Meta(description="How many there were.")]
     before: Annotated[str | None, Meta(description="One example; null stands for NULL.")]
-    after: Annotated[
-        str | None, Meta(description="What became of it; null stands for NULL, or for a row that is gone.")
-    ]
+    after: Annotated[str | None, Meta(description="What it became; null stands for NULL, or for a deleted row.")]
     allowed_before: Annotated[bool, Meta(description="Whether the schema before the upgrade allows such values.")]
 
 
@@ -248,7 +242,7 @@ class Pass(View, frozen=True, kw_only=True):
     direction: Annotated[Direction, Meta(description="Which way.")]
     rehearsal: Annotated[
         Rehearsal,
-        Meta(description="deployed: base to head in one upgrade. stepwise: each revision by itself."),
+        Meta(description="deployed: base to head in one upgrade. stepwise: each revision separately."),
     ]
     outcome: Annotated[Outcome, Meta(description="How it ended.")]
     seconds: Annotated[Seconds, Meta(description="How long it took.")]
@@ -258,29 +252,27 @@ class Pass(View, frozen=True, kw_only=True):
     rows: Annotated[bool, Meta(description="Whether the tables held rows.")]
     failure: Failure | None
     worst: Annotated[
-        bool, Meta(description="Whether the rows were the hardest that the schema before the upgrade allows.")
+        bool, Meta(description="Whether the rows were the worst that the schema before the upgrade allows.")
     ] = False
     written: Annotated[
         tuple[str, ...],
-        Meta(description="Of a downgrade on rows that only the upgraded schema allows: what they held."),
+        Meta(description="Of a downgrade on rows that only the upgraded schema allows: their contents."),
     ] = ()
     compared: Annotated[
-        bool, Meta(description="Whether the state afterwards was compared with the one that it should be.")
+        bool, Meta(description="Whether the state afterwards was compared with the expected one.")
     ] = False
-    differences: Annotated[
-        tuple[Difference, ...], Meta(description="What that comparison of the catalogue found.")
-    ] = ()
+    differences: Annotated[tuple[Difference, ...], Meta(description="Differences found in the catalogue.")] = ()
     losses: Annotated[
         tuple[Loss, ...],
-        Meta(description="What that comparison of the rows found, of those that were there before the upgrade."),
+        Meta(description="Losses found in rows that existed before the upgrade."),
     ] = ()
     new_losses: Annotated[
         tuple[Loss, ...],
-        Meta(description="The same of what was written after the upgrade, in columns that were there before it."),
+        Meta(description="Losses found in data written after the upgrade, in columns that existed before it."),
     ] = ()
     brought: Annotated[
         tuple[str, ...],
-        Meta(description="Of a downgrade: tables and columns that went with whatever was written to them."),
+        Meta(description="Of a downgrade: tables and columns that were dropped with everything written to them."),
     ] = ()
     unread: Annotated[
         tuple[str, ...],
@@ -289,7 +281,7 @@ class Pass(View, frozen=True, kw_only=True):
     unrun: Annotated[
         tuple[Unrun, ...],
         Meta(
-            description="Of a failed upgrade: the statements behind the one that failed, as Alembic renders them."
+            description="Of a failed upgrade: the statements after the one that failed, as Alembic renders them."
             " They never ran."
         ),
     ] = ()
@@ -308,8 +300,8 @@ class Revision(View, frozen=True, kw_only=True):
     rollback: Annotated[
         Label,
         Meta(
-            description="What is known of the way back. irreversible: the downgrade raises on purpose or does not"
-            " exist. broken: the downgrade or the upgrade after it fails. untested: nothing is known."
+            description="What a rollback does. irreversible: the downgrade raises deliberately or does not exist."
+            " broken: the downgrade or the upgrade after it fails. untested: unknown."
         ),
     ]
     passes: Annotated[tuple[Pass, ...], Meta(description="The runs of this revision, in order.")]
@@ -318,7 +310,7 @@ class Revision(View, frozen=True, kw_only=True):
     phrase: Annotated[str, Meta(description="What its upgrade does, in one phrase; may be empty.")]
     depends_on: Annotated[tuple[str, ...], Meta(description="Ids it depends on besides its parents.")]
     branch_labels: Annotated[tuple[str, ...], Meta(description="Its branch labels.")]
-    upgrade_line: Annotated[Natural | None, Meta(description="Line of its `def upgrade`, where it is known.")]
+    upgrade_line: Annotated[Natural | None, Meta(description="Line of its `def upgrade`, if known.")]
     strongest_lock: StrongestLock | None
     trials: Annotated[
         tuple[Pass, ...],
@@ -327,9 +319,9 @@ class Revision(View, frozen=True, kw_only=True):
             " the upgraded schema allows."
         ),
     ] = ()
-    one_way: Annotated[bool, Meta(description="Whether the configuration accepts that there is no way back.")] = (
-        False
-    )
+    one_way: Annotated[
+        bool, Meta(description="Whether the configuration accepts the revision as irreversible.")
+    ] = False
 
 
 class Suppressed(View, frozen=True, kw_only=True):
@@ -374,7 +366,7 @@ class Work(View, frozen=True, kw_only=True):
 
     kind: Annotated[
         Kind,
-        Meta(description="rewrite: rewritten. scan: read as a whole. build: an index was built."),
+        Meta(description="rewrite: rewritten. scan: scanned completely. build: an index was built."),
     ]
     table: Annotated[str, Meta(description="The table.")]
     rows: Annotated[Natural | None, Meta(description="Rows read in the rehearsal, of a scan.")]
@@ -382,14 +374,14 @@ class Work(View, frozen=True, kw_only=True):
 
 
 class Did(View, frozen=True, kw_only=True):
-    """What a command was seen to do."""
+    """The observed effects of a command."""
 
     locks: Annotated[
-        tuple[Taken, ...], Meta(description="The strongest lock newly taken on each table that existed before.")
+        tuple[Taken, ...], Meta(description="The strongest lock newly acquired on each existing table.")
     ]
     work: Annotated[
         tuple[Work, ...],
-        Meta(description="What takes time in proportion to a table that existed before."),
+        Meta(description="Work that takes time in proportion to an existing table."),
     ]
 
 
@@ -406,14 +398,14 @@ class Finding(View, frozen=True, kw_only=True):
     ]
     severity: Severity
     message: Annotated[str, Meta(description="What is wrong, in one sentence.")]
-    revision: Annotated[str | None, Meta(description="Id of the revision; null where it belongs to none.")]
+    revision: Annotated[str | None, Meta(description="Id of the revision; null if it belongs to none.")]
     path: Path
     line: Line
     direction: Annotated[Direction, Meta(description="Which way the revision ran.")]
     basis: Annotated[
         Basis,
         Meta(
-            description="observed: seen on a server. parsed: read from the text. compared: told by comparing two"
+            description="observed: seen on a server. parsed: read from the text. compared: derived by comparing two"
             " states."
         ),
     ]
@@ -421,7 +413,7 @@ class Finding(View, frozen=True, kw_only=True):
     remedy: Annotated[tuple[str, ...], Meta(description="Bodies of upgrade() to write instead, one per deploy.")]
     suppressed: Suppressed | None
     tree: TreeName
-    sql: Annotated[str | None, Meta(description="The statement, where it is about one.")]
+    sql: Annotated[str | None, Meta(description="The statement, if it is about one.")]
     about: Annotated[tuple[str, ...], Meta(description="What it is about, for example table, name.")]
     held: Annotated[
         tuple[Held, ...],
@@ -436,19 +428,19 @@ class Finding(View, frozen=True, kw_only=True):
     ] = None
     refused: Annotated[
         Address | None,
-        Meta(description="The same statement in a pass in which the server refused it; null where it did not."),
+        Meta(description="The same statement in a pass in which the server rejected it; null if there is none."),
     ] = None
     did: Annotated[
         Did | None,
         Meta(
-            description="What its command was seen to do; of a text with several commands only what is its own. Null"
+            description="The observed effects of its command; only its own share of a text with several commands. Null"
             " where it has no statement."
         ),
     ] = None
 
 
 class Skipped(View, frozen=True, kw_only=True):
-    """Something that could not be looked at."""
+    """Something that could not be reviewed."""
 
     what: Annotated[str, Meta(description="What it is.")]
     reason: Annotated[str, Meta(description="Why not.")]
@@ -470,7 +462,7 @@ class Unrecognized(View, frozen=True, kw_only=True):
 class Report(View, frozen=True, kw_only=True):
     """The report of `alembic-reviewer review --format json`. Keys are only ever added while `schema` is 1."""
 
-    schema: Annotated[Literal[1], Meta(description="Version of this form.")]
+    schema: Annotated[Literal[1], Meta(description="Version of this format.")]
     tool: Tool
     verdict: Annotated[
         Verdict,
@@ -483,8 +475,8 @@ class Report(View, frozen=True, kw_only=True):
     postgres: Annotated[
         Postgres | None,
         Meta(
-            description="The server that was the witness; with several trees that of the first tree that has one."
-            " Null where none ran."
+            description="The server that was used; with several trees that of the first tree that has one. Null if"
+            " none ran."
         ),
     ]
     mode: Annotated[
@@ -504,8 +496,8 @@ class Report(View, frozen=True, kw_only=True):
         tuple[Finding, ...],
         Meta(description="What was found, by revision, worst first; suppressed findings are among them."),
     ]
-    skipped: Annotated[tuple[Skipped, ...], Meta(description="What could not be looked at.")]
+    skipped: Annotated[tuple[Skipped, ...], Meta(description="What could not be reviewed.")]
     unrecognized: Annotated[
         tuple[Unrecognized, ...],
-        Meta(description="Statements of which at least a part was not understood."),
+        Meta(description="Statements that were not completely understood."),
     ]
