@@ -188,3 +188,29 @@ def test_the_changelog_tells_of_this_version() -> None:
     from reviewer import __version__
 
     assert __version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# idioms of another language, which no sentence of the product needs
+_NOT_ENGLISH = re.compile(
+    r"(?:to be|is not|can be) had\b|had not before|\b(?:made|written|built|rendered|defined|filled|created) anew\b|(?:is|are|was) told once|of rest\b|two answers to",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize(
+    "folder", ["checks", "docs", "reviewer/github", "reviewer/postgres", "reviewer/project", "reviewer/host"]
+)
+def test_sentences_use_no_translated_idioms(folder: str) -> None:
+    files = [*(ROOT / folder).rglob("*.md"), *(ROOT / folder).rglob("*.py")]
+    if folder == "docs":
+        files += [
+            ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "action.yml")
+        ]
+
+    found = [
+        f"{file.relative_to(ROOT)}: {match[0]}"
+        for file in files
+        for match in _NOT_ENGLISH.finditer(" ".join(file.read_text(encoding="utf-8").split()))
+    ]
+
+    assert found == []

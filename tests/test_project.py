@@ -228,7 +228,7 @@ def test_a_percent_sign_in_a_value_that_is_not_ours_is_no_problem(tmp_path: Path
         ({"alembic.ini": ini("script_location = a%")}, "script_location of", "%%"),
         (
             {"alembic.ini": ini("script_location = a\nversion_locations = b\npath_separator = |"), "a/env.py": ""},
-            "'|' is no separator",
+            "the path separator '|', which Alembic does not know",
             "space, newline, os",
         ),
         (
