@@ -80,7 +80,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             if context.exists(known.name) and not _another(known.name, dropped, context):
                 yield concern(
-                    f"Dropping the unique index `{index.name}` of `{known.name}` lets in rows that it kept out.",
+                    f"Dropping the unique index `{index.name}` of `{known.name}` allows rows that it rejected.",
                     about=("constraint", str(known.name), index.name),
                     evidence={"definition": dropped.definition},
                 )

@@ -92,7 +92,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _told(story: Story, failed: Pass, context: Context) -> Concern:
     revision = story.revision
     sure = failures.certain(story, failed)
-    doubt = "" if sure else " The rows were made up to fit the schema: see whether yours are like them."
+    doubt = "" if sure else " The rows were generated to fit the schema: check whether yours are similar."
     way_out = ways_out.way_out(failed)
     return concern(
         f"""

@@ -11,8 +11,8 @@ only and never reaches the database.
 ## Do this instead
 
 Give the column a `server_default`: PostgreSQL stores a constant default in the catalogue and does not rewrite the
-table. If no value makes sense for all rows, add the column as nullable, let the new code write it, backfill the old
-rows in batches, and make it NOT NULL in a later deploy (see `scanning-not-null`).
+table. If no value makes sense for all rows, add the column as nullable, let the new code write it, backfill the
+old rows in batches, and make it NOT NULL in a later deploy (see `scanning-not-null`).
 
 ## Not flagged
 

@@ -85,7 +85,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
             yield concern(
                 f"""
-                Changing `{table}.{column}` {what} {does} every row of `{table}` anew under ACCESS EXCLUSIVE, so reads
+                Changing `{table}.{column}` {what} {does} every row of `{table}` under ACCESS EXCLUSIVE, so reads
                 and writes of `{table}` wait until the transaction ends.{read}
                 """,
                 remedy=_remedy(subject, old, context),

@@ -10,8 +10,8 @@ is NULL. Until the transaction ends, nobody can read or write the table.
 
 Prove it first, once all code that is running writes the column: from the first step on rows without a value are refused.
 Add `CHECK (column IS NOT NULL)` as NOT VALID, validate it in a transaction of its own, and then set NOT
-NULL: PostgreSQL sees that the constraint proves it, and reads nothing. The constraint can go afterwards. From PostgreSQL
-18 on it is shorter: `ADD CONSTRAINT ... NOT NULL column NOT VALID`, then VALIDATE CONSTRAINT.
+NULL: PostgreSQL uses the constraint as a proof and skips the scan. The constraint can be dropped afterwards. Since PostgreSQL
+18 there is a shorter way: `ADD CONSTRAINT ... NOT NULL column NOT VALID`, then VALIDATE CONSTRAINT.
 
 ## Not flagged
 

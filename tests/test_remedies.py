@@ -85,7 +85,7 @@ def test_a_remedy_that_commits_says_that_it_wants_a_revision_of_its_own(bench: c
     (first,), (second,) = (
         [each.remedy for each in report.findings if each.rule == "blocking-index"] for report in (alone, together)
     )
-    assert second == ("# in a revision of its own: the block commits what comes before it\n" + first[0],)
+    assert second == ("# in a separate revision: the block commits the earlier statements\n" + first[0],)
 
 
 def test_rows_that_are_written_meanwhile_have_the_same_in_both_columns(bench: cases.Bench) -> None:

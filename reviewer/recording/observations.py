@@ -89,7 +89,7 @@ class Observation:
 
     locks: tuple[Lock, ...] = ()
     rewritten: tuple[Relation, ...] = ()
-    """Tables whose storage was written anew (another relfilenode), existing ones only."""
+    """Existing tables that were rewritten (another relfilenode)."""
     scanned: tuple[Scan, ...] = ()
     built: tuple[Relation, ...] = ()
     """Indexes that were built or rebuilt."""

@@ -28,7 +28,7 @@ class Script:
 def apply(
     connection: Connection[tuple[object, ...]],
     script: Script,
-    way_out: str = "Make it with `pg_dump --schema-only --no-owner --no-privileges`, and the row of the version table with"
+    way_out: str = "Create it with `pg_dump --schema-only --no-owner --no-privileges`, and the row of the version table with"
     " `pg_dump --data-only --table alembic_version`, of the version that is rehearsed on.",
 ) -> None:
     """Run the file's statements on `connection`, data of COPY blocks included; psql's own commands are left out.

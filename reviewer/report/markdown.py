@@ -355,8 +355,8 @@ class _Page:
             return
         new = sum(map(self._is_new, self._every))
         gone = len(known - {print_ for _, print_ in self._prints})
-        told = f"{number(new, 'new finding')}{', told first' if 0 < new < len(self._every) else ''}"
-        yield from ("", f"Since the last push: {told if new else 'no new finding'}; {gone:,} gone.")
+        told = f"{number(new, 'new finding')}{', shown first' if 0 < new < len(self._every) else ''}"
+        yield from ("", f"Since the last push: {told if new else 'no new finding'}; {gone:,} resolved.")
 
     def _findings(self) -> Iterator[str]:
         every = self._every
