@@ -399,7 +399,8 @@ class Watcher:
         `first` is run before it, in the same round trip where the driver can do that. No statement_timeout cancels it.
         """
         self.busy = True
-        limited = self.connections[id(raw)][1].may_be_limited
+        found = self.known(raw)
+        limited = found is not None and found[1].may_be_limited
         local = limited and drivers.in_transaction(raw, connection)
         texts = [relations.GUARD.format(local=local)] if limited else []
         texts += [first, sql] if first else [sql]
