@@ -226,12 +226,21 @@ def test_what_comes_after_it_in_a_downgrade_and_cannot_be_rendered_is_skipped_wi
 op.execute("UPDATE nowhere SET a = 1")
 op.drop_column("items", op.get_bind().execute(sa.text("SELECT 'v'")).scalar())
 """
-    report = bench.review(project(tmp_path, revision("b", "a", "pass", back)))
+    odd = """
+op.execute("UPDATE nowhere SET a = 1")
+raise ValueError(object())
+"""
+    folder = project(tmp_path, revision("b", "a", "pass", back), revision("c", "b", "pass", odd))
+    report = bench.review(folder)
 
-    assert told(report) == [("failing-downgrade", 16)]
-    (left_out,) = [each for each in report.all_skipped if "after the failure" in each.what]
-    assert left_out.what == "what comes after the failure in the downgrade of revision b"
-    assert left_out.reason.startswith("it cannot be rendered as SQL to be read: ")
+    assert told(report) == [("failing-downgrade", 16), ("failing-downgrade", 16)]
+    left_out = {each.what: each.reason for each in report.all_skipped if "after the failure" in each.what}
+    what, why = (
+        "what comes after the failure in the downgrade of revision",
+        "it cannot be rendered as SQL to be read",
+    )
+    assert left_out[f"{what} b"].startswith(f"{why}: ")
+    assert left_out[f"{what} c"] == f"{why}: ValueError: <object object>"
 
 
 def test_what_comes_after_it_and_cannot_be_rendered_is_skipped_with_the_reason(

@@ -45,7 +45,6 @@ from reviewer.sql.locks import LockMode
 from reviewer.sql.names import VERSION_TABLE
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-"""Where an object lies in memory, as Python prints it: another number in every run."""
 
 
 _ABOUT_VALUES = frozenset({"22", "23"})
@@ -210,12 +209,12 @@ class Reader:
             kind = FailureKind(failed.kind)
         except ValueError:
             kind = FailureKind.ENVIRONMENT
-        message = _ADDRESS.sub("", failed.message)
+        message = without_addresses(failed.message)
         if kind is not FailureKind.STATEMENT:
             # what is raised while the file is loaded is no word of upgrade() or downgrade()
             deliberate = failed.deliberate and (bool(run.passes) or (location is None and outside is None))
             return Failure(kind, message, location, None, failed.sqlstate, deliberate, outside=outside)
-        worded = _ADDRESS.sub("", failed.worded)
+        worded = without_addresses(failed.worded)
         known = self._statements.get(failed.statement or 0)
         if known is None and statement is not None and statement.error == failed.message:
             known = statement
@@ -273,7 +272,8 @@ class Reader:
             locks=tuple(_locks(raw.locks)),
             rewritten=tuple(_relation(each) for each in raw.rewritten),
             scanned=tuple(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
-            built=tuple(_relation(each) for each in raw.built),
+            # the server tells of them in any order
+            built=tuple(sorted((_relation(each) for each in raw.built), key=str)),
             messages=tuple(raw.messages),
             lock_timeout=raw.lock_timeout,
             statement_timeout=raw.statement_timeout,
@@ -304,6 +304,11 @@ def shortened(statement: Statement) -> tuple[str, str]:
     length = len(statement.sql) + statement.left_out
     place = statement.location or "a statement of env.py"
     return f"rest of {place}", f"of {length:,} characters of SQL only the first {len(statement.sql):,} were read"
+
+
+def without_addresses(text: str) -> str:
+    """`text` without where objects lie in memory, as Python prints it: other numbers in every run."""
+    return _ADDRESS.sub("", text)
 
 
 def time_is_over(plan: Plan) -> str:

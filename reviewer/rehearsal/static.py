@@ -32,7 +32,7 @@ from reviewer.rehearsal.interpreter import Answer, RunnerProcess
 from reviewer.rehearsal.obstacles import unreadable
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import ModeEvent, Offline, Rendered, RevisionEvent, Unrendered
-from reviewer.rehearsal.reader import shortened
+from reviewer.rehearsal.reader import shortened, without_addresses
 from reviewer.rehearsal.reconstruction import Opaque, catalogue
 
 _UNBOUND = re.compile(r"%\(\w+\)s|(?<![:\w]):[a-z_]\w*(?!:)")
@@ -132,6 +132,7 @@ def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dic
     passes: dict[str, Pass] = {}
     current: str | None = None
     for event in answer.events:
+        message = without_addresses(event.message) if isinstance(event, Unrendered) else ""
         match event:
             case RevisionEvent(phase="begin"):
                 current = event.id
@@ -148,19 +149,19 @@ def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dic
                 # no database has to do with it: whoever runs the revision with this interpreter meets it too
                 begun = passes.get(event.id) or Pass(event.id, direction, Rehearsal.DEPLOYED, Outcome.FAILED)
                 location = _location(event.path, event.line, plan)
-                failure = Failure(FailureKind.IMPORT, event.message, location)
+                failure = Failure(FailureKind.IMPORT, message, location)
                 if not event.in_revision:
                     caused = _location(event.caused_path, event.caused_line, plan)
                     failure = replace(failure, location=caused, outside=location)
-                passes[event.id] = replace(begun, outcome=Outcome.FAILED, failure=failure, reason=event.message)
+                passes[event.id] = replace(begun, outcome=Outcome.FAILED, failure=failure, reason=message)
             case Unrendered():
                 location = _location(event.path, event.line, plan)
-                failure = Failure(FailureKind.OFFLINE, event.message, location, deliberate=event.deliberate)
+                failure = Failure(FailureKind.OFFLINE, message, location, deliberate=event.deliberate)
                 outcome = (
                     Outcome.SKIPPED if not event.deliberate or direction is Direction.UPGRADE else Outcome.FAILED
                 )
                 passes[event.id] = Pass(
-                    event.id, direction, Rehearsal.DEPLOYED, outcome, failure=failure, reason=event.message
+                    event.id, direction, Rehearsal.DEPLOYED, outcome, failure=failure, reason=message
                 )
     return passes, _why(answer, plan)
 
