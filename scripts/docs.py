@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reviewer.review.rule import Check
 
 PAGES = ROOT / "docs" / "checks"
-MODULES = ("observations.py", "passes.py", "catalogue.py", "code.py", "history.py", "whole.py")
+MODULES = ("observations.py", "passes.py", "catalogue.py", "code.py", "history.py", "afterwards.py", "whole.py")
 """Of the recording, the parts before the whole."""
 SCHEMA = ROOT / "reviewer" / "report" / "json" / "schema.json"
 CONSOLE = re.compile(
@@ -164,6 +164,9 @@ def _schema() -> str:
 
 def _classes() -> Iterator[str]:
     """Every class of the recording with its fields, as its modules document them."""
+    there = {file.name for file in (ROOT / "reviewer" / "recording").glob("*.py")} - {"__init__.py", "encoding.py"}
+    if there != {*MODULES}:
+        raise SystemExit(f"Parts of the recording and those that are documented differ: {there ^ {*MODULES}}.")
     parsed = [ast.parse((ROOT / "reviewer" / "recording" / file).read_text(encoding="utf-8")) for file in MODULES]
     classes = [
         each
