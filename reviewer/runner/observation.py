@@ -106,7 +106,13 @@ def in_our_name(listener: Callable[..., Any]) -> Callable[..., Any]:
         except Expected:
             raise
         except Exception as error:
-            raise Expected("reviewer", f"{type(error).__name__} in {listener.__name__}") from error
+            last = error.__traceback__
+            while last is not None and last.tb_next is not None:
+                last = last.tb_next
+            code = last.tb_frame.f_code if last is not None else listener.__code__
+            place = f"{os.path.basename(code.co_filename)}:{last.tb_lineno if last is not None else 0}"
+            said = f"{type(error).__name__} in {listener.__name__}, at {code.co_name} ({place})"
+            raise Expected("reviewer", said) from error
 
     return listen
 
