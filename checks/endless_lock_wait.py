@@ -132,7 +132,7 @@ USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
 
 EXAMPLES = [
     Example(
-        "no timeout, told once",
+        "no timeout, reported once",
         given=USERS,
         upgrade="""
         op.execute("SET lock_timeout = 0")

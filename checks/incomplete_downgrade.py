@@ -450,7 +450,7 @@ USERS = """op.create_table(
 
 EXAMPLES = [
     Example(
-        "a column that was an enum and comes back as text, told once",
+        "a column that was an enum and comes back as text, reported once",
         given="""
         op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
         op.execute("CREATE TABLE pets (id bigint PRIMARY KEY, mood mood)")

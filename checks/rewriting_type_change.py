@@ -105,7 +105,7 @@ def _remedy(changed: AlterColumnType, old: str | None, context: Context) -> tupl
     zone = _time_zone(context)
     if value is None and zone is None and old is not None and types.depends_on_time_zone(old, new):
         return (
-            f"# the values of {remedies.shown(table, column)} are read as times of this zone; in UTC no row is written anew\n"
+            f"# the values of {remedies.shown(table, column)} are read as times of this zone; in UTC no row is rewritten\n"
             + remedies.execute("SET LOCAL timezone = 'UTC'")
             + "\n"
             + remedies.execute(context.statement.sql),
@@ -186,7 +186,7 @@ def _literal(text: str) -> str:
 
 
 def _severity(doubt: str, zone: bool) -> Severity:
-    """In another time zone the table is written anew, and every value becomes another moment."""
+    """In another time zone the table is rewritten, and every value becomes another moment."""
     if doubt:
         return Severity.WARNING if zone else Severity.NOTICE
     return RULE.severity
