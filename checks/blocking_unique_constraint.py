@@ -129,7 +129,8 @@ EXAMPLES = [
         op.execute("ALTER TABLE users ADD tenant bigint, ADD CONSTRAINT uq_users UNIQUE (email)")
         """,
         upgrade="""
-        op.drop_constraint("uq_users", "users")
+        with op.get_context().autocommit_block():
+            op.drop_constraint("uq_users", "users")
         op.create_unique_constraint("uq_users", "users", ["tenant", "email"])  # flagged
         """,
     ),

@@ -11,7 +11,8 @@ table.
 
 Add a new column next to the old one, with its own index built CONCURRENTLY, and copy the values in batches. Or drop
 the index CONCURRENTLY, change the type, which is then instant, and rebuild the index CONCURRENTLY, if the queries
-can do without it in the meantime.
+can do without it in the meantime. Not
+a unique one: nothing would refuse duplicates until it is there again.
 
 ## Not flagged
 
@@ -102,21 +103,14 @@ def _rebuilt(changed: AlterColumnType, context: Context) -> list[str]:
 
 
 def _remedy(changed: AlterColumnType, built: set[str], context: Context) -> tuple[str, ...]:
-    """Without the index in between; none if one backs a constraint."""
+    """Without the index in between; none if one is unique, which nothing would guard then."""
     table = changed.table
     known = context.now.table(table)
     indexes = [index for index in known.indexes if index.name in built] if known else []
-    if len(indexes) != len(built) or any(index.constraint for index in indexes):
+    if len(indexes) != len(built) or any(index.constraint or index.unique for index in indexes):
         return ()
-    unguarded = [ascii(index.name)[1:-1] for index in indexes if index.unique]
-    warned = (
-        f"# until {' and '.join(unguarded)} is built again nothing refuses duplicates, and one duplicate stops the build:\n"
-        "# let no code write the table in between, or put a new column with its own unique index beside this one\n"
-        if unguarded
-        else ""
-    )
     return (
-        *(warned * (n == 0) + _dropped(table, index) for n, index in enumerate(indexes)),
+        *(_dropped(table, index) for index in indexes),
         remedies.execute(context.statement.sql),
         *(
             remedies.outside_transaction(

@@ -313,15 +313,6 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "of times, in the time zone of the session",
-        given="""
-        op.execute("CREATE TABLE visits (id bigint PRIMARY KEY, at timestamp NOT NULL)")
-        """,
-        upgrade="""
-        op.alter_column("visits", "at", type_=sa.DateTime(timezone=True))  # flagged
-        """,
-    ),
-    Example(
         "of a key that others refer to",
         given="""
         op.execute("CREATE TABLE people (id serial PRIMARY KEY)")

@@ -149,3 +149,15 @@ def test_a_long_history_keeps_the_databases_that_it_needs_and_no_other(bench: ca
 
     assert report.all_errors == ()
     assert len(bench.databases) <= 8
+
+
+def test_times_without_a_zone_are_read_in_the_one_that_the_remedy_names(bench: cases.Bench) -> None:
+    setup = "CREATE TABLE visits (id int PRIMARY KEY, at timestamp NOT NULL)"
+    change = 'op.alter_column("visits", "at", type_=sa.DateTime(timezone=True))'
+    report = bench.review(case(setup, change), select=["rewriting-type-change"])
+    (told,) = report.findings
+
+    again = bench.review(case(setup, *told.remedy), select=["rewriting-type-change", "failing-upgrade"])
+
+    assert "The old values are read as times in the session's time zone." in told.message
+    assert again.findings == ()
