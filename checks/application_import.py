@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severity, Story, Subject, concern
+from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severity, Story, Subject, about, concern
 
 RULE = Rule(
     id="application-import",
@@ -46,7 +46,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     models = any(part in _MODELS for part in re.split(r"[._]", entry.detail.lower()))
                     yield concern(
                         f"`{revision.id}` imports `{entry.detail}` from the application, and breaks when that changes.",
-                        about=("import", entry.detail),
+                        about=about.other("import", entry.detail),
                         basis=Basis.PARSED,
                         location=entry.location,
                         severity=RULE.severity if models else RULE.severity.lower,

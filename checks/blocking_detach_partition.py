@@ -35,6 +35,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -61,7 +62,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         remedies.execute(f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql} CONCURRENTLY")
                     )
                 ],
-                about=("table", str(table)),
+                about=about.table(table),
             )
 
 

@@ -34,6 +34,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -57,7 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 Adding exclusion constraint {f"`{name}` " if name else ""}builds its index over every row of
                 `{table}` under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                 """,
-                about=("constraint", str(table), name or ""),
+                about=about.constraint(table, name or ""),
             )
 
 

@@ -40,6 +40,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -68,7 +69,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 {lock}, so {lock.blocks} of `{table}` wait until the transaction ends.
                 """,
                 remedy=_remedy(index, context),
-                about=("index", index.name or ""),
+                about=about.index(index.name),
             )
 
 

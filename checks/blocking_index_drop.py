@@ -37,6 +37,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -78,7 +79,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 while it waits for running queries, and then wait until the transaction ends.
                 """,
                 remedy=[] if tables and context.now.is_partitioned(tables[0]) else [remedy],
-                about=("index", index.name),
+                about=about.index(index.name),
             )
 
 

@@ -38,6 +38,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     remedies,
@@ -62,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 _message(table, f"builds the index of `{name}` over every row of `{table}`"),
                 remedy=_remedy(subject, name, context),
-                about=("constraint", str(table), name),
+                about=about.constraint(table, name),
             )
         case AddPrimaryKey(table=table, using_index=str(index)) if context.exists(table):
             columns = next((found.columns for found in context.now.indexes(table) if found.name == index), ())
@@ -76,14 +77,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     )
                     if columns
                     else (),
-                    about=("constraint", str(table), name),
+                    about=about.constraint(table, name),
                     severity=context.certainty(RULE.severity) if context.statement.error is None else None,
                 )
         case AddColumn(table=table, column=column) if column.primary_key and context.exists(table):
             if context.built(table) and not context.rewrote(table):
                 yield concern(
                     _message(table, f"builds an index over every row of `{table}`"),
-                    about=("constraint", str(table), f"{table.name}_pkey"),
+                    about=about.constraint(table, f"{table.name}_pkey"),
                 )
 
 

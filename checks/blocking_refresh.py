@@ -36,6 +36,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -61,7 +62,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 remedy=[remedies.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {view.sql}")]
                 if _has_unique_index(view, context)
                 else [],
-                about=("table", str(view)),
+                about=about.table(view),
             )
 
 

@@ -25,7 +25,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, Example, Group, Reindex, Rule, Severity, Subject, concern, remedies
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    Reindex,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+    remedies,
+)
 
 RULE = Rule(
     id="blocking-reindex",
@@ -61,7 +73,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 that would use the indexes, wait until the transaction ends.
                 """,
                 remedy=[remedies.outside_transaction(remedies.execute(sql))] if kind != "system" else [],
-                about=("index" if kind == "index" else "table", str(name)),
+                about=about.index(str(name)) if kind == "index" else about.table(name),
             )
 
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Subject, Understood, concern
+from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Subject, Understood, about, concern
 
 RULE = Rule(
     id="blocking-statement",
@@ -53,7 +53,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 This statement {" and ".join(each.phrase for each in work[:2])} under {mode} on `{table}`, so
                 {mode.blocks} of `{table}` wait until the transaction ends.
                 """,
-                about=("table", str(table)),
+                about=about.table(table),
             )
 
 

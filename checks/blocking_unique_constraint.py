@@ -41,6 +41,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -93,7 +94,7 @@ def _concern(
         )
         if not context.now.is_partitioned(table)
         else (),
-        about=("constraint", str(table), name),
+        about=about.constraint(table, name),
     )
 
 

@@ -26,7 +26,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Basis, Concern, Context, Example, Group, Recording, Rule, Severity, Subject, concern
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Recording,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="broken-old-revision",
@@ -47,7 +59,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 fresh install fails: {found.failure.message.rstrip(".")}. With the code of the base commit
                 {f"({commit}) " if commit else ""}it runs.
                 """,
-                about=("old revision", found.revision),
+                about=about.other("old revision", found.revision),
                 basis=Basis.OBSERVED,
                 location=found.failure.seen_at,
                 evidence={"revision": found.revision, "sqlstate": found.failure.sqlstate},

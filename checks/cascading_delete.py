@@ -38,6 +38,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
 )
@@ -57,7 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if key.on_delete == "CASCADE" and context.exists(table) and not _before(table, key, context):
                     yield concern(
                         f"From now on, deleting a row of `{key.referenced}` deletes the rows of `{table}` that refer to it.",
-                        about=("column", str(table), *key.columns),
+                        about=about.columns(table, *key.columns),
                     )
 
 

@@ -44,6 +44,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -77,7 +78,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             with_it = ", ".join(gone) if gone else "everything that depends on it in production"
             yield concern(
                 f"Dropping {what} with CASCADE also drops what no statement names: {with_it}.",
-                about=("cascade", str(name), what),
+                about=about.other("cascade", str(name), what),
                 severity=context.certainty(RULE.severity),
                 evidence={"dropped": gone},
             )

@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, Example, Group, Rule, SetDefault, Severity, Subject, concern
+from reviewer.check import Concern, Context, Example, Group, Rule, SetDefault, Severity, Subject, about, concern
 
 RULE = Rule(
     id="changed-default",
@@ -44,7 +44,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"The default of `{table}.{column}` changes from `{known.default}` to `{new}`, for the running code too.",
-                about=("column", str(table), column, "default"),
+                about=about.column(table, column, "default"),
             )
 
 

@@ -41,6 +41,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     concern,
 )
 
@@ -64,7 +65,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         The default {_words(each)} of `{each.table}.{each.column}` exists only in Python
                         (`{each.model}`): rows inserted by other means do not get it.
                         """,
-                        about=("column", str(each.table), each.column, RULE.id),
+                        about=about.column(each.table, each.column, RULE.id),
                         basis=Basis.COMPARED,
                         location=place,
                     )

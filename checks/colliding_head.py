@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severity, Story, Subject, concern
+from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severity, Story, Subject, about, concern
 
 RULE = Rule(
     id="colliding-head",
@@ -47,7 +47,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         The base branch has since gained `{entry.detail}`: once merged, the history has two heads,
                         `{revision.id}` and `{entry.detail}`, and `alembic upgrade head` fails.
                         """,
-                        about=("heads", revision.id, entry.detail),
+                        about=about.other("heads", revision.id, entry.detail),
                         basis=Basis.COMPARED,
                         location=entry.location,
                     )

@@ -24,7 +24,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, CreateIndex, Example, Group, Reindex, Rule, Severity, Subject, concern
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateIndex,
+    Example,
+    Group,
+    Reindex,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="corrupting-concurrent-index",
@@ -43,7 +55,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 PostgreSQL {context.recording.server.version if context.recording.server else ""} can miss rows in
                 an index that is built CONCURRENTLY; fixed in 14.4.
                 """,
-                about=("server",),
+                about=about.other("server"),
             )
 
 

@@ -40,6 +40,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     line_of,
 )
@@ -72,7 +73,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     statement waits for its snapshot, and PostgreSQL ends it with `deadlock detected`. Use
                     `pg_try_advisory_lock()` in a loop.
                     """,
-                    about=("advisory lock",),
+                    about=about.other("advisory lock"),
                     evidence={"taken_by": held.sql},
                 )
 

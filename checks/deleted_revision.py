@@ -23,7 +23,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Basis, Concern, Context, Example, Group, Recording, Rule, Severity, Subject, concern
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Recording,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="deleted-revision",
@@ -40,7 +52,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for entry in history.deleted:
                 yield concern(
                     f"`{entry.revision}` is on the base branch but was deleted here: databases at this revision cannot be upgraded.",
-                    about=("revision", entry.revision),
+                    about=about.revision(entry.revision),
                     basis=Basis.COMPARED,
                     location=entry.location,
                 )

@@ -27,7 +27,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, Example, Group, LockMode, Rule, SetTrigger, Severity, Subject, concern
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    SetTrigger,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="disabled-trigger",
@@ -60,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 Disabling {what} on `{table}` allows unchecked rows, {until}; SHARE ROW EXCLUSIVE
                 makes writes of `{table}` wait until the transaction ends.
                 """,
-                about=("table", str(table)),
+                about=about.table(table),
             )
 
 

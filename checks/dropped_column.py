@@ -47,6 +47,7 @@ from reviewer.check import (
     Statement,
     Subject,
     Update,
+    about,
     concern,
     quoted,
     remedies,
@@ -89,7 +90,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                                 f"ALTER TABLE {table.sql} ALTER COLUMN {quoted(column)} DROP EXPRESSION"
                             )
                         ],
-                        about=("column", str(table), column),
+                        about=about.column(table, column),
                     )
                     return
                 kept = True
@@ -102,7 +103,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 lost = f"destroys its values {'but' if unused else 'and'} {lost}"
             yield concern(
                 f"Dropping `{table}.{column}` {lost}{_comes_back_empty(subject, context, kept)}.",
-                about=("column", str(table), column),
+                about=about.column(table, column),
                 remedy=_keep_values(subject, context),
                 severity=Severity.NOTICE
                 if unused

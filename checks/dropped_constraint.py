@@ -47,6 +47,7 @@ from reviewer.check import (
     SetNotNull,
     Severity,
     Subject,
+    about,
     concern,
     is_partial,
 )
@@ -69,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             what = f"the {found.kind} constraint `{name}`" if found else f"the constraint `{name}`"
             yield concern(
                 f"Dropping {what} of `{table}` allows rows that it rejected.",
-                about=("constraint", str(table), name),
+                about=about.constraint(table, name),
                 evidence={"definition": found.definition} if found else None,
             )
 
@@ -81,7 +82,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if context.exists(known.name) and not _another(known.name, dropped, context):
                 yield concern(
                     f"Dropping the unique index `{index.name}` of `{known.name}` allows rows that it rejected.",
-                    about=("constraint", str(known.name), index.name),
+                    about=about.constraint(known.name, index.name),
                     evidence={"definition": dropped.definition},
                 )
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, DropObject, Example, Group, Rule, Severity, Subject, concern
+from reviewer.check import Concern, Context, DropObject, Example, Group, Rule, Severity, Subject, about, concern
 
 RULE = Rule(
     id="dropped-database",
@@ -39,7 +39,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropObject(kind="database", object=database):
             yield concern(
                 f"Dropping the database `{database}` destroys everything in it, and no downgrade restores it.",
-                about=("object", "database", str(database)),
+                about=about.object_("database", database),
             )
 
 

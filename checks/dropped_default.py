@@ -45,6 +45,7 @@ from reviewer.check import (
     SetNotNull,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -76,7 +77,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     `{table}.{column}` is added with a default that is dropped again: the running code does not know
                     the column, and each of its INSERTs into `{table}` fails because the column is NOT NULL.
                     """,
-                    about=("column", str(table), column),
+                    about=about.column(table, column),
                     severity=context.certainty(Severity.ERROR),
                 )
             else:
@@ -85,7 +86,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     Without the default of `{table}.{column}`, INSERTs of the running code that leave the column out
                     fail because it is NOT NULL.
                     """,
-                    about=("column", str(table), column),
+                    about=about.column(table, column),
                     severity=RULE.severity if known and not _old_code_inserts(table, context) else Severity.NOTICE,
                 )
 

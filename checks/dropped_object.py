@@ -40,6 +40,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     listed,
@@ -74,7 +75,7 @@ def _told(kind: str, name: Name, context: Context) -> Iterator[Concern]:
         return
     yield concern(
         f"Dropping the {kind} `{name}` breaks every statement of the running code that still uses it.",
-        about=("object", kind, str(name)),
+        about=about.object_(kind, name),
     )
 
 
@@ -87,7 +88,7 @@ def _told_of_columns(kind: str, name: Name, context: Context) -> Iterator[Concer
             The {kind} `{name}` is recreated without {listed(gone)}, which breaks every statement of the running
             code that still reads {"it" if len(gone) == 1 else "them"}.
             """,
-            about=("object", kind, str(name)),
+            about=about.object_(kind, name),
         )
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, DropObject, Example, Group, Rule, Severity, Subject, concern
+from reviewer.check import Concern, Context, DropObject, Example, Group, Rule, Severity, Subject, about, concern
 
 RULE = Rule(
     id="dropped-schema",
@@ -47,7 +47,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             more = f" and {len(tables) - 5} more tables" if len(tables) > 5 else ""
             yield concern(
                 f"Dropping the schema `{schema}` destroys everything in it{with_it}{more}.",
-                about=("object", "schema", str(schema)),
+                about=about.object_("schema", schema),
                 severity=context.certainty(RULE.severity),
                 evidence={"tables": tables},
             )

@@ -48,6 +48,7 @@ from reviewer.check import (
     Severity,
     Subject,
     Update,
+    about,
     concern,
 )
 
@@ -75,7 +76,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 lost = f"destroys its rows {'but' if unused else 'and'} {lost}"
             yield concern(
                 f"Dropping `{table}` {lost}{_comes_back_empty(table, context, kept)}.",
-                about=("table", str(table)),
+                about=about.table(table),
                 severity=Severity.NOTICE
                 if unused
                 else context.certainty(RULE.severity)

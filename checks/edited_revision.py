@@ -24,7 +24,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Basis, Concern, Context, Example, Group, Recording, Rule, Severity, Subject, concern
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Recording,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="edited-revision",
@@ -44,7 +56,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     `{entry.revision}` is already on the base branch and was changed here: databases that have run
                     it will never get the change.
                     """,
-                    about=("revision", entry.revision),
+                    about=about.revision(entry.revision),
                     basis=Basis.COMPARED,
                     location=entry.location,
                 )

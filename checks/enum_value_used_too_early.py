@@ -50,6 +50,7 @@ from reviewer.check import (
     Story,
     Subject,
     Update,
+    about,
     concern,
     failures,
 )
@@ -78,7 +79,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 `{revision.id}` uses a new enum value in the transaction that adds it, and PostgreSQL stops the
                 deploy: {words}.
                 """,
-                about=("failure", revision.id, Direction.UPGRADE.value),
+                about=about.failure(revision.id, Direction.UPGRADE),
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),
                 direction=Direction.UPGRADE,
@@ -96,7 +97,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                                 The value `{value}` of `{type_}` is used in the transaction that adds it, which
                                 PostgreSQL rejects.
                                 """,
-                                about=("failure", context.revision.id if context.revision else "", "upgrade"),
+                                about=about.failure(
+                                    context.revision.id if context.revision else "", Direction.UPGRADE
+                                ),
                                 severity=RULE.severity.lower,
                             )
 

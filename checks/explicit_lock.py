@@ -25,7 +25,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, Example, Group, LockMode, LockTable, Rule, Severity, Subject, concern
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    LockTable,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="explicit-lock",
@@ -45,7 +57,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     LOCK TABLE takes {lock} on `{table}`, so {lock.blocks} of `{table}` wait until the transaction
                     ends.
                     """,
-                    about=("table", str(table)),
+                    about=about.table(table),
                 )
 
 

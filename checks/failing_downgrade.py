@@ -39,6 +39,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     concern,
     failures,
     ways_out,
@@ -87,7 +88,7 @@ def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
                 The downgrade of `{revision.id}` fails once the tables hold {" or ".join(trial.written)}, which
                 the upgrade makes possible: {words}.
                 """,
-                about=("failure", revision.id, Direction.DOWNGRADE.value, "new data"),
+                about=about.failure(revision.id, Direction.DOWNGRADE, "new data"),
                 severity=Severity.NOTICE,
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, trial),

@@ -52,6 +52,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     concern,
     failures,
     refusals,
@@ -84,7 +85,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for words in refusals(subject, context):
                 yield concern(
                     f"PostgreSQL rejects this statement: {words}.",
-                    about=("failure", context.revision.id, Direction.UPGRADE.value),
+                    about=about.failure(context.revision.id, Direction.UPGRADE),
                     severity=RULE.severity.lower,
                 )
 
@@ -133,7 +134,7 @@ def _too_long(revision: Revision, basis: Basis, severity: Severity, evidence: Ma
         version table takes {ways_out.VERSION_LENGTH}. Give it a shorter one, or make `alembic_version.version_num` wider in an earlier revision.
         """,
         severity=severity,
-        about=("failure", revision.id, Direction.UPGRADE.value),
+        about=about.failure(revision.id, Direction.UPGRADE),
         basis=basis,
         location=Location(revision.path, revision.line or revision.upgrade_line or 1),
         direction=Direction.UPGRADE,

@@ -51,6 +51,7 @@ from reviewer.check import (
     Story,
     Subject,
     ValidateConstraint,
+    about,
     concern,
     failures,
     quoted,
@@ -77,7 +78,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"""
                 The upgrade of `{revision.id}` fails on rows that the schema allows: {failures.words(failed)}.{ask}
                 """,
-                about=("failure", revision.id, Direction.UPGRADE.value),
+                about=about.failure(revision.id, Direction.UPGRADE),
                 severity=Severity.NOTICE if isinstance(operation, ValidateConstraint) else None,
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),

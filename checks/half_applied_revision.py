@@ -85,6 +85,7 @@ from reviewer.check import (
     Update,
     Vacuum,
     ValidateConstraint,
+    about,
     concern,
 )
 
@@ -114,7 +115,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 If a later statement of `{revision.id}` fails, what this one did stays committed while the revision
                 is not recorded as applied, and running it again fails.
                 """,
-                about=("steps", revision.id),
+                about=about.other("steps", revision.id),
                 location=kept.location,
                 basis=Basis.OBSERVED if kept.observation else Basis.PARSED,
             )

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, CreateIndex, Example, Group, Rule, Severity, Subject, concern
+from reviewer.check import Concern, Context, CreateIndex, Example, Group, Rule, Severity, Subject, about, concern
 
 RULE = Rule(
     id="hash-index",
@@ -37,7 +37,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateIndex(table=table, name=name, method="hash"):
-            yield concern(f"The index `{name}` of `{table}` is a hash index.", about=("index", name or "", RULE.id))
+            yield concern(f"The index `{name}` of `{table}` is a hash index.", about=about.index(name, RULE.id))
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'

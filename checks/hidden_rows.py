@@ -46,6 +46,7 @@ from reviewer.check import (
     Story,
     Subject,
     Update,
+    about,
     cause_of,
     concern,
     place_of,
@@ -74,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         visible here to an owner without BYPASSRLS: the statement leaves the others unchanged,
                         without an error.
                         """,
-                        about=("rows", str(table), "hidden"),
+                        about=about.rows(table, "hidden"),
                         basis=Basis.OBSERVED,
                         evidence={"rows": each.rows, "seen": each.before},
                     )
@@ -94,7 +95,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     Row security on `{table}` hides all of its rows from {who} unless it sets what the policies
                     read, which the running code does not do.
                     """,
-                    about=("table", str(table), "row security"),
+                    about=about.table(table, "row security"),
                     basis=Basis.OBSERVED,
                     location=place_of(step),
                     evidence={"roles": roles},

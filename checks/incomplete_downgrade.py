@@ -68,6 +68,7 @@ from reviewer.check import (
     Story,
     Subject,
     Unrecognized,
+    about,
     concern,
     failures,
     place_of,
@@ -113,7 +114,7 @@ def _types_left(story: Story) -> Iterator[Concern]:
                     After the downgrade of `{story.revision.id}`, enum type `{name}` is left behind:
                     {_fix(Difference("enum type", str(name), Change.LEFT_BEHIND))}; the next upgrade then fails.
                     """,
-                    about=("type", str(name)),
+                    about=about.type_(name),
                     severity=RULE.severity.lower,
                     location=Location(story.revision.path, story.revision.downgrade_line or 1),
                     direction=Direction.DOWNGRADE,
@@ -161,7 +162,7 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
         )
         yield concern(
             f"After the downgrade of `{revision.id}`, {told}{fix and ': ' + fix}{then}.",
-            about=("failure", revision.id, Direction.UPGRADE_AGAIN.value)
+            about=about.failure(revision.id, Direction.UPGRADE_AGAIN)
             if difference is cause
             else _about(difference),
             severity=Severity.NOTICE

@@ -35,6 +35,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     is_partial,
 )
@@ -72,7 +73,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                                 From the drop of `{name}` until `{new}` is built, no query on `{table.name}` has an
                                 index that begins with `{columns[0]}`.
                                 """,
-                                about=("index", name.name, "gap"),
+                                about=about.index(name.name, "gap"),
                             )
                             return
 

@@ -44,6 +44,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
     types,
@@ -76,7 +77,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 `{table}` wait until the transaction ends.
                 """,
                 remedy=_remedy(subject, set(built), context),
-                about=("column", str(table), column),
+                about=about.column(table, column),
                 severity=context.certainty(RULE.severity),
             )
 

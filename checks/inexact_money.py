@@ -33,6 +33,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     types,
@@ -56,7 +57,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 ):
                     yield concern(
                         f"`{table}.{column.name}` stores money as `{types.canonical(column.type)}`, which rounds.",
-                        about=("column", str(table), column.name, RULE.id),
+                        about=about.column(table, column.name, RULE.id),
                     )
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severity, Story, Subject, concern
+from reviewer.check import Basis, Concern, Context, Example, Group, Rule, Severity, Story, Subject, about, concern
 
 RULE = Rule(
     id="inserted-revision",
@@ -46,7 +46,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         `{revision.id}` is inserted before revisions of the base branch{on_it}: databases that have
                         run these will never run it.
                         """,
-                        about=("revision", revision.id),
+                        about=about.revision(revision.id),
                         basis=Basis.COMPARED,
                         location=entry.location,
                     )

@@ -42,6 +42,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -81,7 +82,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         )
                     )
                 ],
-                about=("index", name),
+                about=about.index(name),
                 severity=RULE.severity if known else RULE.severity.lower,
             )
 

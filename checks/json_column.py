@@ -33,6 +33,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     types,
@@ -54,7 +55,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if types.base(column.type) == "json":
                     yield concern(
                         f"`{table}.{column.name}` is `json`, which can be neither compared nor indexed.",
-                        about=("column", str(table), column.name, RULE.id),
+                        about=about.column(table, column.name, RULE.id),
                     )
 
 

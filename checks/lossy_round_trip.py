@@ -47,6 +47,7 @@ from reviewer.check import (
     Story,
     Subject,
     Truncate,
+    about,
     concern,
 )
 
@@ -70,7 +71,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     continue
                 yield concern(
                     f"After the upgrade and downgrade of `{revision.id}`, {_sentence(loss, context)}.",
-                    about=("column", loss.table, loss.column) if loss.column else ("table", loss.table),
+                    about=about.column(loss.table, loss.column) if loss.column else ("table", loss.table),
                     severity=Severity.NOTICE if loss.fills else None,
                     basis=Basis.COMPARED,
                     location=Location(revision.path, revision.downgrade_line or 1),
@@ -88,7 +89,7 @@ def _of_new_rows(story: Story, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"What is written after the upgrade of `{revision.id}`, and {whose}, does not survive its downgrade:"
                 f" {_sentence(loss, context)}.",
-                about=("new rows", loss.table, loss.column or ""),
+                about=about.other("new rows", loss.table, loss.column or ""),
                 severity=None if loss.allowed_before else Severity.NOTICE,
                 basis=Basis.COMPARED,
                 location=Location(revision.path, revision.downgrade_line or 1),

@@ -41,6 +41,7 @@ from reviewer.check import (
     Step,
     Story,
     Subject,
+    about,
     cause_of,
     concern,
     is_partial,
@@ -113,7 +114,7 @@ def _said(table: Name, columns: tuple[str, ...], step: Step | None, story: Story
         `INSERT INTO {table} … ON CONFLICT ({names})` of the running code fails from now on (SQLSTATE 42P10): no
         unique index on {listed([f"`{c}`" for c in columns])} is left{but}.
         """,
-        about=("arbiter", str(table), *columns),
+        about=about.other("arbiter", str(table), *columns),
         severity=Severity.WARNING if basis is Basis.OBSERVED else Severity.NOTICE,
         basis=basis,
         location=place_of(step),

@@ -52,6 +52,7 @@ from reviewer.check import (
     Step,
     Story,
     Subject,
+    about,
     cause_of,
     concern,
     listed,
@@ -116,7 +117,7 @@ def _told(key: tuple[str, str, str | None], after: Afterwards, story: Story) -> 
         {f"`{told}` is recreated, and" if anew else f"On `{told}`"} {parts} {"are" if len(lost) + len(more) > 1 else "is"}
         lost{": roles that need it fail with `permission denied`" if lost else ": it protected rows from those who query it"}.
         """,
-        about=("privileges", kind, told),
+        about=about.other("privileges", kind, told),
         basis=Basis.COMPARED,
         location=place_of(anew or _revoked(story, of)),
         evidence={"lost": [*lost, *more]},

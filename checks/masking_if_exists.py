@@ -43,6 +43,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -73,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if said:
                 yield concern(
                     f"The statement does nothing, and the revision continues as if it had succeeded: {said.removesuffix(', skipping')}.",
-                    about=("nothing", str(name)),
+                    about=about.other("nothing", str(name)),
                 )
 
 

@@ -39,6 +39,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     types,
@@ -69,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     what = f"`{table}.{column}` is `{types.canonical(mine)}`"
                     yield concern(
                         f"{what}, and `{key.referenced}.{other}`, which it refers to, is `{types.canonical(theirs)}`.",
-                        about=("column", str(table), column, "key type"),
+                        about=about.column(table, column, "key type"),
                         severity=RULE.severity.lower if smaller else RULE.severity,
                     )
 

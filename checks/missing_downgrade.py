@@ -72,6 +72,7 @@ from reviewer.check import (
     Update,
     Vacuum,
     ValidateConstraint,
+    about,
     concern,
 )
 
@@ -92,7 +93,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     f"{nothing}: a rollback reports success and leaves the changes of the upgrade."
                     if revision.downgrade_line
                     else f"`{revision.id}` has no `downgrade()`: a rollback stops here with a Python error.",
-                    about=("failure", revision.id, Direction.UPGRADE_AGAIN.value),
+                    about=about.failure(revision.id, Direction.UPGRADE_AGAIN),
                     basis=Basis.PARSED,
                     location=Location(revision.path, revision.downgrade_line or revision.upgrade_line or 1),
                     direction=Direction.DOWNGRADE,

@@ -34,6 +34,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -53,7 +54,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             if any(isinstance(later, AddPrimaryKey) and later.table.matches(table) for later, _ in context.later()):
                 return
-            yield concern(f"`{table}` has no primary key.", about=("table", str(table), RULE.id))
+            yield concern(f"`{table}` has no primary key.", about=about.table(table, RULE.id))
 
 
 EXAMPLES = [

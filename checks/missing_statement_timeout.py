@@ -39,6 +39,7 @@ from reviewer.check import (
     SetVariable,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -61,7 +62,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     if works and seen is not None and not seen.statement_timeout and each.statement.location:
                         yield concern(
                             "No statement_timeout is in effect here, nor for the statements that follow.",
-                            about=("statement_timeout",),
+                            about=about.other("statement_timeout"),
                             location=each.statement.location,
                             basis=Basis.OBSERVED,
                         )

@@ -23,7 +23,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, CreateTable, Example, Group, Rule, Severity, Subject, concern, types
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+    types,
+)
 
 RULE = Rule(
     id="missing-timestamps",
@@ -45,7 +57,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ]
             if own and not any(types.base(column.type).startswith("timestamp") for column in columns):
                 yield concern(
-                    f"`{table}` does not record when a row was written.", about=("table", str(table), RULE.id)
+                    f"`{table}` does not record when a row was written.", about=about.table(table, RULE.id)
                 )
 
 

@@ -33,6 +33,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     keys_of,
 )
@@ -62,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if column.name.lower() in _ONE_EACH and not guarded:
                     yield concern(
                         f"Nothing stops two rows of `{table}` with the same `{column.name}`.",
-                        about=("column", str(table), column.name, RULE.id),
+                        about=about.column(table, column.name, RULE.id),
                     )
 
 

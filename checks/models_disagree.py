@@ -39,6 +39,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     concern,
 )
 
@@ -73,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"After the new revisions models and migrations disagree: {_words(found[0])}{more}.",
                 basis=Basis.COMPARED,
-                about=("models", revision.id),
+                about=about.other("models", revision.id),
                 evidence={"autogenerate": [each.code for each in found]},
                 location=Location(revision.path, revision.upgrade_line or 1),
             )

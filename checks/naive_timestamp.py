@@ -34,6 +34,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     types,
@@ -55,7 +56,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if types.base(column.type) == "timestamp without time zone":
                     yield concern(
                         f"`{table}.{column.name}` is a timestamp without time zone.",
-                        about=("column", str(table), column.name, RULE.id),
+                        about=about.column(table, column.name, RULE.id),
                     )
 
 

@@ -38,6 +38,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     cause_of,
     concern,
     place_of,
@@ -75,7 +76,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     `{each.table}.{each.column}` is {each.column_type} now, and the sequence `{each.sequence}` that
                     fills it still ends at {each.ends:,}: add `ALTER SEQUENCE {sequence} AS {each.column_type}`.
                     """,
-                    about=("sequence", str(each.sequence), "type"),
+                    about=about.sequence(each.sequence, "type"),
                     basis=Basis.OBSERVED,
                     location=place_of(altered),
                     evidence={"ends": each.ends, "type": each.type, "column_type": each.column_type},

@@ -36,6 +36,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     refusals,
     types,
@@ -66,7 +67,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 `{table}.{column}` holds less as `{types.canonical(new)}` than as `{types.canonical(known.type)}`:
                 values that do not fit stop the deploy or are truncated.
                 """,
-                about=("column", str(table), column, "narrower"),
+                about=about.column(table, column, "narrower"),
                 evidence={"from": known.type, "to": types.canonical(new)},
             )
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import AddEnumValue, Concern, Context, Example, Group, Rule, Severity, Subject, concern
+from reviewer.check import AddEnumValue, Concern, Context, Example, Group, Rule, Severity, Subject, about, concern
 
 RULE = Rule(
     id="new-enum-value",
@@ -43,7 +43,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"The running code cannot read rows with the new value `{value}` of `{type_}`.",
-                about=("type", str(type_), value),
+                about=about.type_(type_, value),
             )
 
 

@@ -35,6 +35,7 @@ from reviewer.check import (
     SetNotNull,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -57,7 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"`{table}.{column}` is nullable from now on, which the running code does not expect.",
-                about=("column", str(table), column, "nullable"),
+                about=about.column(table, column, "nullable"),
             )
 
 

@@ -32,6 +32,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
 )
@@ -53,7 +54,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     if (column.name,) == key.columns and column.nullable and column.name not in subject.primary_key:
                         yield concern(
                             f"`{table}.{column.name}` refers to `{key.referenced}` and is nullable.",
-                            about=("column", str(table), column.name, RULE.id),
+                            about=about.column(table, column.name, RULE.id),
                         )
 
 

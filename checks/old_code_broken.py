@@ -53,6 +53,7 @@ from reviewer.check import (
     Step,
     Story,
     Subject,
+    about,
     concern,
     listed,
 )
@@ -117,7 +118,7 @@ def _stale(story: Story, context: Context) -> Iterator[Concern]:
                 Connections of the running code that have prepared a SELECT of `{table}.{changes[0].column}` fail
                 once with `cached plan must not change result type`, because its type has changed.
                 """,
-                about=("column", str(table), changes[0].column, "plan"),
+                about=about.column(table, changes[0].column, "plan"),
                 severity=Severity.NOTICE,
                 basis=Basis.OBSERVED,
                 evidence={"driver": context.recording.environment.driver},

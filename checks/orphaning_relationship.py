@@ -43,6 +43,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     concern,
 )
 
@@ -63,7 +64,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if said and place is not None:
                     yield concern(
                         f"`{each.model}.{each.attribute}` and the foreign key `{each.table}.{each.column}` {said}.",
-                        about=("column", str(each.table), each.column, RULE.id),
+                        about=about.column(each.table, each.column, RULE.id),
                         basis=Basis.COMPARED,
                         location=place,
                         evidence={"ondelete": each.ondelete, "passive_deletes": each.passive_deletes},

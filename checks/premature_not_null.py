@@ -45,6 +45,7 @@ from reviewer.check import (
     SetNotNull,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -78,7 +79,7 @@ def _tightened(table: Name, column: str, how: str) -> Concern:
         `{table}.{column}` came in this deploy and {how}, without a default: each INSERT of the running code, which does not
         write it, fails until the new code is everywhere.
         """,
-        about=("column", str(table), column),
+        about=about.column(table, column),
     )
 
 

@@ -36,6 +36,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     is_partial,
 )
@@ -53,7 +54,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case CreateIndex(table=table, name=name, columns=columns, where=None, method=None | "btree"):
             twice = next((column for n, column in enumerate(columns) if column in columns[:n]), None)
             if twice is not None:
-                yield concern(f"The index `{name}` lists `{twice}` twice.", about=("index", name or ""))
+                yield concern(f"The index `{name}` lists `{twice}` twice.", about=about.index(name))
                 return
             if subject.include or not all(re.fullmatch(r'\w+|".+"', column) for column in columns):
                 return
@@ -73,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     which = f"`{other.name}`" if other.name else "a key"
                     yield concern(
                         f"The index `{name}` on `{', '.join(columns)}` is redundant with {which} on `{', '.join(other.columns)}`.",
-                        about=("index", name or ""),
+                        about=about.index(name),
                     )
                     return
 

@@ -46,6 +46,7 @@ from reviewer.check import (
     Step,
     Story,
     Subject,
+    about,
     cause_of,
     concern,
     listed,
@@ -91,7 +92,7 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
             f"""
             `{first.subject}` cannot be called as before: `{first.sql}` fails now, with `{first.error}`.
             """,
-            about=("object", "function", str(first.subject)),
+            about=about.object_("function", first.subject),
             severity=Severity.WARNING,
             basis=Basis.OBSERVED,
             location=place_of(cause),

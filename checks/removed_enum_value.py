@@ -40,6 +40,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     cause_of,
     concern,
     listed,
@@ -96,7 +97,7 @@ def _said(type_: Name, labels: list[str], story: Story, basis: Basis) -> Iterato
         `{type_}` no longer has the value {values}, which the running code still sends: each statement with
         {"it" if len(gone) == 1 else "one of them"} fails.
         """,
-        about=("type", str(type_), *gone),
+        about=about.type_(type_, *gone),
         severity=Severity.ERROR if basis is Basis.OBSERVED else Severity.WARNING,
         basis=basis,
         location=place_of(step or changed or cause_of(story, type_)),

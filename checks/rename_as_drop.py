@@ -47,6 +47,7 @@ from reviewer.check import (
     Step,
     Subject,
     Update,
+    about,
     concern,
     remedies,
     types,
@@ -80,7 +81,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         required=context.now.must_be_written(table, old),
                         added=_came_first(new, context),
                     ),
-                    about=("column", str(table), old),
+                    about=about.column(table, old),
                 )
         case DropTable(table=table) if context.exists(table):
             created = _new_table(subject, context)
@@ -91,7 +92,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     and it destroys every row of `{table}`.
                     """,
                     remedy=[_keep_rows(table, created, context)],
-                    about=("table", str(table)),
+                    about=about.table(table),
                 )
 
 

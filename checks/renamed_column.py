@@ -39,6 +39,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -61,7 +62,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 the commit until the last process of the old version has stopped.
                 """,
                 remedy=_copy(table, old, new, context),
-                about=("column", str(table), old),
+                about=about.column(table, old),
                 severity=Severity.NOTICE if context.old_code_uses(table, old) is False else None,
             )
 

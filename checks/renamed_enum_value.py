@@ -35,6 +35,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -60,7 +61,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         remedies.execute(f"ALTER TYPE {type_.sql} ADD VALUE IF NOT EXISTS {_literal(new)}")
                     )
                 ],
-                about=("type", str(type_), old),
+                about=about.type_(type_, old),
             )
 
 

@@ -39,6 +39,7 @@ from reviewer.check import (
     SetSchema,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     quoted,
@@ -62,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     Renaming the {kind} `{name}` to `{new}` breaks every statement of the running code that names
                     it, from the commit until the last process of the old version has stopped.
                     """,
-                    about=("object", kind, str(name)),
+                    about=about.object_(kind, name),
                 )
         case SetSchema(kind=kind, object=name, new_schema=schema) if kind in {*_NAMED_BY_CODE, "table"}:
             if not (_new(name, context) or _taken_again(name, context)):
@@ -72,7 +73,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     that does not look there for it.
                     """,
                     remedy=_with_a_view(kind, name, schema),
-                    about=("object", kind, str(name)),
+                    about=about.object_(kind, name),
                 )
 
 

@@ -37,6 +37,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     listed,
@@ -73,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     + "\n"
                     + remedies.execute(f"CREATE VIEW {table.sql} AS SELECT * FROM {renamed.sql}"),
                 ],
-                about=("table", str(table)),
+                about=about.table(table),
                 severity=Severity.NOTICE if context.old_code_uses(table) is False else None,
             )
 

@@ -43,6 +43,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
     types,
@@ -73,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     _told(table, column, value)
                     + remedies.add_column(table, column, default=value, nullable=value is None)
                 ],
-                about=("column", str(table), column.name),
+                about=about.column(table, column.name),
                 basis=Basis.OBSERVED if refused else None,
             )
 

@@ -42,6 +42,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
     types,
@@ -105,7 +106,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     remedies.fill_default(table, column.name),
                     *(() if column.nullable else remedies.not_null(table, column.name, context.major)),
                 ],
-                about=("column", str(table), column.name),
+                about=about.column(table, column.name),
                 severity=None if context.observed or _VOLATILE.search(default) else RULE.severity.lower,
             )
 

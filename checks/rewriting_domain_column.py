@@ -36,6 +36,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     names,
     types,
@@ -62,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     Adding `{table}.{column.name}` of the domain `{column.type}` rewrites every row of `{table}`
                     under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                     """,
-                    about=("column", str(table), column.name),
+                    about=about.column(table, column.name),
                 )
 
 

@@ -38,6 +38,7 @@ from reviewer.check import (
     SetExpression,
     Severity,
     Subject,
+    about,
     concern,
     quoted,
     remedies,
@@ -79,7 +80,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     f"{remedies.add_column(table, column)}\n{remedies.kept_filled(table, column.name, expression)}",
                     filled,
                 ],
-                about=("column", str(table), column.name),
+                about=about.column(table, column.name),
             )
         case SetExpression(table=table, column=name) if context.exists(table):
             if context.rewrote(table) if context.observed else True:
@@ -88,7 +89,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     Giving `{table}.{name}` another expression rewrites every row of `{table}` under ACCESS
                     EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                     """,
-                    about=("column", str(table), name),
+                    about=about.column(table, name),
                     severity=context.certainty(RULE.severity) if context.statement.error is None else None,
                 )
 

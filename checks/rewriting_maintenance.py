@@ -39,6 +39,7 @@ from reviewer.check import (
     Severity,
     Subject,
     Vacuum,
+    about,
     concern,
 )
 
@@ -65,7 +66,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"""
                 {what} rewrites {on} under ACCESS EXCLUSIVE, so reads and writes of {on} wait until it is done.
                 """,
-                about=("table", str(table)),
+                about=about.table(table),
             )
 
 

@@ -39,6 +39,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     quoted,
     remedies,
@@ -82,7 +83,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     remedies.fill_default(table, column.name),
                     *remedies.not_null(table, column.name, context.major),
                 ],
-                about=("column", str(table), column.name),
+                about=about.column(table, column.name),
             )
         case AddIdentity(table=table, column=name) if context.exists(table) and context.rewrote(table):
             yield concern(
@@ -90,7 +91,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 Making `{table}.{name}` an identity column rewrites every row of `{table}` under ACCESS
                 EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                 """,
-                about=("column", str(table), name),
+                about=about.column(table, name),
             )
 
 

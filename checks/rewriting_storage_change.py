@@ -37,6 +37,7 @@ from reviewer.check import (
     SetTablespace,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -67,7 +68,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 {what} copies every row of it under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until
                 the transaction ends.
                 """,
-                about=("table", str(table)),
+                about=about.table(table),
                 severity=context.certainty(RULE.severity) if context.statement.error is None else None,
             )
 

@@ -46,6 +46,7 @@ from reviewer.check import (
     SetVariable,
     Severity,
     Subject,
+    about,
     concern,
     names,
     remedies,
@@ -89,7 +90,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 and writes of `{table}` wait until the transaction ends.{read}
                 """,
                 remedy=_remedy(subject, old, context),
-                about=("column", str(table), column),
+                about=about.column(table, column),
                 basis=Basis.PARSED if doubt else None,
                 severity=_severity(doubt, zone),
             )

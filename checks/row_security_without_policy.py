@@ -39,6 +39,7 @@ from reviewer.check import (
     Severity,
     Subject,
     Unrecognized,
+    about,
     concern,
 )
 
@@ -67,7 +68,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             who = "every role, including the owner" if forced else "every role except the owner"
             yield concern(
                 f"Row level security without a policy hides all rows of `{table}` from {who}.",
-                about=("table", str(table), "row security"),
+                about=about.table(table, "row security"),
             )
 
 

@@ -38,6 +38,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -69,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     Attaching `{partition}` to `{table}` {reads} every row of {tables} under ACCESS EXCLUSIVE, so
                     reads and writes of {tables} wait until the transaction ends.
                     """,
-                    about=("table", str(partition)),
+                    about=about.table(partition),
                     severity=context.certainty(RULE.severity) if known and not implied else Severity.NOTICE,
                 )
 

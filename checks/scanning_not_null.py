@@ -39,6 +39,7 @@ from reviewer.check import (
     SetNotNull,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     remedies,
@@ -65,7 +66,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 writes of `{table}` wait until the transaction ends.
                 """,
                 remedy=remedies.not_null(table, column, context.major, _unproved(table, column, context)),
-                about=("column", str(table), column),
+                about=about.column(table, column),
                 severity=context.certainty(RULE.severity) if context.statement.error is None else None,
             )
 

@@ -41,6 +41,7 @@ from reviewer.check import (
     SetNotNull,
     Severity,
     Subject,
+    about,
     concern,
     quoted,
     remedies,
@@ -72,7 +73,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 EXCLUSIVE, so reads and writes of `{table}` wait until the transaction ends.
                 """,
                 remedy=_remedy(subject, checked, context) if checked else (),
-                about=("column", str(table), column),
+                about=about.column(table, column),
                 severity=context.certainty(RULE.severity),
             )
 

@@ -46,6 +46,7 @@ from reviewer.check import (
     Story,
     Subject,
     Update,
+    about,
     cause_of,
     concern,
     place_of,
@@ -82,7 +83,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     `SELECT setval('{each.sequence.sql.removeprefix("public.")}', (SELECT max({column}) FROM
                     {table}))`.
                     """,
-                    about=("sequence", str(each.sequence), "behind"),
+                    about=about.sequence(each.sequence, "behind"),
                     basis=Basis.OBSERVED,
                     location=place_of(step),
                     evidence={"next": each.next, "highest": each.highest},

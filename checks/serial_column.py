@@ -34,6 +34,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
 )
@@ -54,7 +55,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if column.serial:
                     yield concern(
                         f"`{table}.{column.name}` is `{column.type.lower()}`, not an identity column.",
-                        about=("column", str(table), column.name, RULE.id),
+                        about=about.column(table, column.name, RULE.id),
                     )
 
 

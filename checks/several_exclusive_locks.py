@@ -41,6 +41,7 @@ from reviewer.check import (
     Statement,
     Subject,
     Understood,
+    about,
     concern,
     line_of,
 )
@@ -76,7 +77,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 `{first.relation}`{since}, so reads and writes of `{first.relation}` wait as long as this statement
                 waits for `{others[0]}`.
                 """,
-                about=("tables", str(first.relation), str(others[0])),
+                about=about.other("tables", str(first.relation), str(others[0])),
                 evidence={"held": {str(h.relation): str(h.mode) for h in held}},
                 severity=RULE.severity if context.work() or _took_time(first.since) else Severity.NOTICE,
             )

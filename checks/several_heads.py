@@ -35,6 +35,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -60,7 +61,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 The history has {len(heads)} heads ({named}), so `alembic upgrade head` fails until `{last.id}` gets
                 another one of them as its `down_revision` or `alembic merge heads` joins them.
                 """,
-                about=("heads", *sorted(heads)),
+                about=about.other("heads", *sorted(heads)),
                 basis=Basis.PARSED,
                 location=Location(last.path, last.upgrade_line or 1),
                 evidence={"heads": heads},

@@ -35,6 +35,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     types,
@@ -60,7 +61,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 ):
                     yield concern(
                         f"`{table}.{column.name}` accepts only {_length(column.type)} characters.",
-                        about=("column", str(table), column.name, RULE.id),
+                        about=about.column(table, column.name, RULE.id),
                     )
 
 

@@ -45,6 +45,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -64,7 +65,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if gone:
                 yield concern(
                     f"Dropping `{table}.{column}` also drops {' and '.join(gone.values())}, which no statement names.",
-                    about=("constraint", str(table), *gone),
+                    about=about.constraint(table, *gone),
                     evidence={"dropped": list(gone)},
                 )
 

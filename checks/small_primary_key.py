@@ -24,7 +24,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, CreateTable, Example, Group, Rule, Severity, Subject, concern, types
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateTable,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+    types,
+)
 
 RULE = Rule(
     id="small-primary-key",
@@ -46,7 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 ):
                     yield concern(
                         f"The key `{table}.{name}` is `{types.base(column.type)}` and will overflow.",
-                        about=("column", str(table), name, RULE.id),
+                        about=about.column(table, name, RULE.id),
                     )
 
 

@@ -39,6 +39,7 @@ from reviewer.check import (
     Step,
     Story,
     Subject,
+    about,
     cause_of,
     concern,
     listed,
@@ -95,7 +96,7 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
         The function `{first.function}` does not fit the new schema{line}: once the migration commits, {what}, even
         for new code, with `{first.error}`. Redefine it in the same revision.
         """,
-        about=("object", "function", str(first.function)),
+        about=about.object_("function", first.function),
         severity=severity,
         basis=Basis.OBSERVED,
         location=place_of(cause),

@@ -38,6 +38,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     cause_of,
     concern,
     place_of,
@@ -64,7 +65,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     `{each.function}` now returns other values than those in the index `{each.index}` of
                     `{each.table}`: queries that use it do not find their rows. Rebuild it in the same revision.
                     """,
-                    about=("index", each.index, "stale"),
+                    about=about.index(each.index, "stale"),
                     basis=Basis.OBSERVED,
                     location=place_of(step),
                     evidence={"rows": each.rows},

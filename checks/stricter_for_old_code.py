@@ -43,6 +43,7 @@ from reviewer.check import (
     SetNotNull,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -69,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             what = f"the constraint `{name}`" if name else "the constraint"
             yield concern(
                 f"From now on {what} rejects rows of `{table}` that the running code may still write.",
-                about=("constraint", str(table), name or ""),
+                about=about.constraint(table, name or ""),
             )
         case CreateIndex(table=table, name=name, unique=True) if context.exists(table):
             if all(context.is_new_column(table, column) for column in subject.columns):
@@ -78,7 +79,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"From now on the unique index `{name}` rejects duplicates in `{table}` that the running code may still write.",
-                about=("index", name or ""),
+                about=about.index(name),
             )
         case SetNotNull(table=table, column=column) if not context.is_new_column(table, column):
             known = context.was(table, column)
@@ -86,7 +87,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"`{table}.{column}` rejects NULL from now on, which the running code may still write.",
-                about=("column", str(table), column, "not null"),
+                about=about.column(table, column, "not null"),
             )
 
 

@@ -41,7 +41,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Basis, Concern, Context, Example, Group, Recording, Rule, Severity, Subject, concern
+from reviewer.check import (
+    Basis,
+    Concern,
+    Context,
+    Example,
+    Group,
+    Recording,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="swallowed-failure",
@@ -63,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 env.py ends without an error when a revision fails: when one {ways}, it {control.ended}, so
                 `alembic upgrade` reports success and production can stay behind with a green pipeline.
                 """,
-                about=("control",),
+                about=about.other("control"),
                 basis=Basis.OBSERVED,
                 location=control.location,
                 evidence={"swallowed": list(control.swallowed)},

@@ -26,7 +26,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, CreateIndex, Example, Group, Reindex, Rule, Severity, Subject, concern
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateIndex,
+    Example,
+    Group,
+    Reindex,
+    Rule,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="timed-out-concurrent-build",
@@ -46,7 +58,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     `lock_timeout` is {_time(seen.lock_timeout)} here, and a concurrent build waits for every older
                     transaction: behind one that takes longer it fails and leaves an invalid index. Set it to 0 for the build.
                     """,
-                    about=("lock_timeout", "concurrently"),
+                    about=about.other("lock_timeout", "concurrently"),
                     evidence={"lock_timeout": seen.lock_timeout},
                 )
 

@@ -38,6 +38,7 @@ from reviewer.check import (
     Subject,
     TransactionControl,
     Understood,
+    about,
     concern,
 )
 
@@ -58,7 +59,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if actions and not (whole and not statement.in_transaction):
                 yield concern(
                     f"{actions[0].upper()} in a revision {_EFFECTS[actions[0]]}.",
-                    about=("transaction", context.revision.id if context.revision else ""),
+                    about=about.other("transaction", context.revision.id if context.revision else ""),
                 )
 
 

@@ -35,6 +35,7 @@ from reviewer.check import (
     Subject,
     Understood,
     Unrecognized,
+    about,
     concern,
 )
 
@@ -63,7 +64,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 kept = name.encode()[:63].decode(errors="ignore")
                 yield concern(
                     f"PostgreSQL truncates the name `{name}` to `{kept}`, without an error.",
-                    about=("name", kept),
+                    about=about.other("name", kept),
                 )
 
 

@@ -26,7 +26,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, Example, Group, LockMode, Rule, Severity, Subject, Truncate, concern
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    LockMode,
+    Rule,
+    Severity,
+    Subject,
+    Truncate,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="truncated-table",
@@ -49,7 +61,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 with_it = ", and of every table that has a foreign key to it"
             yield concern(
                 f"TRUNCATE destroys all rows of `{table}`{with_it}.",
-                about=("table", str(table)),
+                about=about.table(table),
                 evidence={"cascades_to": others} if others else None,
             )
 

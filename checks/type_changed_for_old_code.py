@@ -38,6 +38,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     refusals,
     types,
@@ -68,7 +69,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 `{table}.{column}` becomes `{types.canonical(new)}`, and the running code still sends and expects
                 `{types.canonical(known.type)}`.
                 """,
-                about=("column", str(table), column, "type"),
+                about=about.column(table, column, "type"),
                 severity=RULE.severity.lower if harmless else RULE.severity,
             )
 

@@ -34,6 +34,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     types,
@@ -59,7 +60,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if column.references or any(column.name in each for each in (*checks, *later, column.check or "")):
                     continue
                 yield concern(
-                    f"`{table}.{column.name}` accepts any text.", about=("column", str(table), column.name, RULE.id)
+                    f"`{table}.{column.name}` accepts any text.", about=about.column(table, column.name, RULE.id)
                 )
 
 

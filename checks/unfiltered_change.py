@@ -40,6 +40,7 @@ from reviewer.check import (
     Severity,
     Subject,
     Update,
+    about,
     concern,
     quoted,
     remedies,
@@ -58,7 +59,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Delete(table=table, filtered=False) if context.exists(table):
             yield concern(
                 f"DELETE without WHERE destroys all rows of `{table}`, and no downgrade restores them.",
-                about=("rows", str(table)),
+                about=about.rows(table),
             )
         case (Update(table=table) | Delete(table=table)) as change if not context.blocking() and (
             statements := context.loop(change)
@@ -69,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 {statements:,} {word} of this line {does} every row of `{table}` in one transaction, and each row
                 stays locked for other writers until the commit.
                 """,
-                about=("rows", str(table)),
+                about=about.rows(table),
             )
         case Update(table=table, filtered=True) if (
             context.changes_all(subject) and context.statement.in_transaction and not context.blocking()
@@ -79,7 +80,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 This UPDATE wrote every row of `{table}` in the rehearsal, whatever its WHERE says, in one transaction: each row
                 stays locked for other writers until the commit.
                 """,
-                about=("rows", str(table)),
+                about=about.rows(table),
             )
         case Update(table=table, columns=columns, filtered=False) if (
             context.exists(table) and not context.blocking()
@@ -90,7 +91,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 for other writers until the commit.
                 """,
                 remedy=_in_batches(table, columns, context),
-                about=("rows", str(table)),
+                about=about.rows(table),
             )
 
 

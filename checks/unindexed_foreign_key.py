@@ -39,6 +39,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     implications,
     is_partial,
@@ -73,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 columns = ", ".join(key.columns)
                 yield concern(
                     f"No index of `{table}` begins with `{columns}`: deleting a row of `{key.referenced}` reads all of `{table}`.",
-                    about=("column", str(table), *key.columns, "index"),
+                    about=about.columns(table, *key.columns, "index"),
                 )
 
 

@@ -34,6 +34,7 @@ from reviewer.check import (
     SetLogged,
     Severity,
     Subject,
+    about,
     concern,
 )
 
@@ -51,7 +52,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case CreateTable(table=table, unlogged=True) | SetLogged(table=table, logged=False):
             yield concern(
                 f"`{table}` is unlogged: it is empty after a crash, and on every standby.",
-                about=("table", str(table), RULE.id),
+                about=about.table(table, RULE.id),
             )
 
 

@@ -41,6 +41,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    about,
     concern,
     failures,
 )
@@ -62,7 +63,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"The downgrade of `{revision.id}` drops a constraint without a name, and raises.",
-                about=("failure", revision.id, Direction.DOWNGRADE.value),
+                about=about.failure(revision.id, Direction.DOWNGRADE),
                 severity=Severity.ERROR,
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),
@@ -76,7 +77,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         ) if context.exists(table):
             yield concern(
                 f"PostgreSQL generates the name of the new constraint on `{table}`, so later revisions cannot rely on it.",
-                about=("constraint", str(table), "unnamed"),
+                about=about.constraint(table, "unnamed"),
                 severity=RULE.severity.lower,
             )
 

@@ -55,6 +55,7 @@ from reviewer.check import (
     Truncate,
     Understood,
     Unrecognized,
+    about,
     concern,
 )
 
@@ -84,7 +85,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     This statement takes {mode} on `{relation}`, {how}, so {mode.blocks} of `{relation}` wait until the
                     transaction ends.
                     """,
-                    about=("table", str(relation)),
+                    about=about.table(relation),
                     severity=None if mode.blocks_reads and not bounded else Severity.NOTICE,
                 )
 

@@ -36,6 +36,7 @@ from reviewer.check import (
     Severity,
     Subject,
     Unrecognized,
+    about,
     concern,
 )
 
@@ -53,12 +54,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Unrecognized(sql=sql) if not context.statement.error:
             yield concern(
                 f"The statement is not understood, so its text was not checked: `{_short(sql)}`.",
-                about=("statement", _short(sql)),
+                about=about.other("statement", _short(sql)),
             )
         case DoBlock() | Call() if context.static:
             yield concern(
                 f"Without a server the effects of this statement are unknown: `{_short(context.statement.sql)}`.",
-                about=("statement", _short(context.statement.sql)),
+                about=about.other("statement", _short(context.statement.sql)),
             )
 
 

@@ -47,6 +47,7 @@ from reviewer.check import (
     Subject,
     Truncate,
     Update,
+    about,
     concern,
 )
 
@@ -65,21 +66,21 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"The rows that this deletes from `{table}` are lost for good: there is no copy, and no downgrade restores them.",
-                about=("rows", str(table)),
+                about=about.rows(table),
                 severity=Severity.WARNING,
             )
         case Insert(table=table) | Copy(table=Name() as table, into=True) if context.exists(table):
             if _known_way_back(context) and not _undone(table, context, Delete, Truncate, DropTable):
                 yield concern(
                     f"The downgrade does not delete the rows that this inserts into `{table}`.",
-                    about=("rows", str(table)),
+                    about=about.rows(table),
                 )
         case Update(table=table, columns=columns, filtered=True) if context.exists(table):
             old = [column for column in columns if not context.is_new_column(table, column)]
             if old and _known_way_back(context) and not _undone(table, context, Update, DropTable):
                 yield concern(
                     f"The downgrade does not restore the values of `{table}.{old[0]}` from before this UPDATE.",
-                    about=("rows", str(table)),
+                    about=about.rows(table),
                 )
 
 

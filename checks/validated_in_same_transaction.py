@@ -42,6 +42,7 @@ from reviewer.check import (
     Statement,
     Subject,
     ValidateConstraint,
+    about,
     concern,
     line_of,
     remedies,
@@ -71,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 under {lock}, and {lock.blocks or "writes"} of `{table}` wait until the transaction ends.
                 """,
                 remedy=[remedies.outside_transaction(remedies.validate(table, name))],
-                about=("constraint", str(table), name),
+                about=about.constraint(table, name),
             )
 
 

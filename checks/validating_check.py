@@ -42,6 +42,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     names,
     remedies,
@@ -72,7 +73,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     _not_valid(name, table, expression),
                     remedies.validate(table, name),
                 ],
-                about=("constraint", str(table), name),
+                about=about.constraint(table, name),
             )
         case AddColumn(table=table, column=ColumnDefinition(check=str(expression)) as column) if context.exists(
             table
@@ -90,7 +91,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     _not_valid(name, table, expression),
                     remedies.validate(table, name),
                 ],
-                about=("constraint", str(table), name),
+                about=about.constraint(table, name),
                 severity=None if context.observed else Severity.WARNING,
             )
         case AlterDomain(domain=domain, action="add constraint" | "set not null", not_valid=False) if (
@@ -103,7 +104,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     Adding a constraint to the domain `{domain}` reads every row of {tables} under SHARE, so writes
                     of {tables} wait until the transaction ends.
                     """,
-                    about=("domain", str(domain)),
+                    about=about.other("domain", str(domain)),
                     severity=RULE.severity.lower,
                 )
 

@@ -44,6 +44,7 @@ from reviewer.check import (
     Rule,
     Severity,
     Subject,
+    about,
     concern,
     remedies,
 )
@@ -67,7 +68,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 _message(f"foreign key `{name}`", table, key, context),
                 remedy=_not_valid(name, table, key, context),
-                about=("constraint", str(table), name),
+                about=about.constraint(table, name),
             )
         case AddColumn(
             table=table, column=ColumnDefinition(references=ForeignKey() as key, default=str(default)) as column
@@ -82,7 +83,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     remedies.add_column(table, column, default=default, nullable=column.nullable),
                     *(_not_valid(name, table, key, context) if key.referenced_columns else ()),
                 ),
-                about=("constraint", str(table), name),
+                about=about.constraint(table, name),
                 severity=None if context.observed else Severity.WARNING,
             )
 

@@ -48,6 +48,7 @@ from reviewer.check import (
     Subject,
     Understood,
     Update,
+    about,
     concern,
     line_of,
     remedies,
@@ -78,7 +79,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 }, so {first.mode.blocks} of `{first.relation}` wait until it is done.{_of_batch(operations)}
                 """,
                 remedy=_remedy(operations, context),
-                about=("table", str(first.relation)),
+                about=about.table(first.relation),
                 evidence={
                     "held": {str(each.relation): str(each.mode) for each in held},
                     "held_since": str(first.since.location) if first.since.location else None,

@@ -46,6 +46,7 @@ from reviewer.replay.stream import (
     Understood,
 )
 from reviewer.review import (
+    about,
     failures,
     implications,
     remedies,
@@ -292,6 +293,7 @@ __all__ = [
     "Update",
     "Vacuum",
     "ValidateConstraint",
+    "about",
     "cause_of",
     "concern",
     "failures",

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, CreateTable, Example, Group, Rule, Severity, Subject, concern
+from reviewer.check import Concern, Context, CreateTable, Example, Group, Rule, Severity, Subject, about, concern
 
 RULE = Rule(
     id="table-without-created-at",
@@ -42,7 +42,7 @@ def check(subject: Subject, _: Context) -> Iterator[Concern]:
         ):
             yield concern(
                 f"`{table}` has no column `created_at`.",
-                about=("column", str(table), "created_at"),
+                about=about.column(table, "created_at"),
             )
 
 
