@@ -89,7 +89,7 @@ def test_a_pass_that_is_not_there_is_an_error_that_names_it(direction: Direction
 
     assert found.verdict is Verdict.ERROR
     assert "of revision b" in found.all_errors[0]
-    assert "nothing is known of it" in found.all_errors[0]
+    assert "without a result" in found.all_errors[0]
 
 
 def test_a_pass_that_is_skipped_without_a_reason_is_an_error() -> None:
