@@ -44,6 +44,7 @@ from reviewer.check import (
     cause_of,
     concern,
     listed,
+    names,
     place_of,
 )
 
@@ -72,13 +73,22 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _read(story: Story) -> dict[Name, list[str]]:
-    """The same from the text alone, for types that the revision recreates."""
-    found = {}
+    """The same from the text alone, for types that the revision recreates and for columns that get another type."""
+    found: dict[Name, list[str]] = {}
     for step in story.steps():
-        if isinstance(step.operation, CreateEnum):
-            old, new = story.before.labels(step.operation.type), story.after.labels(step.operation.type)
-            if old is not None and new is not None:
-                found[step.operation.type] = [label for label in old if label not in new]
+        match step.operation:
+            case CreateEnum(type=type_):
+                old, new = story.before.labels(type_), story.after.labels(type_)
+            case AlterColumnType(table=table, column=column, type=text) if (to := names.read(text)) is not None:
+                known = story.before.column(table, column)
+                was = names.read(known.type) if known is not None else None
+                type_ = step.now.resolve(to)
+                old = story.before.labels(story.before.resolve(was)) if was is not None else None
+                new = step.now.labels(type_)
+            case _:
+                continue
+        if old is not None and new is not None:
+            found.setdefault(type_, [label for label in old if label not in new])
     return found
 
 

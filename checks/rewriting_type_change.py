@@ -148,19 +148,22 @@ def _key_notes(changed: AlterColumnType, context: Context) -> tuple[str, ...]:
 
 
 def _enum_swap(changed: AlterColumnType, old: str | None, context: Context) -> tuple[str, ...] | None:
-    """For an enum type that was made anew in the place of another one: the labels that it has more, where it has all of
+    """For an enum type that replaces another one: the labels that it has more, where it has all of
     the old ones. None where it is no such change; nothing where a label goes, which no way in between keeps.
     """
     made = next(
         (
             each
             for each, _ in context.same_revision()
-            if isinstance(each, CreateEnum) and _same_type(each.type, changed.type)
+            if isinstance(each, CreateEnum) and _same_type(each.type, changed.type, context)
         ),
         None,
     )
-    before = names.read(old) if old else None
-    labels = context.now.labels(context.now.resolve(before)) if before else None
+    # the type that it replaces may have another name by now, and its own belong to the new one
+    start = context.story.before if context.story is not None else context.now
+    known = start.column(changed.table, changed.column)
+    before = names.read(known.type if known is not None else old or "")
+    labels = start.labels(start.resolve(before)) if before else None
     if made is None or labels is None:
         return None
     if not set(labels) <= set(made.labels) or [each for each in made.labels if each in labels] != list(labels):
@@ -176,9 +179,9 @@ def _enum_swap(changed: AlterColumnType, old: str | None, context: Context) -> t
     return (remedies.outside_transaction("\n".join(added)),) if added else ()
 
 
-def _same_type(name: Name, type_: str) -> bool:
+def _same_type(name: Name, type_: str, context: Context) -> bool:
     read = names.read(type_)
-    return read is not None and read.matches(name)
+    return read is not None and context.now.resolve(read).matches(context.now.resolve(name))
 
 
 def _literal(text: str) -> str:
@@ -324,7 +327,7 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "an enum type made anew for one more label",
+        "an enum type replaced for one more label",
         given="""
         op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
         op.execute("CREATE TABLE users (id bigint PRIMARY KEY, mood mood NOT NULL)")

@@ -22,6 +22,8 @@ from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.review.finding import Finding, Severity
 from tests import cases
 
+pytestmark = pytest.mark.server
+
 
 @dataclass(frozen=True)
 class Pair:

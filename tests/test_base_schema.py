@@ -12,6 +12,9 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
 from tests.command import project, revision, somewhere
 
+pytestmark = pytest.mark.server
+
+
 DOCUMENTED = Path(__file__).parent.parent / "docs" / "projects.md"
 GIVEN = """
 CREATE TYPE mood AS ENUM ('good', 'bad');

@@ -9,7 +9,10 @@ import pytest
 
 from tests import faults
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are counted in /proc")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are counted in /proc"),
+]
 
 TABLE = faults.table()
 

@@ -76,6 +76,7 @@ SHUTS_OUT = {
 """By the first version that knows it: what keeps ordinary sessions from working in the database."""
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("major", majors.MAJORS)
 def test_sessions_of_ours_work_whatever_the_version_offers_to_shut_them_out(major: int) -> None:
     with majors.server(major) as server:

@@ -54,6 +54,7 @@ def test_reads_everything_that_a_file_says() -> None:
         message="Add users",
         line=8,
         upgrade_line=13,
+        id_line=7,
         downgrade_line=17,
     )
 

@@ -174,8 +174,9 @@ def _whole(remedy: tuple[str, ...], subject: Subject, context: Context) -> tuple
     others = describe([each for each in _sent_with(understood, context) if each not in covered])
     if others == NOTHING:
         return remedy
+    plain = others.replace("`", "")  # in a comment in code
     left = textwrap.fill(
-        f"Not covered here: the same statement also {others}.", 86, initial_indent="# ", subsequent_indent="# "
+        f"Not covered here: the same statement also {plain}.", 86, initial_indent="# ", subsequent_indent="# "
     )
     return (f"{left}\n{remedy[0]}", *remedy[1:])
 
