@@ -105,7 +105,7 @@ def test_a_branch_of_an_example_project_before_and_after_a_fix(
 
     before, after = bodies
     assert "blocking-index" in before
-    assert before.split("\n")[1].startswith("### ❌ Migration review: 1 error")
+    assert before.split("\n")[1].startswith("### ❌ Migration review: merge blocked by 1 error")
     assert after.split("\n")[1] == "### ✅ Migration review: nothing found in 1 revision", after
 
 
@@ -222,7 +222,11 @@ def test_review_comments_suggest_the_remedy_in_place(start: Start, github: FakeG
     assert len(github.reviews) == 1, "nothing is said twice"
     [said] = github.reviews[0]["comments"]
     assert (said["path"], said["line"], said["side"]) == (NEW, 10, "RIGHT")
-    assert "```suggestion\n    with op.get_context().autocommit_block():\n        op.create_index(" in said["body"]
+    assert "```suggestion\n    with op.get_context().autocommit_block():\n        op.execute(" in said["body"]
+    assert (
+        '\n        op.create_index("ix_people_name", "people", ["name"], postgresql_concurrently=True)\n```'
+        in said["body"]
+    )
     assert job.steps["review"].annotations == []
 
 
