@@ -213,8 +213,7 @@ def test_the_sarif_file_is_what_github_asks_for(report: Report, tmp_path: Path) 
     results = json.loads(out.read_text(encoding="utf-8-sig"))["runs"][0]["results"]
     found = [(each["ruleId"], each.get("level", "warning"), each["message"]["id"]) for each in results]
 
-    # the one that is left asks for the address of a page about the tool
-    assert found == [("SARIF2005", "warning", "Warning_ProvideToolnformationUri")]
+    assert found == []
 
 
 # -- hooks -----------------------------------------------------------------------------------------
