@@ -115,7 +115,7 @@ def test_falls_back_on_origin_main_then_on_a_local_main(repository: Repository, 
 
 
 def test_on_main_without_a_remote_nothing_tells_the_base(repository: Repository) -> None:
-    with pytest.raises(UsageError, match="Nothing tells which commit") as caught:
+    with pytest.raises(UsageError, match="Cannot determine which commit") as caught:
         Git.containing(repository.folder).base(None, {})
 
     assert "--base HEAD" in caught.value.way_out
@@ -150,7 +150,7 @@ def test_branches_without_a_common_commit_are_named(repository: Repository) -> N
     [
         (["--branch=topic", "--single-branch"], {"GITHUB_BASE_REF": "main"}, "does not have origin/main"),
         (["--branch=topic", "--no-single-branch"], {}, "does not reach back"),
-        (["--branch=topic", "--single-branch"], {}, "Nothing tells"),
+        (["--branch=topic", "--single-branch"], {}, "Cannot determine"),
     ],
     ids=["the base was not fetched", "the base was fetched, not what is between", "no remote branch at all"],
 )
@@ -198,7 +198,7 @@ def test_githubs_merge_without_its_parents_says_how_to_fetch_them(repository: Re
     repository.git("branch", "merge", "HEAD")
     clone = cloned(repository, tmp_path / "clone", "--depth=1", "--branch=merge")
 
-    with pytest.raises(GitError, match="does not hold its first parent") as caught:
+    with pytest.raises(GitError, match="does not contain its first parent") as caught:
         Git.containing(clone.folder).base(None, {"GITHUB_EVENT_NAME": "pull_request"})
 
     assert "fetch-depth: 0" in caught.value.way_out

@@ -89,6 +89,7 @@ def test_a_recorded_revision_has_its_path_from_the_git_root(tmp_path: Path) -> N
         upgrade_line=7,
         downgrade_line=11,
         downgrade_is_empty=True,
+        line=2,
     )
 
 

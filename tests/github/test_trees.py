@@ -128,7 +128,7 @@ def test_each_tree_has_a_comment_that_goes_its_own_way(
 
 
 def without_commits(body: str) -> str:
-    return re.sub(r"[0-9a-f]{40}|(?:run|was|now)=\S*|/runs/\d+| (?= -->)", "", body)
+    return re.sub(r"[0-9a-f]{40}|(?:run|was|now)=\S*|/runs/\d+| +(?= -->)", "", body)
 
 
 def test_a_tree_without_a_new_revision_gets_no_comment(
@@ -372,5 +372,5 @@ def test_what_is_new_since_the_last_push_is_told_first(github: FakeGitHub, api: 
 
         [body] = github.bodies
 
-    assert "Since the last push: 1 new finding, told first; 0 gone." in body
+    assert "Since the last push: 1 new finding, shown first; 0 resolved." in body
     assert body.index(last.message.split("`")[0]) < body.index(first.message.split("`")[0])

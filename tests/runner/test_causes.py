@@ -211,4 +211,7 @@ def test_a_mistake_of_the_reviewers_own_code_is_told_in_its_own_name(
     run = make(revision("b", None, breaks)).run(do="step", revision="b", direction="upgrade")
 
     assert run.failure is not None
-    assert (run.failure.kind, run.failure.message) == (FailureKind.REVIEWER, f"KeyError in {listener}")
+    assert (run.failure.kind, run.failure.message) == (
+        FailureKind.REVIEWER,
+        f"KeyError in {listener}, at <lambda> (r1.py:13)",
+    )
