@@ -159,7 +159,7 @@ def test_an_error_that_env_py_swallows_is_a_failure(bench: Bench, tmp_path: Path
     report = bench.review(project(tmp_path, revision("b", "a", "pass", "1 / 0"), env=env))
 
     assert told(report) == [("failing-downgrade", 15)]
-    assert "env.py went on as if it had" in report.findings[0].message
+    assert "env.py continued as if it had" in report.findings[0].message
 
 
 def test_what_comes_after_a_statement_that_fails_is_judged_as_it_reads(bench: Bench, tmp_path: Path) -> None:
