@@ -71,7 +71,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             refused = after.refused if after is not None else ()
             labels = {each.error for each in refused if each.action == "label"}
             for each in refused:
-                of_others = each.action in _OF_OTHERS or each.error in labels
+                of_others = each.action in _OF_OTHERS or each.error in labels or _unused(each, context)
                 if (each.function is None or each.sqlstate == "P0001") and not each.fresh and not of_others:
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
@@ -80,6 +80,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 )
                 step = gone or cause_of(subject, each.subject, column=each.column, named=each.constraint)
                 yield _said(each, [each, *more], step)
+
+
+def _unused(refused: Refused, context: Context) -> bool:
+    """Whether it names a table or a column that the models of the running code do not have."""
+    gone = refused.sqlstate in {"42703", "42P01"} and (refused.sqlstate == "42P01" or refused.column is not None)
+    return gone and context.old_code_uses(refused.subject, refused.column) is False
 
 
 _OF_OTHERS = frozenset({"on conflict", "label"})

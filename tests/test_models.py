@@ -171,4 +171,4 @@ def test_base_from_models_needs_a_base_commit(tmp_path: Path) -> None:
         .review("--base-from", "models", base=("--revisions", "a:head"))
     )
 
-    assert "cannot be made from models" in found.recording.errors[0]
+    assert "cannot be built from models" in found.recording.errors[0]

@@ -115,7 +115,7 @@ def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]
     if not wanted:
         return ()
     tells = " UNION ALL ".join(
-        f"SELECT {n} AS n, (SELECT max({quoted(column)})::numeric FROM {table.name.sql}) AS highest"
+        f"SELECT {n} AS n, (SELECT pg_catalog.max({quoted(column)})::numeric FROM {table.name.sql}) AS highest"
         for n, (table, column) in enumerate(wanted)
     )
     columns = ", ".join(f"({n}, {table.oid}::oid, {literal(column)})" for n, (table, column) in enumerate(wanted))

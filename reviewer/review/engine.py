@@ -310,7 +310,11 @@ def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> l
         if not (rules[each.rule].yields and any(explained(each, other) for other in kept if other is not each))
     ]
     return [
-        _in_place_of(finding, [each for each in findings if replaced(each, finding)], rules[finding.rule].quotes)
+        _in_place_of(
+            finding,
+            [each for each in findings if replaced(each, finding) and not rules[each.rule].yields],
+            rules[finding.rule].quotes,
+        )
         if rules[finding.rule].replaces
         else finding
         for finding in kept
