@@ -7,6 +7,7 @@ Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges 
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import re
@@ -145,7 +146,13 @@ class Watcher:
             event.listen(Engine, name, self.boundary)
 
     def begin(self, observe: bool) -> None:
+        used = bool(self.connections)
         self.observe, self.connections, self.base, self.busy = observe, [], None, False
+        if used:
+            # A connection of the last command closes its descriptor when it is collected: better now than when env.py
+            # has closed all it found, and the number belongs to another one. What is left need not be searched again.
+            gc.collect()
+            gc.freeze()
         self.allowance = limits.Allowance()
 
     def watched(self, connection: Any, settled: bool = True) -> tuple[Any, Watched]:
