@@ -77,7 +77,7 @@ def _read(story: Story) -> dict[Name, list[str]]:
     found: dict[Name, list[str]] = {}
     for step in story.steps():
         match step.operation:
-            case CreateEnum(type=type_):
+            case CreateEnum(type=type_) if step.now.labels(type_) is None:  # else it fails
                 old, new = story.before.labels(type_), story.after.labels(type_)
             case AlterColumnType(table=table, column=column, type=text) if (to := names.read(text)) is not None:
                 known = story.before.column(table, column)

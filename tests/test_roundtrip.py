@@ -63,7 +63,7 @@ CASES = {
         "data-dependent",
         ["After the downgrade of `new1`, the definition of constraint `users_group_id_fkey` on `users` is `FOREIGN KEY"
          " (group_id) REFERENCES groups(id) ON DELETE CASCADE` and was `FOREIGN KEY (group_id) REFERENCES groups(id)`.",
-         "The downgrade of `new1` fails once the tables hold what `users_group_id_fkey` refused in `users`, which the"
+         "The downgrade of `new1` fails once the tables hold what `users_group_id_fkey` rejected in `users`, which the"
          ' upgrade makes possible: PostgreSQL says insert or update on table "users" violates foreign key constraint'
          ' "users_group_id_fkey".']),
     "values are cut": (
@@ -130,12 +130,12 @@ CASES = {
         'op.execute("UPDATE users SET name = \'?\' WHERE name IS NULL")\nop.alter_column("users", "name", nullable=False)',
         "loses-new-data",
         ["What is written after the upgrade of `new1`, and only fits the upgraded schema, does not survive its downgrade:"
-         " 1 of 1 values of `users.name` in the rehearsal are changed: NULL became `?`."]),
+         " 1 of 1 values of `users.name` that were compared in the rehearsal are changed: NULL became `?`."]),
     "a longer value that the upgrade lets in is cut": (
         'op.alter_column("users", "name", type_=sa.String(80))',
         'op.alter_column("users", "name", type_=sa.String(50), postgresql_using="left(name, 50)")', "loses-new-data",
         ["What is written after the upgrade of `new1`, and only fits the upgraded schema, does not survive its downgrade:"
-         f" 1 of 1 values of `users.name` in the rehearsal are changed: `{'x' * 51}` became `{'x' * 50}`."]),
+         f" 1 of 1 values of `users.name` that were compared in the rehearsal are changed: `{'x' * 51}` became `{'x' * 50}`."]),
     "a column that takes documents now is written back as Python spells them": (
         'op.alter_column("users", "email", type_=postgresql.JSONB(), postgresql_using="to_jsonb(email)")',
         'op.alter_column("users", "email", type_=sa.Text(), postgresql_using='

@@ -131,7 +131,7 @@ def found(place: Place, folder: Path) -> list[tuple[str, str]]:
         ('op.alter_column("users", "id", nullable=False)', []),
         (
             'op.alter_column("users", "seen", type_=sa.DateTime(timezone=True))',
-            [("notice", "rewriting-type-change"), ("notice", "type-changed-for-old-code")],
+            [("warning", "rewriting-type-change"), ("notice", "type-changed-for-old-code")],
         ),
         ('op.alter_column("users", "name", type_=sa.Integer())', [("warning", "failing-upgrade")]),
         (
