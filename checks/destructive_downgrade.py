@@ -53,6 +53,7 @@ from reviewer.check import (
     Story,
     Subject,
     Truncate,
+    about,
     concern,
     types,
 )
@@ -144,9 +145,9 @@ def _lost(step: Step, brought: _Brought, story: Story, static: bool) -> tuple[st
     """What one operation of the downgrade destroys beyond the reverse of the upgrade."""
     match step.operation:
         case DropTable(table=table) if _was_there(step, brought, story, static):
-            return f"drops `{table}` and its rows", ("table", str(table))
+            return f"drops `{table}` and its rows", about.table(table)
         case DropColumn(table=table, column=column) if _was_there(step, brought, story, static, column):
-            return f"drops `{table}.{column}` and its values", ("column", str(table), column)
+            return f"drops `{table}.{column}` and its values", about.column(table, column)
         case Truncate(table=table) if not brought.rows(table):
             return f"empties `{table}`", ("downgrade", "table", str(table))
         case Delete(table=table, filtered=filtered) if not brought.rows(table):

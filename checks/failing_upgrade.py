@@ -77,7 +77,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             failed = failures.gravest(story, Direction.UPGRADE)
             if failed is None or failures.told_before(context, failed):
                 return
-            if _of_its_id(revision, failed):
+            if ways_out.is_of_its_id(failed):
                 yield _too_long(revision, Basis.OBSERVED, RULE.severity, failures.evidence(failed))
                 return
             yield _told(story, failed, context)
@@ -118,13 +118,6 @@ def _remedy(story: Story, failed: Pass, context: Context) -> tuple[str, ...]:
             partitions = context.plain_partitions(index)
             return remedies.index_on_partitions(index, partitions) if partitions is not None else ()
     return ()
-
-
-def _of_its_id(revision: Revision, failed: Pass) -> bool:
-    """Whether Alembic's own table refuses the id once the revision is done."""
-    failure = failed.failure
-    after = failure is not None and failure.sqlstate == "22001" and "version_num" in (failure.sql or "")
-    return len(revision.id) > ways_out.VERSION_LENGTH and after
 
 
 def _too_long(revision: Revision, basis: Basis, severity: Severity, evidence: Mapping[str, object]) -> Concern:

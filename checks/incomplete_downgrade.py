@@ -435,7 +435,7 @@ def _about(difference: Difference) -> tuple[str, ...]:
         case "column" | "constraint":
             return (difference.kind, difference.table or "", difference.name)
         case "enum type" | "domain" | "composite type" | "range type":
-            return ("type", difference.name)
+            return about.type_(difference.name)
         case kind:
             return (kind, difference.name)
 

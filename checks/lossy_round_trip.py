@@ -71,7 +71,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     continue
                 yield concern(
                     f"After the upgrade and downgrade of `{revision.id}`, {_sentence(loss, context)}.",
-                    about=about.column(loss.table, loss.column) if loss.column else ("table", loss.table),
+                    about=about.column(loss.table, loss.column) if loss.column else about.table(loss.table),
                     severity=Severity.NOTICE if loss.fills else None,
                     basis=Basis.COMPARED,
                     location=Location(revision.path, revision.downgrade_line or 1),

@@ -54,8 +54,10 @@ from reviewer.check import (
     Story,
     Subject,
     about,
+    column_of,
     concern,
     listed,
+    verbs,
 )
 
 RULE = Rule(
@@ -133,12 +135,11 @@ def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], c
     first = broken[0]
     commit = context.recording.old_code.commit[:7]
     failing = {word for each in broken if each.model == first.model for word in each.statements}
-    what = listed([word.upper() for word in ("select", "insert", "update", "delete") if word in failing])
     others = sorted({each.model for each in broken} - {first.model})
     more = f"; so do {listed([f'`{name}`' for name in others])}" if others else ""
     return concern(
         f"""
-        `{first.model}` of the running code (commit {commit}) breaks: {what} on `{first.table}`
+        `{first.model}` of the running code (commit {commit}) breaks: {verbs(failing)} on `{first.table}`
         {"fail" if len(failing) > 1 else "fails"} with `{first.error}`{more}.
         """,
         about=_about(cause[0] if cause else None, first),
@@ -176,7 +177,7 @@ def _relation(step: Step, broken: Broken) -> int:
     named = next((name for name in names if (step.now.origin(name) or name).matches(broken.table)), None)
     if named is None:
         return 0
-    column = _column(operation)
+    column = column_of(operation)
     if broken.column is not None and column is not None:
         before = step.now.column_origin(named, column)
         if broken.column in {column, before[1] if before else None}:
@@ -184,20 +185,15 @@ def _relation(step: Step, broken: Broken) -> int:
     return 2 if isinstance(operation, DropTable | RenameTable) else 1
 
 
-def _column(operation: Operation) -> str | None:
-    column = getattr(operation, "column", None)
-    return column if isinstance(column, str) else getattr(column, "name", None)
-
-
 def _about(operation: Operation | None, broken: Broken) -> tuple[str, ...]:
     match operation:
         case RenameEnumValue(type=type_, value=value):
-            return ("type", str(type_), value)
+            return about.type_(type_, value)
         case DropTable(table=table) | RenameTable(table=table):
-            return ("table", str(table))
+            return about.table(table)
     if broken.column is not None:
-        return ("column", str(broken.table), broken.column)
-    return ("table", str(broken.table))
+        return about.column(broken.table, broken.column)
+    return about.table(broken.table)
 
 
 def _place(cause: tuple[Operation, Statement] | None) -> Location | None:

@@ -49,8 +49,8 @@ from reviewer.check import (
     about,
     cause_of,
     concern,
-    listed,
     place_of,
+    verbs,
 )
 
 RULE = Rule(
@@ -104,16 +104,15 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
             location=place_of(cause),
             evidence=_evidence(first, alike),
         )
-    actions = [word for word in ("select", "insert", "update", "delete") if any(word == r.action for r in alike)]
-    what = listed([word.upper() for word in actions])
+    actions = {each.action for each in alike}
     known = {"owner", "application"} - {each.role for each in alike}
     # with row security both were tried: an error for only one of them need not affect the code
     who = " by a role that does not own it" if first.sqlstate == "42501" and known == {"owner"} else ""
     some = first.sqlstate == "P0001" or bool(who) or _left_out(first)
-    which = "of a row not yet filled " if actions == ["update"] and first.sqlstate in {"23514", "23502"} else ""
+    which = "of a row not yet filled " if actions == {"update"} and first.sqlstate in {"23514", "23502"} else ""
     return concern(
         f"""
-        {what} {which}on `{first.subject}`{who} ran before this revision and {
+        {verbs(actions)} {which}on `{first.subject}`{who} ran before this revision and {
             "fails" if len(actions) == 1 else "fail"
         } after it: PostgreSQL says `{first.error}`{_why(first)}.
         """,
@@ -138,10 +137,10 @@ def _why(first: Refused) -> str:
 
 def _about(first: Refused) -> tuple[str, ...]:
     if first.constraint is not None and first.sqlstate == "23514":
-        return ("constraint", str(first.subject), first.constraint)
+        return about.constraint(first.subject, first.constraint)
     if first.column is not None:
-        return ("column", str(first.subject), first.column)
-    return ("table", str(first.subject))
+        return about.column(first.subject, first.column)
+    return about.table(first.subject)
 
 
 def _evidence(first: Refused, alike: list[Refused]) -> dict[str, object]:

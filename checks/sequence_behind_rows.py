@@ -68,7 +68,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             for each in after.counters if after is not None else ():
-                if each.highest is None or each.next > each.highest or each.was_behind:
+                if each.highest is None or each.was_behind or not each.behind:
                     continue
                 step = (
                     cause_of(subject, each.sequence, wanted=lambda o: isinstance(o, AlterObject), named_only=True)

@@ -42,8 +42,8 @@ from reviewer.check import (
     about,
     cause_of,
     concern,
-    listed,
     place_of,
+    verbs,
 )
 
 RULE = Rule(
@@ -88,9 +88,9 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
     if first.kind == "function":
         what, severity = f"what calls `{first.subject}` fails", Severity.WARNING
     else:
-        words = [w for w in ("select", "insert", "update", "delete") if any(w == each.action for each in alike)]
-        fails = "fails" if len(words) == 1 else "fail"
-        what, severity = f"every {listed([w.upper() for w in words])} on `{first.subject}` {fails}", Severity.ERROR
+        actions = {each.action for each in alike} - {"call"}
+        fails = "fails" if len(actions) == 1 else "fail"
+        what, severity = f"every {verbs(actions)} on `{first.subject}` {fails}", Severity.ERROR
     return concern(
         f"""
         The function `{first.function}` does not fit the new schema{line}: once the migration commits, {what}, even

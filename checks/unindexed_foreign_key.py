@@ -51,6 +51,7 @@ RULE = Rule(
     summary="deleting a parent row scans the whole child table",
     severity=Severity.NOTICE,
     group=Group.SCHEMA,
+    once_a_table=True,
 )
 
 

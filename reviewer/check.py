@@ -54,7 +54,9 @@ from reviewer.review import (
 )
 from reviewer.review.causes import (
     cause_of,
+    column_of,
     place_of,
+    verbs,
 )
 from reviewer.review.context import (
     Context,
@@ -295,6 +297,7 @@ __all__ = [
     "ValidateConstraint",
     "about",
     "cause_of",
+    "column_of",
     "concern",
     "failures",
     "implications",
@@ -308,5 +311,6 @@ __all__ = [
     "refusals",
     "remedies",
     "types",
+    "verbs",
     "ways_out",
 ]

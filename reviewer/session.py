@@ -71,27 +71,26 @@ class Scope:
     """What "new" means here, as a phrase for a human."""
     base_commit: str | None = None
     """The commit whose code is running while the migration runs; None if git does not say."""
+    head: str = ""
+    """The commit that is checked out; empty without git."""
 
 
 def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
     """Review what `config` asks for. Raises `ReviewerError` if nothing at all can be reviewed."""
-    config = _with_rules(config)
-    head = ""
-    with contextlib.suppress(GitError):
-        head = Git.containing(config.path).commit("HEAD") or ""
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    return replace(_reviewed(config, environ, progress), head=head, made=made)
+    return replace(_reviewed(_with_rules(config), environ, progress), made=made)
 
 
 def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) -> Report:
     if config.recording is not None:
-        return replayed(config)
+        return replace(replayed(config), head=_head(config.path))
     if config.save_recording is not None:
         _refuse_unwritable(config.save_recording)
     scopes = [each for tree in trees(config) for each in [scope(config, tree, environ)]]
     if not any(each.selection.revisions for each in scopes):
         recordings = [_nothing_new(each) for each in scopes]
-        return judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes})
+        report = judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes})
+        return replace(report, head=scopes[0].head)
     prepare_parser()  # while the server and the project's interpreter start
     interpreter = find_interpreter(config.path, config.python, environ)
     recordings = []
@@ -130,7 +129,14 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
     progress("judging")
     if config.save_recording is not None:
         _save(recordings, config.save_recording)
-    return judged(config, recordings, comments)
+    return replace(judged(config, recordings, comments), head=scopes[0].head)
+
+
+def _head(path: Path) -> str:
+    """The commit that is checked out at `path`; empty without git."""
+    with contextlib.suppress(GitError):
+        return Git.containing(path).commit("HEAD") or ""
+    return ""
 
 
 def _with_rules(config: Config) -> Config:
@@ -158,18 +164,19 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
         tree = _located(config, tree, environ)
     if config.revisions is not None:
         graph = read_worktree(tree, root)
-        return Scope(tree, _between(graph, config.revisions, root), graph, root, f"revisions {config.revisions}")
+        selection = _between(graph, config.revisions, root)
+        return Scope(tree, selection, graph, root, f"revisions {config.revisions}", head=_head(config.path))
     git = Git.containing(tree.directory)
     base = git.base(config.base, environ)
     since = f"new since {base.ref} ({base.commit[:12]}, {base.why})"
     if not changed_files(tree, git, base.commit):
-        return Scope(tree, Selection(), Graph({}), root, since)
+        return Scope(tree, Selection(), Graph({}), root, since, head=base.head)
     graph = read_worktree(tree, root)
     before = read_commit(tree, git, base.commit, graph)
     selection = new_revisions(graph, before)
     if base.tip != base.commit:
         selection = selection.beside(before, read_commit(tree, git, base.tip, graph))
-    return Scope(tree, selection, graph, root, since, base.commit)
+    return Scope(tree, selection, graph, root, since, base.commit, base.head)
 
 
 def _between(graph: Graph, span: str, root: Path) -> Selection:
@@ -325,13 +332,14 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
     selected = _selected(config, loaded)
     asked = {check.RULE.id for check in selected}
     reporters = {check.RULE.reports_failed: check.RULE.id for check in loaded if check.RULE.reports_failed}
+    waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
+    merging = {check.RULE.id for check in loaded if check.RULE.merges}
     reports = []
     for each in recordings:
         report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
-        waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
         severe = _with_severities(config, findings, each, waiting)
-        told = replace(report, findings=merged(severe, waiting | {"unindexed-foreign-key"}))
+        told = replace(report, findings=merged(severe, merging))
         dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
         reports.append(
             ledger.settled(

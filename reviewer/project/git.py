@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reviewer.errors import UsageError
@@ -44,6 +44,8 @@ class Base:
     """Name of the tip: `origin/main`."""
     why: str
     """How it was chosen, as a phrase for a human."""
+    head: str = field(default="", compare=False)
+    """Full object name of the commit that is checked out."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ class Git:
                 f"The repository {self.root} has no commit yet, so there is nothing to compare with.",
                 "Commit first, or say which revisions to review with --revisions A:B.",
             )
+        return replace(self._base(head, ref, environment), head=head)
+
+    def _base(self, head: str, ref: str | None, environment: Mapping[str, str]) -> Base:
         if ref is not None:
             return self._merge_base(head, ref, "given as the base")
         if environment.get("GITHUB_EVENT_NAME") == "pull_request":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reviewer.recording.passes import Difference
+from reviewer.sql import types
 from reviewer.sql.names import Name
 
 
@@ -55,9 +56,19 @@ class Counter:
     """The sequence's type."""
     column_type: str
     was_behind: bool = False
-    """Whether its next value stood at or below the highest before the revision too."""
+    """Whether it was `behind` before the revision too."""
     was_narrow: bool = False
-    """Whether its type was smaller than the column's before the revision too."""
+    """Whether it was `narrow` before the revision too."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether its next value is one that the column may have already."""
+        return self.highest is not None and self.next <= self.highest
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it ends before the column does."""
+        return self.ends < types.LARGEST.get(self.column_type, 0)
 
 
 @dataclass(frozen=True)

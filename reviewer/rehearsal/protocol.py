@@ -285,8 +285,8 @@ class ControlEvent(Event, tag="control", frozen=True):
     """Of one that has ended: the exit status that it asked for, where it asked for one."""
 
 
-class Failed(Event, tag="failed", frozen=True):
-    """The command failed, in a way that the runner can name."""
+class _Failure(Event, frozen=True, kw_only=True):
+    """What went wrong, and where."""
 
     kind: str
     message: str
@@ -295,7 +295,6 @@ class Failed(Event, tag="failed", frozen=True):
     in_revision: bool = False
     sqlstate: str | None = None
     deliberate: bool = False
-    fatal: bool = False
     caused_path: str | None = None
     """Of one that is not `in_revision`: the revision's line that led to it."""
     caused_line: int | None = None
@@ -307,22 +306,16 @@ class Failed(Event, tag="failed", frozen=True):
     """What PostgreSQL said besides its message: `detail`, `hint` and `context`."""
 
 
-class Unrendered(Event, tag="unrendered", frozen=True):
+class Failed(_Failure, tag="failed", frozen=True, kw_only=True):
+    """The command failed, in a way that the runner can name."""
+
+    fatal: bool = False
+
+
+class Unrendered(_Failure, tag="unrendered", frozen=True, kw_only=True):
     """One revision cannot be rendered without a database; the others go on."""
 
     id: str
-    kind: str
-    message: str
-    path: str | None = None
-    line: int | None = None
-    in_revision: bool = False
-    sqlstate: str | None = None
-    deliberate: bool = False
-    caused_path: str | None = None
-    caused_line: int | None = None
-    worded: str = ""
-    statement: int | None = None
-    added: dict[str, str] = {}
 
 
 class Described(Event, tag="describe", frozen=True):

@@ -12,6 +12,7 @@ from reviewer.recording import Counter
 from reviewer.rows.shape import Shape
 from reviewer.rows.values import literal
 from reviewer.sql.names import Name, quoted
+from reviewer.sql.types import LARGEST
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -110,7 +111,7 @@ def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]
         (table, each.name)
         for table in tables
         for each in table.fields
-        if each.counts is not None and each.text in _WHOLE and (each.name,) in table.unique
+        if each.counts is not None and each.text in LARGEST and (each.name,) in table.unique
     ]
     if not wanted:
         return ()
@@ -164,14 +165,6 @@ def sequences(connection: Connection[tuple[object, ...]], tables: Iterable[Shape
         else f"SELECT pg_catalog.setval({sequence}, (SELECT seqstart FROM pg_catalog.pg_sequence WHERE seqrelid = {sequence}), false)"
         for sequence, last in rows
     )
-
-
-_WHOLE = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-
-
-def largest(text: str) -> int:
-    """The highest value that a type of whole numbers holds."""
-    return _WHOLE[text]
 
 
 def digests(

@@ -84,8 +84,8 @@ class Before:
 
 
 def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
-    """The tables and views of `catalogue`, the sequences, and the functions, that the statements of `passes` were seen to lock or write, and those that
-    they name where nobody could look.
+    """The tables and views of `catalogue`, the sequences, and the functions, that the statements of `passes` were seen
+    to lock or write, and those that they name where nobody could look.
     """
     found: dict[Name, None] = {}
     sequences: set[Name] = set()
@@ -271,26 +271,19 @@ class _Session:
 
     def seen(self, relation: Concerned, role: str) -> tuple[int, int]:
         """How many rows there are, and how many the role sees."""
-        import psycopg
-
-        found = []
-        for each in ("", "" if self.plain else role):
-            try:
-                row = self.row(f"{self._as(each)}SELECT pg_catalog.count(*) FROM {relation.name.sql}")
-            except psycopg.Error:
-                row = None
-            found.append(int(str(row[0])) if row else 0)
-        return found[0], found[1]
+        return self._count(relation, ""), self._count(relation, self._as(role))
 
     def seen_as_owner(self, relation: Concerned) -> int:
         """How many rows an owner sees that is no superuser, of a table that nobody has given to one yet."""
+        give = "" if self.plain else f"ALTER TABLE {relation.name.sql} OWNER TO {self._names['owner']};"
+        return self._count(relation, give + self._as("owner"))
+
+    def _count(self, relation: Concerned, first: str) -> int:
+        """How many rows a SELECT finds after what `first` does; 0 where it is refused."""
         import psycopg
 
-        if self.plain:
-            return self.seen(relation, "")[1]
-        give = f"ALTER TABLE {relation.name.sql} OWNER TO {self._names['owner']};"
         try:
-            row = self.row(f"{give}{self._as('owner')}SELECT pg_catalog.count(*) FROM {relation.name.sql}")
+            row = self.row(f"{first}SELECT pg_catalog.count(*) FROM {relation.name.sql}")
         except psycopg.Error:
             return 0
         return int(str(row[0])) if row else 0
@@ -492,7 +485,7 @@ def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
     state = found.sqlstate
     if found.column == "ctid":
         return False  # a view is in the table's place
-    if any(state.startswith(each) for each in _OF_THE_MOMENT) and state != "55000":
+    if state.startswith(_OF_THE_MOMENT) and state != "55000":
         return False
     if state in {"23503", "23505", "23P01", "23001"}:
         return False
@@ -633,15 +626,8 @@ def _stale(
 def _compared(now: Iterable[Counter], before: Iterable[Counter]) -> tuple[Counter, ...]:
     """The counters as they are, with what was so before."""
     known = {(each.sequence, each.column): each for each in before}
-
-    def behind(each: Counter | None) -> bool:
-        return each is not None and each.highest is not None and each.next <= each.highest
-
-    def narrow(each: Counter | None) -> bool:
-        return each is not None and each.ends < trial_state.largest(each.column_type)
-
     return tuple(
-        replace(each, was_behind=behind(old), was_narrow=narrow(old))
+        replace(each, was_behind=old.behind, was_narrow=old.narrow) if old is not None else each
         for each in now
         for old in [known.get((each.sequence, each.column))]
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from itertools import count
 from urllib.parse import quote
 
 from reviewer.recording import Location, Statement
@@ -104,7 +105,7 @@ def _tree(tree: TreeDigest, place: str, *, named: bool) -> Iterator[str]:
     """`place` is what the anchors of the tree begin with."""
     if named:
         yield f"<h2>Tree {_code(tree.name)}</h2>"
-    anchors = {id(shown): f"{place}finding-{n}" for n, shown in enumerate(tree.all_findings, 1)}
+    anchors = (f"{place}finding-{n}" for n in count(1))  # each finding takes the next
     if tree.revisions:
         yield from _table(tree.revisions, place)
     for reason in tree.untested:
@@ -115,11 +116,11 @@ def _tree(tree: TreeDigest, place: str, *, named: bool) -> Iterator[str]:
     yield from _general(tree.last, anchors)
 
 
-def _general(findings: Sequence[Shown], anchors: Mapping[int, str]) -> Iterator[str]:
+def _general(findings: Sequence[Shown], anchors: Iterator[str]) -> Iterator[str]:
     if findings:
         yield "<section>"
         for shown in findings:
-            yield from _finding(shown, anchors[id(shown)])
+            yield from _finding(shown, next(anchors))
         yield "</section>"
 
 
@@ -161,7 +162,7 @@ def _does(revision: RevisionDigest) -> str:
     return _prose(revision.phrase) if revision.phrase else escape(inert.sentence(revision.revision.message))
 
 
-def _revision(revision: RevisionDigest, place: str, anchors: Mapping[int, str]) -> Iterator[str]:
+def _revision(revision: RevisionDigest, place: str, anchors: Iterator[str]) -> Iterator[str]:
     if not _has_part(revision):
         return
     yield f'<section id="{_anchor(revision, place)}">'
@@ -172,7 +173,7 @@ def _revision(revision: RevisionDigest, place: str, anchors: Mapping[int, str]) 
     if revision.failure:
         yield f"<p>Its upgrade failed: {_prose(revision.failure)}</p>"
     for shown in revision.findings:
-        yield from _finding(shown, anchors[id(shown)])
+        yield from _finding(shown, next(anchors))
     if revision.upgrade:
         yield "<details><summary>The emitted SQL</summary>"
         yield from (_statement(each) for each in revision.upgrade[:_SQL_LINES])

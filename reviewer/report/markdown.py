@@ -327,33 +327,26 @@ class _Page:
     # -- the findings --
 
     @cached_property
-    def _every(self) -> list[Shown]:
-        """Every finding, those that are new first; else in the order in which they are told."""
-        every = [shown for tree in self.trees for shown in tree.all_findings]
-        return [
-            *(each for each in every if self._is_new(each)),
-            *(each for each in every if not self._is_new(each)),
-        ]
-
-    @cached_property
     def _prints(self) -> list[tuple[Shown, str]]:
         every = (shown for tree in self.trees for shown in tree.all_findings)
         return [(shown, f"{print_[:10]}.{print_.partition(':')[2]}") for shown, print_ in fingerprints(every)]
+
+    @cached_property
+    def _every(self) -> list[tuple[Shown, bool]]:
+        """Every finding, and whether it is new since the last push: those first, else in the order of the report."""
+        known = self.place.known
+        told = [(shown, known is not None and print_ not in known) for shown, print_ in self._prints]
+        return sorted(told, key=lambda each: not each[1])
 
     @property
     def _remembered(self) -> bool:
         return self.detail.remembers and len(self._prints) <= _REMEMBERED
 
-    def _is_new(self, shown: Shown) -> bool:
-        """Whether it was not found before the last push; False where nobody knows."""
-        known = self.place.known
-        return known is not None and any(each is shown and print_ not in known for each, print_ in self._prints)
-
     def _since_last_push(self) -> Iterator[str]:
         known = self.place.known
         if known is None or not (self._prints or known):
             return
-        new = sum(map(self._is_new, self._every))
+        new = sum(is_new for _, is_new in self._every)
         gone = len(known - {print_ for _, print_ in self._prints})
         told = f"{number(new, 'new finding')}{', shown first' if 0 < new < len(self._every) else ''}"
         yield from ("", f"Since the last push: {told if new else 'no new finding'}; {gone:,} resolved.")
@@ -362,28 +355,27 @@ class _Page:
         every = self._every
         yield from self._since_last_push()
         # where there is no room for all, the worst come in full, in the order of the revisions all the same
-        worst_first = sorted(range(len(every)), key=lambda n: -every[n].finding.severity.rank)
+        worst_first = sorted(range(len(every)), key=lambda n: -every[n][0].finding.severity.rank)
         full = set(worst_first[: self.detail.full])
         brief = set(worst_first[self.detail.full : self.detail.full + self.detail.brief])
         read = set(worst_first[:_READ]) & full
         for n in sorted(read):
-            yield from self._finding(every[n])
+            yield from self._finding(*every[n])
         rest = self._rest([every[n] for n in sorted(full - read)], [every[n] for n in sorted(brief)])
-        yield from self._folded(f"{counted(every[n].finding for n in (full | brief) - read)} more", rest)
-        left = [shown.finding for n, shown in enumerate(every) if n not in full | brief]
+        yield from self._folded(f"{counted(every[n][0].finding for n in (full | brief) - read)} more", rest)
+        left = [shown.finding for n, (shown, _) in enumerate(every) if n not in full | brief]
         if left and full:
             yield from ("", f"And {counted(left)} more.")
 
-    def _rest(self, full: Iterable[Shown], brief: Iterable[Shown]) -> Iterator[str]:
-        for shown in full:
-            yield from self._finding(shown)
+    def _rest(self, full: Iterable[tuple[Shown, bool]], brief: Iterable[tuple[Shown, bool]]) -> Iterator[str]:
+        for shown, is_new in full:
+            yield from self._finding(shown, is_new)
         yield ""
-        for shown in brief:
-            yield f"- {self._title(shown)}: {prose(shown.finding.message)}"
+        for shown, is_new in brief:
+            yield f"- {self._title(shown.finding, is_new)}: {prose(shown.finding.message)}"
 
-    def _title(self, shown: Shown) -> str:
-        finding = shown.finding
-        new = "new: " if self._is_new(shown) else ""
+    def _title(self, finding: Finding, is_new: bool) -> str:
+        new = "new: " if is_new else ""
         where = f" at {self._located(finding.location)}" if finding.location else ""
         way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
         return f"{_SEVERITIES[finding.severity]} {new}{self._rule(finding)}{where}{way}"
@@ -393,9 +385,9 @@ class _Page:
         page = pages.of_rule(finding.rule) if self.place.repository else None
         return f"[{_rule(finding)}]({page})" if page else _rule(finding)
 
-    def _finding(self, shown: Shown) -> Iterator[str]:
+    def _finding(self, shown: Shown, is_new: bool) -> Iterator[str]:
         finding = shown.finding
-        yield from ("", f"#### {self._title(shown)}", "", prose(finding.message))
+        yield from ("", f"#### {self._title(finding, is_new)}", "", prose(finding.message))
         if finding.remedy:
             yield from ("", f"{_instead(finding)}:", "", *self._remedy(finding))
         if finding.severity is not Severity.NOTICE:

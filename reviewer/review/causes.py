@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from reviewer.recording import Direction, Location
 from reviewer.replay.stream import Step, Story
 from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
+from reviewer.sql.names import Name, listed
 from reviewer.sql.operations import Call, DoBlock, Operation, Select, Unrecognized
 
 
@@ -33,6 +33,11 @@ def cause_of(
     return found if found is not None or named_only else next(_unreadable(story, subject), None)
 
 
+def verbs(actions: Collection[str]) -> str:
+    """`SELECT, INSERT and UPDATE`: statements in the order in which people name them."""
+    return listed([word.upper() for word in ("select", "insert", "update", "delete") if word in actions])
+
+
 def place_of(step: Step | None) -> Location | None:
     """The line of an operation."""
     return step.statement.location if step is not None else None
@@ -49,7 +54,7 @@ def _closeness(step: Step, subject: Name, column: str | None, named: str | None)
             return 0
     if named is not None and getattr(operation, "name", None) == named:
         return 4
-    mentioned = _column(operation)
+    mentioned = column_of(operation)
     if column is not None and mentioned is not None:
         before = step.now.column_origin(subject, mentioned)
         if column in {mentioned, before[1] if before else None}:
@@ -57,7 +62,8 @@ def _closeness(step: Step, subject: Name, column: str | None, named: str | None)
     return 2 if mentioned is None else 1
 
 
-def _column(operation: Operation) -> str | None:
+def column_of(operation: Operation) -> str | None:
+    """The column that an operation is about, by its name or its definition."""
     column = getattr(operation, "column", None)
     return column if isinstance(column, str) else getattr(column, "name", None)
 

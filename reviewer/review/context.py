@@ -10,6 +10,7 @@ from typing import Union
 
 from reviewer.recording import (
     Column,
+    Difference,
     Direction,
     Lock,
     Mode,
@@ -196,32 +197,23 @@ class Context:
         return any(under is None or under in each.columns for each in known)
 
     def survived(self, table: Name, column: str | None = None) -> bool:
-        """Whether the rows of the table, or the values of its column, were there again after the downgrade, as a comparison
-        has shown.
+        """Whether the rows of the table, or the values of its column, were there again after the downgrade, as a
+        comparison has shown.
         """
         name = self.now.origin(table)
-        if self.story is None or name is None:
+        known = self.recording.base.table(name) if name is not None else None
+        if self.story is None or known is None or not known.rows:
             return False
-        known = self.recording.base.table(name)
         there = str(name)
-        for each in self.story.passes:
-            if (
-                each.direction is Direction.DOWNGRADE
-                and each.compared
-                and each.rows
-                and known is not None
-                and known.rows
-            ):
-                lost = [loss for loss in each.losses if loss.table == there and loss.column in {None, column}]
-                gone = [
-                    d
-                    for d in each.differences
-                    if (d.kind == "table" and d.name == there)
-                    or (d.kind == "column" and d.table == there and d.name == column)
-                ]
-                if there not in each.unread and not lost and not gone:
-                    return True
-        return False
+        downgrades = (each for each in self.story.passes if each.direction is Direction.DOWNGRADE)
+        return any(
+            each.compared
+            and each.rows
+            and there not in each.unread
+            and not any(loss.table == there and loss.column in {None, column} for loss in each.losses)
+            and not any(_is_of(difference, there, column) for difference in each.differences)
+            for each in downgrades
+        )
 
     def moved_in_python(self, table: Name) -> bool:
         """Whether the revision has read rows of the table before, and then written rows with values that it bound: what it
@@ -235,9 +227,7 @@ class Context:
         for operation, statement in self.same_revision():
             if isinstance(operation, Select):
                 read = read or re.search(rf"\b{re.escape(table.name)}\b", statement.sql) is not None
-                if (
-                    read and guarded
-                ):  # on rows it went no further: what it would have done with them nobody has seen
+                if read and guarded:  # what it would have done with the rows nobody has seen
                     return True
             elif isinstance(operation, Insert | Update) and read and statement.parameters:
                 return True
@@ -395,3 +385,10 @@ class Context:
     def all_locks(self) -> tuple[Lock, ...]:
         """Every lock that this statement newly took, indexes and new relations too."""
         return self.understood.locks if self.understood is not None else ()
+
+
+def _is_of(difference: Difference, table: str, column: str | None) -> bool:
+    """Whether the table, or its column, is not what it was."""
+    if difference.kind == "table":
+        return difference.name == table
+    return difference.kind == "column" and difference.table == table and difference.name == column

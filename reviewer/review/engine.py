@@ -146,13 +146,7 @@ def _findings(check: Check, concerns: Sequence[Concern], subject: Subject, conte
     once: dict[tuple[str, tuple[str, ...], Location | None], Concern] = {}
     for each in concerns:
         once.setdefault((each.message, each.about, each.location), each)
-    return [
-        replace(
-            _finding(check, each, _apart(_whole(each.remedy, subject, context), context), context),
-            table=_table(subject),
-        )
-        for each in once.values()
-    ]
+    return [_finding(check, each, subject, context) for each in once.values()]
 
 
 def _table(subject: Subject) -> str | None:
@@ -206,7 +200,7 @@ def _apart(remedy: tuple[str, ...], context: Context) -> tuple[str, ...]:
 _WORDS = re.compile(r"\w+")
 
 
-def _finding(check: Check, concern: Concern, remedy: tuple[str, ...], context: Context) -> Finding:
+def _finding(check: Check, concern: Concern, subject: Subject, context: Context) -> Finding:
     statement = context.understood.statement if context.understood else None
     return Finding(
         rule=check.RULE.id,
@@ -217,9 +211,10 @@ def _finding(check: Check, concern: Concern, remedy: tuple[str, ...], context: C
         direction=concern.direction or context.direction,
         basis=concern.basis or (Basis.OBSERVED if context.observed else Basis.PARSED),
         evidence={**context.evidence, **concern.evidence},
-        remedy=remedy,
+        remedy=_apart(_whole(concern.remedy, subject, context), context),
         about=concern.about,
         sql=statement.sql if statement else None,
+        table=_table(subject),
         witness=context.witness,
     )
 

@@ -6,6 +6,7 @@ import re
 
 from reviewer.recording import Direction, Failure, FailureKind, Location, Moment, Outcome, Pass, Rehearsal, Revision
 from reviewer.replay.stream import Story
+from reviewer.review import about as subjects
 from reviewer.review.context import Context
 from reviewer.sql.operations import (
     AddCheck,
@@ -51,7 +52,7 @@ def is_the_revisions(failed: Pass) -> bool:
 
 def about(failed: Pass) -> tuple[str, ...]:
     """What a finding that tells of the failure is about; the ledger looks for it."""
-    return ("failure", failed.revision, failed.direction.value)
+    return subjects.failure(failed.revision, failed.direction)
 
 
 def told_before(context: Context, failed: Pass) -> bool:

@@ -86,6 +86,8 @@ class Rule:
     yields: bool = False
     """Silent where another rule says as much of the same thing (`about`), or of harm at the same line: it tells
     what was seen afterwards, and the others why."""
+    once_a_table: bool | None = None
+    """Whether its findings on one table of one revision become one; None: as it is with rules about waiting."""
     default: bool = True
     """Whether it is on without being selected."""
     reports_failed: Direction | None = None
@@ -97,6 +99,11 @@ class Rule:
     """What a flagged example would need besides a migration, such as two branches; empty where a migration is
     enough.
     """
+
+    @property
+    def merges(self) -> bool:
+        """Whether its findings on one table of one revision become one."""
+        return self.group.about_waiting if self.once_a_table is None else self.once_a_table
 
     @property
     def about_work(self) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 
 from reviewer.recording import FailureKind, Pass
-from reviewer.sql.names import VERSION_TABLE
 
 VERSION_LENGTH = 32
 """Characters of a revision id that the version table takes as Alembic makes it."""
@@ -104,7 +103,7 @@ def way_out(failed: Pass) -> str:
     if failure is None:
         return ""
     if failure.kind is FailureKind.STATEMENT:
-        if failure.sqlstate == "22001" and VERSION_TABLE in (failure.sql or ""):
+        if is_of_its_id(failed):
             return too_long(failed.revision)
         known = _BY_SQLSTATE.get(failure.sqlstate or "", ())
     else:
@@ -114,6 +113,13 @@ def way_out(failed: Pass) -> str:
         if found:
             return sentence.format(**{name: told.replace("`", "") for name, told in found.groupdict().items()})
     return ""
+
+
+def is_of_its_id(failed: Pass) -> bool:
+    """Whether the version table rejects the revision's id once the revision is done."""
+    failure = failed.failure
+    rejected = failure is not None and failure.sqlstate == "22001" and "version_num" in (failure.sql or "")
+    return rejected and len(failed.revision) > VERSION_LENGTH
 
 
 def too_long(revision: str) -> str:

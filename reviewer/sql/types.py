@@ -118,6 +118,10 @@ def sqlalchemy(type_: str) -> str | None:
     return f"postgresql.ARRAY({found})" if suffix else found
 
 
+LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+"""The types of whole numbers, and the highest value that each holds."""
+
+
 def neutral(type_: str) -> str | None:
     """A neutral value of the type, as an SQL expression; None if there is none."""
     base, _length, suffix = _parts(type_)
