@@ -241,7 +241,7 @@ _SEEN = frozenset(
     {"lock", "locks", "mode", "table", "tables", "rewritten", "rewrites", "scanned", "scans", "rows", "built"}
 )
 # What is shown elsewhere, or is only for programs.
-_TOLD = frozenset({"kind", "sql"})
+_TOLD = frozenset({"covers", "kind", "sql"})
 _HELD = frozenset({"held", "held_since", "since"})
 
 
