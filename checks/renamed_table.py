@@ -74,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     + "\n"
                     + remedies.execute(f"CREATE VIEW {table.sql} AS SELECT * FROM {renamed.sql}"),
                 ],
-                about=about.table(table),
+                about=about.column(table, left_out[0]) if left_out else about.table(table),
                 severity=Severity.NOTICE if context.old_code_uses(table) is False else None,
             )
 

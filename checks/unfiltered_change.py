@@ -130,7 +130,7 @@ EXAMPLES = [
         "a WHERE that takes every row",
         given=USERS,
         upgrade="""
-        op.execute("UPDATE users SET name = 'x' || users.name FROM users other WHERE other.id = users.id")  # flagged
+        op.execute("UPDATE users SET name = 'x' || users.name FROM users o WHERE lower(o.name) = lower(users.name)")  # flagged
         """,
     ),
     Example(
