@@ -15,8 +15,9 @@ backup")`.
 ## Not flagged
 
 - A downgrade that raises deliberately: the revision is reported as irreversible.
-- As a notice only: one that fails on values which the upgrade itself has made possible, such as NULL where it drops
-  a NOT NULL. The rollback label is then `data-dependent`.
+- As a notice only: one that fails on values which the upgrade itself has made possible, such as a longer text. It is
+  a warning where NULL is enough, because code that leaves the column out writes it. The rollback label is then
+  `data-dependent`.
 
 ## References
 
@@ -35,6 +36,7 @@ from reviewer.check import (
     Direction,
     Example,
     Group,
+    Pass,
     Rule,
     Severity,
     Story,
@@ -89,12 +91,17 @@ def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
                 the upgrade makes possible: {words}.
                 """,
                 about=about.failure(revision.id, Direction.DOWNGRADE, "new data"),
-                severity=Severity.NOTICE,
+                severity=Severity.WARNING if _wants_values(trial) else Severity.NOTICE,
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, trial),
                 direction=Direction.DOWNGRADE,
                 evidence=failures.evidence(trial),
             )
+
+
+def _wants_values(trial: Pass) -> bool:
+    """Whether NULL alone is in its way: code that leaves the column out is all it takes."""
+    return trial.failure is not None and trial.failure.sqlstate == "23502"
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age integer)")'

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reviewer.recording import (
+    Catalogue,
     Change,
     Difference,
     Direction,
@@ -20,14 +21,25 @@ from reviewer.recording import (
     Recording,
     Rehearsal,
     Statement,
+    Table,
 )
 from reviewer.review.rollback_label import label, why_untested
+from reviewer.sql.names import Name
 
 DOWN = Pass("a", Direction.DOWNGRADE, Rehearsal.STEPWISE, Outcome.OK, compared=True)
 AGAIN = Pass("a", Direction.UPGRADE_AGAIN, Rehearsal.STEPWISE, Outcome.OK, compared=True)
 REFUSED = Failure(FailureKind.STATEMENT, "no", sqlstate="23502")
 ON_PURPOSE = Failure(FailureKind.RAISED, "no way back", deliberate=True)
 FAILED = replace(DOWN, outcome=Outcome.FAILED, failure=REFUSED)
+
+BASE = Catalogue((Table(Name("t"), "table", rows=5),))
+
+
+def changing(sql: str, *rows: int) -> Pass:
+    """An upgrade that changes so many rows with each of its statements."""
+    ran = tuple(Statement(sql, rows=each) for each in rows)
+    return Pass("a", Direction.UPGRADE, Rehearsal.STEPWISE, Outcome.OK, statements=ran)
+
 
 LABELS: dict[str, tuple[list[Pass], list[Pass], str]] = {
     "nothing is lost": ([DOWN, AGAIN], [], "lossless"),
@@ -40,6 +52,7 @@ LABELS: dict[str, tuple[list[Pass], list[Pass], str]] = {
     "a column does not come back": (
         [replace(DOWN, differences=(Difference("column", "c", Change.MISSING, "t"),)), AGAIN], [], "loses-existing-data"),
     "it fails on what was written since": ([DOWN, AGAIN], [replace(FAILED, written=("NULL in `t.c`",))], "data-dependent"),
+    "an UPDATE in a loop met some of the rows": ([changing("UPDATE t SET c = 1 WHERE id = 2", 0, 1), DOWN, AGAIN], [], "lossless"),
     "it raises on purpose": ([replace(FAILED, failure=ON_PURPOSE)], [], "irreversible"),
     "it fails": ([FAILED], [], "broken"),
     "the upgrade does not run again": ([DOWN, replace(AGAIN, outcome=Outcome.FAILED, failure=REFUSED)], [], "broken"),
@@ -52,7 +65,7 @@ LABELS: dict[str, tuple[list[Pass], list[Pass], str]] = {
 
 @pytest.mark.parametrize(("passes", "trials", "wanted"), LABELS.values(), ids=LABELS.keys())
 def test_says_what_is_known_of_the_way_back(passes: list[Pass], trials: list[Pass], wanted: str) -> None:
-    recording = Recording("1", Mode.OBSERVED, (), passes=tuple(passes), trials=tuple(trials))
+    recording = Recording("1", Mode.OBSERVED, (), passes=tuple(passes), trials=tuple(trials), base=BASE)
 
     assert label(recording, "a") == wanted
 
@@ -62,13 +75,15 @@ UNTESTED: dict[str, tuple[list[Pass], str]] = {
     "it was not run": ([replace(DOWN, outcome=Outcome.SKIPPED, reason="its upgrade failed")], "its upgrade failed"),
     "nobody looked at the rows of a table": (
         [replace(DOWN, unread=("a", "b")), AGAIN], "the rows of `a` and `b` could not be compared"),
+    "its UPDATE met no row": (
+        [changing("UPDATE t SET c = 1 WHERE c = 2", 0), DOWN, AGAIN], "none of the rows was one that its UPDATE of `t` changes"),
     "nothing was rehearsed": ([], ""),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("passes", "wanted"), UNTESTED.values(), ids=UNTESTED.keys())
 def test_says_why_nothing_is_known(passes: list[Pass], wanted: str) -> None:
-    recording = Recording("1", Mode.OBSERVED, (), passes=tuple(passes))
+    recording = Recording("1", Mode.OBSERVED, (), passes=tuple(passes), base=BASE)
 
     assert label(recording, "a") == "untested"
     assert why_untested(recording, "a") == wanted

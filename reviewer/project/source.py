@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from reviewer import recording
 from reviewer.host.paths import shown
+from reviewer.project.guards import guards
 
 _LEGACY_ID = re.compile(r"([a-f0-9]+)\.py$")
 """Alembic takes the id from such a file name if the file does not set `revision`."""
@@ -103,6 +104,7 @@ class SourceRevision:
             upgrade_line=self.upgrade_line,
             downgrade_line=self.downgrade_line,
             downgrade_is_empty=self.downgrade_is_empty,
+            guards=guards(_parsed(self.text)),
         )
 
 

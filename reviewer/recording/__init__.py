@@ -19,7 +19,7 @@ from reviewer.recording.code import (
     Relationship,
 )
 from reviewer.recording.encoding import FORMAT, dumps, loads
-from reviewer.recording.history import History, HistoryEntry, Revision
+from reviewer.recording.history import Guard, History, HistoryEntry, Revision
 from reviewer.recording.observations import (
     NOT_THERE,
     Location,
@@ -67,6 +67,7 @@ __all__ = [
     "FailingOld",
     "Failure",
     "FailureKind",
+    "Guard",
     "History",
     "HistoryEntry",
     "Index",

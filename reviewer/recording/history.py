@@ -8,6 +8,17 @@ from reviewer.recording.observations import Location
 
 
 @dataclass(frozen=True)
+class Guard:
+    """Lines of a revision that run only while a number is below a constant, such as `if count < 1_000_000:`."""
+
+    first: int
+    last: int
+    limit: int
+    condition: str
+    """As written; the opposite begins with `not`."""
+
+
+@dataclass(frozen=True)
 class Revision:
     """A revision under review, as its source says."""
 
@@ -24,6 +35,7 @@ class Revision:
     """`downgrade()` is absent, or its body is only `pass`, `...` or a docstring."""
     line: int | None = None
     """Line of the assignment to `revision`."""
+    guards: tuple[Guard, ...] = ()
 
     @property
     def is_merge(self) -> bool:

@@ -12,6 +12,8 @@ from reviewer.recording import (
     Column,
     Difference,
     Direction,
+    Guard,
+    Location,
     Lock,
     Mode,
     Observation,
@@ -35,6 +37,7 @@ every revision (`Story`), and last the whole `Recording`."""
 
 
 _FEW = 5
+_SIZE = re.compile(r"\bcount\s*\(|\breltuples\b|\bpg_(total_|table_)?relation_size\b|\bn_live_tup\b", re.IGNORECASE)
 """Fewer rows than that are no sign of anything: a table of settings has as many."""
 
 
@@ -109,6 +112,26 @@ class Context:
             locks=tuple(Lock(relation, mode) for relation, mode in locks.items()),
             work=self.work(),
         )
+
+    def guard_of(self, location: Location | None, table: str) -> Guard | None:
+        """The condition of the revision on the size of `table` under which the line runs: a statement before this one
+        asked how large the table is.
+        """
+        revision, story = self.revision, self.story
+        place = self.understood.place if self.understood is not None else None
+        if revision is None or story is None or place is None or location is None or location.path != revision.path:
+            return None
+        around = [each for each in revision.guards if each.first <= location.line <= each.last]
+        if not around:
+            return None
+        name = re.compile(rf"\b{re.escape(table.rpartition('.')[2])}\b")
+        asked = any(
+            _SIZE.search(each.statement.sql)
+            and name.search(" ".join((each.statement.sql, *each.statement.parameters)))
+            for each in story.understood(self.direction)
+            if each.place is not None and each.place.run == place.run and each.place.statement < place.statement
+        )
+        return min(around, key=lambda each: each.limit) if asked else None
 
     @property
     def static(self) -> bool:

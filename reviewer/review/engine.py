@@ -22,7 +22,7 @@ from reviewer.recording import (
 from reviewer.replay.schema import Schema
 from reviewer.replay.stream import Story, Understood, understand
 from reviewer.review.context import Context, Subject
-from reviewer.review.finding import Basis, Concern, Finding
+from reviewer.review.finding import Basis, Concern, Finding, Severity
 from reviewer.review.rule import Check, Group
 from reviewer.review.summary import NOTHING, describe
 from reviewer.review.verdict import Strongest, TreeReport
@@ -198,10 +198,33 @@ def _apart(remedy: tuple[str, ...], context: Context) -> tuple[str, ...]:
 
 
 _WORDS = re.compile(r"\w+")
+_SMALL = 1_000_000
+"""Rows up to which the revision's own condition keeps a table small."""
 
 
 def _finding(check: Check, concern: Concern, subject: Subject, context: Context) -> Finding:
     statement = context.understood.statement if context.understood else None
+    found = _unguarded_finding(check, concern, subject, context, statement)
+    return _guarded(found, context) if check.RULE.group.about_waiting else found
+
+
+def _guarded(finding: Finding, context: Context) -> Finding:
+    """What takes long on a large table only is worth a notice where the revision itself asks how large the table is."""
+    table = finding.table or next(iter(finding.about[1:]), "")
+    guard = context.guard_of(finding.location, table) if table else None
+    if guard is None:
+        return finding
+    small = guard.limit <= _SMALL
+    return replace(
+        finding,
+        severity=Severity.NOTICE if small else finding.severity,
+        message=f"{finding.message} The revision does this only under its own condition `{guard.condition}`.",
+    )
+
+
+def _unguarded_finding(
+    check: Check, concern: Concern, subject: Subject, context: Context, statement: Statement | None
+) -> Finding:
     return Finding(
         rule=check.RULE.id,
         severity=concern.severity or check.RULE.severity,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal
+from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal, Statement
 from reviewer.sql.names import listed
-from reviewer.sql.operations import Delete
+from reviewer.sql.operations import Delete, Operation, Update
 
 LOSSLESS: Final = "lossless"
 """Nothing is lost, not even what is written after the upgrade."""
@@ -59,7 +60,7 @@ def label(recording: Recording, revision: str) -> Label:
     trials = [each for each in recording.trials if each.revision == revision and each.written]
     if _fails_with_rows(passes) or any(each.direction is not Direction.UPGRADE for each in trials):
         return DATA_DEPENDENT
-    if not down.compared or not down.rows or down.unread:
+    if not down.compared or not down.rows or down.unread or _met_no_row(recording, revision):
         return UNTESTED
     return LOSES_NEW_DATA if down.brought or down.new_losses or _deletes(down) else LOSSLESS
 
@@ -79,19 +80,43 @@ def why_untested(recording: Recording, revision: str) -> str:
         return "it only ran on empty tables"
     if down.unread:
         return f"the rows of {listed([f'`{name}`' for name in down.unread], _NAMED)} could not be compared"
-    return ""
+    missed = _met_no_row(recording, revision)
+    return f"none of the rows was one that {listed(missed, _NAMED)} changes" if missed else ""
+
+
+def _met_no_row(recording: Recording, revision: str) -> list[str]:
+    """What the upgrade changes in rows that it did not find: `its UPDATE of users`, for tables that had rows."""
+    found: dict[str, int] = {}
+    for each in recording.passes:
+        if each.revision == revision and each.direction is Direction.UPGRADE and each.rows:
+            for statement, operation in _changes(each):
+                table = recording.base.table(operation.table)
+                if table is not None and table.rows and statement.rows is not None:
+                    what = f"its {type(operation).__name__.upper()} of `{operation.table}`"
+                    found[what] = found.get(what, 0) + statement.rows
+    return [what for what, rows in found.items() if not rows]
 
 
 def _deletes(down: Pass) -> bool:
     """Whether the downgrade deletes rows. None of those that were there: then such as may come after the upgrade."""
-    told = [s for s in down.statements if s.origin is Origin.REVISION and "delete" in s.sql.lower()]
+    return any(isinstance(operation, Delete) for _, operation in _changes(down))
+
+
+def _changes(ran: Pass) -> Iterator[tuple[Statement, Update | Delete]]:
+    """The statements of the revision that update or delete rows."""
+    told = [s for s in ran.statements if s.origin is Origin.REVISION and _CHANGES.search(s.sql)]
     if not told:
-        return False
+        return
     from reviewer.replay.stream import (
-        operations,  # for the few that delete; the words of PostgreSQL take time to import
+        operations,  # for the few that change rows; the words of PostgreSQL take time to import
     )
 
-    return any(isinstance(operation, Delete) for each in told for operation in operations(each))
+    for each in told:
+        found: list[Operation] = list(operations(each))
+        yield from ((each, operation) for operation in found if isinstance(operation, Update | Delete))
+
+
+_CHANGES = re.compile(r"\b(update|delete)\b", re.IGNORECASE)
 
 
 def _best(passes: Sequence[Pass], direction: Direction) -> Pass | None:

@@ -1,0 +1,58 @@
+"""Conditions on a number of rows under which a revision runs a part of itself: `if count < 1_000_000:`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from reviewer.recording import Guard
+
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_SIGNS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+
+
+def guards(module: ast.Module) -> tuple[Guard, ...]:
+    """The lines that run only while a number is below a constant: the body of such an `if`, the `else` of its
+    opposite, and what follows an opposite that leaves the function.
+    """
+    return tuple(sorted(_in(module.body), key=lambda each: (each.first, -each.last)))
+
+
+def _in(body: Sequence[ast.stmt]) -> Iterator[Guard]:
+    for position, node in enumerate(body):
+        if isinstance(node, ast.If) and (found := _compared(node.test)) is not None:
+            sign, limit = found
+            condition = ast.unparse(node.test)
+            if sign in {"<", "<="}:
+                yield from _over(node.body, limit, condition)
+            else:
+                condition = f"not {condition}"
+                yield from _over(node.orelse, limit, condition)
+                if isinstance(node.body[-1], ast.Return | ast.Raise):
+                    yield from _over(body[position + 1 :], limit, condition)
+        for name in ("body", "orelse", "finalbody"):
+            yield from _in(getattr(node, name, ()))
+        for handler in getattr(node, "handlers", ()):
+            yield from _in(handler.body)
+
+
+def _over(body: Sequence[ast.stmt], limit: int, condition: str) -> Iterator[Guard]:
+    if body:
+        yield Guard(body[0].lineno, body[-1].end_lineno or body[-1].lineno, limit, condition)
+
+
+def _compared(test: ast.expr) -> tuple[str, int] | None:
+    """The sign and the constant of a comparison with a number, as if the number stood to the right."""
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            found = _compared(operand)
+            return None if found is None else (_NEGATED[found[0]], found[1])
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _SIGNS:
+            sign = _SIGNS[type(op)]
+            match left, right:
+                case _, ast.Constant(value=int() as limit):
+                    return sign, limit
+                case ast.Constant(value=int() as limit), _:
+                    return _TURNED[sign], limit
+    return None
