@@ -74,6 +74,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [items[position] for position in kinds.ordered(found)]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make sure that what belongs together stays together: without it each worker would rehearse every example anew."""
+    if getattr(session.config.option, "loadgroup", False) and not all("@" in each.nodeid for each in session.items):
+        raise pytest.UsageError("This pytest-xdist does not keep groups of tests together with this pytest.")
+
+
 _running: list[pytest.Item] = []
 
 
