@@ -92,6 +92,17 @@ def test_a_rule_that_does_not_exist(place: Place, folder: Path, name: str, way_o
     assert "dropped-column" not in done.stderr
 
 
+def test_tags_in_the_place_of_revisions(place: Place, folder: Path) -> None:
+    repository = Repository.at(folder, {"README": "x"})
+    repository.git("tag", "v1.0")
+    repository.commit({"more": "x"})
+    repository.git("tag", "v2.0")
+
+    done = place.review(folder, "--revisions", "v1.0:v2.0")
+
+    refused(done, 2, "`v1.0` is a tag", "--base v1.0 after `git switch --detach v2.0`")
+
+
 def test_git_is_not_installed(place: Place, folder: Path) -> None:
     Repository.at(folder, {"README": "x"})
 
