@@ -299,7 +299,11 @@ def main() -> int:
     )
     parser.add_argument("--rule", action="append", help="only this rule: the page keeps the others")
     parser.add_argument(
-        "--major", action="append", type=int, choices=majors.MAJORS, help="only there, and write nothing"
+        "--major",
+        action="append",
+        type=int,
+        choices=(*majors.MAJORS, majors.NEXT),
+        help="only there, and write nothing",
     )
     arguments = parser.parse_args()
     majors.fetch()
