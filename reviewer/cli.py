@@ -160,6 +160,41 @@ def comment(*, report: Path, repo: str, mode: str, on_findings: bool, **flags: A
         streams.write(run(call, os.environ).rstrip("\n"))
 
 
+@main.command(short_help="Write the sizes and settings of production to a file.")
+@click.argument("url")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default="stats.json",
+    metavar="FILE",
+    help="File to write, or - for standard output. Default: stats.json.",
+)
+@click.option("--schema", is_flag=True, help="With the schema, to be told where production differs from the history.")
+@click.option("--queries", is_flag=True, help="With the normalised statements of pg_stat_statements.")
+def stats(url: str, output: Path, *, schema: bool, queries: bool) -> None:
+    """Write the sizes and settings of the database at URL to a file for `review --stats`.
+
+    Reads the catalogue and the statistics in one read-only transaction; any role that may connect
+    can do it. No rows are read. The password belongs in PGPASSWORD or ~/.pgpass.
+    """
+    with _Failures():
+        from reviewer.rehearsal import catalogue
+        from reviewer.stats import file, server
+
+        if str(output) == "-":
+            streams.refuse_closed_output()
+        else:
+            file.refuse_unwritable(output)
+        found = server.read(url, __version__, schema=catalogue.read if schema else None, queries=queries)
+        if str(output) == "-":
+            streams.write(file.dumps(found))
+        else:
+            file.save(found, output)
+        for line in file.summary(found, output):
+            streams.say(line)
+
+
 @main.command(short_help="Show what a review would use, and what is wrong.")
 @_options(Where.PROJECT)
 @click.pass_context

@@ -5,7 +5,7 @@
 Generated are: docs/checks/ from the docstrings and examples of the checks; the output under every `$ alembic-reviewer`
 in the console blocks of README.md and docs/; the format in docs/recording.md; the interface in docs/writing-checks.md; the
 table of findings in the README of each example, from a review of it;
-the JSON Schema of the report, from its types.
+the JSON Schemas of the report and of the production statistics, from their types.
 Without FILE all of them.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PAGES = ROOT / "docs" / "checks"
 MODULES = ("observations.py", "passes.py", "catalogue.py", "code.py", "history.py", "afterwards.py", "whole.py")
 """Of the recording, the parts before the whole."""
-SCHEMA = ROOT / "reviewer" / "report" / "json" / "schema.json"
+SCHEMAS = (ROOT / "reviewer" / "report" / "json" / "schema.json", ROOT / "reviewer" / "stats" / "schema.json")
 CONSOLE = re.compile(
     r"(?<=```console\n)\$ (alembic-reviewer\b[^\n|]*?)(?: \| head -n (\d+))?\n(.*?)(?=^```$)",
     re.DOTALL | re.MULTILINE,
@@ -53,7 +53,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     stale = []
-    for file in [ROOT / each for each in arguments.files] or [PAGES, SCHEMA, *_with_commands(), *_examples()]:
+    for file in [ROOT / each for each in arguments.files] or [PAGES, *SCHEMAS, *_with_commands(), *_examples()]:
         for path, text in generated(file):
             if (path.read_text(encoding="utf-8") if path.exists() else None) == text:
                 continue
@@ -84,8 +84,8 @@ def generated(file: Path) -> Iterator[tuple[Path, str | None]]:
     if file == PAGES:
         yield from _pages()
         return
-    if file == SCHEMA:
-        yield file, _schema()
+    if file in SCHEMAS:
+        yield file, _schema(file)
         return
     yield file, _filled(file.read_text(encoding="utf-8"), file.parent)
 
@@ -150,13 +150,15 @@ def _printed(command: Sequence[str]) -> str:
     return done.stdout
 
 
-# -- the form of the JSON report ------------------------------------------------------------------
+# -- the forms of JSON files ----------------------------------------------------------------------
 
 
-def _schema() -> str:
-    from reviewer.report.json import schema
+def _schema(file: Path) -> str:
+    from reviewer.report import json as report
+    from reviewer.stats import file as stats
 
-    return json.dumps(schema(), indent=2) + "\n"
+    schema = report.schema() if file == SCHEMAS[0] else stats.schema()
+    return json.dumps(schema, indent=2) + "\n"
 
 
 # -- the format of a recording --------------------------------------------------------------------

@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ServerError, UsageError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import sessions
 from reviewer.postgres.request import NEWEST, OLDEST, ServerRequest
 from reviewer.postgres.server import Address, RunningServer
+
+if TYPE_CHECKING:
+    import psycopg
 
 PREFIX = "alembic_reviewer_"
 """Prefix of the names of scratch databases; a random part follows."""
@@ -29,31 +32,11 @@ def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningSe
         UsageError: it is not a URL of a PostgreSQL server.
         ServerError: it does not respond, it is too old, or the role cannot create databases.
     """
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-    # libpq does not understand SQLAlchemy's way to name a driver.
-    url = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", request.source)
-    try:
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise UsageError(f"{_shown(request.source)} is not a postgresql:// URL.", _WAY_OUT)
-        if url.partition("://")[2].partition("/")[0].count("@") > 1:
-            raise UsageError(f"{_shown(request.source)} has an @ in its password.", "Write it as %40.")
-        parameters = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise UsageError(
-            f"{_shown(request.source)} cannot be read: {_shown(str(error).strip())}.", _WAY_OUT
-        ) from error
-    conninfo = make_conninfo(url, connect_timeout=parameters.get("connect_timeout") or _SECONDS)
-    try:
-        with sessions.for_a_server_of_the_users():
-            admin = psycopg.connect(conninfo, autocommit=True)
-    except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ServerError(f"The server of --postgres cannot be reached: {reason}", _WAY_OUT) from error
+    conninfo, sslmode = conninfo_of(request.source, _WAY_OUT)
+    admin = connect(conninfo, "The server of --postgres", _WAY_OUT)
     with admin:
         _refuse_what_cannot_work(admin, request)
-        address = _address(admin, parameters.get("sslmode"))
+        address = _address(admin, sslmode)
         server = RunningServer(
             source="url",
             why=lambda version: f"PostgreSQL {version} at {address.host}: its URL was given",
@@ -99,12 +82,64 @@ def _refuse_what_cannot_work(admin: Any, request: ServerRequest) -> None:
         )
 
 
-def _address(admin: Any, sslmode: Any) -> Address:
+def _address(admin: Any, sslmode: str | None) -> Address:
     info = admin.info
-    return Address(info.host, info.port, info.user, info.password or None, str(sslmode) if sslmode else None)
+    return Address(info.host, info.port, info.user, info.password or None, sslmode)
 
 
-def _shown(text: str) -> str:
-    """`text`, which quotes a URL, without its passwords."""
-    without = re.sub(r"""(://[^:/@\s"']*):[^\s"']*@""", r"\1:…@", text)
-    return re.sub(r"""([?&](?:ssl)?password=)[^&\s"']*""", r"\1…", without)
+def conninfo_of(source: str, way_out: str) -> tuple[str, str | None]:
+    """What libpq connects with to the server of the URL `source`, and its sslmode.
+
+    Raises `UsageError` with `way_out` if it is no URL of a PostgreSQL server. No error shows its password.
+    """
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    # libpq does not understand SQLAlchemy's way to name a driver.
+    url = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", source)
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError(f"{without_passwords(source)} is not a postgresql:// URL.", way_out)
+    _refuse_unescaped(url)
+    try:
+        parameters = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        said = without_passwords(str(error).strip())
+        raise UsageError(f"{without_passwords(source)} cannot be read: {said}.", way_out) from error
+    sslmode = parameters.get("sslmode")
+    conninfo = make_conninfo(url, connect_timeout=parameters.get("connect_timeout") or _SECONDS)
+    return conninfo, str(sslmode) if sslmode else None
+
+
+def _refuse_unescaped(url: str) -> None:
+    """Raises `UsageError` for a password that libpq would take for something else, and quote in its error."""
+    head = url.partition("://")[2].partition("?")[0]
+    user, at, place = head.rpartition("@")
+    secret = user.partition(":")[2]
+    if "@" in secret:
+        raise UsageError(f"{without_passwords(url)} has an @ in its password.", "Write it as %40.")
+    ports = [part.rpartition(":")[2] for part in place.partition("/")[0].split(",") if ":" in part.rpartition("]")[2]]
+    odd = any(each in secret for each in "/#[] \t\n") or re.search(r"%(?![0-9A-Fa-f]{2})", secret)
+    if odd or not all(each.isdecimal() or not each for each in ports):
+        what = "its password has" if at else "its port is no number, or its password has"
+        raise UsageError(
+            f"The URL cannot be read: {what} a character that must be escaped.",
+            "Write / as %2F, # as %23, ? as %3F and % as %25.",
+        )
+
+
+def connect(conninfo: str, called: str, way_out: str) -> psycopg.Connection[Any]:
+    """A session on a server of the user's, called `called` in the `ServerError` if it cannot be reached."""
+    import psycopg
+
+    try:
+        with sessions.for_a_server_of_the_users():
+            return psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ServerError(f"{called} cannot be reached: {reason}", way_out) from error
+
+
+def without_passwords(text: str) -> str:
+    """`text`, which is or quotes a URL, without its passwords."""
+    without = re.sub(r"(://[^:/@\s]*):.*@", r"\1:…@", text, flags=re.DOTALL)
+    return re.sub(r"""((?:^|[?&\s])(?:ssl)?password\s*=\s*)('[^']*'|[^&\s"']*)""", r"\1…", without)

@@ -1,0 +1,135 @@
+"""Reads and writes the file of `alembic-reviewer stats`; `schema.json` beside this file describes it to others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from reviewer.errors import UsageError
+from reviewer.host import files
+from reviewer.sql.names import Name
+from reviewer.stats import views
+from reviewer.stats.sizes import Production, Size, told_bytes
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes of a file that is read: that of 5,000 tables has 5 MB."""
+
+_WAY_OUT = "Create it again with `alembic-reviewer stats URL`."
+
+
+def dumps(stats: views.Stats) -> str:
+    """`stats` as the text of the file, a line for each value, so that a file in git has readable changes."""
+    return msgspec.json.format(msgspec.json.encode(stats), indent=1).decode() + "\n"
+
+
+def save(stats: views.Stats, path: Path) -> None:
+    """Write `stats` to the file `path`. Raises `UsageError` if it cannot be written."""
+    try:
+        files.write(path, dumps(stats))
+    except OSError as error:
+        raise _unwritable(path, files.why(error)) from None
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raises `UsageError` if there is no place for the file `path`: checked before the work, not after it."""
+    if path.is_dir():
+        raise _unwritable(path, "it is a folder")
+    if not path.absolute().parent.is_dir():
+        raise _unwritable(path, f"there is no folder {path.absolute().parent}")
+
+
+def _unwritable(path: Path, why: str) -> UsageError:
+    return UsageError(f"The production statistics cannot be written to {path}: {why}.", "Name another file with -o.")
+
+
+def summary(stats: views.Stats, path: Path) -> Iterator[str]:
+    """What was read and what could not be, a line each, for whoever called the command."""
+    parts = {part for table in stats.tables for part in table.partitions}
+    own = [each for each in stats.tables if str(Name(each.name, each.schema)) not in parts]
+    sizes = {id(each): Size(each.rows, each.heap_bytes + each.toast_bytes + each.index_bytes) for each in own}
+    largest = max(own, key=lambda each: sizes[id(each)].bytes)
+    yield (
+        f"{path}: {len(stats.tables):,} tables of database {stats.database}, PostgreSQL {stats.postgres},"
+        f" {told_bytes(sum(each.bytes for each in sizes.values()))}; the largest is"
+        f" {Name(largest.name, largest.schema)}: {sizes[id(largest)]}"
+    )
+    for each in stats.unknown:
+        yield f"unknown: {each}"
+
+
+def load(path: Path) -> Production:
+    """What the file `path` tells about production. Raises `UsageError` with one sentence if it cannot be read."""
+    try:
+        text = files.read(path, LARGEST + 1)
+    except OSError as error:
+        raise UsageError(
+            f"The production statistics {path} cannot be read: {files.why(error)}.",
+            "Name a file that `alembic-reviewer stats` has written.",
+        ) from None
+    if len(text) > LARGEST:
+        raise UsageError(f"The production statistics {path} have more than {LARGEST // 1024**2} MB.", _WAY_OUT)
+    return Production.of(loads(text, str(path)), path.name)
+
+
+def loads(text: bytes, name: str) -> views.Stats:
+    """The contents of the file `name`. Raises `UsageError` with one sentence if they are anything else."""
+    _refuse_other_schema(text, name)
+    try:
+        found = msgspec.json.decode(text, type=views.Stats)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        place = f" at {where}" if where else ""
+        said = _printable(f"{what[:1].lower()}{what[1:]}{place}")[:300]
+        raise UsageError(f"The production statistics {name} cannot be used: {said}.", _WAY_OUT) from None
+    seen = set()
+    for table in found.tables:
+        if (key := (table.schema, table.name)) in seen:
+            raise UsageError(f"The production statistics {name} name {_printable('.'.join(key))} twice.", _WAY_OUT)
+        seen.add(key)
+    return found
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+class _Version(msgspec.Struct):
+    schema: int
+
+
+def _refuse_other_schema(text: bytes, name: str) -> None:
+    """Checked first: a file of another version may have any other form."""
+    try:
+        version = msgspec.json.decode(text, type=_Version).schema
+    except msgspec.ValidationError:
+        raise UsageError(f"{name} was not written by `alembic-reviewer stats`.", _WAY_OUT) from None
+    except (ValueError, RecursionError) as error:
+        said = "it is cut off" if "truncated" in str(error) else f"it is not JSON ({error})"
+        raise UsageError(f"The production statistics {name} cannot be read: {said}.", _WAY_OUT) from None
+    if version != views.SCHEMA:
+        newer = version > views.SCHEMA
+        raise UsageError(
+            f"The production statistics {name} have version {version} of the format, and this version of"
+            f" alembic-reviewer reads {views.SCHEMA}.",
+            "Update alembic-reviewer." if newer else _WAY_OUT,
+        )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the file. Closed: a key that it does not name is a mistake there."""
+    whole = msgspec.json.schema(views.Stats)
+    parts = whole["$defs"]
+    for part in parts.values():
+        if part.get("type") == "object":
+            part["additionalProperties"] = False
+    root = parts.pop(views.Stats.__name__)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:alembic-reviewer:stats:1",
+        **root,
+        "title": "alembic-reviewer stats",
+        "$defs": parts,
+    }

@@ -1,0 +1,117 @@
+"""What a review asks of production: how large a table is there, and of which day that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+
+from reviewer.recording import Catalogue
+from reviewer.sql.names import Name
+from reviewer.stats import views
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_LARGE = ((1_000_000_000, "billion"), (1_000_000, "million"))
+OLD = 30
+"""Days after which a file should be made again."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a table is in production; a partitioned one with all its partitions."""
+
+    rows: int | None
+    """Estimated; None: never analyzed."""
+    bytes: int
+    """With its indexes and its large values."""
+
+    def __str__(self) -> str:
+        if self.rows is None:
+            return f"{told_bytes(self.bytes)} and was never analyzed"
+        return f"{told_rows(self.rows)} ({told_bytes(self.bytes)})"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where sizes come from, for whoever reads a report."""
+
+    file: str
+    """The name of the file."""
+    database: str
+    postgres: str
+    """Version of the server."""
+    made: datetime
+    days: int | None = None
+    """How many days old it was when the report was made; None: nobody said."""
+
+    @property
+    def day(self) -> str:
+        """The day on which it was read from the server."""
+        return self.made.strftime("%Y-%m-%d")
+
+    @property
+    def phrase(self) -> str:
+        """`sizes of database shop (PostgreSQL 16.4) from 2026-11-22, 7 days old`."""
+        age = "" if self.days is None else f", {self.days} day{'' if self.days == 1 else 's'} old"
+        again = ": run `alembic-reviewer stats` again" if self.days is not None and self.days > OLD else ""
+        return f"sizes of database {self.database} (PostgreSQL {self.postgres}) from {self.day}{age}{again}"
+
+    def at(self, moment: datetime) -> Source:
+        """The same with its age at `moment`; one from the future is of today."""
+        return Source(self.file, self.database, self.postgres, self.made, max((moment - self.made).days, 0))
+
+
+@dataclass(frozen=True)
+class Production:
+    """Production as a file describes it."""
+
+    source: Source
+    stats: views.Stats
+    sizes: Mapping[tuple[str, str], Size] = field(repr=False)
+
+    @classmethod
+    def of(cls, stats: views.Stats, file: str) -> Production:
+        """What the contents of `file` tell."""
+        return cls(
+            Source(file, stats.database, stats.postgres, stats.made.astimezone(timezone.utc)),
+            stats,
+            {
+                (each.schema, each.name): Size(each.rows, each.heap_bytes + each.toast_bytes + each.index_bytes)
+                for each in stats.tables
+            },
+        )
+
+    def size(self, table: Name) -> Size | None:
+        """How large the table is; None if production has no table of that name."""
+        return self.sizes.get((table.schema or "public", table.name))
+
+    @cached_property
+    def catalogue(self) -> Catalogue | None:
+        """Its schema; None if the file has none."""
+        return self.stats.catalogue
+
+    def knows(self, base: Catalogue) -> bool:
+        """Whether it may be the database of a project whose state before the deploy is `base`: it has one of its
+        tables, or the project has none yet.
+        """
+        tables = [each.name for each in base.tables if each.kind in {"table", "partitioned table"}]
+        return not tables or any(self.size(name) is not None for name in tables)
+
+
+def told_rows(rows: int) -> str:
+    """`50 rows`, `12,345 rows`, `50 million rows`."""
+    for unit, word in _LARGE:
+        if rows >= unit:
+            number = rows / unit
+            return f"{number:.0f} {word} rows" if number >= 10 else f"{number:.1f} {word} rows".replace(".0 ", " ")
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
+def told_bytes(size: int) -> str:
+    """`16 kB`, `12 GB`: as PostgreSQL says it."""
+    number, unit = float(size), 0
+    while number >= 1024 and unit < len(_UNITS) - 1:
+        number, unit = number / 1024, unit + 1
+    shown = f"{number:.1f}" if unit > 1 and number < 10 else f"{number:.0f}"
+    return f"{shown.removesuffix('.0')} {_UNITS[unit]}"
