@@ -170,7 +170,9 @@ def comment(*, report: Path, repo: str, mode: str, on_findings: bool, **flags: A
     metavar="FILE",
     help="File to write, or - for standard output. Default: stats.json.",
 )
-@click.option("--schema", is_flag=True, help="With the schema, to be told where production differs from the history.")
+@click.option(
+    "--schema", is_flag=True, help="With the schema, to be told where production differs from the history."
+)
 @click.option("--queries", is_flag=True, help="With the normalised statements of pg_stat_statements.")
 def stats(url: str, output: Path, *, schema: bool, queries: bool) -> None:
     """Write the sizes and settings of the database at URL to a file for `review --stats`.

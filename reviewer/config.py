@@ -18,6 +18,7 @@ from reviewer.project.discovery import ConfigFile
 from reviewer.report import FORMATS
 from reviewer.review.finding import Severity
 from reviewer.review.rule import Group
+from reviewer.stats import SMALL_TABLE
 
 OWN_FILE = "alembic-reviewer.toml"
 TABLE = "alembic-reviewer"
@@ -100,6 +101,10 @@ class Config:
     """Seconds that one run of the project's migrations may take."""
     severity: Mapping[str, Severity] = field(default_factory=dict)
     paths: tuple[PathSettings, ...] = ()
+    stats: Path | None = None
+    """The file that tells how large the tables are in production."""
+    small_table: int = SMALL_TABLE
+    """Rows up to which a table is small in production."""
     hot_tables: tuple[str, ...] = ()
     """Tables in constant use, `name` or `schema.name`."""
     floor_revision: str | None = None

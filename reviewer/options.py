@@ -187,6 +187,12 @@ OPTIONS: tuple[Option, ...] = (
         "Build the state before the new revisions from the history, or from the models of the base commit.",
         choices=("history", "models"),
     ),
+    Option(
+        "stats",
+        Kind.FILE,
+        "Sizes of the tables in production, as `alembic-reviewer stats` has written them.",
+        "FILE",
+    ),
     Option("no_old_code", Kind.SWITCH, "Do not run the code of the base commit against the new schema."),
     Option(
         "formats",
@@ -216,6 +222,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("timeout", Kind.SECONDS, "Time limit for the whole run.", "SECONDS"),
     Option("severity", Kind.SEVERITY_OF_RULES, where=_NOWHERE),
     Option("paths", Kind.PATHS, where=_NOWHERE),
+    Option("small_table", Kind.NUMBER, where=_NOWHERE),
     Option("hot_tables", Kind.TEXTS, where=_NOWHERE),
     Option("floor_revision", Kind.TEXT, where=_NOWHERE),
     Option("one_way_revisions", Kind.TEXTS, where=_NOWHERE),

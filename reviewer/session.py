@@ -48,6 +48,7 @@ from reviewer.review.suppressions import Suppression
 from reviewer.review.verdict import Report, TreeReport
 from reviewer.sql.names import VERSION_TABLE
 from reviewer.sql.parse import prepare as prepare_parser
+from reviewer.stats.sizes import Production
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
@@ -77,19 +78,22 @@ class Scope:
 
 def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
     """Review what `config` asks for. Raises `ReviewerError` if nothing at all can be reviewed."""
-    made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    return replace(_reviewed(_with_rules(config), environ, progress), made=made)
+    now = datetime.now(timezone.utc)
+    report = _reviewed(_with_rules(config), environ, progress)
+    sizes = report.sizes.at(now) if report.sizes is not None else None
+    return replace(report, made=now.strftime("%Y-%m-%d %H:%M UTC"), sizes=sizes)
 
 
 def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) -> Report:
+    production = production_of(config)
     if config.recording is not None:
-        return replace(replayed(config), head=_head(config.path))
+        return replace(replayed(config, production), head=_head(config.path))
     if config.save_recording is not None:
         _refuse_unwritable(config.save_recording)
     scopes = [each for tree in trees(config) for each in [scope(config, tree, environ)]]
     if not any(each.selection.revisions for each in scopes):
         recordings = [_nothing_new(each) for each in scopes]
-        report = judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes})
+        report = judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes}, production)
         return replace(report, head=scopes[0].head)
     prepare_parser()  # while the server and the project's interpreter start
     interpreter = find_interpreter(config.path, config.python, environ)
@@ -129,7 +133,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
     progress("judging")
     if config.save_recording is not None:
         _save(recordings, config.save_recording)
-    return replace(judged(config, recordings, comments), head=scopes[0].head)
+    return replace(judged(config, recordings, comments, production), head=scopes[0].head)
 
 
 def _head(path: Path) -> str:
@@ -280,7 +284,16 @@ def history_of(scope: Scope) -> History:
     return replace(scope.selection.history(), imports=found)
 
 
-def replayed(config: Config) -> Report:
+def production_of(config: Config) -> Production | None:
+    """Production as the file of `--stats` describes it; None without one. Raises `UsageError` if it cannot be read."""
+    if config.stats is None:
+        return None
+    from reviewer.stats import file
+
+    return file.load(config.stats)
+
+
+def replayed(config: Config, production: Production | None = None) -> Report:
     """The report of a saved recording: the same as when it was made, without a server."""
     assert config.recording is not None
     try:
@@ -292,7 +305,7 @@ def replayed(config: Config) -> Report:
     recordings = recording.loads(text, str(config.recording))
     root = root_of(config.path) or config.path
     comments = {each.tree: comments_in(root, each) for each in recordings}
-    return replace(judged(config, recordings, comments), replayed=True)
+    return replace(judged(config, recordings, comments, production), replayed=True)
 
 
 def comments_of(scope: Scope) -> Comments:
@@ -318,9 +331,14 @@ def comments_in(root: Path, each: Recording) -> Comments:
     return found
 
 
-def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[str, Comments]) -> Report:
-    """The report of `recordings`: what the selected checks find, with `comments` (by tree) applied. Reads no
-    source.
+def judged(
+    config: Config,
+    recordings: Sequence[Recording],
+    comments: Mapping[str, Comments],
+    production: Production | None = None,
+) -> Report:
+    """The report of `recordings`: what the selected checks find, weighed by the sizes in `production`, with `comments`
+    (by tree) applied. Reads no source. Raises `UsageError` if `production` is the database of none of them.
     """
     import checks as all_checks
     from reviewer.review.engine import review
@@ -335,8 +353,14 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
     waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
     merging = {check.RULE.id for check in loaded if check.RULE.merges}
     reports = []
+    skipped = _not_of_production(recordings, production)
     for each in recordings:
-        report = review(each, selected) if each.revisions or each.history.rewritten else TreeReport(each)
+        there = production if production is not None and production.knows(each.base) else None
+        report = (
+            review(each, selected, there, config.small_table)
+            if each.revisions or each.history.rewritten
+            else TreeReport(each)
+        )
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
         severe = _with_severities(config, findings, each, waiting)
         told = replace(report, findings=merged(severe, merging))
@@ -346,7 +370,28 @@ def judged(config: Config, recordings: Sequence[Recording], comments: Mapping[st
                 told, lambda rule, path: rule in asked and not config.ignored(rule, path), reporters, dropped
             )
         )
-    return Report(tool=__version__, trees=tuple(reports), fail_on=config.fail_on)
+    return Report(
+        tool=__version__,
+        trees=tuple(reports),
+        fail_on=config.fail_on,
+        skipped=skipped,
+        sizes=production.source if production is not None else None,
+    )
+
+
+def _not_of_production(recordings: Sequence[Recording], production: Production | None) -> tuple[Skipped, ...]:
+    """The trees whose tables are in another database. Raises `UsageError` if all of them are."""
+    if production is None:
+        return ()
+    source = production.source
+    others = [each.tree for each in recordings if not production.knows(each.base)]
+    if others and len(others) == len(recordings):
+        raise UsageError(
+            f"{source.file} is about the database {source.database}, which has none of the tables of this project.",
+            "Name the file of its own database with --stats.",
+        )
+    reason = f"{source.file} is about the database {source.database}, which has none of its tables"
+    return tuple(Skipped(f"the sizes of tree {tree}", reason) for tree in others)
 
 
 def _selected(config: Config, loaded: Sequence[Check]) -> list[Check]:

@@ -52,6 +52,7 @@ class Inputs:
     database_url: str
     postgres_version: str
     pass_env: tuple[str, ...]
+    stats: str
     timeout: str
     fail_on: str
     when: When
@@ -92,6 +93,7 @@ class Inputs:
             database_url=text("database-url"),
             postgres_version=text("postgres-version"),
             pass_env=tuple(text("pass-env").split()),
+            stats=text("stats"),
             timeout=text("timeout"),
             fail_on=fail_on,
             when=word("comment", When, "auto"),
@@ -112,6 +114,7 @@ class Inputs:
             "postgres": self.database_url,
             "postgres_version": self.postgres_version,
             "pass_env": self.pass_env,
+            "stats": self.stats,
             "timeout": self._seconds(),
             "fail_on": self.fail_on,
         }

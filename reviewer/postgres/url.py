@@ -117,7 +117,9 @@ def _refuse_unescaped(url: str) -> None:
     secret = user.partition(":")[2]
     if "@" in secret:
         raise UsageError(f"{without_passwords(url)} has an @ in its password.", "Write it as %40.")
-    ports = [part.rpartition(":")[2] for part in place.partition("/")[0].split(",") if ":" in part.rpartition("]")[2]]
+    ports = [
+        part.rpartition(":")[2] for part in place.partition("/")[0].split(",") if ":" in part.rpartition("]")[2]
+    ]
     odd = any(each in secret for each in "/#[] \t\n") or re.search(r"%(?![0-9A-Fa-f]{2})", secret)
     if odd or not all(each.isdecimal() or not each for each in ports):
         what = "its password has" if at else "its port is no number, or its password has"

@@ -158,7 +158,8 @@ def witness(report: Report) -> str:
             how = "replayed from a recording"
         case mode:
             how = mode
-    return ", ".join([*named, how])
+    sizes = f"; {report.sizes.phrase}" if report.sizes is not None else ""
+    return ", ".join([*named, how]) + sizes
 
 
 def _version(server: Server) -> str:
@@ -197,6 +198,9 @@ class Shown:
         if self.finding.basis is not Basis.OBSERVED or not self.seen:
             lines.append(f"{self.finding.basis.value}: {self._basis}")
         lines += [f"held: {held.mode} on `{held.relation}` since {self._since(held)}" for held in self.held[:3]]
+        if self.finding.grows_with and all(each.bytes is None for each in self.finding.grows_with):
+            tables = [f"`{each.table}`" for each in self.finding.grows_with]
+            lines.append(f"grows with: the size of {listed(tables, _LISTED)}")
         if self.refused and self.refused.error and self.refused.error not in self.finding.message:
             state = f" ({self.refused.sqlstate})" if self.refused.sqlstate else ""
             lines.append(f"PostgreSQL said: {self.refused.error}{state}")

@@ -21,6 +21,7 @@ from reviewer.recording import (
 )
 from reviewer.replay.schema import Schema
 from reviewer.replay.stream import Story, Understood, understand
+from reviewer.review import sizes
 from reviewer.review.context import Context, Subject
 from reviewer.review.finding import Basis, Concern, Finding, Severity
 from reviewer.review.rule import Check, Group
@@ -28,10 +29,19 @@ from reviewer.review.summary import NOTHING, describe
 from reviewer.review.verdict import Strongest, TreeReport
 from reviewer.sql.names import Name
 from reviewer.sql.operations import Operation, Unrecognized
+from reviewer.stats import SMALL_TABLE
+from reviewer.stats.sizes import Production
 
 
-def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
-    """All findings of `checks` in `recording`. Needs no database, git or clock."""
+def review(
+    recording: Recording,
+    checks: Sequence[Check],
+    production: Production | None = None,
+    small_table: int = SMALL_TABLE,
+) -> TreeReport:
+    """All findings of `checks` in `recording`, weighed by the sizes of tables in `production`, where those of up to
+    `small_table` rows are small. Needs no database, git or clock.
+    """
     stories = understand(recording)
     ordered = sorted(checks, key=lambda check: (check.RULE.last_resort, check.RULE.id))
     begin = Context(recording, before=stories[0].before if stories else Schema(), stories=stories)
@@ -45,10 +55,11 @@ def review(recording: Recording, checks: Sequence[Check]) -> TreeReport:
         findings += _ask(story, replace(begin, now=story.before, revision=story.revision, story=story), ordered)
     findings += _ask(recording, replace(begin, now=begin.before), ordered)
     findings = _each_once(findings)
+    kept = _of_ways_that_exist(_without_replaced(findings, checks), recording)
 
     return TreeReport(
         recording=recording,
-        findings=tuple(_in_order(_of_ways_that_exist(_without_replaced(findings, checks), recording), recording)),
+        findings=tuple(_in_order(sizes.weighed(kept, production, small_table), recording)),
         unrecognized=tuple(_unrecognized(stories)),
         phrases=tuple((s.revision.id, describe([op for op, _ in s.operations()])) for s in stories if s.ran),
         strongest=tuple((s.revision.id, found) for s in stories if (found := strongest(s, recording)) is not None),
@@ -238,6 +249,7 @@ def _unguarded_finding(
         about=concern.about,
         sql=statement.sql if statement else None,
         table=_table(subject),
+        grows_with=sizes.growth(subject, context) if check.RULE.grows else (),
         witness=context.witness,
     )
 

@@ -9,6 +9,7 @@ from enum import Enum
 
 from reviewer.recording import Direction, Location
 from reviewer.replay.effects import Witness
+from reviewer.sql.names import Name
 
 
 class Severity(Enum):
@@ -88,6 +89,20 @@ def concern(
 
 
 @dataclass(frozen=True)
+class Growth:
+    """A table with whose size grows how long a statement takes."""
+
+    table: Name
+    """As it is called where the statement runs."""
+    before: Name
+    """As it is called in production before the deploy."""
+    rows: int | None = None
+    """Its rows in production, estimated; None if that is unknown."""
+    bytes: int | None = None
+    """Its size in production with its indexes; None if that is unknown."""
+
+
+@dataclass(frozen=True)
 class Suppressed:
     """Why a finding does not count: a comment in the source, with its reason."""
 
@@ -115,6 +130,8 @@ class Finding:
     """What the findings were about that this one replaces."""
     table: str | None = None
     """The table that the operation is about, where it is about one."""
+    grows_with: tuple[Growth, ...] = ()
+    """The tables, all of them there before the deploy, with whose size grows for how long it hurts."""
     witness: Witness | None = None
     """The statement that it is about, and what is known of it; None for what is about a whole revision or deploy.
     """

@@ -106,6 +106,11 @@ class Rule:
         return self.group.about_waiting if self.once_a_table is None else self.once_a_table
 
     @property
+    def grows(self) -> bool:
+        """Whether for how long it hurts grows with the size of a table: a small one in production makes it a notice."""
+        return self.about_work
+
+    @property
     def about_work(self) -> bool:
         """Whether its findings explain what takes a statement as long as a table is large, and not a short lock."""
         return self.rewrites or self.scans

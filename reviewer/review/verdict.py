@@ -10,6 +10,7 @@ from typing import Literal
 from reviewer.recording import Mode, Recording, Relation, Skipped, Statement
 from reviewer.review.finding import Finding, Severity
 from reviewer.sql.locks import LockMode
+from reviewer.stats import sizes as production
 
 Source = Literal["observed", "static", "replayed"]
 """The basis of a report: a server, text alone, or a saved recording."""
@@ -81,6 +82,8 @@ class Report:
     """Made from a recording file, without a server."""
     head: str = ""
     """The commit under review; empty where git names none."""
+    sizes: production.Source | None = None
+    """Where the sizes of the tables in production come from; None if they are unknown."""
     made: str = ""
     """When the review was made, as `2026-11-29 03:20 UTC`; empty where nobody said."""
 

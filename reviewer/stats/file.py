@@ -42,7 +42,9 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def _unwritable(path: Path, why: str) -> UsageError:
-    return UsageError(f"The production statistics cannot be written to {path}: {why}.", "Name another file with -o.")
+    return UsageError(
+        f"The production statistics cannot be written to {path}: {why}.", "Name another file with -o."
+    )
 
 
 def summary(stats: views.Stats, path: Path) -> Iterator[str]:

@@ -133,7 +133,7 @@ def _read(reader: _Reader, tool: str, schema: ReadCatalogue | None, queries: boo
             )
         replicas = _replicas(reader)
         return views.Stats(
-            schema=views.SCHEMA,
+            schema=1,
             tool=tool,
             made=made,
             database=database,
@@ -261,7 +261,9 @@ def _replicas(reader: _Reader) -> tuple[views.Replica, ...]:
         for state, sync, behind, lag in reader.rows(_REPLICAS)
     )
     if any(each.state is None for each in found):
-        reader.unknown.append("the state of the replicas is hidden from the role, which is not in pg_read_all_stats")
+        reader.unknown.append(
+            "the state of the replicas is hidden from the role, which is not in pg_read_all_stats"
+        )
     return found
 
 
@@ -292,8 +294,6 @@ SELECT c.oid, n.nspname::text, c.relname::text,
     c.reltuples::double precision, c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint,
     CASE WHEN c.relkind IN ('r', 'm') THEN {_SIZE.format(c="c")} ELSE 0 END,
     CASE WHEN t.oid IS NULL THEN 0 ELSE {_SIZE.format(c="t")} END,
-    coalesce((SELECT pg_catalog.sum({_SIZE.format(c="ti")})::bigint FROM pg_catalog.pg_index tx
-        JOIN pg_catalog.pg_class ti ON ti.oid = tx.indexrelid WHERE tx.indrelid = t.oid), 0),
     pg_catalog.pg_stat_get_live_tuples(c.oid), pg_catalog.pg_stat_get_dead_tuples(c.oid),
     pg_catalog.pg_stat_get_tuples_inserted(c.oid), pg_catalog.pg_stat_get_tuples_updated(c.oid),
     pg_catalog.pg_stat_get_tuples_deleted(c.oid), pg_catalog.pg_stat_get_numscans(c.oid),
@@ -347,7 +347,7 @@ def _tables(reader: _Reader) -> tuple[views.Table, ...]:
 
 
 def _table(told: list[Any], indexes: tuple[views.Index, ...]) -> _Found:
-    schema, name, kind, parent, tuples, known, heap, toast, toast_index, live, dead, *counts = told
+    schema, name, kind, parent, tuples, known, heap, toast, live, dead, *counts = told
     inserted, updated, deleted, scans, analyzed = counts
     return _Found(
         views.Table(
@@ -356,7 +356,7 @@ def _table(told: list[Any], indexes: tuple[views.Index, ...]) -> _Found:
             kind=kind,
             rows=None if kind == "foreign table" else _estimated(tuples, known, heap, live),
             heap_bytes=heap,
-            toast_bytes=toast + toast_index,
+            toast_bytes=toast,
             index_bytes=sum(each.bytes for each in indexes),
             indexes=indexes,
             inserted=inserted,

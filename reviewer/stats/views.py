@@ -47,7 +47,9 @@ class Index(View, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(description="Its name, in the schema of its table.")]
     bytes: Annotated[Natural, Meta(description="Its size; 0 for a partitioned index.")]
-    valid: Annotated[bool, Meta(description="Whether queries use it; a failed concurrent build leaves an invalid one.")]
+    valid: Annotated[
+        bool, Meta(description="Whether queries use it; a failed concurrent build leaves an invalid one.")
+    ]
     unique: Annotated[bool, Meta(description="Whether it is unique.")]
     primary: Annotated[bool, Meta(description="Whether it is the primary key's.")]
     scans: Annotated[Natural, Meta(description="Scans of it since `counted_since`.")]
@@ -141,9 +143,7 @@ class Stats(View, frozen=True, kw_only=True):
     ]
     replicas: Annotated[tuple[Replica, ...], Meta(description="The standbys that were connected.")]
     slots: Annotated[tuple[Slot, ...], Meta(description="The replication slots.")]
-    unknown: Annotated[
-        tuple[str, ...], Meta(description="What could not be read and why, one sentence each.")
-    ] = ()
+    unknown: Annotated[tuple[str, ...], Meta(description="What could not be read and why, one sentence each.")] = ()
     heads: Annotated[
         tuple[str, ...] | None,
         Meta(description="With --schema: the revisions that Alembic has noted; null if they could not be read."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from msgspec import UNSET
 from msgspec.structs import asdict
@@ -30,9 +31,10 @@ from reviewer.recording import (
 )
 from reviewer.replay.effects import Held, Place, Witness, Work
 from reviewer.report.json import views
-from reviewer.review.finding import Finding, Severity, Suppressed
+from reviewer.review.finding import Finding, Growth, Severity, Suppressed
 from reviewer.review.verdict import Report, Strongest, TreeReport
 from reviewer.sql.names import Name
+from reviewer.stats.sizes import Source
 
 
 def report_of(found: views.Report) -> Report:
@@ -44,7 +46,16 @@ def report_of(found: views.Report) -> Report:
         skipped=tuple(Skipped(each.what, each.reason) for each in found.skipped if not each.tree),
         errors=_common_errors(found),
         replayed=found.mode == "replayed",
+        sizes=_sizes(found.sizes) if found.sizes else None,
     )
+
+
+def _sizes(found: views.Sizes) -> Source | None:
+    try:
+        made = datetime.fromisoformat(found.made)
+    except ValueError:
+        return None
+    return Source(found.file, found.database, found.postgres, made, found.days)
 
 
 def _common_errors(found: views.Report) -> tuple[str, ...]:
@@ -195,6 +206,10 @@ def _finding(found: views.Finding, revisions: Sequence[views.Revision]) -> Findi
         found.about,
         found.sql,
         Suppressed(suppressed.reason, suppressed.line) if suppressed else None,
+        grows_with=tuple(
+            Growth(Name.told(each.table), Name.told(each.before), each.rows, each.bytes)
+            for each in found.grows_with
+        ),
         witness=_witness(found, revisions),
     )
 

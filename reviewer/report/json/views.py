@@ -385,6 +385,18 @@ class Did(View, frozen=True, kw_only=True):
     ]
 
 
+class Growth(View, frozen=True, kw_only=True):
+    """A table with whose size it grows."""
+
+    table: Annotated[str, Meta(description="The table, as it is called where the statement runs.")]
+    before: Annotated[str, Meta(description="The table, as it is called in production before the deploy.")]
+    rows: Annotated[Natural | None, Meta(description="Its rows in production, estimated; null if that is unknown.")]
+    bytes: Annotated[
+        Natural | None,
+        Meta(description="Its size in production with its indexes; null if that is unknown."),
+    ]
+
+
 class Finding(View, frozen=True, kw_only=True):
     """One unsafe thing."""
 
@@ -430,6 +442,10 @@ class Finding(View, frozen=True, kw_only=True):
         Address | None,
         Meta(description="The same statement in a pass in which the server rejected it; null if there is none."),
     ] = None
+    grows_with: Annotated[
+        tuple[Growth, ...],
+        Meta(description="The existing tables with whose size grows for how long it hurts."),
+    ] = ()
     did: Annotated[
         Did | None,
         Meta(
@@ -457,6 +473,16 @@ class Unrecognized(View, frozen=True, kw_only=True):
     path: Path
     line: Line
     tree: TreeName
+
+
+class Sizes(View, frozen=True, kw_only=True):
+    """Where the sizes of tables in production come from."""
+
+    file: Annotated[str, Meta(description="Name of the file that `alembic-reviewer stats` has written.")]
+    database: Annotated[str, Meta(description="The database that it is about.")]
+    postgres: Annotated[str, Meta(description="Version of its server.")]
+    made: Annotated[str, Meta(description="When the file was made, as 2026-11-22T10:15:00+00:00.")]
+    days: Annotated[Natural | None, Meta(description="How many days old it was; null if unknown.")]
 
 
 class Report(View, frozen=True, kw_only=True):
@@ -501,3 +527,6 @@ class Report(View, frozen=True, kw_only=True):
         tuple[Unrecognized, ...],
         Meta(description="Statements that were not completely understood."),
     ]
+    sizes: Annotated[
+        Sizes | None, Meta(description="Where the sizes of tables in production come from; null without --stats.")
+    ] = None

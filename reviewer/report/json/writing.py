@@ -24,6 +24,7 @@ from reviewer.report import inert
 from reviewer.report.digest import RevisionDigest, Shown, TreeDigest, digest, show
 from reviewer.report.json import views
 from reviewer.review.verdict import Report, Strongest
+from reviewer.stats.sizes import Source
 
 V = TypeVar("V", bound=views.View)
 
@@ -52,12 +53,23 @@ def view_of(report: Report) -> views.Report:
             for tree in trees
             for each in tree.tree.unrecognized
         ),
+        sizes=_sizes(report.sizes) if report.sizes else None,
     )
 
 
 def _same(value: object, view: type[V]) -> V:
     """`value` as a view that has the same fields."""
     return msgspec.convert(value, view, from_attributes=True)
+
+
+def _sizes(source: Source) -> views.Sizes:
+    return views.Sizes(
+        file=source.file,
+        database=source.database,
+        postgres=source.postgres,
+        made=source.made.isoformat(),
+        days=source.days,
+    )
 
 
 def _server(server: Server | None) -> views.Postgres | None:
@@ -230,6 +242,10 @@ def _finding(shown: Shown, recording: Recording) -> views.Finding:
         held=tuple(map(_held, shown.held)),
         statement=_address(witness.place, recording) if witness else None,
         refused=_address(witness.refusal, recording) if witness and witness.refusal else None,
+        grows_with=tuple(
+            views.Growth(table=str(each.table), before=str(each.before), rows=each.rows, bytes=each.bytes)
+            for each in finding.grows_with
+        ),
         did=_did(witness) if witness else None,
     )
 
