@@ -48,6 +48,7 @@ from reviewer.review.suppressions import Suppression
 from reviewer.review.verdict import Report, TreeReport
 from reviewer.sql.names import VERSION_TABLE
 from reviewer.sql.parse import prepare as prepare_parser
+from reviewer.stats import drift
 from reviewer.stats.sizes import Production
 
 if TYPE_CHECKING:
@@ -353,7 +354,7 @@ def judged(
     waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
     merging = {check.RULE.id for check in loaded if check.RULE.merges}
     reports = []
-    skipped = _not_of_production(recordings, production)
+    skipped = _unused(recordings, production)
     for each in recordings:
         there = production if production is not None and production.knows(each.base) else None
         report = (
@@ -379,8 +380,10 @@ def judged(
     )
 
 
-def _not_of_production(recordings: Sequence[Recording], production: Production | None) -> tuple[Skipped, ...]:
-    """The trees whose tables are in another database. Raises `UsageError` if all of them are."""
+def _unused(recordings: Sequence[Recording], production: Production | None) -> tuple[Skipped, ...]:
+    """What of production could not be used: the sizes of trees whose tables are in another database, and a schema that
+    belongs to another revision. Raises `UsageError` if all of them are.
+    """
     if production is None:
         return ()
     source = production.source
@@ -391,7 +394,13 @@ def _not_of_production(recordings: Sequence[Recording], production: Production |
             "Name the file of its own database with --stats.",
         )
     reason = f"{source.file} is about the database {source.database}, which has none of its tables"
-    return tuple(Skipped(f"the sizes of tree {tree}", reason) for tree in others)
+    found = [Skipped(f"the sizes of tree {tree}", reason) for tree in others]
+    first = {each.migration_tree: each for each in reversed(recordings)}  # with --each there are several of a tree
+    for tree, each in first.items():
+        if each.tree not in others and (why := drift.why_not(each, production)):
+            name = f" of tree {tree}" if tree else ""
+            found.append(Skipped(f"a comparison{name} with the schema of production", why))
+    return tuple(found)
 
 
 def _selected(config: Config, loaded: Sequence[Check]) -> list[Check]:

@@ -158,8 +158,12 @@ def witness(report: Report) -> str:
             how = "replayed from a recording"
         case mode:
             how = mode
-    sizes = f"; {report.sizes.phrase}" if report.sizes is not None else ""
-    return ", ".join([*named, how]) + sizes
+    return ", ".join([*named, how])
+
+
+def sizes(report: Report) -> tuple[str, ...]:
+    """Where the sizes of tables in production come from, and how old they are; empty without any."""
+    return (report.sizes.phrase,) if report.sizes is not None else ()
 
 
 def _version(server: Server) -> str:

@@ -19,6 +19,7 @@ from reviewer.report.digest import (
     headline,
     passing,
     several_trees,
+    sizes,
     skipped,
     witness,
 )
@@ -89,7 +90,8 @@ def _page(report: Report) -> Iterator[str]:
     yield from _list("Skipped", (f"{_prose(each.what)}: {_prose(each.reason)}" for each in skipped(report)))
     unrecognized = [each for tree in report.trees for each in tree.unrecognized]
     yield from _list("Not recognized", (f"{_place(each.location)}{_sql(each.sql)}" for each in unrecognized))
-    yield f"<footer>{escape(inert.name(witness(report)))} · alembic-reviewer {escape(inert.name(report.tool))}</footer>"
+    last = [witness(report), *sizes(report), f"alembic-reviewer {report.tool}"]
+    yield f"<footer>{' · '.join(escape(inert.name(each)) for each in last)}</footer>"
     yield "</body>"
     yield "</html>"
 

@@ -26,6 +26,7 @@ from reviewer.report.digest import (
     number,
     passing,
     several_trees,
+    sizes,
     skipped,
     witness,
 )
@@ -278,7 +279,8 @@ class _Page:
     def _footer(self) -> str:
         base = base_commit(self.report)
         parts = [f"compared with {span(base)}"] if base else []
-        parts += [_tag(inert.name(witness(self.report))), _tag(f"alembic-reviewer {inert.name(self.report.tool)}")]
+        parts += [_tag(inert.name(each)) for each in (witness(self.report), *sizes(self.report))]
+        parts += [_tag(f"alembic-reviewer {inert.name(self.report.tool)}")]
         if self.place.run_url:
             parts.append(f'<a href="{_address(self.place.run_url)}">run</a>')
         if self.place.note:

@@ -17,6 +17,7 @@ from reviewer.report.digest import (
     headline,
     passing,
     several_trees,
+    sizes,
     skipped,
     witness,
 )
@@ -72,7 +73,8 @@ def _page(report: Report, terminal: Terminal) -> Iterator[Text]:
     if left_out and not quiet:
         yield Text("")
     if report.verdict is not Verdict.SKIPPED:
-        yield Text(inert.name(f"{witness(report)}; alembic-reviewer {report.tool}"), "dim")
+        last = "; ".join([witness(report), *sizes(report), f"alembic-reviewer {report.tool}"])
+        yield Text(inert.name(last), "dim")
 
 
 def _verdict(report: Report) -> Text:

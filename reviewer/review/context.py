@@ -54,6 +54,9 @@ class Context:
     """The revision as a whole, to look ahead and at its downgrade; None for a `Recording`."""
     stories: tuple[Story, ...] = ()
     """Every revision under review, parents first."""
+    drift: tuple[Difference, ...] = ()
+    """How production differs from the schema before the deploy, where that is known: `before` is what the history
+    makes, `after` what is there."""
     before: Schema = Schema()
     """The schema before the deploy; for a downgrade, before the rollback."""
     now: Schema = Schema()

@@ -29,7 +29,7 @@ from reviewer.review.summary import NOTHING, describe
 from reviewer.review.verdict import Strongest, TreeReport
 from reviewer.sql.names import Name
 from reviewer.sql.operations import Operation, Unrecognized
-from reviewer.stats import SMALL_TABLE
+from reviewer.stats import SMALL_TABLE, drift
 from reviewer.stats.sizes import Production
 
 
@@ -44,7 +44,12 @@ def review(
     """
     stories = understand(recording)
     ordered = sorted(checks, key=lambda check: (check.RULE.last_resort, check.RULE.id))
-    begin = Context(recording, before=stories[0].before if stories else Schema(), stories=stories)
+    begin = Context(
+        recording,
+        before=stories[0].before if stories else Schema(),
+        stories=stories,
+        drift=drift.between(recording, production) if production is not None else (),
+    )
 
     findings: list[Finding] = []
     for direction in (Direction.UPGRADE, Direction.DOWNGRADE):

@@ -128,10 +128,11 @@ def _sentence(tables: tuple[Growth, ...], lowered: bool) -> str:
     parts = []
     if known:
         sizes = [f"{_called(each)} has {_told(each)}" for each in known]
-        end = ", so it is soon done" if lowered else ""
+        end = ", so this is soon done" if lowered else ""
         parts.append(f"In production {listed(sizes, _LISTED)}{end}.")
     if unknown:
-        parts.append(f"Unknown is the size in production of {listed(unknown, _LISTED)}.")
+        what, are = ("size", "is") if len(unknown) == 1 else ("sizes", "are")
+        parts.append(f"The {what} of {listed(unknown, _LISTED)} in production {are} unknown.")
     return " ".join(parts)
 
 

@@ -54,7 +54,7 @@ class Source:
     def phrase(self) -> str:
         """`sizes of database shop (PostgreSQL 16.4) from 2026-11-22, 7 days old`."""
         age = "" if self.days is None else f", {self.days} day{'' if self.days == 1 else 's'} old"
-        again = ": run `alembic-reviewer stats` again" if self.days is not None and self.days > OLD else ""
+        again = ": run alembic-reviewer stats again" if self.days is not None and self.days > OLD else ""
         return f"sizes of database {self.database} (PostgreSQL {self.postgres}) from {self.day}{age}{again}"
 
     def at(self, moment: datetime) -> Source:
