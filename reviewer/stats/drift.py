@@ -27,6 +27,8 @@ from reviewer.stats.sizes import Production
 
 _SEQUENCE = re.compile(r"^nextval\('.*'::regclass\)$")
 
+_PUBLIC = re.compile(r"(?<![\w.\"])public\.")
+
 T = TypeVar("T", Column, Constraint, Index)
 
 
@@ -103,7 +105,10 @@ def _of_table(name: str, mine: Table, other: Table) -> Iterator[Difference]:
         "constraint",
         mine.constraints,
         other.constraints,
-        lambda each: {"definition": each.definition.removesuffix(" NOT VALID"), "valid": _yes(each.valid)},
+        lambda each: {
+            "definition": _unqualified(each.definition.removesuffix(" NOT VALID")),
+            "valid": _yes(each.valid),
+        },
         lambda each: each.kind != "not null",
     )
     yield from _parts(
@@ -150,10 +155,10 @@ def _definition(about: Mapping[str, str | None]) -> str | None:
 
 
 def _column(column: Column) -> dict[str, str | None]:
-    default = column.default
+    default = column.default and _unqualified(column.default)
     if default is not None and _SEQUENCE.match(default):
         default = "nextval"  # the sequence of a serial column keeps the name of a table that was renamed
-    return {"type": column.type, "nullable": _yes(column.nullable), "default": default}
+    return {"type": _unqualified(column.type), "nullable": _yes(column.nullable), "default": default}
 
 
 def _yes(value: bool) -> str:
@@ -162,4 +167,10 @@ def _yes(value: bool) -> str:
 
 def _without_name(definition: str) -> str:
     """The definition of an index from its table on, and whether it is unique."""
-    return ("UNIQUE " if definition.startswith("CREATE UNIQUE") else "") + definition.partition(" ON ")[2]
+    unique = "UNIQUE " if definition.startswith("CREATE UNIQUE") else ""
+    return unique + _unqualified(definition.partition(" ON ")[2])
+
+
+def _unqualified(text: str) -> str:
+    """Without `public.`: PostgreSQL writes it for a role that may not use that schema, and not for others."""
+    return _PUBLIC.sub("", text)
