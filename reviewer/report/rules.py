@@ -35,6 +35,7 @@ def as_json(checks: Sequence[Check]) -> str:
                 "lock": check.RULE.lock.value if check.RULE.lock else None,
                 "rewrites": check.RULE.rewrites,
                 "scans": check.RULE.scans,
+                "grows": check.RULE.grows,
                 "default": check.RULE.default,
                 "since": check.RULE.since,
             }

@@ -58,6 +58,7 @@ def test_the_list_can_be_read_by_programs() -> None:
         "lock": "SHARE ROW EXCLUSIVE",
         "rewrites": False,
         "scans": True,
+        "grows": True,
         "default": True,
         "since": "0.1.0",
     }
