@@ -34,6 +34,8 @@ select = ["a", "b"]
 ignore = ["c"]
 timeout = 1.5
 severity = { d = "notice" }
+stats = "stats.json"
+small-table = 500
 hot-tables = ["users", "app.orders"]
 floor-revision = "a"
 one-way-revisions = ["b"]
@@ -94,6 +96,8 @@ def test_everything_can_be_set_in_a_file(tmp_path: Path, files: dict[str, str]) 
         timeout=1.5,
         severity={"d": Severity.NOTICE},
         paths=(PathSettings("legacy/**", ("e",), {"f": Severity.WARNING}),),
+        stats=tmp_path / "stats.json",
+        small_table=500,
         hot_tables=("users", "app.orders"),
         floor_revision="a",
         one_way_revisions=("b",),

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from reviewer.stats import file
 from tests.github.fake import FakeGitHub, Fault
 from tests.github.projects import HARMLESS, PYTHON, SAFE, UNSAFE, PullRequest
 from tests.github.runner import ROOT, Job
 from tests.repository import git
+from tests.stats.made import stats
 
 NEW = "migrations/versions/bbb222_new.py"
 
@@ -263,6 +265,16 @@ def test_a_wrong_input_is_named(start: Start) -> None:
     assert [each.data for each in job.steps["review"].annotations] == [
         "The input fail-on is `sometimes`. Valid values are error, warning, notice, never."
     ]
+
+
+def test_the_sizes_of_production_are_an_input(start: Start, github: FakeGitHub) -> None:
+    job = start({NEW: UNSAFE, "stats.json": file.dumps(stats({"people": 50}))})
+
+    outputs = job.use(python=PYTHON, stats="stats.json")
+
+    assert (job.failed, outputs["verdict"], outputs["errors"]) == (False, "pass", "0"), job.stdout
+    assert "In production `people` has 50 rows" in github.bodies[0]
+    assert "sizes of database shop" in github.bodies[0]
 
 
 def test_a_shallow_checkout_says_which_depth_it_needs(start: Start, github: FakeGitHub, tmp_path: Path) -> None:
