@@ -15,7 +15,7 @@ from reviewer.replay.stream import Understood
 from reviewer.review.context import Context, Subject
 from reviewer.review.finding import Finding, Growth, Severity
 from reviewer.sql.names import Name, listed
-from reviewer.sql.operations import Delete, Insert, Merge, Operation, Update
+from reviewer.sql.operations import AddForeignKey, Delete, Insert, Merge, Operation, Update
 from reviewer.stats.sizes import Production, Size, told_bytes, told_rows
 
 PAGE = 8_192
@@ -59,6 +59,8 @@ def _named(subject: Subject, context: Context) -> Iterator[Name]:
         tables = [getattr(operation, "table", None), *getattr(operation, "sources", ())]
         if isinstance(operation, Insert) and operation.sources:
             del tables[0]  # it reads the others
+        if isinstance(operation, AddForeignKey):
+            tables.append(operation.key.referenced)
         yield from (each for each in tables if isinstance(each, Name) and context.exists(each))
 
 

@@ -82,6 +82,11 @@ def _told() -> Iterator[None]:
     except psycopg.OperationalError as error:
         said = str(error).strip().splitlines()[0]
         raise ServerError(f"The server broke off: {said}", "Try again.") from None
+    except psycopg.Error as error:
+        said = str(error).strip().splitlines()[0]
+        raise ServerError(
+            f"The server refuses what every PostgreSQL answers: {said}.", "Connect to the server itself."
+        ) from None
 
 
 def _refuse_other_versions(version: int) -> None:
@@ -224,7 +229,7 @@ SELECT r.state, r.sync_state,
     greatest(pg_catalog.pg_wal_lsn_diff(
         CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn()
             ELSE pg_catalog.pg_current_wal_lsn() END, r.replay_lsn), 0)::bigint,
-    greatest(extract(epoch FROM r.replay_lag), 0)::double precision
+    CASE WHEN r.replay_lag IS NOT NULL THEN greatest(extract(epoch FROM r.replay_lag), 0)::double precision END
 FROM pg_catalog.pg_stat_replication r ORDER BY r.pid
 """
 

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 
 from reviewer.recording import Catalogue
-from reviewer.sql.names import Name
+from reviewer.sql.names import VERSION_TABLE, Name
 from reviewer.stats import views
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -95,7 +95,8 @@ class Production:
         """Whether it may be the database of a project whose state before the deploy is `base`: it has one of its
         tables, or the project has none yet.
         """
-        tables = [each.name for each in base.tables if each.kind in {"table", "partitioned table"}]
+        kinds = {"table", "partitioned table"}
+        tables = [each.name for each in base.tables if each.kind in kinds and each.name.name != VERSION_TABLE]
         return not tables or any(self.size(name) is not None for name in tables)
 
 

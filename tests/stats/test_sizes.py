@@ -255,6 +255,18 @@ def test_what_is_only_read_from_the_text_counts_the_table_that_it_names(bench: B
     assert "50 million rows" in large.message
 
 
+def test_a_foreign_key_that_is_only_read_from_the_text_counts_both_tables(bench: Bench) -> None:
+    key = story(f"{USERS}\n{ORDERS}", 'op.create_foreign_key("fk", "orders", "users", ["user_id"], ["id"])')
+    recording = without_server(bench.record(key))
+
+    (found,) = review(
+        recording, [checks.by_id()["validating-foreign-key"]], production({"orders": 5, "users": MILLIONS})
+    ).findings
+
+    assert {str(each.table) for each in found.grows_with} == {"orders", "users"}
+    assert found.severity is not Severity.NOTICE
+
+
 def test_a_warning_about_work_on_a_large_table_becomes_an_error(bench: Bench) -> None:
     asked = like("blocking-index", severity=Severity.WARNING)
     recording = bench.record(story(USERS, INDEX))
@@ -277,7 +289,9 @@ def test_a_severity_that_the_configuration_sets_wins(bench: Bench) -> None:
 
 def test_the_database_of_somebody_else_is_a_wrong_usage(bench: Bench) -> None:
     with pytest.raises(UsageError) as caught:
-        judged(Config(), [bench.record(story(USERS, INDEX))], {}, production({"payments": 50}))
+        judged(
+            Config(), [bench.record(story(USERS, INDEX))], {}, production({"payments": 50, "alembic_version": 1})
+        )
 
     assert caught.value.sentence == (
         "stats.json is about the database shop, which has none of the tables of this project."
