@@ -35,7 +35,7 @@ def growth(subject: Subject, context: Context) -> tuple[Growth, ...]:
     """
     seen = [work.table.as_name for work in context.work()]
     named = list(_named(subject, context))
-    names = [_whole(name, named, context) for name in seen] or named
+    names = [_whole(name, seen, named, context) for name in seen] or named
     found: dict[Name, Growth] = {}
     for name in names:
         before = _before(name, context)
@@ -64,15 +64,27 @@ def _named(subject: Subject, context: Context) -> Iterator[Name]:
         yield from (each for each in tables if isinstance(each, Name) and context.exists(each))
 
 
-def _whole(name: Name, named: list[Name], context: Context) -> Name:
-    """The partitioned table that the statement locks or names, in place of its partition: production may have others."""
+def _whole(name: Name, seen: list[Name], named: list[Name], context: Context) -> Name:
+    """The partitioned table that the statement locks or names, if it worked on every partition: production may have
+    others. A partition that it worked on alone stays one.
+    """
     locked = [relation.as_name for relation in context.locks()]
     while (known := context.now.table(name)) is not None and known.partition_of is not None:
         parent = known.partition_of
-        if not any(parent.matches(each) for each in (*locked, *named)):
+        meant = any(parent.matches(each) for each in (*locked, *named))
+        if not meant or not all(any(leaf.matches(each) for each in seen) for leaf in _leaves(parent, context)):
             break
         name = parent
     return name
+
+
+def _leaves(parent: Name, context: Context) -> Iterator[Name]:
+    """The partitions that hold the rows of the table and were there before the deploy."""
+    for each in context.now.partitions(parent):
+        if each.kind == "partitioned table":
+            yield from _leaves(each.name, context)
+        elif context.exists(each.name):
+            yield each.name
 
 
 def _before(name: Name, context: Context) -> Name | None:

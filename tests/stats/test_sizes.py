@@ -151,6 +151,19 @@ def test_what_is_small_is_configured(small: int, severity: Severity, bench: Benc
             id="one partition alone",
         ),
         pytest.param(
+            """
+            op.execute("CREATE TABLE events (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day)")
+            op.execute("CREATE TABLE e1 PARTITION OF events FOR VALUES FROM ('2000-01-01') TO ('2050-01-01')")
+            op.execute("CREATE TABLE rest PARTITION OF events DEFAULT")
+            op.execute("CREATE TABLE e2 (id bigint NOT NULL, day date NOT NULL)")
+            """,
+            "op.execute(\"ALTER TABLE events ATTACH PARTITION e2 FOR VALUES FROM ('2060-01-01') TO ('2070-01-01')\")",
+            "scanning-attach-partition",
+            {"events": MILLIONS, "e1": MILLIONS, "rest": 20, "e2": 7},
+            Severity.NOTICE,
+            id="the partitions that are read, and not the whole",
+        ),
+        pytest.param(
             ORDERS,
             'op.rename_table("orders", "purchases")\nop.create_index("ix", "purchases", ["note"])',
             "blocking-index",
