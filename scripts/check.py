@@ -19,6 +19,9 @@ PURE = ["-m", "not server and not processes"]
 
 def main() -> None:
     arguments = sys.argv[1:]
+    if {"-h", "--help"} & {*arguments}:
+        print(f"usage: check.py [--quick] [--coverage] [ARGUMENT OF PYTEST ...]\n\n{__doc__}")
+        return
     quick, coverage = (_taken(arguments, option) for option in ("--quick", "--coverage"))
     commands = prepared("dev")
     python = str(commands / "python")

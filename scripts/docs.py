@@ -204,7 +204,7 @@ def _interface() -> Iterator[str]:
     from reviewer import check
 
     every = {name: getattr(check, name) for name in check.__all__}
-    for name in ("Rule", "Context", "Schema", "Name"):
+    for name in ("Rule", "Example", "Context", "Schema", "Name"):
         yield from ("", f"### {name}", "", _first(every[name].__doc__), "")
         yield from _members(every[name])
     for name, module in every.items():

@@ -86,7 +86,9 @@ def test_advises_what_is_new_only_where_it_works(
 def test_the_page_has_every_rule_on_every_version() -> None:
     table = written()
 
-    assert set(table) == {check.RULE.id for check in checks.load()}
+    assert set(table) == {check.RULE.id for check in checks.load()}, (
+        "`python3 scripts/conformance.py --rule RULE` writes the row of a new rule"
+    )
     assert {len(cells) for cells in table.values()} == {len(majors.MAJORS)}
     assert "No differences." in PAGE.read_text(encoding="utf-8")
 

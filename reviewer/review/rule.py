@@ -95,6 +95,7 @@ class Rule:
     of_old_code: bool = False
     """Whether it speaks only where the code of the base commit was tried."""
     since: str = "0.1.0"
+    """The first version that has it."""
     needs: str = ""
     """What a flagged example would need besides a migration, such as two branches; empty where a migration is
     enough.
@@ -126,8 +127,11 @@ class Example:
     """
 
     title: str
+    """A few words that tell it from the others of the rule."""
     upgrade: str
+    """The body of `upgrade()` that is under review."""
     given: str = ""
+    """The body of an `upgrade()` that is already deployed."""
     downgrade: str | None = None
     """None: a downgrade that is not looked at (the harness writes one that raises on purpose)."""
     since: int = 0
@@ -135,6 +139,7 @@ class Example:
     rows: bool = True
     """Whether the tables of `given` hold rows."""
     transaction_per_migration: bool = False
+    """Whether each revision has a transaction of its own."""
     then: tuple[str, ...] = ()
     """`upgrade()` bodies of revisions that follow in the same deploy, with `# flagged` too."""
     beside: tuple[str, ...] = ()
