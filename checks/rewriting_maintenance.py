@@ -1,25 +1,27 @@
 """
-VACUUM FULL or CLUSTER rewrites a whole table while nobody can use it.
+VACUUM FULL, CLUSTER or REPACK rewrites a whole table while nobody can use it.
 
 ## Why it hurts
 
-Both copy all rows into a new file and rebuild every index, under ACCESS EXCLUSIVE. Nobody can read or write the
+They copy all rows into a new file and rebuild every index, under ACCESS EXCLUSIVE. Nobody can read or write the
 table for that time.
 
 ## Do this instead
 
 Do not do this in a migration. A plain VACUUM makes space reusable without blocking anybody. To return space to
-the system, or to sort rows, use pg_repack, which works while the application is running.
+the system, or to sort rows, use REPACK (CONCURRENTLY) from PostgreSQL 19 on, and
+pg_repack before: both work while the application is running.
 
 ## Not flagged
 
-- A plain VACUUM, and ANALYZE.
+- A plain VACUUM, ANALYZE, and REPACK (CONCURRENTLY).
 - Tables that the same deploy creates.
 
 ## References
 
 - <https://www.postgresql.org/docs/current/sql-vacuum.html>
 - <https://www.postgresql.org/docs/current/sql-cluster.html>
+- <https://www.postgresql.org/docs/current/sql-repack.html>
 - <https://reorg.github.io/pg_repack/>
 """
 
@@ -35,12 +37,14 @@ from reviewer.check import (
     Group,
     LockMode,
     Name,
+    Repack,
     Rule,
     Severity,
     Subject,
     Vacuum,
     about,
     concern,
+    remedies,
 )
 
 RULE = Rule(
@@ -55,20 +59,30 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case Vacuum(full=True, table=table) | Cluster(table=table):
+        case Vacuum(full=True, table=table) | Cluster(table=table) | Repack(table=table, concurrently=False):
             if isinstance(table, Name) and not context.exists(table):
                 return
             if context.observed and not context.work():
                 return
-            what = "VACUUM FULL" if isinstance(subject, Vacuum) else "CLUSTER"
+            what = "VACUUM FULL" if isinstance(subject, Vacuum) else type(subject).__name__.upper()
             on = f"`{table}`" if table else "every table"
             yield concern(
                 f"""
                 {what} rewrites {on} under ACCESS EXCLUSIVE, so reads and writes of {on} wait until it is done.
                 """,
+                remedy=_concurrently(table, context),
                 about=about.table(table),
             )
 
+
+def _concurrently(table: Name | None, context: Context) -> list[str]:
+    if table is None or context.major < _REPACK:
+        return []
+    return [remedies.outside_transaction(remedies.execute(f"REPACK (CONCURRENTLY) {table.sql}"))]
+
+
+_REPACK = 19
+"""The first PostgreSQL with REPACK."""
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")'
 
@@ -87,6 +101,23 @@ EXAMPLES = [
         upgrade="""
         op.execute("CLUSTER users USING users_pkey")  # flagged
         """,
+    ),
+    Example(
+        "REPACK",
+        given=USERS,
+        upgrade="""
+        op.execute("REPACK users")  # flagged
+        """,
+        since=19,
+    ),
+    Example(
+        "REPACK that lets others go on",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("REPACK (CONCURRENTLY) users")
+        """,
+        since=19,
     ),
     Example(
         "a plain VACUUM",

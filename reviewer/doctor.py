@@ -193,5 +193,5 @@ def _postgres(config: Config, scopes: list[Scope]) -> Iterator[Entry]:
         yield Entry(
             "PostgreSQL",
             "no suitable server was found",
-            way_out="Install PostgreSQL 14 to 18, start Docker, or name a server with --postgres URL.",
+            way_out="Install PostgreSQL 14 to 19, start Docker, or name a server with --postgres URL.",
         )

@@ -148,7 +148,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "postgres_version",
         Kind.NUMBER,
-        "Major version of PostgreSQL, 14 to 18.",
+        "Major version of PostgreSQL, 14 to 19.",
         "N",
         least=1,
         where=_PROJECT,

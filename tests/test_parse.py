@@ -18,6 +18,7 @@ from reviewer.sql.operations import (
     AddColumn,
     AddForeignKey,
     AlterColumnType,
+    AlterConstraint,
     AlterDomain,
     ColumnDefinition,
     Copy,
@@ -33,6 +34,7 @@ from reviewer.sql.operations import (
     Insert,
     Operation,
     RenameColumn,
+    Repack,
     Select,
     SessionCommand,
     SetDefault,
@@ -578,3 +580,23 @@ def test_a_change_that_is_cut_may_have_a_where(sql: str) -> None:
 
     assert isinstance(operation, Update | Delete)
     assert operation.filtered
+
+
+@pytest.mark.parametrize(
+    ("sql", "operation"),
+    [
+        ("REPACK", Repack(None)),
+        ("REPACK t", Repack(T)),
+        ("REPACK (VERBOSE, ANALYZE) t (a, b)", Repack(T)),
+        ("REPACK t USING INDEX", Repack(T)),
+        ("REPACK t USING INDEX ix", Repack(T)),
+        ("REPACK (CONCURRENTLY) t USING INDEX ix", Repack(T, concurrently=True)),
+        ("REPACK (CONCURRENTLY off) t", Repack(T)),
+        ("ALTER TABLE t ALTER CONSTRAINT c ENFORCED", AlterConstraint(T, "c", enforced=True)),
+        ("ALTER TABLE t ALTER CONSTRAINT c NOT ENFORCED", AlterConstraint(T, "c", enforced=False)),
+        ("ALTER TABLE t ALTER CONSTRAINT c DEFERRABLE INITIALLY DEFERRED", AlterConstraint(T, "c")),
+    ],
+)
+def test_what_postgresql_19_brings(sql: str, operation: Operation) -> None:
+    """Not in the grammar that the other statements are compared with."""
+    assert parse(sql) == (operation,)

@@ -235,6 +235,8 @@ class _Cluster:
         settings = SETTINGS | {"unix_socket_directories": str(self._folder)}
         if self._original.major >= 18:
             settings["io_method"] = "sync"  # no workers to start
+        if self._original.major >= 19:
+            settings["wal_level"] = "replica"  # REPACK (CONCURRENTLY) asks for it
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reviewer.errors import ServerError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import sessions
-from reviewer.postgres.request import NEWEST, Candidate, ServerRequest
+from reviewer.postgres.request import VERIFIED, Candidate, ServerRequest
 from reviewer.postgres.server import Address, RunningServer, connected
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ CONTRIB = frozenset(
 
 def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
     """The image that would be used. Only checks that a container engine is listening."""
-    version = request.version or NEWEST
+    version = request.version or VERIFIED
     image = request.image or f"postgres:{version}"
     return (
         Candidate(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reviewer.postgres.account import Account, clean_environment
 from reviewer.postgres.request import Candidate
+from reviewer.sql.versions import major_of
 
 _PROBE_SECONDS = 20.0
 
@@ -25,7 +26,7 @@ class Installation:
     @property
     def major(self) -> int:
         """The major version, for example 16."""
-        return int(self.version.split(".")[0])
+        return major_of(self.version)
 
     def usable_by(self, account: Account) -> bool:
         """Whether `account` can start the binaries and read what they need."""
@@ -92,7 +93,7 @@ def probe(source: str, folder: Path) -> Candidate:
     if match is None:
         return broken(f"`{folder / 'postgres'} --version` says {said[:80]!r}")
     version = match.group(1)
-    return Candidate(source, version, folder, extensions=extensions_in(folder, int(version.split(".")[0])))
+    return Candidate(source, version, folder, extensions=extensions_in(folder, major_of(version)))
 
 
 def extensions_in(folder: Path, major: int) -> frozenset[str]:

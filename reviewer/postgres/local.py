@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from reviewer.postgres.installation import probe
-from reviewer.postgres.request import Candidate
+from reviewer.postgres.request import VERIFIED, Candidate
 
 _PLACES = (
     ("/usr/lib/postgresql", "*/bin"),  # Debian, Ubuntu
@@ -25,7 +26,7 @@ _PLACES = (
 
 
 def candidates() -> tuple[Candidate, ...]:
-    """The installed binaries: what `PG_CONFIG` names first, then the newest supported, the broken ones last."""
+    """The installed binaries: what `PG_CONFIG` names first, then the newest that is verified, the broken ones last."""
     asked = _asked_for()
     seen = {asked.folder.resolve()} if asked and asked.folder else set()
     found = []
@@ -37,8 +38,14 @@ def candidates() -> tuple[Candidate, ...]:
                 found.append(probe("local", folder))
         if found:
             break
-    found.sort(key=lambda one: (not one.problem, one.supported, _numbers(one.version)), reverse=True)
+    found.sort(
+        key=lambda one: (not one.problem, one.supported, _is_verified(one), _numbers(one.version)), reverse=True
+    )
     return (*([asked] if asked else []), *found)
+
+
+def _is_verified(candidate: Candidate) -> bool:
+    return candidate.major is not None and candidate.major <= VERIFIED
 
 
 def asked_for() -> bool:
@@ -89,4 +96,4 @@ def _folder_that_it_names(pg_config: str) -> Path:
 
 
 def _numbers(version: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")) if version else ()
+    return tuple(int(part) for part in re.findall(r"\d+", version)) if version else ()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-OLDEST = 14
-"""The oldest major version that is supported."""
-NEWEST = 18
-"""The newest major version that is supported."""
+from reviewer.sql.versions import NEWEST, OLDEST, VERIFIED, major_of
+
+__all__ = ["NEWEST", "OLDEST", "SOURCES", "VERIFIED", "Candidate", "ServerRequest"]
 
 SOURCES = ("local", "embedded", "container")
 """Sources of servers that need only their name, in the order in which `auto` tries them."""
@@ -53,7 +52,7 @@ class Candidate:
     @property
     def major(self) -> int | None:
         """The major version, for example 16."""
-        return int(self.version.split(".")[0]) if self.version else None
+        return major_of(self.version) if self.version else None
 
     @property
     def supported(self) -> bool:

@@ -10,6 +10,7 @@ from reviewer.recording.catalogue import Catalogue
 from reviewer.recording.code import Control, Models, OldCode
 from reviewer.recording.history import History, Revision
 from reviewer.recording.passes import FailingOld, Pass
+from reviewer.sql.versions import major_of
 
 
 class Mode(Enum):
@@ -38,7 +39,7 @@ class Server:
     @property
     def major(self) -> int:
         """The major version, for example 16."""
-        return int(self.version.split(".")[0].split()[0])
+        return major_of(self.version)
 
 
 @dataclass(frozen=True)

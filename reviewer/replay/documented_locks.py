@@ -55,6 +55,7 @@ from reviewer.sql.operations import (
     RenameColumn,
     RenameConstraint,
     RenameTable,
+    Repack,
     ReplicaIdentity,
     RowSecurity,
     SetAccessMethod,
@@ -140,6 +141,8 @@ def locks(operation: Operation) -> Iterator[tuple[Name, LockMode]]:
             yield table, _AX if operation.full else _SUX
         case Cluster(table=Name() as table):
             yield table, _AX
+        case Repack(table=Name() as table):
+            yield table, _SUX if operation.concurrently else _AX
         case Analyze(table=Name() as table):
             yield table, _SUX
         case Insert() | Update() | Delete() | Merge() | Copy(table=Name(), into=True):

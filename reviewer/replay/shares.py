@@ -45,6 +45,7 @@ from reviewer.sql.operations import (
     RefreshMaterializedView,
     Reindex,
     RenameTable,
+    Repack,
     Select,
     SetAccessMethod,
     SetExpression,
@@ -296,6 +297,8 @@ def _rewrites(operation: Operation, relation: Relation, schema: Schema) -> int:
                 return _MAYBE
             return _MAYBE if operation.using is None and types.keeps_storage(known.type, new) else _SURE
         case Vacuum(full=True) | Cluster() | SetLogged() | SetTablespace() | SetAccessMethod() | SetExpression():
+            return _SURE
+        case Repack(concurrently=False):
             return _SURE
         case RefreshMaterializedView() | AddIdentity() | Truncate():
             return _SURE

@@ -23,6 +23,7 @@ from reviewer.review import rollback_label
 from reviewer.review.finding import Basis, Finding, Severity
 from reviewer.review.verdict import Report, Strongest, TreeReport, Verdict
 from reviewer.sql.names import listed
+from reviewer.sql.versions import unverified
 
 UNTESTED: Final = rollback_label.UNTESTED
 """The rollback label of a revision whose downgrade is unknown."""
@@ -158,7 +159,8 @@ def witness(report: Report) -> str:
             how = "replayed from a recording"
         case mode:
             how = mode
-    return ", ".join([*named, how])
+    beyond = dict.fromkeys(words for server in servers if (words := unverified(server.major)))
+    return "; ".join([", ".join([*named, how]), *beyond])
 
 
 def sizes(report: Report) -> tuple[str, ...]:

@@ -79,6 +79,8 @@ def _table(operation: op.Operation) -> str:
             return f"vacuums {_or_all(table)}"
         case op.Cluster(table):
             return f"clusters {_or_all(table)}"
+        case op.Repack(table):
+            return f"repacks {_or_all(table)}"
         case op.Analyze(table):
             return f"analyzes {_or_all(table)}"
         case op.SetLogged(table) | op.SetTablespace(table) | op.SetAccessMethod(table):
@@ -139,6 +141,8 @@ def _constraint(operation: op.Operation) -> str:
             return f"renames constraint `{name}` of `{table}` to `{new_name}`"
         case op.ValidateConstraint(table, name):
             return f"validates constraint `{name}` of `{table}`"
+        case op.AlterConstraint(table, name, bool() as enforced):
+            return f"{'enforces' if enforced else 'no longer enforces'} constraint `{name}` of `{table}`"
         case op.AlterConstraint(table, name):
             return f"changes constraint `{name}` of `{table}`"
     return ""

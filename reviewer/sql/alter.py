@@ -142,9 +142,11 @@ def _alter(reader: Reader, table: Name, _: str) -> Operation:
     if reader.accept("CONSTRAINT"):
         name = reader.identifier()
         reader.accept("INHERIT")
-        while constraint_attribute(reader):
-            pass
-        return AlterConstraint(table, name)
+        attributes: set[str] = set()
+        while attribute := constraint_attribute(reader):
+            attributes.add(attribute)
+        enforced = None if not attributes & {"enforced", "not enforced"} else "enforced" in attributes
+        return AlterConstraint(table, name, enforced)
     reader.accept("COLUMN")
     return _column(reader, table, reader.next().text)
 

@@ -26,6 +26,7 @@ from reviewer.sql.operations import (
     Privileges,
     RefreshMaterializedView,
     Reindex,
+    Repack,
     SessionCommand,
     SetVariable,
     TransactionControl,
@@ -192,6 +193,23 @@ def cluster(reader: Reader) -> Iterator[Operation]:
         reader.identifier()
     reader.expect_end()
     yield Cluster(table)
+
+
+def repack(reader: Reader) -> Iterator[Operation]:
+    """REPACK; sqlglot: `Command`."""
+    reader.expect("REPACK")
+    concurrently = option(reader, "CONCURRENTLY") if reader.at_symbol(TokenType.L_PAREN) else False
+    if reader.done:
+        yield Repack(None, concurrently)
+        return
+    table = reader.table()
+    reader.skip_group()
+    if reader.accept("USING"):
+        reader.expect("INDEX")
+        if not reader.done:
+            reader.identifier()
+    reader.expect_end()
+    yield Repack(table, concurrently)
 
 
 def reindex(reader: Reader) -> Iterator[Operation]:
@@ -416,6 +434,7 @@ READERS: dict[str, Callable[[Reader], Iterator[Operation]]] = {
     "ANALYZE": analyze,
     "ANALYSE": analyze,
     "CLUSTER": cluster,
+    "REPACK": repack,
     "REINDEX": reindex,
     "REFRESH": refresh,
     "REASSIGN": reassign,

@@ -362,6 +362,8 @@ class ValidateConstraint:
 class AlterConstraint:
     table: Name
     name: str
+    enforced: bool | None = None
+    """What it becomes with ENFORCED (foreign keys from PostgreSQL 18 on, CHECK from 19 on) or NOT ENFORCED."""
 
 
 # -- indexes --------------------------------------------------------------------------------------
@@ -638,6 +640,14 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Repack:
+    """REPACK (PostgreSQL 19), which does the work of VACUUM FULL and CLUSTER."""
+
+    table: Name | None
+    concurrently: bool = False
+
+
+@dataclass(frozen=True)
 class Analyze:
     table: Name | None
 
@@ -701,7 +711,7 @@ Operation = Union[
     CreateDomain, AlterDomain, CreateObject, AlterObject, DropObject, RenameObject, SetTrigger, ChangeOwner,
     Privileges, Comment,
     Select, Insert, Update, Delete, Merge, Truncate, Copy,
-    LockTable, Vacuum, Cluster, Analyze, SetVariable, TransactionControl, DoBlock, Call, SessionCommand,
+    LockTable, Vacuum, Cluster, Repack, Analyze, SetVariable, TransactionControl, DoBlock, Call, SessionCommand,
     Unrecognized,
 ]  # fmt: skip
 """Every operation there is."""

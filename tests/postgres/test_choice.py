@@ -214,7 +214,7 @@ def test_an_unsupported_version_is_passed_over(broken: Path, guardian: Guardian)
 
     error = refused(ServerRequest("local"), guardian)
 
-    assert "no local binaries of a version from 14 to 18 were found, only 9.6.24" in error.sentence
+    assert "no local binaries of a version from 14 to 19 were found, only 9.6.24" in error.sentence
     assert local_source.candidates()[0].version == "9.6.24"
 
 

@@ -280,7 +280,7 @@ def test_an_older_server_is_refused_in_one_sentence() -> None:
         with pytest.raises(ServerError) as caught:
             production._refuse_other_versions(number)
 
-        assert caught.value.sentence == f"The server is PostgreSQL {version}; versions 14 to 18 are supported."
+        assert caught.value.sentence == f"The server is PostgreSQL {version}; versions 14 to 19 are supported."
 
 
 # -- the command ----------------------------------------------------------------------------------
