@@ -212,6 +212,31 @@ def doctor(ctx: click.Context, /, **flags: Any) -> None:
         ctx.exit(0 if diagnosis.healthy else 3)
 
 
+@main.group(short_help="What is kept between reviews.", invoke_without_command=True)
+@click.pass_context
+def cache(ctx: click.Context) -> None:
+    """List what is kept between reviews: base states, so that a history is replayed once."""
+    if ctx.invoked_subcommand is not None:
+        return
+    with _Failures():
+        from reviewer.postgres import snapshots
+        from reviewer.report import kept as page
+
+        streams.write(page.render(snapshots.folder(), list(snapshots.found())))
+
+
+@cache.command()
+def clear() -> None:
+    """Remove all base states that are kept."""
+    with _Failures():
+        from reviewer.postgres import snapshots
+        from reviewer.report.digest import number
+        from reviewer.report.kept import megabytes
+
+        count, size = snapshots.clear()
+        streams.write(f"removed {number(count, 'base state')}, {megabytes(size)}")
+
+
 def _config(flags: dict[str, Any], outputs: Sequence[tuple[str, Path | None]] = ()) -> Config:
     from reviewer.config import load
     from reviewer.project.git import root_of

@@ -85,6 +85,12 @@ class Config:
     """A command of the project that writes such rows."""
     old_code: bool = True
     """Whether the code of the base commit is run against the new schema."""
+    snapshots: bool = True
+    """Whether the base state is kept between reviews."""
+    snapshot_key: tuple[str, ...] = ()
+    """What a kept base state depends on besides what can be seen: `env:NAME`, `file:PATH`."""
+    cache_size: int = 1024
+    """Megabytes that kept base states may take together."""
     outputs: tuple[Output, ...] = (Output("text"),)
     save_recording: Path | None = None
     recording: Path | None = None
@@ -194,6 +200,8 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
         values["rows"] = 0
     if values.pop("no_old_code", False):
         values["old_code"] = False
+    if values.pop("no_snapshot", False):
+        values["snapshots"] = False
     return Config(**{**values, "path": path, "source": source})
 
 
@@ -293,6 +301,8 @@ class _Reader:
 
     def _read(self, option: Option, key: str, value: object) -> Any:
         match option.kind:
+            case Kind.TEXTS if option.name == "snapshot_key":
+                return self.snapshot_key(key, value)
             case Kind.TEXTS:
                 return self.texts(key, value)
             case Kind.RULES:
@@ -344,6 +354,15 @@ class _Reader:
         if not isinstance(values, list | tuple) or not all(isinstance(each, str) for each in values):
             raise self.wrong(key, value, "a list of strings")
         return tuple(values)
+
+    def snapshot_key(self, key: str, value: object) -> tuple[str, ...]:
+        found = []
+        for each in self.texts(key, value):
+            kind, _, name = each.partition(":")
+            if kind not in {"env", "file"} or not name:
+                raise self.wrong(key, each, "of the form env:NAME or file:PATH")
+            found.append(each if kind == "env" else f"file:{self.folder / name}")
+        return tuple(found)
 
     def rules(self, key: str, value: object) -> tuple[str, ...]:
         return tuple(part.strip() for each in self.texts(key, value) for part in each.split(",") if part.strip())

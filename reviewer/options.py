@@ -195,6 +195,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("no_old_code", Kind.SWITCH, "Do not run the code of the base commit against the new schema."),
     Option(
+        "no_snapshot",
+        Kind.SWITCH,
+        "Replay the whole history, and keep nothing of it for the next review.",
+    ),
+    Option(
         "formats",
         Kind.OUTPUTS,
         "Format of the report; repeat for several, each takes the --output after it.",
@@ -227,4 +232,6 @@ OPTIONS: tuple[Option, ...] = (
     Option("floor_revision", Kind.TEXT, where=_NOWHERE),
     Option("one_way_revisions", Kind.TEXTS, where=_NOWHERE),
     Option("extensions", Kind.TEXTS, where=_NOWHERE),
+    Option("snapshot_key", Kind.TEXTS, where=_NOWHERE),
+    Option("cache_size", Kind.NUMBER, least=1, where=_NOWHERE),
 )

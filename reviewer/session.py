@@ -36,8 +36,10 @@ from reviewer.project.history import (
 from reviewer.project.imports import application_imports
 from reviewer.recording import Direction, History, Mode, OldCode, Outcome, Recording, Revision, Skipped
 from reviewer.rehearsal import base_schema
+from reviewer.rehearsal.code import Commit, Folder
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
+from reviewer.rehearsal.kept_state import KeptStates, Wanted, interpreter_of
 from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Address
@@ -54,6 +56,9 @@ from reviewer.stats.sizes import Production
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
     from reviewer.review.rule import Check
+
+_IDLE = (".md", ".rst", "alembic-reviewer.toml")
+"""Ends of paths of files that no history depends on."""
 
 Progress = Callable[[str], None]
 Comments = Mapping[str, tuple[Suppression, ...]]
@@ -75,6 +80,10 @@ class Scope:
     """The commit whose code is running while the migration runs; None if git does not say."""
     head: str = ""
     """The commit that is checked out; empty without git."""
+    before: Graph | None = None
+    """The graph at that commit."""
+    changed: frozenset[str] = frozenset()
+    """Files that have changed since, from the root, but for new revisions: any of them may be code that the history runs."""
 
 
 def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
@@ -105,7 +114,9 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
         replace(plan_for(config, each, interpreter, environ), control=_control(config, each)) for each in scopes
     ]
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
-        server = None if config.static else start_server(config, scopes, guardian, stack)
+        plans = _with_kept_state(config, scopes, plans, environ)
+        kept = next((plan.kept for plan in plans if plan.kept is not None), None)
+        server = None if config.static else start_server(config, scopes, guardian, stack, kept)
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         if server is not None:
             server.add_done_callback(partial(_say, progress=progress))
@@ -181,7 +192,9 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     selection = new_revisions(graph, before)
     if base.tip != base.commit:
         selection = selection.beside(before, read_commit(tree, git, base.tip, graph))
-    return Scope(tree, selection, graph, root, since, base.commit, base.head)
+    new = {each.path for each in selection.revisions}
+    changed = frozenset(each for each in git.edited(base.commit) - new if not each.endswith(_IDLE))
+    return Scope(tree, selection, graph, root, since, base.commit, base.head, before, changed)
 
 
 def _between(graph: Graph, span: str, root: Path) -> Selection:
@@ -225,6 +238,7 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
     return Plan(
         revisions=scope.selection.recorded(),
         base_heads=scope.selection.base_heads,
+        depth=len(scope.graph.with_ancestors(scope.selection.base_heads)),
         setup=setup_of(config, scope.tree),
         interpreter=interpreter.command,
         environ=environment(environ, config.env, config.pass_env, "{url}"),
@@ -239,6 +253,8 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         old=old_source(config, scope),
         no_old=why_no_old_code(config, scope),
         from_models=config.base_from == "models",
+        base_code=base_code(config, scope),
+        installs_anew=installs_anew(config, scope),
         earlier=_earlier(scope) if config.static else (),
     )
 
@@ -264,6 +280,30 @@ def old_source(config: Config, scope: Scope) -> OldSource | None:
     sources = [revision.text for revision in scope.selection.revisions]
     needed = config.base_from == "models" or not only_adds_tables(sources)
     return OldSource(scope.root, scope.base_commit, early=needed)
+
+
+def base_code(config: Config, scope: Scope) -> OldSource | None:
+    """The commit whose code made the base state of production, where that is not the code at hand."""
+    if config.static or config.each or scope.base_commit is None or scope.before is None or not scope.changed:
+        return None
+    known = all(each in scope.before.revisions for each in scope.selection.base_heads)
+    if not known or not scope.tree.directory.is_relative_to(scope.root):
+        return None
+    return OldSource(scope.root, scope.base_commit)
+
+
+def installs_anew(config: Config, scope: Scope) -> bool:
+    """Whether what has changed may break old revisions: they, or what they import, are among it."""
+    if base_code(config, scope) is None or scope.before is None:
+        return False
+    place = scope.tree.script_location
+    inside = f"{relative(place, scope.root)}/" if place is not None else ""
+    if inside and any(each.startswith(inside) for each in scope.changed):
+        return True
+    if not any(each.endswith(".py") for each in scope.changed):
+        return False
+    old = map(scope.before.revisions.__getitem__, scope.before.with_ancestors(scope.selection.base_heads))
+    return bool(application_imports(old, scope.tree, scope.root))
 
 
 def why_no_old_code(config: Config, scope: Scope) -> str:
@@ -493,18 +533,75 @@ def _one_way(config: Config, scope: Scope) -> tuple[str, ...]:
     return tuple(each.id for each in scope.selection.revisions if each.id in accepted)
 
 
+def _with_kept_state(
+    config: Config, scopes: Sequence[Scope], plans: Sequence[Plan], environ: Mapping[str, str]
+) -> list[Plan]:
+    """The first plan that runs something may start from a kept base state: whatever runs after it, runs on a server that
+    has seen more than a history.
+    """
+    first = next((n for n, each in enumerate(scopes) if each.selection.revisions), None)
+    found = list(plans)
+    if first is not None:
+        found[first] = replace(plans[first], kept=kept_states(config, scopes[first], plans[first], environ))
+    return found
+
+
+def kept_states(config: Config, scope: Scope, plan: Plan, environ: Mapping[str, str]) -> KeptStates | None:
+    """Where the base state of `scope` may be kept between reviews; None where it is not to be, or cannot."""
+    elsewhere = config.static or "://" in config.postgres or "=" in config.postgres
+    if not config.snapshots or elsewhere or config.base_from == "models" or not plan.base_heads:
+        return None
+    if plan.installs_anew:  # the history has to be run anyway
+        return None
+    setup = plan.setup
+    key = (
+        *(__version__, str(scope.root), interpreter_of(plan.interpreter), plan.steady_environ),
+        [None if each is None else str(each) for each in (setup.directory, setup.config, setup.toml)],
+        [setup.section, setup.script_location, setup.flask, list(setup.x), setup.launcher],
+        plan.base_schema.text if plan.base_schema is not None else None,
+        [_declared(each, environ) for each in config.snapshot_key],
+    )
+    source, graph = plan.base_code, scope.graph
+    if source is not None and scope.before is not None:
+        graph = scope.before
+    places = dict.fromkeys((scope.root, setup.directory, *filter(None, [scope.tree.script_location])))
+    return KeptStates(
+        Wanted.of(
+            graph,
+            plan.base_heads,
+            key=key,
+            code=Folder(scope.root) if source is None else Commit(scope.root, source.commit),
+            root=scope.root,
+            folders=scope.tree.declared_locations,
+            always=[place / name for place in places for name in (".env", ".flaskenv")],
+            limit=config.cache_size,
+        )
+    )
+
+
+def _declared(named: str, environ: Mapping[str, str]) -> list[str | None]:
+    """What `env:NAME` or `file:PATH` stands for now."""
+    kind, _, name = named.partition(":")
+    return [named, environ.get(name) if kind == "env" else Folder(Path("/")).digests([name])[name]]
+
+
 def start_server(
-    config: Config, scopes: Sequence[Scope], guardian: Guardian, stack: contextlib.ExitStack
+    config: Config,
+    scopes: Sequence[Scope],
+    guardian: Guardian,
+    stack: contextlib.ExitStack,
+    kept: KeptStates | None = None,
 ) -> Future[RunningServer]:
-    """The server, starting in a thread while the project's interpreter starts."""
-    from reviewer.postgres import ServerRequest, start
+    """The server, starting in a thread while the project's interpreter starts; from a kept base state if there is one."""
+    from reviewer.postgres import ServerRequest, choose_none, start
 
     wanted = frozenset(config.extensions) | {
         extension for each in scopes for extension in wanted_extensions(each.graph.revisions.values())
     }
     request = ServerRequest(config.postgres, config.postgres_version, wanted, config.postgres_image)
     pool = stack.enter_context(ThreadPoolExecutor(1))
-    return pool.submit(lambda: stack.enter_context(start(request, guardian)))
+    choose = kept.choose if kept is not None else choose_none
+    return pool.submit(lambda: stack.enter_context(start(request, guardian, choose)))
 
 
 def _say(server: Future[RunningServer], progress: Progress) -> None:

@@ -62,6 +62,7 @@ def run(environ: Mapping[str, str], out: TextIO) -> int:
         report = replace(report, errors=(*report.errors, said))
     outputs = _write(report, folder)
     outputs |= {"root": str(root)} if root else {}
+    outputs |= _cache()
     _show(report, inputs, event, root, environ, out)
     commands.set_outputs(environ, outputs)
     return 0
@@ -163,6 +164,17 @@ def _write(report: Report, folder: Path) -> dict[str, str]:
         "sarif": str(files["sarif"]),
         "digest": hashlib.sha256(texts["json"].encode()).hexdigest(),
     }
+
+
+def _cache() -> dict[str, str]:
+    """Where base states are kept, and a name that is another one whenever others are kept; none without any."""
+    from reviewer.postgres import snapshots
+
+    names = sorted(each.path.name for each in snapshots.found())
+    if not names:
+        return {}
+    digest = hashlib.sha256("/".join(names).encode()).hexdigest()[:16]
+    return {"cache-path": str(snapshots.folder()), "cache-key": f"alembic-reviewer-{digest}"}
 
 
 def _show(

@@ -8,7 +8,18 @@ package is cheap: the driver and the container library are imported when they ar
 from __future__ import annotations
 
 from reviewer.postgres.choice import candidates, start
+from reviewer.postgres.cluster import choose_none
 from reviewer.postgres.request import NEWEST, OLDEST, Candidate, ServerRequest
 from reviewer.postgres.server import Address, RunningServer
 
-__all__ = ["NEWEST", "OLDEST", "Address", "Candidate", "RunningServer", "ServerRequest", "candidates", "start"]
+__all__ = [
+    "NEWEST",
+    "OLDEST",
+    "Address",
+    "Candidate",
+    "RunningServer",
+    "ServerRequest",
+    "candidates",
+    "choose_none",
+    "start",
+]

@@ -18,6 +18,7 @@ import shutil
 import stat
 import subprocess
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,10 +50,7 @@ class Entry:
         Raises:
             OSError: the binaries no longer exist.
         """
-        binary = installation.folder.resolve() / "postgres"
-        found = binary.stat()
-        key = [FORMAT, installation.version, str(binary), found.st_size, found.st_mtime_ns, os.geteuid()]
-        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(build_of(installation)).encode()).hexdigest()[:16]
         return cls(cache_folder() / "clusters", f"{installation.version}-{digest}")
 
     def unpack(self, data: Path, account: Account) -> bool:
@@ -83,8 +81,10 @@ class Entry:
         self.discard()
         return False
 
-    def keep(self, data: Path, guardian: Guardian) -> None:
-        """Cache a copy of the fresh folder `data`, if the cache can be written."""
+    def keep(self, data: Path, guardian: Guardian, without: Iterable[str] = ()) -> bool:
+        """Keep a copy of the folder `data` of a server that does not run, `without` these files in it. Whether that was
+        done: a cache that cannot be written is none.
+        """
         with suppress(OSError, subprocess.TimeoutExpired):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             building = self.folder / f".building-{secrets.token_hex(8)}"
@@ -92,7 +92,11 @@ class Entry:
             number = os.open(building, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 done = subprocess.run(
-                    ["tar", "-cf", "-", "-C", str(data.parent), data.name],
+                    [
+                        *("tar", "-cf", "-"),
+                        *(f"--exclude={data.name}/{each}" for each in without),
+                        *("-C", str(data.parent), data.name),
+                    ],
                     stdout=number,
                     stderr=subprocess.DEVNULL,
                     env=clean_environment(),
@@ -102,10 +106,12 @@ class Entry:
                 if done.returncode == 0:
                     size = os.fstat(number).st_size
                     building.rename(self.folder / f"{self.name}.{size}.{_checksum(number)}.tar")
+                    return True
             finally:
                 os.close(number)
                 building.unlink(missing_ok=True)
                 guardian.forget(watched)
+        return False
 
     def discard(self) -> None:
         """Remove a damaged entry from the cache. Current readers can still read it to its end."""
@@ -117,6 +123,17 @@ class Entry:
         with suppress(OSError):
             return list(self.folder.glob(f"{self.name}.*.tar"))
         return []
+
+
+def build_of(installation: Installation) -> list[object]:
+    """What tells the binaries of `installation` from any others, and this user from others.
+
+    Raises:
+        OSError: the binaries are gone.
+    """
+    binary = installation.folder.resolve() / "postgres"
+    found = binary.stat()
+    return [FORMAT, installation.version, str(binary), found.st_size, found.st_mtime_ns, os.geteuid()]
 
 
 def cache_folder() -> Path:

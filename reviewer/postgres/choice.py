@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from reviewer.errors import ServerError, UsageError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import container, embedded, local
-from reviewer.postgres.cluster import own_server
+from reviewer.postgres.cluster import Choose, choose_none, own_server
 from reviewer.postgres.request import NEWEST, OLDEST, SOURCES, Candidate, ServerRequest
 from reviewer.postgres.server import MAKE_ROOM, RunningServer
 
@@ -24,8 +24,10 @@ def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
 
 
 @contextmanager
-def start(request: ServerRequest, guardian: Guardian) -> Iterator[RunningServer]:
+def start(request: ServerRequest, guardian: Guardian, choose: Choose = choose_none) -> Iterator[RunningServer]:
     """A server that satisfies `request`, for as long as the context lasts; can be used from any thread.
+
+    One from binaries on this machine starts from the snapshot that `choose` names for them, if any.
 
     `auto` goes on to the next candidate when one does not fit or does not start. A requested extension that none of
     them has is no reason to give up: the statement that needs it will fail.
@@ -43,7 +45,7 @@ def start(request: ServerRequest, guardian: Guardian) -> Iterator[RunningServer]
         return
     passed: list[str] = []
     for candidate, reason in _in_order(request, passed):
-        context = _server(candidate, reason, request, guardian)
+        context = _server(candidate, reason, request, guardian, choose)
         try:
             server = context.__enter__()
         except ServerError as error:
@@ -72,7 +74,7 @@ def _entered(context: AbstractContextManager[RunningServer], server: RunningServ
 
 
 def _server(
-    candidate: Candidate, reason: str, request: ServerRequest, guardian: Guardian
+    candidate: Candidate, reason: str, request: ServerRequest, guardian: Guardian, choose: Choose
 ) -> AbstractContextManager[RunningServer]:
     def why(version: str) -> str:
         return f"{candidate.named(version)}: {reason}"
@@ -83,7 +85,7 @@ def _server(
 
     if candidate.source == "container":
         return container.container_server(candidate, guardian, why, others)
-    return own_server(candidate, guardian, why, others)
+    return own_server(candidate, guardian, why, others, choose)
 
 
 def _in_order(request: ServerRequest, passed: list[str]) -> Iterator[tuple[Candidate, str]]:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -23,6 +24,7 @@ from reviewer.postgres.folders import run_folder
 from reviewer.postgres.installation import Installation
 from reviewer.postgres.request import Candidate
 from reviewer.postgres.server import Address, RunningServer, connected
+from reviewer.postgres.snapshots import Snapshot
 
 if TYPE_CHECKING:
     import psycopg
@@ -41,6 +43,14 @@ _NAMELESS = (
 _INITDB_SECONDS = 300.0
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+
+Choose = Callable[[Installation], Snapshot | None]
+"""The snapshot that a server from some binaries is to start from, if there is one."""
+
+
+def choose_none(_: Installation) -> None:
+    """A fresh server."""
+
 
 SETTINGS = {
     "listen_addresses": "",
@@ -83,9 +93,12 @@ def own_server(
     guardian: Guardian,
     why: Callable[[str], str],
     others: Callable[[], tuple[Candidate, ...]],
+    choose: Choose = choose_none,
 ) -> Iterator[RunningServer]:
     """A server from the binaries of `candidate`, on a unix socket only, which is removed without a trace
     afterwards.
+
+    It starts from the snapshot that `choose` names for its binaries, if that is whole.
 
     Raises:
         ServerError: it does not start, or the disk is full.
@@ -100,24 +113,26 @@ def own_server(
         folder = stack.enter_context(run_folder(account, guardian))
         cluster = _Cluster(Installation(candidate.folder, candidate.version), folder, account, guardian)
         try:
-            cluster.prepare()
+            cluster.prepare(choose)
             stack.callback(cluster.stop)
-            admin = cluster.start()
+            admin, own_user = cluster.start()
         except OSError as error:
             raise ServerError(
                 f"{candidate} cannot be started in {folder.parent}: {error.strerror or error}.",
                 "Free some space, or set TMPDIR to a writable folder.",
             ) from error
-        stack.callback(admin.close)
-        yield RunningServer(
+        server = RunningServer(
             source=candidate.source,
             why=why,
             address=cluster.address,
             admin=admin,
-            own_user=sessions.become_unknown(admin, None),
+            own_user=own_user,
             last_words=cluster.last_words,
             others=others,
+            machine=cluster,
         )
+        stack.callback(server.hang_up)
+        yield server
 
 
 class _Cluster:
@@ -132,36 +147,89 @@ class _Cluster:
         self._account = account
         self._guardian = guardian
         self._from_cache = False
+        self.snapshot: Snapshot | None = None
+        """What it has started from, if that is no fresh folder."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> Address:
         return Address(str(self._folder), PORT, USER)
 
-    def prepare(self) -> None:
+    def prepare(self, choose: Choose) -> None:
         if not self._installation.usable_by(self._account):
             self._installation = self._copied()
+        chosen = choose(self._original)
+        if chosen is not None:
+            if chosen.entry.unpack(self._data, self._account):
+                self.snapshot = chosen
+                return
+            chosen.discard()
+        self._prepare_fresh()
+
+    def _prepare_fresh(self) -> None:
         entry = Entry.of(self._original)
         self._from_cache = entry.unpack(self._data, self._account)
         if not self._from_cache:
             self._initialise(entry)
 
-    def start(self) -> psycopg.Connection[Any]:
+    def start(self) -> tuple[psycopg.Connection[Any], str]:
+        """Start the server. Returns a connection of a superuser of ours, and its name."""
+        import_error = import_module("psycopg").Error
+        if self.snapshot is not None:
+            try:
+                admin = self._start(self.snapshot.superuser)
+                own_user = sessions.become_unknown(admin, None)
+                sessions.forget_user(admin, self.snapshot.superuser)
+            except (ServerError, import_error):
+                # What was kept may be damaged in a way that its checksum does not show.
+                self.snapshot.discard()
+                return self.afresh()
+            return admin, own_user
         try:
-            return self._start()
+            admin = self._start()
         except ServerError:
             if not self._from_cache:
                 raise
-        # The cached folder may be damaged in a way that its checksum does not reveal.
+            self._clear()
+            entry = Entry.of(self._original)
+            entry.discard()
+            self._initialise(entry)
+            admin = self._start()
+        return admin, sessions.become_unknown(admin, None)
+
+    def afresh(self) -> tuple[psycopg.Connection[Any], str]:
+        """Start once more, from a fresh data folder."""
+        self._clear()
+        self.snapshot = None
+        self._prepare_fresh()
+        return self.start()
+
+    def paused(self, user: str, use: Callable[[Path], None]) -> psycopg.Connection[Any]:
+        """Stop the server in good order, let `use` have its data folder, and start it again. Returns a new connection
+        of `user`.
+
+        Raises:
+            ServerError: it did not stop in good order, or does not start any more.
+        """
+        process, self._process = self._process, None
+        assert process is not None
+        process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process = process
+            raise ServerError(f"PostgreSQL {self._original.version} did not stop.") from None
+        if process.returncode != 0:
+            raise ServerError(f"PostgreSQL {self._original.version} did not stop in good order.")
+        use(self._data)
+        return self._start(user)
+
+    def _clear(self) -> None:
         self.stop()
         end_processes_on(str(self._folder))
         give_back_memory(self._data)
-        entry = Entry.of(self._original)
-        entry.discard()
         shutil.rmtree(self._data, ignore_errors=True)
         self._log.unlink(missing_ok=True)
-        self._initialise(entry)
-        return self._start()
 
     def stop(self) -> None:
         process = self._process
@@ -230,7 +298,7 @@ class _Cluster:
         except subprocess.TimeoutExpired:
             raise ServerError(f"`{command[0]}` did not end within {_INITDB_SECONDS:.0f} s.") from None
 
-    def _start(self) -> psycopg.Connection[Any]:
+    def _start(self, user: str = USER) -> psycopg.Connection[Any]:
         command = [str(self._installation.folder / "postgres"), "-D", str(self._data), "-p", str(PORT)]
         settings = SETTINGS | {"unix_socket_directories": str(self._folder)}
         if self._original.major >= 18:
@@ -245,7 +313,7 @@ class _Cluster:
         import_module("psycopg")
         self._await_ready(process)
         options = sessions.admin_options(self._original.major, superuser=True)
-        return connected(self.address, "postgres", self.last_words, options=options)
+        return connected(replace(self.address, user=user), "postgres", self.last_words, options=options)
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         # What `pg_ctl -w` does, which looks only every 0.1 s. The eighth line is the state:

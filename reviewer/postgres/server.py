@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from reviewer.errors import ServerError
@@ -15,6 +16,7 @@ from reviewer.postgres.settings import copy_by_statements
 from reviewer.postgres.shared import Shared
 from reviewer.postgres.shared_roles import SharedRoles
 from reviewer.postgres.shared_rows import SharedRows
+from reviewer.postgres.snapshots import Snapshot
 
 if TYPE_CHECKING:
     import psycopg
@@ -74,6 +76,20 @@ class Address:
         return f"postgresql://{quote(self.user, safe='')}{password}@{place}/{database}{query}"
 
 
+class Machine(Protocol):
+    """A server of our own, as something that can be stopped and started."""
+
+    snapshot: Snapshot | None
+
+    def paused(self, user: str, use: Callable[[Path], None]) -> psycopg.Connection[Any]:
+        """Stop it in good order, let `use` have its data folder, start it again, and connect as `user`."""
+        ...
+
+    def afresh(self) -> tuple[psycopg.Connection[Any], str]:
+        """Start it once more from a fresh data folder, and connect as a new superuser of ours, who is told too."""
+        ...
+
+
 class RunningServer:
     """A running PostgreSQL, and the scratch databases that are created, cloned and dropped on it.
 
@@ -102,6 +118,7 @@ class RunningServer:
         watch_role: Callable[[int], Callable[[], None]] | None = None,
         last_words: Callable[[], str] = str,
         others: Callable[[], tuple[Candidate, ...]] = tuple,
+        machine: Machine | None = None,
     ) -> None:
         """Take over a server through the connection `admin`, which the caller closes.
 
@@ -116,6 +133,7 @@ class RunningServer:
             watch_role: the same with the oid of a role that the migrations have created on a user's server.
             last_words: returns the last line that the server logged, for when it breaks.
             others: the servers that could have been used instead.
+            machine: what stops and starts it; None for a server that is not ours.
         """
         self.version = admin.info.parameter_status("server_version") or ""
         self.version = self.version.split()[0]
@@ -127,8 +145,10 @@ class RunningServer:
         self._own = replace(address, user=own_user) if own_user else address
         superuser = admin.info.parameter_status("is_superuser") == "on"
         self._options = sessions.options(sessions.settings_of(self.major, superuser))
+        self._machine = machine
+        self._rows = SharedRows(admin) if own_user else None
         self._roles = None if own_user else SharedRoles(admin, prefix, watch_role or (lambda _oid: lambda: None))
-        self._shared = Shared(self._roles or SharedRows(admin))
+        self._shared = Shared(self._rows or self._roles)  # type: ignore[arg-type]  # one of them is there
         self._prefix = prefix
         self._watch = watch or (lambda _name: lambda: None)
         self._last_words = last_words
@@ -139,6 +159,74 @@ class RunningServer:
     def major(self) -> int:
         """The major version, for example 16."""
         return self._admin.info.server_version // 10000
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot that it has started from, if it was one."""
+        return self._machine.snapshot if self._machine is not None else None
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether it is ours to stop and start."""
+        return self._machine is not None
+
+    def adopt(self, name: str) -> str:
+        """Make the database of the snapshot a scratch database of this review, and return the name that it has."""
+        from psycopg import sql
+
+        snapshot = self.snapshot
+        assert snapshot is not None
+        database = (self._prefix + name)[:_LONGEST_NAME]
+        if snapshot.database != database:
+            renamed = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+            self._execute(renamed.format(sql.Identifier(snapshot.database), sql.Identifier(database)))
+        row = self._execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [database]).fetchone()
+        if row is None:
+            raise ServerError(f"The snapshot does not hold the database {snapshot.database}.")
+        self._databases[database] = lambda: None
+        self._shared.adopted(database, int(row[0]))
+        return database
+
+    def start_over(self) -> None:
+        """Go on with a fresh server. Every scratch database is gone."""
+        assert self._machine is not None
+        self._admin.close()
+        self._admin, self._own_user = self._machine.afresh()
+        self._own = replace(self.address, user=self._own_user)
+        self._databases.clear()
+        self._rows = SharedRows(self._admin)
+        self._shared = Shared(self._rows)
+
+    def pause(self, database: str, use: Callable[[Path, str, tuple[str, ...]], None]) -> bool:
+        """Stop the server for as long as `use` takes to copy its data folder, which holds no scratch database but
+        `database`, and start it again. `use` is given the folder, the name of our superuser, and files that a copy
+        can do without.
+
+        Returns False, and does nothing, where what the migrations have left is not all in that folder.
+
+        Raises:
+            ServerError: the server is not there any more; `start_over` brings back a fresh one.
+        """
+        assert self._machine is not None
+        assert self._rows is not None
+        initial, now = self._shared.state()
+        if not self._rows.is_within(now, initial) or set(self._databases) != {self._ours(database)}:
+            return False
+        row = self._execute("SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())").fetchone()
+        current = str(row[0]) if row else ""
+        self.terminate_connections(database)
+        self._admin.close()
+
+        def copy(data: Path) -> None:
+            use(data, self._own_user, tuple(_old_log(data, current)))
+
+        self._admin = self._machine.paused(self._own_user, copy)
+        self._rows.reconnect(self._admin)
+        return True
+
+    def hang_up(self) -> None:
+        """Close our own connection."""
+        self._admin.close()
 
     def create_database(
         self, name: str, template: str | None = None, settings: Mapping[str, str] | None = None
@@ -334,6 +422,15 @@ class RunningServer:
                 raise _broke(self._last_words(), error) from error
             way_out = MAKE_ROOM if isinstance(error, psycopg.errors.DiskFull) else ""
             raise ServerError(f"PostgreSQL {self.version} refuses: {_sentence(error)}.", way_out) from error
+
+
+def _old_log(data: Path, current: str) -> Iterator[str]:
+    """Segments of the log, by path below `data`, that a server which was stopped in good order does not need: those
+    before the one that was `current`, and those that wait to be written to, which begin some way behind it.
+    """
+    names = sorted(each.name for each in (data / "pg_wal").iterdir() if len(each.name) == len(current) == 24)
+    behind = [name for name in names if name > current]
+    yield from (f"pg_wal/{name}" for name in (*(each for each in names if each < current), *behind[4:]))
 
 
 _AS_THE_MIGRATIONS: LiteralString = """

@@ -145,3 +145,10 @@ def become_unknown(admin: psycopg.Connection[Any], password: str | None) -> str:
     admin.execute(words)
     admin.execute(sql.SQL("SET SESSION AUTHORIZATION {}").format(sql.Identifier(name)))
     return name
+
+
+def forget_user(admin: psycopg.Connection[Any], name: str) -> None:
+    """Drop the superuser `name` of an earlier run, whose connection `admin` was before it became another."""
+    from psycopg import sql
+
+    admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))

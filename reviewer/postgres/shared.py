@@ -41,6 +41,18 @@ class Shared:
         self.current: str | None = None
         """The scratch database in use."""
 
+    def adopted(self, database: str, oid: int) -> None:
+        """A scratch database was there already: what is there now belongs to it."""
+        self._oids[database] = oid
+        self._initial = self._keeper.take(self._oids, None)
+        self.current = database
+        self._look()
+
+    def state(self) -> tuple[Any, Any]:
+        """The state of the whole server as it was at first, and now."""
+        self._look()
+        return self._initial, self._now
+
     def made(self, database: str, oid: int, template: str | None) -> None:
         """A scratch database was created, a clone of `template` if one is given."""
         self._oids[database] = oid  # before the state is read: it is not the project's

@@ -118,6 +118,18 @@ class SharedRows:
                 database[table].add(text)
         return Rows(_frozen(cluster), _frozen(database), _settings_only(system), frozenset(slots))
 
+    def reconnect(self, admin: psycopg.Connection[Any]) -> None:
+        """Go on with another connection: the server was started again."""
+        self._admin = admin
+
+    def is_within(self, now: Rows, initial: Rows) -> bool:
+        """Whether all that has come since `initial` is in the data folder and works after a start as it does now: no
+        tablespace, no other database, no setting of the server, no replication.
+        """
+        alike = ("pg_tablespace", "pg_database", "pg_replication_origin")
+        same = all(now.cluster[name] == initial.cluster[name] for name in alike)
+        return same and not now.system and not now.slots and not now.database["pg_subscription"]
+
     def differ(self, now: Rows, wanted: Rows) -> bool:
         """Whether the rows differ, or some belong to only one of the two databases."""
         return now != wanted or any(wanted.database.values())

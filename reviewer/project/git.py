@@ -137,6 +137,17 @@ class Git:
                 raise self._failed(stderr)
         return frozenset(name for stdout, _ in outputs for name in _split(stdout))
 
+    def edited(self, commit: str) -> frozenset[str]:
+        """Files that are not as they are in `commit`: changed, added, removed. What git ignores is not among them."""
+        tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit]
+        others = ["ls-files", "--others", "--exclude-standard", "-z"]
+        with _start(self.root, tracked) as first, _start(self.root, others) as second:
+            outputs = [process.communicate() for process in (first, second)]
+        for process, (_, stderr) in zip((first, second), outputs, strict=True):
+            if process.returncode:
+                raise self._failed(stderr)
+        return frozenset(name for stdout, _ in outputs for name in _split(stdout))
+
     def renamed(self, commit: str) -> dict[str, str]:
         """Files that moved since `commit`: where each is now, and where it was."""
         arguments = ["diff", "--name-status", "--find-renames", "--no-ext-diff", "--diff-filter=R", "-z", commit]
@@ -187,13 +198,23 @@ class Git:
             done = _run(self.root, arguments, more=own)
             if done.returncode:
                 raise self._failed(done.stderr)
+        folders = {os.path.dirname(name) for name in self.files(commit, ["."])}  # noqa: PTH120 - texts of git's
+        for name in self.ignored_beside(folders):
+            target = folder / name
+            if not target.exists() and target.parent.is_dir():
+                shutil.copyfile(self.root / name, target)
+
+    def ignored_beside(self, folders: Collection[str]) -> list[str]:
+        """Small files in `folders` that git ignores, byte code left out."""
         listing = ["ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"]
+        found = []
         for name in _split(self._output(listing)):
-            source, target = self.root / name, folder / name
-            if name.endswith(("/", ".pyc")) or not source.is_file() or target.exists():
+            if name.endswith(("/", ".pyc")) or os.path.dirname(name) not in folders:  # noqa: PTH120
                 continue
-            if target.parent.is_dir() and source.stat().st_size <= _SMALL:
-                shutil.copyfile(source, target)
+            source = self.root / name
+            if source.is_file() and source.stat().st_size <= _SMALL:
+                found.append(name)
+        return found
 
     def _usual_bases(self) -> Iterable[tuple[str, str]]:
         yield "origin/HEAD", "origin's default branch"

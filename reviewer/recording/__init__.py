@@ -45,12 +45,13 @@ from reviewer.recording.passes import (
     furthest,
     reach,
 )
-from reviewer.recording.whole import Environment, Mode, Recording, Server, Skipped, TransactionMode
+from reviewer.recording.whole import BaseOrigin, Environment, Mode, Recording, Server, Skipped, TransactionMode
 
 __all__ = [
     "FORMAT",
     "NOT_THERE",
     "Afterwards",
+    "BaseOrigin",
     "Broken",
     "Catalogue",
     "Change",

@@ -61,6 +61,25 @@ class TransactionMode:
 
 
 @dataclass(frozen=True)
+class BaseOrigin:
+    """What the base state was made from."""
+
+    kind: str = ""
+    """`history`, `snapshot` (of an earlier review), `earlier snapshot` (and the rest of the history), `models`; empty:
+    there was nothing to make, or nothing is known."""
+    schema: bool = False
+    """Whether a base schema came first."""
+    revisions: int = 0
+    """How many revisions it holds."""
+    replayed: int = 0
+    """How many of them were run in this review."""
+    seconds: float = 0.0
+    """How long it took."""
+    commit: str = ""
+    """The commit whose code the history was run with; empty: that of the working tree."""
+
+
+@dataclass(frozen=True)
 class Recording:
     """Everything that is known of one tree's new revisions after they have been run."""
 
@@ -92,6 +111,7 @@ class Recording:
     afterwards: tuple[Afterwards, ...] = ()
     """What each revision that was run step by step has changed for those who use the database."""
     failing_old: FailingOld | None = None
+    base_origin: BaseOrigin = BaseOrigin()
 
     @property
     def migration_tree(self) -> str:

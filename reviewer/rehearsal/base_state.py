@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from reviewer.recording import Catalogue, FailingOld, FailureKind, Table
+from reviewer.errors import ReviewerError, ServerError
+from reviewer.recording import BaseOrigin, Catalogue, FailingOld, FailureKind, Table
 from reviewer.rehearsal.obstacles import Stop, check_committed, check_touched, environment_failed, not_from_empty
 from reviewer.rehearsal.old_code import Trial, Unavailable
 from reviewer.rehearsal.protocol import Create, Upgrade
 from reviewer.rehearsal.reader import Run
 from reviewer.rehearsal.version_table import stamped
-from reviewer.rehearsal.workbench import Workbench
+from reviewer.rehearsal.workbench import Ended, Workbench
 from reviewer.sql.names import Name
 
 if TYPE_CHECKING:
-    from reviewer.rehearsal.catalogue_snapshot import Snapshot
+    from reviewer.postgres.snapshots import Snapshot
+    from reviewer.rehearsal.catalogue_snapshot import Snapshot as CatalogueSnapshot
+    from reviewer.rehearsal.kept_state import KeptStates
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class BaseState:
     catalogue: Catalogue = Catalogue()
     filled: tuple[Name, ...] = ()
     """The tables that hold rows of ours."""
-    snapshot: Snapshot | None = None
+    snapshot: CatalogueSnapshot | None = None
     newest: int = 0
     """The highest oid of its relations: what has a higher one came later."""
     failing: FailingOld | None = None
@@ -130,34 +135,159 @@ def _run_seed_command(bench: Workbench, command: str, database: str) -> None:
 
 
 def _build(bench: Workbench, old: Trial) -> tuple[str, FailingOld | None]:
-    plan, stage = bench.plan, bench.plan.stage
+    plan, began = bench.plan, time.monotonic()
+    failing: FailingOld | None = None
+    given = BaseOrigin(schema=plan.base_schema is not None)
     if plan.from_models or not plan.base_heads:
         base = _before_history(bench)
         if plan.from_models:
             _make_from_models(bench, old, base)
-        return base, None
+            given = replace(given, kind="models")
+    else:
+        base, given, failing = _replayed(bench, old, given)
+    bench.origin = replace(given, seconds=time.monotonic() - began)
+    return base, failing
+
+
+def _replayed(bench: Workbench, old: Trial, given: BaseOrigin) -> tuple[str, BaseOrigin, FailingOld | None]:
+    """The database after the history, what it came from, and how the code under review fails to run it: a kept state
+    where there is one.
+    """
+    plan, kept = bench.plan, bench.plan.kept
+    made = replace(given, revisions=plan.depth, commit=plan.base_code.commit if plan.base_code else "")
+    if kept is not None and (snapshot := bench.server.snapshot) is not None:
+        found = _from_snapshot(bench, old, kept, snapshot)
+        if found is not None:
+            left = kept.left(snapshot)
+            kind = "earlier snapshot" if left else "snapshot"
+            return found, replace(made, kind=kind, replayed=left), None
+        bench.server.start_over()
     bench.progress("bringing the database to the base revision")
+    start = partial(_before_history, bench)
+    done = _run_and_kept(bench, old, start)
+    if not done.database:
+        done = _run(bench, old, start)
+    failing = done.failing
+    if done.commit and plan.installs_anew:
+        failing = _failing_anew(bench)
+    if plan.stage is not None:
+        plan.stage.database = bench.database(done.database)
+    kind = "history" if plan.depth else ""
+    return done.database, replace(made, kind=kind, replayed=plan.depth, commit=done.commit), failing
+
+
+def _from_snapshot(bench: Workbench, old: Trial, kept: KeptStates, snapshot: Snapshot) -> str | None:
+    """The database after the history, from the snapshot that the server has started from; None where that leads nowhere."""
+    if snapshot.about["versions"] != list(bench.versions):
+        return None  # another interpreter answers to the same command
+    try:
+        database = bench.adopted()
+    except ServerError:
+        snapshot.discard()
+        return None
+    bench.version_table = str(snapshot.about["version_table"])
+    if not kept.is_exact(snapshot):
+        bench.progress("bringing the database from a kept state to the base revision")
+        try:
+            done = _run_and_kept(bench, old, partial(bench.database, database))
+        except Stop:
+            return None  # what does not run in parts may run as a whole
+        if not done.database or done.failing:
+            return None
+        database = done.database
+    bench.enter(database)
+    if bench.plan.stage is not None:
+        bench.plan.stage.database = bench.database(database)
+    return database
+
+
+@dataclass(frozen=True)
+class _Done:
+    """The history has been run."""
+
+    database: str
+    """Empty where the server was lost while it was being kept."""
+    commit: str = ""
+    """The commit whose code it was run with; empty for the working tree's."""
+    failing: FailingOld | None = None
+    """How the working tree's fails to run it."""
+
+
+def _run_and_kept(bench: Workbench, old: Trial, begin: Callable[[], str]) -> _Done:
+    """As `_run`, and what came of it is kept where that pays."""
+    kept = bench.plan.kept
+    if kept is None:
+        return _run(bench, old, begin)
+    return _run(bench, old, begin, lambda at, ended: kept.keep(bench, ended.database, ended.run, at.plan.root))
+
+
+def _run(
+    bench: Workbench,
+    old: Trial,
+    begin: Callable[[], str],
+    keep: Callable[[Workbench, Ended], bool] = lambda *_: True,
+) -> _Done:
+    """Run the history in the database that `begin` makes. Raises `Stop` where it does not come to its end."""
+    source = bench.plan.base_code
+    why = ""
+    if source is not None:
+        try:
+            with bench.beside(source) as other:
+                ended, _ = _upgraded(other, None, begin)
+            return _Done(ended.database if keep(other, ended) else "", source.commit)
+        except Stop as stop:
+            if bench.is_late():
+                raise
+            why = stop.sentence
+        except ServerError:
+            raise
+        except ReviewerError as error:
+            why = error.sentence
+    ended, failing = _upgraded(bench, old, begin)
+    if source is not None:
+        # it is the state that this code makes, and perhaps not the one that production is in
+        bench.skip(f"the history with the code of the base commit {source.commit[:12]}", why.rstrip("."))
+    if failing is not None:
+        return _Done(ended.database, bench.plan.old.commit if bench.plan.old else "", failing)
+    return _Done(ended.database if keep(bench, ended) else "")
+
+
+def _failing_anew(bench: Workbench) -> FailingOld | None:
+    """How the history fails with the code under review, if it does: the base commit's has run it."""
+    bench.progress("running the history with the code under review")
+    command = Upgrade(to=tuple(bench.plan.base_heads))
+    run = bench.believed(command, partial(_before_history, bench), observe=False).run
+    if run.ok or run.failed_revision is None or run.failure is None or run.out_of_time:
+        return None
+    bench.restart()
+    return FailingOld(run.failed_revision, run.failure)
+
+
+def _upgraded(bench: Workbench, old: Trial | None, begin: Callable[[], str]) -> tuple[Ended, FailingOld | None]:
+    """The history in the database that `begin` makes, and how it failed where only the `old` code has run it. Raises
+    `Stop` where it does not come to its end.
+    """
+    plan, stage = bench.plan, bench.plan.stage
     starts = itertools.count()
 
     def start() -> str:
         if next(starts) and stage is not None:
             stage.database = ""  # what does not run in parts may run as a whole
-        return _before_history(bench)
+        return begin()
 
-    ended = bench.believed(Upgrade(to=tuple(plan.base_heads)), start, observe=False)
-    run, base = ended.run, ended.database
+    command = Upgrade(to=tuple(plan.base_heads), depends=plan.kept is not None)
+    ended = bench.believed(command, start, observe=False)
+    run = ended.run
     if run.ok:
         check_touched(bench, run, None)
-        check_committed(bench, run, base)
-        if stage is not None:
-            stage.database = bench.database(base)
-        return base, None
+        check_committed(bench, run, ended.database)
+        return ended, None
     assert run.failure is not None
     if run.failed_revision is None or run.failure.of_environment:
         raise environment_failed(bench, run.failure)
-    made = _with_old_code(bench, old, start, run)
+    made = _with_old_code(bench, old, start, run) if old is not None else None
     if made is not None:
-        return made, FailingOld(run.failed_revision, run.failure)
+        return Ended(run, made), FailingOld(run.failed_revision, run.failure)
     if stage is not None and run.failure.kind is not FailureKind.TIMEOUT:
         stage.failed = run.failed_revision
     raise not_from_empty(bench, run)

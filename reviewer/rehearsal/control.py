@@ -41,8 +41,6 @@ _FORMAT = 1
 _LARGEST = 1 << 20
 """Bytes of a file that are compared, and of an entry."""
 _MOST_ENTRIES = 200
-_OF_THE_SESSION = ("XDG_", "TMPDIR", "TEMP", "TMP", "SHELL", "LOGNAME")
-"""Variables that are another in each session and that no env.py asks."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +152,17 @@ class _Entry:
         files = [_digest(each) for each in (env, setup.config, setup.toml) if each is not None]
         if None in files:
             return None
-        environ = sorted(each for each in plan.environ.items() if not each[0].startswith(_OF_THE_SESSION))
         key = [
-            *(_FORMAT, __version__, str(env), files, versions, plan.interpreter, environ, str(setup.directory)),
+            *(
+                _FORMAT,
+                __version__,
+                str(env),
+                files,
+                versions,
+                plan.interpreter,
+                plan.steady_environ,
+                str(setup.directory),
+            ),
             *(setup.section, setup.x, setup.launcher, setup.flask, setup.script_location),
         ]
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]

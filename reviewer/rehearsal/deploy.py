@@ -572,6 +572,7 @@ class _Rehearsal:
             control=self._control,
             afterwards=tuple(self._afterwards),
             failing_old=self._base.failing,
+            base_origin=self._bench.origin,
         )
 
 

@@ -70,6 +70,8 @@ def _part(plan: Plan, position: int, stage: Stage) -> Plan:
         old=None,
         no_old=_NO_OLD,
         stage=stage,
+        kept=plan.kept if position == 0 else None,
+        depth=plan.depth if position == 0 else 0,
         control=plan.control if revision is plan.revisions[-1] else None,  # the last thing that the process does
     )
 

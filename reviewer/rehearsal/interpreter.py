@@ -70,6 +70,8 @@ class Setup:
     launcher: str | None = None
     moved: tuple[Path, Path] | None = None
     """Of the code of another commit: the working tree, and the checkout that stands for it."""
+    depends: bool = False
+    """Whether it may be asked what the project's code has read."""
 
 
 @dataclass
@@ -162,6 +164,7 @@ class RunnerProcess:
                 x=setup.x,
                 launcher=setup.launcher,
                 moved=(str(setup.moved[0]), str(setup.moved[1])) if setup.moved else None,
+                depends=setup.depends,
             )
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -59,6 +60,8 @@ _LOCKS_TELL = re.compile(
 )
 """Statements of which the locks on existing tables tell all that they change."""
 
+_CHECKING_OUT = threading.Lock()
+
 Ask = Callable[[Mapping[str, object]], Answer]
 
 
@@ -95,7 +98,6 @@ class OldProcess:
         self._environ = environ
         self._folder = folder
         self._guardian = guardian
-        self._checkout = folder / f"commit-{source.commit[:12]}"
         self._process: RunnerProcess | None = None
         self._closed = False
         self.unreadable: list[str] = []
@@ -117,14 +119,10 @@ class OldProcess:
             self._process.close()
 
     def _prepare(self) -> None:
-        if not self._checkout.exists():
-            self._checkout.mkdir()
-            Git(self._source.root).check_out(
-                self._source.commit, self._checkout, self._folder / f"{self._checkout.name}.index"
-            )
+        checkout = checked_out(self._source, self._folder)
         if self._closed:
             raise Unavailable("the review has ended")
-        setup = moved(self._setup, self._source.root, self._checkout)
+        setup = moved(self._setup, self._source.root, checkout)
         self._process = RunnerProcess(self._interpreter, setup, self._environ, self._folder, self._guardian)
         self._process.hello()
 
@@ -140,6 +138,22 @@ class OldProcess:
         if not answer.ok:
             raise Unavailable(_why(answer))
         return answer
+
+
+def checked_out(source: OldSource, folder: Path) -> Path:
+    """The files of the commit, below `folder`; made once.
+
+    Raises:
+        ReviewerError: git does not give them.
+    """
+    checkout = folder / f"commit-{source.commit[:12]}"
+    with _CHECKING_OUT:
+        if not checkout.exists():
+            building = checkout.with_suffix(".building")
+            building.mkdir(exist_ok=True)
+            Git(source.root).check_out(source.commit, building, folder / f"{checkout.name}.index")
+            building.rename(checkout)
+    return checkout
 
 
 def moved(setup: Setup, root: Path, checkout: Path) -> Setup:

@@ -9,7 +9,10 @@ from pathlib import Path
 from reviewer.recording import History, Revision
 from reviewer.rehearsal.base_schema import Script
 from reviewer.rehearsal.interpreter import Setup
+from reviewer.rehearsal.kept_state import KeptStates
 from reviewer.rehearsal.old_code import OldSource
+
+_OF_THE_SESSION = ("XDG_", "TMPDIR", "TEMP", "TMP", "SHELL", "LOGNAME")
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Plan:
     """The environment for env.py, `{url}` still in it."""
     root: Path
     """Locations are relative to this folder."""
+    depth: int = 0
+    """How many revisions `base_heads` stand on, themselves included."""
     history: History = History()
     base_schema: Script | None = None
     rows: int = 100
@@ -59,6 +64,21 @@ class Plan:
 
     control: Path | None = None
     """The env.py that is asked what it does where a revision fails; None: none is."""
+
+    kept: KeptStates | None = None
+    """Where the base state may be kept from an earlier review, and is kept for the next; None: it is not."""
+
+    base_code: OldSource | None = None
+    """The commit whose code the history is run with, because that is what production has run; None: the working tree's
+    is the same, or git names no commit."""
+    installs_anew: bool = False
+    """Whether what has changed may break the history for whoever starts from an empty database, so that it is run with
+    the working tree's code too."""
+
+    @property
+    def steady_environ(self) -> list[tuple[str, str]]:
+        """The environment for env.py without what is another in each session and no env.py asks."""
+        return sorted(each for each in self.environ.items() if not each[0].startswith(_OF_THE_SESSION))
 
     @property
     def allowed(self) -> str:

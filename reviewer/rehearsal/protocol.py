@@ -50,6 +50,8 @@ class SetUp(msgspec.Struct, frozen=True, kw_only=True):
     launcher: str | None = None
     moved: tuple[str, str] | None = None
     """Of the code of another commit: the working tree, and the checkout that stands for it."""
+    depends: bool = False
+    """Whether it may be asked what the project's code has read."""
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,8 @@ class Upgrade(Command, tag="upgrade", frozen=True, kw_only=True):
 
     to: tuple[str, ...]
     """Ids of revisions; none: to nothing."""
+    depends: bool = False
+    """Whether to say what the project's code has read by then."""
 
 
 class Step(Command, tag="step", frozen=True, kw_only=True):
@@ -285,6 +289,18 @@ class ControlEvent(Event, tag="control", frozen=True):
     """Of one that has ended: the exit status that it asked for, where it asked for one."""
 
 
+class Depends(Event, tag="depends", frozen=True):
+    """What the project's code has read so far, as absolute paths, whether it was there or not."""
+
+    files: list[str]
+    listed: list[str]
+    """Folders that it has looked through."""
+    searched: list[str]
+    """Folders that were looked through for modules."""
+    sites: list[str]
+    """Folders with what is installed."""
+
+
 class _Failure(Event, frozen=True, kw_only=True):
     """What went wrong, and where."""
 
@@ -401,6 +417,7 @@ AnyEvent = Union[
     Counted,
     Rendered,
     ControlEvent,
+    Depends,
     Failed,
     Unrendered,
     Described,

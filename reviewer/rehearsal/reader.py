@@ -34,6 +34,7 @@ from reviewer.rehearsal.protocol import Again as AgainEvent
 from reviewer.rehearsal.protocol import (
     Begin,
     Counted,
+    Depends,
     Ended,
     ModeEvent,
     Observed,
@@ -80,6 +81,8 @@ class Run:
     version_schema: str | None = None
     shortened: list[tuple[str, str]] = field(default_factory=list)
     """What was not told in full: what it is, and how much there was."""
+    depends: Depends | None = None
+    """What the project's code had read by then, where that was asked for."""
 
     @property
     def ok(self) -> bool:
@@ -159,6 +162,8 @@ class Reader:
                         if run.passes and current is not None:
                             run.passes[-1] = replace(run.passes[-1], statements=tuple(current))
                     open_begin = None
+                case Depends():
+                    run.depends = event
                 case Counted():
                     run.shortened.append(self._counted(event))
         run.connected = answer.done.connected if answer.done else 1

@@ -18,10 +18,10 @@ from msgspec import structs
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres.server import MAKE_ROOM
-from reviewer.recording import Environment, FailureKind, Rehearsal, Server, Skipped, TransactionMode
+from reviewer.recording import BaseOrigin, Environment, FailureKind, Rehearsal, Server, Skipped, TransactionMode
 from reviewer.rehearsal.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess
 from reviewer.rehearsal.lock_waits import Blockade
-from reviewer.rehearsal.old_code import OldProcess, OldSource
+from reviewer.rehearsal.old_code import OldProcess, OldSource, checked_out, moved
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Address, AnyCommand, Begin, Command, Hello, Step
 from reviewer.rehearsal.reader import Reader, Run
@@ -84,6 +84,8 @@ class Workbench:
         """Whether each command needs a process of its own: what one does breaks the next."""
         self.mode = TransactionMode()
         self.version_table = Run.version_table
+        self.origin = BaseOrigin()
+        """What the base state was made from."""
         self.unreadable: list[str] = []
         """What came from the project's process and cannot be believed: the review is not complete."""
         self.finish_beside: Callable[[], None] = lambda: None
@@ -264,6 +266,24 @@ class Workbench:
         self._process.close()
         return self._process.last_words()
 
+    @contextlib.contextmanager
+    def beside(self, source: OldSource) -> Iterator[Workbench]:
+        """Another bench with the code of a commit, on the same server and by the same clock."""
+        checkout = checked_out(source, self.folder)
+        setup = moved(self.plan.setup, source.root, checkout)
+        plan = replace(self.plan, setup=setup, root=checkout)
+        other = Workbench(plan, self._server, self.guardian, self.folder, self.progress, RunnerProcess)
+        other._deadline = self._deadline
+        try:
+            other.greet()
+            yield other
+        finally:
+            other.close()
+            self.unreadable += other.unreadable
+        for each in other.skipped:
+            self.skip(each.what, each.reason)
+        self.version_table = other.version_table
+
     def old_process(self, source: OldSource) -> OldProcess:
         """The same project's interpreter with the code of the base commit."""
         plan = self.plan
@@ -319,7 +339,8 @@ class Workbench:
 
     def _start(self) -> RunnerProcess:
         plan = self.plan
-        return self._runner(plan.interpreter, plan.setup, plan.environ, self.folder, self.guardian)
+        setup = replace(plan.setup, depends=plan.kept is not None)
+        return self._runner(plan.interpreter, setup, plan.environ, self.folder, self.guardian)
 
     # -- databases, time, and what was left out ---------------------------------------------------
 
@@ -341,6 +362,10 @@ class Workbench:
         for name in [each for each in self.databases if each not in keep]:
             self.server.drop_database(name)
             self.databases.remove(name)
+
+    def adopted(self) -> str:
+        """The database of the snapshot that the server has started from."""
+        return self.server.adopt(f"review_{next(_NUMBERS)}")
 
     @property
     def seconds_left(self) -> float:

@@ -160,7 +160,26 @@ def witness(report: Report) -> str:
         case mode:
             how = mode
     beyond = dict.fromkeys(words for server in servers if (words := unverified(server.major)))
-    return "; ".join([", ".join([*named, how]), *beyond])
+    return "; ".join([", ".join([*named, how, *dict.fromkeys(_origins(report))]), *beyond])
+
+
+def _origins(report: Report) -> Iterator[str]:
+    """What the base states came from, where that was no history that was run from its beginning."""
+    for each in (tree.recording.base_origin for tree in report.trees):
+        match each.kind:
+            case "snapshot":
+                yield f"base state from a snapshot of {number(each.revisions, 'revision')}"
+            case "earlier snapshot":
+                before = number(each.revisions - each.replayed, "revision")
+                yield f"base state from a snapshot of {before} and {each.replayed:,} replayed"
+            case "history":
+                yield (
+                    f"base state from {number(each.revisions, 'revision')} replayed"
+                    if each.revisions
+                    else "base state from the history"
+                )
+            case "models":
+                yield "base state from the models of the base commit"
 
 
 def sizes(report: Report) -> tuple[str, ...]:

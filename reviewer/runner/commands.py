@@ -55,8 +55,12 @@ class Runner:
         self.redirection = redirection.Redirection()
         self.watcher = observation.Watcher(channel, self.redirection, self.sources)
         self.watcher.own_lock_timeout = setup.get("own_lock_timeout")
+        self.dependencies: Any = None
 
     def install(self) -> None:
+        if self.setup.get("depends"):
+            self.dependencies = self.beside("dependencies").Dependencies()
+            self.dependencies.install()
         if self.setup.get("moved"):
             self.beside("models").Moved(*self.setup["moved"]).install()
         self.redirection.install()
@@ -78,7 +82,9 @@ class Runner:
 
     def upgrade(self, command: dict[str, Any]) -> None:
         target = tuple(command["to"])
-        self.online(lambda script, rev: script._upgrade_revs(target, rev) if target else [])
+        self.online(
+            lambda script, rev: script._upgrade_revs(target, rev) if target else [], bool(command.get("depends"))
+        )
 
     def offline(self, command: dict[str, Any]) -> None:
         """Render revisions as SQL; each by itself, so that one that cannot be rendered hides no other."""
@@ -102,7 +108,7 @@ class Runner:
 
         self.online(steps)
 
-    def online(self, plan: Callable[[Any, Any], Any]) -> None:
+    def online(self, plan: Callable[[Any, Any], Any], depends: bool = False) -> None:
         calls = []
 
         def fn(rev: Any, context: Any, script: Any) -> list[Any]:
@@ -122,6 +128,8 @@ class Runner:
             return [self.wrapped(step, context) for step in plan(script, rev)]
 
         self.env_py.run(fn)
+        if depends and self.dependencies is not None:
+            self.channel.hold(**self.dependencies.told())
         self.channel.emit(event="done", calls=len(calls), connected=self.redirection.connected)
 
     def wrapped(self, step: Any, context: Any = None, swallow: bool = False) -> Any:

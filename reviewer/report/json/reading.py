@@ -10,6 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from reviewer.recording import (
+    BaseOrigin,
     Catalogue,
     Difference,
     Failure,
@@ -87,6 +88,7 @@ def _tree(tree: views.Tree, found: views.Report) -> TreeReport:
                 tables=tuple(Table(Name(each.name, each.schema), each.kind, rows=each.rows) for each in tree.tables)
             ),
             old_code=OldCode() if tree.old_code is UNSET else _old_code(tree.old_code),
+            base_origin=BaseOrigin() if tree.base_state is UNSET else _base_origin(tree.base_state),
             tree=name,
             one_way=tuple(each.id for each in revisions if each.one_way),
             trials=tuple(_pass(ran, each.id) for each in revisions for ran in each.trials),
@@ -101,6 +103,17 @@ def _tree(tree: views.Tree, found: views.Report) -> TreeReport:
             for each in revisions
             if (lock := each.strongest_lock)
         ),
+    )
+
+
+def _base_origin(found: views.BaseState) -> BaseOrigin:
+    return BaseOrigin(
+        found.origin or "",
+        found.base_schema,
+        found.revisions,
+        found.replayed,
+        found.seconds,
+        found.commit or "",
     )
 
 

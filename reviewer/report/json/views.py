@@ -73,6 +73,25 @@ class OldCode(View, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="Why they were not run.")]
 
 
+class BaseState(View, frozen=True, kw_only=True):
+    """What the state before the first revision was made from."""
+
+    origin: Annotated[
+        str | None,
+        Meta(
+            description="history, snapshot (of an earlier review), earlier snapshot (and the rest of the history) or"
+            " models; null if there was nothing to make."
+        ),
+    ]
+    base_schema: Annotated[bool, Meta(description="Whether a base schema was applied first.")]
+    revisions: Annotated[int, Meta(description="How many revisions it holds.")]
+    replayed: Annotated[int, Meta(description="How many of them were run in this review.")]
+    seconds: Annotated[float, Meta(description="How long it took.")]
+    commit: Annotated[
+        str | None, Meta(description="The commit whose code the history was run with; null for the working tree's.")
+    ]
+
+
 class Table(View, frozen=True, kw_only=True):
     """A table with its rows."""
 
@@ -97,6 +116,7 @@ class Tree(View, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="Those of the report's errors that are about this tree.")
     ] = ()
     old_code: OldCode | UnsetType = UNSET
+    base_state: BaseState | UnsetType = UNSET
     tables: Annotated[
         tuple[Table, ...], Meta(description="The tables of the state before its first revision.")
     ] = ()

@@ -88,6 +88,14 @@ def _tree(recording: Recording) -> views.Tree:
             tried=recording.old_code.mapped is not None,
             reason=_why_not_tried(recording.old_code),
         ),
+        base_state=views.BaseState(
+            origin=recording.base_origin.kind or None,
+            base_schema=recording.base_origin.schema,
+            revisions=recording.base_origin.revisions,
+            replayed=recording.base_origin.replayed,
+            seconds=recording.base_origin.seconds,
+            commit=recording.base_origin.commit or None,
+        ),
         tables=tuple(
             views.Table(schema=table.name.schema, name=table.name.name, kind=table.kind, rows=table.rows)
             for table in recording.base.tables

@@ -1,0 +1,141 @@
+"""The code that a history is run with, as files: the working tree, or a commit as it would be checked out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from reviewer.host.files import read_regular
+from reviewer.project.git import Git
+
+_LARGEST = 64 << 20
+"""Bytes of a file that are compared."""
+_MODULES = (".py", ".so", ".pyd")
+
+
+class Code(Protocol):
+    """Files of a project. Paths are relative to its root, with `/`; an absolute one is outside of it."""
+
+    def digests(self, paths: Iterable[str]) -> dict[str, str | None]:
+        """What tells the content of each file from others; None for a file that is not there.
+
+        Raises:
+            ReviewerError: git does not tell.
+        """
+        ...
+
+    def names(self, folders: Iterable[str], modules: bool = False) -> dict[str, str | None]:
+        """What tells the names in each folder from others, those of modules and packages alone where `modules`; None
+        for a folder that is not there. Hidden files and byte code do not count.
+
+        Raises:
+            ReviewerError: git does not tell.
+        """
+        ...
+
+
+class Folder:
+    """The files below a folder, as they are now."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def digests(self, paths: Iterable[str]) -> dict[str, str | None]:
+        """As `Code`."""
+        return {each: _digest(self._root / each) for each in paths}
+
+    def names(self, folders: Iterable[str], modules: bool = False) -> dict[str, str | None]:
+        """As `Code`."""
+        return {each: _listing(self._root / each, modules) for each in folders}
+
+
+class Commit:
+    """The files of a commit, and those that are checked out with it."""
+
+    def __init__(self, root: Path, commit: str) -> None:
+        self._git = Git(root)
+        self._commit = commit
+        self._now = Folder(root)
+
+    def digests(self, paths: Iterable[str]) -> dict[str, str | None]:
+        """As `Code`."""
+        wanted = list(paths)
+        blobs = {each: self._tracked[each] for each in wanted if each in self._tracked}
+        contents = self._git.contents(blobs.values())
+        found = {each: hashlib.sha256(contents[blob]).hexdigest() for each, blob in blobs.items()}
+        beside = [each for each in wanted if each in self._ignored or each.startswith("/")]
+        return dict.fromkeys(wanted) | self._now.digests(beside) | found
+
+    def names(self, folders: Iterable[str], modules: bool = False) -> dict[str, str | None]:
+        """As `Code`."""
+        found: dict[str, str | None] = {}
+        for folder in folders:
+            if folder.startswith("/"):
+                found |= self._now.names([folder], modules)
+                continue
+            inside = self._children.get(folder)
+            if inside is not None and modules:
+                inside = {
+                    each
+                    for each in inside
+                    if each.endswith(_MODULES) or "__init__.py" in self._children.get(_joined(folder, each), ())
+                }
+            found[folder] = None if inside is None else _told(inside)
+        return found
+
+    @cached_property
+    def _tracked(self) -> Mapping[str, str]:
+        return self._git.files(self._commit, ["."])
+
+    @cached_property
+    def _ignored(self) -> frozenset[str]:
+        folders = {os.path.dirname(each) for each in self._tracked}  # noqa: PTH120 - text, and many
+        return frozenset(self._git.ignored_beside(folders)) - self._tracked.keys()
+
+    @cached_property
+    def _children(self) -> Mapping[str, set[str]]:
+        found: dict[str, set[str]] = {".": set()}
+        for path in (*self._tracked, *self._ignored):
+            while path:
+                folder, _, name = path.rpartition("/")
+                found.setdefault(folder or ".", set()).add(name)
+                path = folder
+        return found
+
+
+def _joined(folder: str, name: str) -> str:
+    return name if folder == "." else f"{folder}/{name}"
+
+
+def _digest(path: Path) -> str | None:
+    with suppress(OSError):
+        return hashlib.sha256(read_regular(path, _LARGEST)).hexdigest()
+    # a folder or a pipe is not what is no file: it may be replaced by one, and must not be taken for the same then
+    return "unreadable" if os.path.lexists(path) else None
+
+
+def _listing(folder: Path, modules: bool) -> str | None:
+    try:
+        with os.scandir(folder) as entries:
+            names = {
+                entry.name
+                for entry in entries
+                if not modules or entry.name.endswith(_MODULES) or os.path.isfile(f"{entry.path}/__init__.py")  # noqa: PTH113 - many
+            }
+    except OSError:
+        return None
+    return _told(names)
+
+
+def _told(names: Iterable[str]) -> str:
+    seen = sorted(
+        os.fsencode(each)
+        for each in names
+        if not each.startswith(".") and each != "__pycache__" and not each.endswith(".pyc")
+    )
+    return hashlib.sha256(b"/".join(seen)).hexdigest()

@@ -1,0 +1,260 @@
+"""Base states that are kept between reviews, so that a history is replayed once.
+
+A kept state is used only where nothing has changed that the history is known to depend on: the server's binaries, the
+interpreter and what is installed in it, the configuration and the environment that env.py is given, the revisions up to
+the base, and every file and folder of the project that its code had read when the history had run. What cannot be seen
+(the time, a network, chance, what C code reads) is not among it; `snapshot-key` names more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reviewer.errors import ReviewerError, ServerError
+from reviewer.postgres import snapshots
+from reviewer.postgres.cache import build_of
+from reviewer.postgres.installation import Installation, share_folder
+from reviewer.postgres.snapshots import Snapshot
+from reviewer.rehearsal.code import Code, Folder
+
+if TYPE_CHECKING:
+    from reviewer.project.graph import Graph
+    from reviewer.rehearsal.reader import Run
+    from reviewer.rehearsal.workbench import Workbench
+
+PAYS_AFTER = 0.4
+"""Seconds that the revisions of a history must have taken for its result to be kept: stopping the server, copying its
+folder and starting it again takes about as long.
+"""
+_INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth", ".egg")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The base state that is wanted, and all that is known of it before anything runs."""
+
+    heads: tuple[str, ...]
+    revisions: Mapping[str, list[Any]]
+    """Every revision up to them, with what tells it from others."""
+    key: tuple[object, ...]
+    """What has to be the same besides, in values that JSON can say."""
+    code: Code
+    """The files that the history is run with."""
+    root: Path
+    """The root of the working tree: paths of the project are relative to it."""
+    apart: frozenset[str] = frozenset()
+    """Files of revisions: those up to the base are in `revisions`, and no other one matters."""
+    folders: tuple[str, ...] = ()
+    """Folders of revisions: which others there are does not matter."""
+    always: tuple[str, ...] = ()
+    """Files that count even where nobody was seen to open them: they may have been looked for."""
+    limit: int = snapshots.LIMIT
+
+    @classmethod
+    def of(
+        cls,
+        graph: Graph,
+        heads: Iterable[str],
+        *,
+        key: tuple[object, ...],
+        code: Code,
+        root: Path,
+        folders: Iterable[Path],
+        always: Iterable[Path],
+        limit: int = snapshots.LIMIT,
+    ) -> Wanted:
+        """The state after `heads` of `graph`."""
+        ids = graph.sorted(graph.with_ancestors(heads))
+        return cls(
+            tuple(sorted(heads)),
+            {
+                each: [
+                    graph.revisions[each].path,
+                    list(graph.revisions[each].down_revisions),
+                    list(graph.dependencies[each]),
+                    hashlib.sha256(graph.revisions[each].text).hexdigest(),
+                ]
+                for each in ids
+            },
+            key,
+            code,
+            root,
+            frozenset(each.path for each in graph.revisions.values()),
+            tuple(_placed(str(each), root) for each in folders),
+            tuple(_placed(str(each), root) for each in always),
+            limit,
+        )
+
+
+class KeptStates:
+    """Finds the kept state to start from, and keeps the one that a history has led to."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._name: str | None = None
+        """Of the key; None until a server that can be kept is about to start."""
+
+    def choose(self, installation: Installation) -> Snapshot | None:
+        """The best state that is kept for a server from these binaries: the wanted one, else the one nearest to it."""
+        self._name = None
+        try:
+            self._name = snapshots.name_of([*build_of(installation), _extensions(installation), *self._wanted.key])
+            fitting = [each for each in snapshots.found(self._name) if self._fits(each)]
+        except (OSError, ReviewerError):
+            return None
+        best = max(fitting, key=lambda each: len(each.about["revisions"]), default=None)
+        if best is not None:
+            best.touch()
+        return best
+
+    def is_exact(self, snapshot: Snapshot) -> bool:
+        """Whether it is the wanted state, and not one on the way there."""
+        return bool(snapshot.about["revisions"].keys() == self._wanted.revisions.keys())
+
+    def left(self, snapshot: Snapshot) -> int:
+        """How many revisions lie between that state and the wanted one."""
+        return len(self._wanted.revisions) - len(snapshot.about["revisions"])
+
+    def keep(self, bench: Workbench, database: str, run: Run, root: Path) -> bool:
+        """Keep the state in `database`, to which `run` has led with the code below `root`, where that pays.
+
+        Returns False where the server is a fresh one now, and the database gone.
+        """
+        if self._name is None or not bench.server.can_pause:
+            return True
+        seconds = sum(each.seconds or 0.0 for each in run.passes)
+        if seconds < PAYS_AFTER or run.again or run.depends is None:
+            return True
+        about = self._about(bench, run, root)
+        if about is None:
+            return True
+        name, limit = self._name, self._wanted.limit
+
+        def copy(data: Path, superuser: str, without: tuple[str, ...]) -> None:
+            about["seconds"] = seconds
+            snapshots.keep(
+                name,
+                about,
+                data,
+                bench.guardian,
+                database=database,
+                superuser=superuser,
+                without=without,
+                limit=limit,
+            )
+
+        bench.progress("keeping the base state")
+        try:
+            bench.server.drop_all(keep=database)
+            bench.server.pause(database, copy)
+        except ServerError:
+            bench.server.start_over()
+            return False
+        return True
+
+    def _fits(self, snapshot: Snapshot) -> bool:
+        about, wanted = snapshot.about, self._wanted
+        try:
+            if not about["revisions"] or not all(
+                wanted.revisions.get(each) == known for each, known in about["revisions"].items()
+            ):
+                return False
+            return bool(
+                {each: _site(each) for each in about["sites"]} == about["sites"]
+                and wanted.code.names(about["listed"]) == about["listed"]
+                and wanted.code.names(about["searched"], modules=True) == about["searched"]
+                and wanted.code.digests(about["files"]) == about["files"]
+            )
+        except (KeyError, TypeError, AttributeError):
+            return False
+
+    def _about(self, bench: Workbench, run: Run, root: Path) -> dict[str, object] | None:
+        """What must be the same for the state to be the same; None where that cannot be told."""
+        wanted, depends = self._wanted, run.depends
+        assert depends is not None
+        before = bench.server.snapshot.about if bench.server.snapshot is not None else {}
+
+        def placed(paths: Iterable[str]) -> set[str]:
+            found = {_placed(each, root) for each in paths}
+            work = f"{bench.folder}{os.sep}"
+            return {each for each in found if not each.startswith(work)}
+
+        def of_revisions(folder: str) -> bool:
+            return any(folder == each or folder.startswith(f"{each}/") for each in wanted.folders)
+
+        files = {*placed(depends.files), *before.get("files", ()), *wanted.always} - wanted.apart
+        listed, searched = (
+            {each for each in {*placed(told), *before.get(name, ())} if not of_revisions(each)}
+            for name, told in (("listed", depends.listed), ("searched", depends.searched))
+        )
+        try:
+            told = {
+                "files": wanted.code.digests(files),
+                "listed": wanted.code.names(listed),
+                "searched": wanted.code.names(searched, modules=True),
+            }
+        except ReviewerError:
+            return None
+        # the project may have changed it meanwhile, and what is checked out need not be what git holds
+        seen = Folder(root)
+        if told != {
+            "files": seen.digests(files),
+            "listed": seen.names(listed),
+            "searched": seen.names(searched, modules=True),
+        }:
+            return None
+        return {
+            **told,
+            "heads": list(wanted.heads),
+            "project": str(wanted.root),
+            "revisions": dict(wanted.revisions),
+            "sites": {each: _site(each) for each in depends.sites},
+            "versions": list(bench.versions),
+            "version_table": run.version_table,
+        }
+
+
+def _placed(path: str, root: Path) -> str:
+    """`path` relative to `root`, with `/`; as it is where it is outside."""
+    for place, base in ((path, str(root)), (os.path.realpath(path), os.path.realpath(root))):
+        if place == base:
+            return "."
+        if place.startswith(base.rstrip(os.sep) + os.sep):
+            return os.path.relpath(place, base).replace(os.sep, "/")
+    return path
+
+
+def _site(folder: str) -> str | None:
+    """What is installed in `folder`: the names of distributions, which have their versions in them."""
+    try:
+        names = sorted(each for each in os.listdir(folder) if each.endswith(_INSTALLED))  # noqa: PTH208 - names
+    except OSError:
+        return None
+    return hashlib.sha256("/".join(names).encode(errors="surrogateescape")).hexdigest()
+
+
+def _extensions(installation: Installation) -> list[object]:
+    """What tells the extensions beside the binaries from others."""
+    share = share_folder(installation.folder, installation.major)
+    if share is None:
+        return []
+    seen = (share / "extension").stat()
+    return [str(share), seen.st_mtime_ns]
+
+
+def interpreter_of(command: tuple[str, ...]) -> list[object]:
+    """What tells the interpreter that `command` starts from another under the same name."""
+    found: list[object] = [list(command)]
+    program = shutil.which(command[0]) if command else None
+    if program is not None:
+        with suppress(OSError):
+            seen = os.stat(program)  # noqa: PTH116 - as a text
+            found += [os.path.realpath(program), seen.st_size, seen.st_mtime_ns]
+    return found
