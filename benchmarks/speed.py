@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py [--runs N] [--postgres KIND] [NAME ...]
 
-NAME: review, observation, checks, rows, snapshot, data, startup, nothing-new; all of them without a name. Ends with status 1 where a target
+NAME: review, history, observation, checks, rows, snapshot, data, startup, nothing-new; all of them without a name. Ends with status 1 where a target
 is missed.
 """
 
@@ -144,6 +144,134 @@ def _is_new(path: Path) -> bool:
     base = next(date for p, date in dates.items() if p.name.startswith(BLOG_BASE))
     mine = dates[path]
     return base is not None and mine is not None and mine.group(1) > base.group(1)
+
+
+# -- history ----------------------------------------------------------------------------------------
+
+
+def history(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
+    """The same new revision behind histories of 10, 300 and 1,000 revisions, the base state kept or not."""
+    lengths = (10, 300, 1000)
+    cache = folder / "history-cache"
+    projects = {length: _long(folder / f"history-{length}", length) for length in lengths}
+    calls = {
+        length: [REVIEWER, "review", str(project), "--base", "main", "--postgres", arguments.postgres]
+        for length, project in projects.items()
+    }
+    runs = max(1, arguments.runs)
+    with _cached(cache), _server(arguments.postgres) as server:
+        _call([*calls[10], "--no-snapshot"], fine=(0, 1))  # keeps the fresh data folder
+        for length in lengths:
+            _call([*calls[length], "--no-snapshot"], fine=(0, 1))  # writes the byte code
+        firsts, wholes, bares = [], [], []
+        seconds: dict[int, list[float]] = {length: [] for length in lengths}
+        for number in range(max(1, runs // 2)):
+            shutil.rmtree(cache / "snapshots", ignore_errors=True)
+            firsts.append(_seconds(lambda: _call(calls[300], fine=(0, 1))))
+            alembic = _aimed(projects[300], server, server.create_database(f"whole_{number}"))
+            wholes.append(
+                _seconds(_start_a_server(arguments.postgres))
+                + _seconds(lambda alembic=alembic: _call([*alembic, "upgrade", "r0299"]))  # type: ignore[misc]
+            )
+        for length in lengths:
+            _call(calls[length], fine=(0, 1))
+        alembic = _aimed(projects[10], server, server.create_database("bare"))
+        _call([*alembic, "upgrade", "r0009"])
+        for _ in range(runs):
+            bares.append(
+                sum(
+                    _seconds(lambda command=command: _call([*alembic, *command]))  # type: ignore[misc]
+                    for command in (["upgrade", "head"], ["downgrade", "-1"], ["upgrade", "head"])
+                )
+            )
+            _call([*alembic, "downgrade", "-1"])
+            for length in lengths:
+                seconds[length].append(_seconds(lambda length=length: _call(calls[length], fine=(0, 1))))  # type: ignore[misc]
+    yield Figure(
+        "second review of one revision behind 10, over the bare upgrade, downgrade, upgrade on a running server",
+        statistics.median(r / b for r, b in zip(seconds[10], bares, strict=True)),
+        "",
+        0.6,
+        f"{_median(seconds[10])} over {_median(bares)}, {runs} runs each, by turns",
+    )
+    for length in lengths[1:]:
+        yield Figure(
+            f"the same behind {length} revisions, over that behind 10",
+            statistics.median(a / b for a, b in zip(seconds[length], seconds[10], strict=True)),
+            "",
+            1.15,
+            f"{_median(seconds[length])} over {_median(seconds[10])}",
+        )
+    yield Figure(
+        "first review behind 300 revisions, over `alembic upgrade` of them from empty and the start of a server",
+        statistics.median(a / b for a, b in zip(firsts, wholes, strict=True)),
+        "",
+        1.2,
+        f"{_median(firsts)} over {_median(wholes)}, {len(firsts)} runs each",
+    )
+
+
+def _long(folder: Path, length: int) -> Path:
+    """A repository with a history of `length` revisions on `main`, and a branch with one more."""
+    versions = folder / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (folder / ".gitignore").write_text("__pycache__\nbare.ini\n")
+    (folder / "alembic.ini").write_text(
+        "[alembic]\nscript_location = %(here)s/migrations\nsqlalchemy.url = postgresql+psycopg://nobody@nowhere.invalid/x\n"
+    )
+    (folder / "migrations" / "env.py").write_text(_ENV)
+    down = None
+    for number in range(length):
+        table, name = f"t{number // 3}", f"r{number:04}"
+        up, back = (
+            (
+                f"op.create_table('{table}', sa.Column('id', sa.Integer, primary_key=True), sa.Column('name', sa.Text))",
+                f"op.drop_table('{table}')",
+            ),
+            (
+                f"op.add_column('{table}', sa.Column('c{number}', sa.Integer))",
+                f"op.drop_column('{table}', 'c{number}')",
+            ),
+            (f"op.create_index('ix_{number}', '{table}', ['name'])", f"op.drop_index('ix_{number}')"),
+        )[number % 3]
+        _write_revision(versions / f"{name}.py", name, down, [up], [back])
+        down = name
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    _commit(folder)
+    _git(folder, "switch", "--quiet", "--create", "branch")
+    new = "op.add_column('t0', sa.Column('new', sa.Integer))"
+    _write_revision(versions / "new.py", "new", down, [new], ["op.drop_column('t0', 'new')"])
+    _commit(folder)
+    return folder
+
+
+def _aimed(project: Path, server: RunningServer, database: str) -> list[str]:
+    """The bare command for the project on `database`."""
+    url = server.address.url(database).replace("postgresql:", "postgresql+psycopg:", 1)
+    text = (project / "alembic.ini").read_text()
+    ini = project / "bare.ini"
+    ini.write_text(re.sub(r"(?m)^sqlalchemy.url = .*", lambda _: f"sqlalchemy.url = {url}", text))
+    return [str(COMMANDS / "alembic"), "-c", str(ini)]
+
+
+def _start_a_server(source: str) -> Callable[[], object]:
+    def start() -> None:
+        with _server(source):
+            pass
+
+    return start
+
+
+@contextlib.contextmanager
+def _cached(folder: Path) -> Iterator[None]:
+    """Everything that is kept goes to `folder`."""
+    before = dict(ENVIRONMENT)
+    ENVIRONMENT["ALEMBIC_REVIEWER_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        ENVIRONMENT.clear()
+        ENVIRONMENT.update(before)
 
 
 # -- observation and checks -----------------------------------------------------------------------
@@ -447,6 +575,7 @@ def nothing_new(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]
 
 BENCHMARKS: dict[str, Callable[[Path, argparse.Namespace], Iterator[Figure]]] = {
     "review": review,
+    "history": history,
     "observation": observation,
     "checks": checks,
     "rows": rows,

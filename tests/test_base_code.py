@@ -22,7 +22,9 @@ def test_a_branch_that_breaks_an_old_revision_is_told_so_and_its_new_ones_are_re
 
     (finding,) = [each for each in found.report.findings if each.rule == "broken-old-revision"]
     assert finding.severity.value == "error"
-    assert "The revision `a`, which is deployed already, does not run with the code of this branch" in finding.message
+    assert (
+        "The revision `a`, which is deployed already, does not run with the code of this branch" in finding.message
+    )
     assert "has no attribute 'COMMENT'" in finding.message
     assert finding.location is not None
     assert (finding.location.path, finding.location.line) == ("migrations/versions/a.py", 14)
