@@ -574,6 +574,7 @@ def kept_states(config: Config, scope: Scope, plan: Plan, environ: Mapping[str, 
             root=scope.root,
             folders=scope.tree.declared_locations,
             always=[place / name for place in places for name in (".env", ".flaskenv")],
+            declared=bool(config.snapshot_key),
             limit=config.cache_size,
         )
     )

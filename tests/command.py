@@ -113,9 +113,16 @@ class Place:
         processes = [f"process {pid}: {words}" for pid, words in mentioning(str(self.folder))]
         files = [str(path) for path in (self.folder / "tmp").iterdir() if path.name not in self.allowed]
         cache = self.folder / "cache"
-        meant = {("clusters", ".tar"), ("controls", ".json")}
+        meant = {("clusters", ".tar"), ("controls", ".json"), ("cache", ""), ("snapshots", ".json")}
+        meant.add(("snapshots", ".tar"))
         kept = [str(p) for p in cache.rglob("*") if p.is_file() and (p.parent.name, p.suffix) not in meant]
         return [*processes, *files, *kept]
+
+    def keeps_base_states(self) -> Path:
+        """Let reviews keep base states from now on. The folder in which they will be."""
+        snapshots = self.folder / "cache" / "snapshots"
+        snapshots.unlink()
+        return snapshots
 
     def clean(self) -> bool:
         """Whether nothing is left behind, before long: after a kill the guardian still has to do its work."""
@@ -131,7 +138,8 @@ def somewhere() -> Iterator[Place]:
         (folder / "tmp").mkdir()
         (folder / "tmp").chmod(0o711)
         (folder / "cache").mkdir()
-        _lend_archives(folder / "cache")
+        lend_archives(folder / "cache")
+        (folder / "cache" / "snapshots").touch()  # each review replays the history; see `keeps_base_states`
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "GITHUB_", "GIT_"))}
         environ = {
             **kept,
@@ -144,7 +152,7 @@ def somewhere() -> Iterator[Place]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lend_archives(cache: Path) -> None:
+def lend_archives(cache: Path) -> None:
     """Fresh data folders that this machine has already: `initdb` would cost a second in each test."""
     from reviewer.postgres.cache import cache_folder
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +24,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What the tests keep is their own: nothing of it goes to the user's cache, and no base state is kept, so that no
+    history is taken from an earlier test. Whoever tests that gives a cache of their own.
+    """
+    if hasattr(config, "workerinput"):
+        return  # it has the environment of the process that has started it
+    from tests.command import lend_archives
+
+    folder = Path(tempfile.mkdtemp(prefix="alembic-reviewer-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    lend_archives(folder)
+    (folder / "snapshots").touch()
+    os.environ["ALEMBIC_REVIEWER_CACHE"] = str(folder)
 
 
 @pytest.fixture(scope="session")

@@ -36,13 +36,14 @@ from tests.repository import git, write
 
 ACCOUNTS = """
 import os
+import pathlib
 import helper
 for name in sorted(os.listdir("statements")):
     with open(os.path.join("statements", name)) as file:
         op.execute(file.read())
 op.create_table(helper.TABLE, sa.Column("id", sa.Integer(), primary_key=True))
-if os.path.exists("extra.sql"):
-    op.execute(open("extra.sql").read())
+if os.path.exists("extra.sql") or pathlib.Path("extra/more.sql").is_file():
+    raise RuntimeError("nobody opens it")
 """
 
 PROJECT = {
@@ -93,6 +94,18 @@ class Project:
         assert found is not None
         return found
 
+    def history(self, **revisions: str) -> None:
+        """Let these upgrades be what the revisions on `main` do."""
+        downs = {"a": None, "b": "a", "c": "b"}
+        write(
+            self.folder,
+            {f"migrations/versions/{each}.py": revision(each, downs[each], up) for each, up in revisions.items()},
+        )
+        git(self.folder, "add", "migrations")
+        git(self.folder, "reset", "-q", "migrations/versions/c.py")
+        git(self.folder, "commit", "-qm", "another history")
+        git(self.folder, "branch", "-f", "main")
+
 
 @dataclass
 class Reviewed:
@@ -132,7 +145,12 @@ def project(tmp_path: Path) -> Project:
 
 def damage_about(snapshot: snapshots.Snapshot, **changed: object) -> None:
     """Write the file about a snapshot anew, as if another version of what is in it had been kept."""
-    known = {"database": snapshot.database, "superuser": snapshot.superuser, "about": {**snapshot.about, **changed}}
+    known = {
+        "database": snapshot.database,
+        "superuser": snapshot.superuser,
+        "shared": snapshot.shared,
+        "about": {**snapshot.about, **changed},
+    }
     text = json.dumps(known).encode()
     snapshot.path.write_bytes(sha256(text).hexdigest().encode() + b"\n" + text)
 
@@ -220,7 +238,7 @@ def test_a_rest_that_does_not_run_from_an_earlier_state_is_run_with_the_whole_hi
 def seen(project: Project, tmp_path: Path) -> tuple[Project, dict[str, Any], Installation]:
     """A project with a kept state, the flags with which it was kept, and the server's binaries."""
     site = tmp_path / "more" / "site-packages"
-    (site / "thing-1.0.dist-info").mkdir(parents=True)
+    write(site, {"thing-1.0.dist-info/RECORD": "thing.py,sha256=1,7\n", "thing.pth": "/somewhere\n"})
     binaries: list[Installation] = []
     write(tmp_path, {"schema.sql": "CREATE TABLE old (id int);\n", "declared.txt": "one"})
     write(
@@ -255,6 +273,8 @@ def changes(project: Project, flags: dict[str, Any], about: dict[str, Any]) -> I
     """Everything that the key holds, one by one, each as something that changes it."""
     folder = project.folder
     for name, digest in about["files"].items():
+        if not (folder / name).is_relative_to(folder.parent) or (folder / name).is_dir():
+            continue  # the system's, and folders that were only asked for
         yield f"file {name}", Written(folder / name, None if digest is None else "\n# more\n")
         if digest is not None:
             yield f"no file {name}", Moved(folder / name)
@@ -265,8 +285,11 @@ def changes(project: Project, flags: dict[str, Any], about: dict[str, Any]) -> I
     for name in about["sites"]:
         if name in flags["env"][0]:
             yield f"another version in {name}", Moved(Path(name) / "thing-1.0.dist-info")
+            yield f"another build in {name}", Written(Path(name) / "thing-1.0.dist-info/RECORD", "x")
+            yield f"another place in {name}", Written(Path(name) / "thing.pth", "x")
     for path, *_ in about["revisions"].values():
         yield f"revision {path}", Written(folder / path, "\nx = 1\n")
+    yield "the interpreter", Written(folder / "python", "\n")
     yield "what was declared", Written(folder.parent / "declared.txt", "two")
     yield "a variable", Flag("env", (*flags["env"], "MODE=other"))
     yield "one variable more", Flag("env", (*flags["env"], "MORE=1"))
@@ -293,6 +316,8 @@ class Written(Change):
 
     def apply(self, flags: dict[str, Any]) -> dict[str, Any]:
         self.before = self.path.read_bytes() if self.more is not None else None
+        self.made = not self.path.parent.exists()
+        self.path.parent.mkdir(exist_ok=True)
         with self.path.open("a") as file:
             file.write(self.more or "")
         return flags
@@ -300,6 +325,8 @@ class Written(Change):
     def undo(self) -> None:
         if self.before is None:
             self.path.unlink()
+            if self.made:
+                self.path.parent.rmdir()
         else:
             status = self.path.stat()
             self.path.write_bytes(self.before)
@@ -338,6 +365,7 @@ def test_a_change_of_any_one_thing_that_the_key_holds_is_a_miss(
         "files"
     ].keys()
     assert {"migrations/absent.ini", "absent.ini", ".env"} & about["files"].keys() >= {"absent.ini", ".env"}
+    assert {"extra.sql", "extra/more.sql"} <= about["files"].keys()
     assert "statements" in about["listed"]
     assert "." in about["searched"]
     assert "migrations/versions/c.py" not in about["files"]
@@ -359,14 +387,13 @@ def test_a_change_of_any_one_thing_that_the_key_holds_is_a_miss(
     for target, name, value in (
         (session, "__version__", "99"),
         (snapshots, "FORMAT", 99),
-        (cache, "FORMAT", 99),
+        (kept_state, "CLUSTERS", 99),
+        (kept_state, "SETTINGS", {}),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(target, name, value)
             assert project.kept(**flags).choose(installation) is None, name
     assert project.kept(**flags).choose(replace(installation, version="15.0")) is None
-    Written(project.folder / "python", "\n").apply(flags)  # it has another time too, which does not come back
-    assert project.kept(**flags).choose(installation) is None, "the interpreter"
 
 
 def _chosen(project: Project, flags: dict[str, Any], installation: Installation) -> snapshots.Snapshot | None:
@@ -431,6 +458,58 @@ def test_another_version_behind_the_same_interpreter_is_a_miss(project: Project)
     assert again.what_counts == first.what_counts
 
 
+def test_a_file_that_changed_while_the_history_ran_is_not_taken_for_what_it_has_read(project: Project) -> None:
+    touches = (
+        'import pathlib\npathlib.Path("helper.py").write_text("from more import names\\n\\nTABLE = names.TABLE\\n")'
+    )
+    project.history(b=touches)
+
+    assert project.review().origin.kind == "history"
+    assert list(snapshots.found()) == []
+
+
+def test_what_other_processes_read_has_to_be_declared(project: Project) -> None:
+    project.history(b='import subprocess\nsubprocess.run(["true"], check=True)')
+
+    assert project.review().origin.kind == "history"
+    assert list(snapshots.found()) == []
+
+    write(project.folder, {"alembic-reviewer.toml": 'snapshot-key = ["env:VERSION"]\n'})
+    project.review()
+    assert project.review().origin.kind == "snapshot"
+
+
+def test_what_python_asks_the_system_is_no_process_of_the_project(project: Project) -> None:
+    project.history(b='import ctypes.util\nctypes.util.find_library("no-such-library")')
+
+    project.review()
+
+    assert project.review().origin.kind == "snapshot"
+
+
+def test_another_tree_does_not_meet_the_roles_of_the_kept_history(tmp_path: Path) -> None:
+    folder, role = tmp_path / "project", 'op.execute("CREATE ROLE keeper")'
+    one = {name: text for name, text in PROJECT.items() if name.endswith("env.py")}
+    for tree in ("one", "two"):
+        files = {name.replace("migrations", tree): text for name, text in one.items()}
+        ini = INI.format(url=URL).replace("migrations", tree)
+        write(folder, {**files, f"{tree}.ini": ini, f"{tree}/versions/a.py": revision("a", None, role)})
+    git(folder, "init", "-qb", "main")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "base")
+    git(folder, "checkout", "-qb", "branch")
+    for tree in ("one", "two"):
+        write(folder, {f"{tree}/versions/b.py": revision("b", "a", 'op.execute("CREATE TABLE t (id int)")')})
+    project = Project(folder)
+    flags = {"config": (f"one={folder}/one.ini", f"two={folder}/two.ini")}
+
+    first, second = project.review(**flags), project.review(**flags)
+
+    assert [each.recording.base_origin.kind for each in second.report.trees] == ["snapshot", "history"]
+    assert [each.recording.errors for each in second.report.trees] == [(), ()]
+    assert first.report.findings == second.report.findings
+
+
 # -- the cache --------------------------------------------------------------------------------------
 
 
@@ -450,29 +529,29 @@ def test_a_file_about_a_snapshot_that_is_damaged_anywhere_is_not_believed(
     assert [each.about for each in snapshots.found()] == [{"heads": ["a"], "files": {"x": "y"}}]
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "a pipe"])
-def test_a_damaged_data_folder_is_replayed_and_kept_anew(damage: str, project: Project) -> None:
+def test_a_damaged_data_folder_is_replayed_and_kept_anew(project: Project) -> None:
     first = project.review()
-    (kept,) = snapshots.found()
-    (archive,) = kept.path.parent.glob("*.tar")
-    whole = archive.read_bytes()
-    match damage:
-        case "cut":
-            archive.write_bytes(whole[:-20_000])
-        case "flipped":
-            at = whole.index(b"pg_catalog")
-            archive.write_bytes(whole[:at] + b"pg_catalug" + whole[at + 10 :])
-        case "gone":
-            archive.unlink()
-        case _:
-            archive.unlink()
-            os.mkfifo(archive)
+    for damage in ("cut", "flipped", "gone", "a pipe"):
+        (kept,) = snapshots.found()
+        (archive,) = kept.path.parent.glob("*.tar")
+        whole = archive.read_bytes()
+        match damage:
+            case "cut":
+                archive.write_bytes(whole[:-20_000])
+            case "flipped":
+                at = whole.index(b"pg_catalog")
+                archive.write_bytes(whole[:at] + b"pg_catalug" + whole[at + 10 :])
+            case "gone":
+                archive.unlink()
+            case _:
+                archive.unlink()
+                os.mkfifo(archive)
 
-    again = project.review()
+        again = project.review()
 
-    assert again.origin.kind == "history"
-    assert again.what_counts == first.what_counts
-    assert [each.path for each in snapshots.found()] != [kept.path]
+        assert again.origin.kind == "history", damage
+        assert again.what_counts == first.what_counts, damage
+        assert [each.path for each in snapshots.found()] != [kept.path], damage
     assert project.review().origin.kind == "snapshot"
 
 
@@ -600,7 +679,7 @@ def keep(
     limit: int = 100,
 ) -> bool:
     data = write(place / folder, {"PG_VERSION": "x" * size})
-    return snapshots.keep(name, about or {}, data, guardian, database="d", superuser="s", limit=limit)
+    return snapshots.keep(name, about or {}, data, guardian, database="d", superuser="s", shared={}, limit=limit)
 
 
 @pytest.fixture

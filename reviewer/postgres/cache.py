@@ -50,7 +50,10 @@ class Entry:
         Raises:
             OSError: the binaries no longer exist.
         """
-        digest = hashlib.sha256(json.dumps(build_of(installation)).encode()).hexdigest()[:16]
+        binary = installation.folder.resolve() / "postgres"
+        found = binary.stat()
+        key = [FORMAT, installation.version, str(binary), found.st_size, found.st_mtime_ns, os.geteuid()]
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
         return cls(cache_folder() / "clusters", f"{installation.version}-{digest}")
 
     def unpack(self, data: Path, account: Account) -> bool:
@@ -123,17 +126,6 @@ class Entry:
         with suppress(OSError):
             return list(self.folder.glob(f"{self.name}.*.tar"))
         return []
-
-
-def build_of(installation: Installation) -> list[object]:
-    """What tells the binaries of `installation` from any others, and this user from others.
-
-    Raises:
-        OSError: the binaries are gone.
-    """
-    binary = installation.folder.resolve() / "postgres"
-    found = binary.stat()
-    return [FORMAT, installation.version, str(binary), found.st_size, found.st_mtime_ns, os.geteuid()]
 
 
 def cache_folder() -> Path:

@@ -76,6 +76,17 @@ class Address:
         return f"postgresql://{quote(self.user, safe='')}{password}@{place}/{database}{query}"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What is in the data folder of a server that has been stopped, for a `Snapshot` of it."""
+
+    database: str
+    superuser: str
+    shared: Mapping[str, Any]
+    without: tuple[str, ...]
+    """Files that a copy can do without."""
+
+
 class Machine(Protocol):
     """A server of our own, as something that can be stopped and started."""
 
@@ -184,7 +195,8 @@ class RunningServer:
         if row is None:
             raise ServerError(f"The snapshot does not hold the database {snapshot.database}.")
         self._databases[database] = lambda: None
-        self._shared.adopted(database, int(row[0]))
+        assert self._rows is not None
+        self._shared.adopted(database, int(row[0]), self._rows.known(snapshot.shared))
         return database
 
     def start_over(self) -> None:
@@ -197,10 +209,9 @@ class RunningServer:
         self._rows = SharedRows(self._admin)
         self._shared = Shared(self._rows)
 
-    def pause(self, database: str, use: Callable[[Path, str, tuple[str, ...]], None]) -> bool:
+    def pause(self, database: str, use: Callable[[Path, Kept], None]) -> bool:
         """Stop the server for as long as `use` takes to copy its data folder, which holds no scratch database but
-        `database`, and start it again. `use` is given the folder, the name of our superuser, and files that a copy
-        can do without.
+        `database`, and start it again.
 
         Returns False, and does nothing, where what the migrations have left is not all in that folder.
 
@@ -214,11 +225,12 @@ class RunningServer:
             return False
         row = self._execute("SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())").fetchone()
         current = str(row[0]) if row else ""
+        told = self._rows.told(initial)
         self.terminate_connections(database)
         self._admin.close()
 
         def copy(data: Path) -> None:
-            use(data, self._own_user, tuple(_old_log(data, current)))
+            use(data, Kept(database, self._own_user, told, tuple(_old_log(data, current))))
 
         self._admin = self._machine.paused(self._own_user, copy)
         self._rows.reconnect(self._admin)

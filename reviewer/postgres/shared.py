@@ -41,10 +41,10 @@ class Shared:
         self.current: str | None = None
         """The scratch database in use."""
 
-    def adopted(self, database: str, oid: int) -> None:
-        """A scratch database was there already: what is there now belongs to it."""
+    def adopted(self, database: str, oid: int, initial: Any) -> None:
+        """A scratch database was there already: what is there now belongs to it, and was `initial` before."""
         self._oids[database] = oid
-        self._initial = self._keeper.take(self._oids, None)
+        self._initial = initial
         self.current = database
         self._look()
 

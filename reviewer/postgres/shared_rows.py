@@ -130,6 +130,15 @@ class SharedRows:
         same = all(now.cluster[name] == initial.cluster[name] for name in alike)
         return same and not now.system and not now.slots and not now.database["pg_subscription"]
 
+    def told(self, rows: Rows) -> dict[str, list[str]]:
+        """The rows of the whole server, for `known` in another run."""
+        return {name: sorted(texts) for name, texts in rows.cluster.items()}
+
+    def known(self, told: Mapping[str, Iterable[str]]) -> Rows:
+        """The rows that were `told`."""
+        cluster = {name: set(told[name]) for name in self._tables}
+        return Rows(_frozen(cluster), _frozen({name: set() for name in _OF_A_DATABASE}))
+
     def differ(self, now: Rows, wanted: Rows) -> bool:
         """Whether the rows differ, or some belong to only one of the two databases."""
         return now != wanted or any(wanted.database.values())

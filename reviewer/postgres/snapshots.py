@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,7 +30,8 @@ LIMIT = 1024
 
 _LARGEST = 64 << 20
 _ORPHANED = 3600.0
-"""A tar file of that age, in seconds, without the file about it was left by a run that was killed."""
+"""A file of that age, in seconds, that no snapshot needs was left by a run that was killed."""
+_UNFINISHED = ".building-"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Snapshot:
     """The file about it."""
     database: str
     superuser: str
+    shared: Mapping[str, Any] = field(repr=False)
+    """What the server was before anything of the project's, in the words of who reads that."""
     about: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -94,6 +98,14 @@ def found(name: str = "") -> Iterator[Snapshot]:
                 yield snapshot
 
 
+def writable() -> bool:
+    """Whether something can be kept."""
+    place = folder()
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return _ours(place) and os.access(place, os.W_OK | os.X_OK)
+
+
 def keep(
     name: str,
     about: Mapping[str, object],
@@ -102,21 +114,21 @@ def keep(
     *,
     database: str,
     superuser: str,
+    shared: Mapping[str, Any],
     without: Iterable[str] = (),
     limit: int = LIMIT,
 ) -> bool:
     """Keep the folder `data` of a server that does not run. Whether that was done."""
-    place = folder()
-    with suppress(OSError):
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not _ours(place):
+    if not writable():
         return False
+    place = folder()
     path = place / f"{name}-{secrets.token_hex(8)}.json"
-    snapshot = Snapshot(path, database, superuser, about)
+    snapshot = Snapshot(path, database, superuser, shared, about)
     if not snapshot.entry.keep(data, guardian, without):
         return False
-    text = json.dumps({"database": database, "superuser": superuser, "about": about}).encode()
-    building = place / f".building-{secrets.token_hex(8)}"
+    known = {"database": database, "superuser": superuser, "shared": shared, "about": about}
+    text = json.dumps(known).encode()
+    building = place / f"{_UNFINISHED}{secrets.token_hex(8)}"
     watched = guardian.folder(building)
     try:
         building.touch(0o600, exist_ok=False)
@@ -149,7 +161,11 @@ def clear() -> tuple[int, int]:
         return 0, 0
     paths = [path for path in folder().iterdir() if path.suffix in {".json", ".tar"}]
     sizes = sum(map(_size, paths))
-    for path in sorted(paths):  # the file about it goes first: `.json` before `.tar`, whatever stands between
+    unfinished = folder().glob(f"{_UNFINISHED}*")
+    for path in (
+        *sorted(paths),
+        *unfinished,
+    ):  # the file about it goes first: `.json` before `.tar`, whatever stands between
         with suppress(OSError):
             path.unlink()
     return sum(path.suffix == ".json" for path in paths), sizes
@@ -161,7 +177,8 @@ def _sweep(before: float) -> None:
         known = {each.path.stem for each in found()}
         for path in folder().iterdir():
             stem = path.name.split(".")[0]
-            if path.suffix in {".json", ".tar"} and stem not in known and _written(path) < before:
+            kept = path.suffix in {".json", ".tar"} and stem not in known
+            if (kept or path.name.startswith(_UNFINISHED)) and _written(path) < before:
                 with suppress(OSError):
                     path.unlink()
 
@@ -172,7 +189,7 @@ def _ours(place: Path) -> bool:
         seen = place.stat()
     except OSError:
         return False
-    return seen.st_uid == os.geteuid() and not seen.st_mode & 0o022
+    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid() and not seen.st_mode & 0o022
 
 
 def _read(path: Path) -> Snapshot | None:
@@ -180,7 +197,13 @@ def _read(path: Path) -> Snapshot | None:
         digest, _, text = read_regular(path, _LARGEST).partition(b"\n")
         if hashlib.sha256(text).hexdigest().encode() == digest:
             known = json.loads(text)
-            return Snapshot(path, str(known["database"]), str(known["superuser"]), dict(known["about"]))
+            return Snapshot(
+                path,
+                str(known["database"]),
+                str(known["superuser"]),
+                dict(known["shared"]),
+                dict(known["about"]),
+            )
     return None
 
 

@@ -178,7 +178,7 @@ def _replayed(bench: Workbench, old: Trial, given: BaseOrigin) -> tuple[str, Bas
 
 def _from_snapshot(bench: Workbench, old: Trial, kept: KeptStates, snapshot: Snapshot) -> str | None:
     """The database after the history, from the snapshot that the server has started from; None where that leads nowhere."""
-    if snapshot.about["versions"] != list(bench.versions):
+    if snapshot.about["versions"] != kept.versions(bench):
         return None  # another interpreter answers to the same command
     try:
         database = bench.adopted()
@@ -218,7 +218,7 @@ def _run_and_kept(bench: Workbench, old: Trial, begin: Callable[[], str]) -> _Do
     kept = bench.plan.kept
     if kept is None:
         return _run(bench, old, begin)
-    return _run(bench, old, begin, lambda at, ended: kept.keep(bench, ended.database, ended.run, at.plan.root))
+    return _run(bench, old, begin, lambda at, ended: kept.keep(at, ended.database, ended.run))
 
 
 def _run(

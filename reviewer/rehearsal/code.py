@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -16,6 +17,8 @@ from reviewer.project.git import Git
 _LARGEST = 64 << 20
 """Bytes of a file that are compared."""
 _MODULES = (".py", ".so", ".pyd")
+_NO_FILE = "unreadable"
+"""Instead of a digest: there is something that is no file, or cannot be read."""
 
 
 class Code(Protocol):
@@ -49,6 +52,15 @@ class Folder:
         """As `Code`."""
         return {each: _digest(self._root / each) for each in paths}
 
+    def changed_since(self, moment: float, paths: Iterable[str]) -> bool:
+        """Whether one of the files has been written to since then, in seconds since 1970."""
+        for each in paths:
+            with suppress(OSError):
+                seen = os.stat(self._root / each)  # noqa: PTH116 - many
+                if seen.st_ctime >= moment and stat.S_ISREG(seen.st_mode):
+                    return True
+        return False
+
     def names(self, folders: Iterable[str], modules: bool = False) -> dict[str, str | None]:
         """As `Code`."""
         return {each: _listing(self._root / each, modules) for each in folders}
@@ -69,7 +81,8 @@ class Commit:
         contents = self._git.contents(blobs.values())
         found = {each: hashlib.sha256(contents[blob]).hexdigest() for each, blob in blobs.items()}
         beside = [each for each in wanted if each in self._ignored or each.startswith("/")]
-        return dict.fromkeys(wanted) | self._now.digests(beside) | found
+        folders = dict.fromkeys((each for each in wanted if each in self._children), _NO_FILE)
+        return dict.fromkeys(wanted) | folders | self._now.digests(beside) | found
 
     def names(self, folders: Iterable[str], modules: bool = False) -> dict[str, str | None]:
         """As `Code`."""
@@ -116,7 +129,7 @@ def _digest(path: Path) -> str | None:
     with suppress(OSError):
         return hashlib.sha256(read_regular(path, _LARGEST)).hexdigest()
     # a folder or a pipe is not what is no file: it may be replaced by one, and must not be taken for the same then
-    return "unreadable" if os.path.lexists(path) else None
+    return _NO_FILE if os.path.lexists(path) else None
 
 
 def _listing(folder: Path, modules: bool) -> str | None:

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.postgres import snapshots
-from reviewer.postgres.cache import build_of
+from reviewer.postgres.cache import FORMAT as CLUSTERS
+from reviewer.postgres.cluster import SETTINGS
 from reviewer.postgres.installation import Installation, share_folder
+from reviewer.postgres.server import Kept
 from reviewer.postgres.snapshots import Snapshot
 from reviewer.rehearsal.code import Code, Folder
 
@@ -34,6 +36,9 @@ PAYS_AFTER = 0.4
 folder and starting it again takes about as long.
 """
 _INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth", ".egg")
+_WHAT_IT_CONSISTS_OF = ("RECORD", "direct_url.json")
+"""Files of a distribution: the digests of all its files, and the commit that it comes from."""
+_END = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Wanted:
     """Folders of revisions: which others there are does not matter."""
     always: tuple[str, ...] = ()
     """Files that count even where nobody was seen to open them: they may have been looked for."""
+    declared: bool = False
+    """Whether the user has said what else it depends on."""
     limit: int = snapshots.LIMIT
 
     @classmethod
@@ -68,6 +75,7 @@ class Wanted:
         root: Path,
         folders: Iterable[Path],
         always: Iterable[Path],
+        declared: bool = False,
         limit: int = snapshots.LIMIT,
     ) -> Wanted:
         """The state after `heads` of `graph`."""
@@ -89,6 +97,7 @@ class Wanted:
             frozenset(each.path for each in graph.revisions.values()),
             tuple(_placed(str(each), root) for each in folders),
             tuple(_placed(str(each), root) for each in always),
+            declared,
             limit,
         )
 
@@ -105,7 +114,8 @@ class KeptStates:
         """The best state that is kept for a server from these binaries: the wanted one, else the one nearest to it."""
         self._name = None
         try:
-            self._name = snapshots.name_of([*build_of(installation), _extensions(installation), *self._wanted.key])
+            server = [_build(installation), _extensions(installation), SETTINGS]
+            self._name = snapshots.name_of([*server, *self._wanted.key])
             fitting = [each for each in snapshots.found(self._name) if self._fits(each)]
         except (OSError, ReviewerError):
             return None
@@ -122,31 +132,44 @@ class KeptStates:
         """How many revisions lie between that state and the wanted one."""
         return len(self._wanted.revisions) - len(snapshot.about["revisions"])
 
-    def keep(self, bench: Workbench, database: str, run: Run, root: Path) -> bool:
-        """Keep the state in `database`, to which `run` has led with the code below `root`, where that pays.
+    @staticmethod
+    def versions(bench: Workbench) -> list[str]:
+        """What answers to the command that starts the interpreter."""
+        return [*bench.versions, bench.executable]
+
+    def keep(self, bench: Workbench, database: str, run: Run) -> bool:
+        """Keep the state in `database`, to which `run` has led with the code that `bench` runs, where that pays.
 
         Returns False where the server is a fresh one now, and the database gone.
         """
-        if self._name is None or not bench.server.can_pause:
+        if self._name is None or not bench.server.can_pause or not snapshots.writable():
             return True
         seconds = sum(each.seconds or 0.0 for each in run.passes)
         if seconds < PAYS_AFTER or run.again or run.depends is None:
             return True
-        about = self._about(bench, run, root)
+        if bench.skipped or bench.unreadable:
+            return True  # what was said of the history has to be said again
+        if run.depends.started and not self._wanted.declared:
+            bench.progress(
+                "not keeping the base state: the project starts other processes, and no snapshot-key says what for"
+            )
+            return True
+        about = self._about(bench, run)
         if about is None:
             return True
         name, limit = self._name, self._wanted.limit
 
-        def copy(data: Path, superuser: str, without: tuple[str, ...]) -> None:
+        def copy(data: Path, found: Kept) -> None:
             about["seconds"] = seconds
             snapshots.keep(
                 name,
                 about,
                 data,
                 bench.guardian,
-                database=database,
-                superuser=superuser,
-                without=without,
+                database=found.database,
+                superuser=found.superuser,
+                shared=found.shared,
+                without=found.without,
                 limit=limit,
             )
 
@@ -175,16 +198,16 @@ class KeptStates:
         except (KeyError, TypeError, AttributeError):
             return False
 
-    def _about(self, bench: Workbench, run: Run, root: Path) -> dict[str, object] | None:
+    def _about(self, bench: Workbench, run: Run) -> dict[str, object] | None:
         """What must be the same for the state to be the same; None where that cannot be told."""
-        wanted, depends = self._wanted, run.depends
+        wanted, depends, root = self._wanted, run.depends, bench.plan.root
         assert depends is not None
         before = bench.server.snapshot.about if bench.server.snapshot is not None else {}
 
         def placed(paths: Iterable[str]) -> set[str]:
             found = {_placed(each, root) for each in paths}
-            work = f"{bench.folder}{os.sep}"
-            return {each for each in found if not each.startswith(work)}
+            ours = (f"{bench.folder}{os.sep}", f"{bench.server.address.host}{os.sep}")
+            return {each for each in found if not each.startswith(ours)}
 
         def of_revisions(folder: str) -> bool:
             return any(folder == each or folder.startswith(f"{each}/") for each in wanted.folders)
@@ -204,6 +227,9 @@ class KeptStates:
             return None
         # the project may have changed it meanwhile, and what is checked out need not be what git holds
         seen = Folder(root)
+        revisions = {str(path): digest for path, *_, digest in wanted.revisions.values()}
+        if seen.digests(revisions) != revisions or seen.changed_since(bench.began, (*files, *revisions)):
+            return None
         if told != {
             "files": seen.digests(files),
             "listed": seen.names(listed),
@@ -216,7 +242,7 @@ class KeptStates:
             "project": str(wanted.root),
             "revisions": dict(wanted.revisions),
             "sites": {each: _site(each) for each in depends.sites},
-            "versions": list(bench.versions),
+            "versions": self.versions(bench),
             "version_table": run.version_table,
         }
 
@@ -232,12 +258,26 @@ def _placed(path: str, root: Path) -> str:
 
 
 def _site(folder: str) -> str | None:
-    """What is installed in `folder`: the names of distributions, which have their versions in them."""
+    """What is installed in `folder`: the distributions, by their names and versions and by all their files."""
     try:
         names = sorted(each for each in os.listdir(folder) if each.endswith(_INSTALLED))  # noqa: PTH208 - names
     except OSError:
         return None
-    return hashlib.sha256("/".join(names).encode(errors="surrogateescape")).hexdigest()
+    found = hashlib.sha256()
+    for name in names:
+        files = [f"{name}/{each}" for each in _WHAT_IT_CONSISTS_OF] if name.endswith(".dist-info") else [name]
+        found.update(os.fsencode(name))
+        for each in files:
+            with suppress(OSError), open(f"{folder}/{each}", "rb") as file:  # noqa: PTH123 - many
+                found.update(hashlib.sha256(file.read()).digest())
+    return found.hexdigest()
+
+
+def _build(installation: Installation) -> list[object]:
+    """What tells the binaries from any others, wherever they were installed anew; and the C library, which sorts."""
+    version = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
+    binary = installation.folder.resolve() / "postgres"
+    return [CLUSTERS, installation.version, str(binary), _identity(binary), version, os.geteuid()]
 
 
 def _extensions(installation: Installation) -> list[object]:
@@ -245,8 +285,19 @@ def _extensions(installation: Installation) -> list[object]:
     share = share_folder(installation.folder, installation.major)
     if share is None:
         return []
-    seen = (share / "extension").stat()
-    return [str(share), seen.st_mtime_ns]
+    with os.scandir(share / "extension") as entries:
+        return [str(share), sorted([each.name, each.stat().st_size] for each in entries)]
+
+
+def _identity(program: Path) -> list[object]:
+    """Size, and digest of both ends of a file: a linker writes the identity of a build near the beginning."""
+    with program.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        ends = file.read(_END)
+        if size > _END:
+            file.seek(-min(_END, size - _END), os.SEEK_END)
+            ends += file.read(_END)
+    return [size, hashlib.sha256(ends).hexdigest()]
 
 
 def interpreter_of(command: tuple[str, ...]) -> list[object]:
@@ -255,6 +306,5 @@ def interpreter_of(command: tuple[str, ...]) -> list[object]:
     program = shutil.which(command[0]) if command else None
     if program is not None:
         with suppress(OSError):
-            seen = os.stat(program)  # noqa: PTH116 - as a text
-            found += [os.path.realpath(program), seen.st_size, seen.st_mtime_ns]
+            found += [os.path.realpath(program), _identity(Path(program))]
     return found

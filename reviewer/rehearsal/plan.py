@@ -12,7 +12,9 @@ from reviewer.rehearsal.interpreter import Setup
 from reviewer.rehearsal.kept_state import KeptStates
 from reviewer.rehearsal.old_code import OldSource
 
-_OF_THE_SESSION = ("XDG_", "TMPDIR", "TEMP", "TMP", "SHELL", "LOGNAME")
+_OF_THE_SESSION = frozenset(
+    f"XDG_{each}" for each in ("RUNTIME_DIR", "SESSION_ID", "SESSION_TYPE", "SESSION_CLASS", "SEAT", "VTNR")
+) | {"TMPDIR", "TEMP", "TMP", "SHELL"}
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Plan:
     @property
     def steady_environ(self) -> list[tuple[str, str]]:
         """The environment for env.py without what is another in each session and no env.py asks."""
-        return sorted(each for each in self.environ.items() if not each[0].startswith(_OF_THE_SESSION))
+        return sorted(each for each in self.environ.items() if each[0] not in _OF_THE_SESSION)
 
     @property
     def allowed(self) -> str:

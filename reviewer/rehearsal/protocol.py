@@ -290,7 +290,7 @@ class ControlEvent(Event, tag="control", frozen=True):
 
 
 class Depends(Event, tag="depends", frozen=True):
-    """What the project's code has read so far, as absolute paths, whether it was there or not."""
+    """What the project's code has read or asked for so far, as absolute paths, whether it was there or not."""
 
     files: list[str]
     listed: list[str]
@@ -299,6 +299,8 @@ class Depends(Event, tag="depends", frozen=True):
     """Folders that were looked through for modules."""
     sites: list[str]
     """Folders with what is installed."""
+    started: bool
+    """Whether it has started other processes, of which nothing is known."""
 
 
 class _Failure(Event, frozen=True, kw_only=True):

@@ -95,6 +95,8 @@ class Workbench:
         """For files of ours; it goes away with the review."""
         self._runner = runner
         self._deadline = time.monotonic() + plan.timeout
+        self.began = time.time()
+        """In seconds since 1970: the project's code is read after it."""
         self._hello: Hello | None = None
         self._driver = ""
         self._confirmed: set[tuple[str | None, str]] = set()
@@ -238,6 +240,11 @@ class Workbench:
         hello = self._hello
         drivers = sorted(map(" ".join, hello.drivers.items())) if hello else ()
         return (hello.python, hello.alembic, hello.sqlalchemy, *drivers) if hello else ()
+
+    @property
+    def executable(self) -> str:
+        """The project's interpreter, as it says."""
+        return self._hello.executable if self._hello else ""
 
     def ask(self, command: AnyCommand, seconds: float = math.inf) -> Answer:
         """Give the project's process, a fresh one where each command needs that, a command that runs no revision.

@@ -129,7 +129,9 @@ class Runner:
 
         self.env_py.run(fn)
         if depends and self.dependencies is not None:
-            self.channel.hold(**self.dependencies.told())
+            told = self.dependencies.told()
+            if told is not None:
+                self.channel.hold(**told)
         self.channel.emit(event="done", calls=len(calls), connected=self.redirection.connected)
 
     def wrapped(self, step: Any, context: Any = None, swallow: bool = False) -> Any:

@@ -1,12 +1,14 @@
-"""What the project's code has read: the files that it has opened and the folders that it has looked through.
+"""What the project's code has read: the files that it has opened or asked for, and the folders that it has looked
+through.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library, Python
 >= 3.8. It decides nothing and judges nothing.
 
-    events:     depends {files, listed, searched, sites}
+    events:     depends {files, listed, searched, sites, started}
 
 A file that was not there when it was asked for is among them. What is read by C code, such as a driver's own files, is
-not; neither are Python's own files and what is installed beside them, which have versions.
+not; neither are Python's own files and what is installed beside them, which have versions. What another process reads
+cannot be heard: whether one was started can.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import FrameType
     from typing import Any
 
 MOST = 20000
@@ -25,6 +28,14 @@ IMPORTING = tuple(
     for path in (("importlib", "metadata", "__init__.py"), ("importlib", "metadata.py"), ("pkgutil.py",))
 )
 """The ends of the files of the standard library that look for modules and for what is installed."""
+STARTS = frozenset(
+    ["subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.exec", "os.fork", "os.forkpty"]
+)
+PASSING_ON = (os.path.join("", "subprocess.py"), os.path.join("", "os.py"))
+ASKING_THE_SYSTEM = tuple(
+    os.path.join("", *path) for path in (("ctypes", "util.py"), ("platform.py",), ("uuid.py",), ("getpass.py",))
+)
+"""The ends of the files of the standard library that start a process to ask what machine this is."""
 
 
 class Dependencies:
@@ -34,11 +45,18 @@ class Dependencies:
         self.opened: set[Any] = set()
         self.listed: set[Any] = set()
         self.searched: set[Any] = set()
+        self.started = False
         self.listening = False
 
     def install(self) -> None:
         self.listening = True
         sys.addaudithook(self.heard)
+        os.stat = Asked(os.stat, self)
+        os.access = Asked(os.access, self)
+        pathlib = sys.modules.get("pathlib")  # before Python 3.11 it has taken its own reference
+        accessor = getattr(pathlib, "_NormalAccessor", None)
+        if accessor is not None and "stat" in vars(accessor):
+            accessor.stat = os.stat
 
     def heard(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.listening:
@@ -52,6 +70,10 @@ class Dependencies:
             self.note(
                 self.searched if by.startswith("<frozen ") or by.endswith(IMPORTING) else self.listed, args[0]
             )
+        elif event == "sqlite3.connect":
+            self.note(self.opened, args[0])
+        elif event in STARTS:
+            self.started = self.started or not asks_the_system()
 
     def note(self, found: set[Any], path: Any) -> None:
         try:
@@ -61,14 +83,15 @@ class Dependencies:
                 if isinstance(path, int):
                     return
                 path = os.fspath(path)
+            path = os.fsdecode(path)
             found.add(path if os.path.isabs(path) else os.path.abspath(path))
         except Exception:  # it is the project's: an object that is no path, or a folder that is gone
             return
 
-    def told(self) -> dict[str, Any]:
-        """Everything so far, as an event. Nothing is heard after it."""
+    def told(self) -> dict[str, Any] | None:
+        """Everything so far, as an event; None where it is too much. Nothing is heard after it."""
         self.listening = False
-        opened = {source_of(each) for each in texts(self.opened)}
+        opened = {source_of(each) for each in set(self.opened)}
         for module in list(sys.modules.values()):
             try:
                 file = vars(module).get("__file__")
@@ -79,13 +102,17 @@ class Dependencies:
         outside = of_python()
 
         def kept(paths: Iterable[str]) -> list[str]:
-            return sorted(each for each in paths if not outside(each))[:MOST]
+            return sorted(each for each in paths if not outside(each))
 
+        files, listed, searched = kept(opened), kept(self.listed), kept(self.searched)
+        if len(files) + len(listed) + len(searched) > MOST:
+            return None
         return {
             "event": "depends",
-            "files": kept(opened),
-            "listed": kept(texts(self.listed)),
-            "searched": kept(texts(self.searched)),
+            "files": files,
+            "listed": listed,
+            "searched": searched,
+            "started": self.started,
             "sites": sorted(each for each in map(os.path.abspath, sys.path) if is_site(each)),
         }
 
@@ -94,8 +121,31 @@ def reads(flags: Any) -> bool:
     return not isinstance(flags, int) or flags & os.O_ACCMODE != os.O_WRONLY
 
 
-def texts(paths: Iterable[Any]) -> set[str]:
-    return {os.fsdecode(each) for each in paths}
+class Asked:
+    """A function of `os` that says something of a path. No function of Python's, so that a class can hold it."""
+
+    def __init__(self, function: Callable[..., Any], dependencies: Dependencies) -> None:
+        self.function = function
+        self.dependencies = dependencies
+        self.__name__ = function.__name__
+        self.__doc__ = function.__doc__
+        for name in ("supports_dir_fd", "supports_effective_ids", "supports_fd", "supports_follow_symlinks"):
+            able = getattr(os, name)
+            if function in able:
+                able.add(self)
+
+    def __call__(self, path: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.dependencies.listening and kwargs.get("dir_fd") is None:
+            self.dependencies.note(self.dependencies.opened, path)
+        return self.function(path, *args, **kwargs)
+
+
+def asks_the_system() -> bool:
+    """Whether the standard library starts a process for itself."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.endswith(PASSING_ON):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.endswith(ASKING_THE_SYSTEM)
 
 
 def source_of(path: str) -> str:
@@ -122,7 +172,7 @@ def of_python() -> Callable[[str], bool]:
     paths = sysconfig.get_paths()
     names = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if paths.get(name)]
     names += [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(os.__file__))]
-    names += ["/proc", "/dev", "/sys"]
+    names += ["/proc", "/dev", "/sys", os.path.join(sys.base_prefix, "share", "locale")]
     names += [
         each
         for each in sys.path
