@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,8 @@ PATIENCE = 240.0
 COLUMN = 'op.add_column("items", sa.Column("note", sa.Text()))'
 UNDO = 'op.drop_column("items", "note")'
 HISTORY = ("--revisions", "a:b")
+LONG = (*HISTORY, "--env=SLOW=0.5")
+"""A history that takes long enough for its result to be kept."""
 INT, TERM, HUP, KILL = 128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP, -signal.SIGKILL
 
 
@@ -214,6 +217,8 @@ PAUSE = """
 import os, time
 def pause(name):
     here, go = os.environ.get("HERE", ""), os.environ.get("GO", "")
+    if name == "base state":
+        time.sleep(float(os.environ.get("SLOW", "0")))
     if os.environ.get("PAUSE_AT") == name and not os.path.exists(go):
         with open(here, "w") as file:
             file.write(str(os.getpid()))
@@ -398,9 +403,9 @@ alembic_reviewer.main()
 """
 
 
-def _at_nth(number: int, nth: int) -> Callable[[Bench], Ending]:
+def _at_nth(number: int, nth: int, scope: Sequence[str] = HISTORY) -> Callable[[Bench], Ending]:
     def do(bench: Bench) -> Ending:
-        arguments = ["review", "--python", sys.executable, *HISTORY, "--output", str(bench.place.folder / "report")]
+        arguments = ["review", "--python", sys.executable, *scope, "--output", str(bench.place.folder / "report")]
         return bench.end(
             bench.begin(
                 command=[sys.executable, "-c", AT_EACH, *arguments], env={"NUMBER": str(number), "NTH": str(nth)}
@@ -860,6 +865,71 @@ def _environment() -> Iterator[Fault]:
     yield Fault(group, "a pipe as the configuration", _with_pipe("--config", "{pipe}"), (2,))
 
 
+def _kept(change: Callable[[Path], object], at_once: int = 1) -> Callable[[Bench], Ending]:
+    """With a kept base state whose folder `change` has changed: the reviews after it end as the first."""
+
+    def do(bench: Bench) -> Ending:
+        snapshots = bench.place.keeps_base_states()
+        first = bench.review(*LONG)
+        if not list(snapshots.glob("*.tar")):
+            return Ending(first.status, first.said, "no base state was kept")
+        change(snapshots)
+        endings = [bench.end(each) for each in [bench.begin(*LONG) for _ in range(at_once)]]
+        for each in snapshots.iterdir() if snapshots.is_dir() else ():
+            if not each.is_file():
+                each.unlink()
+        return max(endings, key=lambda each: (bool(each.more), each.status))
+
+    return do
+
+
+def _on_kept(suffix: str, change: Callable[[Path], object]) -> Callable[[Path], None]:
+    def do(snapshots: Path) -> None:
+        for each in list(snapshots.glob(f"*{suffix}")):
+            change(each)
+
+    return do
+
+
+def _killed_while_keeping(nth: int) -> Callable[[Bench], Ending]:
+    """Killed at the nth thing that is made; the next review is whole, and keeps the base state or finds it."""
+
+    def do(bench: Bench) -> Ending:
+        snapshots = bench.place.keeps_base_states()
+        killed = _at_nth(signal.SIGKILL, nth, LONG)(bench)
+        again = bench.review(*LONG)
+        if again.status or not list(snapshots.glob("*.json")):
+            return Ending(killed.status, again.said, "the next review failed, or kept nothing")
+        return killed
+
+    return do
+
+
+def _kept_states() -> Iterator[Fault]:
+    group = "kept base states"
+    yield Fault(group, "the data folder is damaged", _kept(_on_kept(".tar", _damaged)), (0,), quick=True)
+    yield Fault(
+        group, "the data folder is cut short", _kept(_on_kept(".tar", lambda e: os.truncate(e, 9999))), (0,)
+    )
+    yield Fault(group, "the data folder is a pipe", _kept(_on_kept(".tar", _as_pipe)), (0,))
+    yield Fault(group, "the data folder is gone", _kept(_on_kept(".tar", Path.unlink)), (0,))
+    yield Fault(
+        group, "what is known of it is cut short", _kept(_on_kept(".json", lambda e: os.truncate(e, 99))), (0,)
+    )
+    yield Fault(group, "what is known of it is a pipe", _kept(_on_kept(".json", _as_pipe)), (0,), quick=True)
+    yield Fault(group, "what is known of it is a device", _kept(_on_kept(".json", _as_folder)), (0,))
+    yield Fault(group, "others can write to the folder", _kept(lambda folder: folder.chmod(0o777)), (0,))
+    yield Fault(group, "nobody can write to the folder", _kept(lambda folder: folder.chmod(0o500)), (0,))
+    yield Fault(group, "the folder is gone", _kept(shutil.rmtree), (0,))
+    yield Fault(group, "ten reviews at once find it", _kept(lambda _: None, 10), (0,))
+    yield Fault(group, "three reviews at once make it", _kept(_on_kept("", Path.unlink), 3), (0,))
+    for nth in range(16, 34, 2):
+        yield Fault(group, f"SIGKILL at number {nth}", _killed_while_keeping(nth), (KILL, 0), quick=nth == 24)
+    for size in ("64k", "40m"):
+        script = f"mount -t tmpfs -o size={size},mode=1777 none $PLACE/cache"
+        yield Fault(group, f"{size} for the cache", _mounted(script, "--env=SLOW=0.5"), (0,))
+
+
 def _relative_tmpdir(bench: Bench) -> Ending:
     return bench.review(*HISTORY[:2], str(bench.folder), cwd=bench.place.folder, env={"TMPDIR": "tmp"})
 
@@ -1026,6 +1096,7 @@ def table() -> tuple[Fault, ...]:
         *_processes(),
         *_sql(),
         *_environment(),
+        *_kept_states(),
         *_disks(),
         *_several(),
         *_changes_itself(),

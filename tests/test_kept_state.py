@@ -77,7 +77,13 @@ class Project:
         return cls(folder)
 
     def config(self, **flags: Any) -> Config:
-        given = {"path": self.folder, "base": "main", "python": sys.executable, "no_old_code": True}
+        given = {
+            "path": self.folder,
+            "base": "main",
+            "python": sys.executable,
+            "no_old_code": True,
+            "no_rows": True,
+        }
         return load({**given, **flags}, self.folder)
 
     def review(self, **flags: Any) -> Reviewed:
