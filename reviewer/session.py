@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reviewer import __version__, recording
 from reviewer.config import Config
@@ -37,19 +37,17 @@ from reviewer.project.imports import application_imports
 from reviewer.recording import Direction, History, Mode, OldCode, Outcome, Recording, Revision, Skipped
 from reviewer.rehearsal import base_schema
 from reviewer.rehearsal.code import Commit, Folder
-from reviewer.rehearsal.deploy import rehearse
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
 from reviewer.rehearsal.kept_state import KeptStates, Wanted, interpreter_of
 from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Address
-from reviewer.review import ledger, suppressions
+from reviewer.review import suppressions
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Group
 from reviewer.review.suppressions import Suppression
 from reviewer.review.verdict import Report, TreeReport
 from reviewer.sql.names import VERSION_TABLE
-from reviewer.sql.parse import prepare as prepare_parser
 from reviewer.stats import drift
 from reviewer.stats.sizes import Production
 
@@ -85,6 +83,11 @@ class Scope:
     changed: frozenset[str] = frozenset()
     """Files that have changed since, from the root, but for new revisions: any of them may be code that the history runs."""
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the code of that commit is the code at hand, new revisions left out."""
+        return self.before is not None and not self.changed
+
 
 def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
     """Review what `config` asks for. Raises `ReviewerError` if nothing at all can be reviewed."""
@@ -105,7 +108,6 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
         recordings = [_nothing_new(each) for each in scopes]
         report = judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes}, production)
         return replace(report, head=scopes[0].head)
-    prepare_parser()  # while the server and the project's interpreter start
     interpreter = find_interpreter(config.path, config.python, environ)
     recordings = []
     # Everything is read now, so that nothing the project's code writes while it runs can change what is reviewed.
@@ -117,6 +119,8 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
         plans = _with_kept_state(config, scopes, plans, environ)
         kept = next((plan.kept for plan in plans if plan.kept is not None), None)
         server = None if config.static else start_server(config, scopes, guardian, stack, kept)
+        runner = _first_started(config, plans, folder, guardian, stack)
+        _prepare_the_rest()
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         if server is not None:
             server.add_done_callback(partial(_say, progress=progress))
@@ -133,7 +137,9 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
 
                 made = rehearse_each(plan, server, guardian, folder, progress)
             else:
-                made = (rehearse(plan, server, guardian, folder, progress),)
+                from reviewer.rehearsal.deploy import rehearse
+
+                made = (rehearse(plan, server, guardian, folder, progress, runner),)
             unread = tuple(
                 Skipped(shown(problem.path), shown(problem.message))
                 for problem in each.graph.problems
@@ -146,6 +152,34 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
     if config.save_recording is not None:
         _save(recordings, config.save_recording)
     return replace(judged(config, recordings, comments, production), head=scopes[0].head)
+
+
+def _prepare_the_rest() -> None:
+    """Load what reads the events and judges them, while the server and the project's interpreter start."""
+    from reviewer.sql.parse import prepare
+
+    prepare()
+
+
+def _first_started(
+    config: Config, plans: Sequence[Plan], folder: Path, guardian: Guardian, stack: contextlib.ExitStack
+) -> Callable[..., RunnerProcess]:
+    """The project's interpreter, started before what reads its events is loaded: it takes longer than that."""
+    first = next((each for each in plans if each.revisions), None)
+    if first is None or config.static or config.each:
+        return RunnerProcess
+    started = [first.process(folder, guardian)]
+
+    def close() -> None:
+        for each in started:
+            each.close()
+
+    stack.callback(close)
+
+    def process(*arguments: Any) -> RunnerProcess:
+        return started.pop() if started else RunnerProcess(*arguments)
+
+    return process
 
 
 def _head(path: Path) -> str:
@@ -279,7 +313,7 @@ def old_source(config: Config, scope: Scope) -> OldSource | None:
         return None
     sources = [revision.text for revision in scope.selection.revisions]
     needed = config.base_from == "models" or not only_adds_tables(sources)
-    return OldSource(scope.root, scope.base_commit, early=needed)
+    return OldSource(scope.root, scope.base_commit, early=needed, unchanged=scope.unchanged)
 
 
 def base_code(config: Config, scope: Scope) -> OldSource | None:
@@ -382,6 +416,7 @@ def judged(
     (by tree) applied. Reads no source. Raises `UsageError` if `production` is the database of none of them.
     """
     import checks as all_checks
+    from reviewer.review import ledger
     from reviewer.review.engine import review
     from reviewer.review.merging import merged
 

@@ -119,6 +119,8 @@ class RunnerProcess:
         folder: Path,
         guardian: Guardian,
     ) -> None:
+        self.began = time.time()
+        """In seconds since 1970."""
         self._interpreter = interpreter
         self._setup = setup
         self._token = secrets.token_hex(12)

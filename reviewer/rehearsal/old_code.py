@@ -74,6 +74,8 @@ class OldSource:
     commit: str
     early: bool = True
     """Whether it will be needed: start it while the server starts."""
+    unchanged: bool = False
+    """Whether the working tree holds the same code, so that nothing needs to be checked out."""
 
 
 class Unavailable(Exception):
@@ -81,7 +83,9 @@ class Unavailable(Exception):
 
 
 class OldProcess:
-    """The project's interpreter in a checkout of the base commit. Starts in the background when it is made."""
+    """The project's interpreter with the code of the base commit, in a checkout of it where the working tree has other
+    code. Starts in the background when it is made.
+    """
 
     def __init__(
         self,
@@ -119,10 +123,11 @@ class OldProcess:
             self._process.close()
 
     def _prepare(self) -> None:
-        checkout = checked_out(self._source, self._folder)
+        setup = self._setup
+        if not self._source.unchanged:
+            setup = moved(setup, self._source.root, checked_out(self._source, self._folder))
         if self._closed:
             raise Unavailable("the review has ended")
-        setup = moved(self._setup, self._source.root, checkout)
         self._process = RunnerProcess(self._interpreter, setup, self._environ, self._folder, self._guardian)
         self._process.hello()
 

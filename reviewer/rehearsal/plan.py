@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reviewer.host.guardian import Guardian
 from reviewer.recording import History, Revision
 from reviewer.rehearsal.base_schema import Script
-from reviewer.rehearsal.interpreter import Setup
+from reviewer.rehearsal.interpreter import RunnerProcess, Setup
 from reviewer.rehearsal.kept_state import KeptStates
 from reviewer.rehearsal.old_code import OldSource
 
@@ -76,6 +77,13 @@ class Plan:
     installs_anew: bool = False
     """Whether what has changed may break the history for whoever starts from an empty database, so that it is run with
     the working tree's code too."""
+
+    def process(
+        self, folder: Path, guardian: Guardian, runner: Callable[..., RunnerProcess] = RunnerProcess
+    ) -> RunnerProcess:
+        """The project's interpreter, starting."""
+        setup = replace(self.setup, depends=self.kept is not None)
+        return runner(self.interpreter, setup, self.environ, folder, guardian)
 
     @property
     def steady_environ(self) -> list[tuple[str, str]]:

@@ -95,8 +95,6 @@ class Workbench:
         """For files of ours; it goes away with the review."""
         self._runner = runner
         self._deadline = time.monotonic() + plan.timeout
-        self.began = time.time()
-        """In seconds since 1970: the project's code is read after it."""
         self._hello: Hello | None = None
         self._driver = ""
         self._confirmed: set[tuple[str | None, str]] = set()
@@ -106,6 +104,8 @@ class Workbench:
         """Whether the process has been started anew and has run nothing yet: the first one may have served others.
         """
         self._process: RunnerProcess | None = self._start()
+        self.began = self._process.began
+        """In seconds since 1970: the project's code is read after it."""
 
     def greet(self) -> None:
         """Wait for the project's interpreter. Raises `ReviewerError` where it cannot be used."""
@@ -345,9 +345,7 @@ class Workbench:
         self._at = following
 
     def _start(self) -> RunnerProcess:
-        plan = self.plan
-        setup = replace(plan.setup, depends=plan.kept is not None)
-        return self._runner(plan.interpreter, setup, plan.environ, self.folder, self.guardian)
+        return self.plan.process(self.folder, self.guardian, self._runner)
 
     # -- databases, time, and what was left out ---------------------------------------------------
 
