@@ -229,7 +229,7 @@ def processes_on(folder: str) -> list[int]:
     """The processes, ours excepted, that have `folder` or a path in it as an argument in their command line, or
     `folder` as their mark: everything that a server on it has started.
     """
-    working = {pid for pid, arguments in _command_lines() if _mentions(arguments, folder)}
+    working = {pid for pid, arguments in _command_lines(folder) if _mentions(arguments, folder)}
     working.update(pid for pid in marked(f"{MARK}={folder}") if _stat(pid)[:1] not in ([], ["Z"]))
     return sorted(working - {os.getpid()})
 
@@ -278,8 +278,9 @@ def give_back_memory(data: Path) -> None:
                 ctypes.CDLL(None).shmctl(int(segment), 0, None)  # 0: IPC_RMID
 
 
-def _command_lines() -> list[tuple[int, list[str]]]:
-    names = _numbered()
+def _command_lines(text: str) -> list[tuple[int, list[str]]]:
+    """The processes with `text` in their command line, and its arguments."""
+    names, wanted = _numbered(), os.fsencode(text)
     if not names:
         listing = subprocess.run(
             ["/bin/ps", "-ax", "-ww", "-o", "pid=", "-o", "command="],
@@ -292,10 +293,19 @@ def _command_lines() -> list[tuple[int, list[str]]]:
         return [(int(line[0]), line[1:]) for line in words if line]
     found = []
     for name in names:
-        with contextlib.suppress(OSError):
-            raw = Path("/proc", name, "cmdline").read_bytes()
+        raw = _of_process(name, "cmdline")
+        if wanted in raw:
             found.append((int(name), os.fsdecode(raw).split("\0")))
     return found
+
+
+def _of_process(name: str, file: str) -> bytes:
+    """What the system tells in `file` of a process; nothing where it has ended or is somebody else's."""
+    try:
+        with open(f"/proc/{name}/{file}", "rb", buffering=0) as told:  # noqa: PTH123 - for hundreds of processes
+            return told.readall()
+    except OSError:
+        return b""
 
 
 def _clear_folder(path: str, reviewer: int) -> None:
@@ -326,11 +336,11 @@ def _kill_group(pgid: int, started: str) -> None:
 
 def marked(mark: str) -> list[int]:
     """The processes that were started with `mark` in their environment, also those that left their group (Linux)."""
-    found = []
+    found, wanted = [], os.fsencode(mark)
     for name in _numbered() if mark else []:
-        with contextlib.suppress(OSError):
-            if os.fsencode(mark) in Path("/proc", name, "environ").read_bytes().split(b"\0"):
-                found.append(int(name))
+        raw = _of_process(name, "environ")
+        if wanted in raw and wanted in raw.split(b"\0"):
+            found.append(int(name))
     return found
 
 
