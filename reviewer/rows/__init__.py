@@ -23,6 +23,11 @@ _PATIENCE = "10s"
 """Time limit for one table, triggers of the project included."""
 
 
+_SAVEPOINT = "alembic_reviewer_row"
+_FORCED = "SET LOCAL session_replication_role = replica"
+_NOT_FORCED = "SET LOCAL session_replication_role = origin"
+
+
 @dataclass(frozen=True)
 class Filled:
     """What `fill` did."""
@@ -71,6 +76,9 @@ def take_out(connection: Connection[tuple[object, ...]], tables: Iterable[Name])
 
 
 def _counted(table: Table, counted: dict[Name, int]) -> int:
+    exact = counted.get(table.name)
+    if exact is not None:
+        return exact
     return next((number for name, number in counted.items() if name.matches(table.name)), 0)
 
 
@@ -174,16 +182,22 @@ class _Work:
         """None if rows were accepted, else why not."""
         import psycopg
 
+        # one text for all of it: there are as many of these as tables
+        texts = [f"SAVEPOINT {_SAVEPOINT}", statement, f"RELEASE SAVEPOINT {_SAVEPOINT}"]
+        if forced:
+            texts[1:2] = [_FORCED, statement, _NOT_FORCED]
         try:
-            with self._connection.transaction():
-                if forced:
-                    self._connection.execute("SET LOCAL session_replication_role = replica")
-                done = self._connection.execute(statement.encode())
-                if forced:
-                    self._connection.execute("SET LOCAL session_replication_role = origin")
-                count = done.rowcount if done.rowcount >= 0 else self._count([table])[table.oid]
+            done = self._connection.execute(";\n".join(texts).encode())
         except psycopg.Error as error:
+            self._connection.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}; RELEASE SAVEPOINT {_SAVEPOINT}")
             return _reason(error)
+        count, more = None, True
+        while more:  # a rule of the table's may answer besides
+            if (done.statusmessage or "").startswith("INSERT"):
+                count = done.rowcount
+            more = bool(done.nextset())
+        if count is None:  # it was a loop
+            count = self._count([table])[table.oid]
         if not count:
             return ""
         self.counts[table.oid] = count
