@@ -250,7 +250,8 @@ def _project(bench: Bench) -> None:
     repository.commit()
     repository.git("checkout", "--quiet", "-b", "feature")
     second = revision("b", "a", f"pause('deployed')\n{COLUMN}", f"pause('stepwise')\n{UNDO}", PAUSE)
-    repository.commit({"migrations/versions/r1.py": second})
+    # another file has changed too, so that the code of the base commit is checked out
+    repository.commit({"migrations/versions/r1.py": second, "notes.py": ""})
 
 
 def _rewritten(bench: Bench, upgrade: str, downgrade: str = "pass", top: str = "", env: str = "") -> None:
