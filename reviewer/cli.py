@@ -75,7 +75,7 @@ def _shape(option: Option) -> dict[str, Any]:
 
 
 @main.command(cls=_ReviewCommand)
-@_options(Where.PROJECT, Where.REVIEW)
+@_options(Where.PROJECT, Where.REHEARSAL, Where.REVIEW)
 @click.pass_context
 def review(ctx: click.Context, /, **flags: Any) -> None:
     """Review the new revisions of the project in PATH.
@@ -96,6 +96,56 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
             report = review_project(config, os.environ, progress)
         _write(report, config)
         ctx.exit(report.verdict.exit_status)
+
+
+@main.command(short_help="Rewrite revisions as the findings advise; every fix is rehearsed.")
+@_options(Where.PROJECT, Where.REHEARSAL)
+@click.option("--rule", "wanted", multiple=True, metavar="RULE", help="Fix only findings of this rule; repeatable.")
+@click.option(
+    "--diff/--write", "diff", default=True, help="Print a diff for `git apply` (default), or write the files."
+)
+@click.option("--unsafe", is_flag=True, help="Also what adds a revision or needs a decision.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the result.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="File for it instead of standard output."
+)
+@click.pass_context
+def fix(
+    ctx: click.Context,
+    /,
+    wanted: tuple[str, ...],
+    *,
+    diff: bool,
+    unsafe: bool,
+    form: str,
+    output: Path | None,
+    **flags: Any,
+) -> None:
+    """Fix what a review of the project in PATH finds, in the revisions' own source.
+
+    Every fix is rehearsed and reviewed before it is offered: the finding is gone, nothing new is found, and the schema
+    at the end is the same. Prints a diff; with --write, all files are written or none.
+
+    Exit status: 0 nothing at or above --fail-on is left, 1 such findings are left, 2 wrong usage or configuration,
+    3 could not review.
+    """
+    if flags.pop("no_rows"):
+        flags["rows"] = 0
+    with _Failures():
+        config = _config(flags)
+        if output is None:
+            streams.refuse_closed_output()
+        from reviewer.fix import report
+        from reviewer.fix.command import fix_project
+
+        rules = tuple(rule for each in wanted for rule in each.split(",") if rule)
+        with _progress(quiet=config.quiet, verbose=config.verbose) as progress:
+            result = fix_project(config, os.environ, rules, unsafe=unsafe, write=not diff, progress=progress)
+        told = report.as_json(result).encode() + b"\n" if form == "json" else b"" if result.written else result.diff
+        _write_bytes(told, output)
+        if form == "text" and not config.quiet:
+            streams.say(report.words(result))
+        ctx.exit(result.exit_status(config))
 
 
 @main.command()
@@ -278,6 +328,19 @@ def _write(report: Report, config: Config) -> None:
             raise UsageError(
                 f"The report cannot be written to {file}: {files.why(error)}.", "Name another file."
             ) from None
+
+
+def _write_bytes(told: bytes, output: Path | None) -> None:
+    """Write the result of a command, which may be in any encoding."""
+    if output is None:
+        streams.write_bytes(told)
+        return
+    try:
+        output.write_bytes(told)
+    except OSError as error:
+        raise UsageError(
+            f"The result cannot be written to {output}: {error.strerror}.", "Name another file with --output."
+        ) from None
 
 
 class _progress:  # noqa: N801  (used as a function)

@@ -45,6 +45,8 @@ class Where(Enum):
 
     PROJECT = auto()
     """Every command that works on a project."""
+    REHEARSAL = auto()
+    """Every command that rehearses the revisions."""
     REVIEW = auto()
     """`review` alone."""
     NOWHERE = auto()
@@ -81,7 +83,7 @@ class Option:
         return self.spelled if self.spelled.startswith("-") else f"--{self.key}"
 
 
-_PROJECT, _NOWHERE = Where.PROJECT, Where.NOWHERE
+_PROJECT, _REHEARSAL, _NOWHERE = Where.PROJECT, Where.REHEARSAL, Where.NOWHERE
 
 OPTIONS: tuple[Option, ...] = (
     Option("base", Kind.TEXT, "Review what HEAD adds over the merge base with REF.", "REF", where=_PROJECT),
@@ -166,34 +168,44 @@ OPTIONS: tuple[Option, ...] = (
         Kind.FILE,
         "SQL that creates the state before the first revision; applied to the empty database.",
         "FILE",
+        where=_REHEARSAL,
     ),
-    Option("rows", Kind.NUMBER, "Rows to insert into each table before the revisions run.", "N"),
+    Option("rows", Kind.NUMBER, "Rows to insert into each table before the revisions run.", "N", where=_REHEARSAL),
     Option(
         "seed",
         Kind.FILE,
         "SQL that inserts rows of your own first; tables that it fills get no generated rows.",
         "FILE",
+        where=_REHEARSAL,
     ),
     Option(
         "seed_command",
         Kind.TEXT,
         "Command that inserts such rows into the database at DATABASE_URL.",
         "CMD",
+        where=_REHEARSAL,
     ),
-    Option("no_rows", Kind.SWITCH, "The same as --rows 0."),
+    Option("no_rows", Kind.SWITCH, "The same as --rows 0.", where=_REHEARSAL),
     Option(
         "base_from",
         Kind.CHOICE,
         "Build the state before the new revisions from the history, or from the models of the base commit.",
         choices=("history", "models"),
+        where=_REHEARSAL,
+    ),
+    Option(
+        "no_old_code",
+        Kind.SWITCH,
+        "Do not run the code of the base commit against the new schema.",
+        where=_REHEARSAL,
     ),
     Option(
         "stats",
         Kind.FILE,
         "Sizes of the tables in production, as `alembic-reviewer stats` has written them.",
         "FILE",
+        where=_REHEARSAL,
     ),
-    Option("no_old_code", Kind.SWITCH, "Do not run the code of the base commit against the new schema."),
     Option(
         "no_snapshot",
         Kind.SWITCH,
@@ -218,13 +230,26 @@ OPTIONS: tuple[Option, ...] = (
     Option("save_recording", Kind.FILE, "Save a recording of the run.", "FILE", in_file=False),
     Option("recording", Kind.FILE, "Review a saved recording; no server needed.", "FILE", in_file=False),
     Option(
-        "fail_on", Kind.FAIL_ON, "Lowest severity that makes the exit status 1.", choices=(*SEVERITIES, "never")
+        "fail_on",
+        Kind.FAIL_ON,
+        "Lowest severity that makes the exit status 1.",
+        choices=(*SEVERITIES, "never"),
+        where=_REHEARSAL,
     ),
     Option("select", Kind.RULES, "Run only these rules, or those of a group.", "RULE|GROUP"),
     Option("ignore", Kind.RULES, "Do not run these rules, or those of a group.", "RULE|GROUP"),
-    Option("quiet", Kind.SWITCH, "Print only the first line of the report.", short="-q", in_file=False),
-    Option("verbose", Kind.SWITCH, "Report each step on standard error.", short="-v", in_file=False),
-    Option("timeout", Kind.SECONDS, "Time limit for the whole run.", "SECONDS"),
+    Option(
+        "quiet",
+        Kind.SWITCH,
+        "Print only the first line of the report.",
+        short="-q",
+        in_file=False,
+        where=_REHEARSAL,
+    ),
+    Option(
+        "verbose", Kind.SWITCH, "Report each step on standard error.", short="-v", in_file=False, where=_REHEARSAL
+    ),
+    Option("timeout", Kind.SECONDS, "Time limit for the whole run.", "SECONDS", where=_REHEARSAL),
     Option("severity", Kind.SEVERITY_OF_RULES, where=_NOWHERE),
     Option("paths", Kind.PATHS, where=_NOWHERE),
     Option("small_table", Kind.NUMBER, where=_NOWHERE),

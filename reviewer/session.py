@@ -112,9 +112,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
     recordings = []
     # Everything is read now, so that nothing the project's code writes while it runs can change what is reviewed.
     comments = {each.tree.name: comments_of(each) for each in scopes}
-    plans = [
-        replace(plan_for(config, each, interpreter, environ), control=_control(config, each)) for each in scopes
-    ]
+    plans = [controlled(plan_for(config, each, interpreter, environ), config, each) for each in scopes]
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         plans = _with_kept_state(config, scopes, plans, environ)
         kept = next((plan.kept for plan in plans if plan.kept is not None), None)
@@ -145,7 +143,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
                 for problem in each.graph.problems
                 if not problem.fatal
             )
-            first, *others = (_from_base(replace(one, one_way=_one_way(config, each)), each) for one in made)
+            first, *others = (completed(one, config, each) for one in made)
             recordings += [replace(first, skipped=first.skipped + unread), *others]
             comments |= {one.tree: comments[each.tree.name] for one in made}
     progress("judging")
@@ -180,6 +178,11 @@ def _first_started(
         return started.pop() if started else RunnerProcess(*arguments)
 
     return process
+
+
+def completed(made: Recording, config: Config, each: Scope) -> Recording:
+    """What a rehearsal has recorded, with what the configuration and git say of it."""
+    return _from_base(replace(made, one_way=_one_way(config, each)), each)
 
 
 def _head(path: Path) -> str:
@@ -293,11 +296,11 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
     )
 
 
-def _control(config: Config, scope: Scope) -> Path | None:
-    """The env.py to test for swallowed failures, unless that rule is off."""
+def controlled(plan: Plan, config: Config, scope: Scope) -> Plan:
+    """The plan with the env.py to test for swallowed failures, unless that rule is off."""
     rule = "swallowed-failure"
     wanted = rule in config.select if config.select else not config.ignored(rule)
-    return scope.tree.env_py if wanted else None
+    return replace(plan, control=scope.tree.env_py if wanted else None)
 
 
 def _earlier(scope: Scope) -> tuple[tuple[Revision, bytes], ...]:
@@ -712,6 +715,8 @@ __all__ = [
     "Scope",
     "comments_in",
     "comments_of",
+    "completed",
+    "controlled",
     "judged",
     "plan_for",
     "replayed",

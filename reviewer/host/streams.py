@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 from reviewer.errors import UsageError
@@ -47,9 +48,18 @@ def write(text: str) -> None:
     A reader that stops early, as `head` does, has seen enough: that is not a failure. Raises `UsageError` if the
     disk is full.
     """
+    _written(lambda: sys.stdout.write(text if text.endswith("\n") else text + "\n"))
+
+
+def write_bytes(data: bytes) -> None:
+    """Write `data` as it is to standard output. See `write`."""
+    _written(lambda: sys.stdout.buffer.write(data))
+
+
+def _written(send: Callable[[], object]) -> None:
     refuse_closed_output()
     try:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        send()
         sys.stdout.flush()
     except BrokenPipeError:
         _silence(1)

@@ -109,6 +109,11 @@ def find_trees(
     return tuple(_tree(each, section, folder, git_root) for each in configs)
 
 
+def options_of(tree: Tree) -> _Options:
+    """What the configuration of a tree says besides."""
+    return _Options.of(tree.config_file, tree.section)
+
+
 def find_interpreter(path: Path, command: str | None, environment: Mapping[str, str]) -> Interpreter:
     """The project's interpreter: `command`, or `.venv` and `venv` in `path` and above it up to the git root, or
     the active virtual environment, or python3.

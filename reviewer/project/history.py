@@ -79,6 +79,17 @@ class Selection:
         resolved = self.dependencies or {}
         return tuple(each.recorded(resolved.get(each.id, each.depends_on)) for each in self.revisions)
 
+    def rewritten(self, graph: Graph, ids: Iterable[str]) -> Selection:
+        """The same state to start from, and the revisions `ids` of a graph in which files have been rewritten."""
+        order = graph.sorted(ids)
+        return replace(
+            self,
+            revisions=tuple(graph.revisions[rev] for rev in order),
+            heads=graph.heads,
+            labelled_heads=graph.labelled_heads,
+            dependencies={rev: graph.dependencies[rev] for rev in order},
+        )
+
     def history(self) -> recording.History:
         """What the rules about history need to know."""
         return recording.History(

@@ -148,6 +148,8 @@ class _Rehearsal:
         before, well = base.database, deployed if deployed.run.ok else None
         if well is None and (found := self._without_rows(deployed.run)) is not None:
             before, well = found
+        if well is not None:
+            self._told_end(well.database)
         self._old.release_plans(upgraded=well is not None)
         if well is not None:
             self._old.begin(before, well.database, base.catalogue, self._passes)
@@ -155,6 +157,18 @@ class _Rehearsal:
             self._step_by_step(deployed, before, well)
         finally:
             self._old.end(base.database)
+
+    def _told_end(self, database: str) -> None:
+        end = self._plan.end
+        if end is None:
+            return
+        from reviewer.rehearsal import catalogue_snapshot
+
+        with self._bench.looking("the schema that the deploy leads to"):
+            with self._bench.server.connect(database) as connection:
+                end.snapshot = catalogue_snapshot.take(
+                    connection, self._bench.version_table, self._bench.server.roles
+                )
 
     def _step_by_step(self, deployed: Ended, before: str, well: Ended | None) -> None:
         """`well` is the deploy that went well, from the state in the database `before`, if one did."""

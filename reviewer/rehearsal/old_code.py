@@ -76,6 +76,8 @@ class OldSource:
     """Whether it will be needed: start it while the server starts."""
     unchanged: bool = False
     """Whether the working tree holds the same code, so that nothing needs to be checked out."""
+    setup: Setup | None = None
+    """What the runner must know of the working tree, where the new code runs in a copy of it."""
 
 
 class Unavailable(Exception):
@@ -123,7 +125,7 @@ class OldProcess:
             self._process.close()
 
     def _prepare(self) -> None:
-        setup = self._setup
+        setup = self._source.setup or self._setup
         if not self._source.unchanged:
             setup = moved(setup, self._source.root, checked_out(self._source, self._folder))
         if self._closed:

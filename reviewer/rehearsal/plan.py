@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reviewer.host.guardian import Guardian
 from reviewer.recording import History, Revision
@@ -12,6 +13,9 @@ from reviewer.rehearsal.base_schema import Script
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup
 from reviewer.rehearsal.kept_state import KeptStates
 from reviewer.rehearsal.old_code import OldSource
+
+if TYPE_CHECKING:
+    from reviewer.rehearsal.catalogue_snapshot import Snapshot
 
 _OF_THE_SESSION = frozenset(
     f"XDG_{each}" for each in ("RUNTIME_DIR", "SESSION_ID", "SESSION_TYPE", "SESSION_CLASS", "SEAT", "VTNR")
@@ -26,6 +30,14 @@ class Stage:
     """Of the throw-away server: the state before the last revision that was rehearsed, without rows of ours."""
     failed: str = ""
     """The revision on which the history failed before it was there."""
+
+
+@dataclass
+class End:
+    """Where a deploy leads to, for whoever compares it with that of another."""
+
+    snapshot: Snapshot | None = None
+    """The schema when all revisions have run, without rows if they fail on rows; None where they fail anyway."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,8 @@ class Plan:
     stage: Stage | None = None
     """Where the history has been left by the rehearsal before, and is to be left for the next."""
 
+    end: End | None = None
+    """Where to put the schema that the deploy leads to."""
     control: Path | None = None
     """The env.py that is asked what it does where a revision fails; None: none is."""
 

@@ -1,0 +1,153 @@
+"""New code in the manner of a file, and calls with other arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import libcst as cst
+
+from reviewer.fix.source import Site, Source, Statement, alias
+
+
+def parsed(text: str, source: Source) -> list[Statement]:
+    """Statements from text that calls Alembic `op` and SQLAlchemy `sa`, with the names and the indentation of the file."""
+    if source.indent != "    ":
+        text = "\n".join(_indented(line, source.indent) for line in text.split("\n"))
+    module = cst.parse_module(text.rstrip("\n") + "\n", config=source.module.config_for_parsing)
+    names = {"op": alias(source.module, "alembic.op"), "sa": alias(source.module, "sqlalchemy")}
+    renamed = {short: name for short, name in names.items() if name is not None and name != short}
+    if renamed:
+        module = module.visit(_Renamer(renamed))
+    statements = list(module.body)
+    if module.header and statements:
+        first = statements[0]
+        statements[0] = first.with_changes(leading_lines=[*module.header, *first.leading_lines])
+    return statements  # type: ignore[return-value]
+
+
+def _indented(line: str, unit: str) -> str:
+    levels, rest = divmod(len(line) - len(line.lstrip(" ")), 4)
+    return unit * levels + " " * rest + line.lstrip(" ")
+
+
+class _Renamer(cst.CSTTransformer):
+    """Calls `op` and `sa` what the file calls them."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        super().__init__()
+        self._names = names
+
+    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.Attribute:  # noqa: N802
+        match original_node.value:
+            case cst.Name(value=name) if name in self._names:
+                return updated_node.with_changes(value=cst.parse_expression(self._names[name]))
+        return updated_node
+
+
+def outside_transaction(statements: Sequence[Statement], source: Source, before: str = "") -> cst.With:
+    """`statements` in an autocommit block, after the code `before`, with the comments of the first above the block."""
+    (block,) = parsed("with op.get_context().autocommit_block():\n    pass", source)
+    assert isinstance(block, cst.With)
+    first, *others = statements
+    leading = first.leading_lines
+    inside = [*(parsed(before, source) if before else ()), first.with_changes(leading_lines=()), *others]
+    return block.with_changes(body=block.body.with_changes(body=inside), leading_lines=leading)
+
+
+def in_place(text: str, like: Statement, source: Source) -> list[Statement]:
+    """Statements from text that take the place of `like`, with its comments above the first and behind the last."""
+    found = parsed(text, source)
+    found[0] = found[0].with_changes(leading_lines=[*like.leading_lines, *found[0].leading_lines])
+    if isinstance(like, cst.SimpleStatementLine) and isinstance(found[-1], cst.SimpleStatementLine):
+        found[-1] = found[-1].with_changes(trailing_whitespace=like.trailing_whitespace)
+    return found
+
+
+def text_of(statements: Sequence[cst.CSTNode], source: Source) -> str:
+    """Statements as text without indentation."""
+    module = cst.Module(
+        [*statements],  # type: ignore[list-item]
+        default_indent=source.module.default_indent,
+        default_newline="\n",
+    )
+    return module.code.strip("\n")
+
+
+def with_call(site: Site, call: cst.Call) -> Statement:
+    """The statement of a site with another call, in its batch where it is alone there."""
+    changed = site.statement.with_deep_changes(site.statement.body[0], value=call)
+    if site.whole is site.statement:
+        return changed
+    assert site.batch is not None
+    return site.batch.with_changes(body=site.batch.body.with_changes(body=[changed]))
+
+
+def with_option(call: cst.Call, name: str, written: str) -> cst.Call:
+    """The call with one keyword argument more, laid out as the others; it is changed where it is there."""
+    value = cst.parse_expression(written)
+    args = list(call.args)
+    for n, each in enumerate(args):
+        if each.keyword is not None and each.keyword.value == name:
+            args[n] = each.with_changes(value=value)
+            return call.with_changes(args=args)
+    equal = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
+    added = cst.Arg(value, keyword=cst.Name(name), equal=equal)
+    if not args:
+        return call.with_changes(args=[added])
+    last = args[-1]
+    between = _between(call)
+    if isinstance(last.comma, cst.Comma):
+        after = last.comma.whitespace_after
+        kept = between
+        if isinstance(after, cst.ParenthesizedWhitespace) and isinstance(between, cst.ParenthesizedWhitespace):
+            kept = after.with_changes(indent=between.indent, last_line=between.last_line)
+            after = between.with_changes(indent=after.indent, last_line=after.last_line, empty_lines=())
+            after = after.with_changes(first_line=cst.TrailingWhitespace())
+        args[-1] = last.with_changes(comma=cst.Comma(whitespace_after=kept))
+        added = added.with_changes(comma=cst.Comma(whitespace_after=after))
+    else:
+        added = added.with_changes(whitespace_after_arg=last.whitespace_after_arg)
+        args[-1] = last.with_changes(
+            comma=cst.Comma(whitespace_after=between), whitespace_after_arg=cst.SimpleWhitespace("")
+        )
+    return call.with_changes(args=[*args, added])
+
+
+def without_option(call: cst.Call, name: str) -> cst.Call:
+    """The call without a keyword argument."""
+    kept = [each for each in call.args if each.keyword is None or each.keyword.value != name]
+    if kept and len(kept) < len(call.args) and kept[-1] is not call.args[-1]:
+        last = call.args[-1]
+        kept[-1] = kept[-1].with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+    return call.with_changes(args=kept)
+
+
+def _between(call: cst.Call) -> cst.BaseParenthesizableWhitespace:
+    """The white space between two arguments."""
+    for each in call.args[:-1]:
+        if isinstance(each.comma, cst.Comma):
+            after = each.comma.whitespace_after
+            if isinstance(after, cst.ParenthesizedWhitespace):
+                return after.with_changes(first_line=cst.TrailingWhitespace(), empty_lines=())
+            return after
+    if isinstance(call.whitespace_before_args, cst.ParenthesizedWhitespace):
+        return call.whitespace_before_args.with_changes(first_line=cst.TrailingWhitespace(), empty_lines=())
+    return cst.SimpleWhitespace(" ")
+
+
+def with_sql(
+    node: cst.SimpleString | cst.ConcatenatedString, pattern: str, instead: str
+) -> cst.BaseExpression | None:
+    """A string literal with what `pattern` matches first replaced; None where it is not in one part of it."""
+    if isinstance(node, cst.ConcatenatedString):
+        if isinstance(node.left, cst.SimpleString):
+            left = with_sql(node.left, pattern, instead)
+            if left is not None:
+                return node.with_changes(left=left)
+        if isinstance(node.right, cst.SimpleString | cst.ConcatenatedString):
+            right = with_sql(node.right, pattern, instead)
+            return None if right is None else node.with_changes(right=right)
+        return None
+    changed, count = re.subn(pattern, instead, node.value, count=1, flags=re.IGNORECASE)
+    return node.with_changes(value=changed) if count else None

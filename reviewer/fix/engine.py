@@ -1,0 +1,253 @@
+"""Which findings can be fixed: candidates are made, put together, rehearsed, and kept only if nothing is worse."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reviewer.errors import ReviewerError
+from reviewer.fix import fixers
+from reviewer.fix.fix import Fix
+from reviewer.fix.found import Found
+from reviewer.fix.refused import Refused
+from reviewer.fix.revisions import chained
+from reviewer.fix.source import Hunk
+from reviewer.fix.trial import Contents, State, Trials, differences
+from reviewer.project.naming import Naming
+from reviewer.recording import Outcome
+from reviewer.review.finding import Finding
+
+Key = tuple[object, ...]
+
+_MOST_TRIALS = 60
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A fix that was rehearsed and kept, and the files that it changed."""
+
+    fix: Fix
+    before: Contents
+    """What those files held before; a new one is not in it."""
+    after: Contents
+
+
+@dataclass(frozen=True)
+class Left:
+    """A finding that stays, and why."""
+
+    finding: Finding
+    reason: str
+    """Without the full stop."""
+    unsafe: bool = False
+    """Whether --unsafe would try."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of the findings of one tree."""
+
+    trials: Trials
+    first: State
+    last: State
+    applied: tuple[Applied, ...]
+    left: tuple[Left, ...]
+
+
+@dataclass
+class _Work:
+    trials: Trials
+    rules: Collection[str]
+    unsafe: bool
+    state: State
+    now: datetime
+    applied: list[Applied] = field(default_factory=list)
+    failed: dict[Key, str] = field(default_factory=dict)
+    """Why a fix was not kept, by its finding."""
+    alone: set[Key] = field(default_factory=set)
+    """What is to be tried by itself."""
+
+
+def run(trials: Trials, rules: Collection[str], *, unsafe: bool) -> Outcomes:
+    """Fix what can be fixed in one tree, `rules` only if there are any."""
+    first = trials.first()
+    work = _Work(trials, rules, unsafe, first, datetime.now())
+    if first.tree.recording.revisions and not first.tree.recording.errors:
+        for _ in range(_MOST_TRIALS):
+            group = _next(work)
+            if not group:
+                break
+            _try(work, group)
+    return Outcomes(trials, first, work.state, tuple(work.applied), tuple(_left(work)))
+
+
+def wanted(finding: Finding, rules: Collection[str]) -> bool:
+    """Whether somebody asks for this finding to be fixed."""
+    return finding.suppressed is None and (not rules or finding.rule in rules)
+
+
+def _candidates(work: _Work) -> Iterator[tuple[Finding, Fix | str]]:
+    """Every finding that is asked for, with its fix or with the reason why there is none."""
+    state = work.state
+    known = fixers.by_rule()
+    for finding in state.tree.findings:
+        if not wanted(finding, work.rules):
+            continue
+        fixer = known.get(finding.rule)
+        if fixer is None:
+            yield finding, "the rule has no fix"
+            continue
+        try:
+            fix = fixer.fix(Found(finding, state.tree, state.stories, state.files))
+            if fix.revisions:
+                compose(state, [fix], work.trials, work.now)
+        except Refused as refused:
+            yield finding, str(refused)
+        else:
+            yield finding, fix
+
+
+def _next(work: _Work) -> list[Fix]:
+    """The fixes that are tried together in the next trial."""
+    group: list[Fix] = []
+    later: list[Fix] = []
+    for finding, fix in _candidates(work):
+        if isinstance(fix, str) or key(finding) in work.failed or (fix.unsafe and not work.unsafe):
+            continue
+        if key(finding) in work.alone:
+            later.append(fix)
+        elif not any(fix.collides(other) for other in group):
+            group.append(fix)
+    return group or later[:1]
+
+
+def _try(work: _Work, group: Sequence[Fix]) -> None:
+    names = ", ".join(dict.fromkeys(fix.rule for fix in group))
+    work.trials.progress(f"rehearsing {len(group)} fix{'es' if len(group) > 1 else ''}: {names}")
+    before = work.state
+    try:
+        contents, ids = compose(before, group, work.trials, work.now)
+        after = work.trials.of(contents, ids)
+        faults = list(_faults(before, after, group))
+    except (Refused, ReviewerError) as error:
+        faults = [(None, str(error).split("\n")[0].rstrip("."))]
+    if not faults:
+        work.applied += [_applied(before, fix, work) for fix in group]
+        work.state = after
+        return
+    if len(group) == 1:
+        work.failed[key(group[0].finding)] = faults[0][1]
+        return
+    blamed = [fix for fix, _ in faults if fix is not None]
+    if not blamed or len(blamed) >= len(group):
+        blamed = [*group[len(group) // 2 :]] if not blamed else [*group]
+    work.alone |= {key(fix.finding) for fix in blamed}
+
+
+def _applied(before: State, fix: Fix, work: _Work) -> Applied:
+    contents, _ = compose(before, [fix], work.trials, work.now)
+    changed = {path: data for path, data in contents.items() if before.contents.get(path) != data}
+    sources = before.files.sources
+    return Applied(fix, {path: sources[path].data for path in changed if path in sources}, changed)
+
+
+def compose(
+    state: State, fixes: Sequence[Fix], trials: Trials, now: datetime
+) -> tuple[dict[str, bytes], frozenset[str]]:
+    """What the files hold with `fixes` made, and the revisions that are then under review.
+
+    Raises:
+        Refused: they cannot be put together.
+    """
+    files = state.files
+    hunks: dict[str, set[Hunk]] = {}
+    for fix in fixes:
+        for path, found in fix.hunks.items():
+            hunks.setdefault(path, set()).update(found)
+    new = [revision for fix in fixes for revision in fix.revisions]
+    placed, following = chained(new, files.graph, state.new, files.sources, Naming.of(trials.scope.tree), now)
+    for path, more in following.items():
+        hunks.setdefault(path, set()).update(more)
+    contents = dict(state.contents)
+    for path, found in hunks.items():
+        contents[path] = files.sources[path].with_hunks(found)
+    contents |= {each.path: each.data for each in placed}
+    return contents, state.new | {each.id for each in placed}
+
+
+def key(finding: Finding) -> Key:
+    """What a finding is about, wherever its line is now."""
+    return (finding.rule, *finding.about) if finding.about else (finding.rule, finding.table)
+
+
+def _counted(findings: Iterable[Finding]) -> Counter[Key]:
+    return Counter(key(each) for each in findings if each.suppressed is None)
+
+
+def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple[Fix | None, str]]:
+    """What is not as it should be with the fixes of `group`, and whose fault that is where it is known."""
+    recording = after.tree.recording
+    for error in recording.errors:
+        yield None, f"with it the revisions cannot be reviewed: {error.splitlines()[0].rstrip('.')}"
+    was, now = _counted(before.tree.findings), _counted(after.tree.findings)
+    for fix in group:
+        if now[key(fix.finding)] >= was[key(fix.finding)]:
+            yield fix, "a review finds the same again after it"
+    yield from _failures(before, after, group)
+    allowed = {rule for fix in group for rule in fix.leaves}
+    for finding in after.tree.findings:
+        if finding.suppressed is None and now[key(finding)] > was[key(finding)] and finding.rule not in allowed:
+            yield _blamed(finding, group), f"a review then finds {finding.rule}: {finding.message.rstrip('.')}"
+    if before.end is None:
+        return
+    if after.end is None:
+        yield None, "the upgrade fails with it"
+        return
+    for each in differences(before.end, after.end):
+        if not any(fix.other_end(each) for fix in group):
+            on = f" of {each.table}" if each.table else ""
+            yield (
+                None,
+                f"it ends in another schema: {each.kind} {each.name}{on} is {each.change.value} {each.aspect}".rstrip(),
+            )
+
+
+def _failures(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple[Fix | None, str]]:
+    failed_before = {
+        (each.revision, each.direction) for each in before.tree.recording.passes if each.outcome is not Outcome.OK
+    }
+    for each in after.tree.recording.passes:
+        if each.outcome is Outcome.OK or (each.revision, each.direction) in failed_before:
+            continue
+        why = each.failure.message if each.failure is not None else each.reason or ""
+        words = f"the {each.direction.value} of {each.revision} fails with it: {why.rstrip('.')}"
+        known = [fix for fix in group if fix.finding.revision == each.revision]
+        yield known[0] if len(known) == 1 else None, words
+
+
+def _blamed(finding: Finding, group: Sequence[Fix]) -> Fix | None:
+    known = [fix for fix in group if fix.finding.revision == finding.revision]
+    return known[0] if len(known) == 1 else None
+
+
+def _left(work: _Work) -> Iterator[Left]:
+    """What is still found, with the reason."""
+    for finding, fix in _candidates(work):
+        if isinstance(fix, str):
+            yield Left(finding, fix)
+        elif key(finding) in work.failed:
+            yield Left(finding, f"{fix.title}: {work.failed[key(finding)]}")
+        elif fix.unsafe and not work.unsafe:
+            yield Left(finding, f"{fix.title}: {fix.unsafe.rstrip('.')}", unsafe=True)
+        else:
+            yield Left(finding, f"{fix.title}: there was no time left to rehearse it")
+
+
+def merged(outcomes: Sequence[Outcomes]) -> dict[str, bytes]:
+    """The contents of all files that change, of all trees."""
+    return {path: data for each in outcomes for path, data in each.last.contents.items()}
+
+
+__all__ = ["Applied", "Left", "Outcomes", "compose", "key", "merged", "replace", "run", "wanted"]

@@ -1,0 +1,141 @@
+"""Rehearses and reviews a project as it would be with some files rewritten; one server serves all trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reviewer.config import Config
+from reviewer.fix import copy
+from reviewer.fix.found import Files
+from reviewer.fix.source import Source
+from reviewer.host import files as host_files
+from reviewer.host.guardian import Guardian
+from reviewer.host.paths import on_disk, relative
+from reviewer.project.discovery import Interpreter
+from reviewer.project.history import read_worktree
+from reviewer.recording import Skipped
+from reviewer.rehearsal import catalogue_snapshot
+from reviewer.rehearsal.catalogue_snapshot import Snapshot
+from reviewer.rehearsal.deploy import rehearse
+from reviewer.rehearsal.old_code import moved
+from reviewer.rehearsal.plan import End, Plan
+from reviewer.replay.stream import Story, understand
+from reviewer.review.verdict import Report, TreeReport
+from reviewer.session import Scope, comments_of, completed, controlled, judged, old_source, plan_for, setup_of
+
+if TYPE_CHECKING:
+    from reviewer.postgres import RunningServer
+
+Contents = Mapping[str, bytes]
+"""What files hold, by their path from the root of the project."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The project with some of its files rewritten, and what a review finds in it."""
+
+    scope: Scope
+    """Of the copy in which it was rehearsed."""
+    contents: Contents
+    """What was rewritten so far."""
+    tree: TreeReport
+    end: Snapshot | None
+
+    @cached_property
+    def stories(self) -> tuple[Story, ...]:
+        """What its statements mean."""
+        return understand(self.tree.recording)
+
+    @cached_property
+    def files(self) -> Files:
+        """Its files."""
+        env = self.scope.tree.env_py
+        root = self.scope.root
+        sources = {each.path: Source(each.path, each.text) for each in self.scope.graph.revisions.values()}
+        path = relative(env, root) if env is not None else None
+        if env is not None and path is not None:
+            try:
+                sources[path] = Source(path, host_files.read_regular(env))
+            except OSError:
+                path = None
+        return Files(self.scope.graph, path, sources)
+
+    @property
+    def new(self) -> frozenset[str]:
+        """The revisions under review."""
+        return frozenset(each.id for each in self.scope.selection.revisions)
+
+
+@dataclass
+class Trials:
+    """What all trials of one tree share."""
+
+    config: Config
+    scope: Scope
+    """The project itself."""
+    interpreter: Interpreter
+    environ: Mapping[str, str]
+    server: Future[RunningServer]
+    guardian: Guardian
+    folder: Path
+    progress: Callable[[str], None] = lambda _: None
+    count: int = 0
+
+    def first(self) -> State:
+        """The project as it is."""
+        plan = plan_for(self.config, self.scope, self.interpreter, self.environ)
+        return self._state(self.scope, plan, {})
+
+    def of(self, contents: Contents, ids: Collection[str]) -> State:
+        """The project with `contents`, the revisions `ids` under review."""
+        self.count += 1
+        root = self.scope.root
+        folder = self.folder / f"project-{self.count}"
+        place = copy.make(root, folder, self.scope.tree, contents).resolve()
+        tree = copy.moved(self.scope.tree, root, place)
+        graph = read_worktree(tree, place)
+        graph.raise_fatal()
+        scope = replace(
+            self.scope, tree=tree, graph=graph, root=place, selection=self.scope.selection.rewritten(graph, ids)
+        )
+        setup = moved(setup_of(self.config, self.scope.tree), root, place)
+        old = old_source(self.config, self.scope)
+        plan = replace(
+            plan_for(self.config, scope, self.interpreter, self.environ),
+            setup=setup,
+            old=replace(old, setup=setup_of(self.config, self.scope.tree)) if old is not None else None,
+        )
+        return self._state(scope, plan, contents)
+
+    def _state(self, scope: Scope, plan: Plan, contents: Contents) -> State:
+        end = End()
+        comments = comments_of(scope)
+        made = rehearse(
+            replace(controlled(plan, self.config, scope), end=end),
+            self.server,
+            self.guardian,
+            self.folder,
+            self.progress,
+        )
+        self.server.result().drop_all()
+        recording = completed(made, self.config, scope)
+        unread = tuple(Skipped(each.path, each.message) for each in scope.graph.problems if not each.fatal)
+        recording = replace(recording, skipped=recording.skipped + unread)
+        report: Report = judged(self.config, [recording], {scope.tree.name: comments})
+        return State(scope, contents, report.trees[0], end.snapshot)
+
+    def on_disk(self, path: str) -> Path:
+        """The user's own file."""
+        return on_disk(self.scope.root, path)
+
+
+def differences(before: Snapshot, after: Snapshot) -> Iterator[catalogue_snapshot.Difference]:
+    """How the schema is otherwise at the end; what is validated besides is not told."""
+    for each in catalogue_snapshot.compare(before, after):
+        if not (each.aspect == "not valid" and each.after is None):
+            yield each
