@@ -72,7 +72,7 @@ from reviewer.check import (
     concern,
     failures,
     place_of,
-    quoted,
+    undoing,
 )
 
 RULE = Rule(
@@ -361,59 +361,12 @@ def _short(text: str | None) -> str:
 
 def _fix(difference: Difference) -> str:
     """What to write in the downgrade, if that follows from the difference alone."""
-    table = Name.told(difference.table) if difference.table else None
-    own = Name(difference.name) if table else Name.told(difference.name)
-    name, sql = own.name, own.sql.removeprefix("public.")
-    where = _where(own)
-    on, on_where, on_sql = (table.name, _where(table), table.sql.removeprefix("public.")) if table else ("", "", "")
     match difference:
-        case Difference(kind="enum type", change=Change.LEFT_BEHIND):
-            return f"add `sa.Enum(name={name!r}{where}).drop(op.get_bind())`"
-        case Difference(kind="table", change=Change.LEFT_BEHIND):
-            return f"add `op.drop_table({name!r}{where})`"
-        case Difference(kind="column", change=Change.LEFT_BEHIND):
-            return f"add `op.drop_column({on!r}, {name!r}{on_where})`"
-        case Difference(kind="index", change=Change.LEFT_BEHIND):
-            return f"add `op.drop_index({name!r}, table_name={on!r}{on_where})`"
-        case Difference(kind="constraint", change=Change.LEFT_BEHIND):
-            return f"add `op.drop_constraint({name!r}, {on!r}{on_where})`"
-        case Difference(
-            kind="domain" | "sequence" | "view" | "materialized view" as kind, change=Change.LEFT_BEHIND
-        ):
-            return _execute(f"DROP {kind.upper()} {sql}")
-        case Difference(
-            kind="role" | "tablespace" | "database" | "subscription" as kind, change=Change.LEFT_BEHIND
-        ):
-            return _execute(f"DROP {kind.upper()} {quoted(name)}")
-        case Difference(kind="server setting", change=Change.LEFT_BEHIND):
-            return _execute(f"ALTER SYSTEM RESET {name}")
-        case Difference(kind="schema", change=Change.LEFT_BEHIND):
-            return _execute(f"DROP SCHEMA {quoted(name)}")
-        case Difference(kind="composite type" | "range type", change=Change.LEFT_BEHIND):
-            return _execute(f"DROP TYPE {sql}")
-        case Difference(kind="trigger" | "policy" | "rule" as kind, change=Change.LEFT_BEHIND):
-            return _execute(f"DROP {kind.upper()} {sql} ON {on_sql}")
-        case Difference(kind="column", aspect="not null", change=Change.CHANGED):
-            return f"add `op.alter_column({on!r}, {name!r}, nullable={difference.after is not None}{on_where})`"
-        case Difference(kind="column", aspect="default", before=None, change=Change.CHANGED):
-            return f"add `op.alter_column({on!r}, {name!r}, server_default=None{on_where})`"
-        case Difference(kind="column", aspect="default", before=str(before), change=Change.CHANGED):
-            return f"add `op.alter_column({on!r}, {name!r}, server_default=sa.text({before!r}){on_where})`"
-        case Difference(kind="constraint", aspect="not valid", before=None):
-            return _execute(f"ALTER TABLE {on_sql} VALIDATE CONSTRAINT {sql}")
         case Difference(kind="enum type", aspect="labels", before=str(before), after=str(after)):
-            if set(before.split(", ")) < set(after.split(", ")):
-                return "PostgreSQL cannot drop a label, only the whole type"
-    return ""
-
-
-def _where(name: Name) -> str:
-    return f", schema={name.schema!r}" if name.schema not in {None, "public"} else ""
-
-
-def _execute(sql: str) -> str:
-    written = repr(sql) if '"' in sql else f'"{sql}"'
-    return f"add `op.execute({written})`"
+            grown = set(before.split(", ")) < set(after.split(", "))
+            return "PostgreSQL cannot drop a label, only the whole type" if grown else ""
+    code = undoing.plain(difference)
+    return f"add `{code}`" if code else ""
 
 
 def _harmless(difference: Difference) -> bool:

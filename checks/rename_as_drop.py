@@ -82,6 +82,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         added=_came_first(new, context),
                     ),
                     about=about.column(table, old),
+                    evidence={"becomes": new},
                 )
         case DropTable(table=table) if context.exists(table):
             created = _new_table(subject, context)

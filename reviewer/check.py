@@ -50,6 +50,7 @@ from reviewer.review import (
     failures,
     implications,
     remedies,
+    undoing,
     ways_out,
 )
 from reviewer.review.causes import (
@@ -313,6 +314,7 @@ __all__ = [
     "refusals",
     "remedies",
     "types",
+    "undoing",
     "verbs",
     "ways_out",
 ]

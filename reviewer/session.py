@@ -414,9 +414,12 @@ def judged(
     recordings: Sequence[Recording],
     comments: Mapping[str, Comments],
     production: Production | None = None,
+    *,
+    merge: bool = True,
 ) -> Report:
     """The report of `recordings`: what the selected checks find, weighed by the sizes in `production`, with `comments`
-    (by tree) applied. Reads no source. Raises `UsageError` if `production` is the database of none of them.
+    (by tree) applied. Reads no source. Raises `UsageError` if `production` is the database of none of them. `merge`: what
+    one rule finds in one revision about one table is one finding.
     """
     import checks as all_checks
     from reviewer.review import ledger
@@ -430,7 +433,7 @@ def judged(
     asked = {check.RULE.id for check in selected}
     reporters = {check.RULE.reports_failed: check.RULE.id for check in loaded if check.RULE.reports_failed}
     waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
-    merging = {check.RULE.id for check in loaded if check.RULE.merges}
+    merging = {check.RULE.id for check in loaded if check.RULE.merges and merge}
     reports = []
     skipped = _unused(recordings, production)
     for each in recordings:

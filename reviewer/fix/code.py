@@ -23,7 +23,7 @@ def parsed(text: str, source: Source) -> list[Statement]:
     if module.header and statements:
         first = statements[0]
         statements[0] = first.with_changes(leading_lines=[*module.header, *first.leading_lines])
-    return statements  # type: ignore[return-value]
+    return statements
 
 
 def _indented(line: str, unit: str) -> str:
@@ -151,3 +151,16 @@ def with_sql(
         return None
     changed, count = re.subn(pattern, instead, node.value, count=1, flags=re.IGNORECASE)
     return node.with_changes(value=changed) if count else None
+
+
+def with_sql_end(node: cst.BaseExpression, added: str) -> cst.BaseExpression | None:
+    """A string literal with `added` at the end of its SQL; None where it has no plain end."""
+    if isinstance(node, cst.ConcatenatedString):
+        right = with_sql_end(node.right, added)
+        return None if right is None else node.with_changes(right=right)
+    if not isinstance(node, cst.SimpleString):
+        return None
+    inside = node.value[len(node.prefix) + len(node.quote) : -len(node.quote)]
+    text = inside.rstrip().removesuffix(";").rstrip()
+    rest = inside[len(text) :]
+    return node.with_changes(value=f"{node.prefix}{node.quote}{text}{added}{rest}{node.quote}")

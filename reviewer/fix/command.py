@@ -42,7 +42,7 @@ class Result:
     @property
     def before(self) -> dict[str, bytes]:
         """What the files that change hold now; a new one is not in it."""
-        found = {}
+        found: dict[str, bytes] = {}
         for each in self.outcomes:
             sources = each.first.files.sources
             found |= {path: sources[path].data for path in each.last.contents if path in sources}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from reviewer.errors import ReviewerError
@@ -16,7 +16,7 @@ from reviewer.fix.revisions import chained
 from reviewer.fix.source import Hunk
 from reviewer.fix.trial import Contents, State, Trials, differences
 from reviewer.project.naming import Naming
-from reviewer.recording import Outcome
+from reviewer.recording import Direction, Outcome
 from reviewer.review.finding import Finding
 
 Key = tuple[object, ...]
@@ -66,6 +66,8 @@ class _Work:
     applied: list[Applied] = field(default_factory=list)
     failed: dict[Key, str] = field(default_factory=dict)
     """Why a fix was not kept, by its finding."""
+    tried: dict[Key, int] = field(default_factory=dict)
+    """How many fixes were kept when it was tried last: what it failed on another one may have fixed since."""
     alone: set[Key] = field(default_factory=set)
     """What is to be tried by itself."""
 
@@ -114,7 +116,9 @@ def _next(work: _Work) -> list[Fix]:
     group: list[Fix] = []
     later: list[Fix] = []
     for finding, fix in _candidates(work):
-        if isinstance(fix, str) or key(finding) in work.failed or (fix.unsafe and not work.unsafe):
+        if isinstance(fix, str) or (fix.unsafe and not work.unsafe):
+            continue
+        if work.tried.get(key(finding)) == len(work.applied):
             continue
         if key(finding) in work.alone:
             later.append(fix)
@@ -128,8 +132,8 @@ def _try(work: _Work, group: Sequence[Fix]) -> None:
     work.trials.progress(f"rehearsing {len(group)} fix{'es' if len(group) > 1 else ''}: {names}")
     before = work.state
     try:
-        contents, ids = compose(before, group, work.trials, work.now)
-        after = work.trials.of(contents, ids)
+        made = compose(before, group, work.trials, work.now)
+        after = work.trials.of(made.contents, made.ids, made.origins)
         faults = list(_faults(before, after, group))
     except (Refused, ReviewerError) as error:
         faults = [(None, str(error).split("\n")[0].rstrip("."))]
@@ -139,6 +143,8 @@ def _try(work: _Work, group: Sequence[Fix]) -> None:
         return
     if len(group) == 1:
         work.failed[key(group[0].finding)] = faults[0][1]
+        work.tried[key(group[0].finding)] = len(work.applied)
+        work.alone.add(key(group[0].finding))
         return
     blamed = [fix for fix, _ in faults if fix is not None]
     if not blamed or len(blamed) >= len(group):
@@ -147,16 +153,24 @@ def _try(work: _Work, group: Sequence[Fix]) -> None:
 
 
 def _applied(before: State, fix: Fix, work: _Work) -> Applied:
-    contents, _ = compose(before, [fix], work.trials, work.now)
+    contents = compose(before, [fix], work.trials, work.now).contents
     changed = {path: data for path, data in contents.items() if before.contents.get(path) != data}
     sources = before.files.sources
     return Applied(fix, {path: sources[path].data for path in changed if path in sources}, changed)
 
 
-def compose(
-    state: State, fixes: Sequence[Fix], trials: Trials, now: datetime
-) -> tuple[dict[str, bytes], frozenset[str]]:
-    """What the files hold with `fixes` made, and the revisions that are then under review.
+@dataclass(frozen=True)
+class _Made:
+    contents: dict[str, bytes]
+    """What the files hold."""
+    ids: frozenset[str]
+    """The revisions that are then under review."""
+    origins: dict[str, str]
+    """The revision that each new one came from."""
+
+
+def compose(state: State, fixes: Sequence[Fix], trials: Trials, now: datetime) -> _Made:
+    """The project with `fixes` made.
 
     Raises:
         Refused: they cannot be put together.
@@ -171,10 +185,11 @@ def compose(
     for path, more in following.items():
         hunks.setdefault(path, set()).update(more)
     contents = dict(state.contents)
-    for path, found in hunks.items():
-        contents[path] = files.sources[path].with_hunks(found)
+    for path, every in hunks.items():
+        contents[path] = files.sources[path].with_hunks(every)
     contents |= {each.path: each.data for each in placed}
-    return contents, state.new | {each.id for each in placed}
+    origins = {**state.origins, **{each.id: state.origins.get(each.after, each.after) for each in placed}}
+    return _Made(contents, state.new | {each.id for each in placed}, origins)
 
 
 def key(finding: Finding) -> Key:
@@ -182,8 +197,13 @@ def key(finding: Finding) -> Key:
     return (finding.rule, *finding.about) if finding.about else (finding.rule, finding.table)
 
 
-def _counted(findings: Iterable[Finding]) -> Counter[Key]:
-    return Counter(key(each) for each in findings if each.suppressed is None)
+def _key(finding: Finding, state: State) -> Key:
+    """The same, of a revision that is new as of the one that it came from."""
+    return tuple(state.origins.get(str(part), part) for part in key(finding))
+
+
+def _counted(state: State) -> Counter[Key]:
+    return Counter(_key(each, state) for each in state.tree.findings if each.suppressed is None)
 
 
 def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple[Fix | None, str]]:
@@ -191,14 +211,16 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
     recording = after.tree.recording
     for error in recording.errors:
         yield None, f"with it the revisions cannot be reviewed: {error.splitlines()[0].rstrip('.')}"
-    was, now = _counted(before.tree.findings), _counted(after.tree.findings)
+    was, now = _counted(before), _counted(after)
     for fix in group:
-        if now[key(fix.finding)] >= was[key(fix.finding)]:
+        this = _key(fix.finding, before)
+        if now[this] >= was[this]:
             yield fix, "a review finds the same again after it"
     yield from _failures(before, after, group)
     allowed = {rule for fix in group for rule in fix.leaves}
     for finding in after.tree.findings:
-        if finding.suppressed is None and now[key(finding)] > was[key(finding)] and finding.rule not in allowed:
+        this = _key(finding, after)
+        if finding.suppressed is None and now[this] > was[this] and finding.rule not in allowed:
             yield _blamed(finding, group), f"a review then finds {finding.rule}: {finding.message.rstrip('.')}"
     if before.end is None:
         return
@@ -215,12 +237,17 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
 
 
 def _failures(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple[Fix | None, str]]:
-    failed_before = {
-        (each.revision, each.direction) for each in before.tree.recording.passes if each.outcome is not Outcome.OK
-    }
+    """The revisions that ran in a direction before, or are new, and that do not run in it."""
+    ran, runs = (
+        {(p.revision, p.direction) for p in state.tree.recording.passes if p.outcome is Outcome.OK}
+        for state in (before, after)
+    )
+    told: set[tuple[str, Direction]] = set()
     for each in after.tree.recording.passes:
-        if each.outcome is Outcome.OK or (each.revision, each.direction) in failed_before:
+        what = (each.revision, each.direction)
+        if what in runs or what in told or (each.revision in before.new and what not in ran):
             continue
+        told.add(what)
         why = each.failure.message if each.failure is not None else each.reason or ""
         words = f"the {each.direction.value} of {each.revision} fails with it: {why.rstrip('.')}"
         known = [fix for fix in group if fix.finding.revision == each.revision]
@@ -243,11 +270,3 @@ def _left(work: _Work) -> Iterator[Left]:
             yield Left(finding, f"{fix.title}: {fix.unsafe.rstrip('.')}", unsafe=True)
         else:
             yield Left(finding, f"{fix.title}: there was no time left to rehearse it")
-
-
-def merged(outcomes: Sequence[Outcomes]) -> dict[str, bytes]:
-    """The contents of all files that change, of all trees."""
-    return {path: data for each in outcomes for path, data in each.last.contents.items()}
-
-
-__all__ = ["Applied", "Left", "Outcomes", "compose", "key", "merged", "replace", "run", "wanted"]

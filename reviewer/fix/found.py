@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 import libcst as cst
@@ -16,12 +16,13 @@ from reviewer.project.graph import Graph
 from reviewer.project.source import SourceRevision
 from reviewer.recording import Direction, Recording, Statement
 from reviewer.replay.stream import Story, Understood
+from reviewer.review import remedies
 from reviewer.review.finding import Finding
 from reviewer.review.verdict import TreeReport
-from reviewer.sql.operations import Operation
+from reviewer.sql.operations import Operation, SetVariable
 from reviewer.sql.parse import split
 
-O = TypeVar("O")
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Found:
         """The text that was sent."""
         return self.understood.sent
 
-    def operation(self, kind: type[O], fits: Callable[[O], bool] = lambda _: True) -> O:
+    def operation(self, kind: type[Kind], fits: Callable[[Kind], bool] = lambda _: True) -> Kind:
         """What of the statement is flagged. Raises `Refused` where it is something else."""
         found = [each for each in self.understood.operations if isinstance(each, kind) and fits(each)]
         if len(found) != 1:
@@ -113,7 +114,7 @@ class Found:
         """What else the revision does in that direction."""
         for each in self.story.upgrade if direction is Direction.UPGRADE else self.story.downgrade:
             if direction is not Direction.UPGRADE or each.sent is not self.statement:
-                yield from each.operations
+                yield from (one for one in each.operations if not isinstance(one, SetVariable))
 
     def counterpart(self, functions: Sequence[str], fits: Callable[[Operation], bool]) -> Site | None:
         """The call of the downgrade that does what `fits` asks for, where it is a plain one."""
@@ -121,10 +122,19 @@ class Found:
             at = each.statement.location
             if at is not None and at.path == self.source.path and any(fits(op) for op in each.operations):
                 try:
-                    return self.source.call_at(at.line, functions, lambda call: self._says(call, each.operations))
+                    return self.source.call_at(at.line, functions, partial(self._says, operations=each.operations))
                 except Refused:
                     return None
         return None
+
+    def written(self, function: str, functions: Sequence[str], *names: str) -> Site | None:
+        """The one call of `functions` in `upgrade()` or `downgrade()` that has all `names` among its strings."""
+        calls = [
+            call
+            for call in self.source.calls_in(function, functions)
+            if {*names} <= {each.evaluated_value for each in strings(call)}
+        ]
+        return self.source.site(calls[0]) if len(calls) == 1 else None
 
     def _says(self, call: cst.Call, operations: Sequence[Operation]) -> bool:
         """Whether a call names what the statement is about."""
@@ -156,6 +166,30 @@ class Found:
         return Rewriting(self.source)
 
     @property
+    def own_limit(self) -> int:
+        """The lock_timeout that the revision itself has set before the statement, in milliseconds; it ends with its
+        transaction.
+        """
+        seen = self.statement.observation
+        own = any(
+            isinstance(each, SetVariable) and each.name == "lock_timeout"
+            for understood in self.story.upgrade
+            for each in understood.operations
+        )
+        return seen.lock_timeout if seen is not None and own else 0
+
+    @property
+    def outer_limit(self) -> int:
+        """The lock_timeout that was set elsewhere, in milliseconds."""
+        seen = self.statement.observation
+        return seen.lock_timeout if seen is not None and not self.own_limit else 0
+
+    def limited(self, body: str) -> str:
+        """`body`, which runs in another transaction than the statement, with the same lock_timeout."""
+        limit = self.own_limit
+        return remedies.execute(f"SET LOCAL lock_timeout = '{span(limit)}'") + f"\n{body}" if limit else body
+
+    @property
     def per_migration(self) -> bool:
         """Whether each revision has a transaction of its own."""
         return self.recording.transactions.per_migration
@@ -165,6 +199,11 @@ class Found:
         """The version of the project's Alembic."""
         parts = self.recording.environment.alembic.split(".")
         return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in parts[:3])
+
+
+def span(milliseconds: int) -> str:
+    """A time as PostgreSQL reads it."""
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
 def sql_of(site: Site) -> cst.SimpleString | cst.ConcatenatedString:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from reviewer.fix.code import outside_transaction, parsed, text_of, with_call
+from reviewer.fix.code import outside_transaction, parsed, text_of
 from reviewer.fix.fix import Fix, NewRevision
 from reviewer.fix.found import Found
 from reviewer.fix.refused import Refused
@@ -25,10 +25,14 @@ class Part:
     call: cst.Call
     before: str = ""
     """Code that comes right before it in its block."""
+    after: str = ""
+    """Code that comes right after it."""
 
     def block(self) -> cst.With:
         """The statement in an autocommit block."""
-        return outside_transaction([alone(self.site, self.call)], self.site.source, self.before)
+        source = self.site.source
+        statements = [alone(self.site, self.call), *(parsed(self.after, source) if self.after else ())]
+        return outside_transaction(statements, source, self.before)
 
 
 def alone(site: Site, call: cst.Call) -> Statement:

@@ -39,7 +39,7 @@ def _lines(result: Result) -> Iterator[str]:
         yield "Nothing to fix."
 
 
-def _traded(applied: Applied, result: Result) -> set[str]:
+def _traded(applied: Applied, result: Result) -> frozenset[str]:
     return applied.fix.leaves & {finding.rule for finding in result.findings()}
 
 

@@ -25,6 +25,8 @@ class Placed:
     """A revision that has its id and its file."""
 
     id: str
+    after: str
+    """The revision that asked for it."""
     path: str
     data: bytes
 
@@ -68,7 +70,7 @@ def chained(
             if path in paths:
                 raise Refused(f"there is a file `{path}` already")
             paths.add(path)
-            placed.append(Placed(found, path, _written(each, found, last, source, now)))
+            placed.append(Placed(found, parent, path, _written(each, found, last, source, now)))
             last = found
         for child in graph.revisions.values():
             if parent not in child.down_revisions:
@@ -233,6 +235,10 @@ def _without_unused(module: cst.Module) -> cst.Module:
             continue
         used[-1] = used[-1].with_changes(comma=each.names[-1].comma)
         body.append(statement.with_changes(body=[each.with_changes(names=used)]))
+    if re.search(r"\bsa\.", text) and alias(module, "sqlalchemy") is None:
+        last = max((n for n, each in enumerate(body) if _is_import(each)), default=-1)
+        body.insert(last + 1, cst.parse_statement("import sqlalchemy as sa\n", config=module.config_for_parsing))
+    body = _apart_from_docstring(body)
     found = module.with_changes(body=body)
     if alias(found, "alembic.op") is None:
         place = (
@@ -243,6 +249,16 @@ def _without_unused(module: cst.Module) -> cst.Module:
         body.insert(place, cst.parse_statement("from alembic import op\n", config=module.config_for_parsing))
         found = module.with_changes(body=body)
     return found
+
+
+def _apart_from_docstring(body: list[cst.CSTNode]) -> list[cst.CSTNode]:
+    """With an empty line after the docstring, which may have gone with an import."""
+    match body:
+        case [cst.SimpleStatementLine(body=[cst.Expr()]) as first, cst.SimpleStatementLine() as second, *rest] if (
+            not second.leading_lines
+        ):
+            return [first, second.with_changes(leading_lines=[cst.EmptyLine(indent=False)]), *rest]
+    return body
 
 
 def _bound(name: cst.ImportAlias) -> str:

@@ -321,7 +321,7 @@ class _Replacer(cst.CSTTransformer):
             if line.comment is not None and line.comment.value.startswith(_MARKER)
         ]
         body = list(updated_node.body)
-        real = [each for each in body if not _is_docstring(each)]
+        real = [each for each in body if not is_docstring(each)]
         if not real:
             body.append(cst.SimpleStatementLine([cst.Pass()], leading_lines=lines))
         elif lines and isinstance(real[0], cst.SimpleStatementLine | cst.With | cst.If):
@@ -330,7 +330,8 @@ class _Replacer(cst.CSTTransformer):
         return updated_node.with_changes(body=body)
 
 
-def _is_docstring(node: cst.CSTNode) -> bool:
+def is_docstring(node: cst.CSTNode) -> bool:
+    """Whether a statement is nothing but a text."""
     match node:
         case cst.SimpleStatementLine(body=[cst.Expr(value=cst.SimpleString() | cst.ConcatenatedString())]):
             return True
@@ -390,11 +391,15 @@ def alias(module: cst.Module, wanted: str) -> str | None:
                 for name in each.names:
                     if dotted(name.name) == wanted:
                         return name.evaluated_alias or wanted
-            if isinstance(each, cst.ImportFrom) and not isinstance(each.names, cst.ImportStar) and package:
-                if each.module is not None and dotted(each.module) == package:
-                    for name in each.names:
-                        if name.evaluated_name == last:
-                            return name.evaluated_alias or last
+            if (
+                not isinstance(each, cst.ImportFrom)
+                or isinstance(each.names, cst.ImportStar)
+                or each.module is None
+            ):
+                continue
+            for name in each.names if dotted(each.module) == package else ():
+                if name.evaluated_name == last:
+                    return name.evaluated_alias or last
     return None
 
 
@@ -419,9 +424,9 @@ def _with_import(module: cst.Module, line: str) -> cst.Module:
             if isinstance(each, cst.SimpleStatementLine)
             and any(isinstance(part, cst.Import | cst.ImportFrom) for part in each.body)
         ),
-        default=0 if not (module.body and _is_docstring(module.body[0])) else 0,
+        default=0 if module.body and is_docstring(module.body[0]) else -1,
     )
     statement = cst.parse_statement(line, config=module.config_for_parsing)
     body = list(module.body)
-    body.insert(place + 1 if body else 0, statement)
+    body.insert(place + 1, statement)
     return module.with_changes(body=body)

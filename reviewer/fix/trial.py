@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from reviewer.host.guardian import Guardian
 from reviewer.host.paths import on_disk, relative
 from reviewer.project.discovery import Interpreter
 from reviewer.project.history import read_worktree
-from reviewer.recording import Skipped
+from reviewer.recording import Difference, Skipped
 from reviewer.rehearsal import catalogue_snapshot
 from reviewer.rehearsal.catalogue_snapshot import Snapshot
 from reviewer.rehearsal.deploy import rehearse
@@ -45,6 +45,8 @@ class State:
     """What was rewritten so far."""
     tree: TreeReport
     end: Snapshot | None
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """The revision of the project that each new one came from."""
 
     @cached_property
     def stories(self) -> tuple[Story, ...]:
@@ -91,8 +93,8 @@ class Trials:
         plan = plan_for(self.config, self.scope, self.interpreter, self.environ)
         return self._state(self.scope, plan, {})
 
-    def of(self, contents: Contents, ids: Collection[str]) -> State:
-        """The project with `contents`, the revisions `ids` under review."""
+    def of(self, contents: Contents, ids: Collection[str], origins: Mapping[str, str]) -> State:
+        """The project with `contents`, the revisions `ids` under review, those of `origins` being new."""
         self.count += 1
         root = self.scope.root
         folder = self.folder / f"project-{self.count}"
@@ -110,7 +112,7 @@ class Trials:
             setup=setup,
             old=replace(old, setup=setup_of(self.config, self.scope.tree)) if old is not None else None,
         )
-        return self._state(scope, plan, contents)
+        return replace(self._state(scope, plan, contents), origins=origins)
 
     def _state(self, scope: Scope, plan: Plan, contents: Contents) -> State:
         end = End()
@@ -126,7 +128,7 @@ class Trials:
         recording = completed(made, self.config, scope)
         unread = tuple(Skipped(each.path, each.message) for each in scope.graph.problems if not each.fatal)
         recording = replace(recording, skipped=recording.skipped + unread)
-        report: Report = judged(self.config, [recording], {scope.tree.name: comments})
+        report: Report = judged(self.config, [recording], {scope.tree.name: comments}, merge=False)
         return State(scope, contents, report.trees[0], end.snapshot)
 
     def on_disk(self, path: str) -> Path:
@@ -134,7 +136,7 @@ class Trials:
         return on_disk(self.scope.root, path)
 
 
-def differences(before: Snapshot, after: Snapshot) -> Iterator[catalogue_snapshot.Difference]:
+def differences(before: Snapshot, after: Snapshot) -> Iterator[Difference]:
     """How the schema is otherwise at the end; what is validated besides is not told."""
     for each in catalogue_snapshot.compare(before, after):
         if not (each.aspect == "not valid" and each.after is None):

@@ -164,11 +164,9 @@ class _Rehearsal:
             return
         from reviewer.rehearsal import catalogue_snapshot
 
-        with self._bench.looking("the schema that the deploy leads to"):
-            with self._bench.server.connect(database) as connection:
-                end.snapshot = catalogue_snapshot.take(
-                    connection, self._bench.version_table, self._bench.server.roles
-                )
+        bench = self._bench
+        with bench.looking("the schema that the deploy leads to"), bench.server.connect(database) as connection:
+            end.snapshot = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
 
     def _step_by_step(self, deployed: Ended, before: str, well: Ended | None) -> None:
         """`well` is the deploy that went well, from the state in the database `before`, if one did."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import libcst as cst
 
-from reviewer.fix.fix import Fix
 from reviewer.fix.code import with_option
-from reviewer.fix.found import Found, with_sql
+from reviewer.fix.fix import Fix
+from reviewer.fix.found import Found, span, with_sql
 from reviewer.fix.moving import Part, apart, in_block
 from reviewer.fix.refused import Refused
 from reviewer.fix.source import Site
@@ -33,12 +33,12 @@ def fix(found: Found) -> Fix:
     else:
         dropped = found.operation(DropIndex, lambda each: about.index(each.index.name) == found.finding.about)
         known = found.understood.schemas[0].index_table(dropped.index) if found.understood.schemas else None
-        name, table = dropped.index, known.name if known else None
+        name, table = dropped.index, known.name if known else dropped.index
         title = f"drop index `{name.name}` CONCURRENTLY"
     if not found.finding.remedy or len(found.finding.remedy) > 1:
         raise Refused("PostgreSQL does neither on a partitioned table")
     part = _part(found, name)
-    back = None if table is None else _back(found, name, table)
+    back = _back(found, name, table)
     parts = [part]
     if all(isinstance(each, _KINDS) for each in found.rest()):
         if isinstance(back, Part) and all(isinstance(each, _KINDS) for each in found.rest(Direction.DOWNGRADE)):
@@ -50,13 +50,12 @@ def fix(found: Found) -> Fix:
 def _part(found: Found, name: Name) -> Part:
     building = found.rule == "blocking-index"
     site = found.site(("create_index",) if building else ("drop_index",), name.name)
-    seen = found.statement.observation
-    before = []
-    if seen is not None and seen.lock_timeout:
-        before.append(remedies.execute("SET lock_timeout = 0"))
+    limit = found.outer_limit
+    before = [remedies.execute("SET lock_timeout = 0")] if limit else []
     if building:
         before.append(remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name.sql.removeprefix('public.')}"))
-    return Part(site, _concurrently(site), "\n".join(before))
+    after = remedies.execute(f"SET lock_timeout = '{span(limit)}'") if limit else ""
+    return Part(site, _concurrently(site), "\n".join(before), after)
 
 
 def _concurrently(site: Site) -> cst.Call:

@@ -1,0 +1,90 @@
+"""A column becomes NOT NULL in steps: a constraint that is not validated, its validation, and then SET NOT NULL."""
+
+from __future__ import annotations
+
+from reviewer.fix.code import in_place
+from reviewer.fix.fix import Fix, NewRevision
+from reviewer.fix.fixers.not_valid import LEAVES, NOTHING_BACK, UNSAFE, validating
+from reviewer.fix.found import Found
+from reviewer.fix.moving import put
+from reviewer.fix.refused import Refused
+from reviewer.fix.source import Site
+from reviewer.recording import Direction
+from reviewer.review import remedies
+from reviewer.sql.names import Name, quoted
+from reviewer.sql.operations import DropNotNull, SetNotNull
+
+RULES = ("scanning-not-null",)
+
+_HARMLESS = ("existing_", "schema", "table_name", "column_name", "nullable", "modify_")
+
+
+def fix(found: Found) -> Fix:
+    """The call is replaced by the first step; a new revision does the others."""
+    if found.finding.direction is not Direction.UPGRADE:
+        raise Refused("it is in the downgrade")
+    column = found.operation(SetNotNull)
+    site = found.site(("alter_column",), column.column)
+    _only_nullable(site)
+    first, *others = (_plain(each) for each in found.finding.remedy)
+    table, name = column.table, column.column
+    title = f"make `{table}.{name}` NOT NULL in steps"
+    rewriting = found.rewriting()
+    if len(others) == 1 and "VALIDATE" in first:
+        # a constraint that is there proves it
+        body = f"{validating(found, first)}\n{found.limited(others[0])}"
+        put(rewriting, site, in_place(body, site.whole, found.source))
+        return Fix(found.finding, title, {found.source.path: rewriting.hunks()})
+    back = found.counterpart(
+        ("alter_column",),
+        lambda each: isinstance(each, DropNotNull) and each.column == name and each.table.matches(table),
+    )
+    if back is None:
+        raise Refused("the downgrade has no call of its own that makes the column nullable again")
+    _only_nullable(back)
+    put(rewriting, site, in_place(first, site.whole, found.source))
+    if len(others) == 2:
+        validate, last = others
+        check = remedies.constraint_name(table, [name], "is_set")
+        put(rewriting, back, in_place(_drop_check(check, table), back.whole, found.source))
+        undo = (
+            remedies.call("op.alter_column", table, name, nullable=True)
+            + "\n"
+            + remedies.call(
+                "op.create_check_constraint",
+                remedies.fixed(check),
+                table,
+                remedies.PREDICATE.format(column=quoted(name)),
+                postgresql_not_valid=True,
+            )
+        )
+        new = NewRevision(
+            found.revision.id,
+            f"{table.name} {name} is not null",
+            f"{validating(found, validate)}\n{found.limited(last)}",
+            found.limited(undo),
+        )
+    else:
+        new = NewRevision(
+            found.revision.id, f"validate {table.name} {name}", validating(found, others[0]), NOTHING_BACK
+        )
+    return Fix(found.finding, title, {found.source.path: rewriting.hunks()}, (new,), UNSAFE, LEAVES)
+
+
+def _plain(body: str) -> str:
+    """Without the comments, which the reason of the fix says."""
+    return "\n".join(line for line in body.split("\n") if not line.startswith("#"))
+
+
+def _drop_check(check: str, table: Name) -> str:
+    return remedies.call("op.drop_constraint", remedies.fixed(check), table, type_="check")
+
+
+def _only_nullable(site: Site) -> None:
+    """Raises `Refused` for a call that changes something else too."""
+    if site.name != "alter_column":
+        raise Refused("it is written as SQL")
+    named = [each.keyword.value for each in site.call.args if each.keyword is not None]
+    other = [name for name in named if not name.startswith(_HARMLESS)]
+    if other:
+        raise Refused(f"the call at line {site.line} also changes `{other[0]}`")
