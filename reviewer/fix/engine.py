@@ -22,6 +22,8 @@ from reviewer.review.finding import Finding
 Key = tuple[object, ...]
 
 _MOST_TRIALS = 60
+_MOST_TRIES = 3
+"""How often one fix is tried."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class _Work:
     applied: list[Applied] = field(default_factory=list)
     failed: dict[Key, str] = field(default_factory=dict)
     """Why a fix was not kept, by its finding."""
-    tried: dict[Key, int] = field(default_factory=dict)
-    """How many fixes were kept when it was tried last: what it failed on another one may have fixed since."""
+    tried: dict[Key, list[int]] = field(default_factory=dict)
+    """How many fixes were kept each time it was tried alone: what it failed on another one may have fixed since."""
     alone: set[Key] = field(default_factory=set)
     """What is to be tried by itself."""
 
@@ -118,8 +120,11 @@ def _next(work: _Work) -> list[Fix]:
     for finding, fix in _candidates(work):
         if isinstance(fix, str) or (fix.unsafe and not work.unsafe):
             continue
-        if work.tried.get(key(finding)) == len(work.applied):
+        last = work.tried.get(key(finding), [])
+        if len(last) >= _MOST_TRIES or len(work.applied) in last:
             continue
+        if fix.first and key(finding) not in work.alone:
+            return [fix]
         if key(finding) in work.alone:
             later.append(fix)
         elif not any(fix.collides(other) for other in group):
@@ -140,10 +145,11 @@ def _try(work: _Work, group: Sequence[Fix]) -> None:
     if not faults:
         work.applied += [_applied(before, fix, work) for fix in group]
         work.state = after
+        work.alone.clear()
         return
     if len(group) == 1:
         work.failed[key(group[0].finding)] = faults[0][1]
-        work.tried[key(group[0].finding)] = len(work.applied)
+        work.tried.setdefault(key(group[0].finding), []).append(len(work.applied))
         work.alone.add(key(group[0].finding))
         return
     blamed = [fix for fix, _ in faults if fix is not None]

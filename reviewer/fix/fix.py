@@ -36,6 +36,8 @@ class Fix:
     """Why somebody has to decide, as a sentence; empty for a fix that is safe."""
     leaves: frozenset[str] = frozenset()
     """Rules that may find something that was not found before, because the fix trades one thing for another."""
+    first: bool = False
+    """Whether what other fixes write depends on it."""
     other_end: Callable[[Difference], bool] = lambda _: False
     """Which differences between the schema that the deploy led to and the one that it leads to now are meant."""
 

@@ -14,7 +14,7 @@ from reviewer.fix.refused import Refused
 from reviewer.fix.source import Rewriting, Site, Source, called
 from reviewer.project.graph import Graph
 from reviewer.project.source import SourceRevision
-from reviewer.recording import Direction, Recording, Statement
+from reviewer.recording import Direction, Origin, Recording, Statement
 from reviewer.replay.stream import Story, Understood
 from reviewer.review import remedies
 from reviewer.review.finding import Finding
@@ -174,6 +174,7 @@ class Found:
         own = any(
             isinstance(each, SetVariable) and each.name == "lock_timeout"
             for understood in self.story.upgrade
+            if understood.statement.origin is Origin.REVISION
             for each in understood.operations
         )
         return seen.lock_timeout if seen is not None and own else 0

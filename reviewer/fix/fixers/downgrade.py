@@ -14,7 +14,7 @@ from reviewer.fix.source import DOWNGRADE, Hunk, Rewriting, is_docstring
 from reviewer.recording import Change, Difference, Direction, Outcome
 from reviewer.review import undoing
 
-RULES = ("incomplete-downgrade", "missing-downgrade")
+RULES = ("incomplete-downgrade", "missing-downgrade", "failing-second-upgrade")
 
 _GOING = ("policy", "rule", "trigger", "view", "materialized view", "constraint", "index", "column", "table")
 """The order in which things can be dropped; all others come after them."""
@@ -22,8 +22,6 @@ _GOING = ("policy", "rule", "trigger", "view", "materialized view", "constraint"
 
 def fix(found: Found) -> Fix:
     """Everything that the comparison has shown is added at the end of `downgrade()`."""
-    if found.finding.direction is not Direction.DOWNGRADE:
-        raise Refused("the second upgrade ends in another schema, and no downgrade says why")
     source = found.files.sources[found.revision.path]
     function = source.function(DOWNGRADE)
     if function is None or not isinstance(function.body, cst.IndentedBlock):
@@ -35,7 +33,7 @@ def fix(found: Found) -> Fix:
         what = f"{unknown.kind} `{unknown.name}`" if unknown else "what it lacks"
         raise Refused(f"no single statement brings {what} back")
     rewriting = _rewritten(found, function, [line for _, line in lines])
-    empty = found.rule == "missing-downgrade"
+    empty = found.story.revision.downgrade_is_empty
     return Fix(
         found.finding,
         f"add to the downgrade what it lacks: {'; '.join(line for _, line in lines[:4])}",

@@ -33,6 +33,7 @@ def fix(found: Found) -> Fix:
         title,
         changed,
         unsafe=f"Somebody has to say whether {SECONDS} s are right: a deploy that waits longer fails and is tried again",
+        first=True,
     )
 
 

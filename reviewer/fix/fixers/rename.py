@@ -20,6 +20,19 @@ from reviewer.sql.operations import DropColumn
 
 RULES = ("rename-as-drop",)
 
+LEAVES = frozenset(
+    {
+        "renamed-column",
+        "old-code-broken",
+        "stale-function",
+        "nullable-for-old-code",
+        "stricter-for-old-code",
+        "changed-default",
+        "dropped-default",
+    }
+)
+"""What is as true of the column that takes the place of the old one, and was covered by its drop."""
+
 
 def fix(found: Found) -> Fix:
     """One `alter_column(..., new_column_name=...)` takes the place of both calls, in each direction."""
@@ -42,7 +55,7 @@ def fix(found: Found) -> Fix:
         f"rename `{table}.{old}` to `{new}`",
         {found.source.path: rewriting.hunks()},
         unsafe="It keeps the values, but the code that runs meanwhile still knows the old name",
-        leaves=frozenset({"renamed-column", "old-code-broken", "stale-function", "several-exclusive-locks"}),
+        leaves=LEAVES,
     )
 
 

@@ -60,5 +60,5 @@ def fix(found: Found) -> Fix:
         {found.source.path: rewriting.hunks()},
         tuple(news),
         UNSAFE,
-        LEAVES | {"unreversed-data-change"},
+        LEAVES | {"unreversed-data-change", "lossy-round-trip"},
     )
