@@ -16,7 +16,7 @@ import pytest
 from tests import kinds
 
 if TYPE_CHECKING:
-    from tests import cases, examples, rehearsals
+    from tests import cases, examples, fixing, rehearsals
 
 # A shell that starts the tests in the background, or `nohup`, has them ignored, and every process that a test starts
 # would ignore them too: tests that interrupt a reviewer would wait for ever.
@@ -74,6 +74,15 @@ def rehearsal_bench() -> Iterator[rehearsals.Rehearsals]:
     from tests import rehearsals
 
     with rehearsals.rehearsals() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fixing_bench() -> Iterator[fixing.Fixing]:
+    """Fixes small projects, each in a process of its own."""
+    from tests import fixing
+
+    with fixing.fixing() as running:
         yield running
 
 

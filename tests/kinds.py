@@ -11,6 +11,7 @@ SERVER = frozenset(
         "bench_of",
         "case_bench",
         "connection",
+        "fixing_bench",
         "make",
         "names",
         "rehearsal_bench",

@@ -12,7 +12,7 @@ from reviewer.fix.code import outside_transaction, parsed, text_of
 from reviewer.fix.fix import Fix, NewRevision
 from reviewer.fix.found import Found
 from reviewer.fix.refused import Refused
-from reviewer.fix.source import Rewriting, Site, Source, Statement, alias
+from reviewer.fix.source import MARKER, Rewriting, Site, Source, Statement, alias
 
 NEW_REVISION = "It adds a revision, because what it commits must not be half of this one"
 
@@ -70,11 +70,21 @@ def apart(found: Found, title: str, part: Part, back: Part | str | None, message
     if isinstance(back, Part):
         movable(back.site)
         rewriting.remove(back.site)
-        down = text_of([back.block()], found.source)
+        down = text_of([unmarked(back.block())], found.source)
     elif down:
         down = text_of([outside_transaction(parsed(down, found.source), found.source)], found.source)
-    new = NewRevision(found.revision.id, message, text_of([part.block()], found.source), down)
+    new = NewRevision(found.revision.id, message, text_of([unmarked(part.block())], found.source), down)
     return Fix(found.finding, title, {found.source.path: rewriting.hunks()}, (new,), NEW_REVISION)
+
+
+def unmarked(statement: cst.With) -> cst.With:
+    """Without the comments in which autogenerate frames its commands: they stay where they are."""
+    kept = [
+        line
+        for line in statement.leading_lines
+        if line.comment is not None and not line.comment.value.startswith(MARKER)
+    ]
+    return statement.with_changes(leading_lines=kept)
 
 
 def movable(site: Site) -> None:

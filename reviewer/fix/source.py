@@ -25,7 +25,7 @@ Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 UPGRADE, DOWNGRADE = "upgrade", "downgrade"
 
 _LOOPS = (cst.For, cst.While, cst.CompFor)
-_MARKER = "# ###"
+MARKER = "# ###"
 """How the comments begin with which autogenerate frames its commands."""
 
 
@@ -318,7 +318,7 @@ class _Replacer(cst.CSTTransformer):
             line
             for each in gone
             for line in getattr(each, "leading_lines", ())
-            if line.comment is not None and line.comment.value.startswith(_MARKER)
+            if line.comment is not None and line.comment.value.startswith(MARKER)
         ]
         body = list(updated_node.body)
         real = [each for each in body if not is_docstring(each)]

@@ -1,0 +1,318 @@
+"""Fixes are rehearsed on a real server, in the ways in which people write migrations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from reviewer.fix import fixers
+from tests.command import files_in, revision
+from tests.fixing import Fixing, one, told
+
+USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text, age int)")
+op.execute("CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint, note text)")"""
+QUICK = "op.execute(\"SET LOCAL lock_timeout = '5s'\")\n"
+
+
+@dataclass(frozen=True)
+class Style:
+    """One way to write a migration, and what is to become of it."""
+
+    title: str
+    rule: str
+    upgrade: str
+    downgrade: str
+    has: tuple[str, ...]
+    """What the revision has afterwards."""
+    new: tuple[tuple[str, ...], ...] = ()
+    """What each new revision has."""
+    lacks: tuple[str, ...] = ()
+    given: str = USERS
+    env: tuple[str, ...] = field(default=())
+
+
+STYLES = (
+    Style(
+        "an index by position",
+        "blocking-index",
+        QUICK + 'op.create_index("ix", "users", ["name"], unique=False)  # for the search',
+        'op.drop_index("ix", "users")',
+        (
+            "    with op.get_context().autocommit_block():\n"
+            '        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix")\n'
+            '        op.create_index("ix", "users", ["name"], unique=False, postgresql_concurrently=True)  # for the search\n',
+            '        op.drop_index("ix", "users", postgresql_concurrently=True)\n',
+        ),
+    ),
+    Style(
+        "an index in a batch with something else, over several lines",
+        "blocking-index",
+        QUICK + 'with op.batch_alter_table("users", schema=None) as batch_op:\n'
+        '    batch_op.add_column(sa.Column("x", sa.Integer()))\n'
+        '    batch_op.create_index(\n        "ix",  # its name\n        ["name"],  # its columns\n    )',
+        'with op.batch_alter_table("users") as batch_op:\n    batch_op.drop_index("ix")\n    batch_op.drop_column("x")',
+        ('        batch_op.add_column(sa.Column("x", sa.Integer()))\n', '        batch_op.drop_column("x")\n'),
+        (
+            (
+                '            batch_op.create_index(\n                "ix",  # its name\n                ["name"],  # its columns\n'
+                "                postgresql_concurrently=True,\n            )\n",
+                '            batch_op.drop_index("ix", postgresql_concurrently=True)\n',
+            ),
+        ),
+        ("create_index", "drop_index"),
+    ),
+    Style(
+        "an index as SQL, in another schema, dropped",
+        "blocking-index-drop",
+        QUICK + 'op.execute("DROP INDEX app.ix")',
+        'op.create_index("ix", "things", [sa.text("lower(name)")], schema="app")',
+        (
+            '        op.execute("DROP INDEX CONCURRENTLY app.ix")\n',
+            '        op.create_index("ix", "things", [sa.text("lower(name)")], schema="app", postgresql_concurrently=True)\n',
+        ),
+        given='op.execute("CREATE SCHEMA app; CREATE TABLE app.things (name text); CREATE INDEX ix ON app.things (lower(name))")',
+    ),
+    Style(
+        "two indexes, and nothing limits the wait for locks",
+        "blocking-index",
+        'op.create_index("ix", "users", ["name"])\nop.create_index("ix2", "users", columns=["age"])',
+        'op.drop_index("ix2", "users")\nop.drop_index("ix", table_name="users")',
+        (
+            '        op.create_index("ix2", "users", columns=["age"], postgresql_concurrently=True)\n'
+            "        op.execute(\"SET lock_timeout = '5s'\")\n",
+            '        op.drop_index("ix", table_name="users", postgresql_concurrently=True)\n',
+        ),
+        env=("            context.execute(\"SET lock_timeout = '5s'\")\n            context.run_migrations()\n",),
+    ),
+    Style(
+        "a foreign key by keyword",
+        "validating-foreign-key",
+        QUICK
+        + 'op.create_foreign_key("fk", source_table="orders", referent_table="users", local_cols=["user_id"], remote_cols=["id"])',
+        'op.drop_constraint("fk", "orders", type_="foreignkey")',
+        ('remote_cols=["id"], postgresql_not_valid=True)\n',),
+        (('        op.execute("ALTER TABLE orders VALIDATE CONSTRAINT fk")\n', "    pass\n"),),
+    ),
+    Style(
+        "a foreign key as SQL",
+        "validating-foreign-key",
+        QUICK + 'op.execute("ALTER TABLE orders ADD CONSTRAINT fk FOREIGN KEY (user_id) REFERENCES users (id);")',
+        'op.execute("ALTER TABLE orders DROP CONSTRAINT fk")',
+        ("REFERENCES users (id) NOT VALID;",),
+        (("VALIDATE CONSTRAINT fk",),),
+    ),
+    Style(
+        "a foreign key on a new column",
+        "validating-foreign-key",
+        QUICK + 'op.add_column("orders", sa.Column("u_id", sa.BigInteger(), sa.ForeignKey("users.id")))',
+        'op.drop_column("orders", "u_id")',
+        ('sa.ForeignKey("users.id")), inline_references=True)\n',),
+    ),
+    Style(
+        "a check in a batch",
+        "validating-check",
+        QUICK
+        + 'with op.batch_alter_table("users") as b:\n    b.create_check_constraint(b.f("ck"), "age > -1000000000")',
+        'with op.batch_alter_table("users") as b:\n    b.drop_constraint(b.f("ck"), type_="check")',
+        ('        b.create_check_constraint(b.f("ck"), "age > -1000000000", postgresql_not_valid=True)\n',),
+        (("VALIDATE CONSTRAINT ck",),),
+    ),
+    Style(
+        "a unique constraint beside something else",
+        "blocking-unique-constraint",
+        QUICK
+        + 'op.add_column("users", sa.Column("z", sa.Integer()))\nop.create_unique_constraint("uq", "users", ["name"])',
+        'op.drop_constraint("uq", "users", type_="unique")\nop.drop_column("users", "z")',
+        ('op.add_column("users"', 'op.drop_column("users", "z")'),
+        (("unique=True, postgresql_concurrently=True", "UNIQUE USING INDEX uq", 'op.drop_constraint("uq"'),),
+        ("uq",),
+    ),
+    Style(
+        "NOT NULL",
+        "scanning-not-null",
+        QUICK + "op.execute(\"UPDATE users SET name = 'x' WHERE name IS NULL\")\n"
+        'op.alter_column("users", "name", existing_type=sa.Text(), nullable=False)',
+        'op.alter_column("users", "name", existing_type=sa.Text(), nullable=True)',
+        ("postgresql_not_valid=True", 'op.drop_constraint(op.f("users_name_is_set")'),
+        (("VALIDATE CONSTRAINT users_name_is_set", 'op.alter_column("users", "name", nullable=False)'),),
+        ("nullable=",),
+    ),
+    Style(
+        "a column that is NOT NULL",
+        "required-column",
+        QUICK + 'op.add_column("users", sa.Column("slug", sa.String(20), nullable=False))',
+        'op.drop_column("users", "slug")',
+        ("nullable=False, server_default=sa.text(\"''\")))\n",),
+    ),
+    Style(
+        "a column under another name, in a batch",
+        "rename-as-drop",
+        QUICK + 'with op.batch_alter_table("users") as batch_op:\n'
+        '    batch_op.add_column(sa.Column("full_name", sa.Text(), nullable=True))\n    batch_op.drop_column("name")',
+        'with op.batch_alter_table("users") as batch_op:\n'
+        '    batch_op.add_column(sa.Column("name", sa.Text(), nullable=True))\n    batch_op.drop_column("full_name")',
+        (
+            '        batch_op.alter_column("name", new_column_name="full_name")\n',
+            '        batch_op.alter_column("full_name", new_column_name="name")\n',
+        ),
+        lacks=("add_column", "drop_column"),
+    ),
+    Style(
+        "an enum type that stays",
+        "incomplete-downgrade",
+        'op.create_table("moods", sa.Column("id", sa.BigInteger(), primary_key=True),'
+        ' sa.Column("mood", sa.Enum("good", "bad", name="mood")))',
+        'op.drop_table("moods")',
+        ("    op.drop_table(\"moods\")\n    sa.Enum(name='mood').drop(op.get_bind())\n",),
+    ),
+    Style(
+        "an index and a constraint that do not come back",
+        "incomplete-downgrade",
+        QUICK + 'op.drop_column("users", "name")',
+        QUICK + 'op.add_column("users", sa.Column("name", sa.Text()))',
+        ("CREATE INDEX ix_n ON users USING btree (name)", "ADD CONSTRAINT u UNIQUE (name, age)"),
+        given=USERS
+        + '\nop.create_index("ix_n", "users", ["name"])\nop.execute("ALTER TABLE users ADD CONSTRAINT u UNIQUE (name, age)")',
+    ),
+    Style(
+        "a downgrade that does nothing",
+        "failing-second-upgrade",
+        QUICK + 'op.add_column("users", sa.Column("z", sa.Integer()))',
+        "pass",
+        ("    op.drop_column('users', 'z')\n",),
+    ),
+    Style(
+        "a constraint without a name",
+        "unnamed-constraint",
+        QUICK + 'op.create_foreign_key(None, "orders", "users", ["user_id"], ["id"], postgresql_not_valid=True)',
+        'op.drop_constraint(None, "orders", type_="foreignkey")',
+        (
+            'op.create_foreign_key(op.f("orders_user_id_fkey"), "orders"',
+            'op.drop_constraint(op.f("orders_user_id_fkey")',
+        ),
+    ),
+    Style(
+        "an enum type that is there already",
+        "failing-upgrade",
+        "op.execute(\"CREATE TYPE mood AS ENUM ('good', 'bad')\")\n"
+        'op.create_table("m2", sa.Column("mood", sa.Enum("good", "bad", name="mood"), primary_key=True))',
+        'op.drop_table("m2")\nop.execute("DROP TYPE mood")',
+        (
+            "from sqlalchemy.dialects import postgresql\n",
+            'postgresql.ENUM("good", "bad", name="mood", create_type=False), primary_key=True',
+        ),
+    ),
+    Style(
+        "a volatile default",
+        "rewriting-default",
+        QUICK
+        + 'op.add_column("users", sa.Column("token", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False))',
+        'op.drop_column("users", "token")',
+        (
+            '    op.add_column("users", sa.Column("token", sa.Uuid(), nullable=True))\n'
+            '    op.alter_column("users", "token", server_default=sa.text("gen_random_uuid()"))\n',
+        ),
+        (("while op.get_bind().execute(batch).rowcount:",), ("nullable=False",)),
+    ),
+)
+
+
+@pytest.mark.parametrize("style", STYLES, ids=[each.title for each in STYLES])
+def test_a_fix_is_offered_after_it_was_rehearsed(fixing_bench: Fixing, tmp_path: Path, style: Style) -> None:
+    folder = one(tmp_path.resolve(), style.given, style.upgrade, style.downgrade)
+    before = files_in(folder)
+
+    found = fixing_bench.of(folder)
+
+    assert style.rule in {each.fix.rule for each in found.applied}, told(found)
+    assert style.rule not in {each.rule for each in found.last.tree.findings}, told(found)
+    contents = {path: data.decode() for path, data in found.last.contents.items()}
+    env = contents.pop("migrations/env.py", "")
+    text = contents.pop("migrations/versions/r1.py")
+    for words in style.has:
+        assert words in text, told(found)
+    for words in style.lacks:
+        assert words not in text, told(found)
+    for words in style.env:
+        assert words in env
+    assert len(contents) == len(style.new), told(found)
+    # in the order of the chain
+    parents = {_down(each): each for each in contents.values()}
+    last = "b"
+    for wanted in style.new:
+        text = parents[last]
+        last = text.partition("revision = '")[2].partition("'")[0]
+        for words in wanted:
+            assert words in text, told(found)
+    assert fixing_bench.runs[-1] <= (3 if style.env else 2)
+    assert files_in(folder) == before
+
+
+def _down(text: str) -> str:
+    return text.partition("down_revision = '")[2].partition("'")[0]
+
+
+def test_every_fixer_has_a_style_that_it_fixes() -> None:
+    tried = {fixers.by_rule()[each.rule].__name__ for each in STYLES} | {"reviewer.fix.fixers.lock_timeout"}
+
+    assert {each.__name__ for each in fixers.by_rule().values()} == tried
+
+
+def test_new_revisions_come_between_and_a_second_time_changes_nothing(fixing_bench: Fixing, tmp_path: Path) -> None:
+    more = revision(
+        "c", "b", QUICK + 'op.add_column("orders", sa.Column("w", sa.Integer()))', 'op.drop_column("orders", "w")'
+    )
+    upgrade = (
+        QUICK
+        + 'op.create_foreign_key("fk", "orders", "users", ["user_id"], ["id"])\nop.create_index("ix", "users", ["name"])'
+    )
+    downgrade = 'op.drop_index("ix", "users")\nop.drop_constraint("fk", "orders", type_="foreignkey")'
+    folder = one(tmp_path.resolve(), USERS, upgrade, downgrade, more)
+
+    found = fixing_bench.of(folder, unsafe=True)
+
+    assert len(found.applied) == 2, told(found)
+    ids = [each.id for each in found.last.scope.selection.revisions]
+    assert (ids[0], ids[-1], len(ids)) == ("b", "c", 4)
+    assert found.last.scope.graph.revisions["c"].down_revisions == (ids[2],)
+    for path, data in found.last.contents.items():
+        (folder / path).write_bytes(data)
+    again = fixing_bench.of(folder)
+    assert again.applied == (), told(again)
+    assert again.last.contents == {}
+
+
+def test_what_is_unsafe_is_left_alone_and_says_why(fixing_bench: Fixing, tmp_path: Path) -> None:
+    folder = one(
+        tmp_path.resolve(),
+        USERS,
+        QUICK + 'op.add_column("users", sa.Column("slug", sa.String(20), nullable=False))',
+        'op.drop_column("users", "slug")',
+    )
+
+    found = fixing_bench.of(folder, unsafe=False)
+
+    (left,) = (each for each in found.left if each.finding.rule == "required-column")
+    assert left.unsafe
+    assert "Somebody has to say" in left.reason
+    assert found.last.contents == {}
+
+
+def test_a_fix_that_makes_something_worse_is_not_offered_and_the_others_are(
+    fixing_bench: Fixing, tmp_path: Path
+) -> None:
+    # the second index is needed by the foreign key that comes after it
+    upgrade = (
+        QUICK + 'op.create_index("ix", "orders", ["note"])\nop.create_index("uq", "users", ["age"], unique=True)\n'
+        'op.execute("CREATE TABLE ages (age int REFERENCES users (age))")'
+    )
+    downgrade = 'op.drop_table("ages")\nop.drop_index("uq", "users")\nop.drop_index("ix", "orders")'
+    folder = one(tmp_path.resolve(), USERS, upgrade, downgrade)
+
+    found = fixing_bench.of(folder)
+
+    assert [each.fix.title for each in found.applied] == ["build index `ix` CONCURRENTLY"], told(found)
+    (left,) = (each for each in found.left if each.finding.rule == "blocking-index")
+    assert "the upgrade of b fails with it" in left.reason
