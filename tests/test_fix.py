@@ -260,6 +260,12 @@ def test_every_fixer_has_a_style_that_it_fixes() -> None:
     assert {each.__name__ for each in fixers.by_rule().values()} == tried
 
 
+def test_every_fix_is_documented() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "fix.md").read_text()
+
+    assert [rule for rule in fixers.by_rule() if f"`{rule}`" not in text] == []
+
+
 def test_new_revisions_come_between_and_a_second_time_changes_nothing(fixing_bench: Fixing, tmp_path: Path) -> None:
     more = revision(
         "c", "b", QUICK + 'op.add_column("orders", sa.Column("w", sa.Integer()))', 'op.drop_column("orders", "w")'

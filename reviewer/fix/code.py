@@ -119,7 +119,13 @@ def without_option(call: cst.Call, name: str) -> cst.Call:
     kept = [each for each in call.args if each.keyword is None or each.keyword.value != name]
     if kept and len(kept) < len(call.args) and kept[-1] is not call.args[-1]:
         last = call.args[-1]
-        kept[-1] = kept[-1].with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+        comma = last.comma
+        before = kept[-1].comma.whitespace_after if isinstance(kept[-1].comma, cst.Comma) else None
+        if isinstance(comma, cst.Comma) and isinstance(before, cst.ParenthesizedWhitespace):
+            after = comma.whitespace_after  # the comment behind the one before stays
+            if isinstance(after, cst.ParenthesizedWhitespace):
+                comma = comma.with_changes(whitespace_after=after.with_changes(first_line=before.first_line))
+        kept[-1] = kept[-1].with_changes(comma=comma, whitespace_after_arg=last.whitespace_after_arg)
     return call.with_changes(args=kept)
 
 

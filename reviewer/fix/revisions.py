@@ -218,27 +218,22 @@ def _without_unused(module: cst.Module) -> cst.Module:
     code = [module.code_for_node(each) for each in module.body if not _is_import(each)]
     text = "\n".join(code)
     body: list[cst.CSTNode] = []
+    apart = False
+    """Whether an empty line went with an import."""
     for statement in module.body:
         if not _is_import(statement):
             body.append(statement)
             continue
         assert isinstance(statement, cst.SimpleStatementLine)
-        each = statement.body[0]
-        assert isinstance(each, cst.Import | cst.ImportFrom)
-        if isinstance(each, cst.ImportFrom) and each.module is not None and dotted(each.module) == "__future__":
-            body.append(statement)
-            continue
-        if isinstance(each.names, cst.ImportStar):
-            continue
-        used = [name for name in each.names if re.search(rf"\b{re.escape(_bound(name))}\b", text)]
-        if not used:
-            continue
-        used[-1] = used[-1].with_changes(comma=each.names[-1].comma)
-        body.append(statement.with_changes(body=[each.with_changes(names=used)]))
+        kept = _with_used(statement, text)
+        apart = apart or bool(statement.leading_lines)
+        if kept is not None:
+            lines = kept.leading_lines or ([cst.EmptyLine(indent=False)] if apart else ())
+            body.append(kept.with_changes(leading_lines=lines))
+            apart = False
     if re.search(r"\bsa\.", text) and alias(module, "sqlalchemy") is None:
         last = max((n for n, each in enumerate(body) if _is_import(each)), default=-1)
         body.insert(last + 1, cst.parse_statement("import sqlalchemy as sa\n", config=module.config_for_parsing))
-    body = _apart_from_docstring(body)
     found = module.with_changes(body=body)
     if alias(found, "alembic.op") is None:
         place = (
@@ -251,14 +246,19 @@ def _without_unused(module: cst.Module) -> cst.Module:
     return found
 
 
-def _apart_from_docstring(body: list[cst.CSTNode]) -> list[cst.CSTNode]:
-    """With an empty line after the docstring, which may have gone with an import."""
-    match body:
-        case [cst.SimpleStatementLine(body=[cst.Expr()]) as first, cst.SimpleStatementLine() as second, *rest] if (
-            not second.leading_lines
-        ):
-            return [first, second.with_changes(leading_lines=[cst.EmptyLine(indent=False)]), *rest]
-    return body
+def _with_used(statement: cst.SimpleStatementLine, text: str) -> cst.SimpleStatementLine | None:
+    """An import with those names only that `text` uses."""
+    each = statement.body[0]
+    assert isinstance(each, cst.Import | cst.ImportFrom)
+    if isinstance(each, cst.ImportFrom) and each.module is not None and dotted(each.module) == "__future__":
+        return statement
+    if isinstance(each.names, cst.ImportStar):
+        return None
+    used = [name for name in each.names if re.search(rf"\b{re.escape(_bound(name))}\b", text)]
+    if not used:
+        return None
+    used[-1] = used[-1].with_changes(comma=each.names[-1].comma)
+    return statement.with_changes(body=[each.with_changes(names=used)])
 
 
 def _bound(name: cst.ImportAlias) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Fixer(Protocol):
     """A module of this folder."""
 
+    __name__: str
     __doc__: str | None
 
     @property
