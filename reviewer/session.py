@@ -484,6 +484,13 @@ def _unused(recordings: Sequence[Recording], production: Production | None) -> t
     return tuple(found)
 
 
+def quiet_rules() -> frozenset[str]:
+    """The rules that are silent where another one says as much at the same place."""
+    import checks as all_checks
+
+    return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.yields or check.RULE.last_resort)
+
+
 def _selected(config: Config, loaded: Sequence[Check]) -> list[Check]:
     wanted = [c for c in loaded if (c.RULE.id in config.select if config.select else c.RULE.default)]
     return [check for check in wanted if not config.ignored(check.RULE.id)]
@@ -722,6 +729,7 @@ __all__ = [
     "controlled",
     "judged",
     "plan_for",
+    "quiet_rules",
     "replayed",
     "review_project",
     "scope",

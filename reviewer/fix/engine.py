@@ -18,6 +18,7 @@ from reviewer.fix.trial import Contents, State, Trials, differences
 from reviewer.project.naming import Naming
 from reviewer.recording import Direction, Outcome
 from reviewer.review.finding import Finding
+from reviewer.session import quiet_rules
 
 Key = tuple[object, ...]
 
@@ -148,7 +149,7 @@ def _try(work: _Work, group: Sequence[Fix]) -> None:
         work.alone.clear()
         return
     if len(group) == 1:
-        work.failed[key(group[0].finding)] = faults[0][1]
+        work.failed.setdefault(key(group[0].finding), faults[0][1])
         work.tried.setdefault(key(group[0].finding), []).append(len(work.applied))
         work.alone.add(key(group[0].finding))
         return
@@ -223,10 +224,9 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
         if now[this] >= was[this]:
             yield fix, "a review finds the same again after it"
     yield from _failures(before, after, group)
-    allowed = {rule for fix in group for rule in fix.leaves}
     for finding in after.tree.findings:
         this = _key(finding, after)
-        if finding.suppressed is None and now[this] > was[this] and finding.rule not in allowed:
+        if finding.suppressed is None and now[this] > was[this] and not _covered(finding, after, group):
             yield _blamed(finding, group), f"a review then finds {finding.rule}: {finding.message.rstrip('.')}"
     if before.end is None:
         return
@@ -240,6 +240,18 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
                 None,
                 f"it ends in another schema: {each.kind} {each.name}{on} is {each.change.value} {each.aspect}".rstrip(),
             )
+
+
+def _covered(finding: Finding, after: State, group: Sequence[Fix]) -> bool:
+    """Whether it was true before, and a finding that is fixed said more of the same."""
+    quiet = quiet_rules()
+    for fix in group:
+        if finding.rule in fix.leaves:
+            return True
+        here = after.origins.get(finding.revision or "", finding.revision) == fix.finding.revision
+        if here and finding.rule in quiet and finding.severity.rank <= fix.finding.severity.rank:
+            return True
+    return False
 
 
 def _failures(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple[Fix | None, str]]:

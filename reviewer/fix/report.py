@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from reviewer import __version__
 from reviewer.fix.command import Result
 from reviewer.fix.diff import unified
-from reviewer.fix.engine import Applied, Left
+from reviewer.fix.engine import Applied, Left, key
 from reviewer.review.finding import Finding
 
 
@@ -39,8 +39,18 @@ def _lines(result: Result) -> Iterator[str]:
         yield "Nothing to fix."
 
 
-def _traded(applied: Applied, result: Result) -> frozenset[str]:
-    return applied.fix.leaves & {finding.rule for finding in result.findings()}
+def _traded(applied: Applied, result: Result) -> set[str]:
+    """The rules that find something of its revision which they did not find before."""
+    known = {key(finding) for each in result.outcomes for finding in each.first.tree.findings}
+    return {
+        finding.rule
+        for each in result.outcomes
+        for finding in each.last.tree.findings
+        if finding.suppressed is None
+        and finding.rule in applied.fix.leaves
+        and each.last.origins.get(finding.revision or "", finding.revision) == applied.fix.finding.revision
+        and key(finding) not in known
+    }
 
 
 def _lower(text: str) -> str:

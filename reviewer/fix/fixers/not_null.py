@@ -12,7 +12,7 @@ from reviewer.fix.source import Site
 from reviewer.recording import Direction
 from reviewer.review import remedies
 from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import DropNotNull, SetNotNull
+from reviewer.sql.operations import DropColumn, DropNotNull, DropTable, Operation, SetNotNull
 
 RULES = ("scanning-not-null",)
 
@@ -39,14 +39,16 @@ def fix(found: Found) -> Fix:
         ("alter_column",),
         lambda each: isinstance(each, DropNotNull) and each.column == name and each.table.matches(table),
     )
-    if back is None:
+    if back is not None:
+        _only_nullable(back)
+    elif not any(_drops(each, table, name) for each in found.rest(Direction.DOWNGRADE)):
         raise Refused("the downgrade has no call of its own that makes the column nullable again")
-    _only_nullable(back)
     put(rewriting, site, in_place(first, site.whole, found.source))
     if len(others) == 2:
         validate, last = others
         check = remedies.constraint_name(table, [name], "is_set")
-        put(rewriting, back, in_place(_drop_check(check, table), back.whole, found.source))
+        if back is not None:
+            put(rewriting, back, in_place(_drop_check(check, table), back.whole, found.source))
         undo = (
             remedies.call("op.alter_column", table, name, nullable=True)
             + "\n"
@@ -69,6 +71,16 @@ def fix(found: Found) -> Fix:
             found.revision.id, f"validate {table.name} {name}", validating(found, others[0]), NOTHING_BACK
         )
     return Fix(found.finding, title, {found.source.path: rewriting.hunks()}, (new,), UNSAFE, LEAVES)
+
+
+def _drops(operation: Operation, table: Name, column: str) -> bool:
+    """Whether the column goes with it, and every constraint on it."""
+    match operation:
+        case DropColumn(table=on, column=gone):
+            return on.matches(table) and gone == column
+        case DropTable(table=on):
+            return on.matches(table)
+    return False
 
 
 def _plain(body: str) -> str:

@@ -16,7 +16,9 @@ from reviewer.sql.operations import AddCheck, AddForeignKey
 RULES = ("validating-foreign-key", "validating-check")
 
 UNSAFE = "It adds a revision, which reads the rows after the constraint is in force"
-LEAVES = frozenset({"stricter-for-old-code", "refused-after-upgrade", "premature-not-null"})
+LEAVES = frozenset(
+    {"stricter-for-old-code", "refused-after-upgrade", "premature-not-null", "several-exclusive-locks"}
+)
 """What is as true of the constraint however it is made, and was covered by the finding."""
 NOTHING_BACK = "# a constraint that is validated stays so: there is nothing to undo\npass"
 _INLINE = (1, 18, 2)
