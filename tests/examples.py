@@ -295,6 +295,11 @@ class Bench:
         report = judged(config, [recording], {recording.tree: comments_in(self._folder, recording)})
         return [finding for finding in report.findings if finding.suppressed is None]
 
+    @property
+    def server(self) -> RunningServer:
+        """The server that it rehearses on."""
+        return self._server.result()
+
     def watched(self, story: Story) -> Watcher:
         """What became of the database and of the statements of old code while the story was deployed."""
         self.record(story)

@@ -12,7 +12,7 @@ import pytest
 
 from tests import command
 from tests.command import Place, files_in, project, revision, somewhere
-from tests.repository import git
+from tests.repository import Repository, git
 
 pytestmark = pytest.mark.processes
 
@@ -32,6 +32,7 @@ def a_place() -> Iterator[Place]:
 
 
 def fix(place: Place, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    span = [] if "--base" in arguments else ["--revisions", "a:head"]
     return subprocess.run(
         [
             sys.executable,
@@ -40,8 +41,7 @@ def fix(place: Place, path: Path, *arguments: str) -> subprocess.CompletedProces
             "fix",
             "--python",
             sys.executable,
-            "--revisions",
-            "a:head",
+            *span,
             *arguments,
         ],
         cwd=path,
@@ -55,15 +55,17 @@ def fix(place: Place, path: Path, *arguments: str) -> subprocess.CompletedProces
 
 
 def test_a_diff_is_printed_and_applies_and_is_written(place: Place, tmp_path: Path) -> None:
-    folder = project(tmp_path, INDEX)
+    folder = Repository.at(tmp_path / "x").folder
+    project(folder)
+    Repository(folder).commit()
+    project(folder, INDEX)
     before = files_in(folder)
 
-    printed = fix(place, folder)
+    printed = fix(place, folder, "--base", "main")
 
     assert printed.returncode == 0, command.told(printed)
     assert "1 finding can be fixed" in printed.stderr
     assert files_in(folder) == before
-    git(folder, "init", "--quiet")
     (folder / "x.diff").write_text(printed.stdout)
     git(folder, "apply", "x.diff")
     applied = (folder / "migrations/versions/r1.py").read_text()

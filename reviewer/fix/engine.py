@@ -224,8 +224,11 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
         if now[this] >= was[this]:
             yield fix, "a review finds the same again after it"
     yield from _failures(before, after, group)
+    unseen = before.new - {revision for revision, way in _ran(before) if way is Direction.UPGRADE}
     for finding in after.tree.findings:
         this = _key(finding, after)
+        if after.origins.get(finding.revision or "", finding.revision) in unseen:
+            continue  # its upgrade failed before, so nobody could see what else it does
         if finding.suppressed is None and now[this] > was[this] and not _covered(finding, after, group):
             yield _blamed(finding, group), f"a review then finds {finding.rule}: {finding.message.rstrip('.')}"
     if before.end is None:
@@ -254,12 +257,14 @@ def _covered(finding: Finding, after: State, group: Sequence[Fix]) -> bool:
     return False
 
 
+def _ran(state: State) -> frozenset[tuple[str, Direction]]:
+    """The revisions that ran well in a direction, with rows or without."""
+    return frozenset((p.revision, p.direction) for p in state.tree.recording.passes if p.outcome is Outcome.OK)
+
+
 def _failures(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple[Fix | None, str]]:
     """The revisions that ran in a direction before, or are new, and that do not run in it."""
-    ran, runs = (
-        {(p.revision, p.direction) for p in state.tree.recording.passes if p.outcome is Outcome.OK}
-        for state in (before, after)
-    )
+    ran, runs = _ran(before), _ran(after)
     told: set[tuple[str, Direction]] = set()
     for each in after.tree.recording.passes:
         what = (each.revision, each.direction)

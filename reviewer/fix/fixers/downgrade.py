@@ -26,6 +26,8 @@ def fix(found: Found) -> Fix:
     function = source.function(DOWNGRADE)
     if function is None or not isinstance(function.body, cst.IndentedBlock):
         raise Refused("it has no `downgrade()`")
+    if not _differences(found):
+        raise Refused("what it leaves behind was not compared, because the revision does not run up and down")
     lacking = [each for each in _differences(found) if not _stays(each)]
     lines = [(each, undoing.code(each)) for each in sorted(lacking, key=_turn)]
     unknown = next((each for each, line in lines if not line), None)
