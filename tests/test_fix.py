@@ -146,6 +146,19 @@ STYLES = (
         until=17,
     ),
     Style(
+        "NOT NULL with a default",
+        "scanning-not-null",
+        QUICK + "op.execute(\"UPDATE users SET name = 'x' WHERE name IS NULL\")\n"
+        'op.alter_column("users", "name", existing_type=sa.Text(), nullable=False, server_default="x")',
+        'op.alter_column("users", "name", existing_type=sa.Text(), nullable=True, server_default=None)',
+        (
+            'op.alter_column("users", "name", existing_type=sa.Text(), server_default="x")\n    op.create_check_constraint(',
+            'op.alter_column("users", "name", existing_type=sa.Text(), server_default=None)\n    op.drop_constraint(',
+        ),
+        (("VALIDATE CONSTRAINT users_name_is_set", 'op.alter_column("users", "name", nullable=False)'),),
+        until=17,
+    ),
+    Style(
         "a column that is NOT NULL",
         "required-column",
         QUICK + 'op.add_column("users", sa.Column("slug", sa.String(20), nullable=False))',

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reviewer.fix.code import in_place
+from reviewer.fix.code import in_place, parsed, without_option
 from reviewer.fix.fix import Fix, NewRevision
 from reviewer.fix.fixers.not_valid import LEAVES, NOTHING_BACK, UNSAFE, validating
 from reviewer.fix.found import Found
-from reviewer.fix.moving import put
+from reviewer.fix.moving import alone, put
 from reviewer.fix.refused import Refused
-from reviewer.fix.source import Site
+from reviewer.fix.source import Rewriting, Site
 from reviewer.recording import Direction
 from reviewer.review import remedies
 from reviewer.sql.names import Name, quoted
@@ -16,7 +16,7 @@ from reviewer.sql.operations import DropColumn, DropNotNull, DropTable, Operatio
 
 RULES = ("scanning-not-null",)
 
-_HARMLESS = ("existing_", "schema", "table_name", "column_name", "nullable", "modify_")
+_SAYS_NOTHING = ("existing_", "schema", "table_name", "column_name", "nullable", "modify_")
 
 
 def fix(found: Found) -> Fix:
@@ -25,7 +25,6 @@ def fix(found: Found) -> Fix:
         raise Refused("it is in the downgrade")
     column = found.operation(SetNotNull)
     site = found.site(("alter_column",), column.column)
-    _only_nullable(site)
     first, *others = (_plain(each) for each in found.finding.remedy)
     table, name = column.table, column.column
     title = f"make `{table}.{name}` NOT NULL in steps"
@@ -33,22 +32,20 @@ def fix(found: Found) -> Fix:
     if len(others) == 1 and "VALIDATE" in first:
         # a constraint that is there proves it
         body = f"{validating(found, first)}\n{found.limited(others[0])}"
-        put(rewriting, site, in_place(body, site.whole, found.source))
+        _put(rewriting, site, body)
         return Fix(found.finding, title, {found.source.path: rewriting.hunks()})
     back = found.counterpart(
         ("alter_column",),
         lambda each: isinstance(each, DropNotNull) and each.column == name and each.table.matches(table),
     )
-    if back is not None:
-        _only_nullable(back)
-    elif not any(_drops(each, table, name) for each in found.rest(Direction.DOWNGRADE)):
+    if back is None and not any(_drops(each, table, name) for each in found.rest(Direction.DOWNGRADE)):
         raise Refused("the downgrade has no call of its own that makes the column nullable again")
-    put(rewriting, site, in_place(first, site.whole, found.source))
+    _put(rewriting, site, first)
     if len(others) == 2:
         validate, last = others
         check = remedies.constraint_name(table, [name], "is_set")
         if back is not None:
-            put(rewriting, back, in_place(_drop_check(check, table), back.whole, found.source))
+            _put(rewriting, back, _drop_check(check, table))
         undo = (
             remedies.call("op.alter_column", table, name, nullable=True)
             + "\n"
@@ -92,11 +89,15 @@ def _drop_check(check: str, table: Name) -> str:
     return remedies.call("op.drop_constraint", remedies.fixed(check), table, type_="check")
 
 
-def _only_nullable(site: Site) -> None:
-    """Raises `Refused` for a call that changes something else too."""
+def _put(rewriting: Rewriting, site: Site, body: str) -> None:
+    """`body` instead of what the call says of NULL; what it changes besides stays before it."""
     if site.name != "alter_column":
         raise Refused("it is written as SQL")
     named = [each.keyword.value for each in site.call.args if each.keyword is not None]
-    other = [name for name in named if not name.startswith(_HARMLESS)]
-    if other:
-        raise Refused(f"the call at line {site.line} also changes `{other[0]}`")
+    if "new_column_name" in named:
+        raise Refused(f"the call at line {site.line} also renames the column")
+    if all(name.startswith(_SAYS_NOTHING) for name in named):
+        put(rewriting, site, in_place(body, site.whole, site.source))
+        return
+    rest = alone(site, without_option(site.call, "nullable"))
+    put(rewriting, site, [rest, *parsed(body, site.source)])
