@@ -729,6 +729,7 @@ __all__ = [
     "controlled",
     "judged",
     "plan_for",
+    "production_of",
     "quiet_rules",
     "replayed",
     "review_project",

@@ -17,7 +17,7 @@ from reviewer.fix.trial import Trials
 from reviewer.postgres import trouble
 from reviewer.project.discovery import find_interpreter
 from reviewer.review.finding import Finding
-from reviewer.session import Progress, Scope, scope, start_server, trees, workplace
+from reviewer.session import Progress, Scope, production_of, scope, start_server, trees, workplace
 from reviewer.sql.parse import prepare as prepare_parser
 
 
@@ -115,12 +115,14 @@ def _fixed(
     if not scopes:
         return []
     prepare_parser()
+    production = production_of(config)
     interpreter = find_interpreter(config.path, config.python, environ)
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = start_server(config, scopes, guardian, stack)
         run = partial(engine.run, rules=rules, unsafe=unsafe)
         return [
-            run(Trials(config, each, interpreter, environ, server, guardian, folder, progress)) for each in scopes
+            run(Trials(config, each, interpreter, environ, server, guardian, folder, production, progress))
+            for each in scopes
         ]
 
 

@@ -27,6 +27,7 @@ from reviewer.rehearsal.plan import End, Plan
 from reviewer.replay.stream import Story, understand
 from reviewer.review.verdict import Report, TreeReport
 from reviewer.session import Scope, comments_of, completed, controlled, judged, old_source, plan_for, setup_of
+from reviewer.stats.sizes import Production
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
@@ -85,6 +86,8 @@ class Trials:
     server: Future[RunningServer]
     guardian: Guardian
     folder: Path
+    production: Production | None = None
+    """The sizes of its tables, by which findings are weighed."""
     progress: Callable[[str], None] = lambda _: None
     count: int = 0
 
@@ -128,7 +131,9 @@ class Trials:
         recording = completed(made, self.config, scope)
         unread = tuple(Skipped(each.path, each.message) for each in scope.graph.problems if not each.fatal)
         recording = replace(recording, skipped=recording.skipped + unread)
-        report: Report = judged(self.config, [recording], {scope.tree.name: comments}, merge=False)
+        known = self.production is not None and self.production.knows(recording.base)
+        production = self.production if known else None
+        report: Report = judged(self.config, [recording], {scope.tree.name: comments}, production, merge=False)
         return State(scope, contents, report.trees[0], end.snapshot)
 
     def on_disk(self, path: str) -> Path:
