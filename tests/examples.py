@@ -389,6 +389,7 @@ class _KeptProcess:
 
     def __init__(self, process: RunnerProcess, watch: _Watch) -> None:
         self._process = process
+        self.began = process.began
         self.watch = watch
         """Called with the name of a database before the new revisions run in it, and after them."""
         self._hello: Hello | None = None

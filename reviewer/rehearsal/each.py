@@ -144,6 +144,7 @@ class _Kept:
 
     def __init__(self, process: RunnerProcess) -> None:
         self.process = process
+        self.began = process.began
         self.spoilt = False
         self._hello: Hello | None = None
 
