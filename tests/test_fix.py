@@ -341,7 +341,7 @@ def test_what_is_unsafe_is_left_alone_and_says_why(fixing_bench: Fixing, tmp_pat
 
     (left,) = (each for each in found.left if each.finding.rule == "required-column")
     assert left.unsafe
-    assert "Somebody has to say" in left.reason
+    assert "is your decision" in left.reason
     assert found.last.contents == {}
 
 
@@ -360,4 +360,4 @@ def test_a_fix_that_makes_something_worse_is_not_offered_and_the_others_are(
 
     assert [each.fix.title for each in found.applied] == ["build index `ix` CONCURRENTLY"], told(found)
     (left,) = (each for each in found.left if each.finding.rule == "blocking-index")
-    assert "the upgrade of b fails with it" in left.reason
+    assert "the upgrade of b fails with this fix" in left.reason

@@ -109,7 +109,7 @@ def test_what_is_left_is_told_with_its_reason_and_fails(place: Place, tmp_path: 
     [
         (
             ["--rule", "blocking-indexes"],
-            "No fix is known for the rule `blocking-indexes`.\nDid you mean `blocking-index`?",
+            "There is no fix for the rule `blocking-indexes`.\nDid you mean `blocking-index`?",
         ),
         (["--static"], "No such option"),
     ],

@@ -275,7 +275,7 @@ def test_all_files_are_written_or_none(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(UsageError, match=r"b\.py has changed since it was reviewed"):
         writing.write(tmp_path, {**before, "b.py": b"other"}, after)
     assert unchanged()
-    with pytest.raises(UsageError, match=r"There is a file b\.py already"):
+    with pytest.raises(UsageError, match=r"The file b\.py already exists"):
         writing.write(tmp_path, {"a.py": b"a"}, after)
     assert unchanged()
     with pytest.raises(UsageError, match=r"gone\.py is gone"):

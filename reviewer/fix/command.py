@@ -91,7 +91,7 @@ def fix_project(
     """
     _check(rules)
     if config.static or config.recording is not None:
-        raise UsageError("A fix is rehearsed on a server.", "Leave `static` and `recording` out.")
+        raise UsageError("Fixes are rehearsed on a server.", "Leave `static` and `recording` out.")
     config = replace(config, each=False)
     scopes = [scope(config, tree, environ) for tree in trees(config)]
     root = scopes[0].root
@@ -130,7 +130,7 @@ def _check(rules: tuple[str, ...]) -> None:
     known = fixers.by_rule()
     for rule in rules:
         if rule not in known:
-            raise UsageError(f"No fix is known for the rule `{rule}`.", nearest(rule, known))
+            raise UsageError(f"There is no fix for the rule `{rule}`.", nearest(rule, known))
 
 
 __all__ = ["CannotReview", "Result", "fix_project"]

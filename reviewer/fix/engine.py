@@ -217,12 +217,12 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
     """What is not as it should be with the fixes of `group`, and whose fault that is where it is known."""
     recording = after.tree.recording
     for error in recording.errors:
-        yield None, f"with it the revisions cannot be reviewed: {error.splitlines()[0].rstrip('.')}"
+        yield None, f"with this fix the revisions cannot be reviewed: {error.splitlines()[0].rstrip('.')}"
     was, now = _counted(before), _counted(after)
     for fix in group:
         this = _key(fix.finding, before)
         if now[this] >= was[this]:
-            yield fix, "a review finds the same again after it"
+            yield fix, "the review still finds it afterwards"
     yield from _failures(before, after, group)
     unseen = before.new - {revision for revision, way in _ran(before) if way is Direction.UPGRADE}
     for finding in after.tree.findings:
@@ -230,18 +230,18 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
         if after.origins.get(finding.revision or "", finding.revision) in unseen:
             continue  # its upgrade failed before, so nobody could see what else it does
         if finding.suppressed is None and now[this] > was[this] and not _covered(finding, after, group):
-            yield _blamed(finding, group), f"a review then finds {finding.rule}: {finding.message.rstrip('.')}"
+            yield _blamed(finding, group), f"the review then finds {finding.rule}: {finding.message.rstrip('.')}"
     if before.end is None:
         return
     if after.end is None:
-        yield None, "the upgrade fails with it"
+        yield None, "the upgrade fails with this fix"
         return
     for each in differences(before.end, after.end):
         if not any(fix.other_end(each) for fix in group):
             on = f" of {each.table}" if each.table else ""
             yield (
                 None,
-                f"it ends in another schema: {each.kind} {each.name}{on} is {each.change.value} {each.aspect}".rstrip(),
+                f"the schema ends up different: {each.kind} {each.name}{on} is {each.change.value} {each.aspect}".rstrip(),
             )
 
 
@@ -272,7 +272,7 @@ def _failures(before: State, after: State, group: Sequence[Fix]) -> Iterator[tup
             continue
         told.add(what)
         why = each.failure.message if each.failure is not None else each.reason or ""
-        words = f"the {each.direction.value} of {each.revision} fails with it: {why.rstrip('.')}"
+        words = f"the {each.direction.value} of {each.revision} fails with this fix: {why.rstrip('.')}"
         known = [fix for fix in group if fix.finding.revision == each.revision]
         yield known[0] if len(known) == 1 else None, words
 

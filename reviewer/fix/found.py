@@ -61,7 +61,7 @@ class Found:
         for each in self.stories:
             if each.revision.id == self.finding.revision:
                 return each
-        raise Refused("it is about no revision that could be rewritten")
+        raise Refused("it belongs to no revision that can be rewritten")
 
     @property
     def revision(self) -> SourceRevision:
@@ -86,7 +86,7 @@ class Found:
                 for each in (*story.upgrade, *story.downgrade):
                     if each.place == witness.place and each.statement.sql == self.finding.sql:
                         return each
-        raise Refused("it is about no single statement")
+        raise Refused("it is not about a single statement")
 
     @property
     def statement(self) -> Statement:
@@ -98,7 +98,7 @@ class Found:
         found = [each for each in self.understood.operations if isinstance(each, kind) and fits(each)]
         if len(found) != 1:
             raise Refused(
-                "the statement does several things at once" if found else "the statement is of another form"
+                "the statement does several things at once" if found else "the statement has another form"
             )
         return found[0]
 
@@ -107,7 +107,7 @@ class Found:
         """Where the statement runs."""
         where = self.finding.location
         if where is None:
-            raise Refused("it is at no line")
+            raise Refused("its line is unknown")
         return where.line
 
     def rest(self, direction: Direction = Direction.UPGRADE) -> Iterator[Operation]:
@@ -224,7 +224,7 @@ def with_sql(site: Site, pattern: str, instead: str) -> cst.Call:
     old = sql_of(site)
     new = code.with_sql(old, pattern, instead)
     if new is None:
-        raise Refused(f"the SQL at line {site.line} is of another form")
+        raise Refused(f"the SQL at line {site.line} has a form that no fix handles")
     changed = site.call.deep_replace(old, new)
     assert isinstance(changed, cst.Call)
     return changed

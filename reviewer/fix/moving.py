@@ -14,7 +14,7 @@ from reviewer.fix.found import Found
 from reviewer.fix.refused import Refused
 from reviewer.fix.source import MARKER, Rewriting, Site, Source, Statement, alias
 
-NEW_REVISION = "It adds a revision, because what it commits must not be half of this one"
+NEW_REVISION = "It adds a revision, because it commits and must not leave this one half applied"
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,11 @@ def movable(site: Site) -> None:
     """Raises `Refused` where a statement means something only where it stands."""
     if site.conditional:
         raise Refused(
-            f"the call at line {site.line} runs under a condition, which a revision of its own would not know"
+            f"the call at line {site.line} runs under a condition, which a separate revision would not have"
         )
     unknown = sorted(_names(alone(site, site.call)) - _known(site.source) - _bound(site))
     if unknown:
-        raise Refused(
-            f"the call at line {site.line} uses `{unknown[0]}`, which a revision of its own would not know"
-        )
+        raise Refused(f"the call at line {site.line} uses `{unknown[0]}`, which a separate revision would not have")
 
 
 def _names(node: cst.CSTNode) -> set[str]:

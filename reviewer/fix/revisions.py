@@ -68,7 +68,7 @@ def chained(
             name = naming.file_name(found, each.message, now)
             path = f"{folder}/{name}" if folder else name
             if path in paths:
-                raise Refused(f"there is a file `{path}` already")
+                raise Refused(f"the file `{path}` already exists")
             paths.add(path)
             placed.append(Placed(found, parent, path, _written(each, found, last, source, now)))
             last = found

@@ -170,7 +170,7 @@ class Source:
             raise Refused(self._nothing_at(line, functions))
         if len(found) > 1:
             raise Refused(
-                f"several calls of `{called(found[0])}` run at line {line}, and which one is meant is not clear"
+                f"line {line} has several calls of `{called(found[0])}`, and it is unclear which one is meant"
             )
         return self.site(found[0])
 

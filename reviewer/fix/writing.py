@@ -46,7 +46,7 @@ def _prepared(place: Path, path: str, old: bytes | None, data: bytes) -> _Ready:
         mode = 0o666 & ~_umask()
         if old is None:
             if os.path.lexists(place):
-                raise UsageError(f"There is a file {path} already. {_AGAIN}")
+                raise UsageError(f"The file {path} already exists. {_AGAIN}")
             place.parent.mkdir(parents=True, exist_ok=True)
         else:
             place = place.resolve()
@@ -87,7 +87,7 @@ def _put(ready: list[_Ready]) -> None:
         if isinstance(error, OSError):
             raise UsageError(
                 f"{ready[len(done)].place} cannot be written: {files.why(error)}.",
-                "Nothing was written: the files are as they were.",
+                "Nothing was written: the files are unchanged.",
             ) from None
         raise
 

@@ -36,7 +36,7 @@ def fix(found: Found) -> Fix:
         name, table = dropped.index, known.name if known else dropped.index
         title = f"drop index `{name.name}` CONCURRENTLY"
     if not found.finding.remedy or len(found.finding.remedy) > 1:
-        raise Refused("PostgreSQL does neither on a partitioned table")
+        raise Refused("PostgreSQL does not support that on a partitioned table")
     part = _part(found, name)
     back = _back(found, name, table)
     parts = [part]

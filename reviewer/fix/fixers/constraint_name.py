@@ -108,7 +108,7 @@ def _name(found: Found, made: Site) -> str:
                     return name or remedies.constraint_name(table, columns, "key")
                 case AddCheck(table=table, name=name) if made.name == "create_check_constraint":
                     return name or remedies.constraint_name(table, (), "check").replace("__", "_")
-    raise Refused("the statement that makes it is not known")
+    raise Refused("the statement that makes it is unknown")
 
 
 def _named(rewriting: Rewriting, site: Site, name: str) -> None:

@@ -27,20 +27,20 @@ def fix(found: Found) -> Fix:
     if function is None or not isinstance(function.body, cst.IndentedBlock):
         raise Refused("it has no `downgrade()`")
     if not _differences(found):
-        raise Refused("what it leaves behind was not compared, because the revision does not run up and down")
+        raise Refused("what it leaves behind is unknown, because the revision does not run up and down")
     lacking = [each for each in _differences(found) if not _stays(each)]
     lines = [(each, undoing.code(each)) for each in sorted(lacking, key=_turn)]
     unknown = next((each for each, line in lines if not line), None)
     if unknown is not None or not lines:
         what = f"{unknown.kind} `{unknown.name}`" if unknown else "what it lacks"
-        raise Refused(f"no single statement brings {what} back")
+        raise Refused(f"no single statement restores {what}")
     rewriting = _rewritten(found, function, [line for _, line in lines])
     empty = found.story.revision.downgrade_is_empty
     return Fix(
         found.finding,
-        f"add to the downgrade what it lacks: {'; '.join(line for _, line in lines[:4])}",
+        f"add what the downgrade lacks: {'; '.join(line for _, line in lines[:4])}",
         {source.path: rewriting},
-        unsafe="Somebody has to say whether there is to be a way back" if empty else "",
+        unsafe="Whether this revision should have a way back is your decision" if empty else "",
         leaves=frozenset({"destructive-downgrade", "lossy-round-trip"} if empty else ()),
     )
 

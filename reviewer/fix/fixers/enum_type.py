@@ -24,7 +24,7 @@ def fix(found: Found) -> Fix:
         raise Refused("it is in the downgrade")
     there = _THERE.search(found.finding.message)
     if there is None:
-        raise Refused("only an enum type that is created twice has a fix")
+        raise Refused("only an enum type that is created twice can be fixed")
     name = there.group(1)
     site = found.source.call_at(found.line, ("create_table", "add_column", "alter_column"))
     enum = _enum(site, name)

@@ -32,7 +32,7 @@ def fix(found: Found) -> Fix:
         found.finding,
         title,
         changed,
-        unsafe=f"Somebody has to say whether {SECONDS} s are right: a deploy that waits longer fails and is tried again",
+        unsafe=f"Whether {SECONDS} s is right is your decision: a deploy that waits longer fails and has to be retried",
         first=True,
         leaves=frozenset({"several-exclusive-locks"}),  # covered where nothing bounds the wait at all
     )
@@ -92,7 +92,7 @@ def _in_revisions(found: Found) -> dict[str, tuple[Hunk, ...]]:
     for each in ids:
         revision = found.files.graph.revisions.get(each)
         if revision is None:
-            raise Refused(f"the file of revision {each} is not known")
+            raise Refused(f"the file of revision {each} is unknown")
         source = found.files.sources[revision.path]
         function = source.function(UPGRADE)
         if function is None or not isinstance(function.body, cst.IndentedBlock):
@@ -106,5 +106,5 @@ def _in_revisions(found: Found) -> dict[str, tuple[Hunk, ...]]:
         rewriting.replace(first, [added, first.with_changes(leading_lines=())])
         changed[source.path] = rewriting.hunks()
     if not changed:
-        raise Refused("no revision waits by itself")
+        raise Refused("no revision of its own waits for a lock")
     return changed

@@ -15,7 +15,7 @@ from reviewer.sql.operations import AddCheck, AddForeignKey
 
 RULES = ("validating-foreign-key", "validating-check")
 
-UNSAFE = "It adds a revision, which reads the rows after the constraint is in force"
+UNSAFE = "It adds a revision, which validates the existing rows once the constraint is in force"
 LEAVES = frozenset(
     {"stricter-for-old-code", "refused-after-upgrade", "premature-not-null", "several-exclusive-locks"}
 )
@@ -34,7 +34,7 @@ def fix(found: Found) -> Fix:
         return _inline(found, site)
     found.operation(AddForeignKey if found.rule == "validating-foreign-key" else AddCheck)
     if len(found.finding.remedy) != 2:
-        raise Refused("PostgreSQL has no NOT VALID for it")
+        raise Refused("PostgreSQL does not support NOT VALID for it")
     name = found.finding.about[2]
     rewriting = found.rewriting()
     rewriting.replace(site.call, [_not_valid(site)])
@@ -56,7 +56,7 @@ def _not_valid(site: Site) -> cst.Call:
     old = sql_of(site)
     new = code.with_sql_end(old, " NOT VALID")
     if new is None:
-        raise Refused(f"the SQL at line {site.line} is of another form")
+        raise Refused(f"the SQL at line {site.line} has a form that no fix handles")
     changed = site.call.deep_replace(old, new)
     assert isinstance(changed, cst.Call)
     return changed
@@ -64,7 +64,7 @@ def _not_valid(site: Site) -> cst.Call:
 
 def _inline(found: Found, site: Site) -> Fix:
     if found.rule != "validating-foreign-key":
-        raise Refused("the check is written on a new column")
+        raise Refused("the check is part of a new column")
     if found.alembic < _INLINE:
         wanted = ".".join(map(str, _INLINE))
         raise Refused(
@@ -72,5 +72,5 @@ def _inline(found: Found, site: Site) -> Fix:
         )
     rewriting = found.rewriting()
     rewriting.replace(site.call, [code.with_option(site.call, "inline_references", "True")])
-    title = "write the foreign key into ADD COLUMN, where PostgreSQL knows that no row has a value yet"
+    title = "declare the foreign key in ADD COLUMN, where PostgreSQL knows that no row has a value yet"
     return Fix(found.finding, title, {found.source.path: rewriting.hunks()})

@@ -42,7 +42,7 @@ def fix(found: Found) -> Fix:
     table, old = dropped.table, dropped.column
     new = found.finding.evidence.get("becomes")
     if not isinstance(new, str):
-        raise Refused("a table takes the place of another one")
+        raise Refused("a whole table is replaced")
     rewriting = found.rewriting()
     for function, before, after in ((UPGRADE, old, new), (DOWNGRADE, new, old)):
         gone = found.written(function, ("drop_column",), before)
@@ -54,7 +54,7 @@ def fix(found: Found) -> Fix:
         found.finding,
         f"rename `{table}.{old}` to `{new}`",
         {found.source.path: rewriting.hunks()},
-        unsafe="It keeps the values, but the code that runs meanwhile still knows the old name",
+        unsafe="It keeps the values, but the running code still uses the old name",
         leaves=LEAVES,
     )
 
@@ -63,7 +63,7 @@ def _changes(found: Found, table: Name, old: str, new: str, function: str) -> It
     """What else is different of the new column."""
     before, after = found.story.before.column(table, old), found.story.after.column(table, new)
     if before is None or after is None:
-        raise Refused("the columns are not known")
+        raise Refused("the columns are unknown")
     if types.canonical(before.type) != types.canonical(after.type):
         raise Refused(f"the types are {before.type} and {after.type}")
     if function == DOWNGRADE:

@@ -44,7 +44,7 @@ def fix(found: Found) -> Fix:
         found.finding,
         f"give `{added.table}.{column.name}` the server default {value}",
         {found.source.path: rewriting.hunks()},
-        unsafe=f"Somebody has to say whether {value} is right for the rows that are there",
+        unsafe=f"Whether {value} is right for the existing rows is your decision",
         other_end=only_the_default,
     )
 
@@ -59,4 +59,4 @@ def column_in(site: Site, column: ColumnDefinition) -> cst.Call:
                 one.evaluated_value for one in strings(call)
             }:
                 return call
-    raise Refused(f"the column is not written in the call at line {site.line}")
+    raise Refused(f"the column is not defined in the call at line {site.line}")

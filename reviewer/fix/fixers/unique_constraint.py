@@ -23,12 +23,12 @@ def fix(found: Found) -> Fix:
         raise Refused("it is in the downgrade")
     added = found.operation(AddUnique)
     if len(found.finding.remedy) != 2 or found.finding.remedy[1].startswith("#"):
-        raise Refused("it is more than columns, on a partitioned table, or takes the place of another constraint")
+        raise Refused("it has more than plain columns, is on a partitioned table, or replaces another constraint")
     name = found.finding.about[2]
     site = found.site(("create_unique_constraint",), added.name)
     build, take = found.finding.remedy
     body = f"{_bounded(build, found)}\n{found.limited(take)}"
-    title = f"make unique constraint `{name}` of an index that is built CONCURRENTLY"
+    title = f"add unique constraint `{name}` USING INDEX, with the index built CONCURRENTLY"
     rewriting = found.rewriting()
     if not any(found.rest()):
         put(rewriting, site, in_place(body, site.whole, found.source))

@@ -18,7 +18,7 @@ from reviewer.sql.operations import AddColumn
 
 RULES = ("rewriting-default",)
 
-UNSAFE = "It adds revisions, and the rows that are there have no value until the last of them has run"
+UNSAFE = "It adds revisions, and existing rows have no value until the last one has run"
 _FILLED = "# the values go with the column\npass"
 
 
@@ -31,7 +31,7 @@ def fix(found: Found) -> Fix:
     site = found.site(("add_column",), column.name)
     written = column_in(site, column)
     if column.default is None or len(found.finding.remedy) < 2:
-        raise Refused("the default is not known")
+        raise Refused("the default is unknown")
     if column.references is not None or column.unique or column.check:
         raise Refused("the column has a constraint of its own")
     _, fill, *steps = found.finding.remedy
