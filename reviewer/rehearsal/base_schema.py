@@ -1,4 +1,4 @@
-"""Applies a base schema: a file of plain SQL, as pg_dump writes it."""
+"""Apply a base schema: a file of plain SQL, as `pg_dump` writes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _COPY = re.compile(r"^COPY\s.+\sFROM\s+stdin;\s*$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Script:
-    """A file of plain SQL, read before anything of the project runs: whatever that writes, this is what was given."""
+    """A file of plain SQL. It is read before any code of the project runs, so that code cannot change what is
+    applied.
+    """
 
     path: Path
     text: str
@@ -31,9 +33,9 @@ def apply(
     way_out: str = "Create it with `pg_dump --schema-only --no-owner --no-privileges`, and the row of the version table with"
     " `pg_dump --data-only --table alembic_version`, of the version that is rehearsed on.",
 ) -> None:
-    """Run the file's statements on `connection`, data of COPY blocks included; psql's own commands are left out.
+    """Run the file's statements on `connection`, including the data of COPY blocks. psql meta-commands are skipped.
 
-    Raises `CannotReview` where PostgreSQL refuses a statement.
+    Raises `CannotReview` if PostgreSQL rejects a statement.
     """
     import psycopg
 
@@ -53,7 +55,7 @@ def apply(
 
 
 def read(path: Path, what: str = "base schema") -> Script:
-    """The file at `path`. Raises `UsageError` where it cannot be read."""
+    """Read the file at `path`. Raises `UsageError` if it cannot be read or is not UTF-8."""
     try:
         return Script(path, files.read(path).decode(), what)
     except (OSError, UnicodeDecodeError) as error:
@@ -65,7 +67,7 @@ def read(path: Path, what: str = "base schema") -> Script:
 
 
 def _parts(text: str) -> list[tuple[str, str | None]]:
-    """The file in pieces: SQL to run as it is, and COPY statements with the data that follows them."""
+    """Split the file into SQL to run unchanged, and COPY statements with the data that follows them."""
     parts: list[tuple[str, str | None]] = []
     sql: list[str] = []
     lines = iter(text.splitlines(keepends=True))

@@ -1,4 +1,4 @@
-"""Reads what a database looks like from `pg_catalog`, in one round trip."""
+"""Reads the objects of a database from `pg_catalog`, in one round trip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reviewer.recording import Catalogue
 if TYPE_CHECKING:
     from psycopg import Connection
 
-# Everything of the user's: no system schemas, nothing that belongs to an extension.
+# Everything that the user created: no system schemas, nothing that belongs to an extension.
 _QUERY = """
 WITH relations AS (
     SELECT c.oid, c.relname, n.nspname, c.relkind
@@ -87,7 +87,7 @@ SELECT pg_catalog.json_build_object(
 
 
 def read(connection: Connection[tuple[object, ...]]) -> Catalogue:
-    """The tables, views and enum types of the connection's database. Rows are not counted."""
+    """Read the tables, views and enum types of the connection's database. Rows are not counted."""
     row = connection.execute(_QUERY).fetchone()
     assert row is not None
     return msgspec.json.decode(str(row[0]), type=Catalogue)

@@ -1,6 +1,6 @@
-"""What a whole database looks like, read from `pg_catalog` in one round trip, to be compared by meaning.
+"""A snapshot of a whole database, read from `pg_catalog` in one round trip, that can be compared by meaning.
 
-Column order, names that the server made up, and grants that are the default anyway are no difference.
+Column order, generated names, and grants that equal the defaults do not count as differences.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
 
 
 class Key(NamedTuple):
-    """Which object it is: its kind, its name, and the table that it belongs to."""
+    """Identifies an object by its kind, its name, and the table that it belongs to."""
 
     kind: str
-    """`table`, `column`, `constraint`, `index`, `trigger`, `rule`, `policy`, `view`, `materialized view`, `sequence`,
-    `enum type`, `domain`, `composite type`, `range type`, `function`, `extension`, `schema`, `statistics object`; of
-    what belongs to the whole server `role`, `tablespace`, `database`, `server setting`, `subscription`,
-    `replication origin`, `replication slot`; and `database setting`."""
+    """`table`, `column`, `constraint`, `index`, `trigger`, `rule`, `policy`, `view`, `materialized view`,
+    `sequence`, `enum type`, `domain`, `composite type`, `range type`, `function`, `extension`, `schema` or
+    `statistics object`; for server-wide objects `role`, `tablespace`, `database`, `server setting`, `subscription`,
+    `replication origin` or `replication slot`; or `database setting`."""
     schema: str | None
     table: str | None
     name: str
 
     @property
     def of(self) -> Name | None:
-        """The table that it belongs to."""
+        """The table that the object belongs to; None for an object that belongs to no table."""
         return Name(self.table, self.schema) if self.table is not None else None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Every object of a database with what is to be known of it."""
+    """Every object of a database, with its properties."""
 
     objects: Mapping[Key, str]
-    """What is to be known, as JSON text: equal texts are equal objects."""
+    """The properties of each object as JSON text. Objects with equal texts are equal."""
     columns: Mapping[Key, str]
-    """The numbers of the columns that it is about, of those that are about columns."""
+    """The column numbers of columns, constraints and indexes, as text."""
 
     def about(self, key: Key) -> dict[str, object]:
-        """What is to be known of one object; what is not set is left out."""
+        """Return the properties of one object. Properties that are not set are left out."""
         found = json.loads(self.objects[key])
         return {aspect: value for aspect, value in found.items() if value not in (None, "", [], False)}
 
     def columns_of(self, key: Key) -> tuple[str, ...]:
-        """The names of the columns that a constraint or an index is about."""
+        """Return the names of the columns that a constraint or an index covers."""
         numbers = set(self.columns.get(key, "").strip("{}").replace(",", " ").split())
         return tuple(
             other.name
@@ -64,7 +64,9 @@ class Snapshot:
 
 @contextlib.contextmanager
 def read_plainly(connection: Connection[tuple[object, ...]]) -> Iterator[None]:
-    """Everything reads alike in here, whatever a revision has set for the database or the role."""
+    """Read under fixed settings, so that whatever a revision sets for the database or the role does not change the
+    text.
+    """
     with connection.transaction():
         connection.execute(_PLAINLY.encode())
         yield
@@ -82,10 +84,10 @@ def take(
     version_table: str = VERSION_TABLE,
     roles: Collection[str] | None = None,
 ) -> Snapshot:
-    """The state of the connection's database, and of the server as far as a migration may change it: everything of the
-    user's, nothing of an extension's.
+    """Return the state of the connection's database and of the server-wide objects that a migration can change.
+    Objects that belong to extensions are left out.
 
-    `roles` are those that count where others may make some at any time.
+    `roles` limits which roles count, for servers on which others create roles at any time; None counts all.
     """
     objects: dict[Key, str] = {}
     columns: dict[Key, str] = {}
@@ -103,7 +105,7 @@ def take(
 
 
 def renamed_columns(before: Snapshot, after: Snapshot) -> frozenset[tuple[str, str]]:
-    """The columns that have another name `after` than `before`: their table and their new name."""
+    """Return the columns whose names differ between `before` and `after`, as pairs of table and new name."""
     old = {(key.of, number): key.name for key, number in before.columns.items() if key.kind == "column"}
     return frozenset(
         (str(key.of), key.name)
@@ -113,7 +115,9 @@ def renamed_columns(before: Snapshot, after: Snapshot) -> frozenset[tuple[str, s
 
 
 def compare(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
-    """How `after` differs from `before`, one entry for each cause: what goes with a table or column is not told."""
+    """List the differences between `before` and `after`, one entry for each cause. Differences that follow from a
+    table or column that is missing or new are not listed.
+    """
     gone = dict.fromkeys(key for key in before.objects if key not in after.objects)
     came = dict.fromkeys(key for key in after.objects if key not in before.objects)
     found = list(_renamed(before, after, gone, came))
@@ -173,9 +177,9 @@ def _changed(key: Key, before: Mapping[str, object], after: Mapping[str, object]
         if old == new:
             continue
         if aspect == "default" and _MOMENT.match(str(old)) and _MOMENT.match(str(new)):
-            continue  # `server_default=datetime.now()`: evaluated anew in each run
+            continue  # `server_default=datetime.now()` is evaluated again in each run
         if aspect == "default" and _SEQUENCE.match(str(old)) and _SEQUENCE.match(str(new)):
-            continue  # a serial column of a table that was made under another name
+            continue  # a serial column of a table that was created under another name
         yield _difference(
             key, Change.CHANGED, aspect, None if old is None else _text(old), None if new is None else _text(new)
         )
@@ -196,7 +200,9 @@ def _text(value: object) -> str:
 def _renamed(
     before: Snapshot, after: Snapshot, gone: dict[Key, None], came: dict[Key, None]
 ) -> Iterator[Difference]:
-    """Pairs that differ in nothing but the name; told only where both names were somebody's choice."""
+    """Take out pairs that differ only in their names. A pair is reported only if both names were chosen, not
+    generated.
+    """
     for old in list(gone):
         if old.kind not in {"constraint", "index", "sequence"}:
             continue
@@ -210,7 +216,7 @@ def _renamed(
 
 
 def _goes_with(key: Key, state: Snapshot, keys: Mapping[Key, None]) -> bool:
-    """Whether the difference is part of a larger one: of its schema's, its table's or its column's."""
+    """Return whether the difference is part of a larger one: that of its schema, its table or its column."""
     if key.kind != "schema" and key.schema and Key("schema", None, None, key.schema) in keys:
         return True
     if key.kind == "sequence":

@@ -1,4 +1,4 @@
-"""The code that a history is run with, as files: the working tree, or a commit as it would be checked out."""
+"""The code that a history runs with, as files: the working tree, or a commit as it would be checked out."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from reviewer.host.files import read_regular
 from reviewer.project.git import Git
 
 _LARGEST = 64 << 20
-"""Bytes of a file that are compared."""
+"""Bytes. A larger file is not compared."""
 _MODULES = (".py", ".so", ".pyd")
 _NO_FILE = "unreadable"
-"""Instead of a digest: there is something that is no file, or cannot be read."""
+"""Used in place of a digest if the path exists but is not a regular file, or cannot be read."""
 
 
 class Code(Protocol):
-    """Files of a project. Paths are relative to its root, with `/`; an absolute one is outside of it."""
+    """Files of a project. Paths are relative to its root, with `/`; an absolute path is outside of it."""
 
     def digests(self, paths: Iterable[str]) -> dict[str, str | None]:
-        """What tells the content of each file from others; None for a file that is not there.
+        """Return a digest of the content of each file; None for a file that does not exist.
 
         Raises:
-            ReviewerError: git does not tell.
+            ReviewerError: git cannot be queried.
         """
         ...
 
     def names(self, folders: Iterable[str], modules: bool = False) -> dict[str, str | None]:
-        """What tells the names in each folder from others, those of modules and packages alone where `modules`; None
-        for a folder that is not there. Hidden files and byte code do not count.
+        """Return a digest of the names in each folder; None for a folder that does not exist. If `modules` is true,
+        only the names of modules and packages count. Hidden files and byte code never count.
 
         Raises:
-            ReviewerError: git does not tell.
+            ReviewerError: git cannot be queried.
         """
         ...
 
 
 class Folder:
-    """The files below a folder, as they are now."""
+    """The files below a folder in their current state."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def digests(self, paths: Iterable[str]) -> dict[str, str | None]:
-        """As `Code`."""
+        """Implement `Code.digests`."""
         return {each: _digest(self._root / each) for each in paths}
 
     def changed_since(self, moment: float, paths: Iterable[str]) -> bool:
-        """Whether one of the files has been written to since then, in seconds since 1970."""
+        """Return whether one of the files has changed since `moment`, in seconds since 1970."""
         for each in paths:
             with suppress(OSError):
                 seen = os.stat(self._root / each)  # noqa: PTH116 - many
@@ -62,12 +62,12 @@ class Folder:
         return False
 
     def names(self, folders: Iterable[str], modules: bool = False) -> dict[str, str | None]:
-        """As `Code`."""
+        """Implement `Code.names`."""
         return {each: _listing(self._root / each, modules) for each in folders}
 
 
 class Commit:
-    """The files of a commit, and those that are checked out with it."""
+    """The files of a commit, and the ignored files that a checkout of it gets as well."""
 
     def __init__(self, root: Path, commit: str) -> None:
         self._git = Git(root)
@@ -75,7 +75,7 @@ class Commit:
         self._now = Folder(root)
 
     def digests(self, paths: Iterable[str]) -> dict[str, str | None]:
-        """As `Code`."""
+        """Implement `Code.digests`."""
         wanted = list(paths)
         blobs = {each: self._tracked[each] for each in wanted if each in self._tracked}
         contents = self._git.contents(blobs.values())
@@ -85,7 +85,7 @@ class Commit:
         return dict.fromkeys(wanted) | folders | self._now.digests(beside) | found
 
     def names(self, folders: Iterable[str], modules: bool = False) -> dict[str, str | None]:
-        """As `Code`."""
+        """Implement `Code.names`."""
         found: dict[str, str | None] = {}
         for folder in folders:
             if folder.startswith("/"):
@@ -128,7 +128,8 @@ def _joined(folder: str, name: str) -> str:
 def _digest(path: Path) -> str | None:
     with suppress(OSError):
         return hashlib.sha256(read_regular(path, _LARGEST)).hexdigest()
-    # a folder or a pipe is not what is no file: it may be replaced by one, and must not be taken for the same then
+    # A folder or a pipe differs from a missing file: a regular file may replace it, and the two must not compare
+    # equal.
     return _NO_FILE if os.path.lexists(path) else None
 
 

@@ -1,13 +1,13 @@
-"""A control: what env.py does when a revision fails.
+"""The control: tests what env.py does when a revision fails.
 
-A step of ours that must fail goes through the project's own env.py, once with an exception and once with a
-statement that PostgreSQL refuses. An env.py that then ends without an error hides every failure: `alembic upgrade`
-says that all is well, and production stays behind.
+A step that must fail runs through the project's own env.py, once with an exception and once with a statement that
+PostgreSQL rejects. If env.py then ends without an error, it hides every failure: `alembic upgrade` reports success,
+and production stays behind.
 
-No false alarm is possible: the step itself tells that it was run and that it has failed, and an env.py that seems
-to swallow it is asked once more in a fresh process. That env.py tells failures is kept in the user's cache folder,
-by the content of everything that the failure went through, so that it is asked once and not in every review. That
-it swallows them is never kept.
+There are no false alarms: the step itself reports that it ran and failed, and an env.py that seems to swallow the
+failure is tested again in a fresh process. The result that env.py reports failures is kept in the user's cache
+folder, keyed by the content of every file that the failure passed through, so that it is tested once and not in
+every review. The result that it swallows failures is never kept.
 """
 
 from __future__ import annotations
@@ -33,33 +33,34 @@ from reviewer.rehearsal.protocol import ControlEvent
 from reviewer.rehearsal.workbench import Workbench
 
 WAYS = ("exception", "statement")
-"""How the step fails: it raises, or PostgreSQL refuses what it sends."""
+"""How the step fails: it raises, or PostgreSQL rejects its statement."""
 PATIENCE = 20.0
-"""Seconds that env.py may take to end once the step has failed: some try again for a while."""
+"""Seconds that env.py may take to end after the step has failed. Some retry for a while."""
 
 _FORMAT = 1
 _LARGEST = 1 << 20
-"""Bytes of a file that are compared, and of an entry."""
+"""Bytes, for a file that is compared and for a cache entry."""
 _MOST_ENTRIES = 200
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What came of one way to fail."""
+    """The result of one way to fail."""
 
     way: str
     swallowed: str = ""
-    """How env.py ended without an error, in words; empty where it has told the failure."""
+    """How env.py ended without an error, in words; empty if it reported the failure."""
     location: Location | None = None
     depends: tuple[str, ...] = ()
     reason: str = ""
-    """Why nothing is known."""
+    """Why there is no result."""
 
 
 def ask(bench: Workbench, template: str) -> Control:
-    """What env.py does where a revision fails, asked in a clone of the database `template`, or known from before.
+    """Test what env.py does when a revision fails, in a clone of the database `template`, or return the cached
+    result.
 
-    The last thing that is done with the project's process: it is not to be used after that.
+    Call this last: the project's process must not be used after it.
     """
     plan = bench.plan
     if plan.control is None:
@@ -74,7 +75,7 @@ def ask(bench: Workbench, template: str) -> Control:
         database = bench.database(template)
         found = [_once(bench, database, way) for way in WAYS]
         if any(each.swallowed or each.reason for each in found):
-            # what a process that has served for a while does may be its own
+            # a process that has already run many commands may behave differently
             bench.restart()
             found = [_once(bench, database, way) for way in WAYS]
     except ReviewerError as error:
@@ -116,7 +117,7 @@ def _once(bench: Workbench, database: str, way: str) -> _Seen:
 
 
 def _how_it_hides(answer: Answer, ended: ControlEvent | None) -> str:
-    """How the process ended where `alembic` would have ended with status 0; else nothing."""
+    """Describe how the process ended if `alembic` would have exited with status 0; empty otherwise."""
     if ended is None:
         return "ends the process with exit status 0" if answer.exit_status == 0 else ""
     if ended.status is not None:
@@ -139,13 +140,15 @@ def _why_not(answer: Answer, ended: ControlEvent | None) -> str:
 
 @dataclass(frozen=True)
 class _Entry:
-    """The place in the cache for one env.py: that it tells failures."""
+    """The cache entry that records that one env.py reports failures."""
 
     path: Path
 
     @classmethod
     def of(cls, plan: Plan, env: Path, versions: tuple[str, ...]) -> _Entry | None:
-        """The entry for this env.py, with this configuration and these versions; None where a file cannot be read."""
+        """Return the entry for this env.py with this configuration and these versions; None if a file cannot be
+        read.
+        """
         from reviewer.postgres.cache import cache_folder
 
         setup = plan.setup
@@ -172,7 +175,7 @@ class _Entry:
             return None
 
     def is_known(self) -> bool:
-        """Whether it was seen, and nothing that the failure went through has changed since."""
+        """Return whether env.py has been tested, and no file that the failure passed through has changed since."""
         try:
             found = json.loads(read_regular(self.path, _LARGEST))
             depends = found["depends"]
@@ -185,7 +188,7 @@ class _Entry:
             return False
 
     def keep(self, files: Iterable[str], guardian: Guardian) -> None:
-        """Remember it, unless that cannot be written."""
+        """Write the entry. Errors in writing are ignored."""
         depends = {file: _digest(Path(file)) for file in sorted(files)}
         if None in depends.values():
             return

@@ -1,8 +1,8 @@
-"""The rehearsal: run the new revisions on a throw-away server and write down what happened.
+"""The rehearsal: run the new revisions on a throw-away server and record what happens.
 
-Two rehearsals of the same revisions. *Deployed*: base to head in one `upgrade`, as a deploy does it; locks are
-judged there. *Stepwise*: each revision up, down, up; reversibility is judged there. A failure is believed only
-after it was seen again in a fresh process, on a fresh clone of the base state.
+The same revisions are rehearsed twice. *Deployed*: base to head in one `upgrade`, as a deploy does it; this is
+where locks are judged. *Stepwise*: each revision up, down, up; this is where reversibility is judged. A failure is
+believed only after it has occurred again in a fresh process, on a fresh clone of the base state.
 """
 
 from __future__ import annotations
@@ -66,10 +66,9 @@ if TYPE_CHECKING:
     from reviewer.rehearsal.catalogue_snapshot import Snapshot
 
 _MOST_READ = 100
-"""Before one revision the rows of no more tables than that are read; of what it touches beyond, nothing is claimed.
-"""
+"""The most tables whose rows are read before one revision. Nothing is claimed about the rows of further tables."""
 _MOST_PARTS = 4
-"""So often an upgrade that fails on rows of ours is tried with a part of them."""
+"""How many times an upgrade that fails on generated rows is tried again with part of them."""
 
 
 def rehearse(
@@ -80,11 +79,11 @@ def rehearse(
     progress: Progress = lambda _: None,
     runner: Callable[..., RunnerProcess] = RunnerProcess,
 ) -> Recording:
-    """Run everything in `plan` and tell what happened.
+    """Run everything in `plan` and record what happens.
 
-    `server` may still be starting: the project's interpreter starts beside it. `runner` makes its process, from the
-    arguments of `RunnerProcess`. What goes wrong in the project is in the recording; raises `ReviewerError` only
-    where there is no server or no interpreter.
+    `server` may still be starting: the project's interpreter starts in parallel. `runner` creates the interpreter's
+    process and takes the arguments of `RunnerProcess`. Whatever goes wrong in the project is part of the recording.
+    Raises `ReviewerError` only if there is no server or no interpreter.
     """
     bench = Workbench(plan, server, guardian, folder, progress, runner)
     rehearsal = _Rehearsal(bench)
@@ -102,7 +101,7 @@ class _Rehearsal:
         self._trials: list[Pass] = []
         self._base = BaseState()
         self._state: Snapshot | None = None
-        """What there is before the revision that comes next."""
+        """The state before the next revision."""
         self._old = OldTrial(bench)
         self._control = Control()
         self._afterwards: list[Afterwards] = []
@@ -169,7 +168,9 @@ class _Rehearsal:
             end.snapshot = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
 
     def _step_by_step(self, deployed: Ended, before: str, well: Ended | None) -> None:
-        """`well` is the deploy that went well, from the state in the database `before`, if one did."""
+        """Rehearse each revision by itself. `well` is the deploy that succeeded, from the state in the database
+        `before`; None if none did.
+        """
         left, base = list(self._plan.revisions), self._base.database
         try:
             if len(left) > 1:
@@ -197,9 +198,9 @@ class _Rehearsal:
         return Chain(self._bench, checkpoint, database, [*done], self._trials, rows)
 
     def _on_worst_rows(self) -> None:
-        """Where the upgrade looks at rows and ordinary ones let it pass: the worst that the schema allows.
+        """If the upgrade reads rows and succeeds on ordinary ones, upgrade the worst rows that the schema allows.
 
-        The last thing that is done, because a process in which it has failed is not used again.
+        This comes last, because a process in which an upgrade has failed is not used again.
         """
         deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
         tables = [name for name in touched(deployed) if any(name.matches(filled) for filled in self._base.filled)]
@@ -214,8 +215,8 @@ class _Rehearsal:
                 left -= {each.revision for each in failed.passes}
                 if not left:
                     return
-                # who deploys what comes after it has put the rows in order for it: those meet what its schema
-                # allows
+                # Whoever deploys the later revisions has fixed the rows for this one by then, so the later ones
+                # meet the worst rows that its schema allows.
                 command = Upgrade(to=(failed.failed_revision,) if failed.failed_revision else ())
                 ended = self._bench.believed(command, partial(self._bench.database, state), observe=False)
                 state = ended.database
@@ -225,7 +226,9 @@ class _Rehearsal:
                     return
 
     def _upgrade_worst(self, state: str, tables: Iterable[Name]) -> Run | None:
-        """Upgrade a copy of `state` with the worst rows in `tables`. Returns how it failed on them."""
+        """Upgrade a copy of `state` with the worst rows in `tables`. Returns the failure that these rows cause;
+        None if there is none.
+        """
         from reviewer.rows import worst
 
         def start() -> str:
@@ -277,7 +280,9 @@ class _Rehearsal:
         return self._bench.believed(Upgrade(to=tuple(self._plan.heads)), watched, Rehearsal.DEPLOYED)
 
     def _check_stamped(self, ended: Ended) -> None:
-        """Alembic may end well although its last transaction was rolled back: the database has the last word."""
+        """Check that the version numbers are in the database: Alembic can end without an error although its last
+        transaction was rolled back.
+        """
         run = ended.run
         missing = set(self._plan.heads) - stamped(self._bench.server, ended.database, run)
         for position, each in enumerate(run.passes):
@@ -292,10 +297,11 @@ class _Rehearsal:
                 run.passes[position] = replace(each, outcome=Outcome.FAILED, failure=run.failure)
 
     def _without_rows(self, failed: Run) -> tuple[str, Ended] | None:
-        """When an upgrade fails on a statement and there were rows: what happens without them is told too.
+        """If an upgrade failed on a statement and there were rows, record what happens without them as well.
 
-        First without those in the tables that the failing revision has to do with, so that the others still meet
-        rows; where that is no help, without all. Returns how it went well, if it did, and from which state.
+        First without the rows of the tables that the failing revision uses, so that the other revisions still meet
+        rows; if that does not help, without any rows. Returns the successful upgrade and the database that it
+        started from; None if none succeeded.
         """
         if not self._rows_matter(failed):
             return None
@@ -318,7 +324,9 @@ class _Rehearsal:
         return None
 
     def _keep_deployed(self, run: Run, out: Sequence[Name], whole: bool) -> None:
-        """Keep the passes of an upgrade that met no rows in the tables `out`, which are the `whole` of them or not."""
+        """Keep the passes of an upgrade that met no rows in the tables `out`. `whole` means that these are all
+        filled tables.
+        """
         known = {each.revision for each in self._passes if each.outcome is Outcome.OK and each.rows}
         for each in run.passes:
             met = each.outcome is Outcome.FAILED or not any(
@@ -329,14 +337,14 @@ class _Rehearsal:
                 self._passes.append(replace(each, rows=rows))
 
     def _rows_matter(self, run: Run) -> bool:
-        """Whether a failure may be due to the rows in the tables."""
+        """Return whether a failure may be caused by the rows in the tables."""
         failure = run.failure
         if not self._base.filled or failure is None:
             return False
         return failure.kind in {FailureKind.STATEMENT, FailureKind.RAISED}
 
     def _one_step(self, left: Sequence[Revision], chain: Chain) -> bool:
-        """Rehearse the first of the revisions that are `left`. Whether the next one can follow."""
+        """Rehearse the first revision in `left`. Returns whether the next one can follow."""
         revision, *later = left
         if self._bench.is_late():
             self._skip(revision, tuple(Direction), time_is_over(self._plan))
@@ -350,7 +358,7 @@ class _Rehearsal:
             departure = self._departure(revision, chain.database, chain.replayable)
             run = chain.step(revision, Direction.UPGRADE)
             self._keep(run, chain.rows)
-        # else it may run in one upgrade with those before it, and only by itself it does not
+        # otherwise it may run in one upgrade with the revisions before it, and fail only when it runs by itself
         if not run.ok and (run.out_of_time or not (self._deployed_well(revision) and chain.jump(revision))):
             both = (Direction.DOWNGRADE, Direction.UPGRADE_AGAIN)
             self._skip(revision, both, self._unless_late(run, "its upgrade failed"))
@@ -360,7 +368,7 @@ class _Rehearsal:
             return False
         self._there_and_back(revision, chain, departure)
         if later and not chain.rows:
-            # what broke this revision need not keep the others from meeting rows
+            # a failure in this revision does not have to keep the others from meeting rows
             with self._bench.looking(f"rows after revision {revision.id}"):
                 chain.refill(partial(self._base.refill, self._bench, after=revision.id))
         return True
@@ -389,7 +397,7 @@ class _Rehearsal:
             self._bench.skip(
                 f"downgrade of revision {revision.id} with what only the upgraded schema allows", doubt
             )
-        # after a failure it went down in another database, without the rows that were written
+        # after a failure, the downgrade ran in another database, without the rows that were written
         self._back(revision, chain, down, trip, rows, written=upgraded)
         if down.guarded and rows and self._base.filled:
             self._past_the_guard(revision, chain.done, departure)
@@ -401,8 +409,9 @@ class _Rehearsal:
     def _back(
         self, revision: Revision, chain: Chain, down: Run, trip: RoundTrip | None, rows: bool, written: str = ""
     ) -> None:
-        """What the downgrade has left behind, and the second upgrade. `written`: the database with rows that came
-        after the first.
+        """Record what the downgrade left behind, and run the second upgrade.
+
+        `written` is the database that holds rows written after the first upgrade.
         """
         if down.ok and trip is not None and down.passes:
             with self._bench.looking(f"comparison of revision {revision.id}"):
@@ -423,7 +432,9 @@ class _Rehearsal:
         self._keep(again, rows)
 
     def _past_the_guard(self, revision: Revision, done: Sequence[str], departure: Departure | None) -> None:
-        """A downgrade that refuses under a condition may look at rows of ours: try it where there are none."""
+        """Try a downgrade that refuses under a condition on a state without rows: the condition may be about
+        generated rows.
+        """
         empty = self._base.empty(self._bench)
         earlier = [each for each in done if each != revision.id]
         chain = self._chain(empty, empty, *earlier, rows=False)
@@ -441,10 +452,10 @@ class _Rehearsal:
             self._back(revision, chain, down, trip, rows=False)
 
     def _departure(self, revision: Revision, database: str, replayable: bool = True) -> Departure | None:
-        """The state that `revision` starts from; None where it cannot be read.
+        """Read the state that `revision` starts from; None if it cannot be read.
 
-        Which tables it touches is not known yet: in one transaction with those before it, it may find the locks
-        that it needs taken. So the rows of all are read that the deploy has touched so far.
+        The tables that it uses are not known yet: if it shares a transaction with the revisions before it, the
+        locks that it needs may already be held. So the rows of all tables that the deploy has used so far are read.
         """
         from reviewer.rehearsal import catalogue, row_comparison, trials
 
@@ -474,9 +485,9 @@ class _Rehearsal:
         return found[0] if found else None
 
     def _concerning(self, revision: Revision, departure: Departure) -> Departure:
-        """The same with the tables that the upgrade of `revision` has been seen to touch."""
+        """Return `departure` with the tables that the upgrade of `revision` was observed to use."""
         ups = [p for p in self._passes if p.revision == revision.id and p.direction is Direction.UPGRADE]
-        # a table that the same deploy makes is nobody's yet
+        # no application uses a table yet that the same deploy creates
         new = made(run for each in self._plan.revisions for run in self._deployed_of(each.id))
         own = {name for name in new if self._base.catalogue.table(name) is None}
         tables = tuple(name for name in touched(ups) if name not in own) if self._plan.has_rows else ()
@@ -488,9 +499,11 @@ class _Rehearsal:
     def _written_between(
         self, revision: Revision, chain: Chain, trip: RoundTrip, rows: bool
     ) -> tuple[bool, str | None]:
-        """Write as an application would after the upgrade. A downgrade that fails on what only the new schema
-        allows is told, and the way back goes on without those rows. Returns whether the states could be read, and
-        why nothing is known of such rows.
+        """Write rows as an application would after the upgrade.
+
+        If the downgrade fails on values that only the new schema allows, the failure is recorded, and the downgrade
+        is rehearsed without those rows. Returns whether the states could be read, and why nothing is known about
+        such values, if so.
         """
         seen, doubt = False, None
         with self._bench.looking(f"comparison of revision {revision.id}"):
@@ -507,7 +520,9 @@ class _Rehearsal:
         return seen, doubt
 
     def _on_stretched(self, revision: Revision, upgraded: str, trip: RoundTrip) -> str | None:
-        """Try the downgrade on what only the upgraded schema allows; why nothing came of it, if nothing did."""
+        """Try the downgrade on values that only the upgraded schema allows. Returns why there is no result; None if
+        there is one.
+        """
         first = self._bench.database(upgraded)
         held = trip.stretch(first)
         if not held:
@@ -543,7 +558,7 @@ class _Rehearsal:
             self._passes.append(_skipped(revision, direction, Rehearsal.STEPWISE, reason))
 
     def _unless_late(self, run: Run, reason: str) -> str:
-        """Why nothing follows on `run`: its failure is no reason where it is only that the time was up."""
+        """Return why nothing follows on `run`: `reason`, or that the time was up if that is why it failed."""
         return time_is_over(self._plan) if run.out_of_time else reason
 
     def _skip_the_rest(self, reason: str) -> None:

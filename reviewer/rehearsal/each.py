@@ -1,5 +1,5 @@
-"""Every revision as a release of its own: rehearsed alone, from the state before it, with rows in all that is there
-by then.
+"""Review of each revision as a separate release: rehearsed alone, from the state before it, with rows in every
+table that exists by then.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def rehearse_each(
     folder: Path,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Recording, ...]:
-    """One recording for each revision of `plan`, parents first.
+    """Rehearse each revision of `plan` separately. Returns one recording for each, parents first.
 
-    Where the state before a revision cannot be reached, it and all that follow are told as skipped.
+    If the state before a revision cannot be reached, that revision and all later ones are reported as skipped.
     """
     found: list[Recording] = []
     stage = Stage()
@@ -77,18 +77,19 @@ def _part(plan: Plan, position: int, stage: Stage) -> Plan:
 
 
 def _heads(base: Iterable[str], done: Iterable[Revision]) -> tuple[str, ...]:
-    """Where the database is when `done` have been run on top of `base`."""
+    """Return the heads of the database after `done` have run on top of `base`."""
     known = list(done)
     parents = {parent for each in known for parent in (*each.down_revisions, *each.depends_on)}
     return tuple(each for each in (*base, *(revision.id for revision in known)) if each not in parents)
 
 
 def _not_reached(plan: Plan, position: int, failed: Recording, stage: Stage) -> Iterable[Recording]:
-    """The recording that could not be made of the revision at `position`, and those of all that follow it."""
+    """Yield the failed recording of the revision at `position`, and skipped ones for all revisions after it."""
     first, *rest = plan.revisions[position:]
     if stage.failed in {each.id for each in plan.revisions[:position]}:
         reason = f"the state to start from cannot be reached, because revision {stage.failed} fails"
-        # it is new and has a review of its own: what helps is to mend it, not another state to start from
+        # the failing revision is new and has its own review: the fix is to correct it, not to choose another state
+        # to start from
         error = f"The state before revision {first.id} cannot be reached, because revision {stage.failed} fails, which is also new and has its own review."
         yield replace(
             failed,
@@ -114,13 +115,15 @@ def _not_reached(plan: Plan, position: int, failed: Recording, stage: Stage) -> 
 
 
 class _Shared:
-    """One process of the project's interpreter for all rehearsals, as long as nothing has gone wrong in it."""
+    """One process of the project's interpreter for all rehearsals, for as long as nothing goes wrong in it."""
 
     def __init__(self) -> None:
         self._process: _Kept | None = None
 
     def starter(self) -> Callable[..., Any]:
-        """What a rehearsal starts its processes with. The first may have served before, any further is fresh."""
+        """Return the function with which a rehearsal starts its processes. Its first process may be a shared one;
+        later ones are fresh.
+        """
         served = False
 
         def start(*arguments: Any) -> _Kept:
@@ -140,7 +143,7 @@ class _Shared:
 
 
 class _Kept:
-    """A process that does not end with the rehearsal that it serves."""
+    """A process that outlives the rehearsal that uses it."""
 
     def __init__(self, process: RunnerProcess) -> None:
         self.process = process
@@ -149,15 +152,15 @@ class _Kept:
         self._hello: Hello | None = None
 
     def hello(self) -> Hello:
-        """The runner's first word, which it says only once."""
+        """Return the runner's first event, which it sends only once."""
         self._hello = self._hello or self.process.hello()
         return self._hello
 
     def run(self, *arguments: Any) -> Answer:
-        """As `RunnerProcess.run`."""
+        """Run a command as `RunnerProcess.run` does."""
         answer = self.process.run(*arguments)
         self.spoilt = self.spoilt or not answer.ok
         return answer
 
     def close(self) -> None:
-        """Nothing yet: the next rehearsal may go on with it."""
+        """Do nothing: the next rehearsal may use the process."""

@@ -1,4 +1,6 @@
-"""The project's interpreter as a process: start the runner in it, send commands, read events, end it for certain."""
+"""The project's interpreter as a process: starts the runner in it, sends commands, reads events, and ends it
+reliably.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +46,10 @@ RUNNER = Path(__file__).parent.parent / "runner" / "in_environment.py"
 OLDEST_ALEMBIC = (1, 7)
 OLDEST_SQLALCHEMY = (1, 4)
 OWN_LOCK_TIMEOUT = "29973ms"
-"""lock_timeout of our databases: a value that no project sets, so that the effective one can be told from ours."""
+"""The lock_timeout of scratch databases: a value that no project sets, so that a setting of the project can be
+recognized."""
 
-# The migrations see what an ordinary program needs, and nothing that may be a secret.
+# The migrations get the variables that an ordinary program needs, and none that may hold a secret.
 PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|CI|VIRTUAL_ENV|CONDA_PREFIX"
     r"|PYTHON\w+|UV_PYTHON|UV_CACHE_DIR|UV_PROJECT_ENVIRONMENT|UV_OFFLINE|LD_LIBRARY_PATH|DYLD_\w+"
@@ -56,46 +59,46 @@ PASSED = re.compile(
 
 @dataclass(frozen=True)
 class Setup:
-    """What the runner must know of the project, the same for every command."""
+    """What the runner needs to know about the project. It is the same for every command."""
 
     directory: Path
-    """Where the migrations run from."""
+    """The folder that the migrations run in."""
     config: Path | None = None
     toml: Path | None = None
     section: str | None = None
     script_location: str | None = None
-    """Only where the configuration does not say it."""
+    """Set only if the configuration does not contain it."""
     flask: bool = False
     x: tuple[str, ...] = ()
     launcher: str | None = None
     moved: tuple[Path, Path] | None = None
-    """Of the code of another commit: the working tree, and the checkout that stands for it."""
+    """Set when the code of another commit runs: the working tree, and the checkout that replaces it."""
     depends: bool = False
-    """Whether it may be asked what the project's code has read."""
+    """Whether commands may ask which files the project's code has read."""
 
 
 @dataclass
 class Answer:
-    """Everything that one command brought."""
+    """The outcome of one command."""
 
     events: list[AnyEvent] = field(default_factory=list)
     failed: Failed | None = None
     done: Done | None = None
     timed_out: bool = False
     running: float = 0.0
-    """Where its time ran out: for how many seconds the last revision had been running, or the command without any.
-    """
+    """If the time ran out: for how many seconds the last revision had been running, or the command if no revision
+    ran."""
     exit_status: int | None = None
-    """Set where the process ended without a last word."""
+    """Set if the process ended before it sent `Done` or `Failed`."""
     waited: str | None = None
-    """Who waited for whom, where the migration blocked itself."""
+    """Who waited for whom, if the migration blocked itself."""
     stack: str = ""
-    """Where the process was when its time ran out."""
+    """The stack of the process when its time ran out."""
     unreadable: str | None = None
-    """What came over the channel that is no event of the runner's: nothing that was said is believed then."""
+    """Data on the channel that is not an event of the runner. If it is set, no event is believed."""
 
     def take(self, event: AnyEvent) -> None:
-        """One event more."""
+        """Add one event."""
         self.events.append(event)
         if isinstance(event, Failed):
             self.failed = event
@@ -104,12 +107,14 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the command ended well."""
+        """Whether the command succeeded and every event could be read."""
         return self.done is not None and self.unreadable is None
 
 
 class RunnerProcess:
-    """One process of the project's interpreter. Use as a context manager; it and its children end with it."""
+    """One process of the project's interpreter. Use it as a context manager: the process and its children end with
+    it.
+    """
 
     def __init__(
         self,
@@ -120,7 +125,7 @@ class RunnerProcess:
         guardian: Guardian,
     ) -> None:
         self.began = time.time()
-        """In seconds since 1970."""
+        """Start time in seconds since 1970."""
         self._interpreter = interpreter
         self._setup = setup
         self._token = secrets.token_hex(12)
@@ -177,9 +182,10 @@ class RunnerProcess:
         self.close()
 
     def hello(self, seconds: float = 60) -> Hello:
-        """The runner's first word, once Alembic and SQLAlchemy are imported.
+        """Return the runner's first event, once Alembic and SQLAlchemy are imported.
 
-        Raises `InterpreterError` where the interpreter does not start, or has no Alembic, or one that is too old.
+        Raises `InterpreterError` if the interpreter does not start, has no Alembic or SQLAlchemy, or has one that
+        is too old.
         """
         name = shlex.join(self._interpreter)
         answer = Answer()
@@ -220,9 +226,11 @@ class RunnerProcess:
         return hello
 
     def run(self, command: AnyCommand, deadline: float, quiet: Callable[[], str | None] | None = None) -> Answer:
-        """Send `command` and collect until its last word, until the process ends or `deadline` (monotonic) passes.
+        """Send `command` and collect events until `Done` or `Failed`, until the process ends, or until `deadline`
+        (monotonic) passes.
 
-        `quiet` is called about twice a second while nothing comes; what it returns says who waited for whom.
+        `quiet` is called about twice a second while no event arrives. The text that it returns says who waits for
+        whom.
         """
         answer = Answer()
         self._lines.begin()
@@ -231,9 +239,8 @@ class RunnerProcess:
         return answer
 
     def describe(self, address: Address, database: str, seconds: float) -> Described:
-        """Run env.py without any revision, to learn where the revisions are.
-
-        Raises `InterpreterError` where env.py does not run.
+        """Run env.py without any revision, to find where the revisions are. Raises `InterpreterError` if env.py
+        fails.
         """
         command = Describe(address=address, database=database)
         answer = self.run(command, time.monotonic() + seconds)
@@ -253,17 +260,17 @@ class RunnerProcess:
 
     @property
     def output(self) -> str:
-        """The last that the project has printed, for diagnosis only: never believed."""
+        """The last output of the project, for diagnosis only. It is never believed."""
         return b"".join(self._output).decode("utf-8", "replace")[-4000:]
 
     def last_words(self) -> str:
-        """What the process printed last before it ended, as the end of a sentence."""
+        """Return the last line that the process printed, as the end of a sentence; empty if there is none."""
         self._drain.join(0.5)
         lines = [line for line in self.output.strip().splitlines() if line.strip()]
         return f": {lines[-1].strip().rstrip('.')}" if lines else ""
 
     def close(self) -> None:
-        """End the process, its group and everything that it has started, and reap it."""
+        """End the process, its process group and everything that it has started, and reap it."""
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         self._channel.close()
@@ -274,7 +281,7 @@ class RunnerProcess:
     # -- private ----------------------------------------------------------------------------------
 
     def _send(self, message: SetUp | AnyCommand) -> None:
-        with contextlib.suppress(OSError):  # a process that is gone is noticed when its answer is read
+        with contextlib.suppress(OSError):  # a process that has ended is noticed when its answer is read
             self._channel.sendall(json.dumps(msgspec.to_builtins(message)).encode() + b"\n")
 
     def _collect(
@@ -300,7 +307,7 @@ class RunnerProcess:
                     if not over:
                         answer.waited = (quiet() if quiet else None) or answer.waited
                         continue
-                    data = b""  # nothing more will come, though a child of the migration may hold the channel open
+                    data = b""  # no more will arrive, though a child of the migration may hold the channel open
                 else:
                     try:
                         data = self._channel.recv(1 << 20)
@@ -325,7 +332,9 @@ class RunnerProcess:
                     return
 
     def _where(self) -> str:
-        """Ask the process where it is; it answers even from inside a C call."""
+        """Ask the process for its stack. It answers even from inside a C call. Returns an empty text if it does
+        not.
+        """
         try:
             os.kill(self._pid or self._process.pid, signal.SIGUSR1)
             for _ in range(20):
@@ -351,13 +360,13 @@ class RunnerProcess:
 
 
 def end(process: subprocess.Popen[bytes], mark: str) -> None:
-    """End `process`, its group and everything that was started with `mark` in its environment, and reap it."""
+    """End `process`, its process group and everything that was started with `mark` in its environment, and reap it."""
     for pid in {process.pid, *marked(mark)}:
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-    kill_marked(mark)  # and those that were being started while we looked
+    kill_marked(mark)  # and processes that were being started during the search
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10)
 
@@ -365,8 +374,8 @@ def end(process: subprocess.Popen[bytes], mark: str) -> None:
 def environment(
     source: Mapping[str, str], given: Mapping[str, str], passed: tuple[str, ...], url: str
 ) -> dict[str, str]:
-    """The environment for env.py: what an ordinary program needs from `source`, the names in `passed`, and `given`
-    with `{url}` replaced by the throw-away database's URL.
+    """Return the environment for env.py: the variables that an ordinary program needs and those named in `passed`,
+    from `source`, and `given` with `{url}` replaced by the URL of the throw-away database.
     """
     kept = {name: value for name, value in source.items() if PASSED.fullmatch(name) or name in passed}
     return {**kept, **{name: value.replace("{url}", url) for name, value in given.items()}}

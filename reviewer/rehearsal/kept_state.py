@@ -1,9 +1,9 @@
-"""Base states that are kept between reviews, so that a history is replayed once.
+"""Base states that are kept between reviews, so that a history is replayed only once.
 
-A kept state is used only where nothing has changed that the history is known to depend on: the server's binaries, the
-interpreter and what is installed in it, the configuration and the environment that env.py is given, the revisions up to
-the base, and every file and folder of the project that its code had read when the history had run. What cannot be seen
-(the time, a network, chance, what C code reads) is not among it; `snapshot-key` names more.
+A kept state is used only if nothing has changed that the history is known to depend on: the server's binaries, the
+interpreter and the packages installed in it, the configuration and the environment of env.py, the revisions up to
+the base, and every file and folder of the project that its code had read by the end of the history. What cannot be
+observed (the time, a network, randomness, files that C code reads) is not covered; `snapshot-key` adds more.
 """
 
 from __future__ import annotations
@@ -32,36 +32,35 @@ if TYPE_CHECKING:
     from reviewer.rehearsal.workbench import Workbench
 
 PAYS_AFTER = 0.4
-"""Seconds that the revisions of a history must have taken for its result to be kept: stopping the server, copying its
-folder and starting it again takes about as long.
-"""
+"""Seconds that the revisions of a history must take for its result to be kept. Stopping the server, copying its
+folder and starting it again takes about as long."""
 _INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth", ".egg")
 _WHAT_IT_CONSISTS_OF = ("RECORD", "direct_url.json")
-"""Files of a distribution: the digests of all its files, and the commit that it comes from."""
+"""Files of a distribution: the digests of all its files, and the commit that it was installed from."""
 _END = 1 << 16
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The base state that is wanted, and all that is known of it before anything runs."""
+    """The base state that a review needs, and everything that is known about it before anything runs."""
 
     heads: tuple[str, ...]
     revisions: Mapping[str, list[Any]]
-    """Every revision up to them, with what tells it from others."""
+    """Every revision up to `heads`, with the properties that identify its content."""
     key: tuple[object, ...]
-    """What has to be the same besides, in values that JSON can say."""
+    """What else has to be the same, in values that JSON can represent."""
     code: Code
-    """The files that the history is run with."""
+    """The files that the history runs with."""
     root: Path
-    """The root of the working tree: paths of the project are relative to it."""
+    """The root of the working tree. Paths in the project are relative to it."""
     apart: frozenset[str] = frozenset()
-    """Files of revisions: those up to the base are in `revisions`, and no other one matters."""
+    """Files of revisions. Those up to the base are in `revisions`; the others do not matter."""
     folders: tuple[str, ...] = ()
-    """Folders of revisions: which others there are does not matter."""
+    """Folders of revisions. Other revisions in them do not matter."""
     always: tuple[str, ...] = ()
-    """Files that count even where nobody was seen to open them: they may have been looked for."""
+    """Files that count even if nothing was seen to open them: the code may have checked for them."""
     declared: bool = False
-    """Whether the user has said what else it depends on."""
+    """Whether the user has declared what else the state depends on."""
     limit: int = snapshots.LIMIT
 
     @classmethod
@@ -78,7 +77,7 @@ class Wanted:
         declared: bool = False,
         limit: int = snapshots.LIMIT,
     ) -> Wanted:
-        """The state after `heads` of `graph`."""
+        """Describe the state after `heads` of `graph`."""
         ids = graph.sorted(graph.with_ancestors(heads))
         return cls(
             tuple(sorted(heads)),
@@ -103,15 +102,19 @@ class Wanted:
 
 
 class KeptStates:
-    """Finds the kept state to start from, and keeps the one that a history has led to."""
+    """Finds the kept state to start from, and keeps the state that a history has produced."""
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._name: str | None = None
-        """Of the key; None until a server that can be kept is about to start."""
+        """Name of the key; None until a server whose state can be kept is about to start."""
 
     def choose(self, installation: Installation) -> Snapshot | None:
-        """The best state that is kept for a server from these binaries: the wanted one, else the one nearest to it."""
+        """Return the best kept state for a server from these binaries: the exact one, or else the closest one
+        before it.
+
+        None if no kept state fits.
+        """
         self._name = None
         try:
             server = [_build(installation), _extensions(installation), SETTINGS]
@@ -125,22 +128,23 @@ class KeptStates:
         return best
 
     def is_exact(self, snapshot: Snapshot) -> bool:
-        """Whether it is the wanted state, and not one on the way there."""
+        """Return whether `snapshot` is the wanted state, and not an earlier one."""
         return bool(snapshot.about["revisions"].keys() == self._wanted.revisions.keys())
 
     def left(self, snapshot: Snapshot) -> int:
-        """How many revisions lie between that state and the wanted one."""
+        """Return how many revisions lie between `snapshot` and the wanted state."""
         return len(self._wanted.revisions) - len(snapshot.about["revisions"])
 
     @staticmethod
     def versions(bench: Workbench) -> list[str]:
-        """What answers to the command that starts the interpreter."""
+        """Return the versions and the executable of the interpreter that the command starts."""
         return [*bench.versions, bench.executable]
 
     def keep(self, bench: Workbench, database: str, run: Run) -> bool:
-        """Keep the state in `database`, to which `run` has led with the code that `bench` runs, where that pays.
+        """Keep the state in `database` if that saves time later. `run` produced it, with the code that `bench`
+        runs.
 
-        Returns False where the server is a fresh one now, and the database gone.
+        Returns False if the server had to be replaced by a fresh one, in which the database does not exist.
         """
         if self._name is None or not bench.server.can_pause or not snapshots.writable():
             return True
@@ -148,7 +152,7 @@ class KeptStates:
         if seconds < PAYS_AFTER or run.again or run.depends is None:
             return True
         if bench.skipped or bench.unreadable:
-            return True  # what was said of the history has to be said again
+            return True  # messages about the history have to be reported again in each review
         if run.depends.started and not self._wanted.declared:
             bench.progress(
                 "not keeping the base state: the project starts other processes, and no snapshot-key says what for"
@@ -199,7 +203,7 @@ class KeptStates:
             return False
 
     def _about(self, bench: Workbench, run: Run) -> dict[str, object] | None:
-        """What must be the same for the state to be the same; None where that cannot be told."""
+        """Return what must be unchanged for the state to be valid; None if that cannot be determined."""
         wanted, depends, root = self._wanted, run.depends, bench.plan.root
         assert depends is not None
         before = bench.server.snapshot.about if bench.server.snapshot is not None else {}
@@ -225,7 +229,7 @@ class KeptStates:
             }
         except ReviewerError:
             return None
-        # the project may have changed it meanwhile, and what is checked out need not be what git holds
+        # the project may have changed the files meanwhile, and checked-out files can differ from what git stores
         seen = Folder(root)
         revisions = {str(path): digest for path, *_, digest in wanted.revisions.values()}
         if seen.digests(revisions) != revisions or seen.changed_since(bench.began, (*files, *revisions)):
@@ -248,7 +252,7 @@ class KeptStates:
 
 
 def _placed(path: str, root: Path) -> str:
-    """`path` relative to `root`, with `/`; as it is where it is outside."""
+    """Return `path` relative to `root`, with `/`; unchanged if it is outside."""
     for place, base in ((path, str(root)), (os.path.realpath(path), os.path.realpath(root))):
         if place == base:
             return "."
@@ -258,7 +262,9 @@ def _placed(path: str, root: Path) -> str:
 
 
 def _site(folder: str) -> str | None:
-    """What is installed in `folder`: the distributions, by their names and versions and by all their files."""
+    """Return a digest of what is installed in `folder`: the names and versions of the distributions, and all their
+    files.
+    """
     try:
         names = sorted(each for each in os.listdir(folder) if each.endswith(_INSTALLED))  # noqa: PTH208 - names
     except OSError:
@@ -274,14 +280,16 @@ def _site(folder: str) -> str | None:
 
 
 def _build(installation: Installation) -> list[object]:
-    """What tells the binaries from any others, wherever they were installed anew; and the C library, which sorts."""
+    """Return what identifies the binaries, even if they are reinstalled in the same place; and the C library, which
+    determines sort order.
+    """
     version = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
     binary = installation.folder.resolve() / "postgres"
     return [CLUSTERS, installation.version, str(binary), _identity(binary), version, os.geteuid()]
 
 
 def _extensions(installation: Installation) -> list[object]:
-    """What tells the extensions beside the binaries from others."""
+    """Return what identifies the extensions that are installed with the binaries."""
     share = share_folder(installation.folder, installation.major)
     if share is None:
         return []
@@ -290,7 +298,7 @@ def _extensions(installation: Installation) -> list[object]:
 
 
 def _identity(program: Path) -> list[object]:
-    """Size, and digest of both ends of a file: a linker writes the identity of a build near the beginning."""
+    """Return the size and a digest of both ends of a file: a linker writes the build ID near the beginning."""
     with program.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         ends = file.read(_END)
@@ -301,7 +309,9 @@ def _identity(program: Path) -> list[object]:
 
 
 def interpreter_of(command: tuple[str, ...]) -> list[object]:
-    """What tells the interpreter that `command` starts from another under the same name."""
+    """Return what identifies the interpreter that `command` starts, so that another one under the same name is
+    recognized.
+    """
     found: list[object] = [list(command)]
     program = shutil.which(command[0]) if command else None
     if program is not None:

@@ -1,4 +1,4 @@
-"""A migration that waits for itself: two connections of one run, of which one holds what the other wants."""
+"""Detects a migration that waits for itself: one connection of a run holds a lock that another one waits for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ WHERE w.datname = %s AND b.datname = w.datname AND w.wait_event_type = 'Lock' AN
 
 
 class Blockade:
-    """Asked while nothing comes from the runner: does the migration wait for itself? If so, end the wait."""
+    """Checks, while no event arrives from the runner, whether the migration waits for itself, and ends the wait if
+    so.
+    """
 
     def __init__(self, server: RunningServer, database: str) -> None:
         self._server = server

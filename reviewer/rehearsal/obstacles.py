@@ -1,4 +1,4 @@
-"""Why a rehearsal cannot go on, and what helps."""
+"""Reasons why a rehearsal cannot continue, and the way out of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GIVE_BASE = "give it with --base-schema FILE"
 
 
 class Stop(Exception):
-    """The rest cannot be rehearsed; the sentence says why."""
+    """The rehearsal cannot continue; the sentence says why."""
 
     def __init__(self, sentence: str, way_out: str = "") -> None:
         super().__init__(f"{sentence}\n{way_out}".strip())
@@ -28,13 +28,14 @@ class Stop(Exception):
 
 
 def environment_failed(bench: Workbench, failure: Failure) -> Stop:
-    """Where env.py or a revision file does not get as far as the first revision."""
+    """Explain why env.py or a revision file failed before the first revision ran."""
     return env_py_failed(failure, bench.plan.allowed, bench.last_words)
 
 
 def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str]) -> Stop:
-    """Why env.py failed and what helps. `allowed` is the time that it had; `last_words` are asked where it has
-    ended the process.
+    """Explain why env.py failed, with a way out.
+
+    `allowed` is the time that it had, in words. `last_words` is called if env.py ended the process.
     """
     where = f" at {failure.seen_at}" if failure.seen_at else ""
     message = failure.message.rstrip(".")
@@ -70,8 +71,10 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
 
 
 def unreadable(found: Sequence[str], passes: Iterable[Pass] = ()) -> tuple[str, ...]:
-    """Where something came from the project's process that the runner has not said, the one error that tells it,
-    with those of `passes` that ended there.
+    """Return the one error that reports lines from the project's process that the runner did not send; empty if
+    `found` is.
+
+    It names those of `passes` that ended there.
     """
     if not found:
         return ()
@@ -89,7 +92,7 @@ def unreadable(found: Sequence[str], passes: Iterable[Pass] = ()) -> tuple[str, 
 
 
 def not_from_empty(bench: Workbench, run: Run) -> Stop:
-    """Where the history does not reach the state that it is to reach."""
+    """Explain why the history did not reach the state that it should reach."""
     assert run.failure is not None
     where = f" at {run.failure.seen_at}" if run.failure.seen_at else ""
     if run.failure.kind is FailureKind.TIMEOUT:
@@ -113,7 +116,7 @@ def not_from_empty(bench: Workbench, run: Run) -> Stop:
 
 
 def ran_nothing() -> Stop:
-    """Where env.py ended well and did not ask for migrations."""
+    """Explain that env.py succeeded without running migrations."""
     return Stop(
         "env.py ran to its end without running migrations.",
         "Make sure that it calls context.run_migrations() when it is not in offline mode.",
@@ -121,7 +124,7 @@ def ran_nothing() -> Stop:
 
 
 def check_touched(bench: Workbench, run: Run, expected: Sequence[Revision] | None) -> None:
-    """Raises `Stop` where a command ended well and has run nothing on the throw-away server."""
+    """Raise `Stop` if a command succeeded but ran nothing on the throw-away server."""
     if run.called == 0:
         raise ran_nothing()
     if run.connected == 0 or (expected and not any(p.statements for p in run.passes)):
@@ -135,7 +138,7 @@ def check_touched(bench: Workbench, run: Run, expected: Sequence[Revision] | Non
 
 
 def check_committed(bench: Workbench, run: Run, database: str) -> None:
-    """Raises `Stop` where the history ended well and nothing of it is in the database."""
+    """Raise `Stop` if the history succeeded but none of it is in the database."""
     if not stamped(bench.server, database, run):
         raise Stop(
             "env.py ran the history to its end and then everything was rolled back: no version number is in the database.",
@@ -145,8 +148,8 @@ def check_committed(bench: Workbench, run: Run, database: str) -> None:
 
 
 def made_by_no_revision(bench: Workbench, run: Run) -> str | None:
-    """What a history from an empty database fails on because none of its revisions before has made it: the table's
-    name, or `it` where PostgreSQL names something else.
+    """Return what a history from an empty database fails on because no earlier revision creates it: the name of a
+    table, or `it` if PostgreSQL does not name a table. None if that is not why it fails.
     """
     failure = run.failure
     if failure is None or bench.plan.base_heads or bench.plan.base_schema is not None:
@@ -160,7 +163,7 @@ def made_by_no_revision(bench: Workbench, run: Run) -> str | None:
 
 
 def way_out_of_nothing(bench: Workbench, run: Run) -> str:
-    """What helps where a history fails on a table that none of its revisions has made."""
+    """Return the way out for a history that fails on a table that none of its revisions creates; empty otherwise."""
     missing = made_by_no_revision(bench, run)
     if missing is None:
         return ""
@@ -169,7 +172,7 @@ def way_out_of_nothing(bench: Workbench, run: Run) -> str:
 
 
 def with_way_out(failure: Failure) -> Failure:
-    """`failure` on what no revision has made, with what helps where that is there before the history."""
+    """Add the way out to `failure`, which concerns an object that no revision creates."""
     message = failure.message.rstrip(".")
     return replace(
         failure, message=f"{message}; no earlier revision creates it: if it already exists, {_GIVE_BASE}"

@@ -1,4 +1,4 @@
-"""What is to be rehearsed, and from which state."""
+"""What to rehearse, and from which state."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _OF_THE_SESSION = frozenset(
 
 @dataclass
 class Stage:
-    """How far the history has been run already, for several rehearsals that follow each other."""
+    """How far the history has already run, for several rehearsals in a row."""
 
     database: str = ""
-    """Of the throw-away server: the state before the last revision that was rehearsed, without rows of ours."""
+    """The database on the throw-away server that has the state before the last revision that was rehearsed, without
+    generated rows."""
     failed: str = ""
-    """The revision on which the history failed before it was there."""
+    """The revision at which the history failed before it reached that state."""
 
 
 @dataclass
@@ -42,80 +43,81 @@ class End:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be rehearsed, and from which state."""
+    """What to rehearse, and from which state."""
 
     revisions: tuple[Revision, ...]
     """Parents first."""
     base_heads: tuple[str, ...]
-    """Where the database is before the first of them."""
+    """The heads of the database before the first of them."""
     setup: Setup
     interpreter: tuple[str, ...]
     environ: Mapping[str, str]
-    """The environment for env.py, `{url}` still in it."""
+    """The environment for env.py, with `{url}` not yet replaced."""
     root: Path
     """Locations are relative to this folder."""
     depth: int = 0
-    """How many revisions `base_heads` stand on, themselves included."""
+    """The number of revisions up to and including `base_heads`."""
     history: History = History()
     base_schema: Script | None = None
     rows: int = 100
     seed: Script | None = None
-    """SQL with rows of the project's own, put in before ours."""
+    """SQL that inserts the project's own rows, before rows are generated."""
     seed_command: str | None = None
-    """A command of the project's that puts in rows, after `seed` and before ours."""
+    """A command of the project that inserts rows, after `seed` and before rows are generated."""
     timeout: float = 300
     tree: str = ""
     old: OldSource | None = None
-    """The code that is running while the migration runs."""
+    """The code that runs in production while the migration runs."""
     no_old: str = ""
-    """Why there is none."""
+    """Why there is no such code."""
     from_models: bool = False
-    """Make the base state from the old code's models instead of the history."""
+    """Build the base state from the old code's models instead of the history."""
     earlier: tuple[tuple[Revision, bytes], ...] = ()
-    """Every revision that `base_heads` stand on, parents first, with what its file holds: the text of the base state
-    where there is no server."""
+    """Every revision up to and including `base_heads`, parents first, with the content of its file. Used to
+    reconstruct the base state if there is no server."""
     stage: Stage | None = None
-    """Where the history has been left by the rehearsal before, and is to be left for the next."""
+    """Where the previous rehearsal left the history, and where this one leaves it for the next."""
 
     end: End | None = None
     """Where to put the schema that the deploy leads to."""
     control: Path | None = None
-    """The env.py that is asked what it does where a revision fails; None: none is."""
+    """The env.py to test for what it does when a revision fails; None to test none."""
 
     kept: KeptStates | None = None
-    """Where the base state may be kept from an earlier review, and is kept for the next; None: it is not."""
+    """Where a base state may have been kept by an earlier review, and where it is kept for the next; None to keep
+    none."""
 
     base_code: OldSource | None = None
-    """The commit whose code the history is run with, because that is what production has run; None: the working tree's
-    is the same, or git names no commit."""
+    """The commit whose code runs the history, because production ran the history with that code. None if the
+    working tree has the same code, or if git names no commit."""
     installs_anew: bool = False
-    """Whether what has changed may break the history for whoever starts from an empty database, so that it is run with
-    the working tree's code too."""
+    """Whether the changes may break the history for anyone who starts from an empty database. If so, the history
+    also runs with the working tree's code."""
 
     def process(
         self, folder: Path, guardian: Guardian, runner: Callable[..., RunnerProcess] = RunnerProcess
     ) -> RunnerProcess:
-        """The project's interpreter, starting."""
+        """Start the project's interpreter."""
         setup = replace(self.setup, depends=self.kept is not None)
         return runner(self.interpreter, setup, self.environ, folder, guardian)
 
     @property
     def steady_environ(self) -> list[tuple[str, str]]:
-        """The environment for env.py without what is another in each session and no env.py asks."""
+        """The environment for env.py without variables that differ in each session and that no env.py reads."""
         return sorted(each for each in self.environ.items() if each[0] not in _OF_THE_SESSION)
 
     @property
     def allowed(self) -> str:
-        """The time that the review may take, in words."""
+        """The time limit of the review, in words."""
         return "1 second" if self.timeout == 1 else f"{self.timeout:g} seconds"
 
     @property
     def heads(self) -> list[str]:
-        """The identifiers of those revisions that no other one stands on: where an upgrade of all of them goes."""
+        """The ids of the revisions that no other one depends on: the target of an upgrade through all of them."""
         parents = {parent for each in self.revisions for parent in (*each.down_revisions, *each.depends_on)}
         return [each.id for each in self.revisions if each.id not in parents]
 
     @property
     def has_rows(self) -> bool:
-        """Whether there are to be rows in the base state, ours or the project's."""
+        """Whether the base state should have rows, generated ones or the project's."""
         return self.rows > 0 or self.seed is not None or self.seed_command is not None

@@ -1,7 +1,8 @@
-"""Statements that were prepared before the upgrade and are used after it, as drivers do that prepare by themselves.
+"""Statements that were prepared before the upgrade and run after it, as with drivers that prepare statements
+automatically.
 
-PostgreSQL goes on with them unless the columns that they return are of another type now: `cached plan must not change
-result type`.
+PostgreSQL keeps running them unless the types of the columns that they return have changed: `cached plan must not
+change result type`.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ _CHANGED_RESULT = "0A000"
 
 
 class HeldPlans:
-    """A session that has prepared the SELECT of every column of every table. It holds no lock and no snapshot."""
+    """A session that has prepared a SELECT of all columns for every table. It holds no lock and no snapshot."""
 
     def __init__(self, connection: Connection[tuple[object, ...]], catalogue: Catalogue) -> None:
         self._connection = connection
         self._tables = [t for t in catalogue.tables if t.kind in {"table", "partitioned table"} and t.columns]
         del self._tables[_MOST_TABLES:]
         text = ";".join(_prepare(number, table) for number, table in enumerate(self._tables))
-        # one round trip, and one transaction that is over when it returns
+        # one round trip, and one transaction that has ended when it returns
         if text and connection.pgconn.exec_(text.encode()).status != 1:
             self._tables = []
 
     def stale(self) -> tuple[Name, ...]:
-        """Tables whose prepared SELECT PostgreSQL refuses now, because it would return other types."""
+        """Return the tables whose prepared SELECT PostgreSQL now rejects, because it would return other types."""
         import psycopg
 
         found = []

@@ -1,12 +1,13 @@
-"""What the reviewer and the runner say to each other: the commands that go to it and the events that come back.
+"""The protocol between the reviewer and the runner: commands that go to the runner, and events that come back.
 
-JSON, one object a line, over a socket. The reviewer says `SetUp` once, and then one command after the other; each ends in
-`Done` or `Failed`, and where the process ends without either, the migration has ended it. What the runner says has in
-front of each line the seal of `SetUp`, which nobody else knows, and the number of the line: `SEAL NUMBER {...}`.
+Messages are JSON, one object per line, over a socket. The reviewer sends `SetUp` once, and then one command at a
+time. Each command ends with `Done` or `Failed`; if the process ends without either, the migration has ended it.
+Each line from the runner starts with the seal of `SetUp`, which nothing else knows, and the number of the line:
+`SEAL NUMBER {...}`.
 
-The runner (`reviewer/runner/in_environment.py`) works with the standard library of the project's Python and cannot import this:
-`tests/runner/test_protocol.py` holds what it reads and writes to these types. Events come from a process that runs
-untrusted code, so each is checked.
+The runner (`reviewer/runner/in_environment.py`) uses only the standard library of the project's Python and cannot
+import this module; `tests/runner/test_protocol.py` checks what it reads and writes against these types. Events come
+from a process that runs untrusted code, so each one is validated.
 """
 
 from __future__ import annotations
@@ -20,27 +21,28 @@ from reviewer.postgres.server import Address as ServerAddress
 from reviewer.sql.names import VERSION_TABLE
 
 PROTOCOL = 2
-"""Version of what is said. The runner says its own first: it may be another where the package was replaced just now."""
+"""Protocol version. The runner sends its own version first: it differs if the package was replaced during a
+review."""
 MAX_EVENT_BYTES = 17 * 1024 * 1024
-"""A longer line is no event of ours: the runner sends none above 16 MB (`reviewer/runner/limits.py`)."""
+"""Bytes. A longer line cannot be an event: the runner sends none above 16 MB (`reviewer/runner/limits.py`)."""
 MAX_COMMAND_BYTES = 1024 * 1024 * 1024
-"""Of all events of one command."""
+"""Bytes of all events of one command."""
 
 
 # -- to the runner --------------------------------------------------------------------------------
 
 
 class SetUp(msgspec.Struct, frozen=True, kw_only=True):
-    """First word to the runner: what it must know of the project, the same for every command."""
+    """First message to the runner: what it needs to know about the project. It is the same for every command."""
 
     seal: str
-    """What it puts in front of every line."""
+    """Text that starts every line of the runner."""
     directory: str
-    """Where the migrations run from."""
+    """The folder that the migrations run in."""
     stack_file: str
-    """Where it writes its stack when it is asked by a signal."""
+    """The file that the runner writes its stack to when it receives a signal."""
     own_lock_timeout: str
-    """The lock_timeout of our databases, so that the project's can be told from it."""
+    """The lock_timeout of scratch databases, so that a setting of the project can be recognized."""
     config: str | None = None
     toml: str | None = None
     section: str | None = None
@@ -49,13 +51,13 @@ class SetUp(msgspec.Struct, frozen=True, kw_only=True):
     x: tuple[str, ...] = ()
     launcher: str | None = None
     moved: tuple[str, str] | None = None
-    """Of the code of another commit: the working tree, and the checkout that stands for it."""
+    """Set when the code of another commit runs: the working tree, and the checkout that replaces it."""
     depends: bool = False
-    """Whether it may be asked what the project's code has read."""
+    """Whether commands may ask which files the project's code has read."""
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the throw-away server listens. A host that begins with `/` is the folder of a socket."""
+    """Where the throw-away server listens. A host that starts with `/` is the folder of a socket."""
 
     host: str
     port: int
@@ -65,7 +67,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, address: ServerAddress) -> Address:
-        """The same in the words of the commands."""
+        """Convert the server's address."""
         return cls(
             host=address.host,
             port=address.port,
@@ -76,25 +78,25 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Command(msgspec.Struct, tag_field="do", frozen=True, kw_only=True):
-    """Base of all commands; the tag is the name of the runner's method."""
+    """Base of all commands. The tag is the name of the runner's method."""
 
     database: str = ""
-    """The database of the throw-away server that every connection of the project is sent to."""
+    """The database of the throw-away server to which every connection of the project is redirected."""
     address: Address | None = None
     """None for a command that needs no server."""
     observe: bool = False
-    """Whether the runner looks what each statement does."""
+    """Whether the runner observes what each statement does."""
     environ: dict[str, str] = {}
-    """Environment variables of env.py that differ from one command to the next."""
+    """Environment variables of env.py that differ between commands."""
 
 
 class Upgrade(Command, tag="upgrade", frozen=True, kw_only=True):
-    """Upgrade as one `alembic upgrade` would."""
+    """Upgrade in one run, as `alembic upgrade` does."""
 
     to: tuple[str, ...]
-    """Ids of revisions; none: to nothing."""
+    """Ids of the target revisions. If empty, no revision runs."""
     depends: bool = False
-    """Whether to say what the project's code has read by then."""
+    """Whether to report which files the project's code has read by then."""
 
 
 class Step(Command, tag="step", frozen=True, kw_only=True):
@@ -112,35 +114,35 @@ class Offline(Command, tag="offline", frozen=True, kw_only=True):
 
 
 class Describe(Command, tag="describe", frozen=True, kw_only=True):
-    """Run env.py and no revision."""
+    """Run env.py without any revision."""
 
 
 class Control(Command, tag="control", frozen=True, kw_only=True):
-    """Run a step of the reviewer's own that must fail."""
+    """Run a step of the reviewer that must fail."""
 
     way: str
     """`exception` or `statement`."""
 
 
 class Probe(Command, tag="probe", frozen=True, kw_only=True):
-    """Try the statements of the models on `database`, and those that run there on `head`."""
+    """Try the statements of the models on `database`, and try those that succeed there on `head`."""
 
     head: str
     tables: tuple[tuple[str, str], ...] | None = None
-    """Schema and name of those that are tried; None: all."""
+    """Schema and name of the tables to try; None for all."""
 
 
 class Compare(Command, tag="compare", frozen=True, kw_only=True):
     """Compare the models with the database as autogenerate does."""
 
     facts: bool = False
-    """Whether to tell as well what the models say of themselves."""
+    """Whether to report facts about the models as well."""
     to: tuple[str, ...] = ()
-    """What an upgrade to this state would have been given."""
+    """The revisions that env.py is given as the target, as in an upgrade to them."""
 
 
 class Create(Command, tag="create", frozen=True, kw_only=True):
-    """Make the tables of the models, and stamp the database with the revisions `stamp`."""
+    """Create the tables of the models, and stamp the database with the revisions `stamp`."""
 
     stamp: tuple[str, ...]
 
@@ -152,11 +154,11 @@ AnyCommand = Union[Upgrade, Step, Offline, Describe, Control, Probe, Compare, Cr
 
 
 class Event(msgspec.Struct, tag_field="event", frozen=True, forbid_unknown_fields=True):
-    """Base of all events. A key that is not declared here is a mistake of the runner's, and refused."""
+    """Base of all events. A key that is not declared here is a bug in the runner, and is rejected."""
 
 
 class Hello(Event, tag="hello", frozen=True):
-    """First word: protocol number and versions."""
+    """First event: protocol number and versions."""
 
     protocol: int
     python: str
@@ -183,7 +185,7 @@ class ModeEvent(Event, tag="mode", frozen=True):
 
 
 class Again(Event, tag="again", frozen=True):
-    """env.py has run migrations more than once, as for several databases."""
+    """env.py has run migrations more than once, for example on several databases."""
 
     count: int
 
@@ -222,7 +224,7 @@ class RawRelation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RawObservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the server did, before it is put into the recording's words."""
+    """What the server did, before conversion to the types of the recording."""
 
     lock_timeout: int
     statement_timeout: int
@@ -235,7 +237,7 @@ class RawObservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ended(Event, tag="statement", frozen=True):
-    """A statement has ended, well or not."""
+    """A statement has ended, successfully or not."""
 
     n: int
     seconds: float
@@ -247,14 +249,15 @@ class Ended(Event, tag="statement", frozen=True):
 
 
 class Observed(Event, tag="observed", frozen=True):
-    """What the server did in a statement that has ended: told later, because the server looked meanwhile."""
+    """What the server did in a statement that has ended. Sent later: the server answers while the migration continues.
+    """
 
     n: int
     observation: RawObservation
 
 
 class Counted(Event, tag="counted", frozen=True):
-    """One line has sent more statements than are told: the first `told` of `count` were."""
+    """One line has sent more statements than are reported: the first `told` of `count` were."""
 
     path: str | None
     line: int | None
@@ -275,32 +278,32 @@ class Rendered(Event, tag="rendered", frozen=True):
 
 
 class ControlEvent(Event, tag="control", frozen=True):
-    """What env.py does where a step of ours fails. `failing`: it fails now; `ended`: env.py has ended, and how."""
+    """What env.py does when a step of the reviewer fails. `failing`: the step fails now; `ended`: env.py has ended."""
 
     phase: Literal["failing", "ended"]
     way: str
     path: str | None = None
     line: int | None = None
     depends: list[str] = []
-    """Files that the failure goes through on its way out."""
+    """Files that the failure passes through on its way out."""
     error: str | None = None
-    """Of one that has ended: with which error; None for none."""
+    """If `ended`: the error that it ended with; None if it ended without one."""
     status: int | None = None
-    """Of one that has ended: the exit status that it asked for, where it asked for one."""
+    """If `ended`: the exit status that it asked for; None if it asked for none."""
 
 
 class Depends(Event, tag="depends", frozen=True):
-    """What the project's code has read or asked for so far, as absolute paths, whether it was there or not."""
+    """Absolute paths that the project's code has read or asked for so far, whether they exist or not."""
 
     files: list[str]
     listed: list[str]
-    """Folders that it has looked through."""
+    """Folders whose entries it has listed."""
     searched: list[str]
-    """Folders that were looked through for modules."""
+    """Folders that were searched for modules."""
     sites: list[str]
-    """Folders with what is installed."""
+    """Folders of installed packages."""
     started: bool
-    """Whether it has started other processes, of which nothing is known."""
+    """Whether it has started other processes. Nothing is known about what those read."""
 
 
 class _Failure(Event, frozen=True, kw_only=True):
@@ -314,37 +317,37 @@ class _Failure(Event, frozen=True, kw_only=True):
     sqlstate: str | None = None
     deliberate: bool = False
     caused_path: str | None = None
-    """Of one that is not `in_revision`: the revision's line that led to it."""
+    """If not `in_revision`: the revision's line that led to the failure."""
     caused_line: int | None = None
     worded: str = ""
-    """What the project has made of a statement that was refused, where it raised something else because of it."""
+    """If the project raised another exception because a statement failed: its message."""
     statement: int | None = None
-    """The number of the statement that was refused."""
+    """The number of the statement that failed."""
     added: dict[str, str] = {}
-    """What PostgreSQL said besides its message: `detail`, `hint` and `context`."""
+    """What PostgreSQL reported in addition to its message: `detail`, `hint` and `context`."""
 
 
 class Failed(_Failure, tag="failed", frozen=True, kw_only=True):
-    """The command failed, in a way that the runner can name."""
+    """The command failed in a way that the runner can name."""
 
     fatal: bool = False
 
 
 class Unrendered(_Failure, tag="unrendered", frozen=True, kw_only=True):
-    """One revision cannot be rendered without a database; the others go on."""
+    """One revision cannot be rendered without a database. The others continue."""
 
     id: str
 
 
 class Described(Event, tag="describe", frozen=True):
-    """Where the project's revisions are, after env.py has had its say."""
+    """Where the project's revisions are, as env.py has configured them."""
 
     directory: str
     folders: list[str]
 
 
 class RawBroken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Statements that ran on the state before and do not run on the state after."""
+    """Statements that ran on the state before and fail on the state after."""
 
     statements: list[str]
     column: str | None
@@ -354,7 +357,7 @@ class RawBroken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MappedEvent(Event, tag="mapped", frozen=True):
-    """A table as the models know it, and what was tried on it."""
+    """A table as the models define it, and what was tried on it."""
 
     table: str
     model: str
@@ -394,7 +397,9 @@ class FactEvent(Event, tag="fact", frozen=True):
 
 
 class Done(Event, tag="done", frozen=True):
-    """The command has ended well. `calls`: how often env.py has run migrations; `connected`: connections made."""
+    """The command has succeeded. `calls` counts how often env.py has run migrations, `connected` the connections
+    made.
+    """
 
     calls: int
     connected: int
@@ -436,14 +441,14 @@ _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
 
 
 class Unreadable(Exception):
-    """A line that is no event of the runner's, or an event that it could not send. The sentence says which."""
+    """A line that is not an event of the runner, or an event that it could not send. The message says which."""
 
 
 class Lines:
-    """What comes over the channel, line by line: each from the runner, and none missing.
+    """Decodes the lines on the channel, and checks that each comes from the runner and none is missing.
 
-    In front of each line stand the seal that only the runner was told, and a number: whoever finds the descriptor and
-    writes to it is noticed, and so is a line that was lost.
+    Each line starts with the seal, which is known only to the runner, and a number. A process that finds the
+    descriptor and writes to it is noticed, and so is a lost line.
     """
 
     def __init__(self, seal: str) -> None:
@@ -454,11 +459,11 @@ class Lines:
         self._taken = 0
 
     def begin(self) -> None:
-        """A new command: what was said so far does not count any more."""
+        """Begin a new command: bytes received so far no longer count towards the limit."""
         self._taken = 0
 
     def feed(self, data: bytes) -> Iterator[AnyEvent]:
-        """The events that are whole with `data`. Raises `Unreadable`."""
+        """Yield the events that are complete with `data`. Raises `Unreadable`."""
         self._taken += len(data)
         if self._taken > MAX_COMMAND_BYTES:
             raise Unreadable(f"more than {MAX_COMMAND_BYTES >> 20} MB came for one command")
@@ -494,7 +499,7 @@ class Lines:
 
 
 def _shown(line: bytes) -> str:
-    """The beginning of a line, for a sentence."""
+    """Return the beginning of a line, for use in a sentence."""
     text = line[:60].decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text) + (
         " ..." if line[60:] else ""

@@ -1,4 +1,4 @@
-"""The events of one command of the runner, read into the words of the recording."""
+"""Converts the events of one command of the runner to the types of the recording."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 _ABOUT_VALUES = frozenset({"22", "23"})
-"""Classes of SQLSTATEs that say something about a value: it does not fit, or a constraint refuses it."""
+"""Classes of SQLSTATEs that concern a value: it does not fit, or a constraint rejects it."""
 _TO_BLAME = 0.25
-"""A revision that had run for less than that part of the time when it was over is not what has taken it."""
+"""A revision that had run for less than this part of the time limit when time ran out is not to blame for it."""
 
 
 _SWALLOWED = Failure(
@@ -61,28 +61,28 @@ _SWALLOWED = Failure(
 
 @dataclass
 class Run:
-    """What one command brought, in the recording's words."""
+    """The outcome of one command, in the types of the recording."""
 
     passes: list[Pass] = field(default_factory=list)
     failure: Failure | None = None
     failed_revision: str | None = None
-    """The revision in which it failed; None where it failed outside all of them."""
+    """The revision in which it failed; None if it failed outside of all revisions."""
     out_of_time: bool = False
-    """The time of the whole review ran out, and no revision is to blame for it."""
+    """The time of the whole review ran out, and no revision is to blame."""
     mode: TransactionMode | None = None
     driver: str = ""
     always: bool = False
-    """Whether it failed at a `raise` of the revision that nothing goes around, or because it has no such function.
-    """
+    """Whether it failed at an unconditional `raise` of the revision, or because the revision has no such
+    function."""
     again: bool = False
     connected: int = 0
     called: int = 0
     version_table: str = VERSION_TABLE
     version_schema: str | None = None
     shortened: list[tuple[str, str]] = field(default_factory=list)
-    """What was not told in full: what it is, and how much there was."""
+    """What was not recorded in full: what it is, and how much there was."""
     depends: Depends | None = None
-    """What the project's code had read by then, where that was asked for."""
+    """What the project's code had read by then, if the command asked for it."""
 
     @property
     def ok(self) -> bool:
@@ -91,19 +91,19 @@ class Run:
 
     @property
     def final(self) -> bool:
-        """Whether a failure need not be seen again: its time is up, or the revision says it whatever there is. A
-        `raise` under a condition may look at what the process has done before, or at rows that we made up.
+        """Whether a failure need not be confirmed: its time is up, or the revision raises unconditionally. A
+        conditional `raise` may depend on what the process did before, or on generated rows.
         """
         return self.failure is not None and (self.failure.kind is FailureKind.TIMEOUT or self.always)
 
     @property
     def guarded(self) -> bool:
-        """Whether the revision refuses on purpose, and does so under a condition."""
+        """Whether the revision refuses on purpose, under a condition."""
         return self.failure is not None and self.failure.deliberate and not self.always
 
     @property
     def about_values(self) -> bool:
-        """Whether it failed because a value does not fit, or because a constraint refuses it."""
+        """Whether it failed because a value does not fit, or because a constraint rejects it."""
         return self.failure is not None and (self.failure.sqlstate or "")[:2] in _ABOUT_VALUES
 
 
@@ -111,7 +111,7 @@ _ADDED = frozenset({"detail", "hint", "context"})
 
 
 class Reader:
-    """Puts the events of one command into the recording's words."""
+    """Converts the events of one command to the types of the recording."""
 
     def __init__(self, plan: Plan, rehearsal: Rehearsal, again: bool, downgrade: bool) -> None:
         self._plan = plan
@@ -124,7 +124,7 @@ class Reader:
         self._statements: dict[int, Statement] = {}
 
     def read(self, answer: Answer) -> Run:
-        """What the command brought, pass by pass."""
+        """Return the outcome of the command, pass by pass."""
         run = Run()
         before: list[Statement] = []
         current: list[Statement] | None = None
@@ -174,7 +174,7 @@ class Reader:
             run.failure = replace(self._failure(answer, run, open_begin), moment=moment)
             run.always = self._always(run.failure)
             if run.passes:
-                # also where it failed after the revision's own code, as when its transaction commits
+                # also if it failed after the revision's own code, for example when its transaction commits
                 run.failed_revision = revision
                 run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
             if answer.timed_out and answer.running < self._plan.timeout * _TO_BLAME:
@@ -216,7 +216,7 @@ class Reader:
             kind = FailureKind.ENVIRONMENT
         message = without_addresses(failed.message)
         if kind is not FailureKind.STATEMENT:
-            # what is raised while the file is loaded is no word of upgrade() or downgrade()
+            # an exception raised while the file is loaded does not come from upgrade() or downgrade()
             deliberate = failed.deliberate and (bool(run.passes) or (location is None and outside is None))
             return Failure(kind, message, location, None, failed.sqlstate, deliberate, outside=outside)
         worded = without_addresses(failed.worded)
@@ -277,7 +277,7 @@ class Reader:
             locks=tuple(_locks(raw.locks)),
             rewritten=tuple(_relation(each) for each in raw.rewritten),
             scanned=tuple(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
-            # the server tells of them in any order
+            # the server reports them in any order
             built=tuple(sorted((_relation(each) for each in raw.built), key=str)),
             messages=tuple(raw.messages),
             lock_timeout=raw.lock_timeout,
@@ -305,19 +305,19 @@ _UNREADABLE = (
 
 
 def shortened(statement: Statement) -> tuple[str, str]:
-    """Of a statement that is too long to be kept: what was left out, and how much."""
+    """Describe, for a statement that is too long to be kept, what was left out and how much."""
     length = len(statement.sql) + statement.left_out
     place = statement.location or "a statement of env.py"
     return f"rest of {place}", f"of {length:,} characters of SQL only the first {len(statement.sql):,} were read"
 
 
 def without_addresses(text: str) -> str:
-    """`text` without where objects lie in memory, as Python prints it: other numbers in every run."""
+    """Remove the memory addresses that Python prints for objects from `text`: they differ in every run."""
     return _ADDRESS.sub("", text)
 
 
 def time_is_over(plan: Plan) -> str:
-    """Why what is left is not rehearsed."""
+    """Explain why the rest is not rehearsed."""
     return f"the time for the whole review, {plan.allowed}, ran out"
 
 

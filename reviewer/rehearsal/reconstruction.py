@@ -1,7 +1,7 @@
-"""The base state without a server: what the statements of earlier revisions have made, as far as their text tells.
+"""Reconstructs the base state without a server, from the text of the statements of earlier revisions.
 
-Only what is certain stays in it. Code that no text tells about (a DO block, a revision that cannot be rendered) makes
-it forget the tables that the code names.
+Only what is certain is kept. Code whose effect cannot be read from its text (a DO block, a revision that cannot be
+rendered) makes it forget the tables that the code names.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from reviewer.sql.operations import CreateObject, DoBlock, Operation, Unrecogniz
 
 @dataclass(frozen=True)
 class Opaque:
-    """Code whose statements no text tells: what it names may be anything afterwards."""
+    """Code whose statements cannot be read from its text. Afterwards, nothing is known about what it names."""
 
     source: str
 
 
 def catalogue(past: Iterable[str | Opaque]) -> Catalogue:
-    """The tables, indexes, constraints and types after `past`: emitted statements, oldest first."""
+    """Return the tables, indexes, constraints and types after `past`: emitted statements, oldest first."""
     known = Schema()
     for each in past:
         if isinstance(each, Opaque):
@@ -44,7 +44,7 @@ def catalogue(past: Iterable[str | Opaque]) -> Catalogue:
 _ANY_TABLE = re.compile(
     r"pg_class|pg_tables|pg_constraint|pg_indexes|information_schema|get_table_names|\binspect\b"
 )
-"""How code looks tables up instead of naming them."""
+"""How code looks up tables instead of naming them."""
 
 
 _PLPGSQL = re.compile(r"\blanguage\s+'?plpgsql\b", re.IGNORECASE)
@@ -52,7 +52,7 @@ _STEADY = re.compile(r"\b(immutable|stable)\b", re.IGNORECASE)
 
 
 def _forget(known: Schema, source: str) -> Schema:
-    """Without what the code names, without everything where it looks tables up."""
+    """Return `known` without the objects that the code names; without any if the code looks up tables."""
     words = set(re.findall(r"\w+", source.lower()))
     everything = _ANY_TABLE.search(source.lower()) is not None
 
@@ -68,7 +68,7 @@ def _forget(known: Schema, source: str) -> Schema:
 
 
 def _remember_function(known: Schema, operation: Operation, text: str) -> Schema:
-    """Whether a function is volatile. One in SQL may be put in its place as what it does, so it is left out."""
+    """Record whether a function is volatile. SQL functions are left out, because PostgreSQL may inline them."""
     match operation:
         case CreateObject(kind="function", object=Name() as name):
             key = (name.schema or "public", name.name)

@@ -1,4 +1,4 @@
-"""The way there and back of one revision: what the catalogue and the rows are before, between and after."""
+"""The round trip of one revision: the catalogue and the rows before the upgrade, after it, and after the downgrade."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
 
 _MOST_TABLES = 30
-"""Into no more tables than that of one revision new rows are written."""
+"""The most tables of one revision into which new rows are written."""
 
 
 @dataclass(frozen=True)
 class _Renamed:
-    """The tables and columns to which the downgrade gives another name."""
+    """The tables and columns that the downgrade renames."""
 
     old: frozenset[str]
-    """What the upgraded schema calls them."""
+    """Their names in the upgraded schema."""
     new: frozenset[str]
-    """What the schema before it called them."""
+    """Their names in the schema before it."""
 
     @classmethod
     def by(cls, down: Pass) -> _Renamed:
-        """What the statements of `down` rename."""
+        """Collect the renames in the statements of `down`."""
         old, new = set(), set()
         for statement in down.statements:
             for operation in operations(statement) if _RENAMES.search(statement.sql) else ():
@@ -68,23 +68,25 @@ _RENAMES = re.compile(r"\brename\b|\bset\s+schema\b", re.IGNORECASE)
 
 
 def touched(passes: Iterable[Pass]) -> tuple[Name, ...]:
-    """Tables of the base state that the revision's own statements have locked for writing, changed or read whole."""
+    """Return the tables of the base state that the revision's own statements have locked for writing, changed or
+    scanned.
+    """
     return tuple(dict.fromkeys(r.as_name for r in _used(passes) if not r.new))[:_MOST_TABLES]
 
 
 def reached(passes: Iterable[Pass]) -> tuple[Name, ...]:
-    """The same of all tables, those that were made in the same run too, however many."""
+    """Return all tables that `touched` considers, including those created in the same run, without a limit."""
     return tuple(dict.fromkeys(relation.as_name for relation in _used(passes)))
 
 
 def made(passes: Iterable[Pass]) -> frozenset[Name]:
-    """Tables that `passes` have used and that were not there before them."""
+    """Return the tables that `passes` have used and that did not exist before them."""
     return frozenset(relation.as_name for relation in _used(passes) if relation.new)
 
 
 def locked(passes: Iterable[Pass]) -> frozenset[Name]:
-    """Every table that the revision's own statements have looked at or changed, those that were made in the same run
-    too.
+    """Return every table that the revision's own statements have read or changed, including those created in the
+    same run.
     """
     return frozenset(
         lock.relation.as_name for seen in _observed(passes) for lock in seen.locks if lock.relation.is_table
@@ -92,8 +94,8 @@ def locked(passes: Iterable[Pass]) -> frozenset[Name]:
 
 
 def blamed(passes: Iterable[Pass], tables: Iterable[Name]) -> tuple[Name, ...]:
-    """Of `tables` those whose rows may have made one of `passes` fail: what it had looked at by then, and what the
-    statement that failed names.
+    """Return those of `tables` whose rows may have made one of `passes` fail: the tables that it had used by then,
+    and those that the failing statement names.
     """
     failed = [each for each in passes if each.outcome is Outcome.FAILED]
     seen = locked(failed)
@@ -114,14 +116,14 @@ def _used(passes: Iterable[Pass]) -> Iterator[Relation]:
 
 
 def changed(passes: Iterable[Pass]) -> Iterator[Name]:
-    """Existing tables whose rows are written. A lock alone, as for an index, changes no row."""
+    """Yield existing tables whose rows are written. A lock alone, such as the one for an index, changes no row."""
     for seen in _observed(passes):
         written = [lock.relation for lock in seen.locks if lock.mode is LockMode.ROW_EXCLUSIVE]
         yield from (r.as_name for r in (*written, *seen.rewritten) if _holds_rows(r) and not r.new)
 
 
 def _holds_rows(relation: Relation) -> bool:
-    """Whether rows of its own live in it: those of a materialized view can be computed again."""
+    """Return whether the relation holds rows that cannot be recomputed, as those of a materialized view can."""
     return relation.is_table and relation.kind != "materialized view"
 
 
@@ -133,7 +135,7 @@ def _observed(passes: Iterable[Pass]) -> Iterator[Observation]:
 
 
 def reads_rows(passes: Iterable[Pass]) -> bool:
-    """Whether a statement's success may depend on what the rows of existing tables hold."""
+    """Return whether the success of a statement may depend on the rows of existing tables."""
     for seen in _observed(passes):
         if any(not scan.relation.new for scan in seen.scanned) or any(not r.new for r in seen.rewritten):
             return True
@@ -150,21 +152,21 @@ class Departure:
     snapshot: Snapshot
     rows: tuple[Rows, ...]
     database: str
-    """Where this was seen."""
+    """The database in which it was read."""
     replayable: bool = True
     """Whether a replay of the revisions in another database leads to the same rows."""
     tables: tuple[Name, ...] = ()
-    """Those that the revision touches and an application may write to."""
+    """The tables that the revision uses and that an application may write to."""
     touched: tuple[Name, ...] = ()
-    """All that the revision touches."""
+    """All tables that the revision uses."""
     changed: tuple[Name, ...] = ()
-    """Those that were there and whose rows the upgrade writes."""
+    """The existing tables whose rows the upgrade writes."""
     worked: trials.Before | None = None
-    """The statements that ran, of those that were tried."""
+    """Which of the ordinary statements that were tried succeeded."""
 
 
 def _copied_back(down: Pass, name: str) -> bool:
-    """Whether the downgrade puts what the table called `name` holds into another one before it is gone."""
+    """Return whether the downgrade copies the rows of the table `name` into another table before it drops it."""
     table = Name.told(name)
     for statement in down.statements:
         if statement.error is None and table.name in statement.sql:
@@ -189,22 +191,24 @@ class RoundTrip:
         self._version_table = version_table
         self.upgraded: Snapshot | None = None
         self.changes: tuple[Difference, ...] = ()
-        """What the upgrade did to the catalogue."""
+        """What the upgrade changed in the catalogue."""
         self.afterwards: Afterwards | None = None
-        """What of that which worked before it is refused after it."""
+        """What worked before the upgrade and is rejected after it."""
         self.doubt: str | None = None
-        """Why nobody knows that."""
+        """Why that is not known."""
         self._rows: tuple[Rows, ...] = ()
-        """What the upgrade has left in the tables that were there before."""
+        """The rows that the upgrade has left in the tables that existed before."""
         self._written: tuple[Rows, ...] = ()
-        """The same with the rows that were written after it."""
+        """The same rows, and those that were written after the upgrade."""
         self._stretched: tuple[Rows, ...] = ()
         """The values that only the upgraded schema allows."""
         self._bent: tuple[Loss, ...] = ()
-        """What a downgrade has made of them."""
+        """What a downgrade has changed in them."""
 
     def went_up(self, revision: str, database: str, write: bool) -> bool:
-        """Look at the upgraded state, and `write` new rows as an application would; whether any were written."""
+        """Read the upgraded state, and if `write` is true, write new rows as an application would. Returns whether
+        any were written.
+        """
         with self._connect(database) as connection:
             self.upgraded = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
             self.changes = catalogue_snapshot.compare(self._before.snapshot, self.upgraded)
@@ -214,7 +218,7 @@ class RoundTrip:
                 return False
             self._rows = self._read(connection)
             renamed = catalogue_snapshot.renamed_columns(self._before.snapshot, self.upgraded)
-            # what is NULL in a column that was there under another name is a value of the old state
+            # a NULL in a column that existed under another name is a value of the old state
             changes = [d for d in self.changes if d.kind != "column" or (d.table, d.name) not in renamed]
             wrote = writing.add(connection, self._tables_now(), changes, self._first)
             self._written = self._read(connection) if wrote else ()
@@ -231,7 +235,9 @@ class RoundTrip:
             return None, str(error).strip().split("\n")[0]
 
     def stretch(self, database: str) -> tuple[str, ...]:
-        """Write to a clone of the upgraded state what only the upgraded schema allows; what that was."""
+        """Write to a clone of the upgraded state what only the upgraded schema allows. Returns a description of
+        what was written.
+        """
         with self._connect(database) as connection:
             before = self._read(connection)
             told = writing.stretch(connection, self._tables_now(), self.changes, self._first)
@@ -239,20 +245,20 @@ class RoundTrip:
             return told
 
     def stretched_went_down(self, database: str) -> None:
-        """Look at what the downgrade of that clone has made of such values."""
+        """Read what the downgrade of that clone has made of these values."""
         with self._connect(database) as connection:
             found = row_comparison.lost(self._stretched, self._read(connection))
         self._bent = tuple(replace(loss, allowed_before=False) for loss in found)
 
     @property
     def stretches(self) -> bool:
-        """Whether there is anything that only the upgraded schema allows."""
+        """Whether the upgraded schema allows anything that the old one does not."""
         return bool(self._before.rows) and writing.stretches(self.changes)
 
     def went_down(self, database: str, each: Pass, written: bool) -> Pass:
-        """The pass of the downgrade with what it left behind, lost and took away.
+        """Return the pass of the downgrade with what it left behind, lost and removed.
 
-        `written`: whether the rows that were written after the upgrade were there when it ran.
+        `written` says whether the rows that were written after the upgrade existed when it ran.
         """
         assert self.upgraded is not None
         with self._connect(database) as connection:
@@ -265,7 +271,8 @@ class RoundTrip:
         new = self._new_losses(rows) if written else ()
         known = {(loss.table, loss.column) for loss in losses}
         renamed = _Renamed.by(each)
-        # a column of a partition, or of another table that inherits, goes by the name that it has in the one above
+        # the columns of a partition, or of another table that inherits, have the names that the parent's columns
+        # have
         below = catalogue_snapshot.renamed_columns(self._before.snapshot, self.upgraded)
         named = {name.rpartition(".")[2] for name in renamed.old}
         back = renamed.old | {f"{table}.{column}" for table, column in below if column in named}
@@ -293,14 +300,16 @@ class RoundTrip:
         )
 
     def went_up_again(self, database: str, each: Pass) -> tuple[Pass, Snapshot]:
-        """The pass of the second upgrade with how its result differs from the first; and the state now."""
+        """Return the pass of the second upgrade with the differences between its result and the first one's; and
+        the state now.
+        """
         assert self.upgraded is not None
         with self._connect(database) as connection:
             now = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
         return replace(each, compared=True, differences=catalogue_snapshot.compare(self.upgraded, now)), now
 
     def _told_above(self, loss: Loss, losses: Iterable[Loss]) -> bool:
-        """Whether it is told of the partitioned table that the rows are in."""
+        """Return whether the loss is already reported for the partitioned table that contains the rows."""
         table = self._before.catalogue.table(Name.told(loss.table))
         if table is None or table.partition_of is None:
             return False
@@ -310,7 +319,7 @@ class RoundTrip:
     def _unread(
         self, down: Pass, after: tuple[Rows, ...], differences: Iterable[Difference], renamed: _Renamed
     ) -> tuple[str, ...]:
-        """The tables that the revision has to do with and whose rows could not be compared with those `after`."""
+        """Return the tables that the revision uses and whose rows could not be compared with those `after`."""
         read = {str(rows.table) for rows in after}
         gone = {d.name for d in differences if d.kind == "table" and d.change is Change.MISSING}
         known = {str(rows.table) for rows in self._before.rows} & (read | gone)
@@ -320,7 +329,9 @@ class RoundTrip:
         return tuple(str(name) for name in there if str(name) not in known)
 
     def _emptied(self, down: Pass, renamed: _Renamed) -> set[str]:
-        """The tables that hold no row of ours and whose rows, if there are any elsewhere, the revision changes."""
+        """Return the tables that hold no generated row, but whose rows, which may exist in production, the revision
+        changes.
+        """
         empty = {rows.table for rows in self._before.rows if not rows.rows and rows.table in self._before.tables}
         written = {*self._before.changed, *changed([down])}
         lost = {
@@ -333,8 +344,10 @@ class RoundTrip:
         return {str(name) for name in empty if name in written or str(name) in lost}
 
     def _new_losses(self, rows: tuple[Rows, ...]) -> list[Loss]:
-        """Of a column that the upgrade has changed nobody knows whether a value fits the schema before it too; nor of a
-        row of a table with a new partition.
+        """Return what rows lost that were written after the upgrade.
+
+        It is not certain that the schema before the upgrade would allow a value of a column that the upgrade
+        changed, or a row of a table that has a new partition.
         """
         changed = {(d.table, d.name) for d in self.changes if d.kind == "column" and d.change is Change.CHANGED}
         tables = {table for table, _ in changed} | self._with_new_partitions()
@@ -345,7 +358,9 @@ class RoundTrip:
         return found
 
     def _with_new_partitions(self) -> set[str | None]:
-        """The partitioned tables that may have got one: what was written may lie in it, and had no place before."""
+        """Return the partitioned tables that may have a new partition. A row that was written may be in it, and was
+        not possible before.
+        """
         assert self.upgraded is not None
         came = [key for key in self.upgraded.objects if key not in self._before.snapshot.objects]
         if not any(key.kind == "table" and "partition bound" in self.upgraded.about(key) for key in came):
@@ -362,7 +377,7 @@ class RoundTrip:
     def _connect(self, database: str) -> Connection[tuple[object, ...]]:
         self._server.enter(database)
         connection: Connection[tuple[object, ...]] = self._server.connect(database)
-        # the migration's own process may have left a transaction open
+        # the process of the migration may have left a transaction open
         connection.execute("SET lock_timeout = '2s'")
         connection.execute("SET client_min_messages = error")
         return connection

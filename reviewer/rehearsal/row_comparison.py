@@ -1,4 +1,4 @@
-"""The rows of a few tables, compared by key and column across the way there and back."""
+"""Compares the rows of a few tables, by key and column, across the round trip."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _MOST = 500
-"""No more rows of a table than that are compared; of one without a key, in which they have no order, all or none."""
+"""The most rows of a table that are compared. In a table without a key, rows have no order, so all are compared or
+none."""
 _DIGITS = 1000
-"""A whole number of more digits than that is read as a decimal one: Python refuses it."""
+"""An integer of more digits is read as a `Decimal`, because Python refuses to convert it."""
 _SHOWN = 60
 _ROW = "alembic_reviewer_row"
-"""Stands for the row in a query. A column of the same name would be taken in its place, so it is one of nobody's."""
+"""The alias of the row in a query. A column of the same name would take precedence, so it is a name that no project
+uses."""
 
 Row = Mapping[str, object]
 _Keyed = Mapping[tuple[object, ...], Row]
@@ -30,15 +32,15 @@ _Keyed = Mapping[tuple[object, ...], Row]
 
 @dataclass(frozen=True)
 class Rows:
-    """What one table holds."""
+    """The rows of one table."""
 
     table: Name
     key: tuple[str, ...]
-    """The columns that tell the rows apart; empty: nothing does, and they are compared in their order."""
+    """The columns that identify a row. Empty if there are none; rows are then compared in their order."""
     rows: tuple[Row, ...]
 
     def keyed(self) -> dict[tuple[object, ...], Row] | None:
-        """The rows by key; None where that tells them not apart."""
+        """Return the rows by key; None if the key does not distinguish them."""
         if not self.key or any(column not in row for row in self.rows[:1] for column in self.key):
             return None
         found = {tuple(_comparable(row[column]) for column in self.key): row for row in self.rows}
@@ -48,8 +50,8 @@ class Rows:
 def read(
     connection: Connection[tuple[object, ...]], catalogue: Catalogue, tables: Iterable[Name]
 ) -> tuple[Rows, ...]:
-    """The rows of those of `tables` that are there, as JSON values; of large ones the first by key. Of tables that
-    cannot be read, and of large ones without a key, nothing is told.
+    """Read the rows of those of `tables` that exist, as JSON values. Of a large table, the first rows by key are
+    read. A table that cannot be read, and a large one without a key, is left out.
     """
     import psycopg
 
@@ -73,17 +75,17 @@ def _query(table: Table, key: Sequence[str]) -> str:
     only = "" if table.kind == "partitioned table" else "ONLY "
     order = ", ".join(f"{_ROW}.{quoted(column)}" for column in key)
     if not order:
-        # partitions have places of their own each
+        # each partition has its own ctids
         order = f"({_ROW}.*)::text" if table.kind == "partitioned table" else f"{_ROW}.ctid"
-    row = f"pg_catalog.to_jsonb({_ROW}.*)::text"  # the name alone might be a column's
+    row = f"pg_catalog.to_jsonb({_ROW}.*)::text"  # the alias alone could be taken for a column
     return f"SELECT {row} FROM {only}{table.name.sql} {_ROW} ORDER BY {order} LIMIT {_MOST + 1}"
 
 
 def compare(before: Iterable[Rows], after: Iterable[Rows], written: Iterable[Rows] = ()) -> tuple[Loss, ...]:
-    """What rows that were there `before` have lost. Rows that came are no loss, nor are columns that came; `written`
-    are those that came of which that is known.
+    """Return what rows that existed `before` have lost. New rows and new columns are not losses. `written` are
+    those of the new rows that are known to be new.
 
-    A column or a table that is gone as a whole is a difference of the catalogue, and not told here.
+    A column or a table that is missing as a whole is a difference of the catalogue, and is not reported here.
     """
     now = {rows.table: rows for rows in after}
     ours = {rows.table: rows.rows for rows in written}
@@ -95,7 +97,7 @@ def compare(before: Iterable[Rows], after: Iterable[Rows], written: Iterable[Row
 
 
 def added(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
-    """The rows that are there only `after`."""
+    """Return the rows that exist only `after`."""
     old = {rows.table: rows for rows in before}
     return tuple(Rows(rows.table, rows.key, _added(old[rows.table], rows)) for rows in after if rows.table in old)
 
@@ -103,10 +105,10 @@ def added(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
 def survivors(
     base: Iterable[Rows], upgraded: Iterable[Rows], written: Iterable[Rows], after: Iterable[Rows]
 ) -> tuple[Loss, ...]:
-    """What rows have lost that were written between the upgrade and the downgrade.
+    """Return what rows lost that were written between the upgrade and the downgrade.
 
-    The four states in their order: before the upgrade, after it, with what was written, after the downgrade. Only
-    columns count whose values the upgrade has left alone: in another form they would look lost.
+    The four states are, in order: before the upgrade, after it, with the written rows, after the downgrade. Only
+    columns whose values the upgrade has not changed count: a converted value would look lost.
     """
     tables = [{rows.table: rows for rows in state} for state in (base, upgraded, written, after)]
     found: list[Loss] = []
@@ -115,11 +117,11 @@ def survivors(
             continue
         first, up, full = (state[name] for state in tables[:3])
         if any(len(each.rows) >= _MOST for each in (first, up, full, last)):
-            continue  # of more there is only a part, and which part may change
+            continue  # only a part of a larger table is known, and which part may change
         columns = _left_alone(first, up)
         new = _added(up, full)
         if new and columns:
-            # a downgrade may fold what is in new columns into old ones
+            # a downgrade may merge the values of new columns into old ones
             alone = set(_columns(full)) <= set(_columns(first))
             told = _lost(_only(Rows(name, full.key, new), columns), _only(last, columns))
             found += [replace(loss, allowed_before=alone) for loss in told]
@@ -127,13 +129,15 @@ def survivors(
 
 
 def lost(rows: Iterable[Rows], after: Iterable[Rows]) -> tuple[Loss, ...]:
-    """What has become of `rows`, which are a part of what was there."""
+    """Return what `rows`, which are part of the rows that existed, have lost."""
     now = {each.table: each for each in after}
     return tuple(loss for each in rows if each.table in now for loss in _lost(each, now[each.table]))
 
 
 def changed(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
-    """Of the rows `after` those columns and rows, told apart by key, that are not as they were `before`."""
+    """Return the rows `after`, matched by key, that differ from `before`, reduced to the key and the columns that
+    differ.
+    """
     old = {rows.table: rows.keyed() for rows in before}
     found = []
     for rows in after:
@@ -149,7 +153,9 @@ def changed(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
 
 
 def _left_alone(before: Rows, after: Rows) -> frozenset[str]:
-    """The columns that hold after the upgrade what they held before it, as far as there are rows that tell."""
+    """Return the columns that hold the same values before and after the upgrade, as far as there are rows to
+    compare.
+    """
     both = [column for column in _columns(before) if column in _columns(after)]
     old, new = before.keyed(), Rows(after.table, before.key, after.rows).keyed()
     if old is None or new is None:
@@ -161,7 +167,7 @@ def _left_alone(before: Rows, after: Rows) -> frozenset[str]:
 
 
 def _added(before: Rows, after: Rows) -> tuple[Row, ...]:
-    """The rows that are in `after` alone."""
+    """Return the rows that are only in `after`."""
     old, new = before.keyed(), after.keyed()
     if old is not None and new is not None:
         return tuple(row for key, row in new.items() if key not in old)
@@ -169,7 +175,7 @@ def _added(before: Rows, after: Rows) -> tuple[Row, ...]:
 
 
 def _more(rows: Rows, others: Rows) -> list[Row]:
-    """The `rows` that are not among `others`, as far as the columns of `rows` tell."""
+    """Return those of `rows` that are not among `others`, compared by the columns of `rows`."""
     columns = _columns(rows)
     left = Counter(_whole(row, columns) for row in others.rows)
     found = []
@@ -197,7 +203,7 @@ def _compared(before: Rows, after: Rows, written: Sequence[Row]) -> list[Loss]:
     if old is not None and new is not None and old.keys() & new.keys():
         new = _without(new, Rows(before.table, before.key, (*written,)).keyed() or {}, old)
         seen = list(old)
-        if len(after.rows) >= _MOST:  # what comes by key behind the last one that is there may be there too
+        if len(after.rows) >= _MOST:  # rows with a higher key than the last one that was read may still exist
             seen = seen[: max((n for n, key in enumerate(seen, 1) if key in new), default=None)]
         pairs = [(old[key], new[key]) for key in seen if key in new]
         return _told(before, pairs, [old[key] for key in seen if key not in new])
@@ -205,7 +211,7 @@ def _compared(before: Rows, after: Rows, written: Sequence[Row]) -> list[Loss]:
 
 
 def _without(new: _Keyed, written: _Keyed, old: _Keyed) -> dict[tuple[object, ...], Row]:
-    """The rows of `new` but for those that were `written` under a key that had become free."""
+    """Return `new` without the rows that were `written` under a key that had become free."""
     return {
         key: row
         for key, row in new.items()
@@ -218,8 +224,10 @@ def _agree(one: Row, other: Row) -> bool:
 
 
 def _matched(before: Rows, after: Rows, written: Sequence[Row]) -> tuple[list[tuple[Row, Row]], list[Row]]:
-    """Pairs of rows that no key tells apart, and those that are gone: rows that are the same, then those that are the
-    same in the columns that have lost no value, then what is left in its order.
+    """Match rows that no key identifies. Returns the pairs, and the rows that are missing.
+
+    Matches equal rows first, then rows that are equal in the columns that have lost no value, then the rest in
+    order.
     """
     now = _columns(after)
     common = [column for column in _columns(before) if column in now]
@@ -239,7 +247,9 @@ def _matched(before: Rows, after: Rows, written: Sequence[Row]) -> tuple[list[tu
 def _alike(
     rows: Iterable[Row], others: Iterable[Row], columns: Sequence[str]
 ) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
-    """Each of `rows` with one of `others` that is the same in `columns`; those that have none, and those left over."""
+    """Pair each of `rows` with one of `others` that is equal in `columns`. Returns the pairs, those of `rows`
+    without a match, and the rest of `others`.
+    """
     waiting: dict[str, list[int]] = {}
     listed = list(others)
     for n in reversed(range(len(listed))):
@@ -256,7 +266,7 @@ def _alike(
 
 
 def _lost(part: Rows, after: Rows) -> list[Loss]:
-    """The same for rows that are a part of the table: where keys tell nothing, whole rows have to be there."""
+    """Compare rows that are only part of the table. If no key identifies them, they must exist unchanged."""
     old, new = part.keyed(), Rows(after.table, part.key, after.rows).keyed()
     if old is None or new is None:
         return _told(part, [], _more(part, after))
@@ -271,7 +281,7 @@ def _told(before: Rows, pairs: Sequence[tuple[Row, Row]], gone: Sequence[Row]) -
     for column in _columns(before):
         changed = [(a[column], b[column]) for a, b in pairs if column in b and not _equal(a[column], b[column])]
         if changed:
-            # an old value that is NULL tells the least
+            # an old value that is NULL is the least informative example
             old_value, new_value = next((pair for pair in changed if pair[0] is not None), changed[0])
             found.append(Loss(table, column, len(changed), len(pairs), _shown(old_value), _shown(new_value)))
     return found
@@ -289,7 +299,9 @@ def _whole(row: Row, columns: Sequence[str]) -> str:
 
 
 def _key(table: Table) -> tuple[str, ...]:
-    """The primary key, or the columns of a unique constraint or index that can hold no NULL."""
+    """Return the primary key, or the columns of a unique constraint or index that cannot hold NULL; empty if there
+    is none.
+    """
     for constraint in table.constraints:
         if constraint.kind == "primary key":
             return constraint.columns
@@ -301,7 +313,9 @@ def _key(table: Table) -> tuple[str, ...]:
 
 
 def _comparable(value: object) -> object:
-    """The same for values of the same meaning: 1, 1.0 and '1' as a key, documents whatever their spelling."""
+    """Normalize a value so that equal meanings compare equal: 1, 1.0 and '1' as a key, JSON documents in any
+    spelling.
+    """
     match value:
         case bool():
             return value
@@ -314,7 +328,7 @@ def _comparable(value: object) -> object:
 
 
 def _number(value: Decimal) -> str:
-    """All its digits, without zeros that say nothing."""
+    """Format with all digits, without insignificant zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -330,7 +344,7 @@ def _equal(one: object, other: object) -> bool:
 
 
 def _parsed(value: object) -> object:
-    """A document that is stored as text is the same document."""
+    """Parse a JSON document that is stored as text; return any other value unchanged."""
     if isinstance(value, str) and value[:1] in "{[":
         try:
             return _decoded(value)

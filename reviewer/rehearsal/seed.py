@@ -1,7 +1,7 @@
-"""Rows of the project's own: a command of the project's that writes them into the base state.
+"""The seed command: a command of the project that writes the project's own rows into the base state.
 
-It is code of the project's, started as env.py is: with an ordinary environment without secrets, in a group of its
-own, for a limited time, and with all that it has started it is ended.
+It is the project's code and starts as env.py does: with an ordinary environment without secrets, in its own process
+group, for a limited time. It is ended together with everything that it has started.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from reviewer.postgres import Address
 
 _TAIL = 4000
-"""Bytes of its output that are looked at."""
+"""Bytes at the end of the command's output that are read."""
 
 
 def variables(address: Address, database: str, url: str) -> dict[str, str]:
-    """How the command finds the throw-away database: a URL, and what psql and every libpq driver go by."""
+    """Return the variables that lead the command to the throw-away database: a URL, and those of psql and all libpq
+    drivers.
+    """
     found = {
         "DATABASE_URL": url,
         "PGHOST": address.host,
@@ -41,9 +43,10 @@ def variables(address: Address, database: str, url: str) -> dict[str, str]:
 def run(
     command: str, directory: Path, environ: Mapping[str, str], seconds: float, guardian: Guardian, folder: Path
 ) -> None:
-    """Run `command` in `directory` to its end; what it prints is kept in `folder` until then.
+    """Run `command` in `directory` until it ends or `seconds` have passed. Its output is kept in `folder` until
+    then.
 
-    Raises `UsageError` where it cannot be started, `CannotReview` where it fails or does not end within `seconds`.
+    Raises `UsageError` if it cannot be started, and `CannotReview` if it fails or does not end in time.
     """
     token = secrets.token_hex(12)
     with tempfile.TemporaryFile(dir=folder) as output:

@@ -1,6 +1,7 @@
-"""What a migration can change beyond the tables of its database: roles, settings, tablespaces, other databases.
+"""Objects outside the tables of its database that a migration can change: roles, settings, tablespaces, other
+databases.
 
-Read from the shared catalogues in one round trip, in the words of a snapshot. Nothing of ours is among it.
+Read from the shared catalogs in one round trip, in the format of a snapshot. Objects of the reviewer are left out.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ KINDS = (
     "replication origin",
     "replication slot",
 )
-"""The kinds of what is read here, in the order in which differences are told."""
+"""The kinds of these objects, in the order in which differences are reported."""
 
 THIS = "current_database()"
-"""The name under which the database itself is told: in each rehearsal it has another."""
+"""The name under which the current database is reported: its real name differs in each rehearsal."""
 
 _OURS = ("client_min_messages=debug1", "lc_messages=C", "lock_timeout=29973ms")
-"""The settings that every scratch database has from us."""
+"""The settings that the reviewer gives every scratch database."""
 
 _QUERY = r"""
 WITH here AS MATERIALIZED (
@@ -99,9 +100,10 @@ FROM (SELECT DISTINCT ON (f.name) f.name, f.setting FROM pg_catalog.pg_file_sett
 
 
 def read(connection: Connection[tuple[object, ...]], roles: Collection[str] | None) -> list[tuple[str, ...]]:
-    """One row for each: kind, no schema, no table, name, what is to be known as JSON text, no columns.
+    """Read one row for each object: kind, no schema, no table, name, properties as JSON text, no columns.
 
-    `roles` are those that count, where the server is not ours alone; of the rest of the server nothing is told there.
+    `roles` limits which roles count on a server that others use too. Other server-wide objects are then left out.
+    None counts everything.
     """
     query = _QUERY if roles is not None else _QUERY + _SUPERUSERS
     values = {"roles": None if roles is None else sorted(roles), "ours": list(_OURS), "this": THIS}

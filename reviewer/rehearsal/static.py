@@ -1,4 +1,6 @@
-"""A recording without a server: what `alembic upgrade --sql` renders, with the line that caused each statement."""
+"""Makes a recording without a server: what `alembic upgrade --sql` renders, with the line that caused each
+statement.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,11 @@ from reviewer.rehearsal.reader import shortened, without_addresses
 from reviewer.rehearsal.reconstruction import Opaque, catalogue
 
 _UNBOUND = re.compile(r"%\(\w+\)s|(?<![:\w]):[a-z_]\w*(?!:)")
-"""A parameter that Alembic has left in the text."""
+"""A bind parameter that Alembic has left in the text."""
 
 
 def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
-    """Render every new revision up and down, each by itself. One that cannot be rendered is a skipped entry."""
+    """Render every new revision up and down, each by itself. One that cannot be rendered is listed as skipped."""
     skipped: list[Skipped] = []
     passes: list[Pass] = []
     strange: list[str] = []
@@ -99,8 +101,8 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
 
 
 def _base(plan: Plan, process: RunnerProcess) -> tuple[Catalogue, list[Skipped]]:
-    """What the base state looks like as the text of the earlier revisions tells it. They may not take the time of
-    those that are under review.
+    """Reconstruct the base state from the text of the earlier revisions. They get only part of the time, so that
+    the revisions under review are rendered too.
     """
     past: list[str | Opaque] = [plan.base_schema.text] if plan.base_schema else []
     if not plan.earlier:
@@ -128,7 +130,7 @@ def _base(plan: Plan, process: RunnerProcess) -> tuple[Catalogue, list[Skipped]]
 
 
 def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dict[str, Pass], str]:
-    """What each revision was rendered as, and why there is nothing of one that is not among them."""
+    """Return each revision's rendered pass, and the reason why any other revision has none."""
     passes: dict[str, Pass] = {}
     current: str | None = None
     for event in answer.events:
@@ -146,7 +148,7 @@ def read_rendered(answer: Answer, direction: Direction, plan: Plan) -> tuple[dic
                 )
                 passes[current] = replace(passes[current], statements=(*passes[current].statements, statement))
             case Unrendered(kind=FailureKind.IMPORT.value):
-                # no database has to do with it: whoever runs the revision with this interpreter meets it too
+                # no database is involved: anyone who runs the revision with this interpreter gets the same error
                 begun = passes.get(event.id) or Pass(event.id, direction, Rehearsal.DEPLOYED, Outcome.FAILED)
                 location = _location(event.path, event.line, plan)
                 failure = Failure(FailureKind.IMPORT, message, location)
@@ -185,7 +187,7 @@ def _why(answer: Answer, plan: Plan) -> str:
 
 
 def _certain(rendered: Pass) -> bool:
-    """Whether the revision fails with a database too, which a finding tells."""
+    """Return whether the revision fails with a database too. A finding reports that."""
     return rendered.failure is not None and rendered.failure.kind is FailureKind.IMPORT
 
 

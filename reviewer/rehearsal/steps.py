@@ -1,4 +1,4 @@
-"""One database that follows the stepwise rehearsal, and how to get its state back when a step has failed."""
+"""The database that follows the stepwise rehearsal, and how its state is restored after a failed step."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _Step = tuple[str, Direction]
 
 
 class Lost(Exception):
-    """The state that the rehearsal has come to cannot be reached a second time; the words say why."""
+    """The state that the rehearsal had reached cannot be reached again; the message says why."""
 
 
 class Chain:
-    """The database of the stepwise rehearsal, from `checkpoint` with the revisions `done` on.
+    """The database of the stepwise rehearsal, starting at `checkpoint` with the revisions `done`.
 
-    A failure that comes only of rows that were written in between is added to `trials`. Whatever needs a state
-    again that a failure has taken away raises `Lost` where the way there does not lead to it any more.
+    A failure that is caused only by rows written in between is added to `trials`. Whatever needs a state that a
+    failure has destroyed raises `Lost` if that state cannot be restored.
     """
 
-    # A clone costs about as much as three or four revisions: remember where we are that often.
+    # A clone costs about as much as three or four revisions: save a checkpoint after this many.
     _EVERY = 8
 
     def __init__(
@@ -41,12 +41,12 @@ class Chain:
         self._checkpoint = checkpoint
         self._database = database
         self._done = done[:]
-        """Every revision between the base state and this one."""
+        """Every revision between the base state and the current state."""
         self._since = done[:]
-        """Those of them that the checkpoint does not have."""
+        """Those that the checkpoint does not contain."""
         self._trials = trials
         self.rows = rows
-        """Whether the tables may hold rows of ours."""
+        """Whether the tables may hold generated rows."""
         self._base_rows = rows
         self._written = False
         self._replayable = True
@@ -54,29 +54,31 @@ class Chain:
 
     @property
     def database(self) -> str:
-        """The one that follows the rehearsal now."""
+        """The database that follows the rehearsal now."""
         self._settle()
         return self._database
 
     @property
     def databases(self) -> frozenset[str]:
-        """Those that it goes back to, or goes on in."""
+        """The databases to which it may return, and the current one."""
         return frozenset({self._base, self._checkpoint, self._database})
 
     def wrote(self) -> None:
-        """Rows were written that a replay from the checkpoint would not bring back: a failure need not be real."""
+        """Note that rows were written that a replay from the checkpoint would not restore, so a failure may be
+        caused by them.
+        """
         self._written = True
         self._replayable = False
 
     @property
     def replayable(self) -> bool:
-        """Whether the checkpoint has every row that is there now. What a revision puts in, as random keys or the
-        time, another run of it need not bring back.
+        """Whether the checkpoint has every row that exists now. Rows that a revision inserts, with random keys or
+        the current time for example, may differ when it runs again.
         """
         return self._replayable and not self._since
 
     def step(self, revision: Revision, direction: Direction) -> Run:
-        """Run `revision` in `direction`; a failure that may not be the revision's own is tried again elsewhere."""
+        """Run `revision` in `direction`. A failure that may not be the revision's own is tried again elsewhere."""
         self._settle()
         if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
             self._remember()
@@ -86,19 +88,20 @@ class Chain:
             again = self._again(run, revision, direction)
             run, restart = (run, True) if again is None else (again, False)
         if not run.ok and not (direction is Direction.DOWNGRADE and _refused_at_once(run)):
-            # only when something follows: the state after the last failure is nobody's business
+            # restored only if another step follows: the state after the last failure is not needed
             self._owed = (revision, direction, restart)
         elif run.ok and direction is Direction.UPGRADE:
             self._came_to(revision.id)
         return run
 
     def _again(self, failed: Run, revision: Revision, direction: Direction) -> Run | None:
-        """Run the step that has failed in a fresh process, without the rows that were written after the upgrade.
-        None where nobody can look a second time: what was seen stands.
+        """Run a failed step again in a fresh process, without the rows that were written after the upgrade.
+
+        None if the state cannot be restored; the failure then stands as observed.
         """
         on_written = self._failed_on_written(failed)
         if on_written and not self._bench.believes(failed) and _left_nothing(failed):
-            # the rows are still there: whether it is them is seen in the same database
+            # the rows still exist, so the same database shows whether they are the cause
             self._bench.restart()
             run = self._run(revision.id, direction)
             if run.ok:
@@ -118,15 +121,15 @@ class Chain:
         return run
 
     def _failed_on_written(self, run: Run) -> bool:
-        """Whether it may have failed on rows that were written after an upgrade: told as such, and no doubt about
-        env.py.
+        """Return whether it may have failed on rows that were written after an upgrade. Such a failure is reported
+        as one on those rows, and casts no doubt on env.py.
         """
         if not self._written or run.failure is None or not run.passes:
             return False
         return run.about_values or run.guarded
 
     def jump(self, revision: Revision) -> bool:
-        """Go to the state after `revision` in one upgrade from the base state; whether that worked."""
+        """Go to the state after `revision` in one upgrade from the base state. Returns whether that worked."""
         done = [*self._done, revision.id]
         ended = self._bench.believed(self._upgrade(done), self._from(self._base), observe=False)
         if not ended.run.ok:
@@ -136,14 +139,16 @@ class Chain:
         return True
 
     def start_over(self, checkpoint: str) -> None:
-        """Go on from another base, one without rows of ours, up to where this one is."""
+        """Continue from another base, one without generated rows, and replay the revisions that are done."""
         self._owed, self.rows, self._base_rows = None, False, False
         self._base = self._checkpoint = checkpoint
         self._since = self._done[:]
         self._bring_back([(each, Direction.UPGRADE) for each in self._done])
 
     def refill(self, fill: Callable[[str], bool]) -> None:
-        """Go on from a copy of this state into which `fill` has put rows; where it could put none, from this state."""
+        """Continue from a copy of this state into which `fill` has inserted rows; from this state if it could
+        insert none.
+        """
         database = self._bench.database(self.database)
         if fill(database):
             self._go_on(database)
@@ -151,11 +156,11 @@ class Chain:
 
     @property
     def done(self) -> tuple[str, ...]:
-        """The revisions between the base state and this one."""
+        """The revisions between the base state and the current state."""
         return tuple(self._done)
 
     def _go_on(self, database: str) -> None:
-        """`database` is where the revisions that are done lead to."""
+        """Continue in `database`, which is in the state after all revisions that are done."""
         self._checkpoint, self._since = self._bench.database(database), []
         self._database, self._replayable, self._written = database, True, False
 
@@ -164,7 +169,7 @@ class Chain:
         self._since.append(revision)
 
     def _upgrade(self, revisions: Sequence[str]) -> Upgrade:
-        """The command that runs all of `revisions` in one upgrade."""
+        """Return the command that runs all of `revisions` in one upgrade."""
         wanted = [each for each in self._bench.plan.revisions if each.id in revisions]
         parents = {parent for each in wanted for parent in (*each.down_revisions, *each.depends_on)}
         return Upgrade(to=tuple(each.id for each in wanted if each.id not in parents))
@@ -197,7 +202,9 @@ class Chain:
         self._since, self._replayable = [], True
 
     def _settle(self) -> None:
-        """Bring back the state that the last failure took away: the one before an upgrade, else the one after it."""
+        """Restore the state that the last failure destroyed: the one before the revision if its first upgrade failed,
+        otherwise the one after that upgrade.
+        """
         if self._owed is None:
             return
         (revision, direction, restart), self._owed = self._owed, None
@@ -206,15 +213,17 @@ class Chain:
         self._restore(revision, Direction.UPGRADE if direction is Direction.UPGRADE else Direction.DOWNGRADE)
 
     def _restore(self, revision: Revision, direction: Direction) -> None:
-        """Another database, in the state just before `revision` goes in `direction`."""
+        """Create another database in the state just before `revision` runs in `direction`."""
         steps = [(each, Direction.UPGRADE) for each in self._since]
         if direction is Direction.UPGRADE_AGAIN:
             steps.append((revision.id, Direction.DOWNGRADE))
         self._bring_back(steps)
 
     def _bring_back(self, steps: Sequence[_Step]) -> None:
-        """Run `steps` from the checkpoint on: one after the other, then each in a process of its own, then all
-        upgrades in one. Raises `Lost` where none of it leads there.
+        """Run `steps` from the checkpoint: one after the other, then each in its own process, then all upgrades in
+        one.
+
+        Raises `Lost` if none of these succeeds.
         """
         failed = self._replay(steps)
         if failed is None:
@@ -234,7 +243,7 @@ class Chain:
         raise Lost(f"revision {failed.failed_revision} fails when it is run again to restore that state: {message}")
 
     def _replay(self, steps: Iterable[_Step]) -> Run | None:
-        """How a step failed; None where all of them went well."""
+        """Run `steps` from the checkpoint. Returns the failed run; None if all succeeded."""
         self._database, self._replayable, self._written = self._bench.database(self._checkpoint), True, False
         for revision, direction in steps:
             run = self._run(revision, direction, observe=False)
@@ -243,7 +252,7 @@ class Chain:
         return None
 
     def _in_one(self, steps: Sequence[_Step]) -> bool:
-        """The same with all upgrades in one, as a deploy runs them; whether that worked."""
+        """Run the same steps with all upgrades in one, as a deploy runs them. Returns whether that worked."""
         ups = [revision for revision, direction in steps if direction is Direction.UPGRADE]
         rest = steps[len(ups) :]
         if len(ups) < 2:
@@ -256,13 +265,13 @@ class Chain:
 
 
 def _left_nothing(run: Run) -> bool:
-    """Whether all that a failed run has done was one transaction, which is undone."""
+    """Return whether everything that a failed run did was in one transaction, which was rolled back."""
     statements = [statement for each in run.passes for statement in each.statements]
     seen = {statement.observation.transaction for statement in statements if statement.observation is not None}
     return len(seen) < 2 and None not in seen and all(statement.in_transaction for statement in statements)
 
 
 def _refused_at_once(run: Run) -> bool:
-    """Whether a revision says on purpose that there is no way back before it has done anything."""
+    """Return whether a revision refuses to be reverted, on purpose and before it has executed any statement."""
     nothing_done = not any(each.statements for each in run.passes)
     return run.failure is not None and run.failure.deliberate and nothing_done

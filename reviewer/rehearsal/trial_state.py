@@ -1,4 +1,6 @@
-"""What of a database is read right before a revision and right after it, beside the statements that are tried."""
+"""What is read from a database right before a revision and right after it, in addition to the statements that are
+tried.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,12 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 MOST = 30
-"""No more tables and views than that are tried of one revision."""
+"""The most tables and views that are tried for one revision."""
 
 
 @dataclass(frozen=True)
 class Concerned:
-    """A table or view that the revision has to do with, or that hangs on one."""
+    """A table or view that the revision uses, or that depends on one."""
 
     oid: int
     name: Name
@@ -31,9 +33,9 @@ class Concerned:
     """`pg_class.relkind`."""
     columns: tuple[str, ...]
     guarded: bool = False
-    """Whether row security is on."""
+    """Whether row-level security is enabled."""
     forced: bool = False
-    """Whether it holds for the owner too."""
+    """Whether row-level security also applies to the owner."""
 
     @property
     def word(self) -> str:
@@ -43,30 +45,30 @@ class Concerned:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the user's."""
+    """A function that the user created."""
 
     oid: int
     name: Name
     arguments: tuple[str, ...]
-    """Their types."""
+    """The types of the arguments."""
     defaults: int
-    """How many of the last may be left out."""
+    """How many of the last arguments may be left out."""
     strict: bool
     mentions: bool
-    """Whether its body names a table that the revision has to do with."""
+    """Whether its body names a table that the revision uses."""
 
     def call(self, arguments: Iterable[str]) -> str:
-        """The call with these arguments."""
+        """Return a call with these arguments."""
         return f"SELECT {self.name.sql}({', '.join(arguments)})"
 
 
 @dataclass(frozen=True)
 class Expression:
-    """An index whose expressions or predicate call a function of the user's."""
+    """An index whose expressions or predicate call a function that the user created."""
 
     oid: int
     node: int
-    """`pg_class.relfilenode`: another one once it has been built again."""
+    """`pg_class.relfilenode`, which changes when the index is rebuilt."""
     name: str
     table: Name
     function: Name
@@ -84,8 +86,8 @@ class State:
 
 
 def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> State:
-    """The tables and views in `names` and what hangs on them: views, and tables whose triggers name them or call a function
-    in `names`; and the functions.
+    """Read the tables and views in `names` and what depends on them: views, and tables whose triggers name them or
+    call a function in `names`; also the functions.
     """
     pairs = [[name.schema or "public", name.name] for name in names]
     row = connection.execute(_QUERY.encode(), [msgspec.json.encode(pairs).decode()]).fetchone()
@@ -95,7 +97,7 @@ def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> S
 
 
 def oids(connection: Connection[tuple[object, ...]], relations: Sequence[Concerned]) -> dict[int, Name]:
-    """Which of `relations` are still there, and their names now: by oid, or else by name."""
+    """Return those of `relations` that still exist, by oid, with their current names."""
     row = connection.execute(
         b"SELECT pg_catalog.json_agg(pg_catalog.json_build_array(c.oid::bigint, n.nspname, c.relname)) FROM pg_catalog.pg_class c"
         b" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid::bigint = ANY (%s::bigint[])",
@@ -106,7 +108,9 @@ def oids(connection: Connection[tuple[object, ...]], relations: Sequence[Concern
 
 
 def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]) -> tuple[Counter, ...]:
-    """The sequences that fill a key of whole numbers alone, and where they stand against it."""
+    """Return the sequences that fill integer columns that are unique by themselves, compared with the highest value
+    of each column.
+    """
     wanted = [
         (table, each.name)
         for table in tables
@@ -145,7 +149,7 @@ def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]
 
 
 def sequences(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]) -> tuple[str, ...]:
-    """The statements that put the sequences of `tables` back to where they stand now."""
+    """Return the statements that reset the sequences of `tables` to their current values."""
     found = []
     for table in tables:
         for each in table.fields:
@@ -170,7 +174,9 @@ def sequences(connection: Connection[tuple[object, ...]], tables: Iterable[Shape
 def digests(
     connection: Connection[tuple[object, ...]], expressions: Iterable[Expression]
 ) -> dict[int, tuple[str, int]]:
-    """What the expressions of indexes give for the rows that are there, as one text, and for how many rows."""
+    """Return a digest of the values of index expressions for the existing rows, and the number of rows, by oid of
+    the index.
+    """
     import psycopg
 
     found = {}

@@ -1,7 +1,9 @@
-"""What works before a revision and not after it: ordinary statements on what it touches, tried in both states.
+"""What works before a revision and not after it: ordinary statements on the objects that it uses, tried in both
+states.
 
-Everything runs in a transaction that is rolled back, each statement in a savepoint of its own: as an owner that is no
-superuser and as a role with the usual privileges where row security makes a difference, else as the latter alone.
+Everything runs in a transaction that is rolled back, each statement in its own savepoint. If row-level security
+makes a difference, statements run as an owner that is not a superuser and as a role with the usual privileges;
+otherwise only as the latter.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _FIRST = 2001
-"""Number of the row that the INSERTs write: away from those that the base state and other passes have."""
+"""Number of the row that the INSERTs write, different from the numbers of rows in the base state and in other
+passes."""
 _PATIENCE = "2s"
 _MOST_SHOWN = 200
 _NUMBERS = itertools.count(1)
@@ -59,11 +62,11 @@ class _Attempt:
     columns: tuple[str, ...] = ()
     role: str = ""
     first: str = ""
-    """What runs before it in the same savepoint."""
+    """SQL that runs before the statement, in the same savepoint."""
 
     @property
     def shown(self) -> str:
-        """The statement for people."""
+        """The statement, shortened for display."""
         return self.sql if len(self.sql) <= _MOST_SHOWN else f"{self.sql[:_MOST_SHOWN]}…"
 
 
@@ -77,15 +80,15 @@ class Before:
     counters: tuple[Counter, ...] = ()
     digests: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     seen: Mapping[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
-    """Of tables with row security: how many rows there were, and how many a role saw."""
+    """For tables with row-level security: how many rows there were, and how many a role saw."""
     catalogue: Catalogue = Catalogue()
     plain: bool = False
-    """Whether no role could be made, so that everything was tried as who runs the migrations."""
+    """Whether no role could be created, so that everything was tried as the user that runs the migrations."""
 
 
 def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
-    """The tables and views of `catalogue`, the sequences, and the functions, that the statements of `passes` were seen
-    to lock or write, and those that they name where nobody could look.
+    """Return the tables and views of `catalogue`, the sequences, and the functions that the statements of `passes`
+    were observed to lock or write. If a statement could not be observed, the objects that it names count.
     """
     found: dict[Name, None] = {}
     sequences: set[Name] = set()
@@ -120,7 +123,9 @@ def _named(operation: Operation, catalogue: Catalogue) -> Iterator[Name]:
 
 
 def before(connection: Connection[tuple[object, ...]], catalogue: Catalogue, names: Iterable[Name]) -> Before:
-    """Try what can be tried on `names`, and on what hangs on them, before the revision runs. Raises `psycopg.Error`."""
+    """Try what can be tried on `names`, and on what depends on them, before the revision runs. Raises
+    `psycopg.Error`.
+    """
     state = trial_state.read(connection, names)
     if not state.concerned and not state.functions:
         return Before(catalogue=catalogue)
@@ -156,7 +161,7 @@ def after(
     before: Before,
     changes: Sequence[Difference],
 ) -> Afterwards:
-    """What of that PostgreSQL refuses now, and what else is otherwise. Raises `psycopg.Error`."""
+    """Return which of those statements PostgreSQL now rejects, and what else has changed. Raises `psycopg.Error`."""
     from reviewer.rehearsal import catalogue
 
     schema = shape.read(connection)
@@ -214,7 +219,7 @@ def after(
 
 
 class _Session:
-    """A transaction that comes to nothing, with a role of each kind."""
+    """A transaction that is rolled back, with one role of each kind."""
 
     def __init__(self, connection: Connection[tuple[object, ...]], relations: Sequence[Concerned]) -> None:
         import psycopg
@@ -239,13 +244,13 @@ class _Session:
         return ";".join(parts)
 
     def roles_for(self, relation: Concerned) -> tuple[str, ...]:
-        """As whom the statements on it are tried."""
+        """Return the roles as which statements on `relation` are tried."""
         if self.plain:
             return ("",)
         return ("owner", "application") if relation.guarded else ("application",)
 
     def refusal(self, attempt: _Attempt) -> psycopg.Error | None:
-        """How PostgreSQL refuses a statement; None where it does not."""
+        """Return the error with which PostgreSQL rejects a statement; None if it succeeds."""
         import psycopg
 
         try:
@@ -259,27 +264,31 @@ class _Session:
         return None
 
     def row(self, sql: str) -> tuple[object, ...] | None:
-        """The first row that the last of some statements returns; what they did is undone. Raises `psycopg.Error`."""
+        """Return the first row that the last of several statements returns. Their effects are undone. Raises
+        `psycopg.Error`.
+        """
         try:
             self._connection.execute(b"SAVEPOINT trial")
             found = self._connection.execute(sql.encode())
-            while found.nextset():  # what comes before it returns nothing
+            while found.nextset():  # the statements before it return nothing
                 pass
             return found.fetchone()
         finally:
             self._connection.execute(b"ROLLBACK TO SAVEPOINT trial; RELEASE SAVEPOINT trial")
 
     def seen(self, relation: Concerned, role: str) -> tuple[int, int]:
-        """How many rows there are, and how many the role sees."""
+        """Return how many rows there are, and how many the role sees."""
         return self._count(relation, ""), self._count(relation, self._as(role))
 
     def seen_as_owner(self, relation: Concerned) -> int:
-        """How many rows an owner sees that is no superuser, of a table that nobody has given to one yet."""
+        """Return how many rows an owner that is not a superuser sees, for a table that has not been given to the
+        owner role yet.
+        """
         give = "" if self.plain else f"ALTER TABLE {relation.name.sql} OWNER TO {self._names['owner']};"
         return self._count(relation, give + self._as("owner"))
 
     def _count(self, relation: Concerned, first: str) -> int:
-        """How many rows a SELECT finds after what `first` does; 0 where it is refused."""
+        """Count the rows that a SELECT finds after `first` has run; 0 if it is rejected."""
         import psycopg
 
         try:
@@ -365,7 +374,9 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
 
 
 def _row_of(table: Shape, name: Name, order: str) -> str:
-    """The condition that picks one row: by its key, as code does, or by its place where it has none."""
+    """Return the condition that selects one row: by its key, as application code does, or by its ctid if there is
+    no key.
+    """
     required = {f.name for f in table.fields if not f.nullable}
     key = next((columns for columns in table.unique if all(columns) and set(columns) <= required), ("ctid",))
     columns = ", ".join(column if column == "ctid" else quoted(column) for column in key)
@@ -380,8 +391,8 @@ def _same(columns: Iterable[str]) -> str:
 def _inserts(
     session: _Session, schema: Schema, table: Shape, oid: int, name: Name, counts: Mapping[int, int], role: str
 ) -> list[_Attempt]:
-    """An INSERT of an ordinary row: with all columns but those that a sequence fills, and with those only that have no
-    default. Empty where no row can be made.
+    """Return INSERTs of an ordinary row: one with all columns except those that a sequence fills, and one with only
+    those that have no default. Empty if no row can be made.
     """
     values = _row(session, schema, table, counts)
     if values is None:
@@ -403,7 +414,7 @@ def _inserts(
 
 
 def _row(session: _Session, schema: Schema, table: Shape, counts: Mapping[int, int]) -> dict[str, object] | None:
-    """The values of an ordinary new row as text. Raises nothing where there is none."""
+    """Return the values of an ordinary new row as text; None, without raising, if no row can be made."""
     import psycopg
 
     leaf = next(schema.leaves(table.oid), None) if table.partitioned else table
@@ -421,8 +432,8 @@ def _row(session: _Session, schema: Schema, table: Shape, counts: Mapping[int, i
 
 
 def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
-    """An INSERT … ON CONFLICT for each unique index that can serve one, without a row: PostgreSQL looks for the index when
-    it plans.
+    """Yield an INSERT … ON CONFLICT for each unique index that can serve as its arbiter, without a row: PostgreSQL
+    looks for the index when it plans the statement.
     """
     known = catalogue.table(each.name)
     for columns in (
@@ -450,7 +461,7 @@ def _argument(type_: str) -> str:
     return f"{plain[type_]}::{type_}" if type_ in plain else f"NULL::{type_}"
 
 
-# -- what came of them ------------------------------------------------------------------------------
+# -- the results ------------------------------------------------------------------------------------
 
 
 def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refused:
@@ -481,10 +492,12 @@ _COLUMN = re.compile(r'(?:column|field) "?(?:[\w$]+\.)?([\w$]+)"?')
 
 
 def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
-    """Whether the refusal says something of the schema, and not of a value that was made up or of the moment."""
+    """Return whether the rejection says something about the schema, and not about a generated value or a temporary
+    condition.
+    """
     state = found.sqlstate
     if found.column == "ctid":
-        return False  # a view is in the table's place
+        return False  # a view has replaced the table
     if state.startswith(_OF_THE_MOMENT) and state != "55000":
         return False
     if state in {"23503", "23505", "23P01", "23001"}:
@@ -501,7 +514,7 @@ def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
 
 
 def _of_new_columns(found: Refused, before: Before, now: Catalogue) -> bool:
-    """Whether the CHECK constraint is about nothing but columns that the old code does not know."""
+    """Return whether the CHECK constraint covers only columns that the old code does not know."""
     old = before.catalogue.table(found.subject)
     for table in now.tables:
         for each in table.constraints:
@@ -519,8 +532,8 @@ def _fresh(
     counts: Mapping[int, int],
     refused: Sequence[Refused],
 ) -> Iterator[Refused]:
-    """Of tables on which a statement of the old code names what is gone: whether one that is written for the upgraded
-    schema fails in a function all the same.
+    """Yield statements that are written for the upgraded schema and still fail in a function, for tables on which the
+    old code's statements name something that no longer exists.
     """
     import psycopg
 
@@ -556,7 +569,9 @@ def _fresh(
 
 
 def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]) -> Iterator[Refused]:
-    """Calls of functions that are gone in the form that they had: PostgreSQL finds none when it reads them."""
+    """Yield calls of functions that no longer exist in their old form: PostgreSQL finds none when it parses the
+    call.
+    """
     gone = {
         Name.told(each.name.partition("(")[0])
         for each in changes
@@ -572,7 +587,7 @@ def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]
 
 
 def _gone_labels(session: _Session, before: Catalogue, now: Catalogue) -> Iterator[Refused]:
-    """Labels of enum types that a value cannot have any more."""
+    """Yield labels of enum types that a value can no longer have."""
     there = {each.name: each.labels for each in now.enums}
     for each in before.enums:
         labels = there.get(each.name)
@@ -588,7 +603,7 @@ def _gone_labels(session: _Session, before: Catalogue, now: Catalogue) -> Iterat
 def _newly_guarded(
     session: _Session, before: Before, names: Mapping[int, Name], connection: Connection[tuple[object, ...]]
 ) -> Iterator[Visible]:
-    """The tables on which row security has been turned on."""
+    """Yield the tables on which row-level security has been enabled."""
     rest = [e for e in before.state.concerned if e.oid in names and e.kind in {"r", "p"} and not e.guarded]
     row = connection.execute(
         b"SELECT pg_catalog.json_agg(pg_catalog.json_build_array(oid::bigint, relforcerowsecurity)) FROM pg_catalog.pg_class"
@@ -608,7 +623,7 @@ def _newly_guarded(
 def _stale(
     connection: Connection[tuple[object, ...]], before: Before, changes: Iterable[Difference]
 ) -> Iterator[StaleIndex]:
-    """Indexes that were not built again though their expression gives other values now."""
+    """Yield indexes that were not rebuilt although their expressions now return other values."""
     changed = {Name.told(each.name.partition("(")[0]) for each in changes if each.kind == "function"}
     for each in before.state.expressions:
         if each.oid not in before.digests or not any(each.function.matches(name) for name in changed):
@@ -624,7 +639,7 @@ def _stale(
 
 
 def _compared(now: Iterable[Counter], before: Iterable[Counter]) -> tuple[Counter, ...]:
-    """The counters as they are, with what was so before."""
+    """Return the counters as they are now, with what already applied before."""
     known = {(each.sequence, each.column): each for each in before}
     return tuple(
         replace(each, was_behind=old.behind, was_narrow=old.narrow) if old is not None else each
@@ -634,7 +649,7 @@ def _compared(now: Iterable[Counter], before: Iterable[Counter]) -> tuple[Counte
 
 
 def _each_once(refused: Iterable[Refused]) -> Iterator[Refused]:
-    """One for each thing that is refused, however many forms of the statement were tried."""
+    """Yield one entry for each thing that is rejected, however many forms of the statement were tried."""
     told = set()
     for each in refused:
         key = (

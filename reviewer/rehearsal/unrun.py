@@ -1,4 +1,4 @@
-"""What comes after the statement that failed: nobody can run it, so it is read as Alembic renders it."""
+"""The statements after the one that failed: they cannot run, so they are read as Alembic renders them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from reviewer.rehearsal.protocol import Offline
 from reviewer.rehearsal.workbench import Workbench
 
 _PATIENCE = 30.0
-"""Seconds that the rendering may take: an env.py that wants its database gets none."""
+"""Seconds that rendering may take. An env.py that needs its database gets none."""
 
 
 def told(bench: Workbench, passes: Sequence[Pass]) -> list[Pass]:
-    """`passes`, those that are judged and have failed with the statements that never ran.
+    """Return `passes`, with the statements that never ran added to those that are judged and failed.
 
-    What cannot be rendered is skipped, with the reason.
+    If a revision cannot be rendered, that is reported as skipped, with the reason.
     """
     found = list(passes)
     for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
@@ -28,7 +28,9 @@ def told(bench: Workbench, passes: Sequence[Pass]) -> list[Pass]:
 
 
 def _read(bench: Workbench, direction: Direction, cut: Mapping[str, Pass]) -> dict[str, Pass]:
-    """The passes of `direction` that were `cut` short, by revision, with what is rendered of the rest."""
+    """Return the passes of `direction` that were `cut` short, by revision, with the rendered rest of their
+    statements.
+    """
     from reviewer.rehearsal.static import read_rendered
 
     down = direction is Direction.DOWNGRADE
@@ -53,7 +55,9 @@ def _read(bench: Workbench, direction: Direction, cut: Mapping[str, Pass]) -> di
 
 
 def _cut_short(revision: str, direction: Direction, passes: Sequence[Pass]) -> Pass | None:
-    """The pass that is judged, where it ended before its own code did. A downgrade that refuses has nothing behind it."""
+    """Return the judged pass if it failed before its own code ended. A downgrade that refuses has no statements
+    after that.
+    """
     judged = furthest([each for each in passes if each.revision == revision], direction)
     if judged is None or judged.failure is None or judged.failure.moment is not Moment.DURING:
         return None
@@ -62,10 +66,10 @@ def _cut_short(revision: str, direction: Direction, passes: Sequence[Pass]) -> P
 
 
 def after(ran: Sequence[Statement], rendered: Sequence[Statement]) -> tuple[Statement, ...]:
-    """Those of `rendered` that come after what `ran`, of which the last one failed.
+    """Return those of `rendered` that come after the statements that `ran`, the last of which failed.
 
-    They are matched by their line, and by their text where one line sends several. A question that is not rendered, such
-    as whether a type exists, is passed over.
+    They are matched by line, and by text if one line sends several. A query that is not rendered, such as whether a
+    type exists, is ignored.
     """
     position = 0
     for each in ran:

@@ -1,4 +1,4 @@
-"""What Alembic has written down in a database: the revisions that it is at."""
+"""Alembic's version table: the revisions that a database is at."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _VERSION_TABLES = """
 
 
 def stamped(server: RunningServer, database: str, run: Run) -> frozenset[str]:
-    """The revisions that `database` is at, as the command of `run` has left it; empty where nothing was committed.
+    """Return the revisions that `database` is at after the command of `run`; empty if nothing was committed.
 
-    An env.py that sets `search_path`, as for one schema for each tenant, has its version table in a schema that only its
-    own connection knows: without a schema, every table of that name counts.
+    If env.py sets `search_path`, for example to one schema per tenant, only its own connection knows the schema of
+    the version table. Without a schema, every table of that name counts.
     """
     import psycopg
 

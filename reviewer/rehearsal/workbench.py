@@ -1,4 +1,6 @@
-"""Where a rehearsal is at work: the project's process, the throw-away server, the clock, and what was left out."""
+"""The surroundings of a rehearsal: the project's process, the throw-away server, the time limit, and what was
+skipped.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +40,12 @@ _DISK_FULL = "53100"
 _NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
 
 _NUMBERS = itertools.count(1)
-"""For names of databases: several trees share one server."""
+"""For names of databases: several working trees share one server."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A command whose outcome is believed, and the database in which it ended: whatever follows looks there."""
+    """A command whose outcome is believed, and the database in which it ended, which later steps use."""
 
     run: Run
     database: str
@@ -54,14 +56,14 @@ _IMAGES = {
     "timescaledb": "timescale/timescaledb",
     "vector": "pgvector/pgvector",
 }
-"""Published images that bring an extension; which of their tags is the project's to know."""
+"""Published images that contain an extension. Which of their tags fits depends on the project."""
 
 
 class Workbench:
-    """Runs commands of the runner in databases of the throw-away server, and makes and clones those.
+    """Runs commands of the runner in databases of the throw-away server, and creates and clones those databases.
 
-    `server` may still be starting: the project's interpreter starts beside it. `runner` makes its process, from the
-    arguments of `RunnerProcess`.
+    `server` may still be starting: the project's interpreter starts in parallel. `runner` creates the interpreter's
+    process and takes the arguments of `RunnerProcess`.
     """
 
     def __init__(
@@ -77,22 +79,22 @@ class Workbench:
         self.guardian = guardian
         self.progress = progress
         self.skipped: list[Skipped] = []
+        """What could not be rehearsed or compared, and why."""
         self.databases: list[str] = []
-        """Those that are there, in the order in which they were made."""
-        """What could not be looked at."""
+        """Existing databases, in the order in which they were created."""
         self.fresh_each = False
-        """Whether each command needs a process of its own: what one does breaks the next."""
+        """Whether each command needs its own process, because one command breaks the next."""
         self.mode = TransactionMode()
         self.version_table = Run.version_table
         self.origin = BaseOrigin()
         """What the base state was made from."""
         self.unreadable: list[str] = []
-        """What came from the project's process and cannot be believed: the review is not complete."""
+        """Data from the project's process that cannot be believed. The review is then incomplete."""
         self.finish_beside: Callable[[], None] = lambda: None
-        """Waits for what was begun beside: it must not see the roles of another state."""
+        """Waits for work that runs in parallel: it must not see the roles of another state."""
         self._server = server
         self.folder = folder
-        """For files of ours; it goes away with the review."""
+        """For temporary files; it is deleted when the review ends."""
         self._runner = runner
         self._deadline = time.monotonic() + plan.timeout
         self._hello: Hello | None = None
@@ -101,14 +103,14 @@ class Workbench:
         self._at = ""
         """The database of the last command."""
         self._fresh = False
-        """Whether the process has been started anew and has run nothing yet: the first one may have served others.
-        """
+        """Whether the process has been restarted and has not run anything yet. The first process may have served
+        other rehearsals."""
         self._process: RunnerProcess | None = self._start()
         self.began = self._process.began
-        """In seconds since 1970: the project's code is read after it."""
+        """In seconds since 1970. The project's code is read later than this."""
 
     def greet(self) -> None:
-        """Wait for the project's interpreter. Raises `ReviewerError` where it cannot be used."""
+        """Wait for the project's interpreter. Raises `ReviewerError` if it cannot be used."""
         assert self._process is not None
         try:
             self._hello = self._process.hello()
@@ -124,7 +126,7 @@ class Workbench:
 
     @property
     def server(self) -> RunningServer:
-        """The throw-away server, once it is up."""
+        """The throw-away server. Waits until it is up."""
         return self._server.result()
 
     @property
@@ -144,9 +146,9 @@ class Workbench:
         again: bool = False,
         observe: bool = True,
     ) -> Run:
-        """Give the project's process a command, and read what it says of it.
+        """Send a command to the project's process, and read its outcome.
 
-        Raises `ServerError` where the server has no room left, or does not let us look.
+        Raises `ServerError` if the server has no disk space left, or rejects the reviewer's own query.
         """
         process, fresh = self._ready(), self._fresh
         self._leave(database)
@@ -180,12 +182,12 @@ class Workbench:
         observe: bool = True,
         first: bool = False,
     ) -> Ended:
-        """Run a command in the database that `start` makes, and believe a failure only when it was seen in a fresh
-        process, in another database that `start` makes. Where it goes well there, each command needs such a
-        process.
+        """Run a command in the database that `start` creates. A failure is believed only if it occurs again in a
+        fresh process, in another database that `start` creates. If the command succeeds there, each later command
+        gets a fresh process.
 
-        `first`: nothing like it has been run in this process, so what PostgreSQL says of a value is believed at
-        once.
+        `first` means that nothing similar has run in this process, so what PostgreSQL reports about a value is
+        believed at once.
         """
         database = start()
         run = self.run(command, database, rehearsal, observe=observe)
@@ -199,19 +201,21 @@ class Workbench:
         return Ended(run, database)
 
     def believes(self, run: Run) -> bool:
-        """Whether the failure of `run` needs no second look: the very same was seen in a fresh process, or it
-        cannot come of what the process has done before.
+        """Return whether the failure of `run` needs no confirmation: the same failure occurred in a fresh process,
+        or it cannot be caused by what the process did before.
         """
         failure = run.failure
         return failure is not None and (run.final or (run.failed_revision, failure.message) in self._confirmed)
 
     def enter(self, database: str) -> None:
-        """Go on in `database`: what belongs to the whole server, as its roles, is as it was left there."""
+        """Switch to `database`, and restore server-wide objects, such as roles, to the state in which they were
+        left there.
+        """
         for reason in self.server.enter(database, self.finish_beside):
             self.skip("what belongs to the whole server", reason)
 
     def at(self, database: str, command: C, *, observe: bool = False) -> C:
-        """`command` as it is given in `database`."""
+        """Return `command` for execution in `database`."""
         return structs.replace(
             command,
             database=database,
@@ -221,12 +225,12 @@ class Workbench:
         )
 
     def urls(self, database: str) -> dict[str, str]:
-        """The variables for env.py that hold the URL of the throw-away database."""
+        """Return the variables for env.py that hold the URL of the throw-away database."""
         url = self.server.address.url(database)
         return {name: value.replace("{url}", url) for name, value in self.plan.environ.items() if "{url}" in value}
 
     def restart(self) -> None:
-        """Go on in a fresh process of the project."""
+        """Continue in a fresh process of the project."""
         if self._process is not None and self._fresh:
             return
         self.close()
@@ -236,19 +240,19 @@ class Workbench:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """Of what runs in the project's interpreter."""
+        """Versions of Python, Alembic, SQLAlchemy and the drivers in the project's interpreter."""
         hello = self._hello
         drivers = sorted(map(" ".join, hello.drivers.items())) if hello else ()
         return (hello.python, hello.alembic, hello.sqlalchemy, *drivers) if hello else ()
 
     @property
     def executable(self) -> str:
-        """The project's interpreter, as it says."""
+        """The path of the project's interpreter, as it reports it."""
         return self._hello.executable if self._hello else ""
 
     def ask(self, command: AnyCommand, seconds: float = math.inf) -> Answer:
-        """Give the project's process, a fresh one where each command needs that, a command that runs no revision.
-        It may take `seconds`, and no longer than the rehearsal.
+        """Send a command that runs no revision to the project's process, a fresh one if each command needs that. It
+        may take `seconds`, but not longer than the rehearsal.
         """
         process = self._ready()
         database = command.database
@@ -260,14 +264,14 @@ class Workbench:
         return answer
 
     def _let_go(self, answer: Answer) -> None:
-        """A process that has ended, or that cannot be believed, is not used any more."""
+        """End a process that has timed out, has ended, or cannot be believed."""
         if answer.unreadable is not None:
             self.unreadable.append(answer.unreadable)
         if answer.timed_out or answer.exit_status is not None or answer.unreadable is not None:
             self.close()
 
     def last_words(self) -> str:
-        """What the project has printed before it gave up; its process is not used any more."""
+        """Return what the project printed before it gave up. Its process is not used again."""
         if self._process is None:
             return ""
         self._process.close()
@@ -275,7 +279,7 @@ class Workbench:
 
     @contextlib.contextmanager
     def beside(self, source: OldSource) -> Iterator[Workbench]:
-        """Another bench with the code of a commit, on the same server and by the same clock."""
+        """Create another workbench with the code of a commit, on the same server and with the same time limit."""
         checkout = checked_out(source, self.folder)
         setup = moved(self.plan.setup, source.root, checkout)
         plan = replace(self.plan, setup=setup, root=checkout)
@@ -292,13 +296,13 @@ class Workbench:
         self.version_table = other.version_table
 
     def old_process(self, source: OldSource) -> OldProcess:
-        """The same project's interpreter with the code of the base commit."""
+        """Return the same project's interpreter with the code of the base commit."""
         plan = self.plan
         return OldProcess(source, plan.setup, plan.interpreter, plan.environ, self.folder, self.guardian)
 
     def _explain(self, run: Run) -> None:
-        """What is the server's fault is not the revision's: a full disk ends the review, a missing extension is
-        told.
+        """Separate the server's failures from the revision's: a full disk ends the review, and a missing extension
+        is explained in the message.
         """
         failure = run.failure
         if failure is None:
@@ -320,7 +324,7 @@ class Workbench:
         run.failure = explained
 
     def _sources_of(self, extension: str) -> str:
-        """What brings the extension: only what can be had here."""
+        """Return the options that provide the extension, as far as they are available here."""
         others = self.server.extension_sources(extension)
         ways = [f"--postgres {other.source} --postgres-version {other.major}" for other in others if other.major]
         if self.server.ways_to_an_image():
@@ -335,8 +339,8 @@ class Workbench:
         return self._process
 
     def _leave(self, following: str) -> None:
-        """The process goes on in another database: what its application still has open in the last one, as a pool
-        does that outlives env.py, would be taken for a connection to the next.
+        """Prepare to use another database. Connections that the application still has open in the last one, such as
+        those of a pool that outlives env.py, would be taken for connections to the next.
         """
         self._fresh = False
         if self._at and self._at != following:
@@ -347,49 +351,48 @@ class Workbench:
     def _start(self) -> RunnerProcess:
         return self.plan.process(self.folder, self.guardian, self._runner)
 
-    # -- databases, time, and what was left out ---------------------------------------------------
+    # -- databases, time, and what was skipped ----------------------------------------------------
 
     def database(self, template: str | None = None) -> str:
-        """A new database, a clone of `template` where one is given."""
+        """Create a database, as a clone of `template` if it is given. Returns its name."""
         if template is not None:
-            # PostgreSQL clones no database that somebody is connected to, as env.py's own pool may be
+            # PostgreSQL cannot clone a database while another session, such as one of env.py's pool, is connected
+            # to it
             self.server.terminate_connections(template)
-        # a clone has what its template has: where the project has set one of its own there, that one
+        # a clone keeps the settings of its template, including any that the project has set there
         settings = {"lock_timeout": OWN_LOCK_TIMEOUT} if template is None else None
         made = self.server.create_database(f"review_{next(_NUMBERS)}", template=template, settings=settings)
         self.databases.append(made)
         return made
 
     def drop_all_but(self, keep: Collection[str]) -> None:
-        """Drop the databases of which nobody needs the state any more: a long history would fill the disk with
-        them.
-        """
+        """Drop databases that are no longer needed: a long history would fill the disk with them."""
         for name in [each for each in self.databases if each not in keep]:
             self.server.drop_database(name)
             self.databases.remove(name)
 
     def adopted(self) -> str:
-        """The database of the snapshot that the server has started from."""
+        """Return the database of the snapshot that the server has started from."""
         return self.server.adopt(f"review_{next(_NUMBERS)}")
 
     @property
     def seconds_left(self) -> float:
-        """Until the time of the rehearsal is up; negative after that."""
+        """Seconds until the time limit of the rehearsal; negative after it."""
         return self._deadline - time.monotonic()
 
     def is_late(self) -> bool:
-        """Whether the time of the rehearsal is up."""
+        """Return whether the time limit of the rehearsal has passed."""
         return self.seconds_left <= 0
 
     def skip(self, what: str, reason: str) -> None:
-        """Say, once, what was left out and why."""
+        """Record what was skipped and why, once."""
         entry = Skipped(what, reason)
         if entry not in self.skipped:
             self.skipped.append(entry)
 
     @contextlib.contextmanager
     def looking(self, what: str) -> Iterator[None]:
-        """Looking at the database ourselves: where the server does not let us, `what` is skipped."""
+        """Guard the reviewer's own queries: if the server rejects one, `what` is skipped."""
         import psycopg
 
         try:
