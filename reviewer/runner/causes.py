@@ -1,9 +1,9 @@
-"""What an exception says, and which of those behind it is the reason. Whatever they are made of, nothing here
-raises.
+"""What an exception says, and which of the exceptions that it can be traced to is the reason. Nothing here raises,
+whatever the exceptions are made of.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
-Python >= 3.8. An exception is the project's object: it may have a `__str__` that raises, a chain that leads back to
-itself, a text of a hundred megabytes. So nothing of it is called where that can be helped, and everything is
+Python >= 3.8. An exception is an object of the project: it may have a `__str__` that raises, a chain that leads
+back to itself, or a text of a hundred megabytes. So its own code is called as little as possible, and everything is
 bounded.
 """
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 LONGEST_CHAIN = 200
-"""So many exceptions behind one are looked at."""
+"""The most exceptions that are followed from one."""
 LONGEST_TEXT = 100_000
-"""Characters of an exception's text that are looked at."""
+"""The most characters of an exception's text that are read."""
 LINES, LONGEST_LINE = 12, 400
-"""Of what is told of one exception."""
+"""Limits for the description of one exception: lines, and characters per line."""
 LONGEST_NAME = 200
 
 DRIVERS = ("psycopg", "psycopg2", "asyncpg", "pg8000", "psycopg_pool", "sqlalchemy.dialects.postgresql")
@@ -35,12 +35,12 @@ _NOISE = (
     "[parameters: ",
     "[cached since ",
 )
-# pydantic shows what it was given: that may be a secret.
+# pydantic shows the input that it was given, which may be a secret.
 _GIVEN = re.compile(r",? ?input_value=.*?(?:, input_type=\w+)?(?=\]$)")
 _PLACE = re.compile(r'\s*File "(.+)", line (\d+)')
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
-# the descriptors of the type itself: an exception of the project's may have attributes of these names
+# the descriptors of the base type: an exception of the project may define attributes with these names
 _cause: Callable[[BaseException], Any] = vars(BaseException)["__cause__"].__get__
 _context: Callable[[BaseException], Any] = vars(BaseException)["__context__"].__get__
 traceback_of: Callable[[BaseException], Any] = vars(BaseException)["__traceback__"].__get__
@@ -54,11 +54,11 @@ _lineage = type.__dict__["__mro__"].__get__
 
 
 def text_of(thing: object) -> str | None:
-    """`str(thing)`, or at most its beginning, whatever `thing` does when it is asked; None where it has no text."""
+    """Return `str(thing)`, or its beginning, whatever `thing` does when asked; None if it has no text."""
     try:
         text = str(thing)
         return str.__getitem__(text, slice(0, LONGEST_TEXT)) if isinstance(text, str) else None
-    except BaseException:  # it is the project's, and what it raises is no answer
+    except BaseException:  # the object belongs to the project, and what it raises is not an answer
         return None
 
 
@@ -74,7 +74,9 @@ def type_name(error: object) -> str:
 
 
 def told(error: BaseException) -> str:
-    """The type and the words of an exception on one line: every line that may name the cause, and no long ones."""
+    """Return the type and the message of an exception on one line: every line that may name the cause, long ones
+    shortened.
+    """
     name, text = type_name(error), text_of(error)
     if text is None:
         return f"{name} (what it says cannot be read)"
@@ -83,7 +85,7 @@ def told(error: BaseException) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Several lines as one sentence. A line that is indented under another one tells of it."""
+    """Join several lines into one sentence. A line that is indented under another one explains it."""
     lines = [line.rstrip() for line in text.split("\n[SQL: ")[0].strip().splitlines() if line.strip()]
     lines = list(_without_tracebacks(line for line in lines if not line.lstrip().startswith(_NOISE)))
     more, lines = len(lines) - LINES, lines[:LINES]
@@ -101,7 +103,7 @@ def _shortened(line: str) -> str:
 
 
 def _without_tracebacks(lines: Iterable[str]) -> Iterator[str]:
-    """What a traceback in a text comes to: its last line, with the place."""
+    """Replace each traceback in a text with its last line and the place."""
     inside, place = False, ""
     for line in lines:
         found = _PLACE.match(line)
@@ -116,11 +118,11 @@ def _without_tracebacks(lines: Iterable[str]) -> Iterator[str]:
             yield line + place
 
 
-# -- those behind it ------------------------------------------------------------------------------
+# -- the exceptions behind one --------------------------------------------------------------------
 
 
 def parts_of(error: BaseException) -> tuple[Any, ...]:
-    """The exceptions of a group; none of any other."""
+    """Return the exceptions of a group; empty for any other exception."""
     if not any(_name(kind) == "BaseExceptionGroup" for kind in _lineage(type(error))):
         return ()
     parts = attribute(error, "exceptions")
@@ -128,7 +130,7 @@ def parts_of(error: BaseException) -> tuple[Any, ...]:
 
 
 def all_behind(error: BaseException) -> Iterator[BaseException]:
-    """`error` and every exception that it can be traced to, by any way, each once, the nearest first."""
+    """Yield `error` and every exception that it can be traced to in any way, each once, nearest first."""
     waiting: list[Any] = [error]
     seen: list[BaseException] = []
     while waiting and len(seen) < LONGEST_CHAIN:
@@ -140,12 +142,12 @@ def all_behind(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_among(error: BaseException, seen: list[BaseException]) -> bool:
-    """Whether it is one of them: what an exception of the project's is equal to, and its hash, are its own business."""
+    """Return whether it is one of them, by identity: the project may define equality and hash of its exceptions."""
     return any(each is error for each in seen)
 
 
 def said_causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it says it was raised from, and so on."""
+    """Yield `error`, the exception that it was raised `from`, and so on."""
     seen: list[BaseException] = []
     while error is not None and not _is_among(error, seen) and len(seen) < LONGEST_CHAIN:
         seen.append(error)
@@ -154,7 +156,7 @@ def said_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def refused(error: BaseException) -> Any:
-    """The driver's exception, where `error` is one, or SQLAlchemy's for one; else None."""
+    """Return the driver's exception, if `error` is one or wraps one for SQLAlchemy; None otherwise."""
     lineage = [
         (str(_module(kind)) if isinstance(_module(kind), str) else "", _name(kind))
         for kind in _lineage(type(error))
@@ -168,12 +170,13 @@ def refused(error: BaseException) -> Any:
 
 
 def reason(error: BaseException, ours: Callable[[str], bool]) -> BaseException:
-    """The exception behind `error` that says why: a statement that was refused or a module that is missing, else itself.
+    """Return the exception behind `error` that says why: a failed statement or a missing module; otherwise `error`
+    itself.
 
-    What an exception was raised `from` is its reason. What was being handled when it was raised is so only where
-    somebody has put that into other words with a `raise`; an error that merely happens in a handler stands for
-    itself, and so does a NotImplementedError, with which a revision says that there is no way. `ours` tells files
-    of the project's migrations.
+    The reason for an exception is what it was raised `from`. The exception that was being handled is the reason
+    only if a `raise` of the project replaced it with another message. An error that merely occurs in a handler
+    stands for itself, and so does a NotImplementedError, with which a revision says that it cannot be reverted.
+    `ours` recognizes files of the project's migrations.
     """
     for each in _reasons(error, ours, []):
         if refused(each) is not None or isinstance(each, ImportError):
@@ -198,7 +201,9 @@ def _reasons(
 
 
 def being_handled(error: BaseException) -> BaseException | None:
-    """The refused statement that was being handled when `error` was raised, if there was one."""
+    """Return the failed statement's exception that was being handled when `error` was raised; None if there was
+    none.
+    """
     if isinstance(error, NotImplementedError) or _suppressed(error):
         return None
     context = _context(error)
@@ -206,7 +211,9 @@ def being_handled(error: BaseException) -> BaseException | None:
 
 
 def _puts_in_words(error: BaseException, ours: Callable[[str], bool]) -> bool:
-    """Whether `error` was raised by a `raise` (or sys.exit) that answers what was being handled."""
+    """Return whether `error` was raised by a `raise` (or sys.exit) that replaces the exception that was being
+    handled.
+    """
     if isinstance(error, SystemExit):
         return True
     last = traceback_of(error)
@@ -221,7 +228,7 @@ def _puts_in_words(error: BaseException, ours: Callable[[str], bool]) -> bool:
 
 
 def without_groups(error: BaseException) -> BaseException:
-    """The exception in a group that is told: the first one with a statement that was refused, else the first."""
+    """Return the exception of a group to report: the first one that concerns a failed statement, or else the first."""
     for _ in range(LONGEST_CHAIN):
         parts = [part for part in parts_of(error) if isinstance(part, BaseException)]
         if not parts:

@@ -1,4 +1,4 @@
-"""The private line to the reviewer.
+"""The private channel to the reviewer.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reviewer.runner import causes, drivers, limits
-else:  # loaded before this one, by path: so the project cannot have modules of their names
+else:  # loaded earlier by path, so the project cannot have modules with these names
     causes = sys.modules["_alembic_reviewer_causes"]
     limits = sys.modules["_alembic_reviewer_limits"]
     drivers = sys.modules["_alembic_reviewer_drivers"]
 
 
 class Channel:
-    """The private line to the reviewer. Its descriptor is moved out of the way of `os.closerange`."""
+    """The private channel to the reviewer. Its descriptor is moved to where `os.closerange` is unlikely to reach."""
 
     def __init__(self, number: int) -> None:
         try:
@@ -40,9 +40,9 @@ class Channel:
         self.socket = socket.socket(fileno=number)
         self.pid = os.getpid()
         self.rest = b""
-        self.held = b""  # what goes out together with the next event
+        self.held = b""  # sent together with the next event
         self.encode = json.JSONEncoder(ensure_ascii=True, default=causes.text_of).encode
-        self.settle: Callable[[], None] | None = None  # called before a command's last word
+        self.settle: Callable[[], None] | None = None  # called before the last event of a command
         self.seal, self.number = "", 0
 
     def emit(self, **event: Any) -> None:
@@ -50,21 +50,25 @@ class Channel:
         self.flush()
 
     def hold(self, **event: Any) -> None:
-        """Say `event` together with the next one, which is a moment away: the reviewer wakes up once for both."""
-        if os.getpid() != self.pid:  # a forked child of the migration has nothing to say
+        """Send `event` together with the next one, which follows within a moment: the reviewer wakes up once for
+        both.
+        """
+        if os.getpid() != self.pid:  # a forked child of the migration has nothing to send
             return
         if self.settle and event["event"] in ("done", "failed"):
             self.settle()
         self.held += self.line(event)
 
     def line(self, event: Any) -> bytes:
-        """The event as a line. One that is too large, too deep or no JSON at all goes as a word about it."""
+        """Return the event as a line. An event that is too large, too deep or not JSON is replaced by one that says
+        so.
+        """
         try:
             text = self.encode(event)
-            if "\\ud" in text:  # perhaps half a character, as in the name of a file that is not UTF-8
+            if "\\ud" in text:  # may be a lone surrogate, as in a file name that is not UTF-8
                 text = self.encode(whole(event))
             trouble = f"it has {len(text)} bytes" if len(text) > limits.LONGEST_EVENT else None
-        except Exception as error:  # what is in it is the project's
+        except Exception as error:  # its content belongs to the project
             trouble = f"it is no JSON ({causes.type_name(error)})"
         if trouble is not None:
             text = self.encode({"event": "lost", "what": event["event"], "reason": trouble})
@@ -90,7 +94,7 @@ class Channel:
 
 
 def whole(value: Any) -> Any:
-    """The same with what is no character in any text escaped."""
+    """Return `value` with lone surrogates in every text escaped."""
     if isinstance(value, dict):
         return {key: whole(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Does what the reviewer asks for, one method a command.
+"""Executes the reviewer's commands, one method for each.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         sources,
     )
     from reviewer.runner.channel import Channel
-else:  # loaded before this one, by path: so the project cannot have modules of their names
+else:  # loaded earlier by path, so the project cannot have modules with these names
     causes = sys.modules["_alembic_reviewer_causes"]
     limits = sys.modules["_alembic_reviewer_limits"]
     drivers = sys.modules["_alembic_reviewer_drivers"]
@@ -44,7 +44,7 @@ Expected = redirection.Expected
 
 
 class Runner:
-    """What the commands have in common: the channel, where connections lead, and who watches them."""
+    """What the commands share: the channel, the redirection of connections, and the watcher."""
 
     def __init__(self, channel: Channel, setup: dict[str, Any], beside: Callable[[str], ModuleType]) -> None:
         self.channel = channel
@@ -87,7 +87,7 @@ class Runner:
         )
 
     def offline(self, command: dict[str, Any]) -> None:
-        """Render revisions as SQL; each by itself, so that one that cannot be rendered hides no other."""
+        """Render revisions as SQL, each by itself, so that one that cannot be rendered does not hide the others."""
         rendering.offline(self, command)
 
     def step(self, command: dict[str, Any]) -> None:
@@ -148,7 +148,7 @@ class Runner:
                 except TypeError as error:
                     if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
                         raise
-                    # the call itself: what env.py hands to run_migrations() does not fit
+                    # the call itself failed: the arguments that env.py passes to run_migrations() do not fit
                     words = f"it cannot be called as env.py calls it ({causes.told(error)})"
                     raise Expected("raised", words) from error
                 if context is not None and hasattr(original, "__code__"):
@@ -165,7 +165,7 @@ class Runner:
         return step
 
     def describe(self, command: dict[str, Any]) -> None:
-        """Run env.py without running a revision: where the revisions are, and that it works at all."""
+        """Run env.py without running a revision, to find where the revisions are and whether env.py works."""
         found, calls = {}, []
 
         def fn(rev: Any, context: Any, script: Any) -> list[Any]:
@@ -180,7 +180,7 @@ class Runner:
         self.channel.emit(event="done", calls=len(calls), connected=self.redirection.connected)
 
     def control(self, command: dict[str, Any]) -> None:
-        """Run a step of ours that must fail, to see what env.py makes of that."""
+        """Run a step that must fail, to see what env.py does then."""
         from alembic.runtime.migration import StampStep
 
         way, failed = command["way"], []
@@ -197,7 +197,7 @@ class Runner:
 
         def failing(error: BaseException | None) -> None:
             if error is not None and causes.refused(error) is None:
-                return  # it fails for another reason, and tells nothing
+                return  # it fails for another reason, which shows nothing
             failed.append(1)
             line, files = self.sources.way_out(sys._getframe(1), Runner.control.__code__)
             place = {"path": drivers.as_text(self.sources.env), "line": line} if line else {}
@@ -244,7 +244,7 @@ class Runner:
         self.inside(look)
 
     def compare(self, command: dict[str, Any]) -> None:
-        """Compare the models with the database, and tell what they say of themselves."""
+        """Compare the models with the database, and report facts about the models."""
         models = self.beside("models")
 
         def look(context: Any) -> None:
@@ -256,11 +256,11 @@ class Runner:
         self.inside(look)
 
     def inside(self, look: Callable[[Any], None]) -> None:
-        """Run env.py and `look` where its migrations would run, unwatched."""
+        """Run env.py and call `look` where its migrations would run, unwatched."""
         looked: list[int] = []
 
         def fn(rev: Any, context: Any, script: Any) -> list[Any]:
-            if not looked:  # of several databases the first
+            if not looked:  # only for the first of several databases
                 looked.append(1)
                 self.watcher.busy = True
                 try:
@@ -273,7 +273,7 @@ class Runner:
         self.channel.emit(event="done", calls=len(looked), connected=self.redirection.connected)
 
     def create(self, command: dict[str, Any]) -> None:
-        """Make the tables of the models, and stamp the database as having been migrated."""
+        """Create the tables of the models, and stamp the database as migrated."""
         models = self.beside("models")
 
         def fn(rev: Any, context: Any, script: Any) -> list[Any]:
@@ -288,25 +288,25 @@ class Runner:
     def failed(self, error: BaseException, event: str = "failed", **more: Any) -> None:
         try:
             found = failures.why(error, self.sources)
-        except BaseException as trouble:  # an exception is the project's object, and may be anything
+        except BaseException as trouble:  # an exception is an object of the project, and may be anything
             names = causes.type_name(error), causes.type_name(trouble)
             found = {"kind": "raised", "message": "{}, of which no more can be told ({})".format(*names)}
         self.channel.emit(event=event, **found, **more)
 
 
 def hold_streams() -> None:
-    """What an earlier command of the project has closed is opened again: else the next connection would take its number,
-    and be closed where the project closes that once more.
+    """Reopen standard streams that an earlier command of the project has closed. Otherwise the next connection
+    would get such a descriptor, and lose it when the project closes it again.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # uses the lowest free number
 
 
 class Unfit(RuntimeError):
-    """What the step of a control raises."""
+    """Raised by the step of a control."""
 
 
 NOTHING_WRONG = "the reviewer asks what env.py does where a revision fails; nothing is wrong with a revision"
@@ -314,7 +314,7 @@ REFUSED = 'SELECT * FROM "the reviewer asks what env.py does where a revision fa
 
 
 def as_typed(command: dict[str, Any]) -> list[str]:
-    """The arguments with which `alembic` would do about the same."""
+    """Return the arguments with which `alembic` would do about the same."""
     if command.get("direction") == "downgrade":
         return ["downgrade", command["revision"] + "-1"]
     targets = command.get("to") or command.get("revisions", ())[-1:] or [command.get("revision", "head")]

@@ -1,14 +1,13 @@
-"""What the project's code has read: the files that it has opened or asked for, and the folders that it has looked
-through.
+"""What the project's code has read: the files that it has opened or asked for, and the folders that it has listed.
 
-Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library, Python
->= 3.8. It decides nothing and judges nothing.
+Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
+Python >= 3.8. It only collects; it decides nothing.
 
     events:     depends {files, listed, searched, sites, started}
 
-A file that was not there when it was asked for is among them. What is read by C code, such as a driver's own files, is
-not; neither are Python's own files and what is installed beside them, which have versions. What another process reads
-cannot be heard: whether one was started can.
+A file that did not exist when it was asked for is included. Files that C code reads, such as a driver's own, are
+not; nor are files of Python and of installed packages, which have versions. What another process reads cannot be
+observed, only that one was started.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ IMPORTING = tuple(
     os.path.join("", *path)
     for path in (("importlib", "metadata", "__init__.py"), ("importlib", "metadata.py"), ("pkgutil.py",))
 )
-"""The ends of the files of the standard library that look for modules and for what is installed."""
+"""The ends of the paths of standard library files that look for modules and for installed packages."""
 STARTS = frozenset(
     ["subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.exec", "os.fork", "os.forkpty"]
 )
@@ -35,11 +34,11 @@ PASSING_ON = (os.path.join("", "subprocess.py"), os.path.join("", "os.py"))
 ASKING_THE_SYSTEM = tuple(
     os.path.join("", *path) for path in (("ctypes", "util.py"), ("platform.py",), ("uuid.py",), ("getpass.py",))
 )
-"""The ends of the files of the standard library that start a process to ask what machine this is."""
+"""The ends of the paths of standard library files that start a process to query the machine."""
 
 
 class Dependencies:
-    """Listens to what is opened, from `install` until `told`."""
+    """Records what is opened, from `install` until `told`."""
 
     def __init__(self) -> None:
         self.opened: set[Any] = set()
@@ -53,7 +52,7 @@ class Dependencies:
         sys.addaudithook(self.heard)
         os.stat = Asked(os.stat, self)
         os.access = Asked(os.access, self)
-        pathlib = sys.modules.get("pathlib")  # before Python 3.11 it has taken its own reference
+        pathlib = sys.modules.get("pathlib")  # before Python 3.11, it holds its own reference
         accessor = getattr(pathlib, "_NormalAccessor", None)
         if accessor is not None and "stat" in vars(accessor):
             accessor.stat = os.stat
@@ -65,7 +64,7 @@ class Dependencies:
             if reads(args[2]):
                 self.note(self.opened, args[0])
         elif event == "os.listdir" or event == "os.scandir":
-            # an import looks through a folder for modules only
+            # an import lists a folder only to find modules
             by = sys._getframe(1).f_code.co_filename
             self.note(
                 self.searched if by.startswith("<frozen ") or by.endswith(IMPORTING) else self.listed, args[0]
@@ -85,17 +84,17 @@ class Dependencies:
                 path = os.fspath(path)
             path = os.fsdecode(path)
             found.add(path if os.path.isabs(path) else os.path.abspath(path))
-        except Exception:  # it is the project's: an object that is no path, or a folder that is gone
+        except Exception:  # it belongs to the project: an object that is not a path, or a folder that is gone
             return
 
     def told(self) -> dict[str, Any] | None:
-        """Everything so far, as an event; None where it is too much. Nothing is heard after it."""
+        """Return everything so far as an event; None if it is too much. Nothing is recorded afterwards."""
         self.listening = False
         opened = {source_of(each) for each in set(self.opened)}
         for module in list(sys.modules.values()):
             try:
                 file = vars(module).get("__file__")
-            except TypeError:  # something else that the project has put there
+            except TypeError:  # another object that the project has put there
                 continue
             if isinstance(file, str) and os.path.isabs(file):
                 opened.add(source_of(file))
@@ -122,7 +121,9 @@ def reads(flags: Any) -> bool:
 
 
 class Asked:
-    """A function of `os` that says something of a path. No function of Python's, so that a class can hold it."""
+    """Wraps a function of `os` that queries a path. Not a Python function, so that it does not become a method if a
+    class holds it.
+    """
 
     def __init__(self, function: Callable[..., Any], dependencies: Dependencies) -> None:
         self.function = function
@@ -141,7 +142,7 @@ class Asked:
 
 
 def asks_the_system() -> bool:
-    """Whether the standard library starts a process for itself."""
+    """Return whether the standard library starts a process for its own purposes."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.endswith(PASSING_ON):
         frame = frame.f_back
@@ -149,7 +150,7 @@ def asks_the_system() -> bool:
 
 
 def source_of(path: str) -> str:
-    """The source of a file with byte code; else the file itself."""
+    """Return the source file for a byte code file; any other path unchanged."""
     if not path.endswith(".pyc"):
         return path
     from importlib.util import source_from_cache
@@ -166,7 +167,7 @@ def is_site(path: str) -> bool:
 
 
 def of_python() -> Callable[[str], bool]:
-    """Tells what belongs to Python, to what is installed, to the system or to us."""
+    """Return a function that recognizes files of Python, of installed packages, of the system and of the reviewer."""
     import sysconfig
 
     paths = sysconfig.get_paths()

@@ -1,4 +1,4 @@
-"""What differs between the drivers: psycopg, psycopg2, asyncpg and pg8000, below SQLAlchemy.
+"""What differs between the drivers psycopg, psycopg2, asyncpg and pg8000, below SQLAlchemy.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reviewer.runner import causes, limits
     from reviewer.runner.limits import Messages
-else:  # loaded before this one, by path: so the project cannot have modules of their names
+else:  # loaded earlier by path, so the project cannot have modules with these names
     causes = sys.modules["_alembic_reviewer_causes"]
     limits = sys.modules["_alembic_reviewer_limits"]
 
@@ -33,7 +33,7 @@ def driver_connection(connection: Any) -> Any:
 
 
 def with_libpq(raw: Any, sql: str) -> Any:
-    """Past the cursor of psycopg, which takes longer than the query."""
+    """Run `sql` without psycopg's cursor, which takes longer than the query."""
     return value_of(raw, raw.pgconn.exec_(sql.encode("ascii")))
 
 
@@ -45,9 +45,9 @@ def value_of(raw: Any, result: Any) -> Any:
 
 
 def listen(raw: Any, messages: Messages) -> None:
-    """Collect what the server says, with whatever the driver offers for it."""
+    """Collect the server's messages with whatever the driver offers for that."""
     if hasattr(raw, "add_notice_handler"):  # psycopg
-        # psycopg would drop every prepared statement of the session, ours too, after a DROP
+        # psycopg would drop every prepared statement of the session after a DROP, including the reviewer's
         raw.prepare_threshold = None
         raw.add_notice_handler(lambda said: add(messages, said.message_primary, said.message_detail))
     elif hasattr(raw, "add_log_listener"):  # asyncpg
@@ -55,7 +55,7 @@ def listen(raw: Any, messages: Messages) -> None:
 
 
 def add(messages: Messages, message: Any, detail: Any) -> None:
-    """The detail of a cascade names what went with it, one object a line."""
+    """Add a message. The detail of a cascade names the objects that were dropped with it, one per line."""
     messages.add(message)
     for line in detail.split("\n") if detail and "cascades to" in detail else ():
         messages.add(line)
@@ -77,7 +77,7 @@ def drain(raw: Any, messages: Messages) -> None:
 
 
 def is_gone(raw: Any) -> bool:
-    """Whether the driver knows that its connection is no more."""
+    """Return whether the driver knows that its connection is closed or broken."""
     closed = getattr(raw, "closed", None)  # psycopg, psycopg2
     if closed is None:
         closed = getattr(raw, "is_closed", False)  # asyncpg
@@ -86,7 +86,7 @@ def is_gone(raw: Any) -> bool:
 
 
 def in_transaction(raw: Any, connection: Any) -> bool:
-    """Whether the server is inside a transaction block, as it told the driver with its last answer."""
+    """Return whether the session is in a transaction block, as the server reported with its last answer."""
     info = getattr(raw, "info", None)
     status = getattr(info, "transaction_status", None)  # psycopg, psycopg2
     if status is not None:
@@ -100,7 +100,7 @@ def in_transaction(raw: Any, connection: Any) -> bool:
 
 
 def server_words(error: Any) -> tuple[str, str | None]:
-    """PostgreSQL's own message and SQLSTATE, from whatever exception the driver raised."""
+    """Return PostgreSQL's own message and SQLSTATE from whatever exception the driver raised."""
     message, sqlstate = said_by_server(error)
     return as_text(message, limits.LONGEST_MESSAGE), as_text(sqlstate, 5) if sqlstate else None
 
@@ -126,11 +126,12 @@ _ADDED = (
     ("hint", "message_hint", "hint", "H"),
     ("context", "context", "context", "W"),
 )
-"""What PostgreSQL may say besides its message: our word, and what psycopg, asyncpg and pg8000 call it."""
+"""What PostgreSQL may report in addition to its message: the protocol's key, and its names in psycopg, asyncpg and
+pg8000."""
 
 
 def server_adds(error: Any) -> dict[str, str]:
-    """What PostgreSQL says besides its message: DETAIL, HINT and CONTEXT by their words in lower case."""
+    """Return what PostgreSQL reports in addition to its message: DETAIL, HINT and CONTEXT, with lower-case keys."""
     diagnostic = causes.attribute(error, "diag")
     behind = list(causes.said_causes(error))
     found: dict[str, str] = {}
@@ -149,13 +150,15 @@ def server_adds(error: Any) -> dict[str, str]:
 
 
 def statement_of(error: Any) -> int | None:
-    """The number of the statement that a driver's exception was seen to be about."""
+    """Return the number of the statement that was recorded for a driver's exception; None if there is none."""
     number = causes.attribute(error, "_alembic_reviewer_statement")
     return number if type(number) is int else None
 
 
 def as_sent(statement: Any, parameters: Any, context: Any) -> Any:
-    """The statement as the server gets it: drivers that mark parameters with % want every other % twice."""
+    """Return the statement as the server receives it: with drivers that mark parameters with %, every other % is
+    doubled.
+    """
     style = getattr(getattr(context, "dialect", None), "paramstyle", None)
     if style not in ("format", "pyformat") or not isinstance(statement, str) or "%%" not in statement:
         return statement
@@ -165,18 +168,20 @@ def as_sent(statement: Any, parameters: Any, context: Any) -> Any:
 
 
 def as_text(thing: object, longest: int | None = None) -> str:
-    """`thing` as text that can be sent, at most `longest` characters of it."""
+    """Return `thing` as text that can be sent, at most `longest` characters of it."""
     text = thing if isinstance(thing, str) else causes.text_of(thing) or ""
     text = text if longest is None else limits.cut(text, longest)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def describe_parameters(parameters: Any) -> list[str]:
-    """Bound values in the order they stand: numbers, booleans and dates as they are, the rest only described."""
+    """Describe bound values in their order: numbers, booleans and dates as they are, other values only by type and
+    length.
+    """
     try:
         values = parameters.values() if isinstance(parameters, dict) else parameters or ()
         return [described(value) for value in itertools.islice(values, 20)]
-    except Exception:  # the project's object: a migration does not fail because we look at it
+    except Exception:  # the values belong to the project: a migration must not fail because they are described
         return []
 
 

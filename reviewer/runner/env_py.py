@@ -1,4 +1,4 @@
-"""Runs env.py, made ready as the project's own command would make it.
+"""Runs env.py, prepared as the project's own command would prepare it.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from reviewer.runner import causes
     from reviewer.runner.redirection import Expected
     from reviewer.runner.sources import Sources
-else:  # loaded before this one, by path: so the project cannot have modules of their names
+else:  # loaded earlier by path, so the project cannot have modules with these names
     causes = sys.modules["_alembic_reviewer_causes"]
     Expected = sys.modules["_alembic_reviewer_redirection"].Expected
 
 
 class EnvPy:
-    """The project's env.py, with what it is configured by."""
+    """The project's env.py and its configuration."""
 
     def __init__(self, setup: dict[str, Any], sources: Sources) -> None:
         self.setup = setup
@@ -31,10 +31,10 @@ class EnvPy:
         self.flask_context: Any = None
         self.worker_thread = False
         self.asked = ["upgrade", "head"]
-        """What somebody would have typed behind `alembic`: some env.py files read it."""
+        """The arguments that a user would have typed after `alembic`. Some env.py files read them."""
 
     def run(self, fn: Callable[[Any, Any, Any], list[Any]], **options: Any) -> Any:
-        """Run env.py, with `fn` to say what its migrations are; the ScriptDirectory."""
+        """Run env.py. `fn` returns its migrations. Returns the ScriptDirectory."""
         from alembic.runtime.environment import EnvironmentContext
         from alembic.script import ScriptDirectory
 
@@ -49,7 +49,7 @@ class EnvPy:
         return script
 
     def config(self) -> Any:
-        """Alembic's own Config, made as its command line makes it."""
+        """Create Alembic's Config as its command line does."""
         import inspect
 
         from alembic.config import CommandLine, Config
@@ -81,7 +81,7 @@ class EnvPy:
         config = Config(**given)
         if setup.get(
             "script_location"
-        ):  # as Flask-Migrate does, whose command has the project's folder on the path
+        ):  # as Flask-Migrate does, whose command has the project's folder on sys.path
             if os.getcwd() not in sys.path:
                 sys.path.insert(0, os.getcwd())
             config.set_main_option("script_location", setup["script_location"].replace("%", "%%"))
@@ -90,7 +90,7 @@ class EnvPy:
         return config
 
     def flask_config(self) -> Any:
-        """Flask-Migrate: the application object makes the Config, inside its own context."""
+        """Get the Config for Flask-Migrate, which the application object creates inside its own context."""
         sys.path.insert(0, os.getcwd())
         try:
             from flask.cli import ScriptInfo
@@ -98,7 +98,7 @@ class EnvPy:
             raise Expected("import", "env.py uses Flask's current_app, and Flask is not installed") from None
         if self.flask_context is None:
             try:
-                # Flask's own command reads FLASK_APP, and newer ones leave it to the option that reads it
+                # Flask's own command reads FLASK_APP; in newer versions the option that reads it does
                 app = ScriptInfo(app_import_path=os.environ.get("FLASK_APP") or None).load_app()
             except Exception as error:
                 if isinstance(error, ImportError):
@@ -137,7 +137,9 @@ class EnvPy:
             ) from error
 
     def run_env(self, script: Any) -> None:
-        """Run env.py; in a worker thread of an AnyIO event loop where it asks for one, as some applications do."""
+        """Run env.py. If it asks for a worker thread of an AnyIO event loop, as some applications do, run it in
+        one.
+        """
         if not self.worker_thread:
             try:
                 script.run_env()
@@ -155,7 +157,7 @@ class EnvPy:
 
 
 def remember_code() -> None:
-    """Alembic loads every revision file anew for every command: compile each only once."""
+    """Compile each revision file only once: Alembic loads every file again for every command."""
     from importlib.machinery import SourceFileLoader
 
     changed: Any = SourceFileLoader
@@ -174,7 +176,7 @@ def remember_code() -> None:
 
 
 def tolerate_missing_logging_sections() -> None:
-    """An alembic.ini without logging sections is no reason not to review: what env.py logs is not read anyway."""
+    """Accept an alembic.ini without logging sections: what env.py logs is not read anyway."""
     import logging.config
 
     original = logging.config.fileConfig

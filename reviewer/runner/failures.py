@@ -1,4 +1,4 @@
-"""What went wrong, in the words of the protocol.
+"""Describes failures in the terms of the protocol.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reviewer.runner import causes, drivers, limits
     from reviewer.runner.redirection import Expected
     from reviewer.runner.sources import Sources
-else:  # loaded before this one, by path: so the project cannot have modules of their names
+else:  # loaded earlier by path, so the project cannot have modules with these names
     causes = sys.modules["_alembic_reviewer_causes"]
     limits = sys.modules["_alembic_reviewer_limits"]
     drivers = sys.modules["_alembic_reviewer_drivers"]
@@ -26,12 +26,12 @@ as_text, server_words = drivers.as_text, drivers.server_words
 
 
 def why(error: BaseException, sources: Sources) -> dict[str, Any]:
-    """What went wrong, in the words of the protocol."""
+    """Describe what went wrong, in the terms of the protocol."""
     raised, error = error, causes.without_groups(error)
     behind = list(causes.all_behind(error))
     reason = causes.reason(error, sources.is_ours)
     place, deliberate = sources.of_traceback(error)
-    for other in (raised, reason):  # what is in a group need not have been raised itself
+    for other in (raised, reason):  # an exception in a group may never have been raised itself
         if place is None and other is not error:
             place, deliberate = sources.of_traceback(other)[0], False
     refused = causes.refused(reason)
@@ -42,7 +42,7 @@ def why(error: BaseException, sources: Sources) -> dict[str, Any]:
     if ours is not None:
         kind, message, deliberate = ours.kind, str(ours), ours.deliberate
         if kind == "raised" and place is not None and place[0] == sources.env:
-            place = None  # raised by us, and about the whole revision
+            place = None  # raised by the runner, and about the whole revision
         said_in_revision = kind == "raised"
     elif refused is not None:
         kind = "statement"
@@ -86,9 +86,9 @@ def why(error: BaseException, sources: Sources) -> dict[str, Any]:
 
 
 def words(error: BaseException) -> str:
-    """What an exception says, and what it says that it was raised from."""
+    """Return the message of an exception, and of the exception that it was raised from."""
     original = causes.attribute(error, "orig")
-    if isinstance(original, BaseException):  # SQLAlchemy's for what went wrong before anything was sent
+    if isinstance(original, BaseException):  # SQLAlchemy's wrapper for a failure before anything was sent
         return causes.told(original)
     *_, last = causes.said_causes(error)
     return causes.told(error) if last is error else f"{causes.told(error)}, caused by {causes.told(last)}"
@@ -101,7 +101,9 @@ def exit_of(error: BaseException) -> str:
 
 
 def raised_by_a_library(error: BaseException) -> bool:
-    """Whether Alembic or SQLAlchemy says that it cannot do something, which is not the revision's word."""
+    """Return whether Alembic or SQLAlchemy reports that it cannot do something. That is not a statement of the
+    revision.
+    """
     tb, name = causes.traceback_of(error), ""
     while tb is not None:
         name, tb = tb.tb_frame.f_globals.get("__name__") or "", tb.tb_next
@@ -109,7 +111,9 @@ def raised_by_a_library(error: BaseException) -> bool:
 
 
 def without_database(error: BaseException) -> BaseException:
-    """In plain words, where the answer was wanted of a database that is not there: Alembic gives None, or a mock."""
+    """Replace an error that is caused by the missing database by a plain message: offline, Alembic returns None or
+    a mock.
+    """
     text = causes.text_of(error) or ""
     if (isinstance(error, (AttributeError, TypeError)) and "NoneType" in text) or "MockConnection" in text:
         plain = Expected("raised", f"it reads the database, and offline there is none ({causes.told(error)})")
@@ -118,5 +122,5 @@ def without_database(error: BaseException) -> BaseException:
 
 
 def absent(way: str) -> NoReturn:
-    # nobody forgets downgrade(), since `alembic revision` writes one: there is to be no way back
+    # `alembic revision` writes a downgrade(), so nobody forgets it: its absence is deliberate
     raise Expected("raised", f"the revision has no {way}()", deliberate=way == "downgrade")

@@ -1,21 +1,21 @@
-"""Runs revisions in the project's own interpreter and says what each statement did.
+"""Runs revisions in the project's own interpreter and reports what each statement did.
 
-This file is started BY PATH in the project's environment and loads those beside it by path too: none of them is ever imported by
-the reviewer. They MUST work with nothing but the standard library and the project's own Alembic (>= 1.7) and SQLAlchemy
-(>= 1.4), on Python >= 3.8. They decide nothing, judge nothing and format nothing.
+This file is started BY PATH in the project's environment and loads the files in its folder by path too; the
+reviewer never imports any of them. They MUST work with nothing but the standard library and the project's own
+Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing, judge nothing and format nothing.
 
-    channel         the line to the reviewer            commands        one method for each command
-    env_py          runs env.py, made ready             rendering       revisions as SQL, without a database
-    sources         which lines are the migrations'     failures        what went wrong, in the protocol's words
+    channel         the channel to the reviewer         commands        one method for each command
+    env_py          runs a prepared env.py              rendering       revisions as SQL, without a database
+    sources         which lines are the migrations'     failures        what went wrong, in the protocol's terms
     redirection     where connections lead              causes          what an exception says, and why
-    observation     looks after each statement          relations       what the server tells of its relations
-    drivers         what differs between drivers        limits          how much is told
-    models          what the project's models say       (loaded when it is asked for)
+    observation     looks after each statement          relations       what the server reports about relations
+    drivers         what differs between drivers        limits          how much is reported
+    models          what the project's models contain   (loaded on demand)
 
 It speaks the protocol of `reviewer/rehearsal/protocol.py`, over the socket whose descriptor number is argv[1].
 
-What is expected to go wrong (no env.py, a missing module, a migration that raises) is a `failed` event
-with a kind. If the process ends without `done` or `failed`, the migration ended it.
+What is expected to go wrong (no env.py, a missing module, a migration that raises) is a `failed` event with a kind.
+If the process ends without `done` or `failed`, the migration ended it.
 
 Nothing that the project prints reaches the socket: standard output is not used for events.
 """
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import sys
 
-sys.path.pop(0)  # our own folder: nothing in it is for the project
+sys.path.pop(0)  # our own folder: the project must not import from it
 
 import faulthandler
 import os
@@ -43,7 +43,7 @@ PROTOCOL = 2
 
 
 def beside(name: str) -> ModuleType:
-    """A module of ours, from the file beside this one; the project cannot have one of that name."""
+    """Load a module from a file in this folder, under a name that the project cannot use."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     whole = "_alembic_reviewer_" + name
@@ -112,7 +112,7 @@ def main() -> None:
         return
     channel.seal = setup.pop("seal")
     channel.emit(event="hello", protocol=PROTOCOL, pid=os.getpid(), **versions())
-    # what the project prints goes where the reviewer said when it started us; nothing is read from a terminal
+    # the project's output goes where the reviewer directed it at the start; nothing is read from a terminal
     sys.dont_write_bytecode = True
     if setup.get("stack_file"):
         stack = open(setup["stack_file"], "w")  # noqa: SIM115 - open as long as the process is there
@@ -140,7 +140,7 @@ def main() -> None:
         except BaseException as error:
             runner.failed(error)
     sys.stdout.flush()
-    os._exit(0)  # threads and event loops that the project has left running do not keep us
+    os._exit(0)  # threads and event loops that the project has left running must not delay the exit
 
 
 if __name__ == "__main__":

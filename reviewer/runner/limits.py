@@ -1,7 +1,7 @@
-"""How much the reviewer is told: what is longer is cut here, and said to have been cut. See docs/limits.md.
+"""Limits on how much is reported. Longer data is cut here, and marked as cut. See docs/limits.md.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
-Python >= 3.8. So the memory of neither process depends on what a migration does.
+Python >= 3.8. With these limits, the memory of neither process depends on what a migration does.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 LONGEST_SQL = 1000000
 """Characters of one statement."""
 SQL_IN_ALL = 50000000
-"""Characters of all statements of one command; of those that come after that, each is cut to SQL_AFTER_THAT."""
+"""Characters of all statements of one command. Each statement after that is cut to SQL_AFTER_THAT."""
 SQL_AFTER_THAT = 10000
 SAME_LINE = 1000
-"""So many statements of one line of a revision are told, in one command; the others are only counted."""
+"""The most statements of one line of a revision that are reported in one command. The others are only counted."""
 LONGEST_MESSAGE = 2000
-"""Characters of one message of the server, or of an exception."""
+"""Characters of one message of the server, or of one exception."""
 MESSAGES = 200
-"""Messages of the server in one statement, and of those that tell what it did to relations:"""
+"""Messages of the server in one statement; separately from that, messages that say what it did to relations:"""
 TELLING_MESSAGES = 2000
 LONGEST_EVENT = 16 * 1024 * 1024
-"""Bytes of what is told at once: nothing ordinary comes near."""
+"""Bytes of one event. Nothing ordinary comes close."""
 
-# The server's own words about what a statement does, which RAISE in a loop must not push out.
+# The server's own messages about what a statement does. RAISE in a loop must not displace them.
 _TELLING = re.compile(
     r"rewriting table|verifying table|validating foreign key|existing constraints|is implied by|building index"
     r"|cascades to|, skipping$|will be truncated"
@@ -37,7 +37,7 @@ _BORING = re.compile(r"pg_toast_|deduplication")
 
 
 class Messages:
-    """What the server says during one statement, at most so much of it."""
+    """The server's messages during one statement, up to the limits."""
 
     def __init__(self) -> None:
         self.clear()
@@ -62,7 +62,7 @@ class Messages:
         self.kept.append(text)
 
     def take(self) -> list[str]:
-        """All of them, and that there were more."""
+        """Return all messages, and a note if there were more."""
         more = [f"{self.left_out} more messages were left out"] if self.left_out else []
         found = self.kept + more
         self.clear()
@@ -70,27 +70,27 @@ class Messages:
 
 
 class Allowance:
-    """What may still be told in one command."""
+    """What may still be reported in one command."""
 
     def __init__(self) -> None:
         self.sql = 0
         self.lines: dict[Place, int] = {}
 
     def cut(self, sql: str) -> tuple[str, int]:
-        """`sql`, or its beginning, and how many characters were left out."""
+        """Return `sql` or its beginning, and how many characters were left out."""
         longest = LONGEST_SQL if self.sql < SQL_IN_ALL else SQL_AFTER_THAT
         kept = sql[:longest]
         self.sql += len(kept)
         return kept, len(sql) - len(kept)
 
     def tells(self, place: Place) -> bool:
-        """Whether one more statement of `place` is told."""
+        """Return whether one more statement of `place` is reported."""
         count = self.lines.get(place, 0) + 1
         self.lines[place] = count
         return count <= SAME_LINE
 
     def only_counted(self) -> list[tuple[Place, int]]:
-        """The places of which not every statement was told, with how many there were."""
+        """Return the places whose statements were not all reported, with their number of statements."""
         return [(place, count) for place, count in self.lines.items() if count > SAME_LINE]
 
 

@@ -1,4 +1,4 @@
-"""What the project's models say, and whether their statements run: the runner's commands that need more than env.py.
+"""What the project's models contain, and whether their statements run: the commands that need more than env.py.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
@@ -24,7 +24,7 @@ MOST_LABELS = 30
 
 
 class Moved:
-    """Finds in the checkout of another commit what would be found in the working tree, however it was installed."""
+    """Finds modules in the checkout of another commit instead of the working tree, however they were installed."""
 
     def __init__(self, root: str, checkout: str) -> None:
         self.root, self.checkout = os.path.realpath(root), os.path.realpath(checkout)
@@ -36,7 +36,7 @@ class Moved:
         sys.meta_path.insert(0, self)
 
     def place(self, path: object) -> str | None:
-        """Where `path` of the working tree is in the checkout; None for what is not of the working tree."""
+        """Return where `path` of the working tree is in the checkout; None if it is not in the working tree."""
         if not isinstance(path, str) or not path:
             return None
         real = os.path.realpath(path)
@@ -74,11 +74,11 @@ class Moved:
         return importlib.util.spec_from_file_location(name, place, submodule_search_locations=locations)
 
 
-# -- what the models are --------------------------------------------------------------------------
+# -- the models -----------------------------------------------------------------------------------
 
 
 def metadatas(context: Any) -> list[Any]:
-    """The project's target_metadata, as a list."""
+    """Return the project's target_metadata as a list."""
     target = context.opts.get("target_metadata")
     if target is None:
         return []
@@ -86,7 +86,7 @@ def metadatas(context: Any) -> list[Any]:
 
 
 def tables_of(context: Any) -> Iterator[tuple[Any, str, list[Any]]]:
-    """(table, model's name, mapped columns) of every table of the metadata."""
+    """Yield (table, model's name, mapped columns) for every table of the metadata."""
     by_table: dict[Any, list[Any]] = {}
     for mapper in mappers():
         by_table.setdefault(mapper.local_table, []).append(mapper)
@@ -110,7 +110,7 @@ def mappers() -> list[Any]:
 
 
 def facts(context: Any) -> Iterator[dict[str, Any]]:
-    """Client-side defaults and one-to-many relationships, as events."""
+    """Yield client-side defaults and one-to-many relationships as events."""
     tables = set()
     for table, model, columns in tables_of(context):
         tables.add(table)
@@ -140,7 +140,7 @@ def relationships(tables: set[Any]) -> Iterator[dict[str, Any]]:
 
     try:
         configure_mappers()
-    except Exception:  # a model that env.py does not import: what is not configured says nothing
+    except Exception:  # a model that env.py does not import: what is not configured cannot be read
         return
     for mapper in mappers():
         for relation in mapper.relationships:
@@ -170,7 +170,7 @@ def relationships(tables: set[Any]) -> Iterator[dict[str, Any]]:
 
 
 def differences(context: Any) -> Iterator[dict[str, Any]]:
-    """What autogenerate would write, an operation an event, with env.py's own options."""
+    """Yield what autogenerate would write, one event per operation, with env.py's own options."""
     from alembic.autogenerate import produce_migrations, render
     from alembic.autogenerate.api import AutogenContext
 
@@ -211,7 +211,7 @@ def flat(operations: Any) -> Iterator[Any]:
 
 
 class Refused(Exception):
-    """A statement that did not run: the server's words, or Python's where the driver did not come so far."""
+    """A statement that did not run, with the server's message, or Python's if the driver failed before it was sent."""
 
     def __init__(self, sql: str, message: str, sqlstate: str | None = None, column: Any = None) -> None:
         Exception.__init__(self, message)
@@ -219,7 +219,7 @@ class Refused(Exception):
 
 
 class Session:
-    """A connection to one of the two states, whose every statement is undone."""
+    """A connection to one of the two states. Every statement on it is rolled back."""
 
     def __init__(self, engine: Any, words: Callable[[Any], tuple[str, str | None]]) -> None:
         from sqlalchemy import event
@@ -241,7 +241,7 @@ class Session:
         self.connection.exec_driver_sql(sql)
 
     def attempt(self, *steps: Callable[[Any], Any]) -> Any:
-        """Do `steps` one after another and undo them; what the last of them brought. Raises Refused."""
+        """Run `steps` one after the other and roll them back. Returns the result of the last. Raises Refused."""
         inner = self.connection.begin_nested()
         self.sql = None
         try:
@@ -270,7 +270,7 @@ class Session:
 
 
 def said_column(error: Any) -> str | None:
-    """The column that the server names beside its message."""
+    """Return the column that the server names in addition to its message."""
     seen = error
     while seen is not None:
         found = getattr(getattr(seen, "diag", None), "column_name", None) or getattr(seen, "column_name", None)
@@ -283,7 +283,7 @@ def said_column(error: Any) -> str | None:
 
 
 class Mapped:
-    """One table as the models of this commit know it, and the statements that they send for it."""
+    """One table as the models of this commit define it, and the statements that they send for it."""
 
     def __init__(self, table: Any, model: str, columns: list[Any]) -> None:
         self.table, self.model, self.columns = table, model, columns
@@ -304,14 +304,16 @@ class Mapped:
         return statement
 
     def take_out(self, connection: Any) -> None:
-        """Make room for the row without asking those that refer to it: that is not what is tried."""
+        """Delete the row to make room for a new one, without checking rows that refer to it: that is not what is
+        tried.
+        """
         inner = connection.begin_nested()
         try:
             connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
             connection.execute(self.where(self.table.delete()))
             connection.exec_driver_sql("SET LOCAL session_replication_role = origin")
             inner.commit()
-        except Exception:  # what is in the way is told by the INSERT
+        except Exception:  # if something is in the way, the INSERT reports it
             inner.rollback()
 
     def insert(self, values: dict[Any, Any]) -> Callable[[Any], Any]:
@@ -324,7 +326,7 @@ class Mapped:
         connection.execute(self.where(self.table.delete()))
 
     def least(self) -> dict[Any, Any]:
-        """What the ORM sends for an object of which only what is required was set."""
+        """Return what the ORM sends for an object on which only the required attributes were set."""
         values = {}
         own = getattr(self.table, "_autoincrement_column", None)
         for column in self.written():
@@ -336,7 +338,7 @@ class Mapped:
         return values
 
     def statements(self) -> Iterator[tuple[str, Any, tuple[Callable[[Any], Any], ...]]]:
-        """(what, column, steps) of everything that writes; `row` must be known."""
+        """Yield (what, column, steps) for every statement that writes. `row` must be known."""
         whole = {column: self.row[column.name] for column in self.written()}
         if self.key:
             yield INSERT, None, (self.take_out, self.insert(whole))
@@ -352,7 +354,7 @@ class Mapped:
             yield INSERT, None, (self.insert(whole),)
 
     def singly(self) -> Iterator[tuple[Any, tuple[Callable[[Any], Any], ...]]]:
-        """An UPDATE for each column, to say which one it is."""
+        """Yield an UPDATE for each column, to find out which one fails."""
         for column in self.written():
             if column not in self.key:
                 yield column, (self.update({column: self.row[column.name]}),)
@@ -367,7 +369,7 @@ def labels(column: Any) -> list[Any]:
 
 
 class Probe:
-    """What ran on the state before and does not run on the state after."""
+    """Finds what runs on the state before and not on the state after."""
 
     def __init__(self, before: Session, after: Session) -> None:
         self.before, self.after = before, after
@@ -390,7 +392,7 @@ class Probe:
         return event
 
     def reads(self, mapped: Mapped, event: dict[str, Any]) -> list[Any] | None:
-        """Read the table in both states; the rows before, None where that did not run at all."""
+        """Read the table in both states. Returns the rows before; None if reading them fails."""
         try:
             rows: list[Any] = self.before.attempt(mapped.read(mapped.columns))
         except Refused:
@@ -476,7 +478,7 @@ def probe(
     wanted: set[tuple[str, str]] | None,
     emit: Callable[..., None],
 ) -> None:
-    """Try the statements of every mapped table on both states. `engine_for(which)` leads to the state."""
+    """Try the statements of every mapped table on both states. `engine_for(which)` returns an engine for a state."""
     before = Session(engine_for("before"), words)
     try:
         after = Session(engine_for("after"), words)

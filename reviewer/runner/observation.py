@@ -1,4 +1,4 @@
-"""Looks at the server after each statement, from inside the migration's own connection.
+"""Queries the server after each statement, from inside the migration's own connection.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
     from reviewer.runner.channel import Channel
     from reviewer.runner.redirection import Expected, Redirection
     from reviewer.runner.sources import Sources
-else:  # loaded before this one, by path: so the project cannot have modules of their names
+else:  # loaded earlier by path, so the project cannot have modules with these names
     drivers = sys.modules["_alembic_reviewer_drivers"]
     relations = sys.modules["_alembic_reviewer_relations"]
     limits = sys.modules["_alembic_reviewer_limits"]
     Expected = sys.modules["_alembic_reviewer_redirection"].Expected
 
 
-# Statements that must be the first of their transaction, or that end one: no query of ours before them.
+# Statements that must be the first of their transaction, or that end one: no query of ours may come before them.
 NO_QUERY_BEFORE = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:set\s+(?:session\s+characteristics|transaction|local\s+transaction)|begin|start|commit|end|rollback|abort)\b",
     re.IGNORECASE | re.DOTALL,
 )
-# Statements that take back what a transaction has done since a savepoint: its locks, files and relations.
+# Statements that roll back to a savepoint what a transaction has done since: locks, files and relations.
 GOES_BACK = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*rollback\s+(?:(?:work|transaction)\s+)?to\b", re.IGNORECASE | re.DOTALL
 )
-# Statements that may give a known relation another name or schema; what runs code may do anything.
+# Statements that may rename a known relation or move it to another schema. Statements that run code may do
+# anything.
 RENAMES = re.compile(r"\b(?:rename|schema|do|call|select|execute)\b", re.IGNORECASE)
-# Statements that are likely to make a relation: a guess that only saves a second question.
+# Statements that are likely to create a relation. A wrong guess only costs a second query.
 MAKES_RELATIONS = re.compile(r"\b(?:create|unique|primary|serial|bigserial|identity|using|type)\b", re.IGNORECASE)
 FORGETS_PREPARED = re.compile(r"\b(?:discard|deallocate)\b", re.IGNORECASE)
 READS_ROWS = re.compile(
@@ -53,7 +54,7 @@ SIZES = """SELECT CAST(pg_catalog.json_object_agg(
     CAST(oid AS pg_catalog.text), pg_catalog.pg_relation_size(oid)) AS pg_catalog.text)
 FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) ANY (CAST('{%s}' AS pg_catalog.oid[]))"""
 SEQSCAN_OFF = "SET enable_seqscan = off"
-# Statements that may change how long a statement may run: a guess that only saves us to guard against that.
+# Statements that may change statement_timeout. A statement that is wrongly included only costs a guard.
 SETS_LIMITS = re.compile(
     r"timeout|\b(?:set|set_config|reset|discard|do|call|select|execute|rollback|release)\b", re.IGNORECASE
 )
@@ -61,44 +62,46 @@ PAST_SQLALCHEMY = "(statements that were sent through the driver's own cursor, p
 
 
 class Watched:
-    """What is known of one connection."""
+    """What is known about one connection."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.messages = limits.Messages()
         self.relations = relations.Relations()
-        self.stale = True  # whether that is of another transaction
-        self.went_back = False  # whether it is of the same one, and a part of that has been taken back since
+        self.stale = True  # whether that belongs to an earlier transaction
+        self.went_back = False  # whether it belongs to the current one, part of which has been rolled back since
         self.seqscan_off = False
         self.started = 0.0
         self.listening = False
-        self.prepared: dict[bool, str] = {}  # whether with names -> the name under which this session knows NARROW
-        self.renames = False  # whether the statement may give known relations other names
-        self.makes = False  # whether the statement is likely to make relations
-        self.limited = True  # whether a statement_timeout was in force when the server answered last
+        self.prepared: dict[bool, str] = {}  # whether with names -> the name of the prepared NARROW in this session
+        self.renames = False  # whether the statement may rename known relations
+        self.makes = False  # whether the statement is likely to create relations
+        self.limited = True  # whether a statement_timeout was in force when the server last answered
         self.sets_limits = False  # whether the statement may set one
-        self.guarded = False  # whether the question that is under way keeps that aside
-        self.settles = False  # whether whoever uses the connection next waits for our question first
-        # While the server works on our question: the number of the statement that it is about, what was said in it,
-        # and whether the question asks for names.
+        self.guarded = False  # whether the pending query has set the statement_timeout aside
+        self.settles = False  # whether the next user of the connection waits for our query first
+        # While the server works on our query: the number of the statement that it is about, the messages of that
+        # statement, and whether the query asks for names.
         self.pending: tuple[int | None, list[str], bool] | None = None
-        self.then: str | None = None  # what is to be run when that question has been answered
+        self.then: str | None = None  # what to run when that query has been answered
         self.untold: dict[str, Any] | None = (
             None  # the beginning of a statement that is only counted, in case it fails
         )
 
     @property
     def may_be_limited(self) -> bool:
-        """Whether a statement_timeout may be in force now: one of the session's may be back in another transaction."""
+        """Whether a statement_timeout may be in force: one of the session may apply again in another transaction."""
         return self.limited or self.sets_limits or self.stale
 
 
 class Gone(Exception):
-    """The connection is no more: what was asked of it is not known, and whoever uses it next is told by the driver."""
+    """The connection is gone. The answer is lost, and the driver reports the failure to the next user of the
+    connection.
+    """
 
 
 def in_our_name(listener: Callable[..., Any]) -> Callable[..., Any]:
-    """`listener`, whose own mistakes are never taken for the project's."""
+    """Wrap `listener` so that its own errors are never attributed to the project."""
 
     @functools.wraps(listener)
     def listen(*args: Any, **kwargs: Any) -> Any:
@@ -119,7 +122,7 @@ def in_our_name(listener: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Watcher:
-    """Looks at the server after each statement, from inside the migration's own connection."""
+    """Queries the server after each statement, from inside the migration's own connection."""
 
     def __init__(self, channel: Channel, redirection: Redirection, sources: Sources) -> None:
         self.channel = channel
@@ -149,14 +152,15 @@ class Watcher:
         used = bool(self.connections)
         self.observe, self.connections, self.base, self.busy = observe, [], None, False
         if used:
-            # A connection of the last command closes its descriptor when it is collected: better now than when env.py
-            # has closed all it found, and the number belongs to another one. What is left need not be searched again.
+            # A connection of the last command closes its descriptor when it is collected. That must happen before
+            # env.py closes its own descriptors and the number belongs to another one. What is left need not be
+            # collected again.
             gc.collect()
             gc.freeze()
         self.allowance = limits.Allowance()
 
     def watched(self, connection: Any, settled: bool = True) -> tuple[Any, Watched]:
-        """The driver's connection and what is known of it, by default with no question of ours under way."""
+        """Return the driver's connection and what is known about it. By default, waits for a pending query first."""
         raw = drivers.driver_connection(connection)
         found = self.known(raw)
         if found is None:
@@ -167,7 +171,7 @@ class Watcher:
         return found
 
     def known(self, raw: Any) -> tuple[Any, Watched] | None:
-        """The same connection: what it is equal to, and its hash, are the driver's business."""
+        """Return what is known about the connection, found by identity: the driver may define equality and hash."""
         return next((found for found in self.connections if found[0] is raw), None)
 
     def boundary(self, connection: Any) -> None:
@@ -206,17 +210,17 @@ class Watcher:
         )
         watched.untold = None if tells else begin
         if tells:
-            # what waits for our question to be answered says both
+            # sent together with the answer to a pending query
             (self.channel.emit if watched.pending is None else self.channel.hold)(**begin)
         watched.started = time.perf_counter()
 
     def get_ready(self, connection: Any, raw: Any, watched: Watched, statement: Any) -> None:
-        """Know the state before `statement`."""
+        """Read the state before `statement`, as far as it is not known."""
         if not watched.listening:
             drivers.listen(raw, watched.messages)
             watched.settles = self.settle_first(raw)
             watched.listening = True
-        # what is too long to be searched may do anything
+        # a text that is too long to be searched may do anything
         long, head = len(statement) > limits.LONGEST_SQL, statement[: limits.LONGEST_SQL]
         watched.renames = long or RENAMES.search(head) is not None
         watched.makes = long or MAKES_RELATIONS.search(head) is not None
@@ -227,7 +231,7 @@ class Watcher:
             self.look_around(connection, raw, watched)
         watched.sets_limits = long or SETS_LIMITS.search(head) is not None
         if READS_ROWS.match(head) and not watched.seqscan_off:
-            # the tables of a rehearsal are small: without this every change by key would be a scan
+            # the tables of a rehearsal are small: otherwise every change by key would be a sequential scan
             watched.seqscan_off = True
             if watched.pending is None:
                 self.quietly(connection, raw, SEQSCAN_OFF)
@@ -266,10 +270,10 @@ class Watcher:
             self.channel.emit(**event)
 
     def settle_first(self, raw: Any) -> bool:
-        """Have every use of a psycopg connection, by whomever, wait for our question; whether that can be done."""
+        """Make every use of a psycopg connection wait for our query. Returns whether that is possible."""
         if not hasattr(raw, "pgconn") or not hasattr(raw, "wait"):
             return False
-        original = raw.wait  # what executes, commits, rolls back and copies goes through it
+        original = raw.wait  # executing, committing, rolling back and copying all go through it
         if getattr(original, "settles", False):
             return True
         if "Async" in type(raw).__name__:
@@ -286,7 +290,7 @@ class Watcher:
         return True
 
     def look_meanwhile(self, connection: Any, raw: Any, watched: Watched, inside: bool) -> bool:
-        """Let the server look while Python goes on, where that can be done: it halves the price of looking."""
+        """Let the server answer while Python continues, if possible: this halves the cost of observing."""
         if not (inside and watched.settles and not watched.stale and raw.pgconn.transaction_status == 2):
             return False
         names = watched.renames or watched.makes
@@ -303,7 +307,7 @@ class Watcher:
         return True
 
     def collect(self, raw: Any, watched: Watched) -> None:
-        """Tell what the server has answered meanwhile, if it was asked."""
+        """Report what the server has answered in the meantime, if there is a pending query."""
         if watched.pending is None:
             return
         (n, messages, named), watched.pending = watched.pending, None
@@ -338,7 +342,7 @@ class Watcher:
         for raw, watched in list(self.connections):
             try:
                 self.collect(raw, watched)
-            except Exception:  # the connection is gone, and what it would have told
+            except Exception:  # the connection is gone, and the answer with it
                 continue
         for (path, line, origin), count in self.allowance.only_counted():
             self.channel.hold(
@@ -347,7 +351,9 @@ class Watcher:
         self.allowance.lines.clear()
 
     def rest(self, connection: Any, function: Any) -> None:
-        """What a revision did past SQLAlchemy after its last statement, through the driver's own cursor, if anything."""
+        """Report what a revision did after its last statement through the driver's own cursor, bypassing
+        SQLAlchemy.
+        """
         if not self.observe or connection is None or connection.closed or connection.invalidated:
             return
         raw, watched = self.watched(connection)
@@ -383,7 +389,7 @@ class Watcher:
                 raw, watched = self.watched(context.connection)
                 watched.stale = watched.went_back = True
                 watched.seqscan_off = False
-            except Exception:  # the connection is gone: nothing more to know about it
+            except Exception:  # the connection is gone: nothing more can be learned about it
                 watched = None
         message, sqlstate = drivers.server_words(context.original_exception)
         self.remember(context.original_exception)
@@ -400,16 +406,16 @@ class Watcher:
         )
 
     def remember(self, error: Any) -> None:
-        """Write on a driver's exception which statement it is about: whoever catches it may raise another one."""
+        """Record on a driver's exception which statement it is about: code that catches it may raise another one."""
         try:
             error._alembic_reviewer_statement = self.count
-        except Exception:  # then the statement is known by its message
+        except Exception:  # the statement is then found by its message
             return
 
     def quietly(self, connection: Any, raw: Any, sql: str, first: str = "") -> Any:
-        """The one value that `sql` brings, if any, past SQLAlchemy and as much of the driver as can be left out.
+        """Return the one value of `sql`, if any, bypassing SQLAlchemy and as much of the driver as possible.
 
-        `first` is run before it, in the same round trip where the driver can do that. No statement_timeout cancels it.
+        `first` runs before it, in the same round trip if the driver can do that. No statement_timeout cancels it.
         """
         self.busy = True
         found = self.known(raw)
@@ -429,7 +435,7 @@ class Watcher:
             self.busy = False
 
     def answer_to(self, connection: Any, raw: Any, texts: list[str], after: str | None) -> Any:
-        """The one value that the last of `texts` brings, if any; what is to be run `after` that is run."""
+        """Return the one value of the last of `texts`, if any. `after` runs last."""
         if getattr(getattr(raw, "pgconn", None), "transaction_status", None) == 2:  # psycopg, in a transaction
             found = drivers.with_libpq(raw, "; ".join(texts))
             if after:
@@ -451,7 +457,7 @@ class Watcher:
         return found
 
     def not_answered(self, error: BaseException) -> Expected:
-        """Ours, and no fault of the statement that is under way."""
+        """Return an error that is attributed to the reviewer and not to the current statement."""
         words = drivers.server_words(getattr(error, "orig", None) or error)[0].rstrip(".")
         if "statement timeout" in words:
             words += (
@@ -460,7 +466,7 @@ class Watcher:
         return Expected("reviewer", words)
 
     def ask(self, connection: Any, raw: Any, first: str = "") -> relations.Answer:
-        """Of every relation there is."""
+        """Query every existing relation."""
         return relations.Answer.of_wide(self.quietly(connection, raw, relations.WIDE, first))
 
     def narrow(self, connection: Any, raw: Any, watched: Watched, names: bool) -> str:
@@ -475,7 +481,7 @@ class Watcher:
         return f"EXECUTE {watched.prepared[names]} ({told})"
 
     def look_around(self, connection: Any, raw: Any, watched: Watched) -> relations.Answer:
-        """The state of every relation: what a transaction's first statement is compared with."""
+        """Read the state of every relation, with which a transaction's first statement is compared."""
         answer = self.ask(connection, raw)
         held = self.quietly(connection, raw, relations.HELD) if watched.went_back else "{}"
         watched.relations.begin(answer, held)
@@ -486,8 +492,10 @@ class Watcher:
         return answer
 
     def look_back(self, connection: Any, raw: Any, watched: Watched) -> dict[str, Any]:
-        """After ROLLBACK TO: the server has given back what was taken since. That is no work of the statement's."""
-        watched.seqscan_off = False  # the setting is taken back too
+        """Read the state after ROLLBACK TO: the server has released what was taken since, which the statement did
+        not do.
+        """
+        watched.seqscan_off = False  # the setting is rolled back too
         watched.went_back = True
         answer = self.look_around(connection, raw, watched)
         drivers.drain(raw, watched.messages)
@@ -496,7 +504,7 @@ class Watcher:
 
     def look(self, connection: Any, raw: Any, watched: Watched, inside: bool) -> dict[str, Any]:
         if watched.relations.last is None:
-            # the connection's first statement was one that no query may come before: this is the state it starts from
+            # the first statement of the connection is one that no query may precede, so this is the state before it
             self.look_around(connection, raw, watched)
             watched.stale = True
         first = "RESET enable_seqscan" if watched.seqscan_off else ""
@@ -519,9 +527,9 @@ class Watcher:
         answer: relations.Answer,
         messages: list[str],
     ) -> dict[str, Any]:
-        """What has changed since the last look, as the reviewer is told."""
+        """Return what has changed since the last query, as it is reported to the reviewer."""
         found, doubtful = watched.relations.compare(answer, self.base or 0, "\n".join(messages))
-        if doubtful:  # TRUNCATE makes a new, empty file too: that is no rewrite
+        if doubtful:  # TRUNCATE also creates a new, empty file: that is not a rewrite
             sizes = json.loads(self.quietly(connection, raw, SIZES % ", ".join(map(str, doubtful))))
             found["rewritten"] += [relation for oid, relation in doubtful.items() if sizes.get(str(oid))]
         if not inside:

@@ -1,4 +1,4 @@
-"""Sends every connection of the project to the throw-away server.
+"""Redirects every connection of the project to the throw-away server.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8. It decides nothing and judges nothing.
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 ASYNC_DRIVERS = ("asyncpg", "psycopg_async", "aiosqlite", "aiomysql", "asyncmy", "aioodbc", "aiosql")
-# What decides where a connection goes, and how it proves who it is. Everything else (options,
-# application_name, server_settings …) is the project's business and stays.
+# The parameters that decide where a connection goes and how it authenticates. Everything else (options,
+# application_name, server_settings …) is left as the project sets it.
 TARGET = frozenset(
     "host hostaddr port user password passfile dbname database dsn service servicefile unix_sock ssl sslmode "
     "sslcert sslkey sslpassword sslrootcert sslcrl sslcrldir sslcompression sslnegotiation sslsni sslcertmode "
@@ -27,7 +27,8 @@ TARGET = frozenset(
     "channel_binding require_auth requirepeer target_session_attrs load_balance_hosts replication direct_tls "
     "source_address tcp_keepalive timeout connect_timeout sock".split()
 )
-# The same as environment variables. PGHOST and its like are ours; PGOPTIONS and PGAPPNAME are the project's.
+# The same as environment variables. The runner sets PGHOST and similar ones; PGOPTIONS and PGAPPNAME are the
+# project's.
 LEADING_ELSEWHERE = frozenset(
     "PGHOSTADDR PGSERVICE PGSERVICEFILE PGSYSCONFDIR PGPASSFILE PGREQUIRESSL PGSSLMODE PGSSLNEGOTIATION PGSSLCERT "
     "PGSSLKEY PGSSLCERTMODE PGSSLROOTCERT PGSSLCRL PGSSLCRLDIR PGSSLSNI PGREQUIREPEER PGREQUIREAUTH "
@@ -37,7 +38,7 @@ LEADING_ELSEWHERE = frozenset(
 
 
 class Expected(Exception):
-    """Something that can go wrong in a project: a kind and a sentence; `deliberate` where the project says so."""
+    """Something that can go wrong in a project: a kind and a message; `deliberate` if the project intends it."""
 
     def __init__(self, kind: str, message: Any, deliberate: bool = False) -> None:
         Exception.__init__(self, message)
@@ -46,10 +47,10 @@ class Expected(Exception):
 
 
 class Redirection:
-    """Sends every connection of every engine to the throw-away server, whatever env.py says."""
+    """Redirects every connection of every engine to the throw-away server, whatever env.py configures."""
 
     def __init__(self) -> None:
-        self.address: dict[str, Any] = {}  # empty until a command has said it
+        self.address: dict[str, Any] = {}  # empty until a command sets it
         self.database = ""
         self.connected = 0
         self.offline = False
@@ -73,7 +74,7 @@ class Redirection:
         Drivers(self.arguments, self.leads_here).install()
 
     def url(self, url: Any, kwargs: Any) -> Any:
-        """The URL that an engine is made from: PostgreSQL's, with a driver that is installed."""
+        """Return the URL for an engine: one for PostgreSQL, with a driver that is installed."""
         for name in ("creator", "async_creator", "pool"):
             kwargs.pop(name, None)
         is_async = bool(kwargs.get("_is_async")) or url.drivername.partition("+")[2] in ASYNC_DRIVERS
@@ -103,7 +104,7 @@ class Redirection:
         return dialect.connect(**self.arguments(dialect.driver, cparams))
 
     def arguments(self, driver: str, given: Any) -> dict[str, Any]:
-        """What a driver is to connect with instead of `given`, which it keeps but for where it leads."""
+        """Return the arguments to connect with: `given`, except for those that decide where the connection goes."""
         if self.offline:
             raise Expected("offline", "it needs a database connection, but there is none in offline mode")
         wanted = {name: value for name, value in given.items() if name not in TARGET}
@@ -127,7 +128,7 @@ class Redirection:
         return wanted
 
     def leads_here(self, given: Any) -> bool:
-        """Whether `given` are arguments that `arguments` has made."""
+        """Return whether `given` are arguments that `arguments` has returned."""
         if not self.address or given.get("hostaddr"):
             return False
         place = given.get("unix_sock") or given.get("host"), str(given.get("port") or self.address["port"])
@@ -140,7 +141,7 @@ class Redirection:
             self.engines.append(connection.engine)
 
     def move(self, address: dict[str, Any], database: str) -> None:
-        """Point every later connection at another database; pooled connections are let go."""
+        """Direct all later connections to another database. Pooled connections are released."""
         self.address, self.database, self.connected = address, database, 0
         for engine in self.engines:
             try:
@@ -155,12 +156,13 @@ class Redirection:
 
 
 class Drivers:
-    """Sends what is connected without SQLAlchemy, with a driver's own functions, to the same place.
+    """Redirects connections that do not use SQLAlchemy but a driver's own functions.
 
-    Each driver is changed when it is imported, before anybody can have taken its `connect` out of it. What a driver
-    does not have in this version is left alone: SQLAlchemy's connections are redirected all the same.
+    Each driver is patched when it is imported, before other code can take a reference to its `connect`. Functions
+    that a driver's version does not have are skipped: SQLAlchemy's connections are redirected in any case.
 
-    What its `connect` itself calls is changed too, for who calls that past it. SECURITY.md names what is left.
+    The functions that `connect` itself calls are patched too, for code that calls them directly. SECURITY.md lists
+    what remains.
     """
 
     def __init__(self, arguments: Callable[[str, Any], dict[str, Any]], leads_here: Callable[[Any], bool]) -> None:
@@ -202,7 +204,7 @@ class Drivers:
         from psycopg.conninfo import conninfo_to_dict
 
         for kind in (module.Connection, module.AsyncConnection):
-            # one stays a coroutine function, and the other none
+            # one stays a coroutine function, the other a plain one
             kind.connect = classmethod(
                 self.redirected(kind.connect.__func__, "psycopg", "conninfo", conninfo_to_dict)
             )
@@ -239,7 +241,7 @@ class Drivers:
         start = _psycopg._connect
 
         class Kind(type):
-            def __instancecheck__(cls, other: Any) -> bool:  # what psycopg2 makes by itself is one as before
+            def __instancecheck__(cls, other: Any) -> bool:  # so are connections that psycopg2 creates itself
                 return isinstance(other, original) if cls is connection else type.__instancecheck__(cls, other)
 
         class connection(original, metaclass=Kind):  # type: ignore[misc]  # noqa: N801 - as psycopg2 calls it
@@ -257,7 +259,7 @@ class Drivers:
     def asyncpg(self, module: Any) -> None:
         from urllib.parse import parse_qsl, urlsplit
 
-        def settings(dsn: Any) -> dict[str, Any]:  # what else a URL says is a setting of the session
+        def settings(dsn: Any) -> dict[str, Any]:  # any other parameter of a URL is a setting of the session
             said = dict(parse_qsl(urlsplit(dsn).query))
             return {"server_settings": {name: value for name, value in said.items() if name not in TARGET}}
 
@@ -272,7 +274,7 @@ class Drivers:
                 kind.__init__ = self.redirected(kind.__init__, "pg8000")
 
     def led(self, driver: str, text: Any, parse: Any, write: Any) -> Any:
-        """The connection string `text`, or one that leads here instead."""
+        """Return the connection string `text`, or one that leads to the throw-away server instead."""
         plain = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
         try:
             given = parse(plain or "")
@@ -286,8 +288,10 @@ class Drivers:
     def redirected(
         self, original: Any, driver: str, text: str | None = None, parse: Any = None, inner: bool = False
     ) -> Callable[..., Any]:
-        """`original` with other arguments. `text` names the parameter that may hold them all, `parse` reads it. An
-        `inner` one is called by others of these, and leaves alone what they have made.
+        """Wrap `original` to change its arguments.
+
+        `text` names the parameter that may hold all of them, which `parse` reads. An `inner` function is called by
+        other redirected ones, and leaves alone the arguments that they have changed.
         """
         import functools
         import inspect
@@ -304,11 +308,12 @@ class Drivers:
             if inner and self.leads_here(given):
                 return original(*bound, **given)
             written: dict[str, Any] = {}
-            # what it does not parse the driver would have refused; what else it says is not needed to go elsewhere
+            # the driver would have rejected what cannot be parsed; the rest of the text is not needed to redirect
+            # it
             with contextlib.suppress(Exception):
                 written = parse(given.pop(text)) if text and given.get(text) else {}
             wanted = self.arguments(driver, dict(written, **given))
-            if inner:  # which has no defaults for what is left out
+            if inner:  # has no defaults for arguments that are left out
                 wanted = {**dict.fromkeys(given), str(text): None, **wanted}
             return original(*bound, **wanted)
 
@@ -321,7 +326,7 @@ def importable(url: Any) -> bool:
         (getattr(dialect, "import_dbapi", None) or dialect.dbapi)()
     except ImportError:
         return False
-    except Exception:  # the project's own trouble: let create_engine tell it
+    except Exception:  # an error of the project: create_engine reports it
         return True
     return True
 

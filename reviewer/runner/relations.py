@@ -1,7 +1,7 @@
-"""What the server tells of its relations, and what a statement has done to them since it told before.
+"""What the server reports about relations, and what a statement has changed in them since the last report.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
-Python >= 3.8. It talks to no server.
+Python >= 3.8. It does not talk to a server.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-# No limit of the project's cancels our questions: theirs is kept aside meanwhile, in a setting that only we know. What
-# is local ends with the transaction, as theirs does.
+# No statement_timeout of the project may cancel our queries: meanwhile its value is kept in a setting that only we
+# use. A local setting ends with the transaction, as the project's would.
 GUARD = """SELECT pg_catalog.set_config(
     'alembic_reviewer.statement_timeout', pg_catalog.current_setting('statement_timeout'), {local}),
     pg_catalog.set_config('statement_timeout', '0', {local})"""
@@ -27,13 +27,13 @@ LIMIT = """coalesce(
         THEN pg_catalog.current_setting('alembic_reviewer.statement_timeout', true) END,
     pg_catalog.current_setting('statement_timeout'))"""
 
-# Everything about the relations that this transaction has locked, in one round trip. Relations that the
-# transaction has created itself (oid above the base's highest) are told once. Prepared, because planning it takes
-# longer than running it; twice, because the names take a third of the time and are seldom news. Lines of text, because
-# making JSON takes the server another third: three with the time and the timeouts, then one for each lock.
+# Everything about the relations that this transaction has locked, in one round trip. Relations that the transaction
+# itself has created (oid above the base's highest) are reported once. Prepared, because planning takes longer than
+# execution; twice, because the names take a third of the time and are rarely new. Plain lines, because building
+# JSON takes the server another third: three lines with the time and the timeouts, then one for each lock.
 #
-# It runs in the migration's own session, where `SET search_path = public, pg_catalog` puts what the project calls like
-# something of PostgreSQL's before it: functions, types and operators are all named with their schema.
+# It runs in the migration's own session, where `SET search_path = public, pg_catalog` puts objects of the project
+# before PostgreSQL's own of the same name. So functions, types and operators are all qualified with their schema.
 NARROW = """
 PREPARE {name} (pg_catalog.oid, pg_catalog.oid, boolean) AS SELECT pg_catalog.concat_ws(
     E'\\n', pg_catalog.now(), pg_catalog.current_setting('lock_timeout'), {limit},
@@ -51,8 +51,8 @@ NAMES = """CASE WHEN l.relation OPERATOR(pg_catalog.>) $2 OR $3 THEN
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
      LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
      WHERE c.oid OPERATOR(pg_catalog.=) l.relation) END"""
-# The same about every relation there is, with scans counted over the session: before a transaction's first
-# statement, and around a statement that runs in no transaction.
+# The same for every existing relation, with scans counted over the session: used before a transaction's first
+# statement, and around a statement that runs outside a transaction.
 WIDE = (
     """
 SELECT CAST(pg_catalog.json_build_array(
@@ -72,7 +72,7 @@ SELECT CAST(pg_catalog.json_build_array(
 ) AS pg_catalog.text)
 """
 )
-# What a transaction holds now, for when a part of it has been taken back.
+# What a transaction holds now, for use after part of it has been rolled back.
 HELD = """
 SELECT CAST(coalesce(pg_catalog.json_object_agg(CAST(l.relation AS pg_catalog.text), l.modes),
     CAST('{}' AS pg_catalog.json)) AS pg_catalog.text)
@@ -96,15 +96,15 @@ NOTHING: frozenset[str] = frozenset()
 Row = collections.namedtuple(
     "Row", "oid modes schema name kind filenode scans tuples table totals", defaults=(None,)
 )
-Row.__doc__ = """One relation, as the server tells of it.
+Row.__doc__ = """One relation, as the server reports it.
 
-What NARROW left out is None. `table` is the oid of an index's table; `totals` are scans and tuples of the whole
-session, which only WIDE tells: those of a transaction are counted anew in each.
+Values that NARROW leaves out are None. `table` is the oid of an index's table; `totals` are the scans and tuples of
+the whole session, which only WIDE reports: the counters of a transaction restart in each.
 """
 
 
 class Answer:
-    """What the server told at one moment."""
+    """What the server reported at one moment."""
 
     def __init__(self, now: str, lock_timeout: str, statement_timeout: str, rows: list[Row]) -> None:
         self.now = now
@@ -114,7 +114,7 @@ class Answer:
 
     @property
     def limited(self) -> bool:
-        """Whether a statement may run only for some time."""
+        """Whether a statement_timeout is in force."""
         return self.statement_timeout != "0"
 
     @classmethod
@@ -139,17 +139,17 @@ class Answer:
 
 
 class Relations:
-    """The relations as they were told of the last time, on one connection."""
+    """The relations on one connection, as last reported."""
 
     def __init__(self) -> None:
         self.rows: dict[int, Row] = {}
         self.totals: dict[int, tuple[int, int]] = {}  # by oid, scans and tuples of the whole session
         self.locks: dict[int, set[str]] = {}  # by oid, the modes that the transaction holds
-        self.last: int | None = None  # the highest oid that was told of
+        self.last: int | None = None  # the highest oid reported so far
 
     def begin(self, answer: Answer, held: str = "{}") -> None:
-        """The state before a transaction's first statement, or behind what took a part of it back; `answer` is a wide
-        one, `held` says what HELD brings.
+        """Set the state before a transaction's first statement, or after part of the transaction was rolled back.
+        `answer` is a wide one, `held` the result of HELD.
         """
         self.rows = {row.oid: row for row in answer.rows}
         self.totals = {row.oid: row.totals for row in answer.rows}
@@ -163,10 +163,11 @@ class Relations:
     def compare(
         self, answer: Answer, base: int, said: str
     ) -> tuple[dict[str, list[Any]], dict[int, dict[str, Any]]]:
-        """What is different now, and becomes what is known: locks, rewritten, scanned and built.
+        """Compare with the last state, and replace it: locks, rewritten, scanned and built.
 
-        `said` is what the server said meanwhile; relations with an oid above `base` are new. Returns what is different,
-        and beside it those with another file of which only its size tells whether they were rewritten, by oid.
+        `said` holds the server's messages in between. Relations with an oid above `base` are new. Returns the
+        changes and, by oid, relations with a new file whose size has to be checked to know whether they were
+        rewritten.
         """
         found: dict[str, list[Any]] = {"locks": [], "rewritten": [], "scanned": [], "built": []}
         doubtful: dict[int, dict[str, Any]] = {}
@@ -179,7 +180,7 @@ class Relations:
                 row = filled(row, before)
             self.last = max(self.last or 0, row.oid)
             if row.kind is None or row.kind == "t" or row.schema.startswith("pg_toast"):
-                continue  # it came and went within this statement, or is nobody's business
+                continue  # created and dropped within this statement, or of no interest
             relation = self.described(row, before, base)
             found["locks"] += [[relation, mode] for mode in self.newly_held(row)]
             existing = row.kind in "rm" and row.oid <= base
@@ -189,7 +190,7 @@ class Relations:
             if before is None and row.kind == "i":
                 if files is None:
                     files = {each.filenode for each in self.rows.values()}
-                if row.filenode not in files:  # ALTER COLUMN TYPE may make an index around the file of the old one
+                if row.filenode not in files:  # ALTER COLUMN TYPE may create an index that reuses the old file
                     found["built"].append(relation)
             elif before is not None and before.filenode != row.filenode:
                 if row.kind == "i":
@@ -204,7 +205,7 @@ class Relations:
         return found, doubtful
 
     def is_untouched(self, row: Row, before: Row) -> bool:
-        """Whether nothing has happened to it in the transaction."""
+        """Return whether nothing has happened to the relation in the transaction."""
         return (
             row.totals is None
             and row.scans == before.scans
@@ -221,11 +222,11 @@ class Relations:
         return new
 
     def scanned_since(self, row: Row, before: Row | None) -> tuple[int, int]:
-        """How many sequential scans there were, and how many rows they read."""
+        """Return how many sequential scans there were, and how many rows they read."""
         if row.totals is not None:
             was = self.totals.get(row.oid, row.totals)
             return row.totals[0] - was[0], row.totals[1] - was[1]
-        if before is None or row.scans < before.scans:  # counted anew since the statistics were sent off
+        if before is None or row.scans < before.scans:  # the counter restarts when statistics are flushed
             return row.scans, row.tuples
         return row.scans - before.scans, row.tuples - before.tuples
 
@@ -245,7 +246,9 @@ class Relations:
 
 
 def filled(row: Row, before: Row) -> Row:
-    """The row with what it was not told of: names that are no news, and the file of what was dropped or has none."""
+    """Fill in what the answer left out: names that have not changed, and the file of a relation that was dropped or
+    has none.
+    """
     if row.kind is None:
         row = row._replace(schema=before.schema, name=before.name, kind=before.kind, table=before.table)
     return row if row.filenode is not None else row._replace(filenode=before.filenode)

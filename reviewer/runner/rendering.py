@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from reviewer.runner import drivers, failures
     from reviewer.runner.commands import Runner
-else:  # loaded before this one, by path: so the project cannot have modules of their names
+else:  # loaded earlier by path, so the project cannot have modules with these names
     drivers = sys.modules["_alembic_reviewer_drivers"]
     failures = sys.modules["_alembic_reviewer_failures"]
 
 
 @contextlib.contextmanager
 def replaced(*changes: tuple[Any, str, Any]) -> Iterator[None]:
-    """Attributes of classes as given, and in the end as they were."""
+    """Replace attributes of classes, and restore them at the end."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
     try:
         for owner, name, value in changes:
@@ -35,7 +35,7 @@ def replaced(*changes: tuple[Any, str, Any]) -> Iterator[None]:
 
 
 def offline(runner: Runner, command: dict[str, Any]) -> None:
-    """Render revisions as SQL; each by itself, so that one that cannot be rendered hides no other."""
+    """Render revisions as SQL, each by itself, so that one that cannot be rendered does not hide the others."""
     from alembic.ddl.impl import DefaultImpl
     from alembic.runtime.environment import EnvironmentContext
     from alembic.runtime.migration import HeadMaintainer, MigrationStep
@@ -44,7 +44,7 @@ def offline(runner: Runner, command: dict[str, Any]) -> None:
     calls = []
 
     def static_output(impl: Any, text: str) -> None:
-        if sys._getframe(1).f_code.co_name in ("emit_begin", "emit_commit"):  # Alembic's own
+        if sys._getframe(1).f_code.co_name in ("emit_begin", "emit_commit"):  # Alembic's own BEGIN and COMMIT
             state["inside"] = sys._getframe(1).f_code.co_name == "emit_begin"
             return
         path, line, origin = runner.sources.location(sys._getframe())
@@ -86,7 +86,7 @@ def offline(runner: Runner, command: dict[str, Any]) -> None:
         return [runner.wrapped(make(script.revision_map, each), swallow=True) for each in revisions]
 
     def stay(*_: Any) -> None:
-        """There is no database that could be at a revision, so none is left and none is come to."""
+        """Do nothing: without a database, there are no heads to update."""
 
     original_configure = EnvironmentContext.configure
     with replaced(

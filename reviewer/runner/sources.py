@@ -1,4 +1,4 @@
-"""Which files are the migrations, and which of their lines caused something.
+"""Which files are migrations, and which of their lines caused something.
 
 Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
 Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     Place = Tuple[Optional[str], Optional[int], str]
     """File, line and origin of a statement."""
-else:  # loaded before this one, by path: so the project cannot have modules of their names
+else:  # loaded earlier by path, so the project cannot have modules with these names
     causes = sys.modules["_alembic_reviewer_causes"]
 
 
-# Python's own files, and ours: they change with the version, which is known by its number
+# Python's own files and the reviewer's: they change only with the version, which is known
 OUTSIDE = tuple(
     {os.path.dirname(os.path.realpath(__file__)) + os.sep, os.path.dirname(os.path.realpath(os.__file__)) + os.sep}
 )
 
 
-class Batch(list):  # type: ignore[type-arg]  # it has none before Python 3.9
-    """The operations of one `op.batch_alter_table`, which are sent together when its block ends, each with its line."""
+class Batch(list):  # type: ignore[type-arg]  # it is not generic before Python 3.9
+    """The operations of one `op.batch_alter_table`, each with its line. They are sent together when the block ends."""
 
     def __init__(self, sources: Sources) -> None:
         list.__init__(self)
@@ -73,19 +73,25 @@ class Sources:
         self.flush = BatchOperationsImpl.flush.__code__
 
     def asked_for_by(self, frame: FrameType) -> Place | None:
-        """The place of the operation that a batch is sending, if that is what `frame` is about."""
+        """Return the place of the operation that a batch is sending, if `frame` is the one that sends it; None
+        otherwise.
+        """
         if frame.f_code is not self.flush:
             return None
         place = getattr(frame.f_locals["self"].batch, "current", None)
         return place if place and place[2] == "revision" else None
 
     def is_ours(self, filename: str) -> bool:
-        """Whether a file is one of the project's migrations, or its env.py."""
+        """Return whether a file is one of the project's migrations, or its env.py."""
         revision, real = self.is_revision(filename)
         return revision or real == self.env
 
     def learn(self, script: Any, env: str, final: bool = True) -> None:
-        """`final`: env.py has had its say. Before, Alembic's own property must not be asked: it remembers."""
+        """Learn the folders of the revisions and the path of env.py.
+
+        `final` means that env.py has run. Before that, Alembic's own property must not be read, because it caches
+        its value.
+        """
         locations = getattr(script, "_version_locations", None) if final else None
         locations = locations or getattr(script, "version_locations", None)
         if not isinstance(locations, (list, tuple)) or not locations:
@@ -104,7 +110,9 @@ class Sources:
         return known
 
     def location(self, frame: FrameType | None) -> Place:
-        """(path, line, origin) of the innermost frame that is in a revision file, else env.py's own, else Alembic's."""
+        """Return (path, line, origin) of the innermost frame in a revision file. Outside of one, path and line are
+        None, and the origin is env.py or Alembic.
+        """
         env_line, through_alembic = None, False
         while frame is not None:
             filename = frame.f_code.co_filename
@@ -124,7 +132,9 @@ class Sources:
         return None, None, "alembic" if through_alembic else "environment"
 
     def caused_by(self, error: BaseException) -> tuple[str | None, int | None]:
-        """(path, line) of the innermost frame in a revision file, also where what it called raised the error."""
+        """Return (path, line) of the innermost frame in a revision file, even if a function that it called raised
+        the error.
+        """
         found, tb = None, causes.traceback_of(error)
         while tb is not None:
             revision, real = self.is_revision(tb.tb_frame.f_code.co_filename)
@@ -133,8 +143,8 @@ class Sources:
         return found[:2] if found else (None, None)
 
     def way_out(self, frame: FrameType | None, until: CodeType) -> tuple[int | None, list[str]]:
-        """The line of env.py that `frame` was reached from, and the files that an error goes through on its way out, as far as
-        the code `until`.
+        """Return the line of env.py from which `frame` was reached, and the files that an error passes through on
+        its way out, up to the code `until`.
         """
         line, files = None, {}
         while frame is not None:
@@ -149,7 +159,9 @@ class Sources:
         return line, [name for name in list(files)[:100] if not name.startswith(OUTSIDE)]
 
     def of_traceback(self, error: BaseException) -> tuple[tuple[str, int] | None, bool]:
-        """(path, line) of the innermost frame in a revision file, and whether the error was raised right there."""
+        """Return (path, line) of the innermost frame in a revision file or env.py, and whether the error was raised
+        by a `raise` on that line.
+        """
         found: tuple[str, int] | None = None
         innermost = None
         tb = causes.traceback_of(error)
@@ -164,7 +176,7 @@ class Sources:
             innermost = (real, tb.tb_lineno)
             tb = tb.tb_next
         there = found is not None and found == innermost
-        # it may have put a pipe in the place of its file, and opening that waits for ever
+        # the migration may have replaced its file with a pipe, which would block when opened
         readable = found is not None and there and os.path.isfile(found[0])
         said = linecache.getline(*found).strip() if found and readable else ""
         return found, said.startswith("raise")
