@@ -249,8 +249,7 @@ class Ended(Event, tag="statement", frozen=True):
 
 
 class Observed(Event, tag="observed", frozen=True):
-    """What the server did in a statement that has ended. Sent later: the server answers while the migration continues.
-    """
+    """What the server did in a statement that has ended. Sent later: the server answers while the migration continues."""
 
     n: int
     observation: RawObservation
