@@ -1,7 +1,7 @@
-"""The recording: what happened when the revisions were run. The seam between running and judging.
+"""The recording: what happened when the revisions ran. The interface between running and judging.
 
-Everything before it needs Python, git and PostgreSQL; everything after it is a pure function of it.
-Frozen dataclasses with a JSON form (`dumps`, `loads`) that is the same again after a round trip.
+Everything before it needs Python, git and PostgreSQL; everything after it is a pure function of it. It consists of
+frozen dataclasses with a JSON form (`dumps`, `loads`) that survives a round trip unchanged.
 """
 
 from __future__ import annotations

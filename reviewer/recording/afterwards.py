@@ -1,4 +1,4 @@
-"""What ordinary statements and readings of the database show before and after a revision."""
+"""The results of ordinary statements and of queries before and after a revision."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from reviewer.sql.names import Name
 
 @dataclass(frozen=True)
 class Refused:
-    """An ordinary statement that ran before a revision and that PostgreSQL refuses after it."""
+    """An ordinary statement that ran before a revision and that PostgreSQL rejects after it."""
 
     subject: Name
-    """The table, view, function or enum type that it uses, by the name that it had before."""
+    """The table, view, function or enum type that it uses, by its name before the revision."""
     kind: str
-    """What that is: `table`, `view`, `function`, `enum type` …"""
+    """What the subject is: `table`, `view`, `function`, `enum type` …"""
     action: str
     """`select`, `insert`, `update`, `delete`, `on conflict`, `call` or `label`."""
     sql: str
-    """The statement, values left out where they are long."""
+    """The statement, shortened if it is long."""
     error: str
-    """PostgreSQL's words."""
+    """PostgreSQL's error message."""
     sqlstate: str
     columns: tuple[str, ...] = ()
     """The columns that it names."""
     column: str | None = None
-    """The column that it fails on, where that is known."""
+    """The column that it fails on, if known."""
     constraint: str | None = None
     function: str | None = None
-    """The innermost function that ran when it failed."""
+    """The innermost function that was running when it failed."""
     function_line: int | None = None
-    """The line of that function's body."""
+    """The line in that function's body."""
     role: str = ""
-    """As whom: `owner`, `application`; empty where it makes no difference."""
+    """The role that it ran as: `owner` or `application`; empty if the role makes no difference."""
     fresh: bool = False
-    """Whether it was written for the upgraded schema, so that new code fails as well."""
+    """Whether it was written for the upgraded schema, so that new code fails too."""
 
 
 @dataclass(frozen=True)
@@ -47,69 +47,69 @@ class Counter:
     column: str
     sequence: Name
     next: int
-    """The value that it gives next."""
+    """The next value of the sequence."""
     highest: int | None
-    """The highest value in the column; None where the table is empty."""
+    """The highest value in the column; None if the table is empty."""
     ends: int
-    """The highest value that the sequence's type holds."""
+    """The highest value of the sequence's type."""
     type: str
     """The sequence's type."""
     column_type: str
     was_behind: bool = False
-    """Whether it was `behind` before the revision too."""
+    """Whether it was already `behind` before the revision."""
     was_narrow: bool = False
-    """Whether it was `narrow` before the revision too."""
+    """Whether it was already `narrow` before the revision."""
 
     @property
     def behind(self) -> bool:
-        """Whether its next value is one that the column may have already."""
+        """Whether the next value may already exist in the column."""
         return self.highest is not None and self.next <= self.highest
 
     @property
     def narrow(self) -> bool:
-        """Whether it ends before the column does."""
+        """Whether the sequence ends before the column's type does."""
         return self.ends < types.LARGEST.get(self.column_type, 0)
 
 
 @dataclass(frozen=True)
 class Visible:
-    """How many rows of a table with row security a role sees."""
+    """How many rows of a table with row-level security a role sees."""
 
     table: Name
     role: str
-    """`owner`, one that is no superuser, or `application`."""
+    """`owner` (not a superuser) or `application`."""
     rows: int
-    """How many there were before the revision."""
+    """How many rows there were before the revision."""
     before: int
-    """How many of them the role saw then."""
+    """How many of them the role saw before the revision."""
     after: int
     """How many rows it sees after the revision."""
     forced: bool = False
-    """Whether the owner was subject to row security before the revision."""
+    """Whether the owner was subject to row-level security before the revision."""
 
 
 @dataclass(frozen=True)
 class StaleIndex:
-    """An index whose expression gives other values now than those that it was built with."""
+    """An index whose expression now returns other values than those that the index was built with."""
 
     table: Name
     index: str
     function: Name
-    """The function that does it."""
+    """The function that caused this."""
     rows: int
 
 
 @dataclass(frozen=True)
 class Afterwards:
-    """What is otherwise once a revision has run, tried and read right before it and right after it."""
+    """What differs after a revision, found by statements and queries right before it and right after it."""
 
     revision: str
     tried: int = 0
-    """Statements that ran before it and were tried after it."""
+    """Number of statements that ran before it and were tried after it."""
     refused: tuple[Refused, ...] = ()
     counters: tuple[Counter, ...] = ()
-    """Of the tables that it touches or makes."""
+    """Of the tables that it uses or creates."""
     visible: tuple[Visible, ...] = ()
     stale: tuple[StaleIndex, ...] = ()
     changes: tuple[Difference, ...] = ()
-    """What it did to the catalogue."""
+    """What it changed in the catalogue."""

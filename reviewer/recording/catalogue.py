@@ -1,4 +1,4 @@
-"""What the database looked like before the new revisions."""
+"""The objects of the database before the new revisions."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from reviewer.sql.names import Name
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the base state, its type as `format_type` prints it."""
+    """A column of the base state. The type is written as `format_type` prints it."""
 
     name: str
     type: str
     nullable: bool = True
     default: str | None = None
-    """The expression, of a generated column too."""
+    """The expression, also that of a generated column."""
     stored: bool = False
-    """Whether it is a generated column whose values are stored."""
+    """Whether it is a stored generated column."""
     generated: bool = False
     """Whether it is a generated column, stored or virtual."""
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """A constraint of the base state; `definition` is `pg_get_constraintdef`."""
+    """A constraint of the base state. `definition` is the result of `pg_get_constraintdef`."""
 
     name: str
     kind: str
@@ -37,16 +37,16 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Index:
-    """An index of the base state; `definition` is `pg_get_indexdef`."""
+    """An index of the base state. `definition` is the result of `pg_get_indexdef`."""
 
     name: str
     columns: tuple[str, ...]
-    """Key columns in order; an expression is an empty string."""
+    """Key columns in order. An expression is an empty string."""
     definition: str
     unique: bool = False
     valid: bool = True
     constraint: str | None = None
-    """The constraint that it backs."""
+    """The constraint that the index implements."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Table:
     indexes: tuple[Index, ...] = ()
     partition_of: Name | None = None
     rows: int = 0
-    """Rows that it had when the rehearsal began."""
+    """Number of rows when the rehearsal began."""
     policies: tuple[str, ...] = ()
-    """Names of its row security policies."""
+    """Names of its row-level security policies."""
 
     def column(self, name: str) -> Column | None:
-        """The column called `name`, if there is one."""
+        """Return the column called `name`; None if there is none."""
         return next((column for column in self.columns if column.name == name), None)
 
 
 @dataclass(frozen=True)
 class Enumeration:
-    """An enum type of the base state, its labels in order."""
+    """An enum type of the base state, with its labels in order."""
 
     name: Name
     labels: tuple[str, ...]
@@ -79,17 +79,19 @@ class Enumeration:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the database looked like at the base state; without a server, what the earlier revisions' text tells."""
+    """The objects of the database in the base state; without a server, as far as the text of earlier revisions
+    shows.
+    """
 
     tables: tuple[Table, ...] = ()
     enums: tuple[Enumeration, ...] = ()
     types: tuple[Name, ...] | None = None
-    """Without a server: every type that the revisions before have created; None where others may be there."""
+    """Without a server: every type that earlier revisions have created; None if there may be others."""
     domains: tuple[Name, ...] = ()
-    """Without a server: domains with a constraint that the revisions before have created."""
+    """Without a server: domains with a constraint that earlier revisions have created."""
     volatile: tuple[Name, ...] = ()
-    """Without a server: functions that the revisions before have created as volatile."""
+    """Without a server: volatile functions that earlier revisions have created."""
 
     def table(self, name: Name) -> Table | None:
-        """The table called `name`, if there is one."""
+        """Return the table called `name`; None if there is none."""
         return next((table for table in self.tables if table.name.matches(name)), None)

@@ -1,4 +1,4 @@
-"""What the project's own code does beside its revisions: the models, before and after, and env.py."""
+"""What the project's other code does: the models, before and after the revisions, and env.py."""
 
 from __future__ import annotations
 
@@ -10,78 +10,79 @@ from reviewer.sql.names import Name
 
 @dataclass(frozen=True)
 class Broken:
-    """Something that the code of the base commit does, that ran before the new revisions and does not run after."""
+    """Statements of the base commit's code that ran before the new revisions and fail after them."""
 
     table: Name
     model: str
     statements: tuple[str, ...]
-    """Which of its statements: `select`, `insert`, `update`, `delete`."""
+    """The kinds of statements: `select`, `insert`, `update`, `delete`."""
     sql: str
     """One of them, as it was sent."""
     error: str
     sqlstate: str | None = None
     column: str | None = None
-    """The column that it fails on, where that is known."""
+    """The column that it fails on, if known."""
     revision: str | None = None
     """The revision after which it fails."""
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """A table that the models of the base commit know."""
+    """A table that the models of the base commit define."""
 
     table: Name
     model: str
     columns: tuple[str, ...]
     tried: tuple[str, ...] = ()
-    """Which of its statements ran before the new revisions and were tried after them."""
+    """The kinds of statements that ran before the new revisions and were tried after them."""
 
 
 @dataclass(frozen=True)
 class OldCode:
-    """The code of the base commit, which is running while the migration runs, on the new schema."""
+    """The code of the base commit, which still runs on the new schema during the migration."""
 
     commit: str = ""
-    """Full object name; empty where git names none."""
+    """Full object name; empty if git names none."""
     mapped: tuple[Mapped, ...] | None = None
-    """None: it was not tried."""
+    """None if the code was not tried."""
     broken: tuple[Broken, ...] = ()
     stale: tuple[Name, ...] = ()
-    """Tables whose SELECT, prepared before the upgrade, PostgreSQL refuses to go on with: other types come back."""
+    """Tables whose SELECT, prepared before the upgrade, PostgreSQL now rejects because the result type has
+    changed."""
     reason: str = ""
-    """Why it was not tried."""
+    """Why the code was not tried."""
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Something that autogenerate would write for the models at head and the upgraded database, and that it would
-    not have written at base.
+    """An operation that autogenerate would write for the models at head and the upgraded database, and that it
+    would not have written at base.
     """
 
     code: str
     """The operation, as `op.` lines."""
     kind: str
-    """Alembic's class of the operation."""
+    """The name of Alembic's class for the operation."""
     table: Name | None = None
     column: str | None = None
     name: str | None = None
-    """Of an index or a constraint."""
+    """The name of an index or a constraint."""
 
 
 @dataclass(frozen=True)
 class ClientDefault:
-    """A column of the models at head that is new, with a default that only Python knows."""
+    """A new column of the models at head with a default that only Python knows."""
 
     table: Name
     column: str
     model: str
     default: str
-    """As Python shows it; a function with brackets behind."""
+    """As Python prints it; a function is followed by parentheses."""
 
 
 @dataclass(frozen=True)
 class Relationship:
-    """A one-to-many relationship of the models at head, over a foreign key of a column that is new."""
+    """A one-to-many relationship of the models at head, over a foreign key with a new column."""
 
     model: str
     attribute: str
@@ -89,16 +90,16 @@ class Relationship:
     """The table with the foreign key."""
     column: str
     cascades: bool
-    """Whether deleting the one deletes the many: `cascade` has `delete`."""
+    """Whether deleting the parent deletes its children: `cascade` contains `delete`."""
     passive_deletes: bool
     ondelete: str
-    """What the foreign key says, in upper case; empty: nothing."""
+    """The foreign key's ON DELETE action in upper case; empty if there is none."""
     nullable: bool = True
 
 
 @dataclass(frozen=True)
 class Models:
-    """What the models at head say of what the new revisions add."""
+    """What the models at head contain for the objects that the new revisions add."""
 
     defaults: tuple[ClientDefault, ...] = ()
     relationships: tuple[Relationship, ...] = ()
@@ -107,15 +108,15 @@ class Models:
 
 @dataclass(frozen=True)
 class Control:
-    """What env.py does where a revision fails: asked with a step of the reviewer's own that must fail."""
+    """What env.py does when a revision fails, tested with a step of the reviewer that must fail."""
 
     tried: tuple[str, ...] = ()
-    """How it was made to fail: `exception`, `statement`. Empty: it was not asked."""
+    """The ways in which it was made to fail: `exception`, `statement`. Empty if it was not tested."""
     swallowed: tuple[str, ...] = ()
-    """Those of them after which env.py ended without an error."""
+    """Those after which env.py ended without an error."""
     ended: str = ""
     """How it ended then, in words."""
     location: Location | None = None
     """The line of env.py that runs the migrations."""
     reason: str = ""
-    """Why it was not asked, or not in every way."""
+    """Why it was not tested, or not in every way."""

@@ -1,4 +1,4 @@
-"""The JSON form of recordings, and back again."""
+"""Converts recordings to JSON and back."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from reviewer.errors import RecordingError
 from reviewer.recording.whole import Recording
 
 FORMAT = 1
-"""Version of the JSON form. A recording of another version is refused."""
+"""Version of the JSON form. A recording with another version is rejected."""
 
 
 def dumps(recordings: Sequence[Recording]) -> str:
-    """The recordings of one review, one for each tree, as JSON text."""
+    """Return the recordings of one review, one for each tree, as JSON text."""
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(_File(FORMAT, tuple(recordings))), indent=1).decode()
 
 
 def loads(text: str | bytes, file: str = "the file") -> tuple[Recording, ...]:
-    """The recordings that `dumps` wrote into `file`. Raises `RecordingError` for another version, cut short, or no recording."""
+    """Return the recordings that `dumps` wrote. `file` names their file in errors.
+
+    Raises `RecordingError` if the text has another version, is cut short, or is not a recording.
+    """
     import msgspec
 
     way_out = "Make it again with `alembic-reviewer review --save-recording FILE`."

@@ -1,4 +1,4 @@
-"""The revisions under review, and what source and git say of the graph that they stand in."""
+"""The revisions under review, and what source and git show about the revision graph."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Guard:
     last: int
     limit: int
     condition: str
-    """As written; the opposite begins with `not`."""
+    """As written; if the lines run when it is false, it begins with `not`."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A revision under review, as its source says."""
+    """A revision under review, as read from its source."""
 
     id: str
     down_revisions: tuple[str, ...]
@@ -32,49 +32,50 @@ class Revision:
     """Line of `def upgrade`, for findings about the whole revision."""
     downgrade_line: int | None = None
     downgrade_is_empty: bool = False
-    """`downgrade()` is absent, or its body is only `pass`, `...` or a docstring."""
+    """Whether `downgrade()` is missing, or its body is only `pass`, `...` or a docstring."""
     line: int | None = None
     """Line of the assignment to `revision`."""
     guards: tuple[Guard, ...] = ()
 
     @property
     def is_merge(self) -> bool:
-        """Whether it only joins branches: more than one parent."""
+        """Whether it joins branches, that is, has more than one parent."""
         return len(self.down_revisions) > 1
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """Something that source and git say of one revision, and where."""
+    """A fact about one revision from source and git, and its location."""
 
     revision: str
     location: Location
     detail: str = ""
-    """Of a collision: the other head. Of an import: the module. Of an inserted revision: the one that stands on it."""
+    """For a collision: the other head. For an import: the module. For an inserted revision: the revision that
+    depends on it."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What source and git say of the revision graph, for the rules about history."""
+    """Facts about the revision graph from source and git, for the rules about history."""
 
     heads: tuple[str, ...] = ()
-    """Heads of the whole graph with the branch's revisions."""
+    """Heads of the whole graph, with the branch's revisions."""
     base_heads: tuple[str, ...] = ()
     """Heads that the base already has."""
     labelled_heads: tuple[str, ...] = ()
-    """Of `heads`, those on a branch of their own with a label, which are meant to stay apart."""
+    """Those of `heads` that are on separate labelled branches, which are meant to stay apart."""
     edited: tuple[HistoryEntry, ...] = ()
-    """Revisions that the base has too, and that do something else now."""
+    """Revisions that the base has too, and that now do something else."""
     deleted: tuple[HistoryEntry, ...] = ()
-    """Revisions of the base that are gone."""
+    """Revisions of the base that no longer exist."""
     inserted: tuple[HistoryEntry, ...] = ()
     """New revisions below revisions that the base has."""
     colliding: tuple[HistoryEntry, ...] = ()
-    """New heads that the tip of the base branch has another head beside."""
+    """New heads that have another head beside them on the tip of the base branch."""
     imports: tuple[HistoryEntry, ...] = ()
     """Modules of the application that new revisions import."""
 
     @property
     def rewritten(self) -> bool:
-        """Whether the branch changes what the base has already."""
+        """Whether the branch changes revisions that the base already has."""
         return bool(self.edited or self.deleted or self.inserted)

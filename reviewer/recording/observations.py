@@ -1,4 +1,4 @@
-"""What each statement was, and what PostgreSQL did while it ran."""
+"""The statements that were sent, and what PostgreSQL did while each ran."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_THERE = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 
 
 class Origin(Enum):
-    """Who caused a statement: the revision file, env.py, or Alembic's own bookkeeping."""
+    """What caused a statement: the revision file, env.py, or Alembic's own bookkeeping."""
 
     REVISION = "revision"
     ENVIRONMENT = "environment"
@@ -22,7 +22,7 @@ class Origin(Enum):
 
 @dataclass(frozen=True)
 class Location:
-    """A line of a file, the path relative to the project's git root (or as given outside git)."""
+    """A line of a file. The path is relative to the project's git root; outside git it is as given."""
 
     path: str
     line: int
@@ -33,33 +33,33 @@ class Location:
 
 @dataclass(frozen=True)
 class Relation:
-    """A table, index, view or sequence as the server knew it when the statement had run."""
+    """A table, index, view or sequence as the server knew it after the statement."""
 
     schema: str
     name: str
     kind: str
-    """`table`, `partitioned table`, `index`, `partitioned index`, `view`, `materialized view`, `sequence`,
-    `foreign table` or `other`."""
+    """`table`, `partitioned table`, `index`, `partitioned index`, `view`, `materialized view`, `sequence`, `foreign
+    table` or `other`."""
     new: bool = False
-    """Created in the same deploy, so nobody else uses it yet."""
+    """Whether it was created in the same deploy, so that nobody else uses it yet."""
     table: str | None = None
-    """Of an index: the table it belongs to, in the same schema."""
+    """For an index: the table that it belongs to, in the same schema."""
     table_new: bool = False
-    """Of an index: whether that table was created in the same deploy."""
+    """For an index: whether that table was created in the same deploy."""
 
     @property
     def as_name(self) -> Name:
-        """The same as a `Name`."""
+        """The relation's name as a `Name`."""
         return Name(self.name, self.schema)
 
     @property
     def is_table(self) -> bool:
-        """Whether rows live in it: a table, partitioned or foreign table, or a materialized view."""
+        """Whether it holds rows: a table, partitioned or foreign table, or a materialized view."""
         return self.kind in {"table", "partitioned table", "foreign table", "materialized view"}
 
     def hindered_by(self, mode: LockMode) -> bool:
-        """Whether ordinary work on it waits while `mode` is held: reads, or writes, which a materialized view has
-        none of.
+        """Return whether ordinary reads or writes of it wait while `mode` is held. A materialized view has no
+        ordinary writes.
         """
         return mode.blocks_reads or (mode.blocks_writes and self.kind != "materialized view")
 
@@ -77,7 +77,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class Scan:
-    """A sequential scan of a whole table; `rows` is how many rows were read in the rehearsal."""
+    """A sequential scan of a whole table. `rows` is the number of rows that were read in the rehearsal."""
 
     relation: Relation
     rows: int
@@ -85,47 +85,48 @@ class Scan:
 
 @dataclass(frozen=True)
 class Observation:
-    """What PostgreSQL did while one statement ran, seen from inside its transaction."""
+    """What PostgreSQL did while one statement ran, as seen from inside its transaction."""
 
     locks: tuple[Lock, ...] = ()
     rewritten: tuple[Relation, ...] = ()
-    """Existing tables that were rewritten (another relfilenode)."""
+    """Existing tables that were rewritten (their relfilenode has changed)."""
     scanned: tuple[Scan, ...] = ()
     built: tuple[Relation, ...] = ()
     """Indexes that were built or rebuilt."""
     messages: tuple[str, ...] = ()
-    """The server's own words at level DEBUG1 and above, in English."""
+    """The server's messages at level DEBUG1 and above, in English."""
     lock_timeout: int = 0
-    """The effective lock_timeout at the statement in milliseconds, 0 where none is set."""
+    """The effective lock_timeout at the statement in milliseconds; 0 if none is set."""
     statement_timeout: int = 0
-    """The effective statement_timeout in milliseconds, 0 where none is set."""
+    """The effective statement_timeout in milliseconds; 0 if none is set."""
     transaction: int | None = None
-    """Which transaction of the rehearsal this ran in, counted from 1; None: in none, committed at once."""
+    """The number of the rehearsal's transaction that it ran in, counted from 1; None if it ran outside one and was
+    committed at once."""
 
     def says(self, words: str) -> bool:
-        """Whether the server said something that contains `words`."""
+        """Return whether one of the server's messages contains `words`."""
         return any(words in message for message in self.messages)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement as it was sent to the server. `sql` is never a rendering of ours."""
+    """One statement as it was sent to the server. `sql` is never rendered by the reviewer."""
 
     sql: str
     location: Location | None = None
-    """The line of the revision file that caused it; None for env.py's and Alembic's own."""
+    """The line of the revision file that caused it; None for statements of env.py and Alembic."""
     origin: Origin = Origin.REVISION
     seconds: float = 0.0
     in_transaction: bool = True
     rows: int | None = None
-    """Rows that it reports to have changed or returned, where the driver tells."""
+    """The number of rows that it changed or returned, if the driver reports it."""
     parameters: tuple[str, ...] = ()
-    """Bound values: numbers and dates as they are, anything else described, never shown."""
+    """Bound values: numbers, booleans and dates as they are, other values only by type and length."""
     connection: int = 1
-    """Which of the migration's connections ran it, counted from 1 in order of first use."""
+    """Number of the migration's connection that it ran on, counted from 1 in order of first use."""
     error: str | None = None
-    """The server's message where it refused the statement."""
+    """The server's message if it rejected the statement."""
     sqlstate: str | None = None
     observation: Observation | None = None
     left_out: int = 0
-    """Characters that `sql` is short of at its end: what is very long is not kept as a whole."""
+    """Number of characters missing at the end of `sql`: a very long text is not kept in full."""

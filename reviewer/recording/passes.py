@@ -1,4 +1,4 @@
-"""How each revision ran, each way, and what became of the data and the schema."""
+"""How each revision ran, in each direction, and what happened to the data and the schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reviewer.recording.observations import Location, Statement
 
 
 class Direction(Enum):
-    """Which way a pass runs a revision."""
+    """The direction in which a pass runs a revision."""
 
     UPGRADE = "upgrade"
     DOWNGRADE = "downgrade"
@@ -36,15 +36,15 @@ class FailureKind(Enum):
     """What went wrong in a pass."""
 
     STATEMENT = "statement"
-    """PostgreSQL refused a statement."""
+    """PostgreSQL rejected a statement."""
     RAISED = "raised"
-    """The revision's code raised by itself, with no statement failing: `raise NotImplementedError`, a KeyError."""
+    """The revision's code raised, with no statement failing: `raise NotImplementedError`, a KeyError."""
     TIMEOUT = "timeout"
     """The run did not end in time."""
     LOCK = "lock"
     """The migration waited for a lock that it holds itself through another connection."""
     EXITED = "exited"
-    """The process ended without a word: `sys.exit`, `os._exit`, a crash."""
+    """The process ended without reporting why: `sys.exit`, `os._exit`, a crash."""
     ENVIRONMENT = "environment"
     """env.py itself failed, before or after the revisions."""
     IMPORT = "import"
@@ -52,26 +52,27 @@ class FailureKind(Enum):
     NO_DRIVER = "no-driver"
     """The project has no PostgreSQL driver installed."""
     UNTOUCHED = "untouched"
-    """env.py ran to its end, and the throw-away database was not touched."""
+    """env.py succeeded, but the throw-away database was not touched."""
     UNSTAMPED = "unstamped"
-    """Alembic ended well, and the database's version does not say so: its last transaction was rolled back."""
+    """Alembic succeeded, but the version table does not show it: its last transaction was rolled back."""
     UNREADABLE = "unreadable"
-    """What came from the project's process is not what the reviewer's own code says there: none of it is believed."""
+    """The project's process sent something that the reviewer's code in it does not send, so none of it is
+    believed."""
     REVIEWER = "reviewer"
-    """A question of the reviewer's own was not answered: nothing of the project is to blame."""
+    """One of the reviewer's own queries failed. The project is not to blame."""
     OFFLINE = "offline"
     """The revision cannot be rendered as SQL without a database."""
 
 
 class Moment(Enum):
-    """How far a revision had come when its pass failed."""
+    """How far a revision had run when its pass failed."""
 
     BEFORE = "before"
-    """Its own code had not begun: env.py failed, or loading the revisions."""
+    """Before its own code: env.py failed, or loading the revisions did."""
     DURING = "during"
-    """Between the beginning and the end of its own code, in whatever that called."""
+    """Between the beginning and the end of its own code, or in code that it called."""
     AFTER = "after"
-    """Its own code had ended: Alembic's bookkeeping, `on_version_apply`, the commit, the rest of env.py."""
+    """After its own code: in Alembic's bookkeeping, `on_version_apply`, the commit, or the rest of env.py."""
 
 
 @dataclass(frozen=True)
@@ -85,36 +86,39 @@ class Failure:
     """The statement that failed or was running."""
     sqlstate: str | None = None
     deliberate: bool = False
-    """The revision's own code raised an exception on its own line: said on purpose."""
+    """Whether the revision raised an exception on purpose, with a `raise` in its own code."""
     moment: Moment = Moment.DURING
     outside: Location | None = None
-    """The line of env.py where it came out, where it was not raised in a revision file: a listener, a callback, what
-    follows the migrations. `location` is then the revision's line that led to it, if one did."""
+    """The line of env.py from which the failure came, if it was not raised in a revision file: in a listener, a
+    callback, or code after the migrations. `location` is then the revision's line that led to it, if there is
+    one."""
     worded: str = ""
-    """Of a statement that was refused: what the project's code has raised because of it, in its own words."""
+    """If a statement failed and the project raised another exception because of it: that exception's message."""
     added: tuple[tuple[str, str], ...] = ()
-    """What PostgreSQL said besides its message: `detail`, `hint` and `context`, each with its words."""
+    """What PostgreSQL reported in addition to its message: pairs of `detail`, `hint` or `context` and the text."""
 
     @property
     def seen_at(self) -> Location | None:
-        """The line that a human looks at first."""
+        """The line that a person looks at first."""
         return self.outside or self.location
 
     @property
     def of_environment(self) -> bool:
-        """Whether env.py failed by itself, before a revision's code or after it."""
+        """Whether env.py itself failed, before a revision's code or after it."""
         return self.moment is not Moment.DURING and self.kind in {FailureKind.ENVIRONMENT, FailureKind.IMPORT}
 
     @property
     def cause(self) -> tuple[str, Location | None] | None:
-        """What is the same in every pass that one fault of env.py makes fail; None for a revision's own."""
+        """A key that is equal for all passes that fail because of the same fault in env.py; None for a revision's
+        own failure.
+        """
         raised = self.kind in {FailureKind.ENVIRONMENT, FailureKind.IMPORT, FailureKind.EXITED}
         alone = self.location is None or self.moment is not Moment.DURING
         return (self.message, self.outside) if raised and alone and self.outside is not None else None
 
 
 class Change(Enum):
-    """How a state of the database differs from the one that it should be."""
+    """How a state of the database differs from the expected one."""
 
     LEFT_BEHIND = "left behind"
     MISSING = "missing"
@@ -123,48 +127,49 @@ class Change(Enum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which two states of the catalogue differ."""
+    """One difference between two states of the catalogue."""
 
     kind: str
-    """What it is: `table`, `column`, `constraint`, `index`, `enum type`, `sequence` … (see `reviewer.rehearsal.catalogue_snapshot`)."""
+    """The kind of object: `table`, `column`, `constraint`, `index`, `enum type`, `sequence` … (see
+    `reviewer.rehearsal.catalogue_snapshot`)."""
     name: str
     change: Change
     table: str | None = None
-    """The table that it belongs to."""
+    """The table that the object belongs to."""
     aspect: str = ""
-    """Of a changed one: what has changed, for example `type` or `default`."""
+    """For a changed object: what has changed, for example `type` or `default`."""
     before: str | None = None
     after: str | None = None
-    """Of a changed one: the two values. Of one that is missing or left behind: `after` is its definition."""
+    """For a changed object: the two values. For one that is missing or left behind: `after` is its definition."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Values of one column, or rows of one table, that did not survive the way there and back."""
+    """Values of one column, or rows of one table, that did not survive the round trip."""
 
     table: str
     column: str | None
-    """None: whole rows."""
+    """None for whole rows."""
     values: int
     """How many are lost or changed."""
     of: int
     """How many there were."""
     before: str | None = None
     after: str | None = None
-    """One example; None stands for NULL, or for a row that is gone."""
+    """One example. None stands for NULL, or for a row that no longer exists."""
     allowed_before: bool = True
-    """Whether the schema before the upgrade can hold all that was written. Where it cannot, it does not come back as it
-    is: NULL in a column that took none, or a row with columns that are new."""
+    """Whether the schema before the upgrade can hold everything that was written. If not, the downgrade cannot keep
+    it unchanged: NULL in a column that was NOT NULL, or a row with values in new columns."""
 
     @property
     def fills(self) -> bool:
-        """Whether nothing but NULL was there before: no value is lost."""
+        """Whether only NULLs were replaced, so that no value is lost."""
         return self.column is not None and self.before is None and self.after is not None
 
 
 @dataclass(frozen=True)
 class FailingOld:
-    """A revision of the history that runs with the code of the base commit, and does not with that of the branch."""
+    """A revision of the history that runs with the code of the base commit but fails with the branch's code."""
 
     revision: str
     failure: Failure
@@ -172,7 +177,7 @@ class FailingOld:
 
 @dataclass(frozen=True)
 class Pass:
-    """One revision run once in one direction."""
+    """One run of one revision in one direction."""
 
     revision: str
     direction: Direction
@@ -184,35 +189,39 @@ class Pass:
     reason: str | None = None
     """Why it was skipped."""
     rows: bool = True
-    """Whether the tables held rows; False for the run that follows when it fails on rows."""
+    """Whether the tables held rows. False for the run that follows a failure on rows."""
     worst: bool = False
-    """Whether the rows were the hardest that the schema before the upgrade allows, not ordinary ones."""
+    """Whether the rows were the worst that the schema before the upgrade allows, instead of ordinary ones."""
     written: tuple[str, ...] = ()
-    """Of a downgrade that was tried on rows which only the upgraded schema allows: what they held, in words."""
+    """For a downgrade that was tried on rows which only the upgraded schema allows: what those rows held, in
+    words."""
     compared: bool = False
-    """Whether the state afterwards was compared: after a downgrade with the one before the upgrade, after a second
-    upgrade with the one after the first."""
+    """Whether the state afterwards was compared: after a downgrade with the state before the upgrade, after a
+    second upgrade with the state after the first."""
     differences: tuple[Difference, ...] = ()
-    """What that comparison of the catalogue found."""
+    """The differences in the catalogue that the comparison found."""
     losses: tuple[Loss, ...] = ()
-    """What that comparison of the rows found, those that were there before the upgrade."""
+    """The losses that the comparison found in rows that existed before the upgrade."""
     new_losses: tuple[Loss, ...] = ()
-    """The same of rows and values that were written after the upgrade, in columns that were there before it."""
+    """The losses in rows and values that were written after the upgrade, in columns that existed before it."""
     brought: tuple[str, ...] = ()
-    """Of a downgrade: tables and columns of the upgraded state that are gone, with whatever was written to them."""
+    """For a downgrade: tables and columns of the upgraded state that it removed, with everything that was written
+    to them."""
     unread: tuple[str, ...] = ()
-    """Of a downgrade: tables that the revision touches and whose rows could not be compared."""
+    """For a downgrade: tables that the revision uses and whose rows could not be compared."""
     unrun: tuple[Statement, ...] = ()
-    """Of a failed upgrade or downgrade: the statements that would have come after the one that failed, as Alembic renders them without
-    a database. Nobody has seen what they do."""
+    """For a failed upgrade or downgrade: the statements after the one that failed, as Alembic renders them without
+    a database. Their effects were not observed."""
 
 
 def furthest(passes: Iterable[Pass], direction: Direction) -> Pass | None:
-    """The pass in `direction` that is judged and told of, if one ran."""
+    """Return the pass in `direction` that is judged and reported; None if none ran."""
     ran = [each for each in passes if each.direction is direction and each.outcome is not Outcome.SKIPPED]
     return max(ran, key=reach, default=None)
 
 
 def reach(each: Pass) -> tuple[bool, bool, bool, int]:
-    """How far a pass went: one that ended well before one that failed, then the deployed one, with rows, the longest."""
+    """Return a sort key for how far a pass went. A successful pass comes before a failed one; then the deployed
+    pass, the one with rows, and the longest.
+    """
     return (each.outcome is Outcome.OK, each.rehearsal is Rehearsal.DEPLOYED, each.rows, len(each.statements))

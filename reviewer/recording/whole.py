@@ -1,4 +1,4 @@
-"""Everything that is known of one tree."""
+"""The recording of one tree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reviewer.sql.versions import major_of
 
 
 class Mode(Enum):
-    """What a recording rests on: a live server, or text alone."""
+    """What a recording is based on: a live server, or text alone."""
 
     OBSERVED = "observed"
     STATIC = "static"
@@ -22,7 +22,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that could not be looked at, and the true reason."""
+    """Something that could not be checked, and the actual reason."""
 
     what: str
     reason: str
@@ -30,7 +30,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Server:
-    """The PostgreSQL that was the witness."""
+    """The PostgreSQL server on which the revisions ran."""
 
     version: str
     source: str
@@ -44,7 +44,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Environment:
-    """What the project's interpreter has."""
+    """Versions of Python, Alembic, SQLAlchemy and the driver in the project's interpreter."""
 
     python: str = ""
     alembic: str = ""
@@ -65,26 +65,26 @@ class BaseOrigin:
     """What the base state was made from."""
 
     kind: str = ""
-    """`history`, `snapshot` (of an earlier review), `earlier snapshot` (and the rest of the history), `models`; empty:
-    there was nothing to make, or nothing is known."""
+    """`history`, `snapshot` (of an earlier review), `earlier snapshot` (and the rest of the history) or `models`;
+    empty if there was nothing to build, or if it is not known."""
     schema: bool = False
-    """Whether a base schema came first."""
+    """Whether a base schema was applied first."""
     revisions: int = 0
-    """How many revisions it holds."""
+    """Number of revisions that it contains."""
     replayed: int = 0
-    """How many of them were run in this review."""
+    """Number of revisions that ran in this review to build it."""
     seconds: float = 0.0
-    """How long it took."""
+    """How long building it took."""
     commit: str = ""
-    """The commit whose code the history was run with; empty: that of the working tree."""
+    """The commit whose code ran the history; empty for the working tree's code."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Everything that is known of one tree's new revisions after they have been run."""
+    """Everything that is known about one tree's new revisions after they have run."""
 
     tool: str
-    """Version of the reviewer that wrote it."""
+    """Version of the reviewer that wrote the recording."""
     mode: Mode
     revisions: tuple[Revision, ...]
     """The new revisions, parents first."""
@@ -96,33 +96,35 @@ class Recording:
     history: History = History()
     base: Catalogue = Catalogue()
     tree: str = ""
-    """Name of the migration tree where a project has several."""
+    """Name of the migration tree if a project has several."""
     errors: tuple[str, ...] = ()
     """Why revisions could not be reviewed, one sentence each with its way out."""
     one_way: tuple[str, ...] = ()
-    """Revisions of which the configuration says that nobody goes back over them."""
+    """Revisions that the configuration declares as never downgraded."""
     trials: tuple[Pass, ...] = ()
-    """Passes beside the two rehearsals that failed: on the worst rows that the base state allows, and downgrades
-    on rows that only the upgraded schema allows. What passed is not kept."""
+    """Failed passes besides the two rehearsals: on the worst rows that the base state allows, and downgrades on
+    rows that only the upgraded schema allows. Successful ones are not kept."""
 
     old_code: OldCode = OldCode()
     models: Models = Models()
     control: Control = Control()
     afterwards: tuple[Afterwards, ...] = ()
-    """What each revision that was run step by step has changed for those who use the database."""
+    """For each revision that ran stepwise: what has changed for users of the database."""
     failing_old: FailingOld | None = None
     base_origin: BaseOrigin = BaseOrigin()
 
     @property
     def migration_tree(self) -> str:
-        """The same as `tree`, without the revision that it names where each was rehearsed as a release of its own."""
+        """The same as `tree`, without the revision that it names if each revision was rehearsed as a separate
+        release.
+        """
         only = self.revisions[0].id if len(self.revisions) == 1 else None
         return self.tree.removesuffix(f"@{only}")
 
     def after(self, revision: str) -> Afterwards | None:
-        """What is otherwise once that revision has run; None where nobody could look."""
+        """Return what differs after the revision `revision`; None if that could not be checked."""
         return next((each for each in self.afterwards if each.revision == revision), None)
 
     def passes_of(self, revision: str) -> tuple[Pass, ...]:
-        """The passes of one revision, in the order they ran."""
+        """Return the passes of one revision, in the order in which they ran."""
         return tuple(each for each in self.passes if each.revision == revision)
