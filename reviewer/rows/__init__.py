@@ -1,6 +1,6 @@
-"""Rows for the base state: valid ones, so that what fails on production rows also fails in the rehearsal.
+"""Generates rows for the base state: valid ones, so that what fails on production rows also fails in the rehearsal.
 
-PostgreSQL itself is the judge. Each table is filled by one INSERT of ordinary values; if a constraint rejects
+PostgreSQL decides what is valid. Each table is filled by one INSERT of ordinary values; if a constraint rejects
 them, by one that chooses among candidates taken from the constraint itself; if that is rejected too, row by row.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _PATIENCE = "10s"
-"""Time limit for one table, triggers of the project included."""
+"""Time limit for one table, including the project's triggers."""
 
 
 _SAVEPOINT = "alembic_reviewer_row"
@@ -30,12 +30,12 @@ _NOT_FORCED = "SET LOCAL session_replication_role = origin"
 
 @dataclass(frozen=True)
 class Filled:
-    """What `fill` did."""
+    """The result of `fill`."""
 
     catalogue: Catalogue
-    """With the number of rows of each table."""
+    """The catalogue with the number of rows of each table."""
     tables: tuple[Name, ...]
-    """Tables that hold generated rows; all of them were empty before."""
+    """Tables that hold generated rows. All of them were empty before."""
     skipped: tuple[Skipped, ...]
     """Tables that accepted no row, each with the reason."""
 
@@ -50,8 +50,8 @@ def fill(
     """Insert up to `rows` rows into every empty table. Every value is determined by its table, column and row.
     Tables with a higher oid than `newest` stay as they are.
 
-    A partitioned table gets its rows through its partitions, those that accept one. A table that accepts no row is
-    reported as skipped, with PostgreSQL's reason.
+    A partitioned table gets its rows through those of its partitions that accept any. A table that accepts no row
+    is reported as skipped, with PostgreSQL's reason.
     """
     schema = shape.read(connection)
     with connection.transaction():
@@ -68,7 +68,7 @@ def fill(
 
 
 def take_out(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
-    """Remove all rows of `tables` again, firing no trigger and following no foreign key."""
+    """Delete all rows of `tables`, without firing triggers or following foreign keys."""
     with connection.transaction():
         connection.execute("SET LOCAL session_replication_role = replica")
         for table in tables:
@@ -149,7 +149,9 @@ class _Work:
         return reason or "no generated row satisfies its constraints"
 
     def _ways(self, table: Shape, plain: Way) -> Iterator[Way]:
-        """From the most complete to the most minimal; each is tried when the previous one was rejected."""
+        """Yield ways to fill the table, from the most complete to the most minimal. Each is tried if the previous
+        one was rejected.
+        """
         yield plain
         left_out = self._unmade(table)
         plain = replace(plain, left_out=left_out)
@@ -161,7 +163,9 @@ class _Work:
         yield replace(plain, judged=True, required_only=True, one_by_one=True)
 
     def _unmade(self, table: Shape) -> frozenset[str]:
-        """The columns for which the server cannot produce a value, such as `xml` if it was built without libxml."""
+        """Return the columns for which the server cannot produce a value, such as `xml` if it was built without
+        libxml.
+        """
         found = {each.name: values.ordinary(self._schema, each, str(table.name)) for each in table.fields}
         made = {name: expression for name, expression in found.items() if expression is not None}
         if not made or self._evaluates(made.values()):
@@ -179,10 +183,10 @@ class _Work:
         return True
 
     def _insert(self, table: Shape, statement: str, forced: bool) -> str | None:
-        """None if rows were accepted, else why not."""
+        """Insert rows. Returns None if any were accepted, otherwise the reason; empty if there was no error."""
         import psycopg
 
-        # one text for all of it: there are as many of these as tables
+        # one text for everything: there is one such text per table
         texts = [f"SAVEPOINT {_SAVEPOINT}", statement, f"RELEASE SAVEPOINT {_SAVEPOINT}"]
         if forced:
             texts[1:2] = [_FORCED, statement, _NOT_FORCED]
@@ -192,7 +196,7 @@ class _Work:
             self._connection.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}; RELEASE SAVEPOINT {_SAVEPOINT}")
             return _reason(error)
         count, more = None, True
-        while more:  # a rule of the table's may answer besides
+        while more:  # a rule on the table may return further results
             if (done.statusmessage or "").startswith("INSERT"):
                 count = done.rowcount
             more = bool(done.nextset())
@@ -206,7 +210,7 @@ class _Work:
         return None
 
     def _set_later(self, table: Shape, key: Key) -> None:
-        """If the other constraints allow it: a row whose reference stays NULL is valid too."""
+        """Set a foreign key if the other constraints allow it. A row whose reference stays NULL is valid too."""
         import psycopg
 
         statement = insertion.set_later(self._schema, table, key, self.counts)
@@ -267,10 +271,12 @@ def _reason(error: Exception) -> str:
 
 
 def _parents_first(schema: Schema, tables: Iterable[Shape]) -> Iterator[tuple[Shape, tuple[Key, ...]]]:
-    """The tables in an order in which rows can refer to rows, each with the foreign keys that must be set later."""
+    """Yield the tables in an order in which rows can refer to rows, each with the foreign keys that must be set
+    later.
+    """
     waiting = {table.oid: table for table in tables}
     while waiting:
-        # a partitioned table is filled once its partitions are
+        # a partitioned table counts as filled once its partitions are
         open_ = {oid for oid, table in waiting.items()} | {t.root for t in waiting.values() if t.root}
         ready = [
             table
@@ -299,6 +305,6 @@ def _open_keys(table: Shape, open_: set[int]) -> tuple[Key, ...]:
 
 
 def _broken(table: Shape, keys: tuple[Key, ...]) -> tuple[int, int, str]:
-    """The cost of filling the table before those it refers to: required keys first."""
+    """Return the cost of filling the table before those it refers to. Required keys weigh most."""
     required = {each.name for each in table.fields if not each.nullable}
     return (sum(all(c in required for c in key.columns) for key in keys), len(keys), str(table.name))

@@ -1,6 +1,6 @@
-"""Values to try for columns with a CHECK constraint: first those that the constraint itself mentions.
+"""Values to try for columns with a CHECK constraint, first those that the constraint itself mentions.
 
-PostgreSQL judges them; nothing here needs to understand the constraint.
+PostgreSQL decides which are valid; the code here does not need to understand the constraint.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PRODUCT = 400
 
 @dataclass(frozen=True)
 class Candidate:
-    """One expression for row `g`, and how far it is from an ordinary value: 0 is ordinary."""
+    """An expression for row `g`, and how far it is from an ordinary value. 0 is ordinary."""
 
     expression: str
     penalty: int
@@ -31,7 +31,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Component:
-    """Columns that are linked by conditions, and the conditions."""
+    """Columns that are linked by conditions, and those conditions."""
 
     columns: tuple[str, ...]
     generated: tuple[str, ...]
@@ -39,7 +39,9 @@ class Component:
 
 
 def all_conditions(schema: Schema, table: Shape) -> tuple[Condition, ...]:
-    """The conditions on the table's rows: its own CHECK constraints, its partition bounds and those of its domains."""
+    """Return the conditions on the table's rows: its CHECK constraints, its partition bounds and those of its
+    domains.
+    """
     found = [
         each if each.columns else Condition(each.name, names_in(each.expression, table), each.expression)
         for each in table.conditions
@@ -50,14 +52,14 @@ def all_conditions(schema: Schema, table: Shape) -> tuple[Condition, ...]:
 
 
 def names_in(expression: str, table: Shape) -> tuple[str, ...]:
-    """Columns of the table that an expression mentions."""
+    """Return the columns of the table that an expression mentions."""
     mentioned = {(quoted or "").replace('""', '"') or plain for quoted, plain in _NAME.findall(expression)}
     return tuple(field.name for field in table.fields if field.name in mentioned)
 
 
 def components(table: Shape, conditions: Iterable[Condition]) -> tuple[Component, ...]:
-    """The conditions in groups that have no column in common. A generated column counts as the columns that it is
-    computed from.
+    """Group the conditions so that no two groups share a column. A generated column counts as the columns that it
+    is computed from.
     """
     generated = {field.name: names_in(field.generated, table) for field in table.fields if field.generated}
     groups: list[tuple[set[str], list[str]]] = []
@@ -87,7 +89,7 @@ def components(table: Shape, conditions: Iterable[Condition]) -> tuple[Component
 def pool(
     schema: Schema, field: Field, ordinary: str | None, expressions: Iterable[str], columns: int
 ) -> tuple[Candidate, ...]:
-    """Candidates for one of `columns` columns of a component, best first, no more than can be combined."""
+    """Return candidates for one of the `columns` columns of a component, best first, no more than can be combined."""
     text = "\n".join(expressions)
     most = max(int(_PRODUCT ** (1 / max(columns, 1))), 2)
     found = [Candidate(ordinary, 0)] if ordinary is not None else []
@@ -189,7 +191,7 @@ def _common_texts() -> Iterator[Candidate]:
 
 
 def _within(schema: Schema, field: Field, expression: str) -> str:
-    """The number, or the nearest one that the type can hold: a CAST that overflows would stop the statement."""
+    """Return the number limited to the range of the type: a CAST that overflows would abort the statement."""
     plain, text = values.base(schema, field)
     sizes = values.arguments(text)
     if plain == "numeric" and sizes:

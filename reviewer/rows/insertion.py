@@ -1,4 +1,4 @@
-"""The INSERT that fills one table: rows are generated and checked by the server, in one statement."""
+"""The INSERT that fills one table. The server generates and checks the rows, in one statement."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from reviewer.rows.shape import Field, Key, Schema, Shape
 from reviewer.sql.names import quoted
 
 _PARENTS = 1000
-"""Most parent rows that are distinguished."""
+"""The most parent rows that are distinguished."""
 
 
 class NoParents(Exception):
-    """A table refers to one that has no rows; the message names it."""
+    """A table refers to one that has no rows. The message names it."""
 
 
 @dataclass(frozen=True)
@@ -25,29 +25,29 @@ class Way:
     first: int = 1
     """Number of the first row."""
     judged: bool = False
-    """Choose the candidates that the CHECK constraints accept."""
+    """Whether to choose candidates that the CHECK constraints accept."""
     required_only: bool = False
-    """Leave out everything optional."""
+    """Whether to leave out everything optional."""
     later: frozenset[str] = frozenset()
-    """Foreign keys that are set once the table they refer to is filled."""
+    """Foreign keys that are set after the table that they refer to is filled."""
     left_out: frozenset[str] = frozenset()
     """Columns for which the server cannot produce a value."""
     one_by_one: bool = False
-    """Insert row by row, so that a rejected one does not prevent the others."""
+    """Whether to insert row by row, so that a rejected row does not prevent the others."""
 
 
 @dataclass
 class _Parts:
     joins: list[str] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
-    """Expression of each column that is already determined."""
+    """The expression of each column that is already determined."""
 
 
 def statement(schema: Schema, table: Shape, counts: Mapping[int, int], way: Way) -> str:
-    """The statement that inserts `way.rows` rows into `table`. `counts` says how many rows there are in which
+    """Return the statement that inserts `way.rows` rows into `table`. `counts` has the number of rows by oid of the
     table.
 
-    Raises `NoParents`.
+    Raises `NoParents` if a table that it must refer to has no rows.
     """
     parts = _Parts()
     fields = [each for each in table.fields if each.generated is None]
@@ -84,7 +84,9 @@ def statement(schema: Schema, table: Shape, counts: Mapping[int, int], way: Way)
 
 
 def set_later(schema: Schema, table: Shape, key: Key, counts: Mapping[int, int]) -> str | None:
-    """The UPDATE that sets a foreign key which could not be set at once; None if there is nothing to refer to."""
+    """Return the UPDATE that sets a foreign key that could not be set at once; None if there is nothing to refer
+    to.
+    """
     parent = schema.table(key.referenced)
     count = min(counts.get(key.referenced, 0), _PARENTS)
     if parent is None or not count:
@@ -108,7 +110,7 @@ def set_later(schema: Schema, table: Shape, key: Key, counts: Mapping[int, int])
 
 
 def orphans(schema: Schema, table: Shape, key: Key) -> str:
-    """The DELETE of rows whose foreign key refers to no row."""
+    """Return the DELETE of rows whose foreign key refers to no row."""
     parent = schema.table(key.referenced)
     assert parent is not None
     pairs = list(zip(key.columns, key.referenced_columns, strict=True))
@@ -124,7 +126,7 @@ _ROW = "alembic_reviewer_row"
 
 
 def _loop(insert: str, way: Way) -> str:
-    """Row by row; the last error is raised again if no row was accepted, and the number of attempts is limited."""
+    """Insert row by row. The last error is raised again if no row was accepted. The number of attempts is limited."""
     last = way.first + way.rows * 4 - 1
     body = f"""
 #variable_conflict use_column
@@ -150,7 +152,7 @@ END"""
 
 
 def _ordinary(schema: Schema, table: Shape, each: Field, way: Way) -> str | None:
-    """The plain value, or None: leave the column out."""
+    """Return the ordinary value; None to leave the column out."""
     if (way.required_only or each.name in way.left_out) and (each.nullable or each.default is not None):
         return None
     unique = any(each.name in columns for columns in table.unique)
@@ -163,7 +165,7 @@ def _ordinary(schema: Schema, table: Shape, each: Field, way: Way) -> str | None
 
 
 def _says_more(schema: Schema, each: Field) -> bool:
-    """Whether the default of a text column shows what its values look like, as `'active'` does."""
+    """Return whether the default of a text column shows what its values look like, as `'active'` does."""
     constant = each.default is not None and each.default.startswith("'") and each.default[1:2] not in ("'", "")
     return constant and values.is_text(values.base(schema, each)[0])
 
@@ -197,7 +199,7 @@ def _foreign_keys(schema: Schema, table: Shape, counts: Mapping[int, int], way: 
                 f"CROSS JOIN LATERAL (SELECT p.* FROM {source} p WHERE {same} ORDER BY (p.n + s.g) % 7, p.n LIMIT 1) {alias}"
             )
         else:
-            # two references to one table get different values: `CHECK (sender <> receiver)` is usual
+            # two references to one table get different values: `CHECK (sender <> receiver)` is common
             before = sum(other.referenced == key.referenced for other in table.keys[:number])
             parts.joins.append(f"JOIN {source} {alias} ON {alias}.n = 1 + (s.g - 1 + {before}) % {count}")
         for n, column in enumerate(key.columns):
@@ -206,7 +208,7 @@ def _foreign_keys(schema: Schema, table: Shape, counts: Mapping[int, int], way: 
 
 
 def _own_keys(schema: Schema, table: Shape, way: Way, parts: _Parts) -> None:
-    """A row that must refer to a row of its own table refers to itself."""
+    """Make a row that must refer to a row of its own table refer to itself."""
     required = {each.name for each in table.fields if not each.nullable}
     by_name = {each.name: each for each in table.fields}
     for number, key in enumerate(table.keys):
@@ -229,7 +231,7 @@ def _own_keys(schema: Schema, table: Shape, way: Way, parts: _Parts) -> None:
 
 
 def _in_other(table: Shape, key: Key, column: str) -> bool:
-    """Whether another foreign key includes the column too, and so sets it."""
+    """Return whether another foreign key also includes the column, and so sets it."""
     return any(column in other.columns for other in table.keys if other.name != key.name)
 
 
@@ -285,5 +287,5 @@ def _source(table: Shape) -> str:
 
 
 def names(keys: Iterable[Key]) -> frozenset[str]:
-    """The names of foreign keys."""
+    """Return the names of foreign keys."""
     return frozenset(key.name for key in keys)

@@ -1,4 +1,4 @@
-"""Strings that a regular expression matches, for CHECK constraints such as `code ~ '^[A-Z]{3}-[0-9]+$'`."""
+"""Generates strings that a regular expression matches, for CHECK constraints such as `code ~ '^[A-Z]{3}-[0-9]+$'`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _CLASSES = {
 
 
 class Unreadable(ValueError):
-    """Something in the expression that is not supported here, such as a look-ahead."""
+    """Something in the expression is not supported here, such as a lookahead."""
 
 
 def samples(pattern: str, number: int) -> tuple[str, ...]:
-    """`number` strings that `pattern` should match, as different as it allows.
+    """Return `number` strings that `pattern` should match, as different as it allows.
 
-    Reads the part of PostgreSQL's syntax that CHECK constraints use. The result is only a candidate: the server
-    judges it. Raises `Unreadable`.
+    Reads the part of PostgreSQL's syntax that CHECK constraints use. The strings are only candidates: the server
+    checks them. Raises `Unreadable`.
     """
     reader = _Reader(pattern)
     parts = reader.alternatives()
@@ -159,7 +159,7 @@ class _Reader:
 
 
 class _Writer:
-    """Writes one string; the row's number is spread over the variable positions, like the digits of a counter."""
+    """Writes one string. The row's number is spread over the variable positions, like the digits of a counter."""
 
     def __init__(self, row: int) -> None:
         self._left = row

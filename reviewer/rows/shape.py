@@ -32,7 +32,7 @@ class Field:
 
     @property
     def counts(self) -> str | None:
-        """The expression for the next value, if a sequence provides it."""
+        """The expression for the next value, if a sequence provides it; None otherwise."""
         if self.sequence is not None:
             return f"pg_catalog.nextval('{self.sequence.replace(chr(39), chr(39) * 2)}'::regclass)"
         return self.default if self.default is not None and "nextval(" in self.default else None
@@ -40,7 +40,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Condition:
-    """A CHECK constraint, of the table, of a domain or of a partition."""
+    """A CHECK constraint of the table or of a domain, or a partition bound."""
 
     name: str
     columns: tuple[str, ...]
@@ -54,13 +54,13 @@ class Key:
     name: str
     columns: tuple[str, ...]
     referenced: int
-    """The oid of the table it refers to."""
+    """The oid of the table that it refers to."""
     referenced_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A type: how its values are composed."""
+    """A type, and how its values are composed."""
 
     oid: int
     name: str
@@ -81,7 +81,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Shape:
-    """One table that can hold rows itself."""
+    """One table, and what its rows must satisfy."""
 
     oid: int
     name: Name
@@ -90,11 +90,11 @@ class Shape:
     conditions: tuple[Condition, ...] = ()
     keys: tuple[Key, ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
-    """Columns of the unique indexes; an expression is an empty string."""
+    """Columns of the unique indexes. An expression is an empty string."""
     root: int = 0
-    """Of a partition: the oid of the root table."""
+    """For a partition: the oid of the root table; 0 otherwise."""
     triggers: str = ""
-    """Source of the functions that BEFORE triggers run."""
+    """Source of its trigger functions."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,16 @@ class Schema:
         self.by_oid.update({kind.oid: kind for kind in self.kinds})
 
     def table(self, oid: int) -> Shape | None:
-        """The table with that oid."""
+        """Return the table with that oid; None if there is none."""
         return next((table for table in self.tables if table.oid == oid), None)
 
     def leaves(self, oid: int) -> Iterator[Shape]:
-        """Leaf partitions of the root table with that oid."""
+        """Return the leaf partitions of the root table with that oid."""
         return (table for table in self.tables if table.root == oid and not table.partitioned)
 
 
 def read(connection: Connection[tuple[object, ...]]) -> Schema:
-    """The shapes of all tables that do not belong to an extension."""
+    """Read the shapes of all tables that do not belong to an extension."""
     row = connection.execute(_QUERY).fetchone()
     assert row is not None
     return msgspec.json.decode(str(row[0]), type=Schema)

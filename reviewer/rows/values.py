@@ -1,7 +1,7 @@
-"""An ordinary value of every type: an SQL expression for row number `g`, distinct for distinct `g` where possible.
+"""Ordinary values of every type: an SQL expression for row number `g`, distinct for distinct `g` if possible.
 
-Ordinary means what an application would write: text that fits its column's name, so that a later cast or
-CHECK which makes sense for real values accepts generated ones.
+Ordinary means what an application would write: text that fits its column's name, so that a later cast or CHECK that
+makes sense for real values accepts generated ones.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _PLAIN = {
     "regproc": "'now'::regproc",
     "bytea": "pg_catalog.decode(pg_catalog.lpad(pg_catalog.to_hex(g), 8, '0'), 'hex')",
 }
-# Types of extensions, by their own name.
+# Types of extensions, by name.
 _EXTENSIONS = {
     "citext": "'row ' || g",
     "hstore": "'row => ' || g",
@@ -92,12 +92,12 @@ _WORDS = (
 
 
 def ordinary(schema: Schema, field: Field, table: str) -> str | None:
-    """The value of `field` in row `g`, of exactly its type except for domains; None if unknown."""
+    """Return the value of `field` in row `g`, of exactly its type, except for domains; None if the type is unknown."""
     return _value(schema, field.type, field.text, field.name, f"{table}.{field.name}", depth=0)
 
 
 def base(schema: Schema, field: Field) -> tuple[str, str]:
-    """The base type of a column's domains: its plain name (`numeric`) and the name with modifiers
+    """Return the base type of a column's domains: its plain name (`numeric`) and its name with modifiers
     (`numeric(10,2)`).
     """
     kind, text = schema.by_oid.get(field.type), field.text
@@ -108,7 +108,7 @@ def base(schema: Schema, field: Field) -> tuple[str, str]:
 
 
 def conditions(schema: Schema, field: Field) -> tuple[str, ...]:
-    """The conditions of a column's domains, each with the column's own name instead of `VALUE`."""
+    """Return the conditions of a column's domains, each with the column's name instead of `VALUE`."""
     found: list[str] = []
     kind = schema.by_oid.get(field.type)
     while kind is not None and kind.kind == "d":
@@ -118,22 +118,22 @@ def conditions(schema: Schema, field: Field) -> tuple[str, ...]:
 
 
 def is_text(plain: str) -> bool:
-    """Whether a type's values are free-form text."""
+    """Return whether a type's values are free-form text."""
     return plain in _TEXTS
 
 
 def is_number(plain: str) -> bool:
-    """Whether a type's values are numbers."""
+    """Return whether a type's values are numbers."""
     return plain in _NUMBERS
 
 
 def literal(text: str) -> str:
-    """`text` as an SQL string."""
+    """Return `text` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def arguments(text: str) -> tuple[int, ...]:
-    """The modifiers of a type: `(10, 2)` of `numeric(10,2)`."""
+    """Return the modifiers of a type, such as `(10, 2)` for `numeric(10,2)`; empty if it has none."""
     found = re.search(r"\(([\d, ]+)\)", text)
     return tuple(int(each) for each in found.group(1).split(",")) if found else ()
 

@@ -1,4 +1,4 @@
-"""The hardest rows that the schema still allows: what production can contain, and what ordinary rows do not reveal."""
+"""The worst rows that the schema allows: what production may contain, and what ordinary rows do not reveal."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 _MOST_TABLES = 10
 _MOST_CHANGES = 300
 _FIRST = 2001
-"""Number of the first row that is added so that there is one for each change."""
+"""Number of the first of the rows that are added so that there is one for each change."""
 
 
 def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
     """Turn rows of `tables`, which hold ordinary generated rows, into the worst ones: NULL, empty, duplicates,
-    maximum length, the ends of the range, dangling references. PostgreSQL rejects what the schema does not allow,
-    and that row stays unchanged.
+    maximum length, the ends of the range, dangling references.
+
+    If PostgreSQL rejects a change because the schema does not allow it, the row stays unchanged.
     """
     schema = shape.read(connection)
     names = list(tables)
@@ -72,7 +73,9 @@ def _changes(schema: Schema, table: Shape) -> Iterator[str]:
 
 
 def _nearly_twice(schema: Schema, table: Shape, first: str) -> Iterator[str]:
-    """Rows whose unique texts differ in case, or in a space at the end: for unique indexes on lower(…) or trim(…)."""
+    """Yield rows whose unique texts differ in case, or in a space at the end: for unique indexes on lower(…) or
+    trim(…).
+    """
     name = table.name.sql
     texts = {f.name for f in table.fields if f.generated is None and values.is_text(values.base(schema, f)[0])}
     for columns in table.unique:

@@ -1,5 +1,5 @@
-"""What an application would write between an upgrade and a rollback: new rows, values in new columns, and what
-only the upgraded schema allows.
+"""Writes what an application would write between an upgrade and a rollback: new rows, values in new columns, and
+what only the upgraded schema allows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _NEW_ROWS = 5
 
 
 def first_row(position: int) -> int:
-    """The number of the first row that is written after the revision at `position`: each has its own rows."""
+    """Return the number of the first row that is written after the revision at `position`. Each revision has its
+    own rows.
+    """
     return _FIRST + position * _NEW_ROWS
 
 
@@ -32,8 +34,8 @@ def add(
     differences: Iterable[Difference],
     first: int = _FIRST,
 ) -> bool:
-    """Insert a few new ordinary rows into `tables`, numbered from `first`, and set new columns in half of
-    the old rows.
+    """Insert a few new ordinary rows into `tables`, numbered from `first`, and set new columns in half of the old
+    rows.
 
     Returns whether anything was written.
     """
@@ -59,7 +61,7 @@ def add(
 
 
 def stretches(differences: Iterable[Difference]) -> bool:
-    """Whether an upgrade that changed the catalogue like this accepts values that were rejected before."""
+    """Return whether an upgrade that changed the catalogue like this accepts values that were rejected before."""
     return any(
         (
             d.kind in {"column", "enum type"}
@@ -77,7 +79,7 @@ def stretches(differences: Iterable[Difference]) -> bool:
 
 
 def _is_loosened(difference: Difference) -> bool:
-    """Whether a foreign key or a CHECK constraint was dropped, so that ordinary new rows can violate it."""
+    """Return whether a foreign key or a CHECK constraint was dropped, so that ordinary new rows can violate it."""
     return (
         difference.kind == "constraint"
         and difference.change is Change.MISSING
@@ -91,10 +93,10 @@ def stretch(
     differences: Iterable[Difference],
     first: int = _FIRST,
 ) -> tuple[str, ...]:
-    """Write what only the upgraded schema allows; `differences` say how the upgrade has changed it. New rows are numbered
-    from `first`.
+    """Write what only the upgraded schema allows. `differences` say how the upgrade has changed it. New rows are
+    numbered from `first`.
 
-    Returns what was written, each as a noun: "NULL in `users.age`".
+    Returns what was written, each as a noun phrase: "NULL in `users.age`".
     """
     schema = shape.read(connection)
     wanted = _wanted(schema, tables)
@@ -143,7 +145,7 @@ def _prepare(connection: Connection[tuple[object, ...]]) -> None:
 
 
 def counted(connection: Connection[tuple[object, ...]], schema: Schema, tables: Iterable[Shape]) -> dict[int, int]:
-    """How many rows there are in `tables` and in those that they refer to, by oid."""
+    """Count the rows in `tables` and in the tables that they refer to, by oid."""
     oids = {table.oid for table in tables} | {key.referenced for table in tables for key in table.keys}
     parts = [
         f"SELECT {t.oid}, pg_catalog.count(*) FROM {t.name.sql if t.partitioned else 'ONLY ' + t.name.sql}"
@@ -162,7 +164,7 @@ def _add(
     new: Set[tuple[str | None, str]],
     first: int,
 ) -> bool:
-    """New rows, and values in the new columns of old rows."""
+    """Insert new rows, and set the new columns in half of the old rows. Returns whether rows were inserted."""
     done = add_rows(connection, schema, table, _NEW_ROWS, first, counts)
     empty = [each for each in table.fields if each.nullable and each.generated is None and each.default is None]
     for each in (each for each in empty if (str(table.name), each.name) in new):
@@ -181,7 +183,7 @@ def _add(
 def _stretch(
     connection: Connection[tuple[object, ...]], schema: Schema, table: Shape, difference: Difference, first: int
 ) -> list[str]:
-    """One value that the schema before the upgrade rejected."""
+    """Write one value that the schema before the upgrade rejected. Returns what was written."""
     where = f"{table.name}.{difference.name}"
     field = next((each for each in table.fields if each.name == difference.name), None)
     told = []
@@ -220,7 +222,7 @@ def _new_labels(
 
 
 def _wider(old: str, new: str) -> tuple[str, str] | None:
-    """A value that `new` accepts and `old` does not, and its description."""
+    """Return a value that `new` accepts and `old` does not, and its description; None if there is none."""
     text = re.compile(r"(?:character varying|character)(?:\((\d+)\))?$|text$")
     before, after = text.match(old), text.match(new)
     if before and after and before.group(1) and old != "text":
@@ -255,7 +257,9 @@ def _repeat(connection: Connection[tuple[object, ...]], table: Shape, columns: s
 
 
 def _try(connection: Connection[tuple[object, ...]], statement: str) -> bool:
-    """Whether it changed anything. What the schema rejects, an application could not write."""
+    """Run a statement. Returns whether it changed anything. What the schema rejects, an application could not write
+    either.
+    """
     import psycopg
 
     try:
