@@ -1,7 +1,7 @@
-"""A throw-away PostgreSQL for one review, in one of four ways: a URL, local binaries, the embedded wheel, a
+"""A throw-away PostgreSQL for one review, from one of four sources: a URL, local binaries, the embedded wheel, a
 container.
 
-`start` returns a `RunningServer`, `candidates` lists the available ones without starting anything. Importing this
+`start` returns a `RunningServer`; `candidates` lists the available servers without starting any. Importing this
 package is cheap: the driver and the container library are imported when they are used.
 """
 

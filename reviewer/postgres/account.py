@@ -17,14 +17,16 @@ from reviewer.host.guardian import MARK
 
 @dataclass(frozen=True)
 class Account:
-    """An account to run a program under; `drop`: whether that means dropping root privileges."""
+    """An account that a program can run under. `drop` means that root privileges are dropped for it."""
 
     uid: int
     gid: int
     drop: bool
 
     def can_use(self, path: Path) -> bool:
-        """Whether the account can reach `path` through its parents and read (or enter and list) it."""
+        """Return whether the account can reach `path` through its parents and read it (or, for a folder, enter and
+        list it).
+        """
         if not self.drop:
             return os.access(path, os.R_OK)
         resolved = path.resolve()
@@ -32,7 +34,7 @@ class Account:
         return self._has(resolved, readable) and self.can_enter(resolved.parent)
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether the account can reach files in `folder`, given their names."""
+        """Return whether the account can reach files in `folder`, given their names."""
         if not self.drop:
             return os.access(folder, os.X_OK)
         return all(self._has(parent, stat.S_IXOTH) for parent in [folder, *folder.parents])
@@ -48,8 +50,8 @@ class Account:
     def run(
         self, command: Sequence[str], *, timeout: float, stdin: int = subprocess.DEVNULL, mark: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run `command` to its end with the file descriptor `stdin` as its input; return its output, errors
-        included. By `mark` the guardian recognises it and everything that it starts.
+        """Run `command` to its end with the file descriptor `stdin` as its input. Returns its output, including
+        errors. The guardian recognizes it and everything that it starts by `mark`.
 
         Raises:
             OSError: it could not be started.
@@ -74,7 +76,7 @@ class Account:
         )
 
     def spawn(self, command: Sequence[str], log: IO[bytes], mark: str) -> subprocess.Popen[bytes]:
-        """Start `command` in its own session, with all its output going to `log`. `mark` as for `run`."""
+        """Start `command` in its own session, with all its output going to `log`. `mark` is the same as for `run`."""
         user, group, groups = self._identity
         return subprocess.Popen(
             command,
@@ -95,9 +97,9 @@ class Account:
 
 
 def server_account() -> Account:
-    """The account for a server that this process starts: its own, or an unprivileged one when it is root.
+    """Return the account for a server that this process starts: its own, or an unprivileged one if it runs as root.
 
-    `nobody` comes before `postgres`: migrations run as the server's superuser, who can reach everything that the
+    `nobody` comes before `postgres`: migrations run as the server's superuser, which can reach everything that the
     account can, and `postgres` may own the files of real servers on this machine.
     """
     if os.geteuid() != 0:
@@ -115,7 +117,9 @@ def server_account() -> Account:
 
 
 def clean_environment(mark: str = "") -> dict[str, str]:
-    """The environment for a server: nothing from the user's but the search paths of shared libraries."""
+    """Return the environment for a server: nothing from the user's except the search paths of shared libraries and
+    TZDIR.
+    """
     kept = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "TZDIR")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment |= {MARK: mark} if mark else {}

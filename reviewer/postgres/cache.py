@@ -1,11 +1,11 @@
 """Fresh data folders, kept between runs: unpacking one is ten times as fast as `initdb`.
 
-Each is one tar file, with its size and its checksum in its name. Several reviewers can use the cache at once: an
-entry is written to a temporary name and renamed, so it is complete or absent, and it is never rewritten. A cache
-that cannot be used, or a damaged entry, costs time and nothing else.
+Each is one tar file with its size and its checksum in its name. Several reviewers can use the cache at once: an
+entry is written under a temporary name and renamed, so it is either complete or absent, and it is never rewritten.
+A cache that cannot be used, or a damaged entry, only costs time.
 
-`tar` is a separate process, not a loop in Python, for two reasons: it can run as the account that the folder is
-for, and a thousand files copied in a thread wait a thousand times for the main thread.
+`tar` runs as a separate process instead of a loop in Python for two reasons: it can run as the account that the
+folder is for, and a thread that copies a thousand files waits a thousand times for the main thread.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class Entry:
-    """The place in the cache for the fresh data folder of one installation."""
+    """The cache entry for the fresh data folder of one installation."""
 
     folder: Path
     name: str
 
     @classmethod
     def of(cls, installation: Installation) -> Entry:
-        """The entry for `installation`: for this exact version at this place, and for this user.
+        """Return the entry for this exact version of `installation` at this path, and for this user.
 
         Raises:
             OSError: the binaries no longer exist.
@@ -57,7 +57,7 @@ class Entry:
         return cls(cache_folder() / "clusters", f"{installation.version}-{digest}")
 
     def unpack(self, data: Path, account: Account) -> bool:
-        """Unpack the cached folder to `data`, owned by `account`, and return whether there was a complete one.
+        """Unpack the cached folder to `data`, owned by `account`. Returns whether there was a complete one.
 
         Raises:
             OSError: the disk is full.
@@ -68,12 +68,12 @@ class Entry:
                 _opened(archive) as packed,
             ):
                 found = os.fstat(packed.fileno())
-                # An entry that is not a file, or is truncated, is not tried.
+                # An entry that is not a regular file, or is truncated, is not tried.
                 if not stat.S_ISREG(found.st_mode) or _told(archive)[0] != str(found.st_size):
                     continue
                 with ThreadPoolExecutor(1) as pool:
                     checksum = pool.submit(_checksum, packed.fileno())
-                    # No times are restored (-m): nobody reads them, and it is one system call less for each file.
+                    # Times are not restored (-m): nothing reads them, and this saves one system call for each file.
                     done = account.run(
                         ["tar", "-xmf", "-", "-C", str(data.parent)], timeout=_SECONDS, stdin=packed.fileno()
                     )
@@ -85,8 +85,8 @@ class Entry:
         return False
 
     def keep(self, data: Path, guardian: Guardian, without: Iterable[str] = ()) -> bool:
-        """Keep a copy of the folder `data` of a server that does not run, `without` these files in it. Whether that was
-        done: a cache that cannot be written is none.
+        """Keep a copy of the folder `data` of a stopped server, without the files in `without`. Returns whether it
+        was kept; False if the cache cannot be written.
         """
         with suppress(OSError, subprocess.TimeoutExpired):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -117,7 +117,7 @@ class Entry:
         return False
 
     def discard(self) -> None:
-        """Remove a damaged entry from the cache. Current readers can still read it to its end."""
+        """Remove a damaged entry from the cache. Processes that are reading it can still read it to its end."""
         for archive in self._archives():
             with suppress(OSError):
                 archive.unlink()
@@ -129,8 +129,8 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Where files are kept between runs: ALEMBIC_REVIEWER_CACHE, or the system's cache folder for the user; for a
-    user without a home, nowhere.
+    """Return the folder for files that are kept between runs: ALEMBIC_REVIEWER_CACHE, or the system's cache folder
+    for the user. For a user without a home, a path that cannot be written to.
     """
     chosen = os.environ.get("ALEMBIC_REVIEWER_CACHE")
     if chosen:
@@ -143,18 +143,18 @@ def cache_folder() -> Path:
 
 
 def _opened(archive: Path) -> IO[bytes]:
-    # Opening a pipe in the place of an entry would block until somebody writes to it.
+    # Opening a pipe in the place of an entry would block until another process writes to it.
     return open(os.open(archive, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123 - of a number
 
 
 def _told(archive: Path) -> list[str]:
-    """The size and the checksum in the name of an entry."""
+    """Return the size and the checksum in the name of an entry."""
     return archive.stem.split(".")[-2:]
 
 
 def _checksum(number: int) -> str:
-    """Checksum of the file with this descriptor, whatever its position. Protects against damage, not against
-    malice.
+    """Return the checksum of the file with this descriptor, regardless of its position. It protects against damage,
+    not against tampering.
     """
     found, position = 0, 0
     while piece := os.pread(number, _PIECE, position):

@@ -14,9 +14,10 @@ from reviewer.postgres.server import MAKE_ROOM, RunningServer
 
 
 def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
-    """Every server that could be started here, in order of preference, and why the others cannot.
+    """Return every server that could be started here, in order of preference, and those that cannot, each with its
+    reason.
 
-    Those of another version or with missing extensions are included. Starts no server.
+    Servers with another version or with missing extensions are included. Starts no server.
     """
     if request.is_url:
         return ()
@@ -25,16 +26,16 @@ def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
 
 @contextmanager
 def start(request: ServerRequest, guardian: Guardian, choose: Choose = choose_none) -> Iterator[RunningServer]:
-    """A server that satisfies `request`, for as long as the context lasts; can be used from any thread.
+    """Provide a server that satisfies `request` for as long as the context lasts. It can be used from any thread.
 
-    One from binaries on this machine starts from the snapshot that `choose` names for them, if any.
+    A server from binaries on this machine starts from the snapshot that `choose` returns for them, if any.
 
-    `auto` goes on to the next candidate when one does not fit or does not start. A requested extension that none of
-    them has is no reason to give up: the statement that needs it will fail.
+    `auto` continues with the next candidate if one does not fit or does not start. If no candidate has a requested
+    extension, a server is started anyway; the statement that needs the extension will fail.
 
     Raises:
-        UsageError: no such source, or a version that is not supported.
-        ServerError: no server can be started; says what is wrong with each.
+        UsageError: there is no such source, or the version is not supported.
+        ServerError: no server can be started; the message says what is wrong with each.
     """
     _refuse_nonsense(request)
     if request.is_url:
@@ -49,13 +50,13 @@ def start(request: ServerRequest, guardian: Guardian, choose: Choose = choose_no
         try:
             server = context.__enter__()
         except ServerError as error:
-            if "No space left on device" in error.sentence:  # others would need the same room
+            if "No space left on device" in error.sentence:  # others would need the same space
                 raise ServerError(error.sentence, MAKE_ROOM) from error
             if request.source != "auto":
                 raise
             passed.append(error.sentence.rstrip("."))
             continue
-        # Entered explicitly, so that only the start is retried, never what happens while the server is in use.
+        # Entered explicitly, so that only the start is retried, and never what happens while the server is in use.
         with _entered(context, server):
             yield server
         return
@@ -89,10 +90,10 @@ def _server(
 
 
 def _in_order(request: ServerRequest, passed: list[str]) -> Iterator[tuple[Candidate, str]]:
-    """The candidates that fit, each with the reason for choosing it, then those that only lack extensions.
+    """Yield the candidates that fit, each with the reason for choosing it, then those that only lack extensions.
 
-    Reasons for rejecting others are added to `passed`. Sources are searched one after the other: most runs stop at
-    the first.
+    The reasons for rejecting others are added to `passed`. Sources are searched one after the other: most runs stop
+    at the first.
     """
     lacking: list[tuple[int, Candidate]] = []
     for source in _sources(request):
@@ -149,7 +150,7 @@ def _candidates_of(source: str, request: ServerRequest) -> tuple[Candidate, ...]
     if source == "embedded":
         return embedded.candidates()
     found = local.candidates()
-    # Binaries that were asked for by name are not silently replaced by others.
+    # Binaries that the user named explicitly are not silently replaced by others.
     return found[:1] if request.source == "local" and local.asked_for() else found
 
 

@@ -1,4 +1,4 @@
-"""A server of our own from binaries on this machine: initialise, start, stop, remove."""
+"""Runs a server of our own from binaries on this machine: initialize, start, stop, remove."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import psycopg
 
 USER = "postgres"
-"""The superuser, with the name that migrations expect (`GRANT … TO postgres`)."""
+"""The superuser, named as migrations expect (`GRANT … TO postgres`)."""
 PORT = 5432
 """The number in the socket's name. No port is opened."""
 
@@ -38,18 +38,18 @@ _NAMELESS = (
     ", because initdb wants the account that runs it to have a name: give it one in /etc/passwd, for example with"
     " `useradd --uid N reviewer` in the image, or name a server with --postgres URL"
 )
-"""What is said of an account that the system does not know, as containers are often started with."""
+"""Added to the error for an account that the system does not know, as containers are often started with."""
 
 _INITDB_SECONDS = 300.0
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 
 Choose = Callable[[Installation], Snapshot | None]
-"""The snapshot that a server from some binaries is to start from, if there is one."""
+"""Returns the snapshot that a server from these binaries should start from; None for a fresh server."""
 
 
 def choose_none(_: Installation) -> None:
-    """A fresh server."""
+    """Choose a fresh server."""
 
 
 SETTINGS = {
@@ -70,7 +70,7 @@ SETTINGS = {
     "max_logical_replication_workers": "0",
     # One transaction may create hundreds of tables, each with indexes, a sequence and a toast table.
     "max_locks_per_transaction": "512",
-    # Every query of the locks scans slots for that many locks times the maximum number of processes.
+    # Every query of pg_locks scans slots for that many locks times the maximum number of processes.
     "max_connections": "32",
     "max_worker_processes": "2",
     "autovacuum_max_workers": "1",
@@ -95,10 +95,10 @@ def own_server(
     others: Callable[[], tuple[Candidate, ...]],
     choose: Choose = choose_none,
 ) -> Iterator[RunningServer]:
-    """A server from the binaries of `candidate`, on a unix socket only, which is removed without a trace
+    """Provide a server from the binaries of `candidate`, on a unix socket only. All traces of it are removed
     afterwards.
 
-    It starts from the snapshot that `choose` names for its binaries, if that is whole.
+    It starts from the snapshot that `choose` returns for its binaries, if that is complete.
 
     Raises:
         ServerError: it does not start, or the disk is full.
@@ -148,7 +148,7 @@ class _Cluster:
         self._guardian = guardian
         self._from_cache = False
         self.snapshot: Snapshot | None = None
-        """What it has started from, if that is no fresh folder."""
+        """The snapshot that the server has started from; None if it started from a fresh folder."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -173,7 +173,7 @@ class _Cluster:
             self._initialise(entry)
 
     def start(self) -> tuple[psycopg.Connection[Any], str]:
-        """Start the server. Returns a connection of a superuser of ours, and its name."""
+        """Start the server. Returns a connection of a superuser created for the reviewer, and its name."""
         import_error = import_module("psycopg").Error
         if self.snapshot is not None:
             try:
@@ -181,7 +181,7 @@ class _Cluster:
                 own_user = sessions.become_unknown(admin, None)
                 sessions.forget_user(admin, self.snapshot.superuser)
             except (ServerError, import_error):
-                # What was kept may be damaged in a way that its checksum does not show.
+                # A kept state may be damaged in a way that its checksum does not show.
                 self.snapshot.discard()
                 return self.afresh()
             return admin, own_user
@@ -198,18 +198,18 @@ class _Cluster:
         return admin, sessions.become_unknown(admin, None)
 
     def afresh(self) -> tuple[psycopg.Connection[Any], str]:
-        """Start once more, from a fresh data folder."""
+        """Start again, from a fresh data folder."""
         self._clear()
         self.snapshot = None
         self._prepare_fresh()
         return self.start()
 
     def paused(self, user: str, use: Callable[[Path], None]) -> psycopg.Connection[Any]:
-        """Stop the server in good order, let `use` have its data folder, and start it again. Returns a new connection
-        of `user`.
+        """Shut the server down cleanly, call `use` with its data folder, and start it again. Returns a new
+        connection of `user`.
 
         Raises:
-            ServerError: it did not stop in good order, or does not start any more.
+            ServerError: it did not shut down cleanly, or does not start again.
         """
         process, self._process = self._process, None
         assert process is not None
@@ -246,7 +246,9 @@ class _Cluster:
             process.wait()
 
     def last_words(self) -> str:
-        """The last line of the server's log that reports an error, else its last line."""
+        """Return the last line of the server's log that reports an error, or else its last line; empty if there is
+        no log.
+        """
         try:
             lines = self._log.read_text(errors="replace").splitlines()
         except OSError:
@@ -286,7 +288,7 @@ class _Cluster:
         )
 
     def _locales(self) -> list[list[str]]:
-        """Options for "UTF-8, sorted by code point": the best first, the last one works everywhere."""
+        """Return options for "UTF-8, sorted by code point": the best first; the last one works everywhere."""
         built_in = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         return [*([built_in] if self._original.major >= 17 else []), ["--locale=C.UTF-8"], ["--locale=C"]]
 
@@ -304,7 +306,7 @@ class _Cluster:
         if self._original.major >= 18:
             settings["io_method"] = "sync"  # no workers to start
         if self._original.major >= 19:
-            settings["wal_level"] = "replica"  # REPACK (CONCURRENTLY) asks for it
+            settings["wal_level"] = "replica"  # REPACK (CONCURRENTLY) requires it
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:
@@ -316,7 +318,7 @@ class _Cluster:
         return connected(replace(self.address, user=user), "postgres", self.last_words, options=options)
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
-        # What `pg_ctl -w` does, which looks only every 0.1 s. The eighth line is the state:
+        # What `pg_ctl -w` does, but that checks only every 0.1 s. The eighth line is the state:
         # https://www.postgresql.org/docs/current/storage-file-layout.html
         deadline = time.monotonic() + _START_SECONDS
         state = self._data / "postmaster.pid"

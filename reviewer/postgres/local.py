@@ -1,4 +1,4 @@
-"""Binaries that are installed on this machine."""
+"""Finds binaries that are installed on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reviewer.postgres.request import VERIFIED, Candidate
 
 _PLACES = (
     ("/usr/lib/postgresql", "*/bin"),  # Debian, Ubuntu
-    ("/usr", "pgsql-*/bin"),  # PostgreSQL's own packages for Red Hat and kin
+    ("/usr", "pgsql-*/bin"),  # PostgreSQL's own packages for Red Hat and its derivatives
     ("/usr/libexec", "postgresql*"),  # Alpine
     ("/opt/homebrew/opt", "postgresql*/bin"),
     ("/usr/local/opt", "postgresql*/bin"),
@@ -26,11 +26,13 @@ _PLACES = (
 
 
 def candidates() -> tuple[Candidate, ...]:
-    """The installed binaries: what `PG_CONFIG` names first, then the newest that is verified, the broken ones last."""
+    """Return the installed binaries: those that `PG_CONFIG` names first, then the newest verified ones; broken ones
+    last.
+    """
     asked = _asked_for()
     seen = {asked.folder.resolve()} if asked and asked.folder else set()
     found = []
-    # `pg_config` is asked last: it costs a process, and often belongs to a client-only installation.
+    # `pg_config` is run last: it costs a process, and often belongs to a client-only installation.
     for folders in (_folders(), _folders_of_pg_config()):
         for folder in folders:
             if folder not in seen:
@@ -49,7 +51,7 @@ def _is_verified(candidate: Candidate) -> bool:
 
 
 def asked_for() -> bool:
-    """Whether the user names binaries with `PG_CONFIG`: then no other local ones are meant."""
+    """Return whether the user names binaries with `PG_CONFIG`. Other local ones are then not used."""
     return bool(os.environ.get("PG_CONFIG"))
 
 

@@ -15,12 +15,12 @@ SOURCES = ("local", "embedded", "container")
 
 @dataclass(frozen=True)
 class ServerRequest:
-    """Which server is wanted."""
+    """The server that a review needs."""
 
     source: str = "auto"
-    """`auto`, one of `SOURCES`, or the URL of a server that runs already."""
+    """`auto`, one of `SOURCES`, or the URL of a running server."""
     version: int | None = None
-    """The major version; None: any supported one."""
+    """The major version; None for any supported one."""
     extensions: frozenset[str] = field(default_factory=frozenset)
     """Extensions that the migrations are known to need."""
     image: str | None = None
@@ -28,7 +28,7 @@ class ServerRequest:
 
     @property
     def is_url(self) -> bool:
-        """Whether the source is the URL of a server that runs already."""
+        """Whether the source is the URL of a running server."""
         return "://" in self.source
 
 
@@ -39,11 +39,11 @@ class Candidate:
     source: str
     """One of `SOURCES`, or `url`."""
     version: str | None = None
-    """For example `16.14`; only the major version if the rest is known only once it runs."""
+    """For example `16.14`; only the major version if the rest is known only once the server runs."""
     folder: Path | None = None
     """The folder with the binaries."""
     extensions: frozenset[str] | None = None
-    """The extensions that it can create; None if that is known only once it runs."""
+    """The extensions that it can create; None if that is known only once the server runs."""
     image: str | None = None
     """The container image."""
     problem: str = ""
@@ -60,11 +60,11 @@ class Candidate:
         return self.major is not None and OLDEST <= self.major <= NEWEST
 
     def lacks(self, wanted: frozenset[str]) -> frozenset[str]:
-        """Those of `wanted` that it is known to lack."""
+        """Return those of `wanted` that it is known to lack."""
         return frozenset() if self.extensions is None else wanted - self.extensions
 
     def named(self, version: str | None) -> str:
-        """A short description, with the exact `version` once that is known."""
+        """Return a short description, with the exact `version` once it is known."""
         where = f" in {self.folder}" if self.source == "local" and self.folder else ""
         image = f" in {self.image}" if self.image else ""
         return f"{self.source} PostgreSQL{' ' + version if version else ''}{where}{image}"

@@ -1,4 +1,4 @@
-"""A running server: how to connect, and its scratch databases."""
+"""A running server: how to connect to it, and its scratch databases."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Address:
     """What a client needs to connect, apart from the name of a database."""
 
     host: str
-    """A host's name, or the folder of the unix socket."""
+    """The name of a host, or the folder of the unix socket."""
     port: int
     user: str
     password: str | None = field(default=None, repr=False)
     sslmode: str | None = None
-    """As libpq spells it, if the user's URL contained one."""
+    """As libpq spells it, if the user's URL contained it."""
 
     @property
     def is_socket(self) -> bool:
@@ -51,7 +51,7 @@ class Address:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The same as libpq parameters. Overrides everything that the user's own PG… variables would set."""
+        """The address as libpq parameters. They override everything that the user's own PG… variables would set."""
         given = {"host": self.host, "port": str(self.port), "user": self.user, "hostaddr": "", "options": ""}
         if self.password is not None:
             given["password"] = self.password
@@ -67,8 +67,8 @@ class Address:
         return given
 
     def url(self, database: str) -> str:
-        """The URL of `database`, for env.py files and commands that need one. A socket's folder is in the query: libpq
-        prefers it to the host that parsers of URLs, such as pydantic's `PostgresDsn`, require.
+        """Return the URL of `database`, for env.py files and commands that need one. A socket's folder is in the
+        query: libpq prefers it to the host that URL parsers such as pydantic's `PostgresDsn` require.
         """
         password = f":{quote(self.password, safe='')}" if self.password else ""
         place = "localhost" if self.is_socket else f"{self.host}:{self.port}"
@@ -78,33 +78,35 @@ class Address:
 
 @dataclass(frozen=True)
 class Kept:
-    """What is in the data folder of a server that has been stopped, for a `Snapshot` of it."""
+    """The contents of the data folder of a stopped server, for a `Snapshot` of it."""
 
     database: str
     superuser: str
     shared: Mapping[str, Any]
     without: tuple[str, ...]
-    """Files that a copy can do without."""
+    """Files that a copy can omit."""
 
 
 class Machine(Protocol):
-    """A server of our own, as something that can be stopped and started."""
+    """A server of our own that can be stopped and started."""
 
     snapshot: Snapshot | None
 
     def paused(self, user: str, use: Callable[[Path], None]) -> psycopg.Connection[Any]:
-        """Stop it in good order, let `use` have its data folder, start it again, and connect as `user`."""
+        """Shut it down cleanly, call `use` with its data folder, start it again, and connect as `user`."""
         ...
 
     def afresh(self) -> tuple[psycopg.Connection[Any], str]:
-        """Start it once more from a fresh data folder, and connect as a new superuser of ours, who is told too."""
+        """Start it again from a fresh data folder, and connect as a new superuser of the reviewer, whose name is
+        returned too.
+        """
         ...
 
 
 class RunningServer:
     """A running PostgreSQL, and the scratch databases that are created, cloned and dropped on it.
 
-    Every method that takes the name of a database accepts only what `create_database` returned:
+    Every method that takes the name of a database accepts only names that `create_database` or `adopt` returned, so
     nothing else is ever touched on a user's server.
     """
 
@@ -113,7 +115,7 @@ class RunningServer:
     source: str
     """`url`, `local`, `embedded` or `container`."""
     why: str
-    """One sentence: which server it is, and why this one."""
+    """One sentence: which server it is, and why it was chosen."""
     address: Address
 
     def __init__(
@@ -135,16 +137,16 @@ class RunningServer:
 
         Args:
             source: where it comes from.
-            why: gives the sentence for a version.
+            why: returns the sentence for a version.
             address: how others connect.
-            admin: a connection in autocommit mode, as a role that may create databases.
-            own_user: our superuser, which only our own server has; `admin` is connected as that one.
-            prefix: what the names of scratch databases begin with.
-            watch: called with a database's name before it is created; what it returns is called once it is dropped.
+            admin: a connection in autocommit mode, as a role that can create databases.
+            own_user: the reviewer's superuser, which exists only on our own server; `admin` is connected as it.
+            prefix: the prefix of the names of scratch databases.
+            watch: called with a database's name before it is created; the function that it returns is called after it is dropped.
             watch_role: the same with the oid of a role that the migrations have created on a user's server.
-            last_words: returns the last line that the server logged, for when it breaks.
-            others: the servers that could have been used instead.
-            machine: what stops and starts it; None for a server that is not ours.
+            last_words: returns the last line that the server logged, for errors when it breaks.
+            others: returns the servers that could have been used instead.
+            machine: stops and starts the server; None for a server that is not ours.
         """
         self.version = admin.info.parameter_status("server_version") or ""
         self.version = self.version.split()[0]
@@ -173,16 +175,16 @@ class RunningServer:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The snapshot that it has started from, if it was one."""
+        """The snapshot that the server has started from; None if it started without one."""
         return self._machine.snapshot if self._machine is not None else None
 
     @property
     def can_pause(self) -> bool:
-        """Whether it is ours to stop and start."""
+        """Whether the server is ours to stop and start."""
         return self._machine is not None
 
     def adopt(self, name: str) -> str:
-        """Make the database of the snapshot a scratch database of this review, and return the name that it has."""
+        """Make the database of the snapshot a scratch database of this review. Returns its name."""
         from psycopg import sql
 
         snapshot = self.snapshot
@@ -200,7 +202,7 @@ class RunningServer:
         return database
 
     def start_over(self) -> None:
-        """Go on with a fresh server. Every scratch database is gone."""
+        """Continue with a fresh server. All scratch databases are lost."""
         assert self._machine is not None
         self._admin.close()
         self._admin, self._own_user = self._machine.afresh()
@@ -210,13 +212,13 @@ class RunningServer:
         self._shared = Shared(self._rows)
 
     def pause(self, database: str, use: Callable[[Path, Kept], None]) -> bool:
-        """Stop the server for as long as `use` takes to copy its data folder, which holds no scratch database but
+        """Stop the server while `use` copies its data folder, which must hold no scratch database except
         `database`, and start it again.
 
-        Returns False, and does nothing, where what the migrations have left is not all in that folder.
+        Returns False, and does nothing, if what the migrations have changed is not all in that folder.
 
         Raises:
-            ServerError: the server is not there any more; `start_over` brings back a fresh one.
+            ServerError: the server is lost; `start_over` provides a fresh one.
         """
         assert self._machine is not None
         assert self._rows is not None
@@ -243,13 +245,13 @@ class RunningServer:
     def create_database(
         self, name: str, template: str | None = None, settings: Mapping[str, str] | None = None
     ) -> str:
-        """Create the database `name`, empty or a clone of `template`, and return its name on the server.
+        """Create the database `name`, empty or as a clone of `template`, and return its name on the server.
 
-        `settings` become its defaults for every session, in addition to `ALWAYS`. A clone has those of its
-        template, which PostgreSQL does not copy, and its owner, privileges and limits.
+        `settings` become its defaults for every session, in addition to `ALWAYS`. A clone gets its template's
+        settings, which PostgreSQL does not copy, and its owner, privileges and limits.
 
         Raises:
-            ServerError: the server refuses, for example because its disk is full.
+            ServerError: the server rejects it, for example because its disk is full.
         """
         database = (self._prefix + name)[:_LONGEST_NAME]
         if template is not None:
@@ -275,10 +277,10 @@ class RunningServer:
         return database
 
     def enter(self, name: str, before: Callable[[], None] = lambda: None) -> tuple[str, ...]:
-        """Continue in the database `name`: objects of the whole server, such as roles, are restored to the state in
-        which it was left.
+        """Switch to the database `name`: server-wide objects, such as roles, are restored to the state in which it
+        was left.
 
-        `before` is called if something has to be restored. Returns what could not be, one sentence each.
+        `before` is called if anything has to be restored. Returns what could not be restored, one sentence each.
         """
         return self._shared.enter(self._ours(name), before)
 
@@ -293,7 +295,7 @@ class RunningServer:
 
     @property
     def databases(self) -> tuple[str, ...]:
-        """The scratch databases that are there."""
+        """The existing scratch databases."""
         return tuple(self._databases)
 
     def drop_all(self, keep: str = "") -> None:
@@ -303,7 +305,9 @@ class RunningServer:
                 self.drop_database(name)
 
     def heard(self, statements: Iterable[str]) -> None:
-        """What the migrations have run: on a user's server it shows which new roles are theirs."""
+        """Record statements that the migrations have run. On a user's server they show which new roles belong to
+        the migrations.
+        """
         if self._roles is not None:
             for statement in statements:
                 self._roles.heard(statement)
@@ -314,15 +318,17 @@ class RunningServer:
         return None if self._roles is None else self._roles.names
 
     def drop_roles(self) -> None:
-        """Drop the roles that the migrations have created on a user's server, once no database is left."""
+        """Drop the roles that the migrations have created on a user's server. Call it after all databases are
+        dropped.
+        """
         if self._roles is not None:
             self._roles.close()
 
     def connect(self, name: str) -> psycopg.Connection[Any]:
-        """A new connection for our own use to the database `name`, in autocommit mode; the caller closes it.
+        """Open a connection for our own use to the database `name`, in autocommit mode. The caller closes it.
 
-        No revision can take it away from us (see `sessions`). It resolves unqualified names as the
-        migrations do, and creates objects as the role that they run as.
+        No revision can lock us out (see `sessions`). It resolves unqualified names as the migrations do, and
+        creates objects as the role that they run as.
 
         Raises:
             ServerError: the server no longer responds.
@@ -342,18 +348,18 @@ class RunningServer:
         self._settle(name, seconds=5.0)
 
     def has_extension(self, name: str) -> bool:
-        """Whether `CREATE EXTENSION name` can find its files on this server."""
+        """Return whether `CREATE EXTENSION name` can find its files on this server."""
         found = self._execute("SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name = %s", [name])
         return found.fetchone() is not None
 
     def ways_to_an_image(self) -> bool:
-        """Whether a container of another image could be started here."""
+        """Return whether a container of another image could be started here."""
         return self.source == "container" or any(
             other.source == "container" and not other.problem for other in self._others()
         )
 
     def extension_sources(self, name: str) -> tuple[Candidate, ...]:
-        """The other servers that could have been used and are known to have the extension `name`."""
+        """Return the other servers that could have been used and are known to have the extension `name`."""
         return tuple(
             other
             for other in self._others()
@@ -371,8 +377,8 @@ class RunningServer:
         words: list[sql.Composable] = [sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database))]
         if template is not None:
             words.append(sql.SQL("TEMPLATE {}").format(sql.Identifier(template)))
-        # Copying files forces a checkpoint, which is cheap on our own server without fsync and two
-        # to five times as fast as copying through the WAL. On somebody else's server it would hurt everyone.
+        # Copying files forces a checkpoint, which is cheap on our own server without fsync, and two to five times
+        # as fast as copying through the WAL. On a user's server it would slow down everyone.
         if self.major >= 15 and not self._prefix:
             words.append(sql.SQL("STRATEGY file_copy"))
         return sql.SQL(" ").join(words)
@@ -402,14 +408,14 @@ class RunningServer:
             try:
                 self._execute(statement)
             except ServerError as error:
-                # Only a superuser can set `lc_messages`: on a user's server it stays as it is.
+                # Only a superuser can set `lc_messages`; on a user's server it may stay unset.
                 if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                     raise
 
     def _settle(self, name: str, *, seconds: float) -> str | None:
         """Wait for sessions that are ending: PostgreSQL itself would check again only after 0.1 s.
 
-        Returns what one of them last ran, if any still exists at the end.
+        Returns the last query of a session that still exists at the end; None if there is none.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -437,8 +443,8 @@ class RunningServer:
 
 
 def _old_log(data: Path, current: str) -> Iterator[str]:
-    """Segments of the log, by path below `data`, that a server which was stopped in good order does not need: those
-    before the one that was `current`, and those that wait to be written to, which begin some way behind it.
+    """Yield WAL segments, by path below `data`, that a cleanly stopped server does not need: those before the
+    `current` one, and recycled ones that start some way after it.
     """
     names = sorted(each.name for each in (data / "pg_wal").iterdir() if len(each.name) == len(current) == 24)
     behind = [name for name in names if name > current]
@@ -465,7 +471,7 @@ WITH made AS (
 )
 SELECT oid FROM made
 """
-"""The bootstrap superuser is the one that the migrations run as, whatever its name is now."""
+"""The bootstrap superuser is the role that the migrations run as, whatever its name is now."""
 
 _LIKE_TEMPLATE: LiteralString = """
 WITH old AS (
@@ -507,10 +513,10 @@ def connected(
     seconds: int = 15,
     options: str = "",
 ) -> psycopg.Connection[Any]:
-    """A connection in autocommit mode, with the settings in `options` and none from the environment.
+    """Open a connection in autocommit mode, with the settings in `options` and none from the environment.
 
     Raises:
-        ServerError: the server does not respond, or it refuses.
+        ServerError: the server does not respond, or rejects the connection.
     """
     import psycopg
 

@@ -1,7 +1,7 @@
-"""Our own sessions, which work the same whatever a revision sets for a role, a database or the server, and whatever
-the user's `PG…` variables say.
+"""Our own sessions, which behave the same whatever a revision sets for a role, a database or the server, and
+whatever the user's `PG…` variables contain.
 
-On our own server they belong to a superuser that the project does not know, with a name that nobody can guess.
+On our own server they belong to a superuser that the project does not know, with a name that cannot be guessed.
 """
 
 from __future__ import annotations
@@ -39,17 +39,18 @@ STEADY = {
     "quote_all_identifiers": "off",
     "role": "none",
 }
-"""Settings of every session of ours. Connection settings override those of roles and databases."""
+"""Settings of all our sessions. Connection settings override those of roles and databases."""
 
 _STEADY_SINCE = {17: {"transaction_timeout": "0"}}
 
 _SUPERUSERS = {"session_replication_role": "origin", "lc_messages": "C", "session_preload_libraries": ""}
-"""More of them, which only a superuser can set."""
+"""Further settings, which only a superuser can set."""
 
 _SUPERUSERS_SINCE = {17: {"event_triggers": "off"}}
 
 ADMIN = {"search_path": "pg_catalog", "TimeZone": "UTC"}
-"""More for the session that creates databases and manages the server, and never touches the project's objects."""
+"""Further settings for the session that creates databases and manages the server, and never touches the project's
+objects."""
 
 _GOOD_FOR_ALL = frozenset(
     [
@@ -80,13 +81,13 @@ _GOOD_FOR_ALL = frozenset(
         "PGLOCALEDIR",
     ]
 )
-"""Variables for authentication on a user's server: these may come from the environment."""
+"""Variables for authentication on a user's server. These may come from the environment."""
 
 _ENVIRONMENT = threading.Lock()
 
 
 def settings_of(major: int, superuser: bool) -> dict[str, str]:
-    """The settings of our sessions on a server of that major version."""
+    """Return the settings of our sessions on a server of that major version."""
     found = dict(STEADY)
     for since, more in _STEADY_SINCE.items():
         found |= more if major >= since else {}
@@ -98,12 +99,12 @@ def settings_of(major: int, superuser: bool) -> dict[str, str]:
 
 
 def admin_options(major: int, superuser: bool) -> str:
-    """The options of the session that manages the server."""
+    """Return the options of the session that manages the server."""
     return options(settings_of(major, superuser) | ADMIN)
 
 
 def options(settings: Mapping[str, str]) -> str:
-    """`settings` as libpq's parameter `options`."""
+    """Format `settings` as libpq's parameter `options`."""
     return " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
 
 
@@ -113,7 +114,7 @@ def _escaped(value: str) -> str:
 
 @contextlib.contextmanager
 def without_variables(keep: frozenset[str] = frozenset()) -> Iterator[None]:
-    """Within this context libpq does not see the user's `PG…` variables, except those in `keep`."""
+    """Hide the user's `PG…` variables from libpq within this context, except those in `keep`."""
     with _ENVIRONMENT:
         hidden = {name: os.environ[name] for name in os.environ if name.startswith("PG") and name not in keep}
         for name in hidden:
@@ -126,15 +127,15 @@ def without_variables(keep: frozenset[str] = frozenset()) -> Iterator[None]:
 
 @contextlib.contextmanager
 def for_a_server_of_the_users() -> Iterator[None]:
-    """As `without_variables`, but keeps those for authentication."""
+    """Hide variables as `without_variables` does, except those for authentication."""
     with without_variables(_GOOD_FOR_ALL):
         yield
 
 
 def become_unknown(admin: psycopg.Connection[Any], password: str | None) -> str:
-    """Create our superuser on the connection `admin`, which continues as that one. Returns its name.
+    """Create the reviewer's superuser on the connection `admin`, which continues as that role. Returns its name.
 
-    `password` is the one that it connects with, if the server asks for any.
+    `password` is the one that it connects with, if the server requires one.
     """
     from psycopg import sql
 
@@ -148,7 +149,7 @@ def become_unknown(admin: psycopg.Connection[Any], password: str | None) -> str:
 
 
 def forget_user(admin: psycopg.Connection[Any], name: str) -> None:
-    """Drop the superuser `name` of an earlier run, whose connection `admin` was before it became another."""
+    """Drop the superuser `name` of an earlier run, as which `admin` first connected."""
     from psycopg import sql
 
     admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))

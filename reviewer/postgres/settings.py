@@ -1,4 +1,4 @@
-"""Settings of a database, and of roles in it, copied to a clone with ordinary statements only."""
+"""Copies the settings of a database, and of roles in it, to a clone with ordinary statements only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 def copy_by_statements(admin: psycopg.Connection[Any], template: str, database: str) -> None:
-    """Give `database` the settings of `template`. What only a superuser can set is skipped if we are not one."""
+    """Give `database` the settings of `template`. Settings that only a superuser can set are skipped if we are not
+    one.
+    """
     import psycopg
     from psycopg import sql
 

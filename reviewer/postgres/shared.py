@@ -1,8 +1,8 @@
-"""Objects that belong to the whole server and not to one database: which state of them goes with which database.
+"""Server-wide objects, and which state of them belongs to which database.
 
-Roles, memberships, tablespaces, other databases, ALTER SYSTEM: cloning a database does not restore them. So
-every scratch database remembers the state that it was left in, and entering it restores that state. The state is
-read when switching from one database to another, and restored only if it differs.
+Roles, memberships, tablespaces, other databases, ALTER SYSTEM: cloning a database does not restore them. So every
+scratch database remembers the state that it was left in, and entering it restores that state. The state is read
+when switching from one database to another, and restored only if it differs.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ class Keeper(Protocol):
     """Reads the state of a server, and restores another one."""
 
     def take(self, databases: Mapping[str, int], current: str | None) -> Any:
-        """The state now. `databases` are the scratch databases and their oids; `current` is the one that is in use."""
+        """Return the current state. `databases` are the scratch databases and their oids; `current` is the one in
+        use.
+        """
         ...
 
     def differ(self, now: Any, wanted: Any) -> bool:
-        """Whether anything must be restored to continue in another database than the one of `now`."""
+        """Return whether anything must be restored to continue in another database than the one of `now`."""
         ...
 
     def restore(self, now: Any, wanted: Any, databases: Mapping[str, int], current: str) -> Iterable[str]:
-        """Restore `wanted`, for the database `current`. Returns what could not be restored, one sentence each."""
+        """Restore `wanted` for the database `current`. Returns what could not be restored, one sentence each."""
         ...
 
 
 class Shared:
     """The states of a server, one for each scratch database.
 
-    The one in use is `current`; what happens to the server belongs to it until another one is entered.
+    Changes to the server belong to the database in use, `current`, until another one is entered.
     """
 
     def __init__(self, keeper: Keeper) -> None:
@@ -42,26 +44,28 @@ class Shared:
         """The scratch database in use."""
 
     def adopted(self, database: str, oid: int, initial: Any) -> None:
-        """A scratch database was there already: what is there now belongs to it, and was `initial` before."""
+        """Register a scratch database that already exists: the present state belongs to it, and `initial` was the
+        state before.
+        """
         self._oids[database] = oid
         self._initial = initial
         self.current = database
         self._look()
 
     def state(self) -> tuple[Any, Any]:
-        """The state of the whole server as it was at first, and now."""
+        """Return the initial state of the whole server, and the present one."""
         self._look()
         return self._initial, self._now
 
     def made(self, database: str, oid: int, template: str | None) -> None:
-        """A scratch database was created, a clone of `template` if one is given."""
-        self._oids[database] = oid  # before the state is read: it is not the project's
+        """Register a new scratch database, a clone of `template` if one is given."""
+        self._oids[database] = oid  # before the state is read: the database is not the project's
         if template is not None and template == self.current:
             self._look()
         self._states[database] = self._initial if template is None else self._states.get(template, self._initial)
 
     def dropped(self, database: str) -> None:
-        """A scratch database was dropped."""
+        """Forget a scratch database that was dropped."""
         self._oids.pop(database, None)
         self._states.pop(database, None)
         if database == self.current:
@@ -80,7 +84,7 @@ class Shared:
         if self._keeper.differ(self._now, wanted):
             before()
             told = tuple(self._keeper.restore(self._now, wanted, self._oids, database))
-            # if not all of it could be restored, the rest is not attributed to the next revision
+            # if not everything could be restored, the rest is not attributed to the next revision
             self._now = self._keeper.take(self._oids, database)
         self.current = database
         return told

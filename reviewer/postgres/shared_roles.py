@@ -1,7 +1,8 @@
 """The roles that the migrations under review create on a user's server, where nothing else is ever touched.
 
-A role is theirs if it appeared while they ran and one of their statements names it. If it must not exist it is
-renamed, not dropped: clones in which it owns something still refer to it, and it gets its name back with them.
+A role belongs to the migrations if it appeared while they ran and one of their statements names it. If it must not
+exist, it is renamed instead of dropped: clones in which it owns something still refer to it, and it gets its name
+back when one of them is entered.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _FLAGS = ("SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "LOGIN", "REPLICATIO
 
 @dataclass(frozen=True)
 class Roles:
-    """The roles of a server, by oid: the name and the properties of each, as JSON text."""
+    """The roles of a server, by oid: the name of each, and its properties as JSON text."""
 
     found: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
@@ -43,7 +44,7 @@ class Roles:
 class SharedRoles:
     """Saves and restores the roles that the migrations create, with ordinary statements.
 
-    `watch` is called with the oid of each; what it returns is called when the role has been dropped.
+    `watch` is called with the oid of each. The function that it returns is called after the role has been dropped.
     """
 
     def __init__(
@@ -68,12 +69,12 @@ class SharedRoles:
         return frozenset(name for oid, (name, _) in there.items() if oid in known)
 
     def heard(self, sql: str) -> None:
-        """A statement that the migrations have run."""
+        """Record a statement that the migrations have run."""
         if _ABOUT_ROLES.search(sql) and len(self._heard) < _MOST_HEARD:
             self._heard += sql + "\n"
 
     def take(self, databases: Mapping[str, int], current: str | None) -> Roles:  # noqa: ARG002 - as every keeper
-        """The roles of the migrations that exist now under their real name."""
+        """Return the roles of the migrations that currently exist under their real names."""
         there = self._read()
         if self._others is None:
             self._others = there
@@ -86,7 +87,7 @@ class SharedRoles:
         return Roles({oid: role for oid, role in known.items() if not role[0].startswith(self._prefix)})
 
     def differ(self, now: Roles, wanted: Roles) -> bool:
-        """Whether the roles differ."""
+        """Return whether the roles differ."""
         return now != wanted
 
     def restore(
@@ -129,7 +130,7 @@ class SharedRoles:
                 yield f"the role {name}, which a revision has dropped, no longer exists in the rehearsals that follow"
 
     def close(self) -> None:
-        """Drop the roles of the migrations; the databases in which they own something no longer exist."""
+        """Drop the roles of the migrations. The databases in which they own objects no longer exist."""
         import psycopg
 
         there = self._read() if self._theirs else {}
@@ -142,12 +143,12 @@ class SharedRoles:
             self._theirs.pop(oid)()
 
     def _changed(self, oid: int, role: tuple[str, str]) -> bool:
-        """Whether it existed before and the migrations have changed it."""
+        """Return whether the role existed before and the migrations have changed it."""
         assert self._others is not None
         return oid in self._others and self._others[oid] != role and self._names(role[0])
 
     def _names(self, role: str) -> bool:
-        """Whether a statement of the migrations names it."""
+        """Return whether a statement of the migrations names the role."""
         return re.search(rf"(?<![\w$]){re.escape(role)}(?![\w$])", self._heard, re.IGNORECASE) is not None
 
     def _give_back(self, name: str, now: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""The state of our own server: the rows of its shared catalogues, which are restored exactly, oids included.
+"""The state of our own server: the rows of its shared catalogs, which are restored exactly, oids included.
 
 A role that is recreated with another oid would own nothing in the clones that know it by the old one. So nothing is
-dropped and recreated: rows are removed from the catalogues and inserted again.
+dropped and recreated: rows are removed from the catalogs and inserted again.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _CLUSTER: dict[str, LiteralString] = {
     + _DATABASES
     + ")",
 }
-"""The shared catalogues, and which of their rows belong to the whole server."""
+"""The shared catalogs, and which of their rows are server-wide."""
 
 _OF_A_DATABASE = {"pg_shdepend": "dbid", "pg_subscription": "subdbid"}
-"""Shared catalogues with rows that belong to one database, and the column that names it.
+"""Shared catalogs with rows that belong to one database, and the column that identifies it.
 
-Those of databases not in use are removed too: PostgreSQL would refuse to drop a role that owns something in a
-copy of ours.
+Rows of databases that are not in use are removed too: PostgreSQL would refuse to drop a role that owns something in
+one of our copies.
 """
 
 _SINCE = {"pg_parameter_acl": 15}
@@ -63,18 +63,18 @@ _SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of the shared catalogues, as JSON texts."""
+    """The rows of the shared catalogs, as JSON texts."""
 
     cluster: Mapping[str, frozenset[str]]
     database: Mapping[str, frozenset[str]]
-    """Those of the database in use, without the column that says which it is."""
+    """Rows of the database in use, without the column that identifies it."""
     system: str = ""
-    """The file that ALTER SYSTEM writes."""
+    """The contents of the file that ALTER SYSTEM writes."""
     slots: frozenset[str] = field(default_factory=frozenset)
 
 
 class SharedRows:
-    """Reads and restores those rows, on a connection of a superuser who is not among them."""
+    """Reads and restores those rows, on a connection of a superuser that is not among them."""
 
     def __init__(self, admin: psycopg.Connection[Any]) -> None:
         self._admin = admin
@@ -101,7 +101,7 @@ class SharedRows:
         self._query = " UNION ALL ".join(parts)
 
     def take(self, databases: Mapping[str, int], current: str | None) -> Rows:
-        """The state now."""
+        """Return the current state."""
         values = {"ours": [*databases], "oids": [*databases.values()]}
         cluster: dict[str, set[str]] = {name: set() for name in self._tables}
         database: dict[str, set[str]] = {name: set() for name in _OF_A_DATABASE}
@@ -119,28 +119,28 @@ class SharedRows:
         return Rows(_frozen(cluster), _frozen(database), _settings_only(system), frozenset(slots))
 
     def reconnect(self, admin: psycopg.Connection[Any]) -> None:
-        """Go on with another connection: the server was started again."""
+        """Continue with another connection, after the server was restarted."""
         self._admin = admin
 
     def is_within(self, now: Rows, initial: Rows) -> bool:
-        """Whether all that has come since `initial` is in the data folder and works after a start as it does now: no
-        tablespace, no other database, no setting of the server, no replication.
+        """Return whether all changes since `initial` are in the data folder and survive a restart: no tablespace,
+        no other database, no server setting, no replication.
         """
         alike = ("pg_tablespace", "pg_database", "pg_replication_origin")
         same = all(now.cluster[name] == initial.cluster[name] for name in alike)
         return same and not now.system and not now.slots and not now.database["pg_subscription"]
 
     def told(self, rows: Rows) -> dict[str, list[str]]:
-        """The rows of the whole server, for `known` in another run."""
+        """Return the server-wide rows in a form that `known` accepts in another run."""
         return {name: sorted(texts) for name, texts in rows.cluster.items()}
 
     def known(self, told: Mapping[str, Iterable[str]]) -> Rows:
-        """The rows that were `told`."""
+        """Return the rows that `told` contains."""
         cluster = {name: set(told[name]) for name in self._tables}
         return Rows(_frozen(cluster), _frozen({name: set() for name in _OF_A_DATABASE}))
 
     def differ(self, now: Rows, wanted: Rows) -> bool:
-        """Whether the rows differ, or some belong to only one of the two databases."""
+        """Return whether the rows differ, or some of them belong to only one of the two databases."""
         return now != wanted or any(wanted.database.values())
 
     def restore(self, now: Rows, wanted: Rows, databases: Mapping[str, int], current: str) -> Iterator[str]:
@@ -158,8 +158,8 @@ class SharedRows:
             yield from self._restore_system(wanted.system)
 
     def _change(self, now: Rows, wanted: Rows, databases: Mapping[str, int], current: int) -> None:
-        # what a row reads like depends on the names of roles: nobody goes before all others are gone, or comes
-        # after them
+        # the text of a row depends on the names of roles: no role is removed before, or inserted after, all rows
+        # that refer to it
         for table in reversed(self._tables):
             for text in now.cluster[table] - wanted.cluster[table]:
                 self._take_out(table, text)
@@ -187,7 +187,7 @@ class SharedRows:
         )
 
     def _make_databases(self, now: Rows, wanted: Rows) -> Iterator[str]:
-        """Databases that a revision has dropped are recreated empty: their files no longer exist."""
+        """Recreate databases that a revision has dropped. They are empty: their files no longer exist."""
         import psycopg
         from psycopg import sql
 
@@ -228,7 +228,7 @@ class SharedRows:
         try:
             self._execute("ALTER SYSTEM RESET ALL", [])
             for name, value in _SETTING.findall(wanted):
-                # a list of names is written in the file as in SQL, each quoted if necessary
+                # in the file, a list of names is written as in SQL, each quoted if necessary
                 plain = value.replace("''", "'")
                 said = sql.SQL(plain) if name in _LISTS else sql.Literal(plain)
                 self._admin.execute(

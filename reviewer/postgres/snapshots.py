@@ -1,8 +1,8 @@
 """Snapshots: data folders of stopped servers that hold a database in a base state, kept between runs.
 
-Each is a tar file, as the fresh data folders beside it are, and a file that says what is in it: the database, the
-superuser of ours that the server knows, and whatever the caller wants to know again. That file comes last and goes
-first, is checked when it is read, and is only believed where it lies in a folder that nobody else can write to.
+Each consists of a tar file, like the cached fresh data folders, and a file that describes it: the database, the
+reviewer's superuser on that server, and whatever the caller needs to know later. That file is written last and
+removed first. It is verified when it is read, and only believed in a folder that nobody else can write to.
 """
 
 from __future__ import annotations
@@ -24,69 +24,72 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres.cache import Entry, cache_folder
 
 FORMAT = 1
-"""Raised whenever what is kept, or how a server runs, changes, so that older snapshots are not used."""
+"""Increased whenever the contents of snapshots, or how a server runs, change, so that older snapshots are not
+used."""
 LIMIT = 1024
 """Megabytes that all snapshots of a user may take together."""
 
 _LARGEST = 64 << 20
 _ORPHANED = 3600.0
-"""A file of that age, in seconds, that no snapshot needs was left by a run that was killed."""
+"""Age in seconds after which a file that no snapshot needs is taken for one left by a killed run."""
 _UNFINISHED = ".building-"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One that is there."""
+    """An existing snapshot."""
 
     path: Path
-    """The file about it."""
+    """The file that describes it."""
     database: str
     superuser: str
     shared: Mapping[str, Any] = field(repr=False)
-    """What the server was before anything of the project's, in the words of who reads that."""
+    """The server-wide state before the project changed anything, in the format of the code that reads it."""
     about: Mapping[str, Any] = field(repr=False)
 
     @property
     def entry(self) -> Entry:
-        """Its data folder."""
+        """The cache entry of its data folder."""
         return Entry(self.path.parent, self.path.stem)
 
     @property
     def size(self) -> int:
-        """Bytes that it takes."""
+        """Its size in bytes."""
         return sum(_size(each) for each in (self.path, *_archives(self.path)))
 
     @property
     def used(self) -> float:
-        """When it was used last, in seconds since 1970."""
+        """When it was last used, in seconds since 1970; 0 if that cannot be read."""
         with suppress(OSError):
             return self.path.stat().st_mtime
         return 0.0
 
     def touch(self) -> None:
-        """It is in use: others go first."""
+        """Mark it as used now, so that others are discarded first."""
         with suppress(OSError):
             os.utime(self.path)
 
     def discard(self) -> None:
-        """Take it out of the cache. Who is reading it still reads it to its end."""
+        """Remove it from the cache. Processes that are reading it can still read it to its end."""
         with suppress(OSError):
             self.path.unlink()
         self.entry.discard()
 
 
 def folder() -> Path:
-    """Where they are."""
+    """Return the folder of all snapshots."""
     return cache_folder() / "snapshots"
 
 
 def name_of(key: Sequence[object]) -> str:
-    """What the names of all snapshots with this key begin with. `key` is anything that JSON can say."""
+    """Return the prefix of the names of all snapshots with this key. `key` is anything that JSON can represent."""
     return hashlib.sha256(json.dumps([FORMAT, *key], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def found(name: str = "") -> Iterator[Snapshot]:
-    """The snapshots that can be read, the last used first; those of one key where its `name` is given."""
+    """Yield the snapshots that can be read, most recently used first. If `name` is given, only those whose names
+    start with it.
+    """
     place = folder()
     if not _ours(place):
         return
@@ -99,7 +102,7 @@ def found(name: str = "") -> Iterator[Snapshot]:
 
 
 def writable() -> bool:
-    """Whether something can be kept."""
+    """Return whether snapshots can be kept."""
     place = folder()
     with suppress(OSError):
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -118,7 +121,7 @@ def keep(
     without: Iterable[str] = (),
     limit: int = LIMIT,
 ) -> bool:
-    """Keep the folder `data` of a server that does not run. Whether that was done."""
+    """Keep the folder `data` of a stopped server. Returns whether it was kept."""
     if not writable():
         return False
     place = folder()
@@ -146,7 +149,7 @@ def keep(
 
 
 def make_room(limit: int) -> None:
-    """Discard what was used longest ago until all that is left takes no more than `limit` megabytes."""
+    """Discard the least recently used snapshots until the rest takes no more than `limit` megabytes."""
     left = limit << 20
     for each in found():
         left -= each.size
@@ -156,7 +159,7 @@ def make_room(limit: int) -> None:
 
 
 def clear() -> tuple[int, int]:
-    """Discard all of them. How many there were, and their bytes."""
+    """Discard all snapshots. Returns how many there were, and their size in bytes."""
     if not _ours(folder()):
         return 0, 0
     paths = [path for path in folder().iterdir() if path.suffix in {".json", ".tar"}]
@@ -165,14 +168,16 @@ def clear() -> tuple[int, int]:
     for path in (
         *sorted(paths),
         *unfinished,
-    ):  # the file about it goes first: `.json` before `.tar`, whatever stands between
+    ):  # the file that describes a snapshot goes first: `.json` sorts before `.tar`
         with suppress(OSError):
             path.unlink()
     return sum(path.suffix == ".json" for path in paths), sizes
 
 
 def _sweep(before: float) -> None:
-    """Remove what no snapshot needs: tar files that nothing is known of, and files that cannot be read."""
+    """Remove files that no snapshot needs and that are older than `before`: tar files without a description, and
+    files that cannot be read.
+    """
     with suppress(OSError):
         known = {each.path.stem for each in found()}
         for path in folder().iterdir():
@@ -184,7 +189,7 @@ def _sweep(before: float) -> None:
 
 
 def _ours(place: Path) -> bool:
-    """Whether nobody else can have put something there."""
+    """Return whether nobody else can have written to the folder."""
     try:
         seen = place.stat()
     except OSError:

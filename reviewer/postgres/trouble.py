@@ -1,4 +1,6 @@
-"""Errors of our own sessions, as a sentence: migrations can do anything to the server that a superuser can."""
+"""Turns errors of our own sessions into one sentence: migrations can do anything to the server that a superuser
+can.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,16 @@ from contextlib import contextmanager
 from reviewer.errors import ServerError
 
 _OURS = ("42601", "42703", "42P01", "42883", "42804", "22")
-"""Prefixes of SQLSTATEs that mean a mistake in our own query, which must surface as a bug."""
+"""Prefixes of SQLSTATEs that indicate a mistake in our own query, which must surface as a bug."""
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns an unexpected error of the throw-away server into a `ServerError`."""
+    """Turn an unexpected error of the throw-away server into a `ServerError`."""
     try:
         yield
     except Exception as error:
-        # Not loaded, or still being loaded by another thread, so there was no session.
+        # psycopg is not loaded, or still being loaded by another thread, so there was no session.
         refusal = getattr(sys.modules.get("psycopg"), "Error", None)
         if refusal is None or not isinstance(error, refusal):
             raise

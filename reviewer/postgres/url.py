@@ -1,4 +1,4 @@
-"""A user's server: scratch databases are created on it and dropped again, and nothing else is touched."""
+"""A user's server. Scratch databases are created on it and dropped again; nothing else is touched."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import psycopg
 
 PREFIX = "alembic_reviewer_"
-"""Prefix of the names of scratch databases; a random part follows."""
+"""Prefix of the names of scratch databases. A random part follows."""
 
 _SECONDS = 15
 
 
 @contextmanager
 def url_server(request: ServerRequest, guardian: Guardian) -> Iterator[RunningServer]:
-    """The server that `request.source` names.
+    """Provide the server that `request.source` names.
 
     Raises:
         UsageError: it is not a URL of a PostgreSQL server.
@@ -88,14 +88,14 @@ def _address(admin: Any, sslmode: str | None) -> Address:
 
 
 def conninfo_of(source: str, way_out: str) -> tuple[str, str | None]:
-    """What libpq connects with to the server of the URL `source`, and its sslmode.
+    """Return the connection string for the server of the URL `source`, and its sslmode.
 
-    Raises `UsageError` with `way_out` if it is no URL of a PostgreSQL server. No error shows its password.
+    Raises `UsageError` with `way_out` if `source` is not a URL of a PostgreSQL server. No error shows its password.
     """
     import psycopg
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-    # libpq does not understand SQLAlchemy's way to name a driver.
+    # libpq does not understand SQLAlchemy's way of naming a driver.
     url = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", source)
     if not url.startswith(("postgresql://", "postgres://")):
         raise UsageError(f"{without_passwords(source)} is not a postgresql:// URL.", way_out)
@@ -111,7 +111,7 @@ def conninfo_of(source: str, way_out: str) -> tuple[str, str | None]:
 
 
 def _refuse_unescaped(url: str) -> None:
-    """Raises `UsageError` for a password that libpq would take for something else, and quote in its error."""
+    """Raise `UsageError` for a password that libpq would misinterpret, and quote in its error."""
     head = url.partition("://")[2].partition("?")[0]
     user, at, place = head.rpartition("@")
     secret = user.partition(":")[2]
@@ -130,7 +130,9 @@ def _refuse_unescaped(url: str) -> None:
 
 
 def connect(conninfo: str, called: str, way_out: str) -> psycopg.Connection[Any]:
-    """A session on a server of the user's, called `called` in the `ServerError` if it cannot be reached."""
+    """Open a session on a user's server. `called` names the server in the `ServerError` that is raised if it cannot
+    be reached.
+    """
     import psycopg
 
     try:
@@ -142,6 +144,6 @@ def connect(conninfo: str, called: str, way_out: str) -> psycopg.Connection[Any]
 
 
 def without_passwords(text: str) -> str:
-    """`text`, which is or quotes a URL, without its passwords."""
+    """Return `text`, which is or quotes a URL, without its passwords."""
     without = re.sub(r"(://[^:/@\s]*):.*@", r"\1:…@", text, flags=re.DOTALL)
     return re.sub(r"""((?:^|[?&\s])(?:ssl)?password\s*=\s*)('[^']*'|[^&\s"']*)""", r"\1…", without)
