@@ -1,1 +1,1 @@
-"""What is under review, read from source and git without running it."""
+"""Reads what is under review from source and git, without running it."""

@@ -1,4 +1,4 @@
-"""Whether revisions only add tables, according to their source: running code cannot notice those."""
+"""Whether revisions only add tables, according to their source. Running code cannot notice new tables."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _HARMLESS = frozenset({"sqlalchemy", "sqlmodel", "datetime", "uuid", "enum", "pg
 
 
 def only_adds_tables(sources: Iterable[bytes]) -> bool:
-    """Whether `upgrade()` of every revision file does nothing but create tables, and indexes and rows of these.
-    If in doubt, no.
+    """Return whether `upgrade()` of every revision file does nothing but create tables, and indexes and rows of
+    these tables. False if in doubt.
     """
     created: set[str] = set()
     for source in sources:
@@ -57,7 +57,7 @@ def _is_harmless(call: ast.Call, known: set[str], created: set[str]) -> bool:
 
 
 def _called(call: ast.Call) -> str | None:
-    """X in `op.X(...)`."""
+    """Return X in `op.X(...)`; None for any other call."""
     match call.func:
         case ast.Attribute(value=ast.Name(id="op"), attr=name):
             return name

@@ -1,7 +1,7 @@
-"""Where the migrations are: alembic.ini or `[tool.alembic]`, script locations, and the project's interpreter.
+"""Finds the migrations: alembic.ini or `[tool.alembic]`, script locations, and the project's interpreter.
 
 Only reads files. What Alembic would find by importing (`package:folder`) is looked up along the paths that it would
-search; if that fails, the project's interpreter is asked (`Tree.unresolved`).
+search. If that fails, the project's interpreter is asked (`Tree.unresolved`).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": "
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "build", "dist", "env", "node_modules", "site-packages", "venv"})
 _LEVELS = 4
-"""How many levels below PATH to search for a configuration file."""
+"""The number of levels, from PATH downwards, that are searched for a configuration file."""
 _NAMED = 6
 """Up to this number, configuration files are listed by name."""
 
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A configuration file as `--config [NAME=]FILE` gives it."""
+    """A configuration file as given with `--config [NAME=]FILE`."""
 
     path: Path
     name: str = ""
@@ -44,35 +44,36 @@ class Tree:
     """One migration tree: a script location with its revisions. All paths are absolute."""
 
     name: str
-    """From `--config NAME=FILE`; empty where the project has one tree."""
+    """From `--config NAME=FILE`; empty if the project has only one tree."""
     config_file: Path
     """alembic.ini, or pyproject.toml with `[tool.alembic]`."""
     directory: Path
-    """The folder from which Alembic is to be run."""
+    """The folder that Alembic must be run in."""
     section: str = "alembic"
     """Section of the ini file."""
     toml_file: Path | None = None
-    """pyproject.toml that Alembic 1.16 and later reads besides the ini file."""
+    """pyproject.toml, which Alembic 1.16 and later read in addition to the ini file."""
     script_location: Path | None = None
-    """None: a package that only the project's interpreter can find."""
+    """None for a package that only the project's interpreter can find."""
     version_locations: tuple[Path, ...] = ()
     """Folders of revision files that exist."""
     declared_locations: tuple[Path, ...] = ()
-    """The same including those that do not exist or no longer exist."""
+    """The same folders, including those that do not exist or no longer exist."""
     recursive_version_locations: bool = False
     sourceless: bool = False
     unresolved: tuple[str, ...] = ()
     """Resources such as `package:folder` that could not be found without importing."""
     flask: bool = False
-    """Made by Flask-Migrate, which passes the script location itself: the ini file does not name it."""
+    """Whether Flask-Migrate made it. Flask-Migrate passes the script location itself; the ini file does not name
+    it."""
 
     @property
     def env_py(self) -> Path | None:
-        """The project's env.py."""
+        """The project's env.py; None if the script location is not known."""
         return self.script_location / "env.py" if self.script_location else None
 
     def located(self, script_location: Path, version_locations: Sequence[Path] = ()) -> Tree:
-        """The same tree with the folders that the project's interpreter reports."""
+        """Return the same tree with the folders that the project's interpreter reports."""
         declared = tuple(version_locations) or (script_location / "versions",)
         return replace(
             self,
@@ -89,13 +90,13 @@ class Interpreter:
 
     command: tuple[str, ...]
     why: str
-    """Why this one, as a phrase for a human."""
+    """Why this one was chosen, as a phrase for people."""
 
 
 def find_trees(
     path: Path, configs: Sequence[ConfigFile] = (), section: str = "alembic", git_root: Path | None = None
 ) -> tuple[Tree, ...]:
-    """The migration trees of the project at `path`: those that `configs` name, or the one that is found.
+    """Return the migration trees of the project at `path`: those that `configs` name, or the one that is found.
 
     Raises `ProjectError` if there is none, if there are several, or if one is invalid.
     """
@@ -115,10 +116,10 @@ def options_of(tree: Tree) -> _Options:
 
 
 def find_interpreter(path: Path, command: str | None, environment: Mapping[str, str]) -> Interpreter:
-    """The project's interpreter: `command`, or `.venv` and `venv` in `path` and above it up to the git root, or
-    the active virtual environment, or python3.
+    """Return the project's interpreter: `command`, or `.venv` or `venv` in `path` or above it up to the git root,
+    or the active virtual environment, or python3.
 
-    Raises `UsageError` if `command` does not exist, `InterpreterError` if no interpreter is found.
+    Raises `UsageError` if `command` does not exist, and `InterpreterError` if no interpreter is found.
     """
     search = environment.get("PATH", os.defpath)
     folder = path.resolve() if path.is_dir() else path.resolve().parent
@@ -151,7 +152,7 @@ def _given(folder: Path, command: str, search: str) -> Interpreter:
         found = shutil.which(program, path=search)
     else:
         places = (Path(os.path.expanduser(program)), folder / program)  # noqa: PTH111 - Path.expanduser raises without a home
-        # Links are not followed: a virtual environment is known by the path of its own python.
+        # Links are not followed: a virtual environment is identified by the path of its own python.
         found = next((str(each.absolute()) for each in places if os.access(each, os.X_OK) and each.is_file()), None)
     if found is None:
         raise UsageError(f"--python: there is no command {program}.", "Name the Python of the project.")
@@ -189,7 +190,7 @@ def _found_below(path: Path, section: str, git_root: Path | None) -> Path:
 
 
 def _way_up(path: Path, section: str, git_root: Path | None) -> str:
-    """Hint when run from a subdirectory of the project."""
+    """Return a hint for a command that was run in a subdirectory of the project; empty if there is none."""
     above = [each for each in path.parents if git_root is not None and each.is_relative_to(git_root)]
     found = next((each for each in above if _config_files(each, section)), None)
     return f"There is one in a folder above: `alembic-reviewer review {shlex.quote(str(found))}`." if found else ""
@@ -225,7 +226,7 @@ def _config_files(folder: Path, section: str) -> list[Path]:
 
 
 def mentions_flask(env_py: Path | None) -> bool:
-    """Whether an env.py asks Flask for its application."""
+    """Return whether an env.py asks Flask for its application."""
     try:
         text = env_py.read_text(encoding="utf-8", errors="replace") if env_py is not None else ""
     except OSError:
@@ -297,7 +298,9 @@ def _with_versions(tree: Tree, script: Path | None, location: str | None, option
 
 
 def _directory(file: Path, location: str, path: Path, git_root: Path | None) -> Path:
-    """The folder that a relative script_location is relative to: the file's own, PATH, or one above the file."""
+    """Return the folder that a relative script_location is relative to: the file's own, PATH, or one above the
+    file.
+    """
     if Path(location).is_absolute() or _is_resource(location):
         return file.parent
     above = [each for each in file.parent.parents if git_root and each.is_relative_to(git_root)]
@@ -331,7 +334,7 @@ def _example(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class _Options:
-    """Options as Alembic reads them: first those of the ini file, then those of pyproject.toml."""
+    """Options as Alembic reads them: first from the ini file, then from pyproject.toml."""
 
     file: Path
     where: str

@@ -1,6 +1,6 @@
-"""What git knows: the repository, the commit to compare with, and the files that it holds.
+"""Queries git: the repository, the commit to compare with, and the files in it.
 
-A thin wrapper around the `git` executable. It is read-only: no ref, index or working tree is ever changed.
+A thin wrapper around the `git` executable. It is read-only: it never changes a ref, the index or the working tree.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from reviewer.errors import UsageError
 
 _KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH", "GIT_SSH")
-"""Prefixes of variables that configure git, and do not select its repository. A git hook sets the others
-(GIT_DIR, GIT_INDEX_FILE …), and they would make us read another repository or a half-built index."""
+"""Prefixes of variables that configure git without selecting its repository. A git hook sets the others (GIT_DIR,
+GIT_INDEX_FILE …), which would make us read another repository or a half-built index."""
 
 _SMALL = 1024 * 1024
-"""Largest size in bytes of an ignored file that is copied into a checkout."""
+"""The largest size in bytes of an ignored file that is copied into a checkout."""
 
 _REGULAR_FILES = frozenset({"100644", "100755"})
 
@@ -39,11 +39,12 @@ class Base:
     commit: str
     """Full object name of the merge base."""
     tip: str
-    """Full object name of the tip that the branch will be merged into: newer than `commit` if that has moved on."""
+    """Full object name of the tip that the branch will be merged into. It is newer than `commit` if the tip has
+    moved on."""
     ref: str
-    """Name of the tip: `origin/main`."""
+    """Name of the tip, such as `origin/main`."""
     why: str
-    """How it was chosen, as a phrase for a human."""
+    """How it was chosen, as a phrase for people."""
     head: str = field(default="", compare=False)
     """Full object name of the commit that is checked out."""
 
@@ -57,8 +58,8 @@ class Git:
 
     @classmethod
     def containing(cls, path: Path) -> Git:
-        """The repository that holds `path`. Raises `NoRepositoryError` if there is none, `GitError` for a broken
-        one.
+        """Return the repository that contains `path`. Raises `NoRepositoryError` if there is none, and `GitError`
+        for a broken one.
         """
         folder = path if path.is_dir() else path.parent
         done = _run(folder, ["rev-parse", "--show-toplevel", "--is-shallow-repository"])
@@ -68,7 +69,7 @@ class Git:
         raise _explained(folder, done)
 
     def relative(self, path: Path) -> str:
-        """`path` as git spells it. Raises `GitError` for a path outside the repository."""
+        """Return `path` as git spells it. Raises `GitError` for a path outside the repository."""
         try:
             return path.resolve().relative_to(self.root).as_posix()
         except ValueError:
@@ -78,14 +79,15 @@ class Git:
             ) from None
 
     def commit(self, ref: str) -> str | None:
-        """Full object name of the commit that `ref` refers to, None if there is none."""
+        """Return the full object name of the commit that `ref` refers to; None if there is none."""
         if ref.startswith("-"):
             return None
         done = _run(self.root, ["rev-parse", "--verify", "--quiet", ref + "^{commit}"])
         return done.stdout.decode().strip() if done.returncode == 0 else None
 
     def base(self, ref: str | None, environment: Mapping[str, str]) -> Base:
-        """What to compare HEAD with: the merge base with `ref`, or with what the branch will be merged into.
+        """Return what to compare HEAD with: the merge base with `ref`, or with the branch that this one will be
+        merged into.
 
         `environment` is read for GITHUB_EVENT_NAME and GITHUB_BASE_REF, which GitHub sets for a pull request.
         Raises `GitError` if the commit is missing or cannot be determined.
@@ -121,9 +123,10 @@ class Git:
         )
 
     def changed(self, commit: str, folders: Collection[str]) -> frozenset[str]:
-        """Files under `folders` that differ between the working tree and `commit`: changed, added, removed.
+        """Return the files under `folders` that differ between the working tree and `commit`: changed, added or
+        removed.
 
-        Includes ignored and untracked files, because Alembic loads those too.
+        Ignored and untracked files are included, because Alembic loads those too.
         """
         if not folders:
             return frozenset()
@@ -138,7 +141,7 @@ class Git:
         return frozenset(name for stdout, _ in outputs for name in _split(stdout))
 
     def edited(self, commit: str) -> frozenset[str]:
-        """Files that are not as they are in `commit`: changed, added, removed. What git ignores is not among them."""
+        """Return the files that differ from `commit`: changed, added or removed. Ignored files are not included."""
         tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit]
         others = ["ls-files", "--others", "--exclude-standard", "-z"]
         with _start(self.root, tracked) as first, _start(self.root, others) as second:
@@ -149,13 +152,13 @@ class Git:
         return frozenset(name for stdout, _ in outputs for name in _split(stdout))
 
     def renamed(self, commit: str) -> dict[str, str]:
-        """Files that moved since `commit`: where each is now, and where it was."""
+        """Return the files that moved since `commit`, as a mapping from the current path to the old one."""
         arguments = ["diff", "--name-status", "--find-renames", "--no-ext-diff", "--diff-filter=R", "-z", commit]
         words = _split(self._output(arguments))
         return {now: before for _, before, now in zip(words[::3], words[1::3], words[2::3], strict=True)}
 
     def files(self, commit: str, folders: Collection[str]) -> dict[str, str]:
-        """Every file under `folders` at `commit`, with the name of its blob. A missing folder has none."""
+        """Return every file under `folders` at `commit`, with the name of its blob. A missing folder has no files."""
         if not folders:
             return {}
         arguments = ["ls-tree", "-r", "-z", "--full-tree", commit, "--", *_plain(folders)]
@@ -168,7 +171,7 @@ class Git:
         return found
 
     def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
-        """The contents of each blob, all of them read by one process."""
+        """Return the contents of each blob. One process reads all of them. Raises `GitError` if one is missing."""
         wanted = list(dict.fromkeys(blobs))
         if not wanted:
             return {}
@@ -188,10 +191,10 @@ class Git:
         return found
 
     def check_out(self, commit: str, folder: Path, index: Path) -> None:
-        """Write the files of `commit` below `folder`, using a separate index: nothing in the repository changes,
-        no hook runs, and the folder can be deleted without cleaning up in the repository.
+        """Write the files of `commit` below `folder`, using a separate index: nothing in the repository changes, no
+        hook runs, and the folder can be deleted without cleaning up in the repository.
 
-        Files that git ignores and that lie between the tracked ones (generated modules, `.env`) are copied too.
+        Small ignored files in the folders of tracked ones (generated modules, `.env`) are copied too.
         """
         own = {"GIT_INDEX_FILE": str(index), "GIT_LFS_SKIP_SMUDGE": "1"}
         for arguments in (["read-tree", commit], ["checkout-index", "--all", "--quiet", f"--prefix={folder}/"]):
@@ -205,7 +208,7 @@ class Git:
                 shutil.copyfile(self.root / name, target)
 
     def ignored_beside(self, folders: Collection[str]) -> list[str]:
-        """Small files in `folders` that git ignores, byte code left out."""
+        """Return small files in `folders` that git ignores, except byte code."""
         listing = ["ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"]
         found = []
         for name in _split(self._output(listing)):
@@ -298,7 +301,7 @@ def _command(folder: Path, arguments: list[str]) -> tuple[list[str], dict[str, s
     environment = {
         name: value for name, value in os.environ.items() if name.startswith(_KEPT) or not name.startswith("GIT_")
     }
-    # English messages, no prompts, and no index refreshed behind the user's back.
+    # English messages, no prompts, and no refresh of the index behind the user's back.
     environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     settings = ["-c", "core.quotepath=off", "-c", "diff.relative=false", "-c", "core.fsmonitor=false"]
     return [executable, "-C", str(folder), *settings, *arguments], environment
@@ -351,7 +354,7 @@ def _plain(folders: Collection[str]) -> list[str]:
 
 
 def root_of(path: Path) -> Path | None:
-    """The root of the repository that holds `path`, None if there is none that can be read."""
+    """Return the root of the repository that contains `path`; None if there is none that can be read."""
     try:
         return Git.containing(path.resolve()).root
     except GitError:

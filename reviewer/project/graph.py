@@ -1,6 +1,6 @@
-"""The revision graph: down_revisions, order, and the resolution of the user's symbols.
+"""The revision graph: down_revisions, order, and the resolution of symbols that the user gives.
 
-Follows Alembic's rules for heads, labels, dependencies and relative symbols, without Alembic.
+Follows Alembic's rules for heads, labels, dependencies and relative symbols, without using Alembic.
 <https://alembic.sqlalchemy.org/en/latest/branches.html>
 """
 
@@ -28,7 +28,7 @@ class Graph:
 
     @classmethod
     def of(cls, found: Iterable[SourceRevision | Problem]) -> Graph:
-        """The graph of the revisions that were read from files, with all problems in it."""
+        """Build the graph of the revisions that were read from files, with all problems in it."""
         revisions: dict[str, SourceRevision] = {}
         problems: list[Problem] = []
         for each in found:
@@ -46,14 +46,14 @@ class Graph:
         return cls(revisions, tuple(problems))
 
     def raise_fatal(self) -> None:
-        """Raises `ProjectError` for the first problem that makes Alembic itself reject the history."""
+        """Raise `ProjectError` for the first problem that makes Alembic itself reject the history."""
         for problem in self.problems:
             if problem.fatal:
                 raise ProjectError(problem.message, _WAYS_OUT[problem.kind])
 
     @cached_property
     def heads(self) -> tuple[str, ...]:
-        """What `alembic heads` prints: revisions that no other one names as its down_revision."""
+        """What `alembic heads` prints: revisions that no other revision names as its down_revision."""
         return tuple(sorted(each for each in self.revisions if not self._children.get(each)))
 
     @cached_property
@@ -63,7 +63,7 @@ class Graph:
 
     @cached_property
     def dependencies(self) -> Mapping[str, tuple[str, ...]]:
-        """For each revision its `depends_on`, labels resolved to ids; unknown ones are left out."""
+        """For each revision its `depends_on`, with labels resolved to ids. Unknown ones are left out."""
         known = {
             rev: tuple(self._owners.get(symbol, symbol) for symbol in each.depends_on)
             for rev, each in self.revisions.items()
@@ -72,7 +72,7 @@ class Graph:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Every id in an order in which they can run; deterministic for the same graph.
+        """Every id, in an order in which they can run. It is deterministic for the same graph.
 
         Revisions in a cycle, and their descendants, come last.
         """
@@ -90,30 +90,30 @@ class Graph:
         return (*done, *sorted(waiting.keys() - set(done)))
 
     def ancestors(self, ids: Iterable[str]) -> frozenset[str]:
-        """Everything that must run before `ids`, dependencies included, without `ids` themselves."""
+        """Return everything that must run before `ids`, including dependencies, without `ids` themselves."""
         start = [rev for rev in ids if rev in self.revisions]
         return _reached(start, self._parents) - set(start)
 
     def with_ancestors(self, ids: Iterable[str]) -> frozenset[str]:
-        """`ids` and everything that must run before them."""
+        """Return `ids` and everything that must run before them."""
         return _reached((rev for rev in ids if rev in self.revisions), self._parents)
 
     def with_descendants(self, ids: Iterable[str]) -> frozenset[str]:
-        """`ids`, their descendants, and everything that depends on them."""
+        """Return `ids`, their descendants, and everything that depends on them."""
         return _reached((rev for rev in ids if rev in self.revisions), self._dependents)
 
     def tips(self, ids: Collection[str]) -> tuple[str, ...]:
-        """Those of `ids` that none of the others needs: upgrading to them gives all of `ids`."""
+        """Return those of `ids` that none of the others needs: upgrading to them runs all of `ids`."""
         chosen = set(ids)
         needed = {parent for rev in chosen for parent in self._parents.get(rev, ())}
         return tuple(sorted(chosen - needed))
 
     def sorted(self, ids: Iterable[str]) -> tuple[str, ...]:
-        """`ids` in the order in which they can run."""
+        """Return `ids` in an order in which they can run."""
         return tuple(sorted(ids, key=self._position.__getitem__))
 
     def labels(self, rev: str) -> frozenset[str]:
-        """Branch labels of a revision: its own, and those of the branch that it is on."""
+        """Return the branch labels of a revision: its own, and those of the branch that it is on."""
         return self._labels.get(rev, frozenset())
 
     @property
@@ -123,7 +123,7 @@ class Graph:
         return tuple(head for head in self.heads if any(everyone.count(label) == 1 for label in self.labels(head)))
 
     def resolve(self, symbol: str) -> tuple[str, ...]:
-        """The ids that `symbol` refers to: an id or its prefix, `head`, `heads`, `base` (none), a branch
+        """Return the ids that `symbol` refers to: an id or its prefix, `head`, `heads`, `base` (none), a branch
         label, `label@head`, `id+1`, `id-1`. Raises `UsageError` if it is unknown or ambiguous.
         """
         if symbol in self.revisions:
@@ -253,7 +253,7 @@ class Graph:
         return problems
 
     def _cycles(self) -> list[Problem]:
-        # Revisions that never became ready descend from a cycle; walking back along such parents must enter it.
+        # Revisions that never became ready descend from a cycle. Walking back along such parents must enter it.
         settled: set[str] = set()
         for rev in self.order:
             if all(parent in settled for parent in self._parents[rev]):

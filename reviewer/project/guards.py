@@ -1,4 +1,4 @@
-"""Conditions on a number of rows under which a revision runs a part of itself: `if count < 1_000_000:`."""
+"""Conditions on a number of rows under which a revision runs part of its code: `if count < 1_000_000:`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _SIGNS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", a
 
 
 def guards(module: ast.Module) -> tuple[Guard, ...]:
-    """The lines that run only while a number is below a constant: the body of such an `if`, the `else` of its
-    opposite, and what follows an opposite that leaves the function.
+    """Return the lines that run only while a number is below a constant: the body of such an `if`, the `else` of
+    the opposite condition, and what follows an opposite condition that leaves the function.
     """
     return tuple(sorted(_in(module.body), key=lambda each: (each.first, -each.last)))
 
@@ -43,7 +43,9 @@ def _over(body: Sequence[ast.stmt], limit: int, condition: str) -> Iterator[Guar
 
 
 def _compared(test: ast.expr) -> tuple[str, int] | None:
-    """The sign and the constant of a comparison with a number, as if the number stood to the right."""
+    """Return the operator and the constant of a comparison with a number, as if the constant were on the right;
+    None if `test` is not one.
+    """
     match test:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             found = _compared(operand)

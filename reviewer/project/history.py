@@ -1,4 +1,4 @@
-"""What is under review: the revision graph read from source, and what the branch adds to it.
+"""The revisions under review: the revision graph read from source, and what the branch adds to it.
 
 HEAD means the working tree, so a revision that is not committed yet is under review too.
 """
@@ -47,7 +47,7 @@ class Selection:
     revisions: tuple[SourceRevision, ...] = ()
     """Parents first."""
     base_heads: tuple[str, ...] = ()
-    """What to upgrade an empty database to, so that it contains everything that is not under review."""
+    """The revisions to upgrade an empty database to, so that it contains everything that is not under review."""
     heads: tuple[str, ...] = ()
     """What `alembic heads` prints with the revisions under review."""
     previous_heads: tuple[str, ...] = ()
@@ -63,19 +63,19 @@ class Selection:
     colliding: tuple[tuple[SourceRevision, str], ...] = ()
     """New heads, each with a head that was added to the base branch since this branch diverged."""
     carried: tuple[str, ...] = ()
-    """Old revisions that descend from inserted ones, so they can only run after them; not under review."""
+    """Old revisions that descend from inserted ones, so they can only run after them. They are not under review."""
     dependencies: Mapping[str, tuple[str, ...]] | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What to upgrade to, so that all revisions under review run."""
+        """The revisions to upgrade to, so that all revisions under review run."""
         ids = {each.id for each in self.revisions}
         resolved = self.dependencies or {}
         needed = {up for each in self.revisions for up in (*each.down_revisions, *resolved.get(each.id, ()))}
         return tuple(sorted(ids - needed))
 
     def recorded(self) -> tuple[recording.Revision, ...]:
-        """The revisions in the form that a recording stores."""
+        """Return the revisions in the form that a recording stores."""
         resolved = self.dependencies or {}
         return tuple(each.recorded(resolved.get(each.id, each.depends_on)) for each in self.revisions)
 
@@ -91,7 +91,7 @@ class Selection:
         )
 
     def history(self) -> recording.History:
-        """What the rules about history need to know."""
+        """Return what the rules about history need to know."""
         return recording.History(
             heads=self.heads,
             base_heads=self.previous_heads,
@@ -103,8 +103,8 @@ class Selection:
         )
 
     def beside(self, base: Graph, tip: Graph) -> Selection:
-        """The same, with the heads that collide with those of `tip`, the commit that the branch will be merged
-        into.
+        """Return the same selection with the heads that collide with those of `tip`, the commit that the branch
+        will be merged into.
         """
         merged = Graph({**tip.revisions, **{each.id: each for each in self.revisions}})
         apart = set(merged.labelled_heads)
@@ -118,16 +118,16 @@ class Selection:
 
 
 def read_worktree(tree: Tree, root: Path) -> Graph:
-    """The graph as the files are now; paths in it are relative to `root`."""
+    """Read the graph from the files as they are now. Paths in it are relative to `root`."""
     _refuse_unresolved(tree)
     root = root.resolve()
     return Graph.of(_read_file(file, _relative(file, root)) for file in _revision_files(tree))
 
 
 def read_commit(tree: Tree, git: Git, commit: str, now: Graph | None = None) -> Graph:
-    """The graph as it was at `commit`, in the folders that the tree uses now.
+    """Read the graph as it was at `commit`, in the folders that the tree uses now.
 
-    With `now`, the graph of the working tree, unchanged files are taken from there, and files that moved
+    If `now`, the graph of the working tree, is given, unchanged files are taken from it, and files that have moved
     in from other folders are found where they were.
     """
     folders = _folders(tree, git)
@@ -145,21 +145,21 @@ def read_commit(tree: Tree, git: Git, commit: str, now: Graph | None = None) -> 
 
 
 def changed_files(tree: Tree, git: Git, commit: str) -> frozenset[str]:
-    """Revision files that have changed since `commit`. None: there is nothing new, edited or deleted.
+    """Return the revision files that have changed since `commit`. Empty if no revision is new, edited or deleted.
 
-    Reads no file, so a branch without migrations is recognised in a few milliseconds.
+    Reads no file, so a branch without migrations is recognized in a few milliseconds.
     """
     folders = _folders(tree, git)
     return frozenset(path for path in git.changed(commit, folders) if _is_loaded(tree, folders, path))
 
 
 def has_revisions(tree: Tree) -> bool:
-    """Whether there is any revision file in the configured folders; env.py can set others."""
+    """Return whether there is any revision file in the configured folders. env.py can set others."""
     return next(_revision_files(tree), None) is not None
 
 
 def new_revisions(now: Graph, base: Graph) -> Selection:
-    """What `now` adds to `base`. Raises `ProjectError` for a history that Alembic would reject as well."""
+    """Return what `now` adds to `base`. Raises `ProjectError` for a history that Alembic would reject too."""
     now.raise_fatal()
     new = now.revisions.keys() - base.revisions.keys()
     unavoidable = now.with_descendants(new)
@@ -176,9 +176,9 @@ def new_revisions(now: Graph, base: Graph) -> Selection:
 
 
 def between(graph: Graph, span: str) -> Selection:
-    """The revisions after A up to B for the span `A:B`. A missing A is `base`, a missing B is `heads`.
+    """Return the revisions after A up to B for the span `A:B`. A missing A is `base`, a missing B is `heads`.
 
-    Raises `UsageError` for an invalid span, `ProjectError` for a history that Alembic would reject.
+    Raises `UsageError` for an invalid span, and `ProjectError` for a history that Alembic would reject.
     """
     graph.raise_fatal()
     start, colon, end = span.strip().partition(":")

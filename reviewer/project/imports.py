@@ -1,4 +1,6 @@
-"""Which modules of the application a revision imports: files of the project outside the folder of the migrations."""
+"""The modules of the application that a revision imports: files of the project outside the folder of the
+migrations.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ from reviewer.recording import HistoryEntry, Location
 
 
 def application_imports(revisions: Iterable[SourceRevision], tree: Tree, root: Path) -> tuple[HistoryEntry, ...]:
-    """Every import of the project's own code in `revisions`, resolved to its file: nothing is imported.
+    """Return every import of the project's own code in `revisions`, resolved to its file. Nothing is imported.
 
-    Relative imports, and modules beside env.py, are helpers of the migrations and do not count.
+    Relative imports, and modules in the script location, are helpers of the migrations and do not count.
     """
     folders = [folder for base in dict.fromkeys((tree.directory, root)) for folder in (base, base / "src")]
     own = tree.script_location

@@ -1,4 +1,4 @@
-"""One revision file read from its source text. Nothing is imported, so none of the project's code runs."""
+"""Reads one revision file from its source text. Nothing is imported, so none of the project's code runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ProblemKind(Enum):
     SYNTAX = "syntax"
     NO_REVISION = "no-revision"
     COMPUTED = "computed"
-    """A variable such as `down_revision` is computed, and not known without running the file."""
+    """A variable such as `down_revision` is computed, so it is not known without running the file."""
     DUPLICATE = "duplicate"
     MISSING_PARENT = "missing-parent"
     MISSING_DEPENDENCY = "missing-dependency"
@@ -45,12 +45,12 @@ class Problem:
     path: str
     line: int = 1
     fatal: bool = True
-    """Whether Alembic rejects the history as well; if not, only reading it from source fails."""
+    """Whether Alembic rejects the history too; if not, only reading it from source fails."""
 
 
 @dataclass(frozen=True)
 class Import:
-    """A module that a file imports, wherever in the file; a relative one with its leading dots."""
+    """A module that a file imports, wherever in the file. A relative one has its leading dots."""
 
     module: str
     line: int
@@ -58,12 +58,12 @@ class Import:
 
 @dataclass(frozen=True)
 class SourceRevision:
-    """A revision as its file says."""
+    """A revision as declared in its file."""
 
     id: str
     down_revisions: tuple[str, ...]
     path: str
-    """Relative to the git root, or to the project where there is no git."""
+    """Relative to the git root, or to the project if there is no git."""
     depends_on: tuple[str, ...] = ()
     """As written: ids or branch labels."""
     branch_labels: tuple[str, ...] = ()
@@ -77,12 +77,12 @@ class SourceRevision:
     downgrade_line: int | None = None
     downgrade_is_empty: bool = False
     source_problem: Problem | None = None
-    """Variables that are not literals; their fields are empty."""
+    """Set if variables are not literals; their fields are then empty."""
     text: bytes = field(default=b"", repr=False, compare=False)
 
     @cached_property
     def digest(self) -> str:
-        """A hash of what the file does: the same if only comments, docstrings or formatting differ."""
+        """A hash of what the file does. Comments, docstrings and formatting do not change it."""
         tree = _without_docstrings(_parsed(self.text))
         return hashlib.sha256(ast.dump(tree).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -92,7 +92,7 @@ class SourceRevision:
         return tuple(sorted(_imports(_parsed(self.text)), key=lambda each: (each.line, each.module)))
 
     def recorded(self, depends_on: tuple[str, ...]) -> recording.Revision:
-        """The form that a recording stores; `depends_on` with its labels resolved to ids."""
+        """Return the form that a recording stores. `depends_on` has its labels resolved to ids."""
         return recording.Revision(
             id=self.id,
             down_revisions=self.down_revisions,
@@ -109,7 +109,9 @@ class SourceRevision:
 
 
 def read_source(text: bytes, path: str) -> SourceRevision | Problem:
-    """The revision that the file `path` with the content `text` declares, or why there is none."""
+    """Return the revision that the file `path` with the content `text` declares, or the problem if it declares
+    none.
+    """
     try:
         module = _parsed(text)
     except SyntaxError as error:
@@ -126,8 +128,8 @@ def read_source(text: bytes, path: str) -> SourceRevision | Problem:
 
 
 def raises_always(text: bytes, line: int) -> bool:
-    """Whether `line` is a `raise` that its function reaches on every path: under no condition, in no loop or
-    handler.
+    """Return whether `line` is a `raise` that its function reaches on every path: not under a condition, in a loop
+    or in a handler.
     """
     try:
         module = _parsed(text)
@@ -142,7 +144,7 @@ def raises_always(text: bytes, line: int) -> bool:
 
 
 def _unless_left_before(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a function's body that it reaches unless it fails: none after one that may return."""
+    """Yield the statements of a function's body that it reaches unless it fails: none after one that may return."""
     for statement in body:
         yield statement
         if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
@@ -150,7 +152,7 @@ def _unless_left_before(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def wanted_extensions(revisions: Iterable[SourceRevision]) -> frozenset[str]:
-    """Names of the extensions that a CREATE EXTENSION in these files asks for."""
+    """Return the names of the extensions that a CREATE EXTENSION in these files creates."""
     found: set[str] = set()
     for revision in revisions:
         if b"extension" in revision.text.lower():
@@ -213,7 +215,7 @@ class _Reader:
         return strings[0] if strings and len(strings) == 1 else self._computed("revision")
 
     def _written(self, mark: str) -> tuple[str, ...]:
-        """A computed value, as written in the source: enough to distinguish labels."""
+        """Return a computed value as written in the source, which is enough to distinguish labels."""
         node = self.values.get(mark)
         return (ast.unparse(node),) if node else (f"{mark} of {self.path}",)
 
@@ -313,7 +315,7 @@ class _Reader:
 
 def _parsed(text: bytes) -> ast.Module:
     with warnings.catch_warnings():
-        # A warning about an invalid escape in a migration must not be printed as one of ours.
+        # A warning about an invalid escape in a migration must not look like one of ours.
         warnings.simplefilter("ignore")
         return ast.parse(text)
 
@@ -404,7 +406,7 @@ def _ends_in_create(node: ast.expr) -> bool:
 
 
 def _texts_by_name(module: ast.Module) -> Mapping[str, set[str]]:
-    """Which strings a name can stand for: `x = "a"`, and `for x in ("a", "b")`."""
+    """Return the strings that each name can stand for: `x = "a"`, and `for x in ("a", "b")`."""
     found: dict[str, set[str]] = {}
     for node in ast.walk(module):
         match node:
