@@ -1,8 +1,8 @@
-"""Where production differs from the state that the history makes: `before` is what the history makes, `after` what is
-there.
+"""Differences between production and the state that the history produces: `before` is the history's value, `after`
+production's.
 
-Partitions are left out, since production makes its own, and so are names that differ in nothing else, and NOT NULL
-constraints, which PostgreSQL has as such only since 18: the column says whether it is nullable.
+Partitions are left out, since production creates its own. So are objects that differ only in their names, and NOT
+NULL constraints, which are separate objects only since PostgreSQL 18: the column shows whether it is nullable.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ T = TypeVar("T", Column, Constraint, Index)
 
 
 def why_not(recording: Recording, production: Production) -> str:
-    """Why the schema of production cannot be compared with the base state of `recording`; empty if it can be, or if
-    nobody has asked for that.
+    """Explain why the schema of production cannot be compared with the base state of `recording`. Empty if it can
+    be, or if no schema was read.
     """
     if production.catalogue is None or not recording.revisions:
         return ""
@@ -49,20 +49,20 @@ def why_not(recording: Recording, production: Production) -> str:
 
 
 def _parents(recording: Recording) -> tuple[str, ...]:
-    """What the first of its revisions stand on."""
+    """Return the parents of the first revisions in the recording."""
     own = {each.id for each in recording.revisions}
     return tuple(dict.fromkeys(p for each in recording.revisions for p in each.down_revisions if p not in own))
 
 
 def between(recording: Recording, production: Production) -> tuple[Difference, ...]:
-    """How production differs from the base state of `recording`; nothing if that cannot be compared."""
+    """Return how production differs from the base state of `recording`; empty if they cannot be compared."""
     if production.catalogue is None or why_not(recording, production):
         return ()
     return tuple(compare(recording.base, production.catalogue))
 
 
 def compare(made: Catalogue, there: Catalogue) -> Iterator[Difference]:
-    """How `there` differs from what the history has `made`, in the order of the tables."""
+    """Yield the differences of `there` from the state that the history has `made`, table by table."""
     tables, others = _by_name(made), _by_name(there)
     for name in sorted({*tables, *others}):
         mine, other = tables.get(name), others.get(name)
@@ -134,7 +134,7 @@ def _parts(
 ) -> Iterator[Difference]:
     made: dict[str, Mapping[str, str | None]] = {each.name: about(each) for each in mine if counts(each)}
     there: dict[str, Mapping[str, str | None]] = {each.name: about(each) for each in others if counts(each)}
-    if kind != "column":  # names that differ in nothing else
+    if kind != "column":  # objects that differ only in their names
         for name in [each for each in made if each not in there]:
             same = next((each for each in there if each not in made and there[each] == made[name]), None)
             if same is not None:
@@ -157,7 +157,7 @@ def _definition(about: Mapping[str, str | None]) -> str | None:
 def _column(column: Column) -> dict[str, str | None]:
     default = column.default and _unqualified(column.default)
     if default is not None and _SEQUENCE.match(default):
-        default = "nextval"  # the sequence of a serial column keeps the name of a table that was renamed
+        default = "nextval"  # the sequence of a serial column keeps the old name of a renamed table
     return {"type": _unqualified(column.type), "nullable": _yes(column.nullable), "default": default}
 
 
@@ -166,11 +166,11 @@ def _yes(value: bool) -> str:
 
 
 def _without_name(definition: str) -> str:
-    """The definition of an index from its table on, and whether it is unique."""
+    """Return the definition of an index from its table onwards, and whether it is unique."""
     unique = "UNIQUE " if definition.startswith("CREATE UNIQUE") else ""
     return unique + _unqualified(definition.partition(" ON ")[2])
 
 
 def _unqualified(text: str) -> str:
-    """Without `public.`: PostgreSQL writes it for a role that may not use that schema, and not for others."""
+    """Remove `public.`: PostgreSQL writes it for a role that may not use that schema, and omits it for others."""
     return _PUBLIC.sub("", text)

@@ -1,4 +1,4 @@
-"""Reads and writes the file of `alembic-reviewer stats`; `schema.json` beside this file describes it to others."""
+"""Reads and writes the file of `alembic-reviewer stats`. `schema.json` in this folder describes it to others."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from reviewer.stats import views
 from reviewer.stats.sizes import Production, Size, told_bytes
 
 LARGEST = 256 * 1024 * 1024
-"""Bytes of a file that is read: that of 5,000 tables has 5 MB."""
+"""The largest file, in bytes, that is read. A file for 5,000 tables has 5 MB."""
 
 _WAY_OUT = "Create it again with `alembic-reviewer stats URL`."
 
 
 def dumps(stats: views.Stats) -> str:
-    """`stats` as the text of the file, a line for each value, so that a file in git has readable changes."""
+    """Format `stats` as the text of the file, one line for each value, so that changes to a file in git are
+    readable.
+    """
     return msgspec.json.format(msgspec.json.encode(stats), indent=1).decode() + "\n"
 
 
@@ -34,7 +36,7 @@ def save(stats: views.Stats, path: Path) -> None:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Raises `UsageError` if there is no place for the file `path`: checked before the work, not after it."""
+    """Raise `UsageError` if the file `path` cannot be created. Called before the work instead of after it."""
     if path.is_dir():
         raise _unwritable(path, "it is a folder")
     if not path.absolute().parent.is_dir():
@@ -48,7 +50,7 @@ def _unwritable(path: Path, why: str) -> UsageError:
 
 
 def summary(stats: views.Stats, path: Path) -> Iterator[str]:
-    """What was read and what could not be, a line each, for whoever called the command."""
+    """Describe what was read and what could not be, one line each, for the user of the command."""
     parts = {part for table in stats.tables for part in table.partitions}
     own = [each for each in stats.tables if str(Name(each.name, each.schema)) not in parts]
     sizes = {id(each): Size(each.rows, each.heap_bytes + each.toast_bytes + each.index_bytes) for each in own}
@@ -63,7 +65,9 @@ def summary(stats: views.Stats, path: Path) -> Iterator[str]:
 
 
 def load(path: Path) -> Production:
-    """What the file `path` tells about production. Raises `UsageError` with one sentence if it cannot be read."""
+    """Read what the file `path` contains about production. Raises `UsageError` with one sentence if it cannot be
+    read.
+    """
     try:
         text = files.read(path, LARGEST + 1)
     except OSError as error:
@@ -77,7 +81,7 @@ def load(path: Path) -> Production:
 
 
 def loads(text: bytes, name: str) -> views.Stats:
-    """The contents of the file `name`. Raises `UsageError` with one sentence if they are anything else."""
+    """Decode the contents of the file `name`. Raises `UsageError` with one sentence if they are not valid."""
     _refuse_other_schema(text, name)
     try:
         found = msgspec.json.decode(text, type=views.Stats)
@@ -103,7 +107,7 @@ class _Version(msgspec.Struct):
 
 
 def _refuse_other_schema(text: bytes, name: str) -> None:
-    """Checked first: a file of another version may have any other form."""
+    """Raise `UsageError` if the file has another version. Checked first: such a file may have any form."""
     try:
         version = msgspec.json.decode(text, type=_Version).schema
     except msgspec.ValidationError:
@@ -121,7 +125,7 @@ def _refuse_other_schema(text: bytes, name: str) -> None:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the file. Closed: a key that it does not name is a mistake there."""
+    """Return the JSON Schema of the file. It is closed: a key that it does not name is an error."""
     whole = msgspec.json.schema(views.Stats)
     parts = whole["$defs"]
     for part in parts.values():

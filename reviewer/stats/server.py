@@ -1,6 +1,7 @@
-"""Reads production: one short read-only transaction, from the catalogue and the statistics of the server alone.
+"""Reads production in one short read-only transaction, from the catalogs and the statistics of the server alone.
 
-Any role that may connect can do it. What a role may not see is told in `unknown`, and so is what is not there.
+Any role that can connect can do this. What a role may not see is listed in `unknown`, and so is what does not
+exist.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 LOCK_TIMEOUT = "2s"
-"""How long it waits for a lock before it gives up."""
+"""How long a query waits for a lock before it gives up."""
 STATEMENT_TIMEOUT = "60s"
 """How long one query may take."""
 MOST_QUERIES = 500
-"""Most statements that are read from pg_stat_statements."""
+"""The most statements that are read from pg_stat_statements."""
 
 _WAY_OUT = "Give it a URL such as postgresql://user@host/database, with the password in PGPASSWORD or ~/.pgpass."
 
@@ -34,21 +35,22 @@ ReadCatalogue = Callable[["Connection[tuple[Any, ...]]"], Catalogue]
 
 
 def read(url: str, tool: str, *, schema: ReadCatalogue | None = None, queries: bool = False) -> views.Stats:
-    """What `url` tells about production; with `schema`, which reads it, its catalogue too.
+    """Read what the server of `url` shows about production, including its catalogue if `schema`, a function that
+    reads it, is given.
 
     Raises:
         UsageError: it is not a URL of a PostgreSQL server, or the database has no tables.
-        ServerError: the server does not respond, is not supported, or refuses to tell.
+        ServerError: the server does not respond, is not supported, or rejects a query.
     """
     conninfo, _ = urls.conninfo_of(url, _WAY_OUT)
     connection = urls.connect(conninfo, "The server", _WAY_OUT)
     with connection, _told():
-        connection.prepare_threshold = None  # a connection pooler has no prepared statements
+        connection.prepare_threshold = None  # with a connection pooler, prepared statements may not exist
         _refuse_other_versions(connection.info.server_version)
         try:
             return _read(_Reader(connection), tool, schema, queries)
         except _errors().LockNotAvailable:
-            # somebody has locked a table between two queries: what it takes no lock for is good enough
+            # another session has locked a table between two queries: what can be read without a lock is good enough
             return _read(_Reader(connection, patient=False), tool, schema, queries)
 
 
@@ -60,7 +62,7 @@ def _errors() -> Any:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Turns what the server refuses into a `ServerError` of one sentence."""
+    """Turn errors of the server into a `ServerError` of one sentence."""
     import psycopg
 
     try:
@@ -90,7 +92,7 @@ def _told() -> Iterator[None]:
 
 
 def _refuse_other_versions(version: int) -> None:
-    """Raises `ServerError` for a server that is too old, by the number that libpq has for its version."""
+    """Raise `ServerError` for a server that is too old. `version` is libpq's version number."""
     if version // 10000 < OLDEST:
         number = f"{version // 10000}" if version >= 100000 else f"{version // 10000}.{version // 100 % 100}"
         raise ServerError(
@@ -104,7 +106,7 @@ class _Reader:
 
     connection: Connection[tuple[Any, ...]]
     patient: bool = True
-    """Whether the size of a table is asked for even if that may wait for a lock."""
+    """Whether the size of a table is queried even if that may wait for a lock."""
     unknown: list[str] = field(default_factory=list)
 
     def rows(self, query: str, **values: object) -> list[tuple[Any, ...]]:
@@ -198,7 +200,7 @@ SELECT pg_catalog.current_database()::text, pg_catalog.current_setting('server_v
     (SELECT d.stats_reset FROM pg_catalog.pg_stat_database d WHERE d.datname = pg_catalog.current_database())
 """
 
-# reset_val is what the session had before our own SET LOCAL
+# reset_val is the session's value before our own SET LOCAL
 _SETTINGS = """
 SELECT s.name, s.reset_val, s.unit FROM pg_catalog.pg_settings s
 WHERE s.name = ANY (%(names)s) AND s.reset_val IS NOT NULL ORDER BY pg_catalog.lower(s.name)
@@ -213,7 +215,7 @@ ORDER BY 1, 2, 3
 
 _SLOTS = "SELECT s.slot_type, s.active FROM pg_catalog.pg_replication_slots s ORDER BY s.slot_name"
 
-# a role without pg_read_all_stats sees of other sessions only that they are there
+# a role without pg_read_all_stats sees only that other sessions exist
 _OLDEST = """
 SELECT extract(epoch FROM pg_catalog.clock_timestamp() - x.since)::double precision, x.state, x.hidden FROM (
     SELECT a.xact_start, a.state, a.query = '<insufficient privilege>' FROM pg_catalog.pg_stat_activity a
@@ -272,11 +274,12 @@ def _replicas(reader: _Reader) -> tuple[views.Replica, ...]:
     return found
 
 
-# -- its tables -----------------------------------------------------------------------------------
+# -- the tables -----------------------------------------------------------------------------------
 
 _USERS = r"""n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'"""
 
-# The size of a relation that is locked exclusively, or about to be, is that of its last VACUUM: asking for it would wait.
+# For a relation that is locked exclusively, or about to be, the size is that of its last VACUUM: querying it would
+# wait.
 _LOCKED = """
 locked AS MATERIALIZED (
     SELECT DISTINCT l.relation FROM pg_catalog.pg_locks l
@@ -325,7 +328,7 @@ ORDER BY i.relname
 
 @dataclass(frozen=True)
 class _Found:
-    """A table as the server has it, partitions not yet added up."""
+    """A table as read from the server, before its partitions are added up."""
 
     view: views.Table
     parent: int | None
@@ -377,8 +380,8 @@ def _table(told: list[Any], indexes: tuple[views.Index, ...]) -> _Found:
 
 
 def _estimated(tuples: float, known: int, heap: int, live: int) -> int | None:
-    """Rows as the planner estimates them, `tuples` when the table had `known` bytes; never fewer than were counted as
-    `live`. None: nobody has ever looked.
+    """Estimate the number of rows as the planner does: `tuples` when the table had `known` bytes, scaled to its
+    present size, and never fewer than were counted as `live`. None if the table was never analyzed.
     """
     if heap == 0:
         return 0
@@ -388,7 +391,7 @@ def _estimated(tuples: float, known: int, heap: int, live: int) -> int | None:
 
 
 def _summed(found: Mapping[int, _Found]) -> Iterator[views.Table]:
-    """The tables, partitioned ones with the sums of their partitions at every depth."""
+    """Yield the tables. Partitioned ones have the sums of their partitions at every depth."""
     children: dict[int, list[int]] = defaultdict(list)
     for oid, each in found.items():
         if each.parent is not None:
@@ -427,7 +430,7 @@ def _summed(found: Mapping[int, _Found]) -> Iterator[views.Table]:
         )
 
 
-# -- what is asked for besides --------------------------------------------------------------------
+# -- optional parts -------------------------------------------------------------------------------
 
 _VERSIONS = """
 SELECT n.nspname::text, pg_catalog.has_schema_privilege(n.oid, 'USAGE')
@@ -440,7 +443,9 @@ ORDER BY 1
 
 
 def _heads(reader: _Reader) -> tuple[str, ...] | None:
-    """The revisions that Alembic has noted in every table of its name that the role may read."""
+    """Return the revisions in every version table of Alembic's name; None if there is none, or the role may not
+    read one.
+    """
     heads: list[str] = []
     tables = reader.rows(_VERSIONS, name=VERSION_TABLE)
     for schema, allowed in tables:

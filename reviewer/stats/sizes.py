@@ -1,4 +1,4 @@
-"""What a review asks of production: how large a table is there, and of which day that is."""
+"""What a review needs to know about production: how large a table is, and as of which day."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from reviewer.stats import views
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _LARGE = ((1_000_000_000, "billion"), (1_000_000, "million"))
 OLD = 30
-"""Days after which a file should be made again."""
+"""Age in days after which the file should be created again."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a table is in production; a partitioned one with all its partitions."""
+    """How large a table is in production. A partitioned table includes all its partitions."""
 
     rows: int | None
-    """Estimated; None: never analyzed."""
+    """Estimated; None if the table was never analyzed."""
     bytes: int
-    """With its indexes and its large values."""
+    """Including its indexes and TOAST data."""
 
     def __str__(self) -> str:
         if self.rows is None:
@@ -34,7 +34,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Source:
-    """Where sizes come from, for whoever reads a report."""
+    """The source of sizes, for the reader of a report."""
 
     file: str
     """The name of the file."""
@@ -43,7 +43,7 @@ class Source:
     """Version of the server."""
     made: datetime
     days: int | None = None
-    """How many days old it was when the report was made; None: nobody said."""
+    """Its age in days when the report was made; None if not known."""
 
     @property
     def day(self) -> str:
@@ -52,13 +52,13 @@ class Source:
 
     @property
     def phrase(self) -> str:
-        """`sizes of database shop (PostgreSQL 16.4) from 2026-11-22, 7 days old`."""
+        """For example `sizes of database shop (PostgreSQL 16.4) from 2026-11-22, 7 days old`."""
         age = "" if self.days is None else f", {self.days} day{'' if self.days == 1 else 's'} old"
         again = ": run alembic-reviewer stats again" if self.days is not None and self.days > OLD else ""
         return f"sizes of database {self.database} (PostgreSQL {self.postgres}) from {self.day}{age}{again}"
 
     def at(self, moment: datetime) -> Source:
-        """The same with its age at `moment`; one from the future is of today."""
+        """Return the same source with its age at `moment`. A moment before it was made counts as age 0."""
         return Source(self.file, self.database, self.postgres, self.made, max((moment - self.made).days, 0))
 
 
@@ -72,7 +72,7 @@ class Production:
 
     @classmethod
     def of(cls, stats: views.Stats, file: str) -> Production:
-        """What the contents of `file` tell."""
+        """Return production as the contents of `file` describe it."""
         return cls(
             Source(file, stats.database, stats.postgres, stats.made.astimezone(timezone.utc)),
             stats,
@@ -83,17 +83,17 @@ class Production:
         )
 
     def size(self, table: Name) -> Size | None:
-        """How large the table is; None if production has no table of that name."""
+        """Return how large the table is; None if production has no table of that name."""
         return self.sizes.get((table.schema or "public", table.name))
 
     @cached_property
     def catalogue(self) -> Catalogue | None:
-        """Its schema; None if the file has none."""
+        """The schema of production; None if the file has none."""
         return self.stats.catalogue
 
     def knows(self, base: Catalogue) -> bool:
-        """Whether it may be the database of a project whose state before the deploy is `base`: it has one of its
-        tables, or the project has none yet.
+        """Return whether it may be the database of a project whose state before the deploy is `base`: it has one of
+        its tables, or the project has none yet.
         """
         kinds = {"table", "partitioned table"}
         tables = [each.name for each in base.tables if each.kind in kinds and each.name.name != VERSION_TABLE]
@@ -101,7 +101,7 @@ class Production:
 
 
 def told_rows(rows: int) -> str:
-    """`50 rows`, `12,345 rows`, `50 million rows`."""
+    """Format a number of rows: `50 rows`, `12,345 rows`, `50 million rows`."""
     for unit, word in _LARGE:
         if rows >= unit:
             number = rows / unit
@@ -110,7 +110,7 @@ def told_rows(rows: int) -> str:
 
 
 def told_bytes(size: int) -> str:
-    """`16 kB`, `12 GB`: as PostgreSQL says it."""
+    """Format a size as PostgreSQL does: `16 kB`, `12 GB`."""
     number, unit = float(size), 0
     while number >= 1024 and unit < len(_UNITS) - 1:
         number, unit = number / 1024, unit + 1

@@ -1,6 +1,6 @@
 """Statements of pg_stat_statements without anything that could be a value.
 
-PostgreSQL writes `$1` for constants, but older versions do not in commands, and comments stay as they are.
+PostgreSQL writes `$1` for constants, but older versions do not do so in utility commands, and comments are kept.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 from reviewer.sql.literals import Hidden, marks
 
 _KEPT = re.compile(r"[\s(]*(select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
-"""What a statement begins with that is kept: others are commands, which may hold a password."""
+"""The beginnings of statements that are kept. Others are utility commands, which may hold a password."""
 _NUMBER = re.compile(r"(?<![\w$\u0080-\U0010ffff])(?:\d|\.\d)[\w.]*")
 
 
 def normalised(text: str) -> str | None:
-    """`text` in one line, without comments, `?` in place of each constant; None for a command and for what cannot be
-    read.
+    """Return `text` on one line, without comments and with `?` in place of each constant; None for a utility
+    command, and for text that cannot be read.
     """
     parts: list[str] = []
     position = 0

@@ -1,6 +1,6 @@
-"""The file that `alembic-reviewer stats` writes, type by type. Its JSON Schema is made from these classes.
+"""The types of the file that `alembic-reviewer stats` writes. Its JSON Schema is generated from these classes.
 
-Keys are only ever added while `schema` is 1. What has a default here may be absent.
+As long as `schema` is 1, keys are only added. A key with a default here may be absent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 class Setting(View, frozen=True, kw_only=True):
-    """A setting of the server, as a new session of the role that read it gets it."""
+    """A setting of the server, as it applies to a new session of the role that read it."""
 
     name: Annotated[str, Meta(description="Its name.")]
     value: Annotated[str, Meta(description="Its value.")]
@@ -34,7 +34,7 @@ class Setting(View, frozen=True, kw_only=True):
 
 
 class Override(View, frozen=True, kw_only=True):
-    """A setting that was given to a role, to the database, or to a role in the database."""
+    """A setting for a role, for the database, or for a role in the database."""
 
     role: Annotated[str | None, Meta(description="The role; null for every role.")]
     database: Annotated[bool, Meta(description="Whether it is for this database only.")]
@@ -56,7 +56,7 @@ class Index(View, frozen=True, kw_only=True):
 
 
 class Table(View, frozen=True, kw_only=True):
-    """A table. A partitioned one has the sums of its partitions at every depth."""
+    """A table. A partitioned table has the sums of its partitions at every depth."""
 
     schema: Annotated[str, Meta(description="Its schema.")]
     name: Annotated[str, Meta(description="Its name.")]
@@ -89,7 +89,7 @@ class Table(View, frozen=True, kw_only=True):
 
 
 class OldestTransaction(View, frozen=True, kw_only=True):
-    """The oldest open transaction in the database at that moment."""
+    """The oldest transaction that was open in the database."""
 
     seconds: Annotated[Seconds, Meta(description="How long it was open.")]
     state: Annotated[str, Meta(description="State of its session, such as idle in transaction; or prepared.")]
@@ -121,7 +121,7 @@ class Query(View, frozen=True, kw_only=True):
 
 
 class Stats(View, frozen=True, kw_only=True):
-    """What `alembic-reviewer stats` writes. Keys are only ever added while `schema` is 1."""
+    """What `alembic-reviewer stats` writes. As long as `schema` is 1, keys are only added."""
 
     schema: Annotated[Literal[1], Meta(description="Version of this format.")]
     tool: Annotated[str, Meta(description="Version of alembic-reviewer that wrote it.")]
