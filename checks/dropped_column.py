@@ -128,7 +128,7 @@ def _keep_values(dropped: DropColumn, context: Context) -> tuple[str, ...]:
     if known is None or not known.stored or not plain:
         return ()
     return (
-        f"# instead of the drop and the add: {remedies.shown(table, name)} keeps its values\n"
+        f"# instead of dropping and adding the column: {remedies.shown(table, name)} keeps its values\n"
         + remedies.execute(f"ALTER TABLE {table.sql} ALTER COLUMN {quoted(name)} DROP EXPRESSION"),
     )
 

@@ -86,7 +86,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 {_how_long(told)}.
                 """,
                 remedy=[
-                    "# once for all migrations in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:\n"
+                    "# set it for all migrations in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:\n"
                     + remedies.execute("SET LOCAL lock_timeout = '5s'")
                     + "\n"
                     + remedies.execute(told.sql),

@@ -83,12 +83,10 @@ def _told(table: Name, column: ColumnDefinition, value: str | None) -> str:
     """What the value means for the rows that are there: nobody should find out later."""
     name = remedies.shown(table, column.name)
     if value is None:
-        return (
-            f"# fill {name} in the rows that are there, and make it NOT NULL, once all code that runs writes it\n"
-        )
+        return f"# once all running code writes {name}, fill it in the existing rows and make it NOT NULL\n"
     return (
-        f"# every row that is there, and every row of code that does not know it, gets {ascii(value)[1:-1]}: where that\n"
-        f"# is wrong for {name}, leave out server_default and add it as nullable\n"
+        f"# existing rows, and rows from code that does not know the column, get {ascii(value)[1:-1]}: if that\n"
+        f"# is wrong for {name}, leave out server_default and add the column as nullable\n"
     )
 
 

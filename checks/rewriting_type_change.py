@@ -106,7 +106,7 @@ def _remedy(changed: AlterColumnType, old: str | None, context: Context) -> tupl
     zone = _time_zone(context)
     if value is None and zone is None and old is not None and types.depends_on_time_zone(old, new):
         return (
-            f"# the values of {remedies.shown(table, column)} are read as times of this zone; in UTC no row is rewritten\n"
+            f"# the values of {remedies.shown(table, column)} are read as times in this zone; in UTC no row is rewritten\n"
             + remedies.execute("SET LOCAL timezone = 'UTC'")
             + "\n"
             + remedies.execute(context.statement.sql),

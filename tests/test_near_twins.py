@@ -197,7 +197,7 @@ def test_a_timeout_before_a_statement_that_takes_long_is_no_remedy(
     assert [remedy.splitlines() for remedy in finding.remedy] == (
         [
             [
-                "# once for all migrations in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:",
+                "# set it for all migrations in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:",
                 """op.execute("SET LOCAL lock_timeout = '5s'")""",
                 'op.execute("ALTER TABLE others ADD COLUMN a INTEGER")',
             ]

@@ -108,7 +108,7 @@ class Afterwards:
     """Number of statements that ran before it and were tried after it."""
     refused: tuple[Refused, ...] = ()
     counters: tuple[Counter, ...] = ()
-    """Of the tables that it uses or creates."""
+    """Sequence-filled columns of the tables that it uses or creates."""
     visible: tuple[Visible, ...] = ()
     stale: tuple[StaleIndex, ...] = ()
     changes: tuple[Difference, ...] = ()

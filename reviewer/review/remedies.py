@@ -152,7 +152,11 @@ def constraint_from_index(
     gone = f"DROP CONSTRAINT IF EXISTS {quoted(name)}, " if replaces else ""
     build = call("op.create_index", index, table, list(columns), unique=True, postgresql_concurrently=True)
     build = _unbounded(build, timeout=timeout, leftover=index, schema=table.schema)
-    told = "# instead of the drop before it, which leaves the rows unguarded until then\n" if replaces else ""
+    told = (
+        "# instead of dropping the constraint first, which leaves the rows unchecked until then\n"
+        if replaces
+        else ""
+    )
     return (
         outside_transaction(build),
         told
@@ -169,7 +173,7 @@ def not_null(table: Name, column: str, major: int, proof: str | None = None) -> 
     if proof is not None:
         return (validate(table, proof), call("op.alter_column", table, column, nullable=False))
     # refused from the first step on, which comes after the code that writes it
-    when = f"# once all code that runs writes {shown(table, column)}, and no row is without a value\n"
+    when = f"# once all running code writes {shown(table, column)} and every row has a value\n"
     if major >= 18:
         name = constraint_name(table, [column], "not_null")
         return (
