@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tokenize
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -198,7 +201,20 @@ _NOT_ENGLISH = re.compile(
 
 
 @pytest.mark.parametrize(
-    "folder", ["checks", "docs", "reviewer/github", "reviewer/postgres", "reviewer/project", "reviewer/host"]
+    "folder",
+    [
+        "checks",
+        "docs",
+        "reviewer/github",
+        "reviewer/host",
+        "reviewer/postgres",
+        "reviewer/project",
+        "reviewer/recording",
+        "reviewer/rehearsal",
+        "reviewer/rows",
+        "reviewer/runner",
+        "reviewer/stats",
+    ],
 )
 def test_sentences_use_no_translated_idioms(folder: str) -> None:
     files = [*(ROOT / folder).rglob("*.md"), *(ROOT / folder).rglob("*.py")]
@@ -214,3 +230,37 @@ def test_sentences_use_no_translated_idioms(folder: str) -> None:
     ]
 
     assert found == []
+
+
+# words of a translation, in docstrings and comments: "reported" for "told", "exists" for "is there"
+_TRANSLATED = re.compile(
+    r"\b(?:is|are|was|were|be|been|not) told\b|\banew\b|\bbut for\b|\b(?:is|are) to be\b|\bof ours\b|\bcomes? to nothing\b"
+    r"|\bNone where\b|\bgo(?:es)? on\b|\bwhoever\b|\bthe one who\b|\bbrings?\b|\b(?:is|are|was|were) there\b",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("room", ["postgres", "project", "recording", "rows", "runner", "stats"])
+def test_docstrings_and_comments_do_not_read_like_a_translation(room: str) -> None:
+    files = sorted((ROOT / "reviewer" / room).rglob("*.py"))
+
+    found = [
+        f"{file.relative_to(ROOT)}:{line}: {match[0]}"
+        for file in files
+        for line, text in _written_for_readers(file.read_text(encoding="utf-8"))
+        for match in _TRANSLATED.finditer(text)
+    ]
+
+    assert files
+    assert found == []
+
+
+def _written_for_readers(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each docstring, also those of attributes, and of each comment."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str() as text)):
+                yield node.lineno, " ".join(text.split())
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string

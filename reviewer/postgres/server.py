@@ -161,7 +161,7 @@ class RunningServer:
         self._machine = machine
         self._rows = SharedRows(admin) if own_user else None
         self._roles = None if own_user else SharedRoles(admin, prefix, watch_role or (lambda _oid: lambda: None))
-        self._shared = Shared(self._rows or self._roles)  # type: ignore[arg-type]  # one of them is there
+        self._shared = Shared(self._rows or self._roles)  # type: ignore[arg-type]  # one of them is set
         self._prefix = prefix
         self._watch = watch or (lambda _name: lambda: None)
         self._last_words = last_words

@@ -111,7 +111,7 @@ def find_trees(
 
 
 def options_of(tree: Tree) -> _Options:
-    """What the configuration of a tree says besides."""
+    """Return all options in the configuration of a tree."""
     return _Options.of(tree.config_file, tree.section)
 
 

@@ -80,7 +80,7 @@ class Selection:
         return tuple(each.recorded(resolved.get(each.id, each.depends_on)) for each in self.revisions)
 
     def rewritten(self, graph: Graph, ids: Iterable[str]) -> Selection:
-        """The same state to start from, and the revisions `ids` of a graph in which files have been rewritten."""
+        """Return the revisions `ids` of `graph`, in which files have been rewritten, with the same state to start from."""
         order = graph.sorted(ids)
         return replace(
             self,

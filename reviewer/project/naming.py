@@ -14,21 +14,24 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Naming:
-    """The settings of one tree."""
+    """The settings for file names of one migration tree."""
 
     template: str = USUAL
     longest: int = 40
-    """Most characters of the slug."""
+    """The maximum length of the slug, in characters."""
 
     @classmethod
     def of(cls, tree: Tree) -> Naming:
-        """As the tree's configuration says."""
+        """Read the settings from the tree's configuration. Invalid lengths are replaced by the default, 40."""
         options = options_of(tree)
         longest = options.text("truncate_slug_length") or ""
         return cls(options.text("file_template") or USUAL, int(longest) if longest.isdigit() else 40)
 
     def file_name(self, revision: str, message: str, now: datetime) -> str:
-        """The name of the file of a revision; with folders where the template has some."""
+        """Return the file name of a revision, including folders if the template has any.
+
+        If the template cannot be formatted, the default one is used.
+        """
         slug = "_".join(_WORD.findall(message)).lower()
         if len(slug) > self.longest:
             slug = slug[: self.longest].rsplit("_", 1)[0] + "_"

@@ -315,7 +315,7 @@ class _Reader:
 
 def _parsed(text: bytes) -> ast.Module:
     with warnings.catch_warnings():
-        # A warning about an invalid escape in a migration must not look like one of ours.
+        # A warning about an invalid escape in a migration must not look like one from the reviewer.
         warnings.simplefilter("ignore")
         return ast.parse(text)
 

@@ -215,7 +215,7 @@ class _Rehearsal:
                 left -= {each.revision for each in failed.passes}
                 if not left:
                     return
-                # Whoever deploys the later revisions has fixed the rows for this one by then, so the later ones
+                # Users who deploy the later revisions have fixed the rows for this one by then, so the later ones
                 # meet the worst rows that its schema allows.
                 command = Upgrade(to=(failed.failed_revision,) if failed.failed_revision else ())
                 ended = self._bench.believed(command, partial(self._bench.database, state), observe=False)

@@ -35,10 +35,10 @@ class Stage:
 
 @dataclass
 class End:
-    """Where a deploy leads to, for whoever compares it with that of another."""
+    """The state after a deploy, to be compared with the state after another one."""
 
     snapshot: Snapshot | None = None
-    """The schema when all revisions have run, without rows if they fail on rows; None where they fail anyway."""
+    """The schema after all revisions have run; without rows if they fail on rows. None if they fail without rows too."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Plan:
     """Where the previous rehearsal left the history, and where this one leaves it for the next."""
 
     end: End | None = None
-    """Where to put the schema that the deploy leads to."""
+    """Receives the schema after the deploy; None if it is not needed."""
     control: Path | None = None
     """The env.py to test for what it does when a revision fails; None to test none."""
 

@@ -115,13 +115,13 @@ def main() -> None:
     # the project's output goes where the reviewer directed it at the start; nothing is read from a terminal
     sys.dont_write_bytecode = True
     if setup.get("stack_file"):
-        stack = open(setup["stack_file"], "w")  # noqa: SIM115 - open as long as the process is there
+        stack = open(setup["stack_file"], "w")  # noqa: SIM115 - open until the process ends
         if hasattr(signal, "SIGUSR1"):
             faulthandler.register(signal.SIGUSR1, file=stack, all_threads=True)
     os.chdir(setup["directory"])
     runner: Runner = beside("commands").Runner(channel, setup, beside)
     try:
-        import alembic  # noqa: F401  (whether it is there is what we want to know)
+        import alembic  # noqa: F401  (the import tests whether it is installed)
         import sqlalchemy  # noqa: F401
 
         runner.install()

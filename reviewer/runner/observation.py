@@ -30,7 +30,7 @@ else:  # loaded earlier by path, so the project cannot have modules with these n
     Expected = sys.modules["_alembic_reviewer_redirection"].Expected
 
 
-# Statements that must be the first of their transaction, or that end one: no query of ours may come before them.
+# Statements that must be the first of their transaction, or that end one: the runner must not query before them.
 NO_QUERY_BEFORE = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:set\s+(?:session\s+characteristics|transaction|local\s+transaction)|begin|start|commit|end|rollback|abort)\b",
     re.IGNORECASE | re.DOTALL,
