@@ -158,9 +158,15 @@ def rules(form: str) -> None:
         streams.write((page.as_json if form == "json" else page.as_text)(checks.load()))
 
 
+def _rule_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """What the shell offers for RULE."""
+    return [rule for rule in checks.by_id() if rule.startswith(incomplete)]
+
+
 @main.command(short_help="Explain RULE: why it hurts, what to do instead.")
-@click.argument("rule")
-def explain(rule: str) -> None:
+@click.argument("rule", shell_complete=_rule_names)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Format of the page.")
+def explain(rule: str, form: str) -> None:
     """Explain RULE: why it hurts, what to do instead, and what is not flagged."""
     with _Failures():
         from reviewer.errors import nearest_rule
@@ -169,7 +175,8 @@ def explain(rule: str) -> None:
         known = checks.by_id()
         if rule not in known:
             raise UsageError(f"There is no rule `{rule}`.", nearest_rule(rule, known))
-        streams.write(page.render(known[rule], sys.stdout))
+        found = known[rule]
+        streams.write(page.as_json(found) if form == "json" else page.render(found, sys.stdout))
 
 
 @main.command(short_help="Post a JSON report to a GitHub pull request.")

@@ -23,6 +23,7 @@ OWN = (
 )
 
 
+# `python -m reviewer` finds a `reviewer` in the folder that it is started in: it is for those that have none
 @pytest.mark.parametrize("command", [[str(CONSOLE)], [sys.executable, "-m", "alembic_reviewer"]])
 @pytest.mark.parametrize("pythonpath", [".", "", f"{ROOT}{os.pathsep}.", f".{os.pathsep}{ROOT}", "missing"])
 def test_packages_of_the_project_with_our_names_are_not_imported(

@@ -8,7 +8,7 @@ from typing import IO
 
 from reviewer.report import inert
 from reviewer.report.terminal import Terminal, encodable
-from reviewer.review.rule import Check, Example, Rule
+from reviewer.review.rule import SECTIONS, Check, Example, Rule
 
 
 def render(check: Check, stream: IO[str] | None = None) -> str:
@@ -32,6 +32,52 @@ def page(check: Check, terminal: Terminal) -> str:
     return "".join(f"{line.rstrip()}\n" for line in written.strip("\n").split("\n"))
 
 
+def as_json(check: Check) -> str:
+    """What the page of `check` says, in parts for programs."""
+    rule = check.RULE
+    first, *parts = re.split(r"^## (.+)\n", (check.__doc__ or rule.summary).strip(), flags=re.MULTILINE)
+    sections = dict(zip(parts[::2], (text.strip() for text in parts[1::2]), strict=True))
+    why, instead, safe, references = (sections.get(title.removeprefix("## "), "") for title in SECTIONS)
+    flagged, unflagged = _examples(check)
+    return inert.json_text(
+        {
+            "id": rule.id,
+            "summary": rule.summary,
+            "severity": rule.severity.value,
+            "group": rule.group.value,
+            "lock": rule.lock.value if rule.lock else None,
+            "rewrites": rule.rewrites,
+            "scans": rule.scans,
+            "default": rule.default,
+            "since": rule.since,
+            "what": " ".join(first.split()),
+            "why": why,
+            "instead": instead,
+            "not_flagged": safe,
+            "references": re.findall(r"<(https?://[^>\s]+)>", references),
+            "examples": {"bad": [_parts(each) for each in flagged], "good": [_parts(each) for each in unflagged]},
+        }
+    ).removesuffix("\n")
+
+
+def _parts(example: Example) -> dict[str, object]:
+    return {
+        "title": example.title,
+        "deployed": example.given or None,
+        "upgrade": example.upgrade,
+        "downgrade": example.downgrade,
+        "next_revisions": list(example.then),
+        "sibling_revisions": list(example.beside),
+        "models": [each for each in (example.models, example.new_models) if each],
+    }
+
+
+def _examples(check: Check) -> tuple[list[Example], list[Example]]:
+    """Those in which something is flagged, and the others."""
+    flagged = [example for example in check.EXAMPLES if "# flagged" in _source(example)]
+    return flagged, [example for example in check.EXAMPLES if example not in flagged]
+
+
 def document(check: Check) -> str:
     """The documentation of `check` as Markdown."""
     return "\n".join(_lines(check))
@@ -41,8 +87,7 @@ def _lines(check: Check) -> Iterator[str]:
     rule = check.RULE
     first, _, rest = (check.__doc__ or rule.summary).strip().partition("\n\n")
     yield from (f"# {rule.id}", "", " ".join(first.split()), "", *_facts(rule), "", rest.strip())
-    flagged = [example for example in check.EXAMPLES if "# flagged" in _source(example)]
-    safe = [example for example in check.EXAMPLES if "# flagged" not in _source(example)]
+    flagged, safe = _examples(check)
     for title, examples in (("## Flagged, for example", flagged), ("## Not flagged, for example", safe)):
         if examples:
             yield from ("", title)
@@ -77,10 +122,12 @@ def _facts(rule: Rule) -> Iterator[str]:
 
 def _code(example: Example) -> Iterator[str]:
     code = example.upgrade.splitlines()
-    if example.then:
+    if example.then or example.beside:
         code = ["# first revision", *code]
     for following in example.then:
         code += ["", "# next revision", *following.splitlines()]
+    for other in example.beside:
+        code += ["", "# another revision with the same parent", *other.splitlines()]
     if example.downgrade:
         code += ["", "# downgrade", *example.downgrade.splitlines()]
     ticks = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", "\n".join(code)))])
@@ -88,7 +135,7 @@ def _code(example: Example) -> Iterator[str]:
 
 
 def _source(example: Example) -> str:
-    return "\n".join((example.upgrade, example.downgrade or "", *example.then))
+    return "\n".join((example.upgrade, example.downgrade or "", *example.then, *example.beside))
 
 
 def _capital(title: str) -> str:

@@ -40,6 +40,36 @@ def test_a_stream_that_is_no_terminal_gets_markdown() -> None:
     assert explain.render(CHECK, io.StringIO()) == explain.page(CHECK, Terminal())
 
 
+@every_check
+def test_a_program_gets_every_part_of_the_page(check: Check) -> None:
+    page = explain.page(check, Terminal())
+
+    parts = json.loads(explain.as_json(check))
+
+    rule = check.RULE
+    assert [parts[key] for key in ("id", "summary", "severity", "group")] == [
+        rule.id,
+        rule.summary,
+        rule.severity.value,
+        rule.group.value,
+    ]
+    for key in ("why", "instead", "not_flagged"):
+        assert parts[key]
+        assert parts[key] in page
+    assert len(parts["references"]) == len(re.findall(r"<https?://[^>]+>", page.partition("## References")[2]))
+    examples = parts["examples"]
+    assert len(examples["bad"]) + len(examples["good"]) == len(check.EXAMPLES)
+    assert all("# flagged" in json.dumps(each) for each in examples["bad"])
+    assert "# flagged" not in json.dumps(examples["good"])
+
+
+def test_explain_prints_json_where_it_is_asked_for() -> None:
+    done = CliRunner().invoke(main, ["explain", "blocking-index", "--format", "json"])
+
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == json.loads(explain.as_json(checks.by_id()["blocking-index"]))
+
+
 def test_the_list_has_one_line_for_each_rule() -> None:
     known = checks.load()
     lines = rules.as_text(known, Terminal()).splitlines()
