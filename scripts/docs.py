@@ -3,7 +3,7 @@
     python3 scripts/docs.py [--check] [FILE ...]
 
 Generated are: docs/checks/ from the docstrings and examples of the checks; the output under every `$ alembic-reviewer`
-in the console blocks of README.md and docs/; the format in docs/recording.md; the interface in docs/writing-checks.md; the
+in the console blocks of README.md and docs/; the JSON in docs/agents.md; the format in docs/recording.md; the interface in docs/writing-checks.md; the
 table of findings in the README of each example, from a review of it;
 the JSON Schemas of the report and of the production statistics, from their types.
 Without FILE all of them.
@@ -24,7 +24,7 @@ from functools import cached_property
 from itertools import groupby, pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from environment import ROOT, prepared
 
@@ -41,6 +41,8 @@ CONSOLE = re.compile(
 )
 TABLE = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- end of findings -->)", re.DOTALL)
 INTERFACE = re.compile(r"(?<=<!-- interface -->\n).*?(?=<!-- end of interface -->)", re.DOTALL)
+REPORT = re.compile(r"(?<=<!-- report -->\n).*?(?=<!-- end of report -->)", re.DOTALL)
+EXPLAINED = re.compile(r"(?<=<!-- explained -->\n).*?(?=<!-- end of explained -->)", re.DOTALL)
 RECORDING = re.compile(r"(?<=<!-- recording -->\n).*?(?=<!-- end of recording -->)", re.DOTALL)
 
 
@@ -76,6 +78,8 @@ def _filled(text: str, folder: Path) -> str:
     text = CONSOLE.sub(_console, text)
     text = RECORDING.sub(lambda _: "\n".join(_classes()) + "\n", text)
     text = INTERFACE.sub(lambda _: "\n".join(_interface()) + "\n", text)
+    text = REPORT.sub(lambda _: _json(_report()), text)
+    text = EXPLAINED.sub(lambda _: _json(_explained()), text)
     return TABLE.sub(lambda _: _findings(folder), text)
 
 
@@ -148,6 +152,42 @@ def _printed(command: Sequence[str]) -> str:
     if done.returncode not in {0, 1}:
         sys.exit(f"`{' '.join(command)}` ends with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+# -- what programs read ---------------------------------------------------------------------------
+
+
+def _json(shown: object) -> str:
+    return f"```json\n{json.dumps(shown, indent=2)}\n```\n"
+
+
+def _report() -> dict[str, Any]:
+    """A report in JSON, with the one pass of the one revision in which the finding was made."""
+    call = ["review", "examples/blog", "--postgres", "embedded", "--select", "blocking-index", "--format", "json"]
+    report = json.loads(_printed(["alembic-reviewer", *call]))
+    report["postgres"]["version"] = report["postgres"]["version"].partition(".")[0]
+    flagged = report["findings"][0]["revision"]
+    revision = next(each for each in report["revisions"] if each["id"] == flagged)
+    run = next(each for each in revision["passes"] if each["direction"] == "upgrade")
+    run["statements"] = [each for each in run["statements"] if each["origin"] == "revision"]
+    for each in run["statements"]:
+        each["locks"].sort(key=lambda lock: lock["relation"])
+    report["revisions"] = [{**revision, "passes": [run]}]
+    report["findings"] = [each for each in report["findings"] if each["revision"] == flagged]
+    return {key: _short(value) for key, value in report.items() if key != "trees"}
+
+
+def _short(value: Any) -> Any:
+    """Without times, which are others at every run, and without what is empty."""
+    if isinstance(value, dict):
+        shorter = {key: _short(each) for key, each in value.items() if key not in {"seconds", "relations"}}
+        return {key: each for key, each in shorter.items() if each not in (None, [], {}, "", False, 0)}
+    return [_short(each) for each in value] if isinstance(value, list) else value
+
+
+def _explained() -> dict[str, Any]:
+    call = ["alembic-reviewer", "explain", "mismatched-foreign-key", "--format", "json"]
+    return {key: value for key, value in json.loads(_printed(call)).items() if key != "examples"}
 
 
 # -- the forms of JSON files ----------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_format_of_a_recording_is_what_the_module_says() -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("page", ["README.md", "docs/commands.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/commands.md", "docs/agents.md"])
 def test_output_in_the_documentation_is_what_the_program_prints(page: str) -> None:
     in_step(page)
 
