@@ -13,7 +13,7 @@ from reviewer.sql.names import Name
 
 
 class Severity(Enum):
-    """How much a finding matters. See the README for what each level promises."""
+    """How much a finding matters. See docs/start.md for what each level promises."""
 
     ERROR = "error"
     """Fails, loses data, breaks running code, or blocks for a time that grows with the table."""

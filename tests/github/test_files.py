@@ -105,6 +105,19 @@ def test_the_lock_names_every_dependency_with_hashes() -> None:
         assert line.endswith("\\"), f"without a hash: {line}"
 
 
+@pytest.mark.parametrize("lock", [".github/release.lock", ".github/docs.lock"])
+def test_what_a_workflow_installs_with_rights_of_its_own_is_pinned_by_hash(lock: str) -> None:
+    lines = [line for line in (ROOT / lock).read_text().splitlines() if not line.startswith("#")]
+
+    assert lines
+    assert all(re.fullmatch(r"[a-z0-9-]+==\S+ \\", line) for line in lines[::2])
+    assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}", line) for line in lines[1::2])
+    workflow = ROOT / ".github/workflows" / ("release.yml" if "release" in lock else "pages.yml")
+    installs = re.findall(r'pip" install (.*)', workflow.read_text())
+    assert [each for each in installs if "--require-hashes" not in each and "[examples]" not in each] == []
+    assert any(lock in each for each in installs)
+
+
 # -- tools -----------------------------------------------------------------------------------------
 
 
