@@ -69,13 +69,18 @@ def faults(wheel: Path) -> list[str]:
     """What is missing in the wheel, and what does not belong there."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        said = [archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")]
+    dead = [
+        f"the description links to {link}, which leads nowhere on the package index"
+        for link in re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", "".join(said))
+    ]
     missing = [f"{name} is missing" for name in NEEDED if name not in names]
     strange = [
         f"{name} does not belong there"
         for name in names
         if name.partition("/")[0] not in ROOMS and not re.match(r"alembic_reviewer-[^/]+\.dist-info/", name)
     ]
-    return missing + strange
+    return missing + strange + dead
 
 
 def installed(environment: Path, python: str, package: Path, *, demo: bool) -> str:

@@ -60,7 +60,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
-    """Make links that lead out of docs/ lead somewhere."""
+    """Make links that lead out of docs/ lead somewhere; where a tab has one page only, it gets the room beside it."""
+    if page.parent is None:
+        page.meta.setdefault("hide", ["navigation"])
     if page.file.src_uri in OUTSIDE.values():
         return markdown  # done already, from where the file is
     return linked(markdown, f"docs/{page.file.src_uri}")

@@ -71,11 +71,15 @@ def test_a_wheel_with_something_missing_or_strange_is_refused(built: tuple[Path,
     with zipfile.ZipFile(built[1]) as whole, zipfile.ZipFile(poor, "w") as less:
         for name in whole.namelist():
             if name != "reviewer/py.typed":
-                less.writestr(name, b"")
+                less.writestr(name, b"[Rules](docs/checks.md)" if name.endswith("METADATA") else b"")
         less.writestr("tests/__init__.py", b"")
 
     assert package.faults(built[1]) == []
-    assert package.faults(poor) == ["reviewer/py.typed is missing", "tests/__init__.py does not belong there"]
+    assert package.faults(poor) == [
+        "reviewer/py.typed is missing",
+        "tests/__init__.py does not belong there",
+        "the description links to docs/checks.md, which leads nowhere on the package index",
+    ]
 
 
 def test_every_place_names_the_same_version() -> None:
