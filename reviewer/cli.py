@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from reviewer.config import Config
+    from reviewer.release.model import Release
     from reviewer.review.verdict import Report
 
 
@@ -75,7 +76,7 @@ def _shape(option: Option) -> dict[str, Any]:
 
 
 @main.command(cls=_ReviewCommand)
-@_options(Where.PROJECT, Where.REHEARSAL, Where.REVIEW)
+@_options(Where.PROJECT, Where.NEW, Where.REHEARSAL, Where.RUN, Where.REVIEW)
 @click.pass_context
 def review(ctx: click.Context, /, **flags: Any) -> None:
     """Review the new revisions of the project in PATH.
@@ -99,7 +100,7 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
 
 
 @main.command(short_help="Rewrite revisions as the findings advise; every fix is rehearsed.")
-@_options(Where.PROJECT, Where.REHEARSAL)
+@_options(Where.PROJECT, Where.NEW, Where.REHEARSAL)
 @click.option("--rule", "wanted", multiple=True, metavar="RULE", help="Fix only findings of this rule; repeatable.")
 @click.option(
     "--diff/--write", "diff", default=True, help="Print a diff for `git apply` (default), or write the files."
@@ -146,6 +147,33 @@ def fix(
         if form == "text" and not config.quiet:
             streams.say(report.words(result))
         ctx.exit(result.exit_status(config))
+
+
+@main.command(cls=_ReviewCommand, short_help="Say what the deploy from A to B does to production.")
+@click.argument("start", metavar="A")
+@click.argument("end", metavar="B")
+@_options(Where.PROJECT, Where.REHEARSAL, Where.RUN, Where.RELEASE)
+@click.pass_context
+def release(ctx: click.Context, /, start: str, end: str, **flags: Any) -> None:
+    """Say what the deploy from A to B does to production: what waits and how long, in which order
+    code and revisions go out, what to do before, and the way back.
+
+    A and B are revisions, `base`, `head`, or tags, branches and commits of git. Exit status: as of
+    `review`, for the revisions after A up to B.
+    """
+    if flags.pop("no_rows"):
+        flags["rows"] = 0
+    pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
+    with _Failures():
+        config = _config(flags, pairs)
+        if any(each.path is None for each in config.outputs):
+            streams.refuse_closed_output()
+        from reviewer.release_session import release_project
+
+        with _progress(quiet=False, verbose=config.verbose) as progress:
+            found = release_project(config, start, end, os.environ, progress)
+        _write_release(found, config)
+        ctx.exit(found.exit_status)
 
 
 @main.command()
@@ -255,7 +283,7 @@ def stats(url: str, output: Path, *, schema: bool, queries: bool) -> None:
 
 
 @main.command(short_help="Show what a review would use, and what is wrong.")
-@_options(Where.PROJECT)
+@_options(Where.PROJECT, Where.NEW)
 @click.pass_context
 def doctor(ctx: click.Context, /, **flags: Any) -> None:
     """Show what a review would use and why, and what is wrong, with a way to fix each problem."""
@@ -320,21 +348,42 @@ def _paired(
 
 
 def _write(report: Report, config: Config) -> None:
-    from reviewer.host import files
     from reviewer.report import render
 
     for form, file in ((each.format, each.path) for each in config.outputs):
         if file is None:
             form = "quiet" if config.quiet and form == "text" else form
             streams.write(render(form, report, checks.by_id, sys.stdout))
-            continue
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            files.write(file, render(form, report, checks.by_id))
-        except OSError as error:
-            raise UsageError(
-                f"The report cannot be written to {file}: {files.why(error)}.", "Name another file."
-            ) from None
+        else:
+            _write_to(file, render(form, report, checks.by_id))
+
+
+def _write_release(release: Release, config: Config) -> None:
+    from reviewer.release import emitted
+    from reviewer.report import render_release
+    from reviewer.report.release import notes
+
+    for form, file in ((each.format, each.path) for each in config.outputs):
+        if file is None:
+            streams.write(render_release(form, release, sys.stdout))
+        else:
+            _write_to(file, render_release(form, release))
+    if config.sql is not None:
+        _write_to(config.sql, emitted.script(release))
+    if config.notes is not None:
+        _write_to(config.notes, notes.render(release))
+
+
+def _write_to(file: Path, text: str) -> None:
+    from reviewer.host import files
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.write(file, text)
+    except OSError as error:
+        raise UsageError(
+            f"The report cannot be written to {file}: {files.why(error)}.", "Name another file."
+        ) from None
 
 
 def _write_bytes(told: bytes, output: Path | None) -> None:

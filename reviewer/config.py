@@ -15,7 +15,8 @@ from reviewer.errors import UsageError, nearest, nearest_rule
 from reviewer.host import files, toml
 from reviewer.options import OPTIONS, POSTGRES, Kind, Option, Where
 from reviewer.project.discovery import ConfigFile
-from reviewer.report import FORMATS
+from reviewer.project.phases import Phases
+from reviewer.report import FORMATS, RELEASE_FORMATS
 from reviewer.review.finding import Severity
 from reviewer.review.rule import Group
 from reviewer.stats import SMALL_TABLE
@@ -117,6 +118,12 @@ class Config:
     """Nobody downgrades below this revision, so downgrades down to it are not reviewed."""
     one_way_revisions: tuple[str, ...] = ()
     """Revisions that are accepted as irreversible."""
+    phases: Phases = Phases()
+    """The words with which revisions say when they are to run."""
+    sql: Path | None = None
+    """Where `release` writes the SQL that it has seen."""
+    notes: Path | None = None
+    """Where `release` writes upgrade notes."""
     extensions: tuple[str, ...] = ()
     """Extensions that the server must provide in addition to those that the revisions name."""
     source: Path | None = None
@@ -333,6 +340,8 @@ class _Reader:
                 return self.severities(key, value)
             case Kind.PATHS:
                 return self.paths(key, value)
+            case Kind.PHASES:
+                return self.phases(key, value)
             case _:
                 return self.text(key, value)
 
@@ -433,7 +442,7 @@ class _Reader:
         if not isinstance(value, list | tuple):
             raise self.wrong(key, value, "a list of formats with their files")
         found = tuple(
-            Output(self.choice("--format", kind, tuple(FORMATS)), Path(str(file)) if file else None)
+            Output(self.choice("--format", kind, (*FORMATS, *RELEASE_FORMATS)), Path(str(file)) if file else None)
             for kind, file in value
         )
         if sum(each.path is None for each in found) > 1:
@@ -451,6 +460,14 @@ class _Reader:
 
     def paths(self, key: str, value: object) -> tuple[PathSettings, ...]:
         return tuple(self._path_settings(key, pattern, each) for pattern, each in self._table(key, value).items())
+
+    def phases(self, key: str, value: object) -> Phases:
+        known = ("before", "after")
+        table = self._table(key, value)
+        for name in table:
+            if name not in known:
+                raise UsageError(f"{self.where}: unknown key `{name}` in {key}.", nearest(name, known))
+        return replace(Phases(), **{name: self.texts(f"{key}.{name}", each) for name, each in table.items()})
 
     def _path_settings(self, key: str, pattern: str, value: object) -> PathSettings:
         place = f'{key}."{pattern}"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from reviewer.report import FORMATS
+from reviewer.report import FORMATS, RELEASE_FORMATS
 
 POSTGRES = ("auto", "local", "embedded", "container")
 """Keywords for `--postgres`; anything else is a URL."""
@@ -38,6 +38,8 @@ class Kind(Enum):
     SEVERITY_OF_RULES = auto()
     PATHS = auto()
     """A table of settings for each pattern of paths."""
+    PHASES = auto()
+    """A table with the words for `before` and `after` the code."""
 
 
 class Where(Enum):
@@ -47,8 +49,14 @@ class Where(Enum):
     """Every command that works on a project."""
     REHEARSAL = auto()
     """Every command that rehearses the revisions."""
+    NEW = auto()
+    """Those that find out which revisions are new: all but `release`, which is told."""
+    RUN = auto()
+    """`review` and `release`."""
     REVIEW = auto()
     """`review` alone."""
+    RELEASE = auto()
+    """`release` alone."""
     NOWHERE = auto()
     """No command: allowed in the configuration file only."""
 
@@ -86,13 +94,13 @@ class Option:
 _PROJECT, _REHEARSAL, _NOWHERE = Where.PROJECT, Where.REHEARSAL, Where.NOWHERE
 
 OPTIONS: tuple[Option, ...] = (
-    Option("base", Kind.TEXT, "Review what HEAD adds over the merge base with REF.", "REF", where=_PROJECT),
+    Option("base", Kind.TEXT, "Review what HEAD adds over the merge base with REF.", "REF", where=Where.NEW),
     Option(
         "revisions",
         Kind.TEXT,
         'Review the revisions after A up to B; "base" and "head" work.',
         "A:B",
-        where=_PROJECT,
+        where=Where.NEW,
     ),
     Option(
         "configs",
@@ -226,8 +234,9 @@ OPTIONS: tuple[Option, ...] = (
         "FILE",
         spelled="output",
         in_file=False,
+        where=Where.RUN,
     ),
-    Option("save_recording", Kind.FILE, "Save a recording of the run.", "FILE", in_file=False),
+    Option("save_recording", Kind.FILE, "Save a recording of the run.", "FILE", in_file=False, where=Where.RUN),
     Option("recording", Kind.FILE, "Review a saved recording; no server needed.", "FILE", in_file=False),
     Option(
         "fail_on",
@@ -236,8 +245,8 @@ OPTIONS: tuple[Option, ...] = (
         choices=(*SEVERITIES, "never"),
         where=_REHEARSAL,
     ),
-    Option("select", Kind.RULES, "Run only these rules, or those of a group.", "RULE|GROUP"),
-    Option("ignore", Kind.RULES, "Do not run these rules, or those of a group.", "RULE|GROUP"),
+    Option("select", Kind.RULES, "Run only these rules, or those of a group.", "RULE|GROUP", where=Where.RUN),
+    Option("ignore", Kind.RULES, "Do not run these rules, or those of a group.", "RULE|GROUP", where=Where.RUN),
     Option(
         "quiet",
         Kind.SWITCH,
@@ -250,6 +259,25 @@ OPTIONS: tuple[Option, ...] = (
         "verbose", Kind.SWITCH, "Report each step on standard error.", short="-v", in_file=False, where=_REHEARSAL
     ),
     Option("timeout", Kind.SECONDS, "Time limit for the whole run.", "SECONDS", where=_REHEARSAL),
+    Option(
+        "formats",
+        Kind.OUTPUTS,
+        "Format of the report; repeat for several, each takes the --output after it.",
+        spelled="format",
+        choices=tuple(RELEASE_FORMATS),
+        in_file=False,
+        where=Where.RELEASE,
+    ),
+    Option(
+        "sql",
+        Kind.FILE,
+        "File for the SQL of the release, as it was emitted and in order.",
+        "FILE",
+        in_file=False,
+        where=Where.RELEASE,
+    ),
+    Option("notes", Kind.FILE, "File for upgrade notes in Markdown.", "FILE", in_file=False, where=Where.RELEASE),
+    Option("phases", Kind.PHASES, where=_NOWHERE),
     Option("severity", Kind.SEVERITY_OF_RULES, where=_NOWHERE),
     Option("paths", Kind.PATHS, where=_NOWHERE),
     Option("small_table", Kind.NUMBER, where=_NOWHERE),

@@ -92,7 +92,7 @@ class Scope:
 def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
     """Review what `config` asks for. Raises `ReviewerError` if nothing at all can be reviewed."""
     now = datetime.now(timezone.utc)
-    report = _reviewed(_with_rules(config), environ, progress)
+    report = _reviewed(with_rules(config), environ, progress)
     sizes = report.sizes.at(now) if report.sizes is not None else None
     return replace(report, made=now.strftime("%Y-%m-%d %H:%M UTC"), sizes=sizes)
 
@@ -102,10 +102,10 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
     if config.recording is not None:
         return replace(replayed(config, production), head=_head(config.path))
     if config.save_recording is not None:
-        _refuse_unwritable(config.save_recording)
+        refuse_unwritable(config.save_recording)
     scopes = [each for tree in trees(config) for each in [scope(config, tree, environ)]]
     if not any(each.selection.revisions for each in scopes):
-        recordings = [_nothing_new(each) for each in scopes]
+        recordings = [nothing_new(each) for each in scopes]
         report = judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes}, production)
         return replace(report, head=scopes[0].head)
     interpreter = find_interpreter(config.path, config.python, environ)
@@ -118,13 +118,13 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
         kept = next((plan.kept for plan in plans if plan.kept is not None), None)
         server = None if config.static else start_server(config, scopes, guardian, stack, kept)
         runner = _first_started(config, plans, folder, guardian, stack)
-        _prepare_the_rest()
+        prepare_the_rest()
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         if server is not None:
-            server.add_done_callback(partial(_say, progress=progress))
+            server.add_done_callback(partial(say_server, progress=progress))
         for each, plan in zip(scopes, plans, strict=True):
             if not each.selection.revisions:
-                recordings.append(_nothing_new(each))
+                recordings.append(nothing_new(each))
                 continue
             if server is None:
                 from reviewer.rehearsal.static import render
@@ -138,21 +138,16 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
                 from reviewer.rehearsal.deploy import rehearse
 
                 made = (rehearse(plan, server, guardian, folder, progress, runner),)
-            unread = tuple(
-                Skipped(shown(problem.path), shown(problem.message))
-                for problem in each.graph.problems
-                if not problem.fatal
-            )
             first, *others = (completed(one, config, each) for one in made)
-            recordings += [replace(first, skipped=first.skipped + unread), *others]
+            recordings += [replace(first, skipped=first.skipped + unread(each)), *others]
             comments |= {one.tree: comments[each.tree.name] for one in made}
     progress("judging")
     if config.save_recording is not None:
-        _save(recordings, config.save_recording)
+        save(recordings, config.save_recording)
     return replace(judged(config, recordings, comments, production), head=scopes[0].head)
 
 
-def _prepare_the_rest() -> None:
+def prepare_the_rest() -> None:
     """Load what reads the events and judges them, while the server and the project's interpreter start."""
     from reviewer.sql.parse import prepare
 
@@ -185,6 +180,12 @@ def completed(made: Recording, config: Config, each: Scope) -> Recording:
     return _from_base(replace(made, one_way=_one_way(config, each)), each)
 
 
+def unread(each: Scope) -> tuple[Skipped, ...]:
+    """What of the history could not be read from its source."""
+    problems = (problem for problem in each.graph.problems if not problem.fatal)
+    return tuple(Skipped(shown(problem.path), shown(problem.message)) for problem in problems)
+
+
 def _head(path: Path) -> str:
     """The commit that is checked out at `path`; empty without git."""
     with contextlib.suppress(GitError):
@@ -192,7 +193,7 @@ def _head(path: Path) -> str:
     return ""
 
 
-def _with_rules(config: Config) -> Config:
+def with_rules(config: Config) -> Config:
     """`config` with the rules of the groups that it names."""
     named = {group.value for group in Group} & config.named_rules()
     if not named:
@@ -212,9 +213,9 @@ def trees(config: Config) -> tuple[Tree, ...]:
 
 def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     """What to review in `tree`. Raises `UsageError` if that cannot be determined."""
-    root = root_of(config.path) or _common_root(config.path, tree)
+    root = root_of(config.path) or common_root(config.path, tree)
     if tree.unresolved or not has_revisions(tree):
-        tree = _located(config, tree, environ)
+        tree = located(config, tree, environ)
     if config.revisions is not None:
         graph = read_worktree(tree, root)
         selection = _between(graph, config.revisions, root)
@@ -427,7 +428,7 @@ def judged(
     from reviewer.review.merging import merged
 
     loaded = all_checks.load()
-    config = _with_rules(config)
+    config = with_rules(config)
     config.check_rules({check.RULE.id for check in loaded})
     selected = _selected(config, loaded)
     asked = {check.RULE.id for check in selected}
@@ -653,7 +654,8 @@ def start_server(
     return pool.submit(lambda: stack.enter_context(start(request, guardian, choose)))
 
 
-def _say(server: Future[RunningServer], progress: Progress) -> None:
+def say_server(server: Future[RunningServer], progress: Progress) -> None:
+    """Tell which server it is, once it is up."""
     if not server.cancelled() and server.exception() is None:
         progress(f"PostgreSQL {server.result().version}: {server.result().why}")
 
@@ -670,7 +672,8 @@ def _from_base(made: Recording, each: Scope) -> Recording:
     return replace(made, old_code=replace(made.old_code, commit=made.old_code.commit or each.base_commit or ""))
 
 
-def _nothing_new(each: Scope) -> Recording:
+def nothing_new(each: Scope) -> Recording:
+    """The recording of a tree without new revisions."""
     return Recording(
         tool=__version__,
         mode=Mode.OBSERVED,
@@ -681,7 +684,7 @@ def _nothing_new(each: Scope) -> Recording:
     )
 
 
-def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
+def located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
     """Ask the project's interpreter where the revisions are: in a package, or in folders that env.py sets."""
     interpreter = find_interpreter(config.path, config.python, environ)
     with workplace() as (guardian, folder), contextlib.ExitStack() as stack:
@@ -696,13 +699,13 @@ def _located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
     return tree.located(Path(described.directory), [Path(each) for each in described.folders])
 
 
-def _common_root(path: Path, tree: Tree) -> Path:
+def common_root(path: Path, tree: Tree) -> Path:
     """What paths are relative to without git: PATH, so that several trees can be distinguished."""
     folder = (path if path.is_dir() else path.parent).resolve()
     return folder if tree.directory.is_relative_to(folder) else tree.directory
 
 
-def _refuse_unwritable(path: Path) -> None:
+def refuse_unwritable(path: Path) -> None:
     """Checked before the work, not after it."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise UsageError(
@@ -712,7 +715,8 @@ def _refuse_unwritable(path: Path) -> None:
         )
 
 
-def _save(recordings: Sequence[Recording], path: Path) -> None:
+def save(recordings: Sequence[Recording], path: Path) -> None:
+    """Write `recordings` to a file. Raises `UsageError` if that is impossible."""
     try:
         files.write(path, recording.dumps(recordings))
     except OSError as error:
@@ -725,17 +729,26 @@ __all__ = [
     "Scope",
     "comments_in",
     "comments_of",
+    "common_root",
     "completed",
     "controlled",
     "judged",
+    "located",
+    "nothing_new",
     "plan_for",
+    "prepare_the_rest",
     "production_of",
     "quiet_rules",
+    "refuse_unwritable",
     "replayed",
     "review_project",
+    "save",
+    "say_server",
     "scope",
     "setup_of",
     "start_server",
     "trees",
+    "unread",
+    "with_rules",
     "workplace",
 ]

@@ -5,7 +5,7 @@
 Generated are: docs/checks/ from the docstrings and examples of the checks; the output under every `$ alembic-reviewer`
 in the console blocks of README.md and docs/; the JSON in docs/agents.md; the format in docs/recording.md; the interface in docs/writing-checks.md; the
 table of findings in the README of each example, from a review of it;
-the JSON Schemas of the report and of the production statistics, from their types.
+the JSON Schemas of the report, of a release and of the production statistics, from their types.
 Without FILE all of them.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PAGES = ROOT / "docs" / "checks"
 MODULES = ("observations.py", "passes.py", "catalogue.py", "code.py", "history.py", "afterwards.py", "whole.py")
 """Of the recording, the parts before the whole."""
-SCHEMAS = (ROOT / "reviewer" / "report" / "json" / "schema.json", ROOT / "reviewer" / "stats" / "schema.json")
+SCHEMAS = tuple(ROOT / "reviewer" / folder / "schema.json" for folder in ("report/json", "stats", "report/release"))
 CONSOLE = re.compile(
     r"(?<=```console\n)\$ (alembic-reviewer\b[^\n|]*?)(?: \| head -n (\d+))?\n(.*?)(?=^```$)",
     re.DOTALL | re.MULTILINE,
@@ -195,10 +195,11 @@ def _explained() -> dict[str, Any]:
 
 def _schema(file: Path) -> str:
     from reviewer.report import json as report
+    from reviewer.report.release import json as release
     from reviewer.stats import file as stats
 
-    schema = report.schema() if file == SCHEMAS[0] else stats.schema()
-    return json.dumps(schema, indent=2) + "\n"
+    made = dict(zip(SCHEMAS, (report.schema, stats.schema, release.schema), strict=True))
+    return json.dumps(made[file](), indent=2) + "\n"
 
 
 # -- the format of a recording --------------------------------------------------------------------

@@ -190,6 +190,17 @@ class Git:
             position = end + 1 + size + 1
         return found
 
+    def before(self, files: Collection[str], to: str = "HEAD") -> str | None:
+        """The commit before the first one on the way to the commit `to` that added one of `files`; `to` itself where
+        none of them is in it, None where nothing comes before.
+        """
+        kind = ["log", "--first-parent", "--diff-merges=first-parent", "--no-renames", "--diff-filter=A", "-s"]
+        done = _run(self.root, [*kind, "--format=%H", to, "--", *_pathspecs(files)])
+        if done.returncode:
+            return None
+        added = done.stdout.decode().split()
+        return self.commit(f"{added[-1]}^1" if added else to)
+
     def check_out(self, commit: str, folder: Path, index: Path) -> None:
         """Write the files of `commit` below `folder`, using a separate index: nothing in the repository changes, no
         hook runs, and the folder can be deleted without cleaning up in the repository.

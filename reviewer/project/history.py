@@ -33,6 +33,7 @@ __all__ = [
     "read_commit",
     "read_source",
     "read_worktree",
+    "selected",
     "wanted_extensions",
 ]
 
@@ -164,7 +165,7 @@ def new_revisions(now: Graph, base: Graph) -> Selection:
     new = now.revisions.keys() - base.revisions.keys()
     unavoidable = now.with_descendants(new)
     kept = now.revisions.keys() & base.revisions.keys()
-    selection = _selection(now, new, now.revisions.keys() - unavoidable)
+    selection = selected(now, new, now.revisions.keys() - unavoidable)
     return replace(
         selection,
         previous_heads=base.heads,
@@ -193,10 +194,11 @@ def between(graph: Graph, span: str) -> Selection:
             f"--revisions {span}: {start} does not come before {end or 'heads'}.",
             f"Swap them: --revisions {end}:{start}." if turned else "Name two revisions on one line of history.",
         )
-    return _selection(graph, wanted - there, there)
+    return selected(graph, wanted - there, there)
 
 
-def _selection(graph: Graph, new: Iterable[str], before: Iterable[str]) -> Selection:
+def selected(graph: Graph, new: Iterable[str], before: Iterable[str]) -> Selection:
+    """The revisions `new` of a history, from the state that `before` lead to."""
     base_heads = graph.tips(frozenset(before))
     order = graph.sorted(new)
     return Selection(

@@ -9,17 +9,19 @@ from __future__ import annotations
 from reviewer.recording.afterwards import Afterwards, Counter, Refused, StaleIndex, Visible
 from reviewer.recording.catalogue import Catalogue, Column, Constraint, Enumeration, Index, Table
 from reviewer.recording.code import (
+    UNTOUCHED,
     Broken,
     ClientDefault,
     Control,
     Disagreement,
     Mapped,
     Models,
+    NewCode,
     OldCode,
     Relationship,
 )
 from reviewer.recording.encoding import FORMAT, dumps, loads
-from reviewer.recording.history import Guard, History, HistoryEntry, Revision
+from reviewer.recording.history import Declared, Guard, History, HistoryEntry, Revision
 from reviewer.recording.observations import (
     NOT_THERE,
     Location,
@@ -50,6 +52,7 @@ from reviewer.recording.whole import BaseOrigin, Environment, Mode, Recording, S
 __all__ = [
     "FORMAT",
     "NOT_THERE",
+    "UNTOUCHED",
     "Afterwards",
     "BaseOrigin",
     "Broken",
@@ -60,6 +63,7 @@ __all__ = [
     "Constraint",
     "Control",
     "Counter",
+    "Declared",
     "Difference",
     "Direction",
     "Disagreement",
@@ -79,6 +83,7 @@ __all__ = [
     "Mode",
     "Models",
     "Moment",
+    "NewCode",
     "Observation",
     "OldCode",
     "Origin",

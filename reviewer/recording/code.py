@@ -53,6 +53,22 @@ class OldCode:
     """Why the code was not tried."""
 
 
+UNTOUCHED = "the new revisions touch no existing table"
+"""The reason of an `OldCode` for which there was nothing to try."""
+
+
+@dataclass(frozen=True)
+class NewCode:
+    """The code at head, on the schema before the new revisions: whether it may go out first."""
+
+    mapped: tuple[Mapped, ...] | None = None
+    """None: it was not tried."""
+    broken: tuple[Broken, ...] = ()
+    """What runs after the new revisions and does not before; `revision` is the one after which it runs."""
+    reason: str = ""
+    """Why it was not tried."""
+
+
 @dataclass(frozen=True)
 class Disagreement:
     """An operation that autogenerate would write for the models at head and the upgraded database, and that it

@@ -19,6 +19,17 @@ class Guard:
 
 
 @dataclass(frozen=True)
+class Declared:
+    """When a revision is to run, as its author says."""
+
+    before_code: bool
+    """Whether before the new code is deployed; else after it."""
+    where: str
+    """Where that is said, in words: "branch label `expand`"."""
+    line: int | None = None
+
+
+@dataclass(frozen=True)
 class Revision:
     """A revision under review, as read from its source."""
 
@@ -36,6 +47,8 @@ class Revision:
     line: int | None = None
     """Line of the assignment to `revision`."""
     guards: tuple[Guard, ...] = ()
+    declared: Declared | None = None
+    """When it is to run, where its author says so."""
 
     @property
     def is_merge(self) -> bool:

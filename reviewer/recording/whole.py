@@ -7,7 +7,7 @@ from enum import Enum
 
 from reviewer.recording.afterwards import Afterwards
 from reviewer.recording.catalogue import Catalogue
-from reviewer.recording.code import Control, Models, OldCode
+from reviewer.recording.code import Control, Models, NewCode, OldCode
 from reviewer.recording.history import History, Revision
 from reviewer.recording.passes import FailingOld, Pass
 from reviewer.sql.versions import major_of
@@ -106,6 +106,7 @@ class Recording:
     rows that only the upgraded schema allows. Successful ones are not kept."""
 
     old_code: OldCode = OldCode()
+    new_code: NewCode = NewCode()
     models: Models = Models()
     control: Control = Control()
     afterwards: tuple[Afterwards, ...] = ()

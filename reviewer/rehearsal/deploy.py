@@ -33,6 +33,7 @@ from reviewer.recording import (
 from reviewer.rehearsal import base_state, control, unrun
 from reviewer.rehearsal.base_state import BaseState
 from reviewer.rehearsal.interpreter import RunnerProcess
+from reviewer.rehearsal.new_code_trial import NewTrial
 from reviewer.rehearsal.obstacles import (
     Stop,
     check_touched,
@@ -41,6 +42,7 @@ from reviewer.rehearsal.obstacles import (
     way_out_of_nothing,
     with_way_out,
 )
+from reviewer.rehearsal.old_code import affected
 from reviewer.rehearsal.old_code_trial import OldTrial
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Step, Upgrade
@@ -103,6 +105,7 @@ class _Rehearsal:
         self._state: Snapshot | None = None
         """The state before the next revision."""
         self._old = OldTrial(bench)
+        self._new = NewTrial(bench)
         self._control = Control()
         self._afterwards: list[Afterwards] = []
 
@@ -152,10 +155,49 @@ class _Rehearsal:
         self._old.release_plans(upgraded=well is not None)
         if well is not None:
             self._old.begin(before, well.database, base.catalogue, self._passes)
+            self._new.begin(before, well.database, self._passes)
         try:
             self._step_by_step(deployed, before, well)
         finally:
-            self._old.end(base.database)
+            self._old.finish()
+            self._which_revision(base.database)
+            self._old.compare(base.database)
+
+    def _which_revision(self, database: str) -> None:
+        """After which revision the old code does not run any more, and after which the new code does: by trying both
+        after each that touches what they need, from the state in `database` on.
+        """
+        old, new = self._old, self._new
+        if not (old.open or new.open):
+            return
+        chain = Chain(self._bench, database, self._bench.database(database), [], [], observe=False)
+        needed = {*self._bench.databases}
+        for revision in self._plan.revisions:
+            run = chain.step(revision, Direction.UPGRADE)
+            if not run.ok:
+                why = f"revision {revision.id} fails to upgrade on its own"
+                if old.open:
+                    self._bench.skip("which revision breaks the code of the base commit", why)
+                if new.open:
+                    self._bench.skip("which revision the new code needs", why)
+                return
+            tables = self._touched_alone(revision)
+            if old.open:
+                old.look(revision.id, chain.database, tables)
+            if new.open:
+                new.look(revision.id, chain.database, tables)
+            if not (old.open or new.open):
+                return
+            self._bench.drop_all_but(needed | chain.databases)
+
+    def _touched_alone(self, revision: Revision) -> frozenset[Name] | None:
+        """What `revision` has touched when it ran by itself; None where that is not known. In the deploy it may have
+        found the locks that it needs taken.
+        """
+        ups = [each for each in self._stepwise_of(revision.id) if each.direction is Direction.UPGRADE]
+        # what is renamed is seen under its new name, and missed under the old one
+        renames = any("rename" in each.sql.lower() for run in ups for each in run.statements)
+        return None if renames or not any(run.outcome is Outcome.OK for run in ups) else affected(ups, new=True)
 
     def _told_end(self, database: str) -> None:
         end = self._plan.end
@@ -595,6 +637,7 @@ class _Rehearsal:
             errors=errors,
             trials=tuple(self._trials),
             old_code=old_code,
+            new_code=self._new.result(),
             models=models,
             control=self._control,
             afterwards=tuple(self._afterwards),

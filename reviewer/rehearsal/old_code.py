@@ -99,7 +99,7 @@ class OldProcess:
         guardian: Guardian,
     ) -> None:
         self._source = source
-        self._setup = setup
+        self._setup = source.setup or setup
         self._interpreter = interpreter
         self._environ = environ
         self._folder = folder
@@ -199,8 +199,10 @@ def _why(answer: Answer) -> str:
     return f"its env.py failed: {message}"
 
 
-def affected(passes: Iterable[Pass]) -> frozenset[Name] | None:
-    """Tables and views that existed before and that the revisions' statements may have changed; None: any."""
+def affected(passes: Iterable[Pass], *, new: bool = False) -> frozenset[Name] | None:
+    """Tables and views that existed before and that the revisions' statements may have changed; None: any. With `new`
+    those too that they have made.
+    """
     found: set[Name] = set()
     for each in passes:
         for statement in each.statements:
@@ -213,9 +215,18 @@ def affected(passes: Iterable[Pass]) -> frozenset[Name] | None:
                 return None
             relations = [lock.relation for lock in seen.locks if lock.mode >= LockMode.ROW_EXCLUSIVE]
             found |= {
-                r.as_name for r in (*relations, *seen.rewritten) if not r.new and not r.kind.endswith("index")
+                r.as_name
+                for r in (*relations, *seen.rewritten)
+                if (new or not r.new) and not r.kind.endswith("index")
             }
     return frozenset(found)
+
+
+def concerns(broken: Iterable[Broken], tables: frozenset[Name] | None) -> bool:
+    """Whether something of `broken` may have changed with what a revision has touched; None: any."""
+    if tables is None:
+        return True
+    return any(each.table.matches(name) for each in broken for name in tables)
 
 
 def read_mapped(answer: Answer) -> tuple[tuple[Mapped, ...], tuple[Broken, ...]]:

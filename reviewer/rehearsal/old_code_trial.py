@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from reviewer.errors import ServerError
-from reviewer.recording import Broken, Catalogue, Models, OldCode, Pass
+from reviewer.recording import UNTOUCHED, Broken, Catalogue, Models, OldCode, Pass
 from reviewer.rehearsal.interpreter import Answer
-from reviewer.rehearsal.old_code import Trial, Unavailable, affected
-from reviewer.rehearsal.protocol import Compare, Probe, Step
+from reviewer.rehearsal.old_code import Trial, Unavailable, affected, concerns
+from reviewer.rehearsal.protocol import Compare, Probe
 from reviewer.rehearsal.workbench import Workbench
+from reviewer.sql.names import Name
 
 if TYPE_CHECKING:
     from reviewer.rehearsal.prepared_statements import HeldPlans
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class OldTrial:
     """The old code's statements and the models, tried before the upgrade and after it.
 
-    The order: `hold_plans`, the deploy, `release_plans`, `begin`, the stepwise rehearsal, `end`, `result`.
+    The order: `hold_plans`, the deploy, `release_plans`, `begin`, the stepwise rehearsal, `finish`, `look` after each
+    revision while it is `open`, `compare`, `result`.
     """
 
     def __init__(self, bench: Workbench) -> None:
@@ -32,6 +33,7 @@ class OldTrial:
         self._plans: HeldPlans | None = None
         self._models = Models()
         self._broke_in: dict[Broken, str] = {}
+        self._given_up = False
 
     def close(self) -> None:
         """End its process and its session."""
@@ -73,7 +75,7 @@ class OldTrial:
             bench.finish_beside = self.code.finish
             self.code.begin(bench.at(copies[0], Probe(head=copies[1])), tables)
         else:
-            self.code.reason = "the new revisions touch no existing table"
+            self.code.reason = UNTOUCHED
         answer = self._compare(after)
         if answer is not None:
             self.code.compared(answer, base)
@@ -92,44 +94,55 @@ class OldTrial:
         bench.skip("comparison of models and migrations", why)
         return None
 
-    def end(self, base: str) -> None:
-        """Wait for what was begun, and find out which revision each thing broke in."""
+    def finish(self) -> None:
+        """Wait for what was begun. With one revision, everything that broke broke in that."""
         code, plan = self.code, self._bench.plan
         if not code.wanted:
             return
-        what = f"code of the base commit {plan.old.commit[:12] if plan.old else ''}"
         if code.failure():
-            self._bench.skip(what, code.reason)
-        try:
-            self._broke_in = self._which_revision(base)
-            self._models = code.models(lambda: self._bench.at(self._bench.database(base), Compare()))
-        except Unavailable as error:
-            code.reason = str(error)
-            self._bench.skip(what, str(error))
+            self._bench.skip(self._what, code.reason)
+        if len(plan.revisions) == 1:
+            self._broke_in = dict.fromkeys(code.broke(), plan.revisions[0].id)
 
-    def _which_revision(self, base: str) -> dict[Broken, str]:
-        """After which revision each thing broke: by the only one, or by trying after each."""
-        revisions, broken = self._bench.plan.revisions, self.code.broke()
-        if not broken or len(revisions) == 1:
-            return dict.fromkeys(broken, revisions[0].id)
-        found: dict[Broken, str] = {}
-        database = base
-        for revision in revisions:
-            start = partial(self._bench.database, database)
-            command = Step(revision=revision.id, direction="upgrade")
-            ended = self._bench.believed(command, start, observe=False)
-            if not ended.run.ok:
-                why = f"revision {revision.id} fails to upgrade on its own"
-                self._bench.skip("which revision breaks the code of the base commit", why)
-                break
-            database = ended.database
-            for each in self.code.still(database):
-                for wanted in broken:
-                    if (wanted.table, wanted.column) == (each.table, each.column) and wanted not in found:
-                        found[wanted] = revision.id
-            if len(found) == len(broken):
-                break
-        return found
+    @property
+    def open(self) -> bool:
+        """Whether it is not known yet in which revision something broke."""
+        return self.code.wanted and not self._given_up and len(self._broke_in) < len(self.code.broke())
+
+    def look(self, revision: str, database: str, tables: frozenset[Name] | None) -> None:
+        """Try again what broke, on the state after `revision`, which has touched `tables`; None: any."""
+        left = [each for each in self.code.broke() if each not in self._broke_in]
+        if not concerns(left, tables):
+            return
+        try:
+            now = self.code.still(database)
+        except Unavailable as error:
+            self.give_up(str(error))
+            return
+        for each in now:
+            for wanted in left:
+                if (wanted.table, wanted.column) == (each.table, each.column) and wanted not in self._broke_in:
+                    self._broke_in[wanted] = revision
+
+    def give_up(self, reason: str) -> None:
+        """It cannot be asked any more."""
+        self._given_up = True
+        self.code.reason = reason
+        self._bench.skip(self._what, reason)
+
+    def compare(self, base: str) -> None:
+        """Ask what autogenerate would have written for the state in the database `base`, if that matters."""
+        if not self.code.wanted or self._given_up:
+            return
+        try:
+            self._models = self.code.models(lambda: self._bench.at(self._bench.database(base), Compare()))
+        except Unavailable as error:
+            self.give_up(str(error))
+
+    @property
+    def _what(self) -> str:
+        old = self._bench.plan.old
+        return f"code of the base commit {old.commit[:12] if old else ''}"
 
     def result(self) -> tuple[OldCode, Models]:
         """What came of it, for the recording."""

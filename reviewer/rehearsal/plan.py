@@ -70,6 +70,8 @@ class Plan:
     """The code that runs in production while the migration runs."""
     no_old: str = ""
     """Why there is no such code."""
+    new_code: bool = False
+    """Whether the code at head is tried on the schema before the new revisions."""
     from_models: bool = False
     """Build the base state from the old code's models instead of the history."""
     earlier: tuple[tuple[Revision, bytes], ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reviewer.release.model import Release
     from reviewer.report.terminal import Terminal
     from reviewer.review.rule import Check
     from reviewer.review.verdict import Report
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 Checks = Callable[[], "Mapping[str, Check]"]
 """The checks by rule id, loaded when a format asks for them."""
 Format = Callable[["Report", "Terminal", "Checks"], str]
+ReleaseFormat = Callable[["Release", "Terminal"], str]
 
 
 def _text(report: Report, terminal: Terminal, __: Checks) -> str:
@@ -80,6 +82,49 @@ FORMATS: dict[str, Format] = {
     "rollback": _rollback,
 }
 """Every value of `--format`. A terminal matters to `text` and `rollback`."""
+
+
+def _release_text(release: Release, terminal: Terminal) -> str:
+    from reviewer.report.release import text
+
+    return text.render(release, terminal)
+
+
+def _release_json(release: Release, _: Terminal) -> str:
+    from reviewer.report.release import json
+
+    return json.render(release)
+
+
+def _release_markdown(release: Release, _: Terminal) -> str:
+    from reviewer.report.release import markdown
+
+    return markdown.render(release)
+
+
+def _release_html(release: Release, _: Terminal) -> str:
+    from reviewer.report.release import html
+
+    return html.render(release)
+
+
+RELEASE_FORMATS: dict[str, ReleaseFormat] = {
+    "text": _release_text,
+    "json": _release_json,
+    "markdown": _release_markdown,
+    "html": _release_html,
+}
+"""Every value of `--format` of `release`."""
+
+
+def render_release(form: str, release: Release, stream: IO[str] | None = None) -> str:
+    """`release` in the format `form`, as `stream` can show it; without a stream plain and complete, for a file.
+
+    Raises `KeyError` for an unknown format.
+    """
+    from reviewer.report.terminal import Terminal, encodable
+
+    return encodable(RELEASE_FORMATS[form](release, Terminal.of(stream) if stream else Terminal()), stream)
 
 
 def render(form: str, report: Report, checks: Checks, stream: IO[str] | None = None) -> str:

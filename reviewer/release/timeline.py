@@ -1,0 +1,145 @@
+"""The deploy as it ran: transactions, the locks that they take, and how long each is held."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from reviewer.recording import Direction, Origin, Outcome, Pass, Recording, Relation, Statement, furthest
+from reviewer.release.model import Band, Duration, Hold, Step, Timeline
+from reviewer.replay.effects import on_tables
+from reviewer.replay.effects import work as work_of
+from reviewer.replay.stream import Story, Understood, understand
+from reviewer.review import sizes
+from reviewer.review.context import Context
+from reviewer.review.finding import Growth
+from reviewer.sql.locks import LockMode
+from reviewer.sql.names import Name
+from reviewer.stats.sizes import Production
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """One statement as it was sent, with the commands that it holds."""
+
+    revision: str
+    statement: Statement
+    key: Hashable
+    """Of its transaction; None outside of any."""
+    commands: tuple[Understood, ...]
+    growth: tuple[Growth, ...]
+
+
+def timeline(recording: Recording, production: Production | None) -> Timeline:
+    """The upgrades that were judged, in their order."""
+    stories = understand(recording)
+    sent = [each for story in stories for each in _sent(story, recording, stories, production)]
+    rows = {each.name: each.rows for each in recording.base.tables}
+    steps: list[tuple[_Sent, Step]] = []
+    start = 0.0
+    for number, each in enumerate(sent, 1):
+        step = _step(each, number, start, rows)
+        steps.append((each, step))
+        start += each.statement.seconds
+    bands: list[Band] = []
+    # what is outside of a transaction commits by itself: each such statement is a band of its own
+    for _, group in groupby(steps, key=lambda pair: pair[0].key if pair[0].key is not None else pair[1].number):
+        bands.append(_band(len(bands) + 1, list(group)))
+    failed = next((s.revision.id for s in stories if s.failed(Direction.UPGRADE)), "")
+    return Timeline(tuple(bands), failed)
+
+
+def judged(recording: Recording, revision: str) -> Pass | None:
+    """The upgrade of a revision that is told of."""
+    return furthest(recording.passes_of(revision), Direction.UPGRADE)
+
+
+def _sent(
+    story: Story, recording: Recording, stories: tuple[Story, ...], production: Production | None
+) -> Iterator[_Sent]:
+    run = judged(recording, story.revision.id)
+    if run is None or run.outcome is Outcome.SKIPPED:
+        return
+    commands: dict[int, list[Understood]] = {}
+    for each in story.upgrade:
+        if each.place is not None:
+            commands.setdefault(each.place.statement, []).append(each)
+    begin = Context(recording, story=story, revision=story.revision, stories=stories, before=stories[0].before)
+    known: Hashable = None
+    for index, statement in enumerate(run.statements):
+        found = tuple(commands.get(index, ()))
+        seen = statement.observation
+        if not statement.in_transaction:
+            key: Hashable = None
+        elif seen is not None and seen.transaction is not None:
+            key = known = (run.rehearsal, seen.transaction)
+        else:
+            key = known or (run.rehearsal, story.revision.id)
+        growth = dict.fromkeys(table for each in found for table in _growth(each, begin))
+        yield _Sent(story.revision.id, statement, key, found, sized(growth, production))
+
+
+def _growth(each: Understood, begin: Context) -> tuple[Growth, ...]:
+    if each.statement.error is not None:
+        return ()
+    return sizes.growth(each, replace(begin, understood=each, now=each.schemas[0]))
+
+
+def sized(found: Iterable[Growth], production: Production | None) -> tuple[Growth, ...]:
+    """The tables with their sizes, each once, the largest first."""
+    known: dict[tuple[str, str], Growth] = {}
+    for each in found:
+        size = production.size(each.before) if production is not None else None
+        grown = replace(each, rows=size.rows, bytes=size.bytes) if size is not None else each
+        known.setdefault((each.before.schema or "public", each.before.name), grown)
+    return tuple(sorted(known.values(), key=lambda each: -(each.bytes or 0)))
+
+
+def _step(each: _Sent, number: int, start: float, rows: Mapping[Name, int]) -> Step:
+    statement = each.statement
+    seen = tuple(dict.fromkeys(work.phrase for work in work_of(statement.observation)))
+    duration = Duration(statement.seconds, each.growth, _rows(each.growth, rows))
+    documented = statement.observation is None or statement.observation.transaction is None
+    return Step(number, each.revision, statement, start, duration, seen, documented and bool(each.commands))
+
+
+def _rows(growth: Iterable[Growth], rows: Mapping[Name, int]) -> int:
+    return max((count for each in growth for name, count in rows.items() if each.before.matches(name)), default=0)
+
+
+def _band(number: int, steps: Sequence[tuple[_Sent, Step]]) -> Band:
+    only = tuple(step for _, step in steps)
+    taken: dict[Relation, LockMode] = {}
+    holds = []
+    for position, (each, step) in enumerate(steps):
+        for relation, mode in _locks(each).items():
+            before = _matching(taken, relation)
+            if before is not None and taken[before] >= mode:
+                continue
+            taken[before or relation] = mode
+            if not relation.hindered_by(mode):
+                continue
+            seen = each.statement.observation
+            bounded = seen is not None and bool(seen.lock_timeout)
+            under = only[position:]
+            holds.append(Hold(relation, mode, step.number, only[-1].number, step.start, _together(under), bounded))
+    return Band(number, steps[0][0].key is not None, only, tuple(holds))
+
+
+def _matching(taken: dict[Relation, LockMode], relation: Relation) -> Relation | None:
+    return next((each for each in taken if each.as_name.matches(relation.as_name)), None)
+
+
+def _locks(each: _Sent) -> dict[Relation, LockMode]:
+    """The strongest lock on each existing table, observed or as documented."""
+    if each.statement.error is not None and each.statement.origin is not Origin.REVISION:
+        return {}
+    return on_tables(lock for command in each.commands for lock in command.locks)
+
+
+def _together(steps: Sequence[Step]) -> Duration:
+    """How long `steps` take one after another."""
+    growth = sized((each for step in steps for each in step.duration.grows_with), None)
+    rows = max((step.duration.rows for step in steps), default=0)
+    return Duration(sum(step.duration.measured for step in steps), growth, rows)

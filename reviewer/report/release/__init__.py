@@ -1,0 +1,1 @@
+"""A release in every format, one pure function each."""

@@ -1,0 +1,131 @@
+"""A release for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.text import Text
+
+from reviewer.release.model import Action, Band, Hold, May, Release, Step, told_seconds
+from reviewer.report import inert
+from reviewer.report.digest import counted, digest, skipped
+from reviewer.report.release import words
+from reviewer.report.terminal import Terminal
+
+_STYLE = {May.YES: "bold green", May.NOTHING: "bold green", May.WITH_CARE: "bold yellow"}
+_BAR = 24
+"""Columns of the longest bar."""
+_STEPS = 12
+"""Most statements of a transaction that are listed."""
+
+
+def render(release: Release, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
+    """`release` as text for `terminal`."""
+    lines: list[Text] = []
+    for indent, text in _lines(release):
+        lines += terminal.wrapped(text, indent, hanging=2)
+    return inert.without_commands(terminal.printed(lines))
+
+
+def _lines(release: Release) -> Iterator[tuple[int, Text]]:
+    yield 0, Text(inert.sentence(words.title(release)), style="bold")
+    yield 0, Text(words.may(release), style=_STYLE.get(release.verdict.may, "bold red"))
+    for reason in release.verdict.reasons:
+        yield 2, _prose(f"- {reason}")
+    if release.revisions:
+        for label, sentence in (*words.waits(release), ("point of no return", words.no_return(release))):
+            yield 2, Text.assemble((f"{label}: ", "dim"), _prose(sentence))
+    for note in release.notes:
+        yield 2, _prose(f"note: {note}")
+    if not release.revisions:
+        yield from _last(release)
+        return
+    yield from _heading("Timeline")
+    for band in release.timeline.bands:
+        yield from _band(band, release)
+    yield from _heading("Order")
+    for sentence in release.sequence.untried:
+        yield 2, _prose(sentence)
+    for each in release.sequence.orders:
+        line = Text.assemble((inert.name(each.revision.id), "bold"), "  ", (each.when.value, "bold"), "  ")
+        line.append_text(_prose(release.phrase(each.revision.id)))
+        yield 2, line
+        yield 4, _prose(words.order_line(each).partition(" (")[2].rstrip(")"))
+        for sentence in (*each.why, *each.how, *filter(None, [words.declared(each)])):
+            yield 4, _prose(sentence)
+    for title, actions in release.plan.parts:
+        yield from _heading(title)
+        yield from _actions(actions)
+    yield from _heading("Way back")
+    for back in release.way_back:
+        yield 2, Text.assemble((inert.name(back.revision.id), "bold"), "  ", (back.label, "bold"))
+        if told := words.back_line(back):
+            yield 4, _prose(told)
+    yield from _findings(release)
+    yield from _last(release)
+
+
+def _heading(title: str) -> Iterator[tuple[int, Text]]:
+    yield 0, Text("")
+    yield 0, Text(title, style="bold")
+
+
+def _band(band: Band, release: Release) -> Iterator[tuple[int, Text]]:
+    yield 2, Text.assemble((inert.name(words.band_title(band)), "bold"), f"  {told_seconds(band.seconds)}")
+    shown = [step for step in band.steps if _matters(step, band)]
+    for step in shown[:_STEPS]:
+        sql = inert.excerpt(step.statement.sql, lines=1, columns=70).lines
+        yield 4, Text.assemble((words.place(step).ljust(24), "dim"), " ", "".join(sql))
+        if step.seen or step.duration.grows_with:
+            yield 6, _prose("; ".join([*step.seen, step.duration.words]))
+    if len(shown) > _STEPS:
+        yield 4, Text(f"and {len(shown) - _STEPS} more statements", style="dim")
+    for hold in band.holds:
+        if hold.blocks:
+            yield 4, _hold(hold, band, release)
+    if band.order:
+        yield 4, _prose(f"locks one after another: {', then '.join(f'`{each}`' for each in band.order)}")
+
+
+def _matters(step: Step, band: Band) -> bool:
+    return bool(step.seen or step.duration.grows_with or any(hold.since == step.number for hold in band.holds))
+
+
+def _hold(hold: Hold, band: Band, release: Release) -> Text:
+    """The lock as a bar over the transaction: where it begins, and that it goes on to the end."""
+    longest = band.seconds or 1.0
+    before = round(_BAR * (hold.start - band.start) / longest)
+    bar = " " * min(before, _BAR - 1) + "#" * max(_BAR - before, 1)
+    does = f"{hold.blocks} of `{hold.table}` wait: {hold.mode} {words.span(hold, release.timeline)}"
+    return Text.assemble((f"[{bar}] ", "red" if hold.blocks_reads else "yellow"), _prose(does))
+
+
+def _actions(actions: Iterable[Action]) -> Iterator[tuple[int, Text]]:
+    for each in actions:
+        where = f"  {words.short(each.location)}" if each.location is not None else ""
+        yield 2, _prose(f"{each.title}{where}")
+        if each.detail:
+            yield 4, _prose(each.detail)
+        for line in inert.block(each.code).split("\n") if each.code else ():
+            yield 6, Text(line)
+
+
+def _findings(release: Release) -> Iterator[tuple[int, Text]]:
+    shown = [each.finding for tree in release.report.trees for each in digest(tree).all_findings]
+    if not shown:
+        return
+    yield from _heading(f"Findings: {counted(shown)}")
+    for finding in shown:
+        where = f" {words.short(finding.location)}" if finding.location is not None else ""
+        yield 2, _prose(f"{finding.severity.value} {finding.rule}{where}: {finding.message}")
+
+
+def _last(release: Release) -> Iterator[tuple[int, Text]]:
+    yield 0, Text("")
+    for each in skipped(release.report):
+        yield 0, _prose(f"skipped: {each.what}: {each.reason}")
+    yield 0, Text(inert.name("; ".join(words.footer(release))), style="dim")
+
+
+def _prose(text: str) -> Text:
+    return Text(inert.sentence(text).replace("`", ""))

@@ -1,0 +1,164 @@
+"""What all formats of a release say in the same words."""
+
+from __future__ import annotations
+
+from reviewer.recording import Location
+from reviewer.release.model import Band, Cell, Hold, May, Order, Release, Step, Timeline, WayBack
+from reviewer.report.digest import number, sizes, witness
+from reviewer.sql.names import listed
+
+_NAMED = 8
+"""Most revisions of a transaction that are named."""
+_MAY = {
+    May.YES: "It may run with traffic on.",
+    May.WITH_CARE: "It may run with traffic on, with care.",
+    May.NO: "It should not run with traffic on.",
+    May.UNKNOWN: "Nobody can say whether it may run with traffic on: not everything could be rehearsed.",
+    May.NOTHING: "There is nothing to deploy: the database is at the end already.",
+}
+
+
+def title(release: Release) -> str:
+    """`Release v1 (a) to v2 (c): 2 revisions`."""
+    return f"Release {release.start} to {release.end}: {number(len(release.revisions), 'revision')}"
+
+
+def may(release: Release) -> str:
+    """The answer, as a sentence."""
+    return _MAY[release.verdict.may]
+
+
+def waits(release: Release) -> tuple[tuple[str, str], ...]:
+    """How long reads and writes of any table wait at most: a label and a sentence each."""
+    timeline = release.timeline
+    return (
+        ("reads wait longest", _wait(release.verdict.reads, timeline)),
+        ("writes wait longest", _wait(release.verdict.writes, timeline)),
+    )
+
+
+def _wait(hold: Hold | None, timeline: Timeline) -> str:
+    if hold is None:
+        return "never, for a lock on an existing table"
+    return f"on `{hold.table}`, {hold.duration.words}; {hold.mode} {span(hold, timeline)}"
+
+
+def span(hold: Hold, timeline: Timeline) -> str:
+    """From which statement to where a lock is held."""
+    since = place(timeline.step(hold.since))
+    if hold.since == hold.until:
+        return f"during {since}"
+    band = next(each for each in timeline.bands if hold in each.holds)
+    more = hold.until - hold.since
+    return f"from {since} to the end of transaction {band.number}, {number(more, 'statement')} later"
+
+
+def place(step: Step) -> str:
+    """Where a statement comes from: `7e2f4b96d018:12`."""
+    if step.location is not None:
+        return f"{step.revision}:{step.location.line}"
+    return f"the version of {step.revision}" if step.statement.origin.value == "alembic" else "env.py"
+
+
+def short(location: Location) -> str:
+    """A line, its path without folders: the revision is named beside it."""
+    return f"{location.path.rpartition('/')[2]}:{location.line}"
+
+
+def no_return(release: Release) -> str:
+    """The point of no return, as a sentence."""
+    back = release.verdict.no_return
+    if back is None:
+        untested = [each.revision.id for each in release.way_back if each.label == "untested"]
+        if untested:
+            return f"none was found; the way back over {', '.join(untested)} is untested"
+        return "none: every revision has a way back"
+    return f"revision {back.revision.id}: {_why_final(back)}"
+
+
+def _why_final(back: WayBack) -> str:
+    match back.label:
+        case "irreversible":
+            return "it has no way back" + (f" ({back.failure})" if back.failure else "")
+        case "broken":
+            return f"its downgrade fails: {back.failure}" if back.failure else "its downgrade leaves another schema"
+        case _:
+            return f"its downgrade does not bring back {', '.join(back.lost) or 'all that was there'}"
+
+
+def bands(release: Release) -> str:
+    """`2 transactions, 1 statement outside of any`."""
+    found = release.timeline.bands
+    inside = [each for each in found if each.transaction]
+    alone = len(found) - len(inside)
+    parts = [number(len(inside), "transaction")] if inside else []
+    if alone:
+        parts.append(f"{number(alone, 'statement')} outside of {'any' if inside else 'a transaction'}")
+    return ", ".join(parts)
+
+
+def band_title(band: Band) -> str:
+    """`transaction 1: b, c`."""
+    what = f"transaction {band.number}" if band.transaction else f"{band.number}, outside of a transaction"
+    return f"{what}: {listed(list(band.revisions), _NAMED) or 'env.py'}"
+
+
+def order_line(each: Order) -> str:
+    """`before the code (old code runs, new code breaks)`."""
+    return (
+        f"{each.when.value} (old code on the new schema {cell(each.old)}, new code on the old one {cell(each.new)})"
+    )
+
+
+def cell(found: Cell) -> str:
+    """A cell in words that follow its subject."""
+    return found.value
+
+
+def declared(each: Order) -> str:
+    """What the author declares, and whether it agrees; empty if nothing is declared."""
+    said = each.declared
+    if said is None:
+        return ""
+    side = "before" if said.before_code else "after"
+    line = f", line {said.line}" if said.line else ""
+    judged = "which disagrees with what was measured" if each.disagrees else "which agrees"
+    if each.when.value in {"either", "unknown"}:
+        judged = "which nothing contradicts"
+    return f"declared {side} the code by {said.where}{line}, {judged}"
+
+
+def back_line(each: WayBack) -> str:
+    """What there is to say of the way back over a revision, after its label."""
+    parts = []
+    if each.accepted:
+        parts.append("accepted as one-way by the configuration")
+    if each.lost:
+        parts.append(f"loses {', '.join(each.lost)}")
+    if each.failure:
+        parts.append(f"fails: {each.failure}")
+    if each.differences:
+        parts.append(f"the schema differs afterwards: {', '.join(each.differences)}")
+    if each.duration is not None:
+        parts.append(f"takes {each.duration.words}")
+    if each.untested:
+        parts.append(f"untested, because {each.untested}")
+    if each.old_code is Cell.RUNS:
+        parts.append("the old code runs afterwards, on the same schema as before")
+    elif each.duration is not None:
+        parts.append("whether the old code runs afterwards is not known")
+    return "; ".join(parts)
+
+
+def footer(release: Release) -> tuple[str, ...]:
+    """What the report rests on."""
+    report = release.report
+    made = (f"alembic-reviewer {report.tool}", f"made {report.made}")
+    if not release.revisions:
+        return made
+    tree = report.trees[0].recording
+    mode = (
+        "one transaction per migration" if tree.transactions.per_migration else "all revisions in one transaction"
+    )
+    code = f"old code {release.code[:12]}" if release.code else "no old code"
+    return (witness(report), mode, code, *sizes(report), *made)

@@ -1,0 +1,496 @@
+"""The deploy between two states of a real repository: order, locks, plan, way back, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psycopg
+import pytest
+
+from reviewer.config import Config, load
+from reviewer.errors import ReviewerError
+from reviewer.project.git import root_of
+from reviewer.recording import Recording, loads
+from reviewer.release import emitted
+from reviewer.release.build import build
+from reviewer.release.model import Cell, Duration, Estimate, May, Release, When
+from reviewer.release.snippets import LOCK_TIMEOUT
+from reviewer.release_session import release_project
+from reviewer.report import RELEASE_FORMATS, render_release
+from reviewer.report.release import json as release_json
+from reviewer.report.release import notes
+from reviewer.review.finding import Growth
+from reviewer.session import judged
+from reviewer.sql.names import Name
+from tests.branch import Branch
+from tests.command import revision
+from tests.postgres.test_own_server import becomes_true
+from tests.rehearsals import Rehearsals
+from tests.repository import git, write
+from tests.stats.made import production
+
+pytestmark = pytest.mark.processes
+
+GIVEN = """
+op.create_table("orders", sa.Column("id", sa.Integer, primary_key=True), sa.Column("note", sa.String(80)),
+    sa.Column("state", sa.String(20), nullable=False))
+op.create_table("items", sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("order_id", sa.Integer, sa.ForeignKey("orders.id"), nullable=False), sa.Column("sku", sa.String(20)))
+"""
+
+MODELS = """
+class Order(Base):
+    __tablename__ = "orders"
+    id = sa.Column(sa.Integer, primary_key=True)
+    note = sa.Column(sa.String(80))
+    state = sa.Column(sa.String(20), nullable=False)
+
+
+class Item(Base):
+    __tablename__ = "items"
+    id = sa.Column(sa.Integer, primary_key=True)
+    order_id = sa.Column(sa.ForeignKey("orders.id"), nullable=False)
+    sku = sa.Column(sa.String(20))
+"""
+
+NEW_MODELS = (
+    MODELS.replace("    note = sa.Column(sa.String(80))\n", "    total = sa.Column(sa.Integer)\n").replace(
+        "    sku = sa.Column(sa.String(20))\n", "    code = sa.Column(sa.String(20))\n"
+    )
+    + """
+
+class Refund(Base):
+    __tablename__ = "refunds"
+    id = sa.Column(sa.Integer, primary_key=True)
+    order_id = sa.Column(sa.ForeignKey("orders.id"))
+"""
+)
+
+REFUNDS = """
+op.execute("UPDATE orders SET total = 0")
+op.create_table("refunds", sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("order_id", sa.Integer, sa.ForeignKey("orders.id")))
+"""
+
+
+def shop(folder: Path) -> Path:
+    """v1 has two tables; v2 needs a column and a table, renames a column, and drops one that v1 uses."""
+    branch = Branch(folder, GIVEN, MODELS)
+    git(folder, "tag", "v1")
+    branch.adds('op.add_column("orders", sa.Column("total", sa.Integer))', 'op.drop_column("orders", "total")')
+    declares(folder, "b", "# pre/post deployment: post")
+    branch.adds('op.create_index("ix_items_sku", "items", ["sku"])', 'op.drop_index("ix_items_sku")')
+    branch.adds(REFUNDS, 'op.drop_table("refunds")')
+    branch.adds(
+        'op.alter_column("items", "sku", new_column_name="code")',
+        'op.alter_column("items", "code", new_column_name="sku")',
+    )
+    branch.adds('op.alter_column("items", "order_id", nullable=True)\nop.drop_column("orders", "note")')
+    branch.with_models(NEW_MODELS).commit("v2")
+    git(folder, "tag", "v2")
+    return folder
+
+
+def declares(folder: Path, name: str, line: str) -> None:
+    file = folder / f"migrations/versions/{name}.py"
+    file.write_text(f"{file.read_text()}\n{line}\n")
+
+
+def release(folder: Path, start: str, end: str, **flags: Any) -> Release:
+    given = {"path": folder, "python": sys.executable, **flags}
+    return release_project(load(given, root_of(folder)), start, end, os.environ)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Release:
+    """From one tag to the next, while the working tree is elsewhere."""
+    git(folder, "checkout", "-q", "v1")
+    try:
+        return release(folder, "v1", "v2", save_recording=folder / "recording.json")
+    finally:
+        git(folder, "checkout", "-q", "v2")
+
+
+# -- what a release says --------------------------------------------------------------------------
+
+
+def test_each_revision_goes_to_the_side_on_which_both_codes_run(found: Release) -> None:
+    orders = {each.revision.id: (each.when, each.old, each.new) for each in found.sequence.orders}
+
+    assert orders == {
+        "b": (When.BEFORE, Cell.RUNS, Cell.BREAKS),
+        "c": (When.EITHER, Cell.RUNS, Cell.RUNS),
+        "d": (When.BEFORE, Cell.RUNS, Cell.BREAKS),
+        "e": (When.SPLIT, Cell.BREAKS, Cell.BREAKS),
+        "f": (When.AFTER, Cell.BREAKS, Cell.RUNS),
+    }
+    assert "orders.total" in " ".join(found.sequence.orders[0].why)
+    assert found.sequence.stages == ()
+    assert "e runs neither" in found.sequence.conflict
+
+
+def test_a_split_names_what_each_side_needs(found: Release) -> None:
+    split = found.sequence.orders[3]
+
+    assert "`items.code`" in split.how[0]
+    assert "`items.sku`" in split.how[1]
+    assert [each.title for each in found.plan.split] == ["Revision e"]
+
+
+def test_a_declared_phase_that_measuring_contradicts_is_told(found: Release) -> None:
+    said = found.sequence.orders[0]
+
+    assert said.declared is not None
+    assert not said.declared.before_code
+    assert said.disagrees
+    assert any("declared is not the one that was measured: b" in each for each in found.verdict.reasons)
+
+
+def test_locks_are_held_from_their_statement_to_the_end_of_the_transaction(found: Release) -> None:
+    (band,) = found.timeline.bands
+    first = band.holds[0]
+
+    assert band.revisions == ("b", "c", "d", "e", "f")
+    assert band.order[:2] == ("orders", "items")
+    assert (str(first.table), str(first.mode), first.blocks) == ("orders", "ACCESS EXCLUSIVE", "reads and writes")
+    assert first.until == band.steps[-1].number
+    assert {str(g.before) for g in first.duration.grows_with} == {
+        "orders",
+        "items",
+    }
+    assert found.verdict.may is May.NO
+    assert found.verdict.reads == first
+
+
+def test_the_first_revision_that_loses_what_was_there_is_the_point_of_no_return(found: Release) -> None:
+    back = {each.revision.id: each for each in found.way_back}
+
+    assert found.verdict.no_return is not None
+    assert found.verdict.no_return.revision.id == "d"
+    assert back["c"].label == "lossless"
+    assert back["c"].old_code is Cell.RUNS
+    assert back["c"].duration is not None
+    assert back["f"].label == "irreversible"
+
+
+def test_an_index_that_can_be_built_before_is_in_the_plan_with_its_statement(found: Release) -> None:
+    (action,) = found.plan.beforehand
+
+    assert action.code == "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_items_sku ON items (sku);"
+    assert "`if_not_exists=True`" in action.detail
+
+
+def test_the_code_of_both_tags_is_that_of_their_checkouts(found: Release, folder: Path) -> None:
+    assert found.code == git(folder, "rev-parse", "v1")
+    assert found.report.head == git(folder, "rev-parse", "v2")
+    assert all(not Path(each.path).is_absolute() for each in found.revisions)
+
+
+def test_sizes_of_production_decide_who_waits_longest(found: Release) -> None:
+    recording = found.report.trees[0].recording
+    there = production({"orders": 50, "items": 50_000_000})
+
+    built = build(judged(Config(), [recording], {}, there), "v1", "v2", production=there)
+
+    assert built.verdict.writes is not None
+    assert built.verdict.writes.duration.grows_with[0].rows == 50_000_000
+    assert "`items` (50 million rows" in render_release("markdown", built)
+    assert "in production" in notes.render(built)
+
+
+def test_a_measured_range_is_told_before_what_was_measured() -> None:
+    growth = Growth(Name("t"), Name("t"), 1_000_000, 8_192_000)
+    duration = Duration(0.25, (growth,), 100, Estimate(90, 190, "three sizes"))
+
+    assert duration.words.startswith(
+        "1 min 30 s to 3 min 10 s in production (three sizes); measured 250 ms on 100 rows"
+    )
+
+
+# -- the formats ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", RELEASE_FORMATS)
+def test_every_format_begins_with_the_verdict_and_names_every_revision(form: str, found: Release) -> None:
+    text = render_release(form, found)
+
+    assert all(re.search(rf"\b{each.id}\b", text) for each in found.revisions)
+    if form != "json":
+        headings = ("Timeline", "(?:Deploy o|O)rder", "Way back")
+        found_at = [re.search(rf'(?m)^(?:## |<h2 id="\w+">)?{each}', text) for each in headings]
+        places = [text.index("should not run with traffic"), *(each.start() for each in found_at if each)]
+        assert len(places) == 4
+        assert places == sorted(places)
+
+
+def test_json_is_as_its_schema_says(found: Release) -> None:
+    jsonschema.Draft202012Validator.check_schema(release_json.schema())
+    written = json.loads(render_release("json", found))
+
+    jsonschema.Draft202012Validator(release_json.schema()).validate(written)
+    assert written["verdict"]["may_run"] == "no"
+    assert written["review"]["schema"] == 1
+
+
+def test_the_schema_beside_the_code_is_that_of_its_types() -> None:
+    shipped = (Path(release_json.__file__).parent / "schema.json").read_text(encoding="utf-8")
+
+    assert json.loads(shipped) == json.loads(json.dumps(release_json.schema()))
+
+
+def test_the_page_loads_nothing_and_runs_no_script(found: Release) -> None:
+    page = render_release("html", found)
+
+    assert not re.search(r"<script|<link|<img|@import|\bsrc=|url\((?!#)|\son\w+=", page)
+    assert "default-src 'none'" in page
+    bars = re.findall(r'<g id="([\w-]+)" class="bar" tabindex="0" role="img" aria-label="([^"]+)"', page)
+    assert bars
+    assert all(f'id="about-{name}"' in page for name, _ in bars)
+    assert len(re.findall(r'\sid="([^"]+)"', page)) == len(set(re.findall(r'\sid="([^"]+)"', page)))
+
+
+def test_the_emitted_sql_leads_from_one_state_to_the_other(
+    found: Release, database: psycopg.Connection[Any]
+) -> None:
+    script = emitted.script(found)
+
+    database.execute(
+        "CREATE TABLE orders (id serial PRIMARY KEY, note varchar(80), state varchar(20) NOT NULL);"
+        "CREATE TABLE items (id serial PRIMARY KEY, order_id integer NOT NULL REFERENCES orders, sku varchar(20));"
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); INSERT INTO alembic_version VALUES ('a')"
+    )
+    database.execute(script.encode())
+
+    assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("f",)]
+    assert database.execute("SELECT code FROM items").fetchall() == []
+    assert "BEGIN;" in script
+    assert "COMMIT;" in script
+    assert "-- revision c, migrations/versions/c.py:12" in script
+
+
+def test_a_line_break_in_a_name_does_not_end_a_comment_of_the_script(found: Release) -> None:
+    from dataclasses import replace
+
+    script = emitted.script(replace(found, end="v2\nDROP TABLE orders;"))
+
+    assert "\nDROP TABLE orders" not in script
+
+
+def test_notes_say_what_takes_as_long_as_a_table_is_large(found: Release) -> None:
+    text = notes.render(found)
+
+    assert "c builds index `ix_items_sku` on `items`" in text
+    assert "CREATE INDEX CONCURRENTLY" in text
+    assert "Point of no return" in text
+
+
+def test_a_recording_keeps_what_the_new_code_needs(found: Release, folder: Path) -> None:
+    (kept,) = loads((folder / "recording.json").read_bytes())
+
+    assert isinstance(kept, Recording)
+    assert kept == found.report.trees[0].recording
+    assert {each.revision for each in kept.new_code.broken} == {"b", "d", "e"}
+
+
+# -- ends -----------------------------------------------------------------------------------------
+
+
+def test_the_code_before_a_revision_is_that_of_the_commit_before_it(folder: Path) -> None:
+    part = release(folder, "a", "b", rows=0)
+
+    assert part.code == git(folder, "rev-parse", "v1")
+    assert [each.when for each in part.sequence.orders] == [When.BEFORE]
+    assert [(each.what, each.to) for each in part.sequence.stages] == [("migrate", ("b",)), ("code", ())]
+
+
+@pytest.mark.parametrize(("start", "end"), [("v2", "v2"), ("v2", "head"), ("f", "f"), ("heads", "head")])
+def test_nothing_between_two_ends_is_nothing_to_deploy(folder: Path, start: str, end: str) -> None:
+    nothing = release(folder, start, end)
+
+    assert (nothing.verdict.may, nothing.exit_status, nothing.revisions) == (May.NOTHING, 0, ())
+    assert all("othing to deploy" in render_release(form, nothing) for form in RELEASE_FORMATS if form != "json")
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two branches of history and their merge, a tag from before there were migrations, and two heads at a tag."""
+    folder = tmp_path_factory.mktemp("forked")
+    write(folder, {"README": "nothing yet"})
+    git(folder, "init", "-qb", "main")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "empty")
+    git(folder, "tag", "v0")
+    versions = {
+        "a": None,
+        "b1": "a",
+        "b2": "a",
+    }
+    files = {f"migrations/versions/{id_}.py": revision(id_, down) for id_, down in versions.items()}
+    write(
+        folder,
+        {
+            "alembic.ini": "[alembic]\nscript_location = %(here)s/migrations\n",
+            "migrations/env.py": "",
+            **files,
+        },
+    )
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "two heads")
+    git(folder, "tag", "two-heads")
+    git(folder, "tag", "b1x")
+    merge = revision("m", None).replace("down_revision = None", "down_revision = ('b1', 'b2')")
+    write(folder, {"migrations/versions/m.py": merge, "migrations/versions/b1y.py": revision("b1x9", "m")})
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "merged")
+    git(folder, "tag", "v1")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        ("v1", "two-heads", "comes before v1"),
+        ("m", "a", "a comes before m"),
+        ("b1", "b2", "they are on different branches"),
+        ("v0", "v1", "At v0 there are no migrations"),
+        ("nope", "v1", "no revision `nope`, and no tag, branch or commit"),
+        ("a", "nope", "no revision `nope`, and no tag, branch or commit"),
+        ("b1x", "head", "`b1x` is both the beginning of a revision's id and a name that git knows"),
+        ("a", "v0", "At v0 the project cannot be found: There is no alembic.ini"),
+    ],
+)
+def test_ends_that_make_no_release_are_refused_in_one_sentence(
+    forked: Path, start: str, end: str, said: str
+) -> None:
+    with pytest.raises(ReviewerError) as refused:
+        release(forked, start, end)
+
+    assert said in str(refused.value)
+    assert refused.value.exit_status == 2
+    assert refused.value.way_out or said.startswith("no revision")
+
+
+def test_a_branch_that_is_merged_in_is_deployed_and_named(forked: Path) -> None:
+    from reviewer.release_session import _ends
+
+    ends = _ends(load({"path": forked, "python": sys.executable}, forked), "b1", "m", os.environ, forked)
+
+    assert [each.id for each in ends.span.selection.revisions] == ["b2", "m"]
+    assert "b2 comes from another branch" in ends.span.notes[0]
+
+
+def test_two_heads_are_a_start(forked: Path) -> None:
+    from reviewer.release_session import _ends
+
+    ends = _ends(load({"path": forked, "python": sys.executable}, forked), "two-heads", "head", os.environ, forked)
+
+    assert ends.span.start.ids == ("b1", "b2")
+    assert [each.id for each in ends.span.selection.revisions] == [
+        "m",
+        "b1x9",
+    ]
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_writes_all_that_is_asked_for(folder: Path) -> None:
+    done = subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "alembic_reviewer",
+                "release",
+                "v1",
+                "b",
+                "--python",
+                sys.executable,
+                "--rows",
+                "5",
+            ),
+            *("--sql", "deploy.sql", "--notes", "notes.md", "--format", "html", "--output", "page.html"),
+            *("--format", "text"),
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("Release v1 (a) to b: 1 revision\n")
+    assert "ADD COLUMN total" in (folder / "deploy.sql").read_text()
+    assert (folder / "notes.md").read_text().startswith("## Database upgrade from v1")
+    assert (folder / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.fixture
+def database(rehearsal_bench: Rehearsals) -> Iterator[psycopg.Connection[Any]]:
+    """An empty database."""
+    server = rehearsal_bench.server
+    name = server.create_database("release_script")
+    with server.connect(name) as connection:
+        connection.autocommit = True
+        yield connection
+    server.drop_database(name)
+
+
+# -- what the plan says to write ------------------------------------------------------------------
+
+
+def test_the_env_py_of_the_plan_waits_for_no_lock_and_tries_again(
+    tmp_path: Path, rehearsal_bench: Rehearsals, database: psycopg.Connection[Any]
+) -> None:
+    database.execute("CREATE TABLE items (id serial PRIMARY KEY)")
+    snippet = LOCK_TIMEOUT.replace('"2s", 5, 10', '"50ms", 0.2, 50')
+    imports = (
+        "from alembic import context\nfrom sqlalchemy import engine_from_config, pool\n\nconfig = context.config\n"
+    )
+    env = f"{imports}target_metadata = None\n\n{snippet}\n\n\nrun_migrations_online()\n"
+    address = rehearsal_bench.server.address
+    url = address.url(database.info.dbname).replace("postgresql://", "postgresql+psycopg://")
+    write(
+        tmp_path,
+        {
+            "alembic.ini": f"[alembic]\nscript_location = %(here)s/m\nsqlalchemy.url = {url.replace('%', '%%')}\n",
+            "m/env.py": env,
+            "m/versions/a.py": revision("a", None, 'op.add_column("items", sa.Column("sku", sa.Text))'),
+        },
+    )
+    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+
+    with rehearsal_bench.server.connect(database.info.dbname) as reader:
+        reader.autocommit = False
+        reader.execute("SELECT * FROM items")  # it holds ACCESS SHARE until it ends
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as migration:
+            assert becomes_true(lambda: _refused(database) > 6)
+            assert migration.poll() is None
+            reader.rollback()
+            output = migration.communicate(timeout=60)[0].decode()
+
+    assert migration.returncode == 0, output
+    assert database.execute("SELECT sku FROM items").fetchall() == []
+
+
+def _refused(database: psycopg.Connection[Any]) -> int:
+    """How many transactions of the migration were rolled back."""
+    database.execute("SELECT pg_stat_force_next_flush()")
+    found = database.execute(
+        "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    ).fetchone()
+    return int(found[0]) if found else 0
