@@ -404,6 +404,22 @@ def test_two_heads_are_a_start(forked: Path) -> None:
     ]
 
 
+def test_code_that_does_not_import_any_more_is_told_with_its_side(folder: Path) -> None:
+    git(folder, "checkout", "-qb", "later", "v2")
+    env = folder / "migrations/env.py"
+    env.write_text(f"import no_such_package\n{env.read_text()}")
+    git(folder, "commit", "-qam", "v3")
+    git(folder, "tag", "v3")
+    git(folder, "checkout", "-q", "v2")
+
+    broken = release(folder, "v1", "v3")
+
+    assert (broken.verdict.may, broken.exit_status) == (May.UNKNOWN, 3)
+    assert broken.verdict.reasons[0].startswith("At v3: ")
+    assert "no_such_package" in broken.verdict.reasons[0]
+    assert "did not run to the end, and is not counted" in render_release("text", broken)
+
+
 # -- the command ----------------------------------------------------------------------------------
 
 

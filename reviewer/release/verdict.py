@@ -49,7 +49,7 @@ def _may(
     told = [each for each in told if each.direction is Direction.UPGRADE and each not in gone]
     errors = [each for each in told if each.severity is Severity.ERROR]
     warnings = [each for each in told if each.severity is Severity.WARNING]
-    reasons = [error.split("\n")[0] for error in report.all_errors]
+    reasons = [" ".join(error.split("\n")) for error in report.all_errors]
     if timeline.failed:
         reasons.append(f"the upgrade of `{timeline.failed}` fails in the rehearsal")
     reasons += [each.message for each in (errors or warnings)[:_REASONS]]

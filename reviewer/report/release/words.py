@@ -32,14 +32,23 @@ def waits(release: Release) -> tuple[tuple[str, str], ...]:
     """How long reads and writes of any table wait at most: a label and a sentence each."""
     timeline = release.timeline
     return (
-        ("reads wait longest", _wait(release.verdict.reads, timeline)),
-        ("writes wait longest", _wait(release.verdict.writes, timeline)),
+        ("reads wait longest", _wait(release.verdict.reads, timeline) + _unseen(release)),
+        ("writes wait longest", _wait(release.verdict.writes, timeline) + _unseen(release)),
     )
+
+
+def _unseen(release: Release) -> str:
+    """What may change that: revisions that did not run to their end."""
+    ran = {step.revision for step in release.timeline.steps if step.statement.error is None}
+    missing = [each.id for each in release.revisions if each.id not in ran and not each.is_merge]
+    if release.timeline.failed and release.timeline.failed not in missing:
+        missing.insert(0, release.timeline.failed)
+    return f"; {listed(missing, _NAMED)} did not run to the end: not counted" if missing else ""
 
 
 def _wait(hold: Hold | None, timeline: Timeline) -> str:
     if hold is None:
-        return "never, for a lock on an existing table"
+        return "not seen, for a lock on an existing table"
     return f"on `{hold.table}`, {hold.duration.words}; {hold.mode} {span(hold, timeline)}"
 
 
