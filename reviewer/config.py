@@ -110,6 +110,12 @@ class Config:
     paths: tuple[PathSettings, ...] = ()
     stats: Path | None = None
     """The file that tells how large the tables are in production."""
+    scale: bool = False
+    """Whether to measure how the revisions grow with their tables."""
+    scale_seconds: float = 60.0
+    scale_rows: int = 1_000_000
+    calibrate: tuple[tuple[str, float], ...] = ()
+    """Revisions that have run in production, each with its seconds there."""
     small_table: int = SMALL_TABLE
     """Rows up to which a table is small in production."""
     hot_tables: tuple[str, ...] = ()
@@ -203,6 +209,7 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
     _refuse_odd_launcher(values.get("launcher"))
     if values.get("each"):
         _refuse_beside_each(values)
+    _refuse_beside_scale(values)
     if values.pop("no_rows", False):
         values["rows"] = 0
     if values.pop("no_old_code", False):
@@ -221,6 +228,17 @@ def _refuse_beside_each(values: Mapping[str, Any]) -> None:
         raise UsageError(
             "--each starts each revision from another state, and the models of the base commit provide only one.",
             "Leave out --base-from models, or --each.",
+        )
+
+
+def _refuse_beside_scale(values: Mapping[str, Any]) -> None:
+    if not values.get("scale"):
+        return
+    if values.get("static"):
+        raise UsageError("--scale measures on a server, and --static starts none.", "Leave one of them out.")
+    if values.get("no_rows") or values.get("rows") == 0:
+        raise UsageError(
+            "--scale makes many rows from the generated ones, and there are none.", "Leave out --no-rows."
         )
 
 
@@ -316,6 +334,8 @@ class _Reader:
                 return self.rules(key, value)
             case Kind.ASSIGNMENTS if option.name == "env":
                 return dict(_pair(each) for each in self.assignments(key, value))
+            case Kind.ASSIGNMENTS if option.name == "calibrate":
+                return self.calibrations(key, value)
             case Kind.ASSIGNMENTS:
                 return self.assignments(key, value)
             case Kind.CONFIGS:
@@ -425,6 +445,21 @@ class _Reader:
             if not name or not (equals or key in {"x", "-x"}):
                 raise self.wrong(key, each, "of the form NAME=VALUE")
         return found
+
+    def calibrations(self, key: str, value: object) -> tuple[tuple[str, float], ...]:
+        if isinstance(value, Mapping):
+            return tuple((str(name), self.seconds(f"{key}.{name}", each)) for name, each in value.items())
+        found = []
+        for each in self.texts(key, value):
+            name, _, seconds = each.partition("=")
+            try:
+                number = float(seconds)
+            except ValueError:
+                number = 0.0
+            if not name or not 0 < number < float("inf"):
+                raise self.wrong(key, each, "of the form REVISION=SECONDS")
+            found.append((name, number))
+        return tuple(found)
 
     def configs(self, key: str, value: object) -> tuple[ConfigFile, ...]:
         if isinstance(value, Mapping):

@@ -215,6 +215,25 @@ OPTIONS: tuple[Option, ...] = (
         where=_REHEARSAL,
     ),
     Option(
+        "scale",
+        Kind.SWITCH,
+        "Run the revisions at three sizes of the tables that they work on, and tell how long they take.",
+    ),
+    Option("scale_seconds", Kind.SECONDS, "How long that may take (60).", "SECONDS"),
+    Option(
+        "scale_rows",
+        Kind.NUMBER,
+        "The most rows that a table is filled with for it (1000000).",
+        "N",
+        least=1000,
+    ),
+    Option(
+        "calibrate",
+        Kind.ASSIGNMENTS,
+        "How long a revision took in production, to know by how much that is faster or slower.",
+        "REVISION=SECONDS",
+    ),
+    Option(
         "no_snapshot",
         Kind.SWITCH,
         "Replay the whole history, and keep nothing of it for the next review.",

@@ -40,9 +40,10 @@ from reviewer.rehearsal.code import Commit, Folder
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
 from reviewer.rehearsal.kept_state import KeptStates, Wanted, interpreter_of
 from reviewer.rehearsal.old_code import OldSource
-from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.plan import Plan, ScalePlan
 from reviewer.rehearsal.protocol import Address
 from reviewer.review import suppressions
+from reviewer.review.durations import durations, told_beside
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Group
 from reviewer.review.suppressions import Suppression
@@ -287,6 +288,7 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         seed=base_schema.read(config.seed, "seed") if config.seed else None,
         seed_command=config.seed_command,
         timeout=config.timeout,
+        scale=_scale(config),
         tree=scope.tree.name,
         old=old_source(config, scope),
         no_old=why_no_old_code(config, scope),
@@ -295,6 +297,16 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         installs_anew=installs_anew(config, scope),
         earlier=_earlier(scope) if config.static else (),
     )
+
+
+def _scale(config: Config) -> ScalePlan | None:
+    """How to measure what grows; None if nobody asks for it."""
+    if not config.scale:
+        return None
+    production = production_of(config)
+    sizes = production.sizes if production is not None else {}
+    known = {name: size.rows for name, size in sizes.items() if size.rows is not None}
+    return ScalePlan(config.scale_seconds, config.scale_rows, known)
 
 
 def controlled(plan: Plan, config: Config, scope: Scope) -> Plan:
@@ -444,6 +456,8 @@ def judged(
             if each.revisions or each.history.rewritten
             else TreeReport(each)
         )
+        timed = durations(each, there, config.calibrate)
+        report = replace(report, findings=told_beside(report.findings, timed), durations=timed)
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
         severe = _with_severities(config, findings, each, waiting)
         told = replace(report, findings=merged(severe, merging))

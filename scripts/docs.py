@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from reviewer.review.rule import Check
 
 PAGES = ROOT / "docs" / "checks"
-MODULES = ("observations.py", "passes.py", "catalogue.py", "code.py", "history.py", "afterwards.py", "whole.py")
+MODULES = (
+    "observations.py",
+    "passes.py",
+    "catalogue.py",
+    "code.py",
+    "history.py",
+    "afterwards.py",
+    "scale.py",
+    "whole.py",
+)
 """Of the recording, the parts before the whole."""
 SCHEMAS = tuple(ROOT / "reviewer" / folder / "schema.json" for folder in ("report/json", "stats", "report/release"))
 CONSOLE = re.compile(

@@ -34,9 +34,15 @@ class Rehearsals:
     guardian: Guardian
     work: Path
 
-    def of(self, folder: Path, revisions: str = "a:head", *, each: bool = False) -> tuple[Recording, ...]:
-        """Rehearse the new `revisions` of the project in `folder`, together or each by itself."""
-        config = Config(path=folder, revisions=revisions, rows=5)
+    def of(
+        self, folder: Path, revisions: str = "a:head", *, each: bool = False, scale: int = 0
+    ) -> tuple[Recording, ...]:
+        """Rehearse the new `revisions` of the project in `folder`, together or each by itself; at sizes of up to `scale`
+        rows.
+        """
+        config = Config(
+            path=folder, revisions=revisions, rows=5, scale=scale > 0, scale_seconds=30, scale_rows=scale or 1000
+        )
         (tree,) = find_trees(folder, (), "alembic", git_root=None)
         graph = read_worktree(tree, folder)
         scope = Scope(tree, between(graph, revisions), graph, folder)

@@ -47,6 +47,7 @@ from reviewer.recording.passes import (
     furthest,
     reach,
 )
+from reviewer.recording.scale import Scale, ScaledRun, Sized, Taken
 from reviewer.recording.whole import BaseOrigin, Environment, Mode, Recording, Server, Skipped, TransactionMode
 
 __all__ = [
@@ -95,12 +96,16 @@ __all__ = [
     "Relation",
     "Relationship",
     "Revision",
+    "Scale",
+    "ScaledRun",
     "Scan",
     "Server",
+    "Sized",
     "Skipped",
     "StaleIndex",
     "Statement",
     "Table",
+    "Taken",
     "TransactionMode",
     "Visible",
     "dumps",

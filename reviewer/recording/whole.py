@@ -10,6 +10,7 @@ from reviewer.recording.catalogue import Catalogue
 from reviewer.recording.code import Control, Models, NewCode, OldCode
 from reviewer.recording.history import History, Revision
 from reviewer.recording.passes import FailingOld, Pass
+from reviewer.recording.scale import Scale
 from reviewer.sql.versions import major_of
 
 
@@ -113,6 +114,8 @@ class Recording:
     """For each revision that ran stepwise: what has changed for users of the database."""
     failing_old: FailingOld | None = None
     base_origin: BaseOrigin = BaseOrigin()
+    scale: Scale | None = None
+    """None: growth was not measured."""
 
     @property
     def migration_tree(self) -> str:

@@ -28,9 +28,10 @@ from reviewer.recording import (
     Recording,
     Rehearsal,
     Revision,
+    Scale,
     Skipped,
 )
-from reviewer.rehearsal import base_state, control, unrun
+from reviewer.rehearsal import base_state, control, scale, unrun
 from reviewer.rehearsal.base_state import BaseState
 from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.rehearsal.new_code_trial import NewTrial
@@ -107,6 +108,7 @@ class _Rehearsal:
         self._old = OldTrial(bench)
         self._new = NewTrial(bench)
         self._control = Control()
+        self._scale: Scale | None = None
         self._afterwards: list[Afterwards] = []
 
     def run(self) -> Recording:
@@ -119,6 +121,7 @@ class _Rehearsal:
             self._on_worst_rows()
             self._passes = unrun.told(self._bench, self._passes)
             self._control = control.ask(self._bench, self._base.database)
+            self._scale = scale.measure(self._bench, self._base, self._passes)
         except Stop as stop:
             errors = (str(stop),)
             self._skip_the_rest(str(stop).split("\n")[0])
@@ -622,7 +625,7 @@ class _Rehearsal:
         self._tell_what_never_ran()
         server, environment = self._bench.described
         old_code, models = self._old.result()
-        return Recording(
+        made = Recording(
             tool=__version__,
             mode=Mode.OBSERVED,
             revisions=self._plan.revisions,
@@ -644,6 +647,7 @@ class _Rehearsal:
             failing_old=self._base.failing,
             base_origin=self._bench.origin,
         )
+        return scale.told_in(made, self._scale)
 
 
 def _skipped(revision: Revision, direction: Direction, rehearsal: Rehearsal, reason: str) -> Pass:

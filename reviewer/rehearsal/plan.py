@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,18 @@ class End:
 
 
 @dataclass(frozen=True)
+class ScalePlan:
+    """How to measure what grows with the tables."""
+
+    seconds: float = 60.0
+    """How long it may take."""
+    rows: int = 1_000_000
+    """The most rows that a table is filled with."""
+    sizes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Rows of the tables in production, by schema and name: no table is made larger than it is there."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to rehearse, and from which state."""
 
@@ -65,6 +77,8 @@ class Plan:
     seed_command: str | None = None
     """A command of the project that inserts rows, after `seed` and before rows are generated."""
     timeout: float = 300
+    scale: ScalePlan | None = None
+    """How to measure what grows with the tables; None: it is not measured."""
     tree: str = ""
     old: OldSource | None = None
     """The code that runs in production while the migration runs."""

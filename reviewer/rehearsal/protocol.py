@@ -86,6 +86,8 @@ class Command(msgspec.Struct, tag_field="do", frozen=True, kw_only=True):
     """None for a command that needs no server."""
     observe: bool = False
     """Whether the runner observes what each statement does."""
+    timed: bool = False
+    """Whether to tell how long each line took instead of every statement."""
     environ: dict[str, str] = {}
     """Environment variables of env.py that differ between commands."""
 
@@ -265,6 +267,27 @@ class Counted(Event, tag="counted", frozen=True):
     count: int
 
 
+class RawTaken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one statement of one line took in all, or all statements of a line (`block`)."""
+
+    path: str | None
+    line: int | None
+    origin: Literal["revision", "environment", "alembic"]
+    sql: str
+    count: int
+    seconds: float
+    between: float
+    block: bool
+
+
+class Timed(Event, tag="timed", frozen=True):
+    """How long each line of a revision took, in the order in which they first ran."""
+
+    id: str
+    direction: Literal["upgrade", "downgrade"]
+    taken: list[RawTaken]
+
+
 class Rendered(Event, tag="rendered", frozen=True):
     """A statement that was rendered without a database."""
 
@@ -421,6 +444,7 @@ AnyEvent = Union[
     Ended,
     Observed,
     Counted,
+    Timed,
     Rendered,
     ControlEvent,
     Depends,

@@ -26,6 +26,7 @@ from reviewer.recording import (
     Relation,
     Scan,
     Statement,
+    Taken,
     TransactionMode,
 )
 from reviewer.rehearsal.interpreter import Answer
@@ -40,7 +41,9 @@ from reviewer.rehearsal.protocol import (
     Observed,
     RawObservation,
     RawRelation,
+    RawTaken,
     RevisionEvent,
+    Timed,
 )
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import VERSION_TABLE
@@ -81,6 +84,8 @@ class Run:
     version_schema: str | None = None
     shortened: list[tuple[str, str]] = field(default_factory=list)
     """What was not recorded in full: what it is, and how much there was."""
+    taken: list[Taken] = field(default_factory=list)
+    """How long each line took, where that was asked for."""
     depends: Depends | None = None
     """What the project's code had read by then, if the command asked for it."""
 
@@ -164,6 +169,8 @@ class Reader:
                     open_begin = None
                 case Depends():
                     run.depends = event
+                case Timed():
+                    run.taken += [self._taken(event, each) for each in event.taken]
                 case Counted():
                     run.shortened.append(self._counted(event))
         run.connected = answer.done.connected if answer.done else 1
@@ -233,6 +240,20 @@ class Reader:
         sqlstate = known.sqlstate or failed.sqlstate
         return Failure(
             kind, known.error or message, location, known.sql, sqlstate, worded=worded, outside=outside, added=added
+        )
+
+    def _taken(self, event: Timed, raw: RawTaken) -> Taken:
+        origin = Origin(raw.origin)
+        return Taken(
+            revision=event.id,
+            direction=Direction(event.direction),
+            sql=raw.sql,
+            location=self._location(raw.path, raw.line) if origin is Origin.REVISION else None,
+            origin=origin,
+            count=raw.count,
+            seconds=raw.seconds,
+            between=raw.between,
+            block=raw.block,
         )
 
     def _counted(self, event: Counted) -> tuple[str, str]:

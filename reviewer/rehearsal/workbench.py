@@ -351,6 +351,25 @@ class Workbench:
     def _start(self) -> RunnerProcess:
         return self.plan.process(self.folder, self.guardian, self._runner)
 
+    def time(self, command: AnyCommand, database: str, seconds: float) -> Run:
+        """Run a command as `run` does, in at most `seconds`, without a look at the server in between: for how long its
+        lines take.
+        """
+        process = self._ready()
+        self._leave(database)
+        self.enter(database)
+        answer = process.run(
+            structs.replace(self.at(database, command), timed=True),
+            min(self._deadline, time.monotonic() + seconds),
+            Blockade(self.server, database),
+        )
+        run = Reader(
+            self.plan, Rehearsal.DEPLOYED, False, isinstance(command, Step) and command.direction == "downgrade"
+        ).read(answer)
+        self.server.heard(event.sql for event in answer.events if isinstance(event, Begin))
+        self._let_go(answer)
+        return run
+
     # -- databases, time, and what was skipped ----------------------------------------------------
 
     def database(self, template: str | None = None) -> str:

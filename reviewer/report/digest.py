@@ -9,6 +9,7 @@ from typing import Final
 
 from reviewer.recording import (
     Direction,
+    Location,
     Origin,
     Pass,
     Recording,
@@ -20,10 +21,12 @@ from reviewer.recording import (
 )
 from reviewer.replay.effects import Held, Place, Witness
 from reviewer.review import rollback_label
+from reviewer.review.durations import Duration, told
 from reviewer.review.finding import Basis, Finding, Severity
 from reviewer.review.verdict import Report, Strongest, TreeReport, Verdict
 from reviewer.sql.names import listed
 from reviewer.sql.versions import unverified
+from reviewer.stats.sizes import told_rows
 
 UNTESTED: Final = rollback_label.UNTESTED
 """The rollback label of a revision whose downgrade is unknown."""
@@ -226,6 +229,8 @@ class Shown:
         if self.finding.grows_with and all(each.bytes is None for each in self.finding.grows_with):
             tables = [f"`{each.table}`" for each in self.finding.grows_with]
             lines.append(f"grows with: the size of {listed(tables, _LISTED)}")
+        if self.finding.takes:
+            lines.append(f"takes: {self.finding.takes}")
         if self.refused and self.refused.error and self.refused.error not in self.finding.message:
             state = f" ({self.refused.sqlstate})" if self.refused.sqlstate else ""
             lines.append(f"PostgreSQL said: {self.refused.error}{state}")
@@ -293,6 +298,45 @@ def _told(value: object) -> str:
             return ", ".join(f"{_words(str(key))} {_told(each)}" for key, each in value.items())
         case _:
             return str(value)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One line of the table of how long the deploy takes."""
+
+    revision: str
+    way: str
+    """`upgrade` or `downgrade`."""
+    place: Location | None
+    what: str
+    """The statement on one line."""
+    tables: str
+    growth: str
+    """`0.4 to 0.6 s per million rows`, `does not grow`."""
+    production: str
+    """`21 to 45 s at 50 million rows`; empty where that is unknown."""
+
+
+def timed(tree: TreeReport) -> tuple[Timed, ...]:
+    """What takes time in a tree, the longest first."""
+    return tuple(_timed(each) for each in tree.durations.worth_telling)
+
+
+def _timed(each: Duration) -> Timed:
+    statements = f"{number(each.count, 'statement')}, first " if each.block else ""
+    there = ""
+    if each.production is not None:
+        rows = f" at {told_rows(each.rows)}" if each.rows is not None else ""
+        there = f"{told(each.production)}{rows}"
+    return Timed(
+        each.revision,
+        each.direction.value,
+        each.location,
+        f"{statements}{' '.join(each.sql.split())}",
+        listed([str(name) for name in each.tables], _LISTED),
+        each.phrase,
+        there,
+    )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from reviewer.report.digest import (
     several_trees,
     sizes,
     skipped,
+    timed,
     witness,
 )
 from reviewer.review.finding import Finding, Severity
@@ -116,6 +117,28 @@ def _tree(tree: TreeDigest, place: str, *, named: bool) -> Iterator[str]:
     for revision in tree.revisions:
         yield from _revision(revision, place, anchors)
     yield from _general(tree.last, anchors)
+    yield from _how_long(tree)
+
+
+def _how_long(tree: TreeDigest) -> Iterator[str]:
+    """What takes time, as far as it was measured at several sizes."""
+    found = timed(tree.tree)
+    if not found:
+        return
+    yield "<section><h2>How long</h2>"
+    titles = ("Revision", "Statement", "Tables", "In production", "Growth")
+    yield f"<table><thead><tr>{''.join(f'<th>{title}' for title in titles)}</thead>"
+    for each in found:
+        way = "" if each.way == "upgrade" else f" ({each.way})"
+        cells = (
+            f"{_code(each.revision)}{way}",
+            f"{_place(each.place)} {_code(inert.cut(each.what, _COLUMNS))}",
+            escape(inert.name(each.tables)),
+            escape(each.production) or "unknown",
+            escape(inert.sentence(each.growth)),
+        )
+        yield f"<tr>{''.join(f'<td>{cell}' for cell in cells)}"
+    yield f'</table><p class="soft">{escape(tree.tree.durations.made_of)}</p></section>'
 
 
 def _general(findings: Sequence[Shown], anchors: Iterator[str]) -> Iterator[str]:

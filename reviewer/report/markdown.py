@@ -28,6 +28,7 @@ from reviewer.report.digest import (
     several_trees,
     sizes,
     skipped,
+    timed,
     witness,
 )
 from reviewer.report.fingerprint import fingerprints
@@ -124,6 +125,7 @@ _APART = re.compile(r", (?=(?:[^`]*`[^`]*`)*[^`]*$)")
 """Between the things that a revision does, and not inside the code of a name or a type."""
 _STATEMENT_LINES = 12
 _COLUMNS = 400
+_TIMED_SQL = 120
 _REMEDY = 4_000
 _LONGEST_TREE = 100
 _REMEMBERED = 300
@@ -266,6 +268,8 @@ class _Page:
                 yield from ("", f"{prose(reason[:1].upper() + reason[1:])}.")
         yield from self._findings()
         if self.detail.rows:
+            for tree in self.trees:
+                yield from self._folded("How long", self._how_long(tree))
             yield from self._folded(number(len(report.suppressed), "suppressed finding"), self._suppressed())
             yield from self._folded(f"{len(report.all_skipped)} skipped", self._skipped())
             unrecognized = [each for tree in report.trees for each in tree.unrecognized]
@@ -455,6 +459,27 @@ class _Page:
             room -= len(sql.lines)
 
     # -- small parts --
+
+    def _how_long(self, tree: TreeDigest) -> Iterator[str]:
+        found = timed(tree.tree)
+        if not found:
+            return
+        yield "| Revision | Statement | Tables | In production | Growth |"
+        yield "|---|---|---|---|---|"
+        for each in found[: self.detail.rows]:
+            way = "" if each.way == "upgrade" else f" ({each.way})"
+            place = f"{span(str(each.place), in_table=True)} " if each.place is not None else ""
+            cells = (
+                f"{span(each.revision, in_table=True)}{way}",
+                f"{place}{span(inert.cut(each.what, _TIMED_SQL), in_table=True)}",
+                span(each.tables, in_table=True) if each.tables else "",
+                prose(each.production, in_table=True) if each.production else "unknown",
+                prose(each.growth, in_table=True),
+            )
+            yield f"| {' | '.join(cells)} |"
+        if len(found) > self.detail.rows:
+            yield from ("", f"and {len(found) - self.detail.rows:,} more")
+        yield from ("", f"{prose(tree.tree.durations.made_of)}.")
 
     def _folded(self, summary: str, body: Iterable[str]) -> Iterator[str]:
         lines = "\n".join(body).strip("\n")

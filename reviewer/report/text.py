@@ -19,6 +19,7 @@ from reviewer.report.digest import (
     several_trees,
     sizes,
     skipped,
+    timed,
     witness,
 )
 from reviewer.report.terminal import Terminal
@@ -29,6 +30,8 @@ SQL_LINES = 6
 """Lines of a statement that are shown."""
 SQL_COLUMNS = 160
 """Characters of each."""
+TIMED = 20
+"""Statements of which it is told how long they take."""
 REMEDY_LIMIT = 6_000
 """Characters of each step of a remedy."""
 
@@ -66,6 +69,7 @@ def _page(report: Report, terminal: Terminal) -> Iterator[Text]:
             yield from _ways_back(tree, terminal)
         else:
             yield from _tree(tree, terminal, named=several_trees(report))
+        yield from _how_long(tree, terminal)
     left_out = [*_suppressed(report), *_skipped(report), *_unrecognized(report)]
     if left_out or not quiet:
         yield Text("")
@@ -123,6 +127,23 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
         yield Text("the deploy as a whole", "bold")
     for shown in tree.last:
         yield from _finding(shown, terminal)
+
+
+def _how_long(tree: TreeDigest, terminal: Terminal) -> Iterator[Text]:
+    """What takes time, as far as it was measured at several sizes."""
+    found = timed(tree.tree)
+    if not found:
+        return
+    yield Text("")
+    yield Text("how long", "bold")
+    for each in found[:TIMED]:
+        way = "" if each.way == "upgrade" else f"  ({each.way})"
+        yield Text.assemble("  ", (inert.name(each.revision), "bold"), "  ", _place(each.place), way)
+        yield from _sql(each.what, terminal)
+        yield from terminal.wrapped(_prose("; ".join(filter(None, [each.production, each.growth]))), 4)
+    if len(found) > TIMED:
+        yield Text(f"  and {len(found) - TIMED:,} more")
+    yield from terminal.wrapped(Text(tree.tree.durations.made_of, "dim"), 2)
 
 
 def _revision(revision: RevisionDigest, terminal: Terminal) -> Iterator[Text]:

@@ -135,3 +135,5 @@ class Finding:
     witness: Witness | None = None
     """The statement that it is about, and what is known of it; None for what is about a whole revision or deploy.
     """
+    takes: str = ""
+    """How long its statement takes, as it was measured at several sizes; empty: it was not."""

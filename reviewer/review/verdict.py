@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Literal
 
 from reviewer.recording import Mode, Recording, Relation, Skipped, Statement
+from reviewer.review.durations import Durations
 from reviewer.review.finding import Finding, Severity
 from reviewer.sql.locks import LockMode
 from reviewer.stats import sizes as production
@@ -64,6 +65,8 @@ class TreeReport:
     strongest: tuple[tuple[str, Strongest], ...] = ()
     """For each revision id whose upgrade was seen to lock tables that existed before, the strongest of the locks.
     """
+    durations: Durations = Durations()
+    """How long the statements take, as far as it was measured."""
 
 
 @dataclass(frozen=True)

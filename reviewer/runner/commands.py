@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         redirection,
         rendering,
         sources,
+        timing,
     )
     from reviewer.runner.channel import Channel
 else:  # loaded earlier by path, so the project cannot have modules with these names
@@ -38,6 +39,7 @@ else:  # loaded earlier by path, so the project cannot have modules with these n
     env_py = sys.modules["_alembic_reviewer_env_py"]
     failures = sys.modules["_alembic_reviewer_failures"]
     rendering = sys.modules["_alembic_reviewer_rendering"]
+    timing = sys.modules["_alembic_reviewer_timing"]
 
 
 Expected = redirection.Expected
@@ -76,7 +78,7 @@ class Runner:
             self.redirection.move(command["address"], command["database"])
         self.redirection.offline = command["do"] == "offline"
         self.env_py.asked = as_typed(command)
-        self.watcher.begin(bool(command.get("observe")))
+        self.watcher.begin(bool(command.get("observe")), bool(command.get("timed")))
         hold_streams()
         getattr(self, command["do"])(command)
 
@@ -141,6 +143,8 @@ class Runner:
 
         def migrate(*args: Any, **kwargs: Any) -> None:
             self.channel.emit(event="revision", phase="begin", id=name, direction=direction)
+            if self.watcher.timed:
+                self.watcher.timing = timing.Timing()
             started = time.perf_counter()
             try:
                 try:
@@ -157,6 +161,10 @@ class Runner:
                 if not swallow or isinstance(error, (KeyboardInterrupt, GeneratorExit)):
                     raise
                 self.failed(failures.without_database(error), event="unrendered", id=name)
+            if self.watcher.timing is not None:
+                taken = self.watcher.timing.told()
+                self.channel.emit(event="timed", id=name, direction=direction, taken=taken)
+                self.watcher.timing = None
             self.channel.emit(
                 event="revision", phase="end", id=name, direction=direction, seconds=time.perf_counter() - started
             )

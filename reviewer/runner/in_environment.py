@@ -11,6 +11,7 @@ Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing,
     observation     looks after each statement          relations       what the server reports about relations
     drivers         what differs between drivers        limits          how much is reported
     models          what the project's models contain   (loaded on demand)
+    timing          how long each line takes
 
 It speaks the protocol of `reviewer/rehearsal/protocol.py`, over the socket whose descriptor number is argv[1].
 
@@ -61,6 +62,7 @@ def beside(name: str) -> ModuleType:
 for each in (
     "causes",
     "limits",
+    "timing",
     "redirection",
     "drivers",
     "relations",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from reviewer.runner import drivers, limits, relations
+    from reviewer.runner import drivers, limits, relations, timing
     from reviewer.runner.channel import Channel
     from reviewer.runner.redirection import Expected, Redirection
     from reviewer.runner.sources import Sources
@@ -27,6 +27,7 @@ else:  # loaded earlier by path, so the project cannot have modules with these n
     drivers = sys.modules["_alembic_reviewer_drivers"]
     relations = sys.modules["_alembic_reviewer_relations"]
     limits = sys.modules["_alembic_reviewer_limits"]
+    timing = sys.modules["_alembic_reviewer_timing"]
     Expected = sys.modules["_alembic_reviewer_redirection"].Expected
 
 
@@ -136,6 +137,8 @@ class Watcher:
         self.count = 0
         self.prepared = 0
         self.allowance = limits.Allowance()
+        self.timed = False
+        self.timing: timing.Timing | None = None
         channel.settle = self.settle_all
 
     def install(self) -> None:
@@ -148,8 +151,9 @@ class Watcher:
         for name in ("commit", "rollback", "begin"):
             event.listen(Engine, name, self.boundary)
 
-    def begin(self, observe: bool) -> None:
+    def begin(self, observe: bool, timed: bool = False) -> None:
         used = bool(self.connections)
+        self.timed, self.timing = timed, None
         self.observe, self.connections, self.base, self.busy = observe, [], None, False
         if used:
             # A connection of the last command closes its descriptor when it is collected. That must happen before
@@ -187,6 +191,7 @@ class Watcher:
     ) -> None:
         if self.busy:
             return
+        entered = time.perf_counter()
         raw, watched = self.watched(connection, settled=False)
         if self.observe:
             try:
@@ -195,7 +200,10 @@ class Watcher:
                 watched.stale = True
         path, line, origin = self.sources.location(sys._getframe())
         self.count += 1
-        tells = self.allowance.tells((path, line, origin))
+        if self.timing is not None:
+            self.timing.begin((path, line, origin), drivers.as_text(statement), entered)
+        # of those that are only timed, none is told unless it fails
+        tells = not self.timed and self.allowance.tells((path, line, origin))
         sql, left_out = self.allowance.cut(statement) if tells else (statement[: limits.SQL_AFTER_THAT], 0)
         begin: dict[str, Any] = dict(
             event="begin",
@@ -247,6 +255,11 @@ class Watcher:
             return
         raw, watched = self.watched(connection)
         seconds = time.perf_counter() - watched.started
+        if self.timing is not None:
+            self.timing.end(seconds)
+            self.timing.leave()
+        if self.timed:
+            return
         rows = getattr(cursor, "rowcount", None)
         event: dict[str, Any] = {
             "event": "statement",
@@ -391,6 +404,9 @@ class Watcher:
                 watched.seqscan_off = False
             except Exception:  # the connection is gone: nothing more can be learned about it
                 watched = None
+        if self.timing is not None and watched is not None:
+            self.timing.end(time.perf_counter() - watched.started)
+            self.timing.leave()
         message, sqlstate = drivers.server_words(context.original_exception)
         self.remember(context.original_exception)
         if watched is not None and watched.untold is not None:

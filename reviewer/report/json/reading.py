@@ -32,7 +32,9 @@ from reviewer.recording import (
 )
 from reviewer.replay.effects import Held, Place, Witness, Work
 from reviewer.report.json import views
+from reviewer.review.durations import Duration, Durations
 from reviewer.review.finding import Finding, Growth, Severity, Suppressed
+from reviewer.review.fit import Fit, Point, Range
 from reviewer.review.verdict import Report, Strongest, TreeReport
 from reviewer.sql.names import Name
 from reviewer.stats.sizes import Source
@@ -97,12 +99,47 @@ def _tree(tree: views.Tree, found: views.Report) -> TreeReport:
         unrecognized=tuple(
             Statement(each.sql, _place(each.path, each.line)) for each in found.unrecognized if each.tree == name
         ),
+        durations=_durations(found, name),
         phrases=tuple((each.id, each.phrase) for each in revisions),
         strongest=tuple(
             (each.id, Strongest(lock.mode, tuple(map(_relation, lock.relations))))
             for each in revisions
             if (lock := each.strongest_lock)
         ),
+    )
+
+
+def _durations(found: views.Report, tree: str) -> Durations:
+    scale = next((each for each in found.scale if each.tree == tree), None)
+    if scale is None:
+        return Durations()
+    return Durations(
+        tuple(_duration(each) for each in found.durations if each.tree == tree),
+        scale.sizes,
+        scale.factor,
+        scale.calibrated or "",
+    )
+
+
+def _duration(found: views.Duration) -> Duration:
+    span, there = found.seconds_per_row, found.production
+    return Duration(
+        found.revision,
+        found.direction,
+        _place(found.path, found.line),
+        found.sql,
+        found.statements,
+        found.block,
+        tuple(map(Name.told, found.tables)),
+        Fit(
+            found.growth,
+            tuple(Point(each.rows, each.seconds) for each in found.measured),
+            Range(span.low, span.high),
+            found.exponent,
+            found.reason,
+        ),
+        found.rows,
+        Range(there.low, there.high) if there else None,
     )
 
 
@@ -219,6 +256,7 @@ def _finding(found: views.Finding, revisions: Sequence[views.Revision]) -> Findi
         found.about,
         found.sql,
         Suppressed(suppressed.reason, suppressed.line) if suppressed else None,
+        takes=found.takes,
         grows_with=tuple(
             Growth(Name.told(each.table), Name.told(each.before), each.rows, each.bytes)
             for each in found.grows_with

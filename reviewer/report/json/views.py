@@ -23,6 +23,7 @@ from reviewer.recording import (
 )
 from reviewer.replay.effects import Kind
 from reviewer.review.finding import Basis, Severity
+from reviewer.review.fit import Kind as FitKind
 from reviewer.review.rollback_label import Label
 from reviewer.review.verdict import Source, Verdict
 from reviewer.sql.locks import LockMode
@@ -466,6 +467,9 @@ class Finding(View, frozen=True, kw_only=True):
         tuple[Growth, ...],
         Meta(description="The existing tables with whose size grows for how long it hurts."),
     ] = ()
+    takes: Annotated[
+        str, Meta(description="How long its statement takes, in words; empty if that was not measured.")
+    ] = ""
     did: Annotated[
         Did | None,
         Meta(
@@ -503,6 +507,64 @@ class Sizes(View, frozen=True, kw_only=True):
     postgres: Annotated[str, Meta(description="Version of its server.")]
     made: Annotated[str, Meta(description="When the file was made, as 2026-11-22T10:15:00+00:00.")]
     days: Annotated[Natural | None, Meta(description="How many days old it was; null if unknown.")]
+
+
+class Span(View, frozen=True, kw_only=True):
+    """A range: both ends are possible, and so is all between them."""
+
+    low: Seconds
+    high: Seconds
+
+
+class Measured(View, frozen=True, kw_only=True):
+    """One measurement."""
+
+    rows: Annotated[Natural, Meta(description="Rows of the tables that it works on, all together.")]
+    seconds: Seconds
+
+
+class Duration(View, frozen=True, kw_only=True):
+    """How long one statement takes, or a block of code that sends several from one line."""
+
+    tree: TreeName
+    revision: Annotated[str, Meta(description="Id of the revision.")]
+    direction: Annotated[Direction, Meta(description="Which way the revision ran.")]
+    path: Path
+    line: Line
+    sql: Annotated[str, Meta(description="The statement; of a block the first one.")]
+    statements: Annotated[Natural, Meta(description="How many statements it was at the largest size.")]
+    block: Annotated[bool, Meta(description="Whether the line sends many different statements.")]
+    tables: Annotated[tuple[str, ...], Meta(description="The existing tables that it works through.")]
+    growth: Annotated[
+        FitKind,
+        Meta(
+            description="flat: it does not grow. linear, worse than linear: with the rows of its tables. could not be"
+            " measured: see `reason`."
+        ),
+    ]
+    exponent: Annotated[float, Meta(description="The power of the rows with which it grows, where it is worse.")]
+    reason: Annotated[str, Meta(description="Why its growth could not be measured; else empty.")]
+    measured: Annotated[tuple[Measured, ...], Meta(description="What was measured, smallest first.")]
+    seconds_per_row: Annotated[
+        Span, Meta(description="From 0 where it does not grow, or where that could not be measured.")
+    ]
+    rows: Annotated[
+        Natural | None, Meta(description="Rows of its tables in production, all together; null if unknown.")
+    ]
+    production: Annotated[Span | None, Meta(description="Seconds in production; null if a size there is unknown.")]
+
+
+class Scale(View, frozen=True, kw_only=True):
+    """The runs at several sizes."""
+
+    tree: TreeName
+    sizes: Annotated[tuple[Natural, ...], Meta(description="Rows of the tables in the runs.")]
+    factor: Annotated[
+        float, Meta(description="How many times slower production is than the machine that measured.")
+    ]
+    calibrated: Annotated[
+        str | None, Meta(description="The revision whose time in production says so; null: 1 was assumed.")
+    ]
 
 
 class Report(View, frozen=True, kw_only=True):
@@ -550,3 +612,10 @@ class Report(View, frozen=True, kw_only=True):
     sizes: Annotated[
         Sizes | None, Meta(description="Where the sizes of tables in production come from; null without --stats.")
     ] = None
+    scale: Annotated[
+        tuple[Scale, ...], Meta(description="With --scale: the runs at several sizes, one entry for each tree.")
+    ] = ()
+    durations: Annotated[
+        tuple[Duration, ...],
+        Meta(description="With --scale: how long each statement takes, in the order in which they run."),
+    ] = ()

@@ -23,6 +23,7 @@ from reviewer.replay.effects import Held, Place, Witness
 from reviewer.report import inert
 from reviewer.report.digest import RevisionDigest, Shown, TreeDigest, digest, show
 from reviewer.report.json import views
+from reviewer.review.durations import Duration
 from reviewer.review.verdict import Report, Strongest
 from reviewer.stats.sizes import Source
 
@@ -54,6 +55,34 @@ def view_of(report: Report) -> views.Report:
             for each in tree.tree.unrecognized
         ),
         sizes=_sizes(report.sizes) if report.sizes else None,
+        scale=tuple(
+            views.Scale(tree=tree.name, sizes=found.sizes, factor=found.factor, calibrated=found.calibrated or None)
+            for tree in trees
+            if (found := tree.tree.durations).all
+        ),
+        durations=tuple(_duration(each, tree.name) for tree in trees for each in tree.tree.durations.all),
+    )
+
+
+def _duration(each: Duration, tree: str) -> views.Duration:
+    return views.Duration(
+        tree=tree,
+        revision=each.revision,
+        direction=each.direction,
+        **_place(each.location),
+        sql=each.sql,
+        statements=each.count,
+        block=each.block,
+        tables=tuple(map(str, each.tables)),
+        growth=each.fit.kind,
+        exponent=round(each.fit.exponent, 2),
+        reason=each.fit.reason,
+        measured=tuple(
+            views.Measured(rows=point.rows, seconds=_seconds(point.seconds)) for point in each.fit.points
+        ),
+        seconds_per_row=views.Span(low=each.fit.slope.low, high=each.fit.slope.high),
+        rows=each.rows,
+        production=_same(each.production, views.Span) if each.production else None,
     )
 
 
@@ -254,6 +283,7 @@ def _finding(shown: Shown, recording: Recording) -> views.Finding:
             views.Growth(table=str(each.table), before=str(each.before), rows=each.rows, bytes=each.bytes)
             for each in finding.grows_with
         ),
+        takes=finding.takes,
         did=_did(witness) if witness else None,
     )
 

@@ -1,0 +1,358 @@
+"""Growth: the new revisions, up and down, at three sizes of the tables that they work on.
+
+Each run starts from a clone of one database whose tables are filled further and further. Every size runs twice, which
+tells how much two runs of the same differ. First runs at few rows tell what a row costs, and so which sizes the budget
+allows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from reviewer.errors import ServerError
+from reviewer.recording import (
+    Direction,
+    FailureKind,
+    Location,
+    Origin,
+    Outcome,
+    Pass,
+    Recording,
+    Scale,
+    ScaledRun,
+    Sized,
+    Skipped,
+    Statement,
+    Taken,
+)
+from reviewer.rehearsal.base_state import BaseState
+from reviewer.rehearsal.plan import ScalePlan
+from reviewer.rehearsal.protocol import Step, Upgrade
+from reviewer.rehearsal.round_trip import touched
+from reviewer.rehearsal.workbench import Workbench
+from reviewer.replay.effects import work
+from reviewer.replay.stream import operations
+from reviewer.rows.bulk import Bulk
+from reviewer.sql.names import Name
+from reviewer.sql.operations import CreateIndex, Delete, Insert, Merge, RefreshMaterializedView, Update
+
+if TYPE_CHECKING:
+    import psycopg
+
+_FACTORS = (1, 3, 9)
+"""The sizes, as multiples of the smallest."""
+_PILOT = 3_000
+"""Rows of the first runs at most, which tell what a row costs."""
+_LEAST = 2
+"""The least that the largest size may be of the smallest, where the time does not suffice for more."""
+_TIMES = 2
+"""How often each size runs."""
+_SLOWER = 1.4
+"""By how much a row may cost more in a large table than in the first run."""
+_RESERVE = 0.08
+"""The part of the budget that is left for cleaning up."""
+
+
+def measure(bench: Workbench, base: BaseState, passes: Sequence[Pass]) -> Scale | None:
+    """Run the new revisions at several sizes of the tables that `passes` were seen to work on; None if the plan does
+    not ask for it. Whatever goes wrong is in the result: nothing of it is the project's fault.
+    """
+    plan = bench.plan.scale
+    if plan is None:
+        return None
+    clock = _Clock(min(plan.seconds, bench.seconds_left), time.monotonic())
+    if not any(each.outcome is Outcome.OK and each.direction is Direction.UPGRADE for each in passes):
+        return Scale(plan.seconds, 0.0, reason="no upgrade went well")
+    bench.progress("running the revisions at several sizes of their tables")
+    import psycopg
+
+    try:
+        found = _Measuring(bench, base, passes, plan, clock).run()
+    except (psycopg.Error, ServerError) as error:
+        found = Scale(plan.seconds, 0.0, reason=str(error).strip().split("\n")[0].rstrip("."))
+    return replace(found, seconds=clock.passed)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    budget: float
+    began: float
+
+    @property
+    def passed(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def left(self) -> float:
+        return self.budget * (1 - _RESERVE) - self.passed
+
+
+@dataclass(frozen=True)
+class _Pilot:
+    """A run at few rows, which tells what a row costs."""
+
+    rows: int
+    filling: float
+    """Seconds to fill the tables up to there."""
+    running: float
+    """Seconds to clone them, and to run the revisions."""
+    run: ScaledRun
+
+    @property
+    def works(self) -> float:
+        """Seconds that the revisions took."""
+        return sum(each.whole for each in self.run.taken)
+
+
+class _Measuring:
+    def __init__(
+        self, bench: Workbench, base: BaseState, passes: Sequence[Pass], plan: ScalePlan, clock: _Clock
+    ) -> None:
+        self._bench = bench
+        self._base = base
+        self._plan = plan
+        self._clock = clock
+        self._seen = _Seen(passes)
+        self._passes = passes
+        down = {
+            run.revision for run in passes if run.direction is Direction.DOWNGRADE and run.outcome is Outcome.OK
+        }
+        # one that fails keeps those before it from going down too
+        self._downs = list(takewhile(down.__contains__, (each.id for each in reversed(bench.plan.revisions))))
+        self._runs: list[ScaledRun] = []
+        self._reason = ""
+
+    def run(self) -> Scale:
+        bench = self._bench
+        before = set(bench.databases)
+        bench.restart()
+        try:
+            self._measure()
+        finally:
+            bench.drop_all_but(before)
+        return Scale(self._plan.seconds, 0.0, tuple(self._runs), self._filling, self._reason)
+
+    _filling = 0.0
+    """Rows per second."""
+    _took = 0.0
+    """Seconds of the last run, with the clone."""
+
+    def _measure(self) -> None:
+        bench, clock = self._bench, self._clock
+        tables = self._tables()
+        if not tables:
+            self._reason = "the revisions work on no table that was there before"
+            return
+        state = bench.database(self._base.database)
+        with bench.server.connect(state) as connection:
+            self._like_a_large_one(connection)
+            bulk = Bulk(connection, tables)
+        pilots = [self._pilot(state, tables, bulk, rows) for rows in self._pilots]
+        smallest = self._smallest(*pilots)
+        if smallest <= pilots[-1].rows:
+            self._runs.append(pilots[-1].run)
+        # each size runs twice: how much two runs differ is how much is known
+        sizes = [smallest * factor for factor in _FACTORS for _ in range(_TIMES)][len(self._runs) :]
+        spent_rows, spent = 0, 0.0
+        for position, planned in enumerate(sizes):
+            last = position == len(sizes) - 1
+            repeated = bool(self._runs) and planned == sizes[max(position - 1, 0)] and position > 0
+            rows = self._runs[-1].rows if repeated else self._affordable(planned)
+            if rows is None or (repeated and clock.left < self._took):
+                break
+            if not repeated:
+                with bench.server.connect(state) as connection:
+                    began = time.monotonic()
+                    spent_rows += self._fill(bulk.on(connection), rows)
+                    self._told_views(connection)
+                    spent += time.monotonic() - began
+                self._filling = spent_rows / spent if spent else 0.0
+            began = time.monotonic()
+            run = self._once(state, tables, bulk, rows, whole=last)
+            self._took = time.monotonic() - began
+            self._runs.append(run)
+            if run.failure:
+                self._reason = f"at {rows:,} rows {run.failure}"
+                if run.failed_upgrade:
+                    break
+        for name, why in bulk.refused.items():
+            had = bulk.rows_of(name)
+            bench.skip(f"a size of table {name} beyond {had:,} rows", why)
+
+    # -- which tables, and how large --------------------------------------------------------------
+
+    def _tables(self) -> list[Name]:
+        """The tables of the base state that the revisions were seen to work on."""
+        worked = [name for taken in self._seen.tables.values() for name in taken]
+        names = (*worked, *touched(self._passes))
+        known = [each.name for each in self._base.catalogue.tables if each.kind in {"table", "partitioned table"}]
+        return list(dict.fromkeys(there for each in names for there in known if there.matches(each)))
+
+    def _pilot(self, state: str, tables: Sequence[Name], bulk: Bulk, rows: int) -> _Pilot:
+        began = time.monotonic()
+        with self._bench.server.connect(state) as connection:
+            self._fill(bulk.on(connection), rows)
+            self._told_views(connection)
+        filled = time.monotonic()
+        run = self._once(state, tables, bulk, rows)
+        return _Pilot(rows, filled - began, time.monotonic() - filled, run)
+
+    @property
+    def _pilots(self) -> tuple[int, int]:
+        second = min(_PILOT, self._plan.rows // _FACTORS[-1])
+        return max(second // 6, 1), max(second, 2)
+
+    def _smallest(self, first: _Pilot, second: _Pilot) -> int:
+        """How many rows the budget allows for the smallest size."""
+        largest, apart = _FACTORS[-1], second.rows - first.rows
+        # a tenth of what a small run costs is the least that a row may cost: the difference may be noise
+        filling = max(second.filling - first.filling, second.filling / 10, 0.0) / apart * _SLOWER
+        running = max(second.works - first.works, second.works / 10, 0.0) / apart * _SLOWER
+        fixed = max(second.running - second.works, 0.0)
+        # what is filled is filled once, what is run is run at every size, and as often as each is repeated
+        cost = filling * largest + running * sum(_FACTORS) * _TIMES
+        left = self._clock.left - fixed * len(_FACTORS) * _TIMES - first.filling * len(_FACTORS)
+        affordable = int(left / cost) if cost > 0 else self._plan.rows
+        wanted = self._plan.rows // largest
+        there = self._most_in_production([each.table for each in first.run.tables])
+        if there:
+            wanted = min(wanted, there // largest)
+        return max(min(affordable, wanted), second.rows)
+
+    def _most_in_production(self, tables: Iterable[Name]) -> int:
+        found = [self._plan.sizes.get((each.schema or "public", each.name), 0) for each in tables]
+        return max(found, default=0)
+
+    def _affordable(self, rows: int) -> int | None:
+        """As many rows as the time that is left allows: fewer where the sizes before took longer than was expected."""
+        if not self._runs:
+            return rows
+        before = self._runs[-1]
+        if rows <= before.rows:
+            return rows
+        more = (rows - before.rows) * len(before.tables) / self._filling if self._filling else 0.0
+        expected = self._took * rows / max(before.rows, 1) + more
+        if expected <= self._clock.left:
+            return rows
+        smaller = int(before.rows + (rows - before.rows) * max(self._clock.left, 0.0) / expected)
+        if smaller < before.rows * _LEAST:
+            self._reason = f"the time did not suffice for more than {before.rows:,} rows"
+            return None
+        return smaller
+
+    def _fill(self, bulk: Bulk, rows: int) -> int:
+        added = bulk.fill(rows, max(self._clock.left, 1.0))
+        bulk.settle()
+        return added
+
+    def _told_views(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        """Make the materialized views what their tables say."""
+        views = [each.name for each in self._base.catalogue.tables if each.kind == "materialized view"]
+        for view in views:
+            with self._bench.looking(f"the rows of materialized view {view} at scale"):
+                connection.execute(f"REFRESH MATERIALIZED VIEW {view.sql}".encode())
+
+    def _like_a_large_one(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        """Have the server work in parallel on small tables as it does on large ones, in this database and its clones: else
+        a large table would not take what the small ones say.
+        """
+        with self._bench.looking("parallel work at scale"):
+            row = connection.execute("SELECT pg_catalog.quote_ident(pg_catalog.current_database())").fetchone()
+            for name in ("min_parallel_table_scan_size", "min_parallel_index_scan_size"):
+                connection.execute(f"ALTER DATABASE {row[0] if row else ''} SET {name} = 0".encode())
+
+    # -- one run ----------------------------------------------------------------------------------
+
+    def _once(self, state: str, tables: Sequence[Name], bulk: Bulk, rows: int, whole: bool = False) -> ScaledRun:
+        """The revisions up and down on the rows of `state`; `whole`: in that database itself, which nobody needs again."""
+        bench = self._bench
+        database = state if whole else bench.database(state)
+        sized = tuple(Sized(name, count) for name in tables if (count := bulk.rows_of(name)) is not None)
+        taken: list[Taken] = []
+        failure = ""
+        commands: list[Upgrade | Step] = [Upgrade(to=tuple(bench.plan.heads))]
+        commands += [Step(revision=each, direction="downgrade") for each in self._downs]
+        for command in commands:
+            run = bench.time(command, database, max(self._clock.left, 1.0))
+            taken += run.taken
+            if run.failure is not None:
+                late = run.failure.kind is FailureKind.TIMEOUT
+                what = f"revision {run.failed_revision}" if run.failed_revision else "env.py"
+                why = "the time was up" if late else f"{what} failed: {run.failure.message.rstrip('.')}"
+                failure = why.split("\n")[0]
+                bench.restart()
+                break
+        if not whole:
+            bench.drop_all_but({*bench.databases} - {database})
+        went_up = not failure or command is not commands[0]
+        return ScaledRun(rows, sized, tuple(self._seen.told(each) for each in taken), failure, not went_up)
+
+
+class _Seen:
+    """What the rehearsals have seen the lines of the revisions do."""
+
+    def __init__(self, passes: Iterable[Pass]) -> None:
+        self.tables: dict[tuple[object, ...], dict[Name, None]] = {}
+        self._works: set[tuple[object, ...]] = set()
+        self._changed: set[tuple[object, ...]] = set()
+        for run in passes:
+            way = Direction.DOWNGRADE if run.direction is Direction.DOWNGRADE else Direction.UPGRADE
+            for statement in run.statements:
+                if statement.origin is Origin.ALEMBIC:
+                    continue
+                for key in _keys(run.revision, way, statement.location, statement.sql):
+                    found = self.tables.setdefault(key, {})
+                    # the text of a statement may leave out the schema that the server tells
+                    found.update((Name(each.name, each.schema or "public"), None) for each in _worked_on(statement))
+                    if _works(statement):
+                        self._works.add(key)
+
+    def told(self, taken: Taken) -> Taken:
+        """The same with the tables that it works on."""
+        if taken.origin is Origin.ALEMBIC:
+            return taken
+        exact, line = _keys(taken.revision, taken.direction, taken.location, taken.sql)
+        key = exact if exact in self.tables and not taken.block else line
+        return replace(taken, tables=tuple(self.tables.get(key, ())), works=key in self._works)
+
+
+def _keys(revision: str, way: Direction, location: Location | None, sql: str) -> tuple[tuple[object, ...], ...]:
+    """What a statement is found again by: with its text, and without."""
+    return (revision, way, location, " ".join(sql.split())[:1_000]), (revision, way, location)
+
+
+def _worked_on(statement: Statement) -> Iterable[Name]:
+    """The existing tables that it works through, as it was seen to or as its text says."""
+    for each in work(statement.observation):
+        yield each.table.as_name
+    for operation in operations(statement):
+        match operation:
+            case Update() | Delete() | Merge() | CreateIndex():
+                yield operation.table
+            case Insert():
+                yield from operation.sources
+
+
+def _works(statement: Statement) -> bool:
+    """Whether it was seen to take time with rows, in tables that the deploy makes too."""
+    seen = statement.observation
+    if seen is not None and (seen.rewritten or seen.scanned or seen.built):
+        return True
+    working = (Update, Delete, Merge, CreateIndex, RefreshMaterializedView)
+    return any(
+        isinstance(each, working) or (isinstance(each, Insert) and each.sources) for each in operations(statement)
+    )
+
+
+def told_in(made: Recording, found: Scale | None) -> Recording:
+    """The recording with what was measured, and with what was not as skipped."""
+    if found is None:
+        return made
+    skipped = made.skipped
+    if found.reason:
+        skipped = (*skipped, Skipped("the rehearsal at scale" if not found.runs else "a larger size", found.reason))
+    return replace(made, scale=found, skipped=skipped)

@@ -1,0 +1,262 @@
+"""How long each statement of the deploy takes, from the runs at several sizes; with sizes in production, how long there.
+
+The one place where a time of this machine becomes one of production. What it is made of is in the result: the sizes
+that were measured, the rows there, the factor between the machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from reviewer.errors import UsageError
+from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Taken
+from reviewer.review.finding import Finding
+from reviewer.review.fit import Fit, Kind, Point, Range, fit
+from reviewer.sql.names import VERSION_TABLE, Name, listed
+from reviewer.stats.sizes import Production, told_rows
+
+_LISTED = 3
+_KNOWN = 0.05
+"""Seconds: what takes less and does not grow is not worth a line."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long one statement takes, or a block of code that sends several from one line."""
+
+    revision: str
+    direction: Direction
+    location: Location | None
+    sql: str
+    count: int
+    """How many statements it was at the largest size."""
+    block: bool
+    tables: tuple[Name, ...]
+    """Those that it was seen to work through."""
+    fit: Fit
+    rows: int | None = None
+    """Rows of those tables in production, all together; None if that is unknown."""
+    production: Range | None = None
+    """Seconds there."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether it takes longer with more rows, as far as is known."""
+        return self.fit.kind is not Kind.FLAT
+
+    @property
+    def phrase(self) -> str:
+        """`0.4 to 0.6 s per million rows`, or why that is unknown."""
+        per = self.fit.per_million
+        match self.fit.kind:
+            case Kind.FLAT:
+                return f"does not grow ({told_seconds(self.fit.largest.seconds)})"
+            case Kind.UNMEASURED:
+                return f"growth could not be measured: {self.fit.reason}; at most {told_seconds(per.high)} per million rows"
+            case Kind.WORSE:
+                return f"worse than linear, from {told(per)} per million rows on"
+            case _:
+                return f"{told(per)} per million rows"
+
+    @property
+    def sentence(self) -> str:
+        """What it says beside a finding."""
+        last = self.fit.largest
+        seen = f"Measured up to {told_rows(last.rows)}: {self.phrase}."
+        if self.production is None or self.rows is None:
+            return seen
+        return f"{seen} With {told_rows(self.rows)} in production {told(self.production)}."
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Those of one tree."""
+
+    all: tuple[Duration, ...] = ()
+    """In the order in which they ran."""
+    sizes: tuple[int, ...] = ()
+    """Rows of the tables in the runs, smallest first."""
+    factor: float = 1.0
+    """How many times slower production is than the machine that measured."""
+    calibrated: str = ""
+    """The revision whose time in production says so; empty: nobody has said."""
+
+    @property
+    def worth_telling(self) -> tuple[Duration, ...]:
+        """Those that grow or take time, the longest first."""
+        worth = [each for each in self.all if each.grows or each.fit.largest.seconds >= _KNOWN]
+        return tuple(sorted(worth, key=lambda each: -_weight(each)))
+
+    def of_revision(self, revision: str, direction: Direction) -> Range | None:
+        """Seconds of all its statements in production; None if a size is unknown, or nothing was measured."""
+        found = [each for each in self.all if (each.revision, each.direction) == (revision, direction)]
+        if not found or any(each.production is None for each in found):
+            return None
+        total = Range(0.0, 0.0)
+        for each in found:
+            assert each.production is not None
+            total += each.production
+        return total
+
+    @property
+    def made_of(self) -> str:
+        """What the times rest on, as a phrase."""
+        sizes = listed([f"{each:,}" for each in self.sizes])
+        machine = (
+            f"times the {self.factor:.2g} that production needs for {self.calibrated}"
+            if self.calibrated
+            else "as if production were as fast as this machine (--calibrate)"
+        )
+        return f"measured at {sizes} rows, {machine}"
+
+
+def _weight(each: Duration) -> float:
+    return each.production.high if each.production is not None else each.fit.largest.seconds
+
+
+def durations(
+    recording: Recording, production: Production | None = None, calibrate: Sequence[tuple[str, float]] = ()
+) -> Durations:
+    """What was measured of the revisions of `recording`, in the order in which they ran. Raises `UsageError` if
+    `calibrate` names a revision of which no time in production can be computed.
+    """
+    scale = recording.scale
+    if scale is None or not scale.runs:
+        return Durations()
+    found = tuple(_sized(each, production) for each in _measured(scale, recording))
+    made = Durations(found, tuple(dict.fromkeys(each.rows for each in scale.runs)))
+    for revision, seconds in calibrate:
+        ids = [each.id for each in recording.revisions if each.id.startswith(revision)]
+        total = made.of_revision(ids[0], Direction.UPGRADE) if len(ids) == 1 else None
+        if total is None or total.middle <= 0:
+            continue
+        factor = seconds / total.middle
+        made = replace(
+            made,
+            factor=factor,
+            calibrated=ids[0],
+            all=tuple(replace(e, production=e.production.times(factor) if e.production else None) for e in found),
+        )
+    if calibrate and not made.calibrated:
+        raise UsageError(
+            f"--calibrate {calibrate[0][0]}: no time in production can be computed for that revision.",
+            "Name one of the revisions that are measured, with --stats that know the tables it works on.",
+        )
+    return made
+
+
+def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:
+    keys = dict.fromkeys(
+        _key(each) for run in scale.runs for each in run.taken if each.origin is not Origin.ALEMBIC
+    )
+    blocks = {key[:3] for key in keys if key[3] is None}
+    base = [each.name for each in recording.base.tables if each.name.name != VERSION_TABLE]
+    for key in dict.fromkeys(key if key[:3] not in blocks else (*key[:3], None) for key in keys):
+        of_runs = [(run, _of(run, key)) for run in scale.runs]
+        there = [(run, taken) for run, taken in of_runs if taken]
+        points = [(run, Point(_rows(run, taken), sum(each.whole for each in taken))) for run, taken in there]
+        if not points:
+            continue
+        first, last = there[-1][1][0], there[-1][1]
+        works = any(each.works for each in last)
+        tables = tuple(
+            dict.fromkeys(n for each in last for n in each.tables if any(n.matches(known) for known in base))
+        )
+        found = fit([point for _, point in points], works and (bool(tables) or first.block))
+        yield Duration(
+            first.revision,
+            first.direction,
+            first.location,
+            first.sql,
+            sum(each.count for each in last),
+            first.block,
+            tables,
+            found,
+        )
+
+
+def _key(taken: Taken) -> tuple[str, Direction, Location | None, str | None]:
+    return (taken.revision, taken.direction, taken.location, None if taken.block else taken.sql)
+
+
+def _of(run: ScaledRun, key: tuple[str, Direction, Location | None, str | None]) -> list[Taken]:
+    return [
+        each
+        for each in run.taken
+        if each.origin is not Origin.ALEMBIC
+        and (_key(each) == key or (key[3] is None and _key(each)[:3] == key[:3]))
+    ]
+
+
+def _rows(run: ScaledRun, taken: Sequence[Taken]) -> int:
+    """Rows of the tables that it works on, all together; of one that works on none of them the size of the run."""
+    names = [name for each in taken for name in each.tables]
+    rows = [each.rows for each in run.tables if any(each.table.matches(name) for name in names)]
+    return sum(rows) if rows else run.rows
+
+
+def _sized(each: Duration, production: Production | None) -> Duration:
+    """The same with the time that it takes in production."""
+    if production is None:
+        return each
+    if not each.grows:
+        return replace(each, production=each.fit.at(0))
+    sizes = [production.size(name) for name in each.tables]
+    rows = [size.rows for size in sizes if size is not None and size.rows is not None]
+    if not rows or len(rows) < len(sizes):
+        return each
+    # which of several tables costs how much is unknown: at least what all rows cost on average, at most what they would
+    # if every table were as large as the largest
+    low, high = each.fit.at(sum(rows)), each.fit.at(max(rows) * len(rows))
+    return replace(each, rows=sum(rows), production=Range(low.low, high.high))
+
+
+# -- beside a finding -----------------------------------------------------------------------------
+
+
+def told_beside(findings: Iterable[Finding], found: Durations) -> tuple[Finding, ...]:
+    """The findings that grow with a table, each with how long its statement takes."""
+    return tuple(_told_beside(each, found) for each in findings)
+
+
+def _told_beside(finding: Finding, found: Durations) -> Finding:
+    if not finding.grows_with or finding.location is None:
+        return finding
+    here = [
+        each
+        for each in found.all
+        if (each.revision, each.direction, each.location) == (finding.revision, finding.direction, finding.location)
+        and each.grows
+        and (finding.sql is None or each.block or _same(each.sql, finding.sql))
+    ]
+    if not here:
+        return finding
+    longest = max(here, key=_weight)
+    return replace(finding, takes=longest.sentence.rstrip("."))
+
+
+def _same(one: str, other: str) -> bool:
+    return " ".join(one.split())[:1_000] == " ".join(other.split())[:1_000]
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+def told(span: Range) -> str:
+    """`0.42 to 0.61 s`, `5 to 7 min`."""
+    low, high = told_seconds(span.low), told_seconds(span.high)
+    if low == high:
+        return low
+    number, unit = low.rsplit(" ", 1)
+    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+
+
+def told_seconds(seconds: float) -> str:
+    """`12 ms`, `3.4 s`, `5 min`, `2.1 h`: two digits."""
+    for least, factor, unit in ((5_400.0, 3_600.0, "h"), (90.0, 60.0, "min"), (0.95, 1.0, "s")):
+        if seconds >= least:
+            number = seconds / factor
+            return f"{number:.0f} {unit}" if number >= 10 else f"{number:.1f}".removesuffix(".0") + f" {unit}"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f} ms" if milliseconds >= 1 else "under 1 ms"

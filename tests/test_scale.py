@@ -1,0 +1,202 @@
+"""New revisions run at three sizes of their tables, and every report says how they grow. No test asserts a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reviewer import recording
+from reviewer.config import Config, load
+from reviewer.errors import UsageError
+from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Sized, Taken
+from reviewer.report import html, markdown, text
+from reviewer.report.json import load as read_report
+from reviewer.report.json import render as as_json
+from reviewer.review.durations import durations, told_seconds
+from reviewer.review.fit import Kind
+from reviewer.review.verdict import Report
+from reviewer.session import judged
+from reviewer.sql.names import Name
+from tests import rehearsals
+from tests.command import project, revision
+from tests.stats.made import production
+
+INDEX = 'op.create_index("ix_items_id", "items", ["id"])'
+UNINDEX = 'op.drop_index("ix_items_id", "items")'
+LOOP = """for row in op.get_bind().execute(sa.text("SELECT id FROM items LIMIT 200")).fetchall():
+    op.execute(f"UPDATE items SET id = {row[0]} WHERE id = {row[0]}")"""
+ITEMS = Name("items", "public")
+
+
+@pytest.fixture(scope="module")
+def scaled(rehearsal_bench: rehearsals.Rehearsals, tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    folder = project(
+        tmp_path_factory.mktemp("scaled"),
+        revision("b", "a", INDEX, UNINDEX),
+        revision("c", "b", LOOP),
+    )
+    return rehearsal_bench.of(folder, scale=1800)[0]
+
+
+@pytest.mark.processes
+def test_the_revisions_run_at_three_sizes_and_each_twice(scaled: Recording) -> None:
+    assert scaled.scale is not None
+    assert scaled.scale.reason == ""
+    assert [each.rows for each in scaled.scale.runs] == [200, 200, 600, 600, 1800, 1800]
+    assert [each.tables for each in scaled.scale.runs[-1:]] == [(Sized(ITEMS, 1800),)]
+    assert not any(each.failure for each in scaled.scale.runs)
+
+
+@pytest.mark.processes
+def test_each_statement_is_timed_up_and_down_with_the_table_it_works_on(scaled: Recording) -> None:
+    assert scaled.scale is not None
+    run = scaled.scale.runs[-1]
+    (built,) = [each for each in run.taken if "CREATE INDEX" in each.sql]
+    assert (built.direction, built.tables, built.works, built.count) == (Direction.UPGRADE, (ITEMS,), True, 1)
+    (dropped,) = [each for each in run.taken if "DROP INDEX" in each.sql]
+    assert (dropped.direction, dropped.works) == (Direction.DOWNGRADE, False)
+
+
+@pytest.mark.processes
+def test_a_loop_that_sends_other_statements_each_time_is_one_block(scaled: Recording) -> None:
+    assert scaled.scale is not None
+    blocks = [each for each in scaled.scale.runs[-1].taken if each.block]
+    assert [(each.revision, each.count, each.tables) for each in blocks] == [("c", 200, (ITEMS,))]
+
+
+@pytest.mark.processes
+def test_a_recording_with_sizes_is_the_same_after_it_was_saved(scaled: Recording) -> None:
+    assert recording.loads(recording.dumps([scaled])) == (scaled,)
+
+
+@pytest.mark.processes
+def test_no_database_is_left_behind(scaled: Recording, rehearsal_bench: rehearsals.Rehearsals) -> None:
+    assert scaled.scale is not None
+    assert rehearsal_bench.server.databases == ()
+
+
+@pytest.mark.processes
+def test_what_fails_at_a_size_is_told_and_no_fault_of_the_project(
+    rehearsal_bench: rehearsals.Rehearsals, tmp_path: Path
+) -> None:
+    guard = 'if op.get_bind().execute(sa.text("SELECT count(*) FROM items")).scalar() > 500: raise ValueError("too many")'
+    made = rehearsal_bench.of(project(tmp_path, revision("b", "a", f"{INDEX}\n{guard}", UNINDEX)), scale=1800)[0]
+    assert made.scale is not None
+    assert made.scale.reason == "at 600 rows revision b failed: ValueError: too many"
+    assert [each.outcome.value for each in made.passes if each.direction is Direction.UPGRADE] == ["ok"]
+    assert any(each.what == "a larger size" for each in made.skipped)
+    assert made.errors == ()
+
+
+# -- judging, from made-up times ------------------------------------------------------------------
+
+
+PLACE = Location("migrations/versions/b.py", 8)
+
+
+def _timed(scaled: Recording, seconds: float, *, sizes: tuple[int, ...] = (100_000, 300_000, 900_000)) -> Recording:
+    """With an index build of so many seconds per million rows."""
+    (built,) = [each for run in scaled.scale.runs[-1:] for each in run.taken if "CREATE INDEX" in each.sql]  # type: ignore[union-attr]
+    runs = tuple(
+        ScaledRun(size, (Sized(ITEMS, size),), (replace(built, seconds=seconds * size / 1_000_000, between=0.0),))
+        for size in sizes
+        for _ in range(2)
+    )
+    return replace(scaled, scale=Scale(60, 50, runs))
+
+
+def _report(made: Recording, **settings: object) -> Report:
+    stats = production({"items": 50_000_000})
+    return judged(Config(path=Path(), **settings), [made], {}, stats)  # type: ignore[arg-type]
+
+
+@pytest.mark.processes
+def test_a_time_in_production_is_a_range_around_what_its_rows_would_take(scaled: Recording) -> None:
+    (found,) = durations(_timed(scaled, 2.0), production({"items": 50_000_000})).all
+    assert found.fit.kind is Kind.LINEAR
+    assert found.rows == 50_000_000
+    assert found.production is not None
+    assert found.production.low < 100 < found.production.high
+
+
+@pytest.mark.processes
+def test_without_sizes_there_is_a_time_for_a_million_rows_and_none_for_production(scaled: Recording) -> None:
+    (found,) = durations(_timed(scaled, 2.0)).all
+    assert found.production is None
+    assert "s per million rows" in found.phrase
+
+
+@pytest.mark.processes
+def test_a_known_run_in_production_sets_the_factor_between_the_machines(scaled: Recording) -> None:
+    made, stats = _timed(scaled, 2.0), production({"items": 50_000_000})
+    plain, slower = durations(made, stats), durations(made, stats, [("b", 1000.0)])
+    total = slower.of_revision("b", Direction.UPGRADE)
+    assert total is not None
+    assert total.middle == pytest.approx(1000.0)
+    assert slower.calibrated == "b"
+    assert slower.factor > plain.factor == 1
+
+
+@pytest.mark.processes
+def test_a_revision_that_was_not_measured_cannot_calibrate(scaled: Recording) -> None:
+    with pytest.raises(UsageError, match="--calibrate nosuch"):
+        durations(_timed(scaled, 2.0), production({"items": 5}), [("nosuch", 3.0)])
+
+
+@pytest.mark.processes
+def test_every_format_has_the_table_and_the_finding_says_how_long(scaled: Recording) -> None:
+    report = _report(_timed(scaled, 2.0))
+    (blocking,) = [each for each in report.findings if each.rule == "blocking-index"]
+    assert "50 million rows" in blocking.takes
+    for page in (text.render(report), markdown.render(report), html.render(report)):
+        assert "how long" in page.lower()
+        assert "50 million rows" in page
+        assert "100,000, 300,000 and 900,000 rows" in page
+    found = json.loads(as_json(report))
+    assert found["scale"] == [{"tree": "", "sizes": [100_000, 300_000, 900_000], "factor": 1.0, "calibrated": None}]
+    (duration,) = found["durations"]
+    assert (duration["growth"], duration["tables"], duration["rows"]) == ("linear", ["items"], 50_000_000)
+    assert duration["production"]["low"] < 100 < duration["production"]["high"]
+
+
+@pytest.mark.processes
+def test_a_report_that_is_read_again_has_the_same_durations(scaled: Recording) -> None:
+    report = _report(_timed(scaled, 2.0))
+    again = read_report(as_json(report))
+    assert markdown.render(again) == markdown.render(report)
+
+
+def test_a_time_has_two_digits_and_a_unit() -> None:
+    assert [told_seconds(each) for each in (0.0001, 0.012, 1.0, 3.44, 45.2, 300, 9000)] == [
+        "under 1 ms",
+        "12 ms",
+        "1 s",
+        "3.4 s",
+        "45 s",
+        "5 min",
+        "2.5 h",
+    ]
+
+
+def test_statements_of_alembic_itself_are_not_told() -> None:
+    taken = Taken("b", Direction.UPGRADE, "UPDATE alembic_version", None, Origin.ALEMBIC, 1, 0.1)
+    made = Recording("1", recording.Mode.OBSERVED, (), scale=Scale(1, 1, (ScaledRun(10, (), (taken,)),)))
+    assert durations(made).all == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        ({"scale": True, "static": True}, "--static"),
+        ({"scale": True, "no_rows": True}, "--no-rows"),
+        ({"calibrate": ("abc",)}, "REVISION=SECONDS"),
+        ({"calibrate": ("abc=-3",)}, "REVISION=SECONDS"),
+        ({"scale_rows": 10}, "at least 1000"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_sentence(flags: dict[str, object], word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        load({"path": ".", **flags})
