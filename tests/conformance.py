@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import checks
@@ -97,8 +97,11 @@ def _asked() -> int | None:
     return chosen() if "TEST_POSTGRES_VERSION" in os.environ else None
 
 
-def try_out(bench: Bench, check: Check, example: Example) -> Trial:
-    """Rehearse the example and its remedies and compare them with what the check's module says."""
+def try_out(bench: Bench, check: Check, example: Example, *, every_remedy: bool = True) -> Trial:
+    """Rehearse the example and its remedies and compare them with what the check's module says.
+
+    `every_remedy`: also those that the newest version gets as well, and that are tried there.
+    """
     bad = _is_bad(example)
     if bench.major < example.since:
         return Trial(check.RULE.id, example.title, bench.major, bad, ran=False)
@@ -108,7 +111,12 @@ def try_out(bench: Bench, check: Check, example: Example) -> Trial:
         *recording.errors,
         *_misplaced(found, example, recording),
         *_unkept(check.RULE, found, recording),
-        *_unsafe(bench, Story.of(example), found, recording),
+        *_unsafe(
+            bench,
+            Story.of(example),
+            found if every_remedy else _of_this_version(bench, found, recording),
+            recording,
+        ),
     ]
     seen = dict.fromkeys(word for f in found for word in _words(f, recording))
     return Trial(check.RULE.id, example.title, bench.major, bad, True, tuple(seen), tuple(differences))
@@ -241,6 +249,14 @@ def _unkept(rule: Rule, found: Sequence[Finding], recording: Recording) -> Itera
         whole = seen.scanned or seen.rewritten or seen.built or examples.row_by_row(finding, recording)
         if rule.scans and not whole:
             yield "the claim is a scan, and nothing was scanned"
+
+
+def _of_this_version(bench: Bench, found: Sequence[Finding], recording: Recording) -> list[Finding]:
+    """Those with another remedy than on the newest version."""
+    assert recording.server is not None
+    newest = replace(recording, server=replace(recording.server, version=f"{majors.MAJORS[-1]}.0"))
+    there = {(each.rule, each.location, each.remedy) for each in bench.findings(newest)}
+    return [each for each in found if (each.rule, each.location, each.remedy) not in there]
 
 
 def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Recording) -> Iterator[str]:

@@ -338,9 +338,9 @@ class Bulk:
         """By how much one copy is away from the next."""
         quoted = _quoted(column.name)
         texts = {
-            "numeric": f"(pg_catalog.ceil(max({quoted})::numeric - min({quoted})::numeric) + 1)::text",
-            "time": f"pg_catalog.quote_literal(max({quoted}) - min({quoted}) + interval '1 second') || '::interval'",
-            "date": f"(max({quoted}) - min({quoted}) + 1)::text",
+            "numeric": f"(pg_catalog.ceil(pg_catalog.max({quoted})::numeric - pg_catalog.min({quoted})::numeric) + 1)::text",
+            "time": f"pg_catalog.quote_literal(pg_catalog.max({quoted}) - pg_catalog.min({quoted}) + interval '1 second') || '::interval'",
+            "date": f"(pg_catalog.max({quoted}) - pg_catalog.min({quoted}) + 1)::text",
         }
         row = self._connection.execute(f"SELECT {texts[kind]} FROM {state.table.name.sql}".encode()).fetchone()
         found = row[0] if row is not None else None
