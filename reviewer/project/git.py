@@ -192,7 +192,7 @@ class Git:
 
     def before(self, files: Collection[str], to: str = "HEAD") -> str | None:
         """The commit before the first one on the way to the commit `to` that added one of `files`; `to` itself where
-        none of them is in it, None where nothing comes before.
+        none of them is in it, None if nothing comes before.
         """
         kind = ["log", "--first-parent", "--diff-merges=first-parent", "--no-renames", "--diff-filter=A", "-s"]
         done = _run(self.root, [*kind, "--format=%H", to, "--", *_pathspecs(files)])

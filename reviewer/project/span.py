@@ -1,7 +1,7 @@
 """From where to where a release goes: two names, each a revision or a commit of git, and what lies between them.
 
 A revision is looked up in the history of the working tree, or of the commit that the other name stands for; a tag, a
-branch or a commit stands for the heads of the history as it was there. What both could be is refused.
+branch or a commit stands for the heads of the history at that commit. What both could be is refused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Many rows from few: tables filled on the server, by INSERT … SELECT from the rows that are there.
+"""Many rows from few: tables filled on the server, by INSERT … SELECT from the existing rows.
 
-Every row is copied so many times, and each copy is told apart where the table demands it: keys and unique columns are
+Every row is copied so many times, and each copy is made different where the table demands it: keys and unique columns are
 moved by a distance that no other copy has, and foreign keys move with the keys that they refer to, so that they stay
-valid. PostgreSQL is the judge: what it refuses is told, and the table keeps the rows that it had.
+valid. PostgreSQL is the judge: what it refuses is reported, and the table keeps the rows that it had.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "doubl
 _TEXTS = frozenset({"text", "character varying", "character", "citext"})
 _TIMES = frozenset({"timestamp without time zone", "timestamp with time zone"})
 _ORDER = ("number", "uuid", "text", "time", "date", "bytes")
-"""Which column of a unique index is told apart, if there are several."""
+"""Which column of a unique index is made different, if there are several."""
 _WISHED = frozenset({"number", "uuid", "text"})
 _COPY = "alembic_reviewer_copies.g"
 """The number of a copy."""
@@ -102,9 +102,9 @@ class _State:
     """How many copies of them have been made."""
     reason: str = ""
     wished: bool = True
-    """Whether columns are told apart that no index demands it of, because they differ in all rows that there were."""
+    """Whether columns are made different that no index demands it of, because they differ in all rows that there were."""
     prefixed: bool = False
-    """Whether texts are told apart at their beginning: a condition refuses the end."""
+    """Whether texts are made different at their beginning: a condition refuses the end."""
 
     @property
     def all_rows(self) -> int:
@@ -203,7 +203,7 @@ class Bulk:
                 return
 
     def _set_indexes_aside(self, state: _State, copies: int) -> bool:
-        """Whether the indexes of the table are built when all rows are there, which takes a third of the time. Only a
+        """Whether the indexes of the table are built once all rows exist, which takes a third of the time. Only a
         superuser may do that, and nobody where the table has partitions.
         """
         import psycopg
@@ -224,7 +224,7 @@ class Bulk:
         table = state.table
         columns = [each.name for each in table.fields]
         values = [self._value(state, table.field(name)) for name in columns]
-        # the rows that were there first are the first in the table
+        # the original rows are the first in the table
         return (
             f"INSERT INTO {table.name.sql} ({', '.join(map(_quoted, columns))}) OVERRIDING SYSTEM VALUE"
             f" SELECT {', '.join(values)}"
@@ -274,7 +274,7 @@ class Bulk:
                 [sequence],
             )
 
-    # -- what is told apart -----------------------------------------------------------------------
+    # -- what is made different -----------------------------------------------------------------------
 
     def _moves(self, oid: int) -> dict[str, _Move]:
         """The columns that differ between copies, each with the way in which it does."""
@@ -298,7 +298,7 @@ class Bulk:
                 continue
             theirs = self._moves(key.referenced)
             for name, other in zip(key.columns, key.referenced_columns, strict=True):
-                # a text is told apart by the number of the parent's row, which a child does not know
+                # a text is made different by the number of the parent's row, which a child does not know
                 if other in theirs and theirs[other].kind != "text" and name not in moved and name in names:
                     moved[name] = _Move(theirs[other].kind, parent=(key.referenced, other))
         for name in self._differing(table, [each for each in names - referring if each not in moved]):

@@ -202,7 +202,7 @@ class Watcher:
         self.count += 1
         if self.timing is not None:
             self.timing.begin((path, line, origin), drivers.as_text(statement), entered)
-        # of those that are only timed, none is told unless it fails
+        # of those that are only timed, none is reported unless it fails
         tells = not self.timed and self.allowance.tells((path, line, origin))
         sql, left_out = self.allowance.cut(statement) if tells else (statement[: limits.SQL_AFTER_THAT], 0)
         begin: dict[str, Any] = dict(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TEXTS = 8
 """A line that sends more different statements than that is a block, and its statements are taken together."""
 LONGEST_SQL = 4000
-"""Characters of a statement that are told."""
+"""Characters of a statement that are reported."""
 
 
 class Timing:
@@ -75,7 +75,7 @@ class Timing:
             self.current["seconds"] += seconds
 
     def leave(self) -> None:
-        """The project goes on."""
+        """The project continues."""
         self.left = time.perf_counter()
 
     def told(self) -> list[dict[str, Any]]:
