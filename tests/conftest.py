@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests import kinds
 
 if TYPE_CHECKING:
     from tests import cases, examples, fixing, rehearsals
+
+# No test asserts a time.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 # A shell that starts the tests in the background, or `nohup`, has them ignored, and every process that a test starts
 # would ignore them too: tests that interrupt a reviewer would wait for ever.

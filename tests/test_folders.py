@@ -92,6 +92,8 @@ def test_what_still_works_on_a_folder_ends_with_it(temporary: Path) -> None:
     with Guardian() as guardian, own_folder(temporary, guardian) as folder:
         writer = f"import time, pathlib\nwhile True:\n    pathlib.Path({str(folder)!r}, 'x').touch()\n    time.sleep(0.001)"
         process = subprocess.Popen([sys.executable, "-c", writer, str(folder)], start_new_session=True)
+        while not (folder / "x").exists():
+            assert process.poll() is None
 
     assert process.wait(60) < 0
     assert not folder.exists()
