@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.branch import Branch
 from tests.command import revision
 from tests.repository import write
+
+pytestmark = [pytest.mark.server, pytest.mark.processes]
 
 TABLE = 'op.create_table("items", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text))'
 IMPORTS = "from shop import tables\n" + TABLE + "\nop.execute(f\"COMMENT ON TABLE items IS '{tables.COMMENT}'\")"

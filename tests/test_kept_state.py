@@ -34,6 +34,8 @@ from reviewer.review.verdict import Report
 from tests.command import ENV, INI, URL, revision
 from tests.repository import git, write
 
+pytestmark = [pytest.mark.server, pytest.mark.processes]
+
 ACCOUNTS = """
 import os
 import pathlib

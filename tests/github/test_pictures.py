@@ -9,6 +9,8 @@ import pytest
 
 from tests.github import pictures
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize("scheme", pictures.SCHEMES)
 @pytest.mark.parametrize("name", pictures.SHOWN)

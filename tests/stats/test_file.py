@@ -99,6 +99,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(text: str, said: str) -> No
     assert "\n" not in caught.value.sentence
 
 
+@pytest.mark.processes
 def test_a_file_that_is_not_there_is_a_wrong_usage_before_anything_starts(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli.main, ["review", str(tmp_path), "--stats", str(tmp_path / "stats.json")])
 
