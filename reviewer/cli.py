@@ -84,8 +84,6 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
     Exit status: 0 nothing at or above --fail-on, 1 findings at or above it, 2 wrong usage or
     configuration, 3 could not review.
     """
-    if flags.pop("no_rows"):
-        flags["rows"] = 0
     pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
     with _Failures():
         config = _config(flags, pairs)
@@ -130,8 +128,6 @@ def fix(
     Exit status: 0 nothing at or above --fail-on is left, 1 such findings are left, 2 wrong usage or configuration,
     3 could not review.
     """
-    if flags.pop("no_rows"):
-        flags["rows"] = 0
     with _Failures():
         config = _config(flags)
         if output is None:
@@ -161,8 +157,6 @@ def release(ctx: click.Context, /, start: str, end: str, **flags: Any) -> None:
     A and B are revisions, `base`, `head`, or tags, branches and commits of git. Exit status: as of
     `review`, for the revisions after A up to B.
     """
-    if flags.pop("no_rows"):
-        flags["rows"] = 0
     pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
     with _Failures():
         config = _config(flags, pairs)
@@ -326,6 +320,8 @@ def _config(flags: dict[str, Any], outputs: Sequence[tuple[str, Path | None]] = 
     from reviewer.config import load
     from reviewer.project.git import root_of
 
+    if flags.pop("no_rows", False):
+        flags["rows"] = 0
     return load({**flags, "outputs": tuple(outputs)}, root_of(flags["path"]))
 
 

@@ -131,19 +131,15 @@ class Git:
         if not folders:
             return frozenset()
         specs = ["--", *_pathspecs(folders)]
-        compare = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit, *specs]
-        others = ["ls-files", "--others", "-z", *specs]
-        with _start(self.root, compare) as first, _start(self.root, others) as second:
-            outputs = [process.communicate() for process in (first, second)]
-        for process, (_, stderr) in zip((first, second), outputs, strict=True):
-            if process.returncode:
-                raise self._failed(stderr)
-        return frozenset(name for stdout, _ in outputs for name in _split(stdout))
+        return self._differing(commit, specs, ["ls-files", "--others", "-z", *specs])
 
     def edited(self, commit: str) -> frozenset[str]:
         """Return the files that differ from `commit`: changed, added or removed. Ignored files are not included."""
-        tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit]
-        others = ["ls-files", "--others", "--exclude-standard", "-z"]
+        return self._differing(commit, [], ["ls-files", "--others", "--exclude-standard", "-z"])
+
+    def _differing(self, commit: str, specs: list[str], others: list[str]) -> frozenset[str]:
+        """Return the tracked files in `specs` that differ from `commit`, and those that the command `others` lists."""
+        tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit, *specs]
         with _start(self.root, tracked) as first, _start(self.root, others) as second:
             outputs = [process.communicate() for process in (first, second)]
         for process, (_, stderr) in zip((first, second), outputs, strict=True):

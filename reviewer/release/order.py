@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from reviewer.recording import UNTOUCHED, Broken, Direction, Recording, Revision
+from reviewer.recording import UNTOUCHED, Broken, Direction, NewCode, OldCode, Recording, Revision
 from reviewer.release.model import Cell, Order, Sequence, Stage, When
 from reviewer.review.finding import Finding, Severity
 from reviewer.sql.names import listed
@@ -77,34 +77,27 @@ def _untried(recording: Recording) -> tuple[str, ...]:
 
 
 def _old(revision: Revision, recording: Recording, by_rules: list[Finding]) -> tuple[Cell, tuple[str, ...]]:
-    found = recording.old_code
-    if found.mapped is None:
-        if by_rules:
-            return Cell.BREAKS, tuple(dict.fromkeys(each.message.rstrip(".") for each in by_rules[:_NAMED]))
-        if found.reason == UNTOUCHED:
-            return Cell.RUNS, ()
-        return Cell.UNKNOWN, ()
-    broken = [each for each in found.broken if each.revision == revision.id]
-    if broken:
-        return Cell.BREAKS, (f"{_OLD} on the new schema: {_told(broken)}",)
-    lost = [each for each in found.broken if each.revision is None]
-    if lost:
-        return Cell.UNKNOWN, (f"{_OLD} breaks in one of the revisions: {_told(lost)}",)
-    return Cell.RUNS, ()
+    if recording.old_code.mapped is None and by_rules:
+        return Cell.BREAKS, tuple(dict.fromkeys(each.message.rstrip(".") for each in by_rules[:_NAMED]))
+    return _tried(
+        revision, recording.old_code, f"{_OLD} on the new schema", f"{_OLD} breaks in one of the revisions"
+    )
 
 
 def _new(revision: Revision, recording: Recording) -> tuple[Cell, tuple[str, ...]]:
-    found = recording.new_code
+    return _tried(
+        revision, recording.new_code, f"{_NEW} on the old schema", f"{_NEW} waits for one of the revisions"
+    )
+
+
+def _tried(revision: Revision, found: OldCode | NewCode, here: str, somewhere: str) -> tuple[Cell, tuple[str, ...]]:
+    """What the trial of one side's code says of the revision; `here` and `somewhere` begin the reason why it breaks."""
     if found.mapped is None:
-        if found.reason == UNTOUCHED:
-            return Cell.RUNS, ()
-        return Cell.UNKNOWN, ()
-    broken = [each for each in found.broken if each.revision == revision.id]
-    if broken:
-        return Cell.BREAKS, (f"{_NEW} on the old schema: {_told(broken)}",)
-    lost = [each for each in found.broken if each.revision is None]
-    if lost:
-        return Cell.UNKNOWN, (f"{_NEW} waits for one of the revisions: {_told(lost)}",)
+        return Cell.RUNS if found.reason == UNTOUCHED else Cell.UNKNOWN, ()
+    if broken := [each for each in found.broken if each.revision == revision.id]:
+        return Cell.BREAKS, (f"{here}: {_told(broken)}",)
+    if lost := [each for each in found.broken if each.revision is None]:
+        return Cell.UNKNOWN, (f"{somewhere}: {_told(lost)}",)
     return Cell.RUNS, ()
 
 

@@ -37,8 +37,9 @@ every revision (`Story`), and last the whole `Recording`."""
 
 
 _FEW = 5
-_SIZE = re.compile(r"\bcount\s*\(|\breltuples\b|\bpg_(total_|table_)?relation_size\b|\bn_live_tup\b", re.IGNORECASE)
 """Fewer rows than that are no sign of anything: a table of settings has as many."""
+_SIZE = re.compile(r"\bcount\s*\(|\breltuples\b|\bpg_(total_|table_)?relation_size\b|\bn_live_tup\b", re.IGNORECASE)
+"""What a statement asks the server that wants to know how large a table is."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from reviewer.errors import UsageError
-from reviewer.host import files
+from reviewer.host import files, json_schema
 from reviewer.sql.names import Name
 from reviewer.stats import views
 from reviewer.stats.sizes import Production, Size, told_bytes
@@ -126,16 +126,4 @@ def _refuse_other_schema(text: bytes, name: str) -> None:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the file. It is closed: a key that it does not name is an error."""
-    whole = msgspec.json.schema(views.Stats)
-    parts = whole["$defs"]
-    for part in parts.values():
-        if part.get("type") == "object":
-            part["additionalProperties"] = False
-    root = parts.pop(views.Stats.__name__)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:alembic-reviewer:stats:1",
-        **root,
-        "title": "alembic-reviewer stats",
-        "$defs": parts,
-    }
+    return json_schema.closed(views.Stats, "stats", "alembic-reviewer stats")

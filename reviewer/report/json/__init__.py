@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from reviewer.errors import UsageError
+from reviewer.host import json_schema
 from reviewer.report import inert
 from reviewer.report.json import views
 from reviewer.report.json.reading import report_of
@@ -53,19 +54,7 @@ def load(text: str | bytes) -> Report:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of what `render` writes. Closed: a key that it does not name is a mistake there."""
-    whole = msgspec.json.schema(views.Report)
-    parts = whole["$defs"]
-    for part in parts.values():
-        if part.get("type") == "object":
-            part["additionalProperties"] = False
-    root = parts.pop(views.Report.__name__)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:alembic-reviewer:report:1",
-        **root,
-        "title": "alembic-reviewer report",
-        "$defs": parts,
-    }
+    return json_schema.closed(views.Report, "report", "alembic-reviewer report")
 
 
 def _levels(value: object) -> int:

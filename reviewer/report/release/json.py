@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from reviewer.host import json_schema
 from reviewer.recording import Location
 from reviewer.release import model
 from reviewer.report import inert
@@ -20,19 +21,7 @@ def render(release: model.Release) -> str:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of what `render` writes. Closed: a key that it does not name is a mistake there."""
-    whole = msgspec.json.schema(views.Release)
-    parts = whole["$defs"]
-    for part in parts.values():
-        if part.get("type") == "object":
-            part["additionalProperties"] = False
-    root = parts.pop(views.Release.__name__)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:alembic-reviewer:release:1",
-        **root,
-        "title": "alembic-reviewer release",
-        "$defs": parts,
-    }
+    return json_schema.closed(views.Release, "release", "alembic-reviewer release")
 
 
 def _view(release: model.Release) -> views.Release:
