@@ -216,10 +216,25 @@ def test_changed_files_are_those_changed_added_removed_untracked_or_ignored(repo
     assert sorted(changed) == [f"v/{name}.py" for name in names]
 
 
-def test_a_file_that_was_only_touched_is_not_changed(repository: Repository) -> None:
-    os.utime(repository.folder / "a.txt", (1, 1))
+def test_what_was_only_touched_is_not_changed_and_the_index_stays_as_it_was(repository: Repository) -> None:
+    names = ["ü x.py", '"quoted".py', "two\nlines.py", "back\\slash.py", "-dash.py", "crlf.txt"]
+    repository.commit(dict.fromkeys(names, "1\n") | {".gitattributes": "crlf.txt text eol=crlf\n"})
+    (repository.folder / "link").symlink_to("a.txt")
+    (repository.folder / "moved").symlink_to("a.txt")
+    (repository.folder / "program").touch(0o755)
+    start = repository.commit({})
+    (repository.folder / "crlf.txt").write_bytes(b"1\r\n")
+    for name in (*names, "a.txt", "link", "program"):
+        os.utime(repository.folder / name, (1, 1), follow_symlinks=False)
+    (repository.folder / "moved").unlink()
+    (repository.folder / "moved").symlink_to("b.txt")
+    index = (repository.folder / ".git/index").read_bytes()
+    there = Git.containing(repository.folder)
 
-    assert Git.containing(repository.folder).changed("HEAD", ["."]) == frozenset()
+    found = there.changed(start, ["."]), there.edited(start), there.renamed(start)
+
+    assert [sorted(each) for each in found] == [["moved"], ["moved"], []]
+    assert (repository.folder / ".git/index").read_bytes() == index
 
 
 def test_reads_files_of_a_commit_whatever_their_names_and_contents(repository: Repository) -> None:

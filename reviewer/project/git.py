@@ -22,6 +22,7 @@ _SMALL = 1024 * 1024
 """The largest size in bytes of an ignored file that is copied into a checkout."""
 
 _REGULAR_FILES = frozenset({"100644", "100755"})
+_SYMBOLIC_LINK = "120000"
 
 
 class GitError(UsageError):
@@ -139,17 +140,41 @@ class Git:
 
     def _differing(self, commit: str, specs: list[str], others: list[str]) -> frozenset[str]:
         """Return the tracked files in `specs` that differ from `commit`, and those that the command `others` lists."""
-        tracked = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit, *specs]
+        # `git diff` would write the index whenever only the times of files differ, even without optional locks.
+        tracked = ["diff-index", "--raw", "--no-renames", "--no-abbrev", "-z", commit, *specs]
         with _start(self.root, tracked) as first, _start(self.root, others) as second:
             outputs = [process.communicate() for process in (first, second)]
         for process, (_, stderr) in zip((first, second), outputs, strict=True):
             if process.returncode:
                 raise self._failed(stderr)
-        return frozenset(name for stdout, _ in outputs for name in _split(stdout))
+        words = _split(outputs[0][0])
+        unlike = dict(zip(words[1::2], (each.split() for each in words[::2]), strict=True))
+        return frozenset({*unlike, *_split(outputs[1][0])}) - self._same(unlike)
+
+    def _same(self, unlike: Mapping[str, list[str]]) -> frozenset[str]:
+        """Return the files whose content is that of the commit. `git diff-index` lists a file whose times the index
+        does not know without reading it.
+        """
+        unread = {
+            name: blob
+            for name, (before, now, blob, found, _) in unlike.items()
+            if before[1:] == now and not found.strip("0")
+        }
+        files = [name for name in unread if unlike[name][1] in _REGULAR_FILES]
+        links = [name for name in unread if unlike[name][1] == _SYMBOLIC_LINK]
+        same = set()
+        if files:
+            lines = os.fsencode("".join(map(_line, files)))
+            found = self._output(["hash-object", "--stdin-paths"], lines).decode().split()
+            same |= {name for name, blob in zip(files, found, strict=True) if blob == unread[name]}
+        if links:
+            targets = self.contents(unread[name] for name in links)
+            same |= {name for name in links if os.fsencode((self.root / name).readlink()) == targets[unread[name]]}
+        return frozenset(same)
 
     def renamed(self, commit: str) -> dict[str, str]:
         """Return the files that moved since `commit`, as a mapping from the current path to the old one."""
-        arguments = ["diff", "--name-status", "--find-renames", "--no-ext-diff", "--diff-filter=R", "-z", commit]
+        arguments = ["diff-index", "--name-status", "--find-renames", "--diff-filter=R", "-z", commit]
         words = _split(self._output(arguments))
         return {now: before for _, before, now in zip(words[::3], words[1::3], words[2::3], strict=True)}
 
@@ -308,7 +333,7 @@ def _command(folder: Path, arguments: list[str]) -> tuple[list[str], dict[str, s
     environment = {
         name: value for name, value in os.environ.items() if name.startswith(_KEPT) or not name.startswith("GIT_")
     }
-    # English messages, no prompts, and no refresh of the index behind the user's back.
+    # English messages, no prompts, and no refresh of the index by what git calls optional.
     environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     settings = ["-c", "core.quotepath=off", "-c", "diff.relative=false", "-c", "core.fsmonitor=false"]
     return [executable, "-C", str(folder), *settings, *arguments], environment
@@ -349,6 +374,14 @@ def _explained(folder: Path, done: subprocess.CompletedProcess[bytes]) -> GitErr
 
 def _split(output: bytes) -> list[str]:
     return [os.fsdecode(part) for part in output.split(b"\0") if part]
+
+
+def _line(name: str) -> str:
+    """Return `name` as `--stdin-paths` reads it: in quotes where it could be taken for something else."""
+    if not name.startswith('"') and not {"\n", "\r"} & set(name):
+        return f"{name}\n"
+    escaped = name.translate({ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n", ord("\r"): "\\r"})
+    return f'"{escaped}"\n'
 
 
 def _pathspecs(folders: Collection[str]) -> list[str]:
