@@ -317,10 +317,12 @@ def _comparable(value: object) -> object:
     spelling.
     """
     match value:
-        case bool():
+        case str() | bool() | None:
             return value
-        case int() | Decimal():
-            return _number(Decimal(value))
+        case int():
+            return str(value)
+        case Decimal():
+            return _number(value)
         case dict() | list():
             return json.dumps(value, sort_keys=True, default=_number)
         case _:
