@@ -21,6 +21,7 @@ from reviewer.project.phases import Phases, declared
 from reviewer.project.span import Span, commit_of, span
 from reviewer.recording import Recording, Revision
 from reviewer.rehearsal.deploy import rehearse
+from reviewer.rehearsal.fork_server import forking
 from reviewer.rehearsal.interpreter import Setup
 from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.plan import Plan
@@ -204,6 +205,7 @@ def _rehearsed(
         server: Future[RunningServer] = start_server(config, [scope], guardian, stack)
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         server.add_done_callback(partial(say_server, progress=progress))
+        plan = forking(plan, guardian, stack)
         made = rehearse(plan, server, guardian, folder, progress)
         if ends.span.end.commit is not None:
             made = replace(made, errors=tuple(f"At {ends.span.end.name}: {error}" for error in made.errors))

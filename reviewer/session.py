@@ -118,6 +118,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
         plans = _with_kept_state(config, scopes, plans, environ)
         kept = next((plan.kept for plan in plans if plan.kept is not None), None)
         server = None if config.static else start_server(config, scopes, guardian, stack, kept)
+        plans = _with_fork_server(config, plans, guardian, stack)
         runner = _first_started(config, plans, folder, guardian, stack)
         prepare_the_rest()
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
@@ -155,13 +156,25 @@ def prepare_the_rest() -> None:
     prepare()
 
 
+def _with_fork_server(
+    config: Config, plans: Sequence[Plan], guardian: Guardian, stack: contextlib.ExitStack
+) -> list[Plan]:
+    first = next((each for each in plans if each.revisions), None)
+    if first is None or config.static:
+        return [*plans]
+    from reviewer.rehearsal.fork_server import forking
+
+    runner = forking(first, guardian, stack).runner  # one interpreter and one environment for all trees
+    return [replace(plan, runner=runner) for plan in plans]
+
+
 def _first_started(
     config: Config, plans: Sequence[Plan], folder: Path, guardian: Guardian, stack: contextlib.ExitStack
-) -> Callable[..., RunnerProcess]:
+) -> Callable[..., RunnerProcess] | None:
     """The project's interpreter, started before what reads its events is loaded: it takes longer than that."""
     first = next((each for each in plans if each.revisions), None)
     if first is None or config.static or config.each:
-        return RunnerProcess
+        return None
     started = [first.process(folder, guardian)]
 
     def close() -> None:
@@ -171,7 +184,7 @@ def _first_started(
     stack.callback(close)
 
     def process(*arguments: Any) -> RunnerProcess:
-        return started.pop() if started else RunnerProcess(*arguments)
+        return started.pop() if started else first.runner(*arguments)
 
     return process
 

@@ -16,20 +16,18 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
 from reviewer.rehearsal.deploy import rehearse
-from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.report.digest import digest
 from reviewer.review.rollback_label import IRREVERSIBLE
 from reviewer.review.verdict import Report
 from reviewer.session import Scope, comments_in, judged, plan_for
-from tests import warm
+from tests import forked
 
 FAULTS = (
     "Exception",
@@ -319,7 +317,6 @@ class Bench:
         self._guardian = guardian
         self._folder = folder
         self._numbers = itertools.count(1)
-        self._next: RunnerProcess | None = None
         versions = folder / "m" / "versions"
         versions.mkdir(parents=True)
         (folder / "work").mkdir()
@@ -332,8 +329,6 @@ class Bench:
 
     def close(self) -> None:
         """End the processes."""
-        if self._next is not None:
-            self._next.close()
         for stream in (self._plain.stdin, self._plain.stdout):
             if stream is not None:
                 stream.close()
@@ -381,15 +376,10 @@ class Bench:
         (tree,) = find_trees(folder, (), "alembic", git_root=None)
         graph = read_worktree(tree, folder)
         scope = Scope(tree, between(graph, "a0:head"), graph, folder)
-        plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
-        recording = rehearse(plan, self._server, self._guardian, folder / "work", runner=self._start)
+        plan = forked.forking(plan_for(config, scope, forked.INTERPRETER, {}))
+        recording = rehearse(plan, self._server, self._guardian, folder / "work")
         self._server.result().drop_all()
         return judged(config, [recording], {tree.name: comments_in(folder, recording)})
-
-    def _start(self, *arguments: Any) -> RunnerProcess:
-        """A process that has been starting while the one before it was at work."""
-        ready, self._next = self._next or RunnerProcess(*arguments), RunnerProcess(*arguments)
-        return ready
 
 
 @contextlib.contextmanager

@@ -17,14 +17,14 @@ import checks
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.verdict import Report
 from reviewer.session import Scope, comments_of, judged, plan_for
 from reviewer.sql.parse import split
-from tests import warm
+from tests import forked
 
 CASES = Path(__file__).parent / "data" / "cases.json"
 
@@ -200,7 +200,7 @@ class Bench:
             (tree,) = find_trees(folder, (), "alembic", git_root=None)
             graph = read_worktree(tree, folder)
             scope = Scope(tree, between(graph, "base0:heads"), graph, folder)
-            plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
+            plan = forked.forking(plan_for(config, scope, forked.INTERPRETER, {}))
             work = folder / "work"
             work.mkdir()
             if static:

@@ -23,7 +23,7 @@ import checks
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
 from reviewer.recording import (
     Catalogue,
@@ -44,7 +44,7 @@ from reviewer.rehearsal.protocol import AnyCommand, Hello, Step, Upgrade
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Check, Example
 from reviewer.session import Scope, comments_in, judged, plan_for
-from tests import warm
+from tests import forked
 from tests.old_statements import Connection, Watcher
 from tests.repository import git
 
@@ -317,7 +317,7 @@ class Bench:
         graph = read_worktree(tree, self._folder)
         selection = between(graph, f"{base}:heads")
         scope = Scope(tree, selection, graph, self._folder)
-        plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
+        plan = forked.forking(plan_for(config, scope, forked.INTERPRETER, {}))
         plan = replace(plan, revisions=tuple(sorted(plan.revisions, key=_order)))
         if story.models is not None:
             plan = replace(plan, old=OldSource(self._folder, self._commit(story)), no_old="")
@@ -326,9 +326,9 @@ class Bench:
         def runner(*arguments: Any) -> Any:
             # a rehearsal that asks for another process wants a fresh one, unless all that failed was meant to fail
             if next(starts) and not (self._kept and self._kept.unspoilt):
-                return RunnerProcess(*arguments)
+                return plan.runner(*arguments)
             if self._kept is None or self._kept.ended:
-                self._kept = _KeptProcess(RunnerProcess(*arguments), watch)
+                self._kept = _KeptProcess(plan.runner(*arguments), watch)
             return self._kept
 
         def watch(database: str, look: Callable[[Watcher, Connection], None]) -> None:

@@ -1,4 +1,4 @@
-"""Fixes small projects, in processes of a warm interpreter and all on one server."""
+"""Fixes small projects, in forked processes and all on one server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from reviewer.fix.engine import Outcomes
 from reviewer.fix.trial import Trials
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
 from reviewer.session import Scope
-from tests import warm
+from tests import forked
 from tests.command import project, revision
 
 QUIET = "op.execute(\"SET LOCAL lock_timeout = '5s'\")\n"
@@ -48,11 +48,12 @@ class Fixing:
             trials = Trials(
                 config,
                 scope,
-                Interpreter(warm.command(), "the one that runs this"),
+                forked.INTERPRETER,
                 {},
                 server,
                 self.guardian,
                 Path(name).resolve(),
+                forked.runner(),
             )
             found = engine.run(trials, rules, unsafe=unsafe)
         self.runs.append(trials.count + 1)

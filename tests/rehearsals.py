@@ -13,7 +13,7 @@ import checks
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
 from reviewer.recording import Recording
 from reviewer.rehearsal.deploy import rehearse
@@ -21,7 +21,7 @@ from reviewer.rehearsal.each import rehearse_each
 from reviewer.review.engine import review
 from reviewer.review.finding import Finding, Severity
 from reviewer.session import Scope, plan_for
-from tests import warm
+from tests import forked
 
 CHECKS = checks.load()
 
@@ -46,7 +46,7 @@ class Rehearsals:
         (tree,) = find_trees(folder, (), "alembic", git_root=None)
         graph = read_worktree(tree, folder)
         scope = Scope(tree, between(graph, revisions), graph, folder)
-        plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
+        plan = forked.forking(plan_for(config, scope, forked.INTERPRETER, {}))
         server: Future[RunningServer] = Future()
         server.set_result(self.server)
         try:

@@ -16,7 +16,7 @@ import checks
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
-from reviewer.project.discovery import Interpreter, find_trees
+from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
 from reviewer.recording import Direction, Recording, dumps, loads
 from reviewer.rehearsal.deploy import rehearse
@@ -24,7 +24,7 @@ from reviewer.report import FORMATS, render
 from reviewer.review.finding import Basis
 from reviewer.review.verdict import Report, Verdict
 from reviewer.session import Scope, comments_in, judged, plan_for
-from tests import warm
+from tests import forked
 from tests.command import ENV, project, revision
 
 AFTER = ENV + '\n\nraise RuntimeError("boom")\n'
@@ -41,7 +41,7 @@ class Bench:
         graph = read_worktree(tree, folder)
         scope = Scope(tree, between(graph, span), graph, folder)
         config = Config(path=folder, revisions=span, rows=3)
-        plan = plan_for(config, scope, Interpreter(warm.command(), "the one that runs this"), {})
+        plan = forked.forking(plan_for(config, scope, forked.INTERPRETER, {}))
         work = folder / "work"
         work.mkdir(exist_ok=True)
         recording = rehearse(plan, self._server, self._guardian, work)

@@ -16,8 +16,9 @@ from reviewer.fix.engine import Applied, Left, Outcomes
 from reviewer.fix.trial import Trials
 from reviewer.postgres import trouble
 from reviewer.project.discovery import find_interpreter
+from reviewer.rehearsal.fork_server import forking
 from reviewer.review.finding import Finding
-from reviewer.session import Progress, Scope, production_of, scope, start_server, trees, workplace
+from reviewer.session import Progress, Scope, plan_for, production_of, scope, start_server, trees, workplace
 from reviewer.sql.parse import prepare as prepare_parser
 
 
@@ -119,9 +120,10 @@ def _fixed(
     interpreter = find_interpreter(config.path, config.python, environ)
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = start_server(config, scopes, guardian, stack)
+        runner = forking(plan_for(config, scopes[0], interpreter, environ), guardian, stack).runner
         run = partial(engine.run, rules=rules, unsafe=unsafe)
         return [
-            run(Trials(config, each, interpreter, environ, server, guardian, folder, production, progress))
+            run(Trials(config, each, interpreter, environ, server, guardian, folder, runner, production, progress))
             for each in scopes
         ]
 

@@ -22,6 +22,7 @@ from reviewer.recording import Difference, Skipped
 from reviewer.rehearsal import catalogue_snapshot
 from reviewer.rehearsal.catalogue_snapshot import Snapshot
 from reviewer.rehearsal.deploy import rehearse
+from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.rehearsal.old_code import moved
 from reviewer.rehearsal.plan import End, Plan
 from reviewer.replay.stream import Story, understand
@@ -86,6 +87,8 @@ class Trials:
     server: Future[RunningServer]
     guardian: Guardian
     folder: Path
+    runner: Callable[..., RunnerProcess] = RunnerProcess
+    """Starts a process of the interpreter."""
     production: Production | None = None
     """The sizes of its tables, by which findings are weighed."""
     progress: Callable[[str], None] = lambda _: None
@@ -121,7 +124,7 @@ class Trials:
         end = End()
         comments = comments_of(scope)
         made = rehearse(
-            replace(controlled(plan, self.config, scope), end=end),
+            replace(controlled(plan, self.config, scope), end=end, runner=self.runner),
             self.server,
             self.guardian,
             self.folder,

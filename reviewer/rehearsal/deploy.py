@@ -80,12 +80,12 @@ def rehearse(
     guardian: Guardian,
     folder: Path,
     progress: Progress = lambda _: None,
-    runner: Callable[..., RunnerProcess] = RunnerProcess,
+    runner: Callable[..., RunnerProcess] | None = None,
 ) -> Recording:
     """Run everything in `plan` and record what happens.
 
     `server` may still be starting: the project's interpreter starts in parallel. `runner` creates the interpreter's
-    process and takes the arguments of `RunnerProcess`. Whatever goes wrong in the project is part of the recording.
+    process instead of the plan's, and takes the arguments of `RunnerProcess`. Whatever goes wrong in the project is part of the recording.
     Raises `ReviewerError` only if there is no server or no interpreter.
     """
     bench = Workbench(plan, server, guardian, folder, progress, runner)

@@ -37,7 +37,7 @@ def rehearse_each(
     """
     found: list[Recording] = []
     stage = Stage()
-    process = _Shared()
+    process = _Shared(plan.runner)
     try:
         for position, revision in enumerate(plan.revisions):
             part = _part(plan, position, stage)
@@ -117,7 +117,8 @@ def _not_reached(plan: Plan, position: int, failed: Recording, stage: Stage) -> 
 class _Shared:
     """One process of the project's interpreter for all rehearsals, for as long as nothing goes wrong in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, runner: Callable[..., RunnerProcess]) -> None:
+        self._runner = runner
         self._process: _Kept | None = None
 
     def starter(self) -> Callable[..., Any]:
@@ -130,7 +131,7 @@ class _Shared:
             nonlocal served
             if self._process is None or served or self._process.spoilt:
                 self.close()
-                self._process = _Kept(RunnerProcess(*arguments))
+                self._process = _Kept(self._runner(*arguments))
             served = True
             return self._process
 

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Protocol
 
 import msgspec
 
@@ -111,9 +112,63 @@ class Answer:
         return self.done is not None and self.unreadable is None
 
 
+class Process(Protocol):
+    """What a runner's process is used for: the part of `subprocess.Popen` that a fork has too."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it has ended, as `poll` or `wait` saw it last."""
+
+    @property
+    def pid(self) -> int:
+        """Its process ID."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """What it prints."""
+
+    def poll(self) -> int | None:
+        """Return how it has ended; None if it has not."""
+
+    def wait(self, timeout: float) -> int:
+        """Wait until it has ended. Raises `subprocess.TimeoutExpired`."""
+
+    def end(self) -> None:
+        """End it with everything that it has started, and reap it."""
+
+
+class _Started:
+    """A process that was started in the ordinary way."""
+
+    def __init__(self, process: subprocess.Popen[bytes], watched: str, token: str, guardian: Guardian) -> None:
+        self._process = process
+        self._watched = watched
+        self._mark = f"{MARK}={token}"
+        self._guardian = guardian
+        self.pid = process.pid
+        self.stdout = process.stdout
+
+    def poll(self) -> int | None:
+        return self._process.poll()
+
+    def wait(self, timeout: float) -> int:
+        return self._process.wait(timeout)
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    def end(self) -> None:
+        end(self._process, self._mark)
+        self._guardian.forget(self._watched)
+
+
 class RunnerProcess:
     """One process of the project's interpreter. Use it as a context manager: the process and its children end with
     it.
+
+    `forks` forks a process that has the given descriptor as its channel, which is faster than starting one. Where it
+    cannot, one is started.
     """
 
     def __init__(
@@ -123,40 +178,40 @@ class RunnerProcess:
         environ: Mapping[str, str],
         folder: Path,
         guardian: Guardian,
+        forks: Callable[[int], Process] | None = None,
     ) -> None:
         self.began = time.time()
         """Start time in seconds since 1970."""
         self._interpreter = interpreter
         self._setup = setup
-        self._token = secrets.token_hex(12)
-        self._stack = folder / f"stack-{self._token}"
+        self._environ = environ
+        self._folder = folder
         self._guardian = guardian
+        self._forked = False
+        if forks is not None:
+            with contextlib.suppress(OSError):
+                self._begin(forks)
+                self._forked = True
+        if not self._forked:
+            self._begin(self._start)
+
+    def _begin(self, start: Callable[[int], Process]) -> None:
+        self._token = secrets.token_hex(12)
+        self._stack = self._folder / f"stack-{self._token}"
         self._output: deque[bytes] = deque(maxlen=200)
         self._lines = Lines(seal := secrets.token_hex(8))
         self._pid: int | None = None
-        ours, theirs = socket.socketpair()
-        self._channel = ours
+        self._channel, theirs = socket.socketpair()
         try:
-            self._process, self._watched = guardian.start(
-                [*interpreter, str(RUNNER), str(theirs.fileno())],
-                environ,
-                self._token,
-                cwd=setup.directory,
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-        except OSError as error:
-            ours.close()
-            raise InterpreterError(
-                f"The project's interpreter `{shlex.join(interpreter)}` cannot be started: {error.strerror}.",
-                "Use --python to name the command that starts the Python for your env.py.",
-            ) from None
+            self._process = start(theirs.fileno())
+        except (OSError, InterpreterError):
+            self._channel.close()
+            raise
         finally:
             theirs.close()
         self._drain = threading.Thread(target=self._read_output, daemon=True)
         self._drain.start()
+        setup = self._setup
         self._send(
             SetUp(
                 seal=seal,
@@ -175,6 +230,25 @@ class RunnerProcess:
             )
         )
 
+    def _start(self, channel: int) -> _Started:
+        try:
+            process, watched = self._guardian.start(
+                [*self._interpreter, str(RUNNER), str(channel)],
+                self._environ,
+                self._token,
+                cwd=self._setup.directory,
+                pass_fds=(channel,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError as error:
+            raise InterpreterError(
+                f"The project's interpreter `{shlex.join(self._interpreter)}` cannot be started: {error.strerror}.",
+                "Use --python to name the command that starts the Python for your env.py.",
+            ) from None
+        return _Started(process, watched, self._token, self._guardian)
+
     def __enter__(self) -> RunnerProcess:
         return self
 
@@ -191,6 +265,11 @@ class RunnerProcess:
         answer = Answer()
         self._collect(answer, time.monotonic() + seconds, until=(Ready, Failed))
         hello = next((event for event in answer.events if isinstance(event, Hello)), None)
+        if hello is None and self._forked and not answer.timed_out:
+            self._forked = False
+            self.close()
+            self._begin(self._start)
+            return self.hello(seconds)
         if hello is None:
             raise InterpreterError(
                 f"The project's interpreter `{name}` did not start the runner{self.last_words()}.",
@@ -347,9 +426,8 @@ class RunnerProcess:
         return ""
 
     def _kill(self) -> None:
-        end(self._process, f"{MARK}={self._token}")
+        self._process.end()
         self._drain.join(0.2)
-        self._guardian.forget(self._watched)
 
     def _read_output(self) -> None:
         stream = self._process.stdout

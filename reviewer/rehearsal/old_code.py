@@ -97,7 +97,9 @@ class OldProcess:
         environ: Mapping[str, str],
         folder: Path,
         guardian: Guardian,
+        runner: Callable[..., RunnerProcess] = RunnerProcess,
     ) -> None:
+        self._runner = runner
         self._source = source
         self._setup = source.setup or setup
         self._interpreter = interpreter
@@ -130,7 +132,7 @@ class OldProcess:
             setup = moved(setup, self._source.root, checked_out(self._source, self._folder))
         if self._closed:
             raise Unavailable("the review has ended")
-        self._process = RunnerProcess(self._interpreter, setup, self._environ, self._folder, self._guardian)
+        self._process = self._runner(self._interpreter, setup, self._environ, self._folder, self._guardian)
         self._process.hello()
 
     def _run(self, command: AnyCommand) -> Answer:

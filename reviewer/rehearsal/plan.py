@@ -106,16 +106,18 @@ class Plan:
     base_code: OldSource | None = None
     """The commit whose code runs the history, because production ran the history with that code. None if the
     working tree has the same code, or if git names no commit."""
+    runner: Callable[..., RunnerProcess] = RunnerProcess
+    """Starts a process of the interpreter."""
     installs_anew: bool = False
     """Whether the changes may break the history for anyone who starts from an empty database. If so, the history
     also runs with the working tree's code."""
 
     def process(
-        self, folder: Path, guardian: Guardian, runner: Callable[..., RunnerProcess] = RunnerProcess
+        self, folder: Path, guardian: Guardian, runner: Callable[..., RunnerProcess] | None = None
     ) -> RunnerProcess:
-        """Start the project's interpreter."""
+        """Start the project's interpreter, with `runner` if it is given."""
         setup = replace(self.setup, depends=self.kept is not None)
-        return runner(self.interpreter, setup, self.environ, folder, guardian)
+        return (runner or self.runner)(self.interpreter, setup, self.environ, folder, guardian)
 
     @property
     def steady_environ(self) -> list[tuple[str, str]]:

@@ -63,7 +63,7 @@ class Workbench:
     """Runs commands of the runner in databases of the throw-away server, and creates and clones those databases.
 
     `server` may still be starting: the project's interpreter starts in parallel. `runner` creates the interpreter's
-    process and takes the arguments of `RunnerProcess`.
+    process instead of the plan's, and takes the arguments of `RunnerProcess`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Workbench:
         guardian: Guardian,
         folder: Path,
         progress: Progress,
-        runner: Callable[..., RunnerProcess],
+        runner: Callable[..., RunnerProcess] | None = None,
     ) -> None:
         self.plan = plan
         self.guardian = guardian
@@ -283,7 +283,7 @@ class Workbench:
         checkout = checked_out(source, self.folder)
         setup = moved(self.plan.setup, source.root, checkout)
         plan = replace(self.plan, setup=setup, root=checkout)
-        other = Workbench(plan, self._server, self.guardian, self.folder, self.progress, RunnerProcess)
+        other = Workbench(plan, self._server, self.guardian, self.folder, self.progress)
         other._deadline = self._deadline
         try:
             other.greet()
@@ -298,7 +298,9 @@ class Workbench:
     def old_process(self, source: OldSource) -> OldProcess:
         """Return the same project's interpreter with the code of the base commit."""
         plan = self.plan
-        return OldProcess(source, plan.setup, plan.interpreter, plan.environ, self.folder, self.guardian)
+        return OldProcess(
+            source, plan.setup, plan.interpreter, plan.environ, self.folder, self.guardian, plan.runner
+        )
 
     def _explain(self, run: Run) -> None:
         """Separate the server's failures from the revision's: a full disk ends the review, and a missing extension

@@ -11,9 +11,10 @@ Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing,
     observation     looks after each statement          relations       what the server reports about relations
     drivers         what differs between drivers        limits          how much is reported
     models          what the project's models contain   (loaded on demand)
-    timing          how long each line takes
+    timing          how long each line takes          fork_server     (loaded on demand)
 
-It speaks the protocol of `reviewer/rehearsal/protocol.py`, over the socket whose descriptor number is argv[1].
+It speaks the protocol of `reviewer/rehearsal/protocol.py`, over the socket whose descriptor number is argv[1]. With
+`forks` as argv[2], it is a fork server instead, and argv[1] the socket of its requests.
 
 What is expected to go wrong (no env.py, a missing module, a migration that raises) is a `failed` event with a kind.
 If the process ends without `done` or `failed`, the migration ended it.
@@ -107,8 +108,8 @@ def versions() -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    channel: Channel = beside("channel").Channel(int(sys.argv[1]))
+def main(number: int) -> None:
+    channel: Channel = beside("channel").Channel(number)
     setup = channel.receive()
     if setup is None:
         return
@@ -146,4 +147,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[2:] == ["forks"]:
+        beside("fork_server").serve(int(sys.argv[1]), main)
+    else:
+        main(int(sys.argv[1]))

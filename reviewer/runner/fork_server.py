@@ -1,0 +1,189 @@
+"""A process of the project's interpreter that has imported Alembic and SQLAlchemy, and forks for each runner.
+
+Importing them takes longer than most rehearsals, and a review needs several fresh processes. Nothing of the project
+is imported here, so each fork is as fresh as a new process.
+
+Loaded by in_environment.py by path, in the project's interpreter, under the same conditions: standard library,
+Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8; Linux only. Where it cannot work, it ends, and the reviewer starts
+each runner as a process of its own.
+
+For each byte that arrives, a fork. With it come three descriptors: the runner's channel, its output, and a pipe that
+is told the runner's process ID, and how it ended as `os.wait` says it once nothing that it has started is left.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+"""Operations of prctl(2)."""
+CHILDREN = f"/proc/self/task/{os.getpid()}/children"
+DESCRIPTORS = 3
+
+
+def serve(number: int, become: Callable[[int], None]) -> None:
+    """Fork until the reviewer closes its end of the socket `number`. `become` is the runner's main function."""
+    control = socket.socket(fileno=number)
+    os.set_inheritable(number, False)
+    if (
+        not sys.platform.startswith("linux")
+        or not os.path.exists(CHILDREN)
+        or not operate(PR_SET_CHILD_SUBREAPER, 1)
+    ):
+        return
+    imported()
+    if (
+        len(os.listdir("/proc/self/task")) > 1
+    ):  # a fork would lack the other threads, and keep the locks that they hold
+        return
+    gc.collect()
+    gc.freeze()
+    Server(control, become).serve()
+
+
+def imported() -> None:
+    """Import what every runner needs."""
+    import alembic.config
+    import alembic.operations.batch
+    import alembic.runtime.environment
+    import alembic.script  # noqa: F401
+    import sqlalchemy.dialects.postgresql
+    import sqlalchemy.orm  # noqa: F401
+
+
+def operate(what: int, value: int) -> bool:
+    try:
+        import ctypes
+
+        return bool(ctypes.CDLL(None).prctl(what, value, 0, 0, 0) == 0)
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
+class Server:
+    """The forks, each with the pipe that is told of it."""
+
+    def __init__(self, control: socket.socket, become: Callable[[int], None]) -> None:
+        self.control = control
+        self.become = become
+        self.forks: dict[int, int] = {}
+        self.wakes, self.woken = os.pipe()
+        for end in (self.wakes, self.woken):
+            os.set_blocking(end, False)
+
+    def serve(self) -> None:
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self.woken, warn_on_full_buffer=False)
+        while True:
+            ready, _, _ = select.select([self.control.fileno(), self.wakes], [], [])
+            if self.wakes in ready:
+                os.read(self.wakes, 4096)
+                self.reap()
+            if self.control.fileno() in ready:
+                wanted = self.wanted()
+                if wanted is None:
+                    break
+                self.fork(*wanted)
+        for each in self.forks:
+            end(each)
+        self.reap_strays()
+
+    def wanted(self) -> list[int] | None:
+        """The descriptors that came with a request; None after the last."""
+        size = DESCRIPTORS * array.array("i").itemsize
+        text, messages, _, _ = self.control.recvmsg(1, socket.CMSG_SPACE(size))
+        descriptors = array.array("i")
+        for level, kind, data in messages:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+        return list(descriptors) if text and len(descriptors) == DESCRIPTORS else None
+
+    def fork(self, channel: int, output: int, status: int) -> None:
+        server = os.getpid()
+        pid = os.fork()
+        if pid:
+            self.forks[pid] = status
+            tell(status, pid)
+            os.close(channel)
+            os.close(output)
+            return
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            operate(
+                PR_SET_CHILD_SUBREAPER, 1
+            )  # what it leaves behind stays apart from what other forks have started
+            operate(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != server:
+                os._exit(1)
+            self.control.close()
+            for each in (status, self.wakes, self.woken, *self.forks.values()):
+                os.close(each)
+            for stream in (1, 2):
+                os.dup2(output, stream)
+            os.close(output)
+            sys.argv[1:] = [str(channel)]
+            self.become(channel)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            for file in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):
+                    file.flush()
+            os._exit(1)
+
+    def reap(self) -> None:
+        """Tell how forks have ended, each after what it has left behind is gone."""
+        ended = []
+        for pid in list(self.forks):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                ended.append((self.forks.pop(pid), status))
+        if ended:
+            self.reap_strays()
+        for pipe, status in ended:
+            tell(pipe, status)
+            os.close(pipe)
+
+    def reap_strays(self) -> None:
+        """End the processes that a fork has left behind: they are our children since it has ended."""
+        while True:
+            strays = [each for each in children() if each not in self.forks]
+            if not strays:
+                return
+            for each in strays:
+                end(each)
+                with contextlib.suppress(OSError):
+                    os.waitpid(each, 0)
+
+
+def children() -> list[int]:
+    try:
+        with open(CHILDREN) as file:
+            return [int(each) for each in file.read().split()]
+    except OSError:
+        return []
+
+
+def end(pid: int) -> None:
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(OSError):
+            kill(pid, signal.SIGKILL)
+
+
+def tell(pipe: int, number: int) -> None:
+    with contextlib.suppress(OSError):  # the reviewer does not wait for it any more
+        os.write(pipe, b"%d\n" % number)
