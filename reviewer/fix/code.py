@@ -11,7 +11,9 @@ from reviewer.fix.source import Site, Source, Statement, alias
 
 
 def parsed(text: str, source: Source) -> list[Statement]:
-    """Statements from text that calls Alembic `op` and SQLAlchemy `sa`, with the names and the indentation of the file."""
+    """Statements from text that calls Alembic `op` and SQLAlchemy `sa`, with the names and the indentation of the
+    file.
+    """
     if source.indent != "    ":
         text = "\n".join(_indented(line, source.indent) for line in text.split("\n"))
     module = cst.parse_module(text.rstrip("\n") + "\n", config=source.module.config_for_parsing)
@@ -84,7 +86,7 @@ def with_call(site: Site, call: cst.Call) -> Statement:
 
 
 def with_option(call: cst.Call, name: str, written: str) -> cst.Call:
-    """The call with one keyword argument more, laid out as the others; it is changed where it is there."""
+    """Return the call with one more keyword argument, laid out like the others; an existing one is changed."""
     value = cst.parse_expression(written)
     args = list(call.args)
     for n, each in enumerate(args):
@@ -145,7 +147,7 @@ def _between(call: cst.Call) -> cst.BaseParenthesizableWhitespace:
 def with_sql(
     node: cst.SimpleString | cst.ConcatenatedString, pattern: str, instead: str
 ) -> cst.BaseExpression | None:
-    """A string literal with what `pattern` matches first replaced; None where it is not in one part of it."""
+    """A string literal with what `pattern` matches first replaced; None if it spans several parts."""
     if isinstance(node, cst.ConcatenatedString):
         if isinstance(node.left, cst.SimpleString):
             left = with_sql(node.left, pattern, instead)
@@ -160,7 +162,7 @@ def with_sql(
 
 
 def with_sql_end(node: cst.BaseExpression, added: str) -> cst.BaseExpression | None:
-    """A string literal with `added` at the end of its SQL; None where it has no plain end."""
+    """A string literal with `added` at the end of its SQL; None if it has no plain end."""
     if isinstance(node, cst.ConcatenatedString):
         right = with_sql_end(node.right, added)
         return None if right is None else node.with_changes(right=right)

@@ -72,7 +72,7 @@ class _Work:
     tried: dict[Key, list[int]] = field(default_factory=dict)
     """How many fixes were kept each time it was tried alone: what it failed on another one may have fixed since."""
     alone: set[Key] = field(default_factory=set)
-    """What is to be tried by itself."""
+    """What is tried by itself."""
 
 
 def run(trials: Trials, rules: Collection[str], *, unsafe: bool) -> Outcomes:

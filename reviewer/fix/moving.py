@@ -19,7 +19,7 @@ NEW_REVISION = "It adds a revision, because it commits and must not leave this o
 
 @dataclass(frozen=True)
 class Part:
-    """A statement as it is to be."""
+    """A statement in its final form."""
 
     site: Site
     call: cst.Call
@@ -62,7 +62,9 @@ def in_block(found: Found, title: str, parts: Sequence[Part]) -> Fix:
 
 
 def apart(found: Found, title: str, part: Part, back: Part | str | None, message: str) -> Fix:
-    """`part` in a revision of its own, and the way back with it. `back` is code where the downgrade has no call for it."""
+    """`part` in a revision of its own, and the way back with it. `back` is code where the downgrade has no call for
+    it.
+    """
     rewriting = found.rewriting()
     movable(part.site)
     rewriting.remove(part.site)

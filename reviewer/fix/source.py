@@ -1,4 +1,5 @@
-"""One Python file of the project, read for rewriting: where its calls are, and the same file with some of them changed.
+"""One Python file of the project, read for rewriting: where its calls are, and the same file with some of them
+changed.
 
 Everything that is not rewritten stays as it is: comments, quotes, line ends, indentation and encoding.
 """
@@ -377,7 +378,7 @@ def argument(call: cst.Call, position: int | None, *keywords: str) -> cst.Arg | 
 
 
 def value(call: cst.Call, position: int | None, *keywords: str) -> object:
-    """The same as a literal; None where it is not given."""
+    """Return the same as a literal; None if it is not given."""
     found = argument(call, position, *keywords)
     return literal(found.value) if found is not None else None
 

@@ -145,7 +145,7 @@ class Trials:
 
 
 def differences(before: Snapshot, after: Snapshot) -> Iterator[Difference]:
-    """How the schema is otherwise at the end; what is validated besides is not told."""
+    """How the schema differs at the end; additional validation does not count."""
     for each in catalogue_snapshot.compare(before, after):
         if not (each.aspect == "not valid" and each.after is None):
             yield each

@@ -204,7 +204,7 @@ def _fold_what_is_over(api: Api, there: Sequence[Comment], wanted: Sequence[Want
 
 
 def _own(comments: Sequence[Comment], body: str) -> list[Comment]:
-    """Visible comments of ours under the marker of `body`. A marker in somebody else's comment is ignored."""
+    """Our visible comments under the marker of `body`. A marker in somebody else's comment is ignored."""
     return [each for each in comments if each.ours and not each.hidden and _key(each.body) == _key(body)]
 
 

@@ -45,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Wish:
-    """How a report is to be published."""
+    """How to publish a report."""
 
     marker_id: str
     when: When = When.AUTO

@@ -113,7 +113,7 @@ def _reviewed(inputs: Inputs, event: Event, environ: Mapping[str, str], out: Tex
     except OSError as error:
         full = CannotReview(f"The review failed because of the machine: {error.strerror}.")
         return Report(__version__, (), fail_on, errors=(str(full),)), root
-    except Exception as error:  # noqa: BLE001  (a bug of ours must fail the job with a report, not without)
+    except Exception as error:  # noqa: BLE001  (our own bug must fail the job with a report, not without)
         lines = "".join(traceback.format_exception(error))
         print(inert.without_commands(inert.block(lines)), file=out)
         said = f"The reviewer has a bug: {type(error).__name__}. Please report it with the log."

@@ -18,7 +18,7 @@ MEMORY_FOLDER = Path("/dev/shm")
 
 _OWNER = "owner"
 _SECONDS_TO_BEGIN = 600.0
-"""A folder of ours that is as old as this and still empty was left by a run that was killed just after creating it.
+"""One of our folders that is as old as this and still empty was left by a run that was killed just after creating it.
 """
 
 
@@ -89,7 +89,7 @@ def clear_stale_folders() -> None:
     """Remove the folders of earlier runs of the same user, whose reviewer and guardian are both dead.
 
     A living reviewer holds a lock on a file in its folder. The system releases it with the process and in no
-    other way, so a file of ours that can be locked proves that its run is dead, whatever its process id was.
+    other way, so our file that can be locked proves that its run is dead, whatever its process id was.
     """
     for base in {MEMORY_FOLDER, *temporary_folders()}:
         with suppress(OSError), os.scandir(base) as entries:
@@ -107,7 +107,7 @@ def _clear_if_stale(folder: Path) -> None:
             folder.rmdir()  # which fails if anything is in it
         return
     try:
-        # Somebody else could make a folder of this name, but not a file of ours in it.
+        # Somebody else could create a folder of this name, but not our file in it.
         if os.fstat(owner).st_uid != os.geteuid():
             return
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)

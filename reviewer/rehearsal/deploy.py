@@ -85,8 +85,8 @@ def rehearse(
     """Run everything in `plan` and record what happens.
 
     `server` may still be starting: the project's interpreter starts in parallel. `runner` creates the interpreter's
-    process instead of the plan's, and takes the arguments of `RunnerProcess`. Whatever goes wrong in the project is part of the recording.
-    Raises `ReviewerError` only if there is no server or no interpreter.
+    process instead of the plan's, and takes the arguments of `RunnerProcess`. Whatever goes wrong in the project is
+    part of the recording. Raises `ReviewerError` only if there is no server or no interpreter.
     """
     bench = Workbench(plan, server, guardian, folder, progress, runner)
     rehearsal = _Rehearsal(bench)
@@ -194,7 +194,7 @@ class _Rehearsal:
             self._bench.drop_all_but(needed | chain.databases)
 
     def _touched_alone(self, revision: Revision) -> frozenset[Name] | None:
-        """What `revision` has touched when it ran by itself; None where that is not known. In the deploy it may have
+        """What `revision` has touched when it ran by itself; None if that is not known. In the deploy it may have
         found the locks that it needs taken.
         """
         ups = [each for each in self._stepwise_of(revision.id) if each.direction is Direction.UPGRADE]

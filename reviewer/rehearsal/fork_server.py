@@ -144,6 +144,6 @@ def forking(plan: Plan, guardian: Guardian, stack: contextlib.ExitStack) -> Plan
     """Return `plan` with processes that are forked, until `stack` is closed."""
     try:
         server = ForkServer(plan.interpreter, plan.environ, plan.setup.directory, guardian)
-    except OSError:  # the interpreter does not start; whoever needs it says so
+    except OSError:  # the interpreter does not start, which the first process will report
         return plan
     return replace(plan, runner=stack.enter_context(server).start)

@@ -71,7 +71,7 @@ class NewTrial:
             return
         self._seen.add(revision)
         still = {(each.table, each.column) for each in found[1]}
-        # where the whole table was missing, its columns are told one by one once it is there
+        # if the whole table was missing, its columns are reported one by one once it exists
         partly = {each.table for each in found[1]}
         for each in left:
             if (each.table, each.column) not in still and not (each.column is None and each.table in partly):

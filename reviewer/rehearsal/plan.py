@@ -38,7 +38,8 @@ class End:
     """The state after a deploy, to be compared with the state after another one."""
 
     snapshot: Snapshot | None = None
-    """The schema after all revisions have run; without rows if they fail on rows. None if they fail without rows too."""
+    """The schema after all revisions have run; without rows if they fail on rows. None if they fail without rows too.
+    """
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class ScalePlan:
     rows: int = 1_000_000
     """The most rows that a table is filled with."""
     sizes: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Rows of the tables in production, by schema and name: no table is made larger than it is there."""
+    """Rows of the tables in production, by schema and name: no table is made larger than in production."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from reviewer.stats.sizes import Size, told_rows
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long it takes at production's size, as a range; made by whoever has measured how it grows."""
+    """How long it takes at production's size, as a range; made by the code that measured how it grows."""
 
     least: float
     """Seconds."""
@@ -166,8 +166,8 @@ class Band:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The tables that it locks one after another, if they are several: whoever locks them the other way round may
-        meet it in a deadlock.
+        """The tables that it locks one after another, if they are several: a session that locks them in the opposite
+        order can deadlock with it.
         """
         tables = tuple(dict.fromkeys(str(hold.table) for hold in self.holds if hold.blocks))
         return tables if self.transaction and len(tables) > 1 else ()
@@ -307,7 +307,7 @@ class WayBack:
 
     @property
     def final(self) -> bool:
-        """Whether there is no way back over it that brings everything back."""
+        """Whether no downgrade of it restores everything."""
         return self.label in {"irreversible", "broken", "loses-existing-data"}
 
 

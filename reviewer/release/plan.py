@@ -20,7 +20,7 @@ _INDEX = re.compile(
 
 
 def plan(report: Report, recording: Recording, timeline: Timeline, sequence: Sequence) -> Plan:
-    """What follows from the parts of a release for whoever runs it."""
+    """What follows from the parts of a release for the person who runs it."""
     return Plan(
         check=tuple(_checks(report)),
         beforehand=tuple(_beforehand(timeline, recording.base)),
@@ -46,7 +46,7 @@ def _checks(report: Report) -> Iterator[Action]:
 
 
 def _beforehand(timeline: Timeline, base: Catalogue) -> Iterator[Action]:
-    """Indexes on what is there already: repeatable, and no other revision is needed for them."""
+    """Indexes on existing tables: repeatable, and no other revision is needed for them."""
     for step in timeline.steps:
         found = operations(step.statement)
         match = _INDEX.match(step.statement.sql)

@@ -51,7 +51,7 @@ def timeline(recording: Recording, production: Production | None) -> Timeline:
 
 
 def judged(recording: Recording, revision: str) -> Pass | None:
-    """The upgrade of a revision that is told of."""
+    """The upgrade of a reported revision."""
     return furthest(recording.passes_of(revision), Direction.UPGRADE)
 
 

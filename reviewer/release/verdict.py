@@ -20,8 +20,8 @@ def verdict(
     way_back: tuple[WayBack, ...],
     breaking: Collection[str] = (),
 ) -> Verdict:
-    """The verdict on a release of which these are the parts. `breaking`: the rules about the running code, which is gone
-    when a revision runs that must come after the new one.
+    """The verdict on a release of which these are the parts. `breaking`: the rules about the running code, which is
+    gone when a revision runs that must come after the new one.
     """
     if not any(tree.recording.revisions for tree in report.trees):
         return Verdict(May.NOTHING)
@@ -77,5 +77,5 @@ def _may(
 
 
 def _at_its_side(each: Order) -> bool:
-    """Whether it must run on one side of the code and its author says nothing: whoever deploys has to know."""
+    """Whether it must run on one side of the code and its author says nothing: the person who deploys has to know."""
     return each.when is When.AFTER

@@ -744,7 +744,7 @@ class Schema:
         return renamed if held and before not in self.tables else renamed._move(old, new)
 
 
-# -- what operations bring --------------------------------------------------------------------------
+# -- what operations add ---------------------------------------------------------------------------
 
 
 def keys_of(operation: Operation, table: Name) -> Iterator[Index]:

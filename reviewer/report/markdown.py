@@ -39,7 +39,7 @@ MARKER = re.compile(
     r"\A<!-- alembic-reviewer v1 id=(?P<id>\S+) run=(?P<run>\S+) sha=(?P<sha>\S+)(?: tree=(?P<tree>\S+))?"
     r"(?: was=(?P<was>\S*))?(?: now=(?P<now>\S*))? -->"
 )
-"""The first line of a comment of ours. Anywhere else it means nothing."""
+"""The first line of our comments. Anywhere else it means nothing."""
 
 SUMMARY_SIZE = 1_000_000
 """Characters and bytes of a job summary: GitHub drops one of more than 1 MiB."""
@@ -60,7 +60,7 @@ class Place:
     run: str = ""
     """Number and attempt of the run, `123456.1`, for the marker."""
     note: str = ""
-    """A note of ours for the last line: where the report comes from."""
+    """Our note in the last line: where the report comes from."""
     tree: str = ""
     """Name of the tree that the page is about, where the others have pages of their own."""
     known: frozenset[str] | None = None
@@ -155,8 +155,8 @@ def marker(place: Place, now: Iterable[str] | None = None) -> str:
 
 
 def known_before(body: str, sha: str) -> frozenset[str] | None:
-    """What had been found before the push of `sha`, as `body`, the comment that stands there, tells; None where it
-    does not. A second run on the same commit knows what the first one knew.
+    """What had been found before the push of `sha`, as `body`, the comment that stands there, tells; None if it does
+    not. A second run on the same commit knows what the first one knew.
     """
     found = MARKER.match(body)
     words = found and (found["was"] if found["sha"] == _word(sha) else found["now"])
@@ -218,9 +218,9 @@ _LINKING = re.compile(r"://|www\.|\bGH-\d|\b(?=\w*\d)(?=\w*[a-f])[0-9a-f]{7,40}\
 
 
 def prose(text: str, *, in_table: bool = False) -> str:
-    """A sentence of ours with names in back-ticks: the names as code, the words as words.
+    """One of our sentences, with names in back-ticks: the names as code, the words as words.
 
-    Where a name has brought back-ticks of its own, or anything else that could mean something outside of code,
+    If a name contains back-ticks of its own, or anything else that could mean something outside of code,
     the whole sentence becomes code.
     """
     shown = inert.sentence(text)
@@ -320,7 +320,7 @@ class _Page:
             icon = _NOT_RUN
         # not to be broken, or the mark stands in a line of its own
         yield f"{'🚫' if found.failure else icon}&nbsp;{self._link(name, Location(found.revision.path, 0))}"
-        # what the revision's author says is no word of ours
+        # the words of the revision's author are not ours
         yield "<br>".join(does) if does else span(found.revision.message, in_table=True)
         if labelled:
             yield found.rollback
@@ -519,7 +519,7 @@ def _instead(finding: Finding) -> str:
 
 
 def _tag(text: str) -> str:
-    """Words of ours and a version, in small print; as code where they are anything else."""
+    """Our own words and a version, in small print; as code where they are anything else."""
     harmless = re.fullmatch(r"[A-Za-z0-9 .,:;()+-]{1,120}", text) and not _LINKING.search(text)
     return text if harmless else span(inert.cut(text, 120))
 

@@ -213,7 +213,7 @@ def _totals(report: Report, lines: Sequence[_Line], shared: Mapping[str, int]) -
 
 
 def _filled(report: Report) -> Iterator[str]:
-    """The share of tables that hold rows in every state in which they are there."""
+    """The share of tables that hold rows in every state in which they exist."""
     found: dict[tuple[str, str], bool] = {}
     for tree in report.trees:
         for table in _tables(tree.recording):

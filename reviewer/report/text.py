@@ -31,7 +31,7 @@ SQL_LINES = 6
 SQL_COLUMNS = 160
 """Characters of each."""
 TIMED = 20
-"""Statements of which it is told how long they take."""
+"""Statements whose duration is reported."""
 REMEDY_LIMIT = 6_000
 """Characters of each step of a remedy."""
 

@@ -6,7 +6,7 @@ from reviewer.recording import Direction, Relation
 from reviewer.sql.names import Name
 
 Named = Name | Relation | str | None
-"""A name, or what has one; None where PostgreSQL gives it."""
+"""A name, or an object that has one; None if PostgreSQL chooses it."""
 About = tuple[str, ...]
 """A kind of thing and its names. Fingerprints are made of it: what is said here of a defect stays the same."""
 

@@ -57,7 +57,7 @@ class Context:
     """Every revision under review, parents first."""
     drift: tuple[Difference, ...] = ()
     """How production differs from the schema before the deploy, where that is known: `before` is what the history
-    makes, `after` what is there."""
+    makes, `after` the schema of production."""
     before: Schema = Schema()
     """The schema before the deploy; for a downgrade, before the rollback."""
     now: Schema = Schema()
@@ -160,8 +160,8 @@ class Context:
         return bool(known) and (known[-1] or "").strip("'") not in {"", "0", "default"}
 
     def plain_partitions(self, index: CreateIndex) -> tuple[Name, ...] | None:
-        """The partitions of the table of an index that is no more than its columns; None where it is more, or where
-        they are partitioned again: both want more than a recipe.
+        """The partitions of the table of an index that is no more than its columns; None if it is more, or if they are
+        partitioned again: both want more than a recipe.
         """
         table = self.now.table(index.table)
         simple = index.name is not None and not (index.where or index.include) and index.method in {None, "btree"}
@@ -224,7 +224,7 @@ class Context:
         return any(under is None or under in each.columns for each in known)
 
     def survived(self, table: Name, column: str | None = None) -> bool:
-        """Whether the rows of the table, or the values of its column, were there again after the downgrade, as a
+        """Whether the rows of the table, or the values of its column, were restored by the downgrade, as a
         comparison has shown.
         """
         name = self.now.origin(table)
@@ -243,8 +243,8 @@ class Context:
         )
 
     def moved_in_python(self, table: Name) -> bool:
-        """Whether the revision has read rows of the table before, and then written rows with values that it bound: what it
-        did with them, no text tells.
+        """Whether the revision has read rows of the table before, and then written rows with values that it bound:
+        what it did with them, no text tells.
         """
         read = False
         guarded = self.story is not None and any(

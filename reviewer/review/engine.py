@@ -260,7 +260,7 @@ def _unguarded_finding(
 
 
 def strongest(story: Story, recording: Recording) -> Strongest | None:
-    """The strongest lock that the upgrade was seen to take, or must have taken, on tables that were there before."""
+    """The strongest lock that the upgrade was seen to take, or must have taken, on existing tables."""
     found = [lock for each in story.upgrade for lock in _told_locks(each, recording)]
     alone = [
         statement

@@ -56,7 +56,7 @@ def about(failed: Pass) -> tuple[str, ...]:
 
 
 def told_before(context: Context, failed: Pass) -> bool:
-    """Whether one fault of env.py made an earlier pass fail in the same way, so that it has been told already."""
+    """Whether one fault of env.py made an earlier pass fail in the same way, so that it has been reported already."""
     cause = failed.failure.cause if failed.failure else None
     if cause is None:
         return False
@@ -69,7 +69,7 @@ def told_before(context: Context, failed: Pass) -> bool:
 
 
 def gravest(story: Story, direction: Direction) -> Pass | None:
-    """The failed pass of the revision in `direction` that is told: one that fails in production too, else the
+    """The failed pass of the revision in `direction` that is reported: one that fails in production too, else the
     first.
     """
     failed = [
@@ -197,7 +197,7 @@ _REFUSED_BY: dict[str, tuple[type, ...]] = {
 
 
 def collides(story: Story, failed: Pass) -> bool:
-    """Whether a row that the revision inserts has the key of one that is there already."""
+    """Whether a row that the revision inserts has the key of an existing one."""
     refused = failed.failure is not None and failed.failure.sqlstate == _UNIQUE_VIOLATION
     return refused and isinstance(operation(story, failed), Insert)
 

@@ -1,4 +1,4 @@
-"""What the text of operations tells of columns and objects: what it proves, what it brings and what takes its place."""
+"""What the text of operations tells of columns and objects: what it proves, what it adds and what replaces it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _makes(operation: Operation, name: Name) -> bool:
 
 
 def foreign_keys(operation: Operation) -> Iterator[tuple[Name, ForeignKey]]:
-    """The foreign keys that `operation` brings, with the table that they are on."""
+    """The foreign keys that `operation` adds, with the table that they are on."""
     match operation:
         case AddForeignKey(table=table, key=key):
             yield table, key
@@ -79,7 +79,7 @@ def foreign_keys(operation: Operation) -> Iterator[tuple[Name, ForeignKey]]:
 
 
 def new_columns(operation: Operation) -> Iterator[tuple[Name, ColumnDefinition]]:
-    """The columns that `operation` brings, with their table."""
+    """The columns that `operation` adds, with their table."""
     match operation:
         case CreateTable(table=table, columns=columns):
             for each in columns:

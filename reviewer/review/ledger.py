@@ -81,9 +81,9 @@ def settled(
 ) -> TreeReport:
     """`report` with what no finding explains: as an error, or as skipped where the user does not ask for it.
 
-    The findings of `report` are all that are told, suppressed ones too: who suppresses one has read it. `dropped`
-    are those that the configuration leaves out for single files; `reporters` are the rules that report failed
-    passes.
+    The findings of `report` are all that are reported, including suppressed ones: the person who suppresses one has
+    read it. `dropped` are those that the configuration leaves out for single files; `reporters` are the rules that
+    report failed passes.
     """
     recording = report.recording
     told = _subjects(report.findings)
@@ -120,7 +120,7 @@ def _subjects(findings: Iterable[Finding]) -> frozenset[tuple[str, ...]]:
 
 def _accepted(failed: Pass, recording: Recording) -> bool:
     """Whether the failure is what was wanted: a way back that is refused on purpose, or that nobody goes, which the
-    label `irreversible` tells; and what could not be rendered and is told so.
+    label `irreversible` says; or what could not be rendered and is reported as such.
     """
     refused = failed.direction is Direction.DOWNGRADE and failures.on_purpose(failed)
     return refused or (failed.direction is not Direction.UPGRADE and failed.revision in recording.one_way)

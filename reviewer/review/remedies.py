@@ -29,7 +29,7 @@ class Code(str):
 def call(function: str, *arguments: object, **options: object) -> str:
     """`function(...)` with every argument as it is written in Python. Options that are None are left out.
 
-    A `Name` as argument stands for its last part, and brings its schema as the option `schema`.
+    A `Name` as argument stands for its last part, and its schema becomes the option `schema`.
     """
     written = [_python(argument) for argument in arguments]
     for argument in arguments:
@@ -54,8 +54,8 @@ def outside_transaction(body: str) -> str:
 
 def create_index(index: CreateIndex, sql: str, *, timeout: bool = False) -> str:
     """The same index, built CONCURRENTLY outside a transaction, after what a build that failed may have left. `sql` is
-    the statement that was emitted, empty where the index is no more than its columns. `timeout`: a `lock_timeout` is in
-    force, which would end the build behind any older transaction.
+    the statement that was emitted, empty where the index is no more than its columns. `timeout`: a `lock_timeout` is
+    in force, which would end the build behind any older transaction.
     """
     if index.name and (not sql or _only_columns(index, sql)):
         body = call(
@@ -128,7 +128,7 @@ def create_foreign_key(name: str, table: Name, key: ForeignKey, **options: objec
 
 
 def validate(table: Name, constraint: str) -> str:
-    """`VALIDATE CONSTRAINT`: reads the rows while everybody goes on reading and writing."""
+    """`VALIDATE CONSTRAINT`: reads the rows while reads and writes continue."""
     return execute(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {quoted(constraint)}")
 
 
@@ -143,8 +143,8 @@ def constraint_from_index(
     timeout: bool = False,
 ) -> tuple[str, ...]:
     """The bodies that build a unique index CONCURRENTLY and make it the constraint's. `kind` is `UNIQUE` or `PRIMARY
-    KEY`, `sql` the statement that was emitted; none where it says more than columns. `replaces`: it takes the place of a
-    constraint of the same name, which goes on guarding the rows until it is there.
+    KEY`, `sql` the statement that was emitted; none if it contains more than columns. `replaces`: it takes the place
+    of a constraint of the same name, which guards the rows until the new one exists.
     """
     if re.search(r"\b(include|nulls|with|tablespace|without|deferrable)\b", sql, re.IGNORECASE):
         return ()
@@ -167,8 +167,8 @@ def constraint_from_index(
 
 
 def not_null(table: Name, column: str, major: int, proof: str | None = None) -> tuple[str, ...]:
-    """The bodies, one for each revision, that make a column NOT NULL without a scan under ACCESS EXCLUSIVE. `proof` is a
-    CHECK constraint that proves it once it is validated.
+    """The bodies, one for each revision, that make a column NOT NULL without a scan under ACCESS EXCLUSIVE. `proof` is
+    a CHECK constraint that proves it once it is validated.
     """
     if proof is not None:
         return (validate(table, proof), call("op.alter_column", table, column, nullable=False))
@@ -224,12 +224,12 @@ def second_column(
     settings: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The bodies that put a new column beside an old one, keep it filled and copy the old values over, `value` being the
-    expression for another type.
+    """The bodies that put a new column beside an old one, keep it filled and copy the old values over, `value` being
+    the expression for another type.
 
-    `other_type`: not everything that the new column holds fits into the old one. `required`: the old column is NOT NULL, which code that does not know it any more could not satisfy. `added`: the new
-    column, where it is there already, and may hold a default. `settings` are in force for the session that copies.
-    `notes` say what else goes with it.
+    `other_type`: not everything that the new column holds fits into the old one. `required`: the old column is NOT
+    NULL, which code that does not know it any more could not satisfy. `added`: the new column, if it already exists
+    and may hold a default. `settings` are in force for the session that copies. `notes` say what else goes with it.
     """
     first = [] if added else [add_column(table, ColumnDefinition(new, type_))]
     one_way = other_type or value is not None or types.canonical(type_) in _NOT_COMPARABLE
@@ -306,8 +306,8 @@ def set_default(table: Name, column: str, default: str) -> str:
 
 
 def in_batches(table: Name, assignment: str, where: str, settings: Sequence[tuple[str, str]] = ()) -> str:
-    """An UPDATE in batches of 1,000 rows, each committed by itself, until `where` finds no more. `settings` are in force
-    meanwhile.
+    """An UPDATE in batches of 1,000 rows, each committed by itself, until `where` finds no more. `settings` are in
+    force meanwhile.
     """
     sql = (
         f"UPDATE {table.sql} SET {assignment} WHERE ctid = ANY (ARRAY("

@@ -67,7 +67,7 @@ def label(recording: Recording, revision: str) -> Label:
 
 def why_untested(recording: Recording, revision: str) -> str:
     """What kept the way back from being tested, for a revision that is `untested`; empty where it was not
-    rehearsed, or the states could not be compared, which is told with what was skipped.
+    rehearsed, or the states could not be compared, which is reported with what was skipped.
     """
     passes = [
         each for each in recording.passes if each.revision == revision and each.rehearsal is Rehearsal.STEPWISE
@@ -98,7 +98,7 @@ def _met_no_row(recording: Recording, revision: str) -> list[str]:
 
 
 def _deletes(down: Pass) -> bool:
-    """Whether the downgrade deletes rows. None of those that were there: then such as may come after the upgrade."""
+    """Whether the downgrade deletes rows. If no existing row: those that may come after the upgrade."""
     return any(isinstance(operation, Delete) for _, operation in _changes(down))
 
 

@@ -1,8 +1,8 @@
 """What sizes in production mean for a finding: the one place where they change its severity.
 
-A finding of a rule that grows with a table (`Rule.grows`) is a notice if all its tables together are small there, and an
-error if one of them is large and the server was seen to work through it. A table that production does not have, or that
-was never analyzed, is unknown: nothing changes, and the finding says so.
+A finding of a rule that grows with a table (`Rule.grows`) is a notice if all its tables together are small there, and
+an error if one of them is large and the server was seen to work through it. A table that production does not have, or
+that was never analyzed, is unknown: nothing changes, and the finding says so.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def growth(subject: Subject, context: Context) -> tuple[Growth, ...]:
 
 
 def _named(subject: Subject, context: Context) -> Iterator[Name]:
-    """The existing tables that the text names. An observed command that took no time with a table does not grow with it,
-    but rows that are changed one by one, by an index, do.
+    """The existing tables that the text names. An observed command that took no time with a table does not grow with
+    it, but rows that are changed one by one, by an index, do.
     """
     operations: tuple[Operation, ...] = ()
     if isinstance(subject, Understood):
@@ -79,7 +79,7 @@ def _whole(name: Name, seen: list[Name], named: list[Name], context: Context) ->
 
 
 def _leaves(parent: Name, context: Context) -> Iterator[Name]:
-    """The partitions that hold the rows of the table and were there before the deploy."""
+    """The partitions that hold the rows of the table and existed before the deploy."""
     for each in context.now.partitions(parent):
         if each.kind == "partitioned table":
             yield from _leaves(each.name, context)
@@ -99,8 +99,8 @@ def _before(name: Name, context: Context) -> Name | None:
 
 
 def weighed(findings: Iterable[Finding], production: Production | None, small: int) -> tuple[Finding, ...]:
-    """The findings with the sizes of their tables and the severity that follows from these; `small`: rows up to which a
-    table is small. Without `production` as they are.
+    """The findings with the sizes of their tables and the severity that follows from these; `small`: rows up to which
+    a table is small. Without `production` as they are.
     """
     if production is None:
         return tuple(findings)

@@ -8,7 +8,7 @@ Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8; Linux only. Where it cannot wo
 each runner as a process of its own.
 
 For each byte that arrives, a fork. With it come three descriptors: the runner's channel, its output, and a pipe that
-is told the runner's process ID, and how it ended as `os.wait` says it once nothing that it has started is left.
+receives the runner's process ID, and its status as `os.wait` returns it once nothing that it has started is left.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def operate(what: int, value: int) -> bool:
 
 
 class Server:
-    """The forks, each with the pipe that is told of it."""
+    """The forks, each with its pipe."""
 
     def __init__(self, control: socket.socket, become: Callable[[int], None]) -> None:
         self.control = control

@@ -1,4 +1,4 @@
-"""PostgreSQL's SQL, read with a dialect of ours on sqlglot's. Entered through `reviewer.sql.parse`, which imports
+"""PostgreSQL's SQL, read with our own dialect, based on sqlglot's. Entered through `reviewer.sql.parse`, which imports
 it late.
 
 How a text is processed: `literals` and `statements` split it into statements, `tokenizer` makes sqlglot's tokens of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from threading import Thread
 
-from reviewer import sql  # noqa: F401  (from here on, whoever imports sqlglot gets the one that can be extended
+from reviewer import sql  # noqa: F401  (from here on, every import of sqlglot gets the one that can be extended
 from reviewer.sql.operations import Operation
 
 _KEPT = 10_000

@@ -271,7 +271,7 @@ class Reader(PostgresParser):
         return True
 
     def skip_until(self, words: Collection[str] = _NOTHING, *, expression: bool = False) -> bool:
-        """Go on to one of these keywords, a comma or a closing parenthesis, all outside parentheses, or to the end.
+        """Skip to one of these keywords, a comma or a closing parenthesis, all outside parentheses, or to the end.
 
         `expression`: a keyword at the start or after an operator belongs to the expression (`DEFAULT NULL`).
         Keywords inside `CASE ... END` do too. Returns whether a keyword stopped it.

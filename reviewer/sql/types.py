@@ -265,7 +265,7 @@ _KINDS = {
 
 
 def family(type_: str) -> str:
-    """Types that one btree operator family compares without a cast, by a name of ours."""
+    """Types that one btree operator family compares without a cast, under our own name for it."""
     found, _, suffix = _parts(type_)
     return _FAMILIES.get(found, _KINDS.get(found, found)) + suffix
 

@@ -1,4 +1,4 @@
-"""An enum type that is there already is not created a second time."""
+"""An enum type that already exists is not created a second time."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def fix(found: Found) -> Fix:
     title = f"make `{table}.{name}` NOT NULL in steps"
     rewriting = found.rewriting()
     if len(others) == 1 and "VALIDATE" in first:
-        # a constraint that is there proves it
+        # an existing constraint proves it
         body = f"{validating(found, first)}\n{found.limited(others[0])}"
         _put(rewriting, site, body)
         return Fix(found.finding, title, {found.source.path: rewriting.hunks()})

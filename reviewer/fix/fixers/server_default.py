@@ -1,7 +1,7 @@
-"""A column that is added NOT NULL gets a server default, for the rows that are there and for code that does not know it.
+"""A column that is added NOT NULL gets a server default, for existing rows and for code that does not know it.
 
-Only types with a value that means nothing have one: numbers 0, texts the empty one, booleans false, JSON and arrays the
-empty one, and times the moment of the migration.
+Only types with a value that means nothing have one: numbers 0, texts the empty one, booleans false, JSON and arrays
+the empty one, and times the moment of the migration.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A column with a volatile default is added without a value; the default is for rows to come, and a second revision fills
-those that are there, in batches.
+"""A column with a volatile default is added without a value; the default is for rows to come, and a second revision
+fills existing ones, in batches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILLED = "# the values go with the column\npass"
 
 
 def fix(found: Found) -> Fix:
-    """The call loses default and NOT NULL; what follows brings both back."""
+    """The call loses default and NOT NULL; what follows restores both."""
     if found.finding.direction is not Direction.UPGRADE:
         raise Refused("it is in the downgrade")
     added = found.operation(AddColumn)

@@ -1,7 +1,8 @@
 """Where everything is in the picture of the timeline: tables as rows, statements as columns, locks as bars.
 
-Each statement has a column of a least width, and more the longer it took, so that the picture is in order and not to scale:
-a millisecond beside a minute would not be seen. Statements in a row that change nothing for others share a column.
+Each statement has a column of a least width, and more the longer it took, so that the picture is in order and not to
+scale: a millisecond beside a minute would not be seen. Statements in a row that change nothing for others share a
+column.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def _bars(
         x, end = columns[hold.since][0], columns[hold.until][1]
         y = TOP + ROW * tables[str(hold.table)] + 5
         later = [other for other in band.holds[n + 1 :] if str(other.table) == str(hold.table)]
-        if later:  # a stronger lock goes on from there
+        if later:  # a stronger lock continues from there
             end = max(columns[later[0].since][0], x + 6)
         kind = "reads" if hold.blocks_reads else "writes"
         yield _bar(f"lock-{band.number}-{n}", kind, (x, y, end - x, ROW - 12), hold, timeline)

@@ -92,7 +92,7 @@ def _matters(step: Step, band: Band) -> bool:
 
 
 def _hold(hold: Hold, band: Band, release: Release) -> Text:
-    """The lock as a bar over the transaction: where it begins, and that it goes on to the end."""
+    """The lock as a bar over the transaction: where it begins, and that it lasts to the end."""
     longest = band.seconds or 1.0
     before = round(_BAR * (hold.start - band.start) / longest)
     bar = " " * min(before, _BAR - 1) + "#" * max(_BAR - before, 1)
