@@ -287,6 +287,7 @@ def setup_of(config: Config, tree: Tree) -> Setup:
 
 def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Mapping[str, str]) -> Plan:
     """The plan of the rehearsal for one tree."""
+    old = old_source(config, scope)
     return Plan(
         revisions=scope.selection.recorded(),
         base_heads=scope.selection.base_heads,
@@ -303,8 +304,9 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         timeout=config.timeout,
         scale=_scale(config),
         tree=scope.tree.name,
-        old=old_source(config, scope),
+        old=old,
         no_old=why_no_old_code(config, scope),
+        new_code=old is not None and not old.unchanged and not config.each,
         from_models=config.base_from == "models",
         base_code=base_code(config, scope),
         installs_anew=installs_anew(config, scope),
@@ -458,6 +460,7 @@ def judged(
     selected = _selected(config, loaded)
     asked = {check.RULE.id for check in selected}
     reporters = {check.RULE.reports_failed: check.RULE.id for check in loaded if check.RULE.reports_failed}
+    about_code = {check.RULE.id for check in loaded if check.RULE.group is Group.BREAKING_CODE}
     waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
     merging = {check.RULE.id for check in loaded if check.RULE.merges and merge}
     reports = []
@@ -473,7 +476,7 @@ def judged(
         report = replace(report, findings=told_beside(report.findings, timed), durations=timed)
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
         severe = _with_severities(config, findings, each, waiting)
-        told = replace(report, findings=merged(severe, merging))
+        told = replace(report, findings=merged(severe, merging), order=_deploy_order(each, findings, about_code))
         dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
         reports.append(
             ledger.settled(
@@ -487,6 +490,14 @@ def judged(
         skipped=skipped,
         sizes=production.source if production is not None else None,
     )
+
+
+def _deploy_order(recording: Recording, findings: Sequence[Finding], about_code: Collection[str]) -> str:
+    if recording.new_code.mapped is None:
+        return ""
+    from reviewer.release.order import in_short
+
+    return in_short(recording, findings, about_code)
 
 
 def _unused(recordings: Sequence[Recording], production: Production | None) -> tuple[Skipped, ...]:

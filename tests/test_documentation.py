@@ -244,7 +244,27 @@ _TRANSLATED = re.compile(
 )
 
 
-@pytest.mark.parametrize("room", sorted({"fix", "github", "host", "postgres", "project", "recording", "release", "replay", "report", "review", "rows", "runner", "sql", "stats"}))
+@pytest.mark.parametrize(
+    "room",
+    sorted(
+        {
+            "fix",
+            "github",
+            "host",
+            "postgres",
+            "project",
+            "recording",
+            "release",
+            "replay",
+            "report",
+            "review",
+            "rows",
+            "runner",
+            "sql",
+            "stats",
+        }
+    ),
+)
 def test_docstrings_and_comments_do_not_read_like_a_translation(room: str) -> None:
     files = sorted((ROOT / "reviewer" / room).rglob("*.py"))
 

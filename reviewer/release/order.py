@@ -25,6 +25,22 @@ def sequence(recording: Recording, findings: Iterable[Finding], breaking: Collec
     return replace(_staged(orders), untried=_untried(recording))
 
 
+def in_short(recording: Recording, findings: Iterable[Finding], breaking: Collection[str]) -> str:
+    """The order as a phrase; empty if every revision may run on either side of the code, or if one of the two codes
+    was not tried.
+    """
+    found = sequence(recording, findings, breaking)
+    if found.untried or all(each.when in {When.EITHER, When.UNKNOWN} for each in found.orders):
+        return ""
+    if found.conflict:
+        return found.conflict.rstrip(".")
+    steps = [
+        "the code" if stage.what == "code" else listed([f"`{each}`" for each in stage.revisions], _NAMED)
+        for stage in found.stages
+    ]
+    return ", then ".join(steps)
+
+
 def _order(
     revision: Revision, recording: Recording, findings: Iterable[Finding], breaking: Collection[str]
 ) -> Order:

@@ -403,6 +403,11 @@ class TreeDigest:
         )
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is said of the revisions together, a sentence each without its end."""
+        return (*([f"deploy order: {self.tree.order}"] if self.tree.order else []), *self.untested)
+
+    @property
     def name(self) -> str:
         """The tree's name; empty where the project has only one."""
         return self.tree.recording.tree

@@ -111,7 +111,7 @@ def _tree(tree: TreeDigest, place: str, *, named: bool) -> Iterator[str]:
     anchors = (f"{place}finding-{n}" for n in count(1))  # each finding takes the next
     if tree.revisions:
         yield from _table(tree.revisions, place)
-    for reason in tree.untested:
+    for reason in tree.remarks:
         yield f"<p>{_prose(reason[:1].upper() + reason[1:])}.</p>"
     yield from _general(tree.first, anchors)
     for revision in tree.revisions:

@@ -264,7 +264,7 @@ class _Page:
             for tree in self.trees:
                 yield from self._table(tree)
         for tree in self.trees if self.detail.rows else ():
-            for reason in tree.untested:
+            for reason in tree.remarks:
                 yield from ("", f"{prose(reason[:1].upper() + reason[1:])}.")
         yield from self._findings()
         if self.detail.rows:

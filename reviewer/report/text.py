@@ -97,11 +97,11 @@ def _ways_back(tree: TreeDigest, terminal: Terminal) -> Iterator[Text]:
             name = (inert.name(revision.revision.id), "bold")
             line = Text.assemble(name, "  ", about, "  (rollback: ", _prose(revision.way_back), ")")
             yield from terminal.wrapped(line, 2, hanging=2)
-    yield from _untested(tree, terminal)
+    yield from _remarks(tree, terminal)
 
 
-def _untested(tree: TreeDigest, terminal: Terminal) -> Iterator[Text]:
-    for reason in tree.untested:
+def _remarks(tree: TreeDigest, terminal: Terminal) -> Iterator[Text]:
+    for reason in tree.remarks:
         yield from terminal.wrapped(_prose(reason), 0)
 
 
@@ -119,9 +119,9 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
             yield Text("")
         yield from lines
         apart = len(lines) > 1
-    if tree.untested:
+    if tree.remarks:
         yield Text("")
-    yield from _untested(tree, terminal)
+    yield from _remarks(tree, terminal)
     if tree.last:
         yield Text("")
         yield Text("the deploy as a whole", "bold")

@@ -67,6 +67,9 @@ class TreeReport:
     """
     durations: Durations = Durations()
     """How long the statements take, as far as it was measured."""
+    order: str = ""
+    """In which order revisions and code are to be deployed, as a phrase; empty if either side is fine, or if it is
+    not known."""
 
 
 @dataclass(frozen=True)

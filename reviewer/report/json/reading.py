@@ -100,6 +100,7 @@ def _tree(tree: views.Tree, found: views.Report) -> TreeReport:
             Statement(each.sql, _place(each.path, each.line)) for each in found.unrecognized if each.tree == name
         ),
         durations=_durations(found, name),
+        order=tree.deploy_order,
         phrases=tuple((each.id, each.phrase) for each in revisions),
         strongest=tuple(
             (each.id, Strongest(lock.mode, tuple(map(_relation, lock.relations))))

@@ -121,6 +121,13 @@ class Tree(View, frozen=True, kw_only=True):
     tables: Annotated[
         tuple[Table, ...], Meta(description="The tables of the state before its first revision.")
     ] = ()
+    deploy_order: Annotated[
+        str,
+        Meta(
+            description="In which order its revisions and the code are to be deployed. Empty if either side is fine, or"
+            " if it is not known."
+        ),
+    ] = ""
 
 
 class StrongestLock(View, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ def view_of(report: Report) -> views.Report:
         postgres=_server(server),
         mode=report.mode,
         errors=report.all_errors,
-        trees=tuple(_tree(tree.recording) for tree in report.trees),
+        trees=tuple(_tree(tree.recording, tree.order) for tree in report.trees),
         revisions=tuple(_revision(revision, tree.tree.recording) for tree in trees for revision in tree.revisions),
         findings=tuple(_finding(shown, tree.tree.recording) for tree in trees for shown in _shown(tree)),
         skipped=(
@@ -105,7 +105,7 @@ def _server(server: Server | None) -> views.Postgres | None:
     return _same(server, views.Postgres) if server else None
 
 
-def _tree(recording: Recording) -> views.Tree:
+def _tree(recording: Recording, order: str) -> views.Tree:
     return views.Tree(
         name=recording.tree,
         mode=recording.mode,
@@ -129,6 +129,7 @@ def _tree(recording: Recording) -> views.Tree:
             views.Table(schema=table.name.schema, name=table.name.name, kind=table.kind, rows=table.rows)
             for table in recording.base.tables
         ),
+        deploy_order=order,
     )
 
 
