@@ -12,6 +12,7 @@ from reviewer import recording
 from reviewer.config import Config, load
 from reviewer.errors import UsageError
 from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Sized, Taken
+from reviewer.release.build import build
 from reviewer.report import html, markdown, text
 from reviewer.report.json import load as read_report
 from reviewer.report.json import render as as_json
@@ -70,6 +71,42 @@ def test_a_loop_that_sends_other_statements_each_time_is_one_block(scaled: Recor
 @pytest.mark.processes
 def test_a_recording_with_sizes_is_the_same_after_it_was_saved(scaled: Recording) -> None:
     assert recording.loads(recording.dumps([scaled])) == (scaled,)
+
+
+@pytest.mark.processes
+def test_a_release_tells_how_long_each_statement_its_lock_and_the_way_back_take_in_production(
+    scaled: Recording,
+) -> None:
+    timed = _timed(scaled, 2.0)
+    there = production({"items": 10_000_000})
+
+    made = build(judged(Config(path=Path()), [timed], {}, there), "v1", "v2", production=there)
+
+    (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
+    assert built.duration.estimate is not None
+    assert built.duration.estimate.least < 20 < built.duration.estimate.most
+    assert built.duration.growth == "1.7 to 2.3 s per million rows"
+    assert "in production (measured at 100,000, 300,000 and 900,000 rows" in built.duration.words
+    # of the loop of the next revision, which runs under the same lock, nothing is known here
+    assert [each.duration.estimate for band in made.timeline.bands for each in band.holds] == [None]
+
+    made = build(judged(Config(path=Path()), [scaled], {}, there), "v1", "v2", production=there)
+
+    under = [each.duration.estimate for each in made.timeline.steps]
+    (whole,) = [each.duration.estimate for band in made.timeline.bands for each in band.holds]
+    assert whole is not None
+    assert whole.most >= sum(each.most for each in under if each is not None) > 0
+    assert made.way_back[0].duration is not None
+    assert made.way_back[0].duration.estimate is not None
+
+
+@pytest.mark.processes
+def test_without_sizes_a_release_tells_how_each_statement_grows(scaled: Recording) -> None:
+    made = build(judged(Config(path=Path()), [_timed(scaled, 2.0)], {}), "v1", "v2")
+
+    (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
+    assert built.duration.estimate is None
+    assert built.duration.words.endswith("grows with `items`, 1.7 to 2.3 s per million rows")
 
 
 @pytest.mark.processes

@@ -24,9 +24,9 @@ def build(
     """
     (tree,) = report.trees
     recording = tree.recording
-    ran = timeline.timeline(recording, production)
+    ran = timeline.timeline(recording, production, tree.durations)
     sequence = order.sequence(recording, tree.findings, breaking)
-    back = way_back.way_back(recording, production)
+    back = way_back.way_back(recording, production, tree.durations)
     return Release(
         start=start,
         end=end,

@@ -38,7 +38,9 @@ class Duration:
     rows: int = 0
     """Rows of the largest of these tables in the rehearsal."""
     estimate: Estimate | None = None
-    """At production's size, where the growth was measured."""
+    """At production's size, if the growth was measured and the size is known."""
+    growth: str = ""
+    """How it grows, as a phrase; empty if that was not measured."""
 
     @property
     def rank(self) -> tuple[bool, float, float]:
@@ -55,7 +57,7 @@ class Duration:
         tables = ", ".join(f"`{each.before}`{_in_production(each)}" for each in self.grows_with)
         measured = f"{told_seconds(self.measured)} on {told_rows(self.rows)}, grows with {tables}"
         if self.estimate is None:
-            return measured
+            return f"{measured}, {self.growth}" if self.growth else measured
         range_ = f"{told_seconds(self.estimate.least)} to {told_seconds(self.estimate.most)}"
         return f"{range_} in production ({self.estimate.basis}); measured {measured}"
 

@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from reviewer.recording import Direction, Origin, Outcome, Pass, Recording, Relation, Statement, furthest
-from reviewer.release.model import Band, Duration, Hold, Step, Timeline
+from reviewer.release.model import Band, Duration, Estimate, Hold, Step, Timeline
 from reviewer.replay.effects import on_tables
 from reviewer.replay.effects import work as work_of
 from reviewer.replay.stream import Story, Understood, understand
 from reviewer.review import sizes
 from reviewer.review.context import Context
+from reviewer.review.durations import Duration as Measured
+from reviewer.review.durations import Durations
 from reviewer.review.finding import Growth
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
 from reviewer.stats.sizes import Production
+
+NOT_MEASURED = Durations()
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,15 @@ class _Sent:
     growth: tuple[Growth, ...]
 
 
-def timeline(recording: Recording, production: Production | None) -> Timeline:
-    """The upgrades that were judged, in their order."""
+def timeline(recording: Recording, production: Production | None, durations: Durations = NOT_MEASURED) -> Timeline:
+    """The upgrades that were judged, in their order, each statement with what `durations` say of it."""
     stories = understand(recording)
     sent = [each for story in stories for each in _sent(story, recording, stories, production)]
     rows = {each.name: each.rows for each in recording.base.tables}
     steps: list[tuple[_Sent, Step]] = []
     start = 0.0
     for number, each in enumerate(sent, 1):
-        step = _step(each, number, start, rows)
+        step = _step(each, number, start, rows, durations)
         steps.append((each, step))
         start += each.statement.seconds
     bands: list[Band] = []
@@ -96,12 +100,21 @@ def sized(found: Iterable[Growth], production: Production | None) -> tuple[Growt
     return tuple(sorted(known.values(), key=lambda each: -(each.bytes or 0)))
 
 
-def _step(each: _Sent, number: int, start: float, rows: Mapping[Name, int]) -> Step:
+def _step(each: _Sent, number: int, start: float, rows: Mapping[Name, int], durations: Durations) -> Step:
     statement = each.statement
     seen = tuple(dict.fromkeys(work.phrase for work in work_of(statement.observation)))
-    duration = Duration(statement.seconds, each.growth, _rows(each.growth, rows))
+    known = durations.of_statement(each.revision, Direction.UPGRADE, statement.location, statement.sql)
+    duration = Duration(statement.seconds, each.growth, _rows(each.growth, rows), *_grown(known, durations))
     documented = statement.observation is None or statement.observation.transaction is None
     return Step(number, each.revision, statement, start, duration, seen, documented and bool(each.commands))
+
+
+def _grown(known: Measured | None, durations: Durations) -> tuple[Estimate | None, str]:
+    if known is None:
+        return None, ""
+    there = known.production
+    estimate = Estimate(there.low, there.high, durations.made_of) if there is not None else None
+    return estimate, known.phrase
 
 
 def _rows(growth: Iterable[Growth], rows: Mapping[Name, int]) -> int:
@@ -142,4 +155,20 @@ def _together(steps: Sequence[Step]) -> Duration:
     """How long `steps` take one after another."""
     growth = sized((each for step in steps for each in step.duration.grows_with), None)
     rows = max((step.duration.rows for step in steps), default=0)
-    return Duration(sum(step.duration.measured for step in steps), growth, rows)
+    return Duration(
+        sum(step.duration.measured for step in steps), growth, rows, _sum(step.duration for step in steps)
+    )
+
+
+def _sum(durations: Iterable[Duration]) -> Estimate | None:
+    """The estimate of all together; None if one of those that grow has none."""
+    least = most = 0.0
+    basis = ""
+    for each in durations:
+        if each.estimate is not None:
+            least, most, basis = least + each.estimate.least, most + each.estimate.most, each.estimate.basis
+        elif each.grows_with:
+            return None
+        else:
+            least, most = least + each.measured, most + each.measured
+    return Estimate(least, most, basis) if basis else None

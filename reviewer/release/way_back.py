@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pass, Recording, Rehearsal, Revision
-from reviewer.release.model import Cell, Duration, WayBack
-from reviewer.release.timeline import sized
+from reviewer.release.model import Cell, Duration, Estimate, WayBack
+from reviewer.release.timeline import NOT_MEASURED, sized
 from reviewer.replay import effects
 from reviewer.review import rollback_label
+from reviewer.review.durations import Durations
 from reviewer.review.finding import Growth
 from reviewer.stats.sizes import Production
 
 
-def way_back(recording: Recording, production: Production | None) -> tuple[WayBack, ...]:
-    """Each revision taken back, in the order in which they run upward."""
-    return tuple(_one(revision, recording, production) for revision in recording.revisions)
+def way_back(
+    recording: Recording, production: Production | None, durations: Durations = NOT_MEASURED
+) -> tuple[WayBack, ...]:
+    """Each revision taken back, in the order in which they run upward, with how long that takes as `durations` say."""
+    return tuple(_one(revision, recording, production, durations) for revision in recording.revisions)
 
 
-def _one(revision: Revision, recording: Recording, production: Production | None) -> WayBack:
+def _one(revision: Revision, recording: Recording, production: Production | None, durations: Durations) -> WayBack:
     passes = [each for each in recording.passes_of(revision.id) if each.direction is Direction.DOWNGRADE]
     label = rollback_label.label(recording, revision.id)
     ran = [each for each in passes if each.outcome is Outcome.OK]
@@ -31,7 +34,7 @@ def _one(revision: Revision, recording: Recording, production: Production | None
         label,
         tuple(dict.fromkeys(_lost(ran))),
         tuple(dict.fromkeys(_difference(each) for run in ran for each in run.differences)),
-        _duration(down, recording, production) if down is not None else None,
+        _duration(revision, down, recording, production, durations) if down is not None else None,
         failure,
         rollback_label.why_untested(recording, revision.id) if label == rollback_label.UNTESTED else "",
         _old_code(down),
@@ -44,7 +47,13 @@ def _old_code(down: Pass | None) -> Cell:
     return Cell.RUNS if down is not None and down.compared and not down.differences else Cell.UNKNOWN
 
 
-def _duration(down: Pass, recording: Recording, production: Production | None) -> Duration:
+def _duration(
+    revision: Revision,
+    down: Pass,
+    recording: Recording,
+    production: Production | None,
+    durations: Durations,
+) -> Duration:
     found = []
     for statement in down.statements:
         for work in effects.work(statement.observation):
@@ -53,7 +62,13 @@ def _duration(down: Pass, recording: Recording, production: Production | None) -
                 found.append(Growth(known.name, known.name))
     tables = sized(found, production)
     rows = [table.rows for table in recording.base.tables if any(table.name == each.before for each in tables)]
-    return Duration(sum(each.seconds for each in down.statements), tables, max(rows, default=0))
+    total = durations.of_revision(revision.id, Direction.DOWNGRADE)
+    return Duration(
+        sum(each.seconds for each in down.statements),
+        tables,
+        max(rows, default=0),
+        Estimate(total.low, total.high, durations.made_of) if total is not None else None,
+    )
 
 
 def _lost(passes: list[Pass]) -> Iterator[str]:

@@ -88,6 +88,20 @@ class Durations:
         worth = [each for each in self.all if each.grows or each.fit.largest.seconds >= _KNOWN]
         return tuple(sorted(worth, key=lambda each: -_weight(each)))
 
+    def of_statement(
+        self, revision: str, direction: Direction, location: Location | None, sql: str
+    ) -> Duration | None:
+        """That of a statement, or of the block that sent it; None if it was not measured."""
+        return next(
+            (
+                each
+                for each in self.all
+                if (each.revision, each.direction, each.location) == (revision, direction, location)
+                and (each.block or _same(each.sql, sql))
+            ),
+            None,
+        )
+
     def of_revision(self, revision: str, direction: Direction) -> Range | None:
         """Seconds of all its statements in production; None if a size is unknown, or nothing was measured."""
         found = [each for each in self.all if (each.revision, each.direction) == (revision, direction)]

@@ -68,6 +68,7 @@ def _duration(each: model.Duration) -> views.Duration:
         estimate=views.Estimate(least=estimate.least, most=estimate.most, basis=estimate.basis)
         if estimate
         else None,
+        growth=each.growth,
     )
 
 

@@ -37,7 +37,11 @@ class Duration(View, frozen=True, kw_only=True):
     seconds: Seconds
     rows: Annotated[Natural, Meta(description="Rows of the largest table that it grows with, in the rehearsal.")]
     grows_with: tuple[Growth, ...]
-    estimate: Annotated[Estimate | None, Meta(description="Null where the growth was not measured.")]
+    estimate: Annotated[
+        Estimate | None,
+        Meta(description="Null if the growth was not measured, or if the size in production is unknown."),
+    ]
+    growth: Annotated[str, Meta(description="How it grows; empty if that was not measured.")] = ""
 
 
 class Hold(View, frozen=True, kw_only=True):
