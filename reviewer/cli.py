@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reviewer.config import Config
     from reviewer.release.model import Release
     from reviewer.review.verdict import Report
+    from reviewer.session import Fixer
 
 
 class _ReviewCommand(click.Command):
@@ -91,10 +92,18 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
             streams.refuse_closed_output()
         from reviewer.session import review_project
 
+        fixer = _fixer() if config.fixes else None
         with _progress(quiet=config.quiet, verbose=config.verbose) as progress:
-            report = review_project(config, os.environ, progress)
+            report = review_project(config, os.environ, progress, fixer)
         _write(report, config)
         ctx.exit(report.verdict.exit_status)
+
+
+def _fixer() -> Fixer:
+    """What tries the fixes; loaded only where somebody asks for them."""
+    from reviewer.fix.offer import offer
+
+    return offer
 
 
 @main.command(short_help="Rewrite revisions as the findings advise; every fix is rehearsed.")

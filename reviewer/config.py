@@ -112,6 +112,8 @@ class Config:
     """The file that tells how large the tables are in production."""
     scale: bool = False
     """Whether to measure how the revisions grow with their tables."""
+    fixes: bool = False
+    """Whether fixes are tried and reported; one costs another review."""
     scale_seconds: float = 60.0
     scale_rows: int = 1_000_000
     calibrate: tuple[tuple[str, float], ...] = ()
@@ -210,6 +212,7 @@ def load(flags: Mapping[str, object], git_root: Path | None = None) -> Config:
     if values.get("each"):
         _refuse_beside_each(values)
     _refuse_beside_scale(values)
+    _refuse_beside_fixes(values)
     if values.pop("no_rows", False):
         values["rows"] = 0
     if values.pop("no_old_code", False):
@@ -239,6 +242,18 @@ def _refuse_beside_scale(values: Mapping[str, Any]) -> None:
     if values.get("no_rows") or values.get("rows") == 0:
         raise UsageError(
             "--scale makes many rows from the generated ones, and there are none.", "Leave out --no-rows."
+        )
+
+
+def _refuse_beside_fixes(values: Mapping[str, Any]) -> None:
+    if not values.get("fixes"):
+        return
+    if values.get("static") or values.get("recording"):
+        beside = "--static" if values.get("static") else "--recording"
+        raise UsageError(f"--fixes rehearses on a server, and {beside} starts none.", "Leave one of them out.")
+    if values.get("each"):
+        raise UsageError(
+            "--fixes rehearses all new revisions together, and --each one after the other.", "Leave one of them out."
         )
 
 

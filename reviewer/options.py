@@ -220,6 +220,12 @@ OPTIONS: tuple[Option, ...] = (
         "Run the revisions at three sizes of the tables that they work on, and tell how long they take.",
         where=Where.RUN,
     ),
+    Option(
+        "fixes",
+        Kind.SWITCH,
+        "Try to fix what is found, and report each fix that was rehearsed as a diff; changes no file.",
+        in_file=False,
+    ),
     Option("scale_seconds", Kind.SECONDS, "How long that may take (60).", "SECONDS", where=Where.RUN),
     Option(
         "scale_rows",

@@ -40,11 +40,11 @@ from reviewer.rehearsal.code import Commit, Folder
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
 from reviewer.rehearsal.kept_state import KeptStates, Wanted, interpreter_of
 from reviewer.rehearsal.old_code import OldSource
-from reviewer.rehearsal.plan import Plan, ScalePlan
+from reviewer.rehearsal.plan import End, Plan, ScalePlan
 from reviewer.rehearsal.protocol import Address
 from reviewer.review import suppressions
 from reviewer.review.durations import durations, told_beside
-from reviewer.review.finding import Finding, Severity
+from reviewer.review.finding import Finding, Severity, TriedFix
 from reviewer.review.rule import Group
 from reviewer.review.suppressions import Suppression
 from reviewer.review.verdict import Report, TreeReport
@@ -90,15 +90,43 @@ class Scope:
         return self.before is not None and not self.changed
 
 
-def review_project(config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None) -> Report:
-    """Review what `config` asks for. Raises `ReviewerError` if nothing at all can be reviewed."""
+@dataclass(frozen=True)
+class Rehearsed:
+    """A tree that was rehearsed, while its server still runs: what fixes start from."""
+
+    config: Config
+    scope: Scope
+    interpreter: Interpreter
+    environ: Mapping[str, str]
+    server: Future[RunningServer]
+    guardian: Guardian
+    folder: Path
+    production: Production | None
+    progress: Progress
+    recording: Recording
+    end: End
+    """What its deploy led to."""
+
+
+Fixer = Callable[[Rehearsed], Sequence[tuple[Finding, TriedFix]]]
+"""Tries to fix what is found in a tree, and tells of each finding what became of it."""
+
+
+def review_project(
+    config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None, fixer: Fixer | None = None
+) -> Report:
+    """Review what `config` asks for; `fixer` tries the fixes, if it asks for them. Raises `ReviewerError` if nothing at
+    all can be reviewed.
+    """
     now = datetime.now(timezone.utc)
-    report = _reviewed(with_rules(config), environ, progress)
+    report = _reviewed(with_rules(config), environ, progress, fixer if config.fixes else None)
     sizes = report.sizes.at(now) if report.sizes is not None else None
     return replace(report, made=now.strftime("%Y-%m-%d %H:%M UTC"), sizes=sizes)
 
 
-def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) -> Report:
+def _reviewed(
+    config: Config, environ: Mapping[str, str], progress: Progress, fixer: Fixer | None = None
+) -> Report:
     production = production_of(config)
     if config.recording is not None:
         return replace(replayed(config, production), head=_head(config.path))
@@ -114,6 +142,8 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
     # Everything is read now, so that nothing the project's code writes while it runs can change what is reviewed.
     comments = {each.tree.name: comments_of(each) for each in scopes}
     plans = [controlled(plan_for(config, each, interpreter, environ), config, each) for each in scopes]
+    plans = [replace(plan, end=End() if fixer is not None else None) for plan in plans]
+    fixes: dict[str, Sequence[tuple[Finding, TriedFix]]] = {}
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         plans = _with_kept_state(config, scopes, plans, environ)
         kept = next((plan.kept for plan in plans if plan.kept is not None), None)
@@ -124,6 +154,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         if server is not None:
             server.add_done_callback(partial(say_server, progress=progress))
+        began: list[Rehearsed] = []
         for each, plan in zip(scopes, plans, strict=True):
             if not each.selection.revisions:
                 recordings.append(nothing_new(each))
@@ -143,10 +174,35 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress) ->
             first, *others = (completed(one, config, each) for one in made)
             recordings += [replace(first, skipped=first.skipped + unread(each)), *others]
             comments |= {one.tree: comments[each.tree.name] for one in made}
+            if fixer is not None and server is not None and plan.end is not None:
+                began.append(
+                    Rehearsed(
+                        *(config, each, interpreter, environ, server, guardian, folder, production, progress),
+                        recordings[-1],
+                        plan.end,
+                    )
+                )
+        if fixer is not None:
+            fixes = {each.scope.tree.name: fixer(each) for each in began}
     progress("judging")
     if config.save_recording is not None:
         save(recordings, config.save_recording)
-    return replace(judged(config, recordings, comments, production), head=scopes[0].head)
+    report = judged(config, recordings, comments, production)
+    return replace(report, trees=tuple(_with_fixes(each, fixes) for each in report.trees), head=scopes[0].head)
+
+
+def _with_fixes(tree: TreeReport, fixes: Mapping[str, Sequence[tuple[Finding, TriedFix]]]) -> TreeReport:
+    """The findings of a tree with what became of their fixes."""
+    tried = [(_place_of(finding), fix) for finding, fix in fixes.get(tree.recording.tree, ())]
+    found = tuple(
+        replace(finding, fix=next((fix for place, fix in tried if place == _place_of(finding)), None))
+        for finding in tree.findings
+    )
+    return replace(tree, findings=found)
+
+
+def _place_of(finding: Finding) -> tuple[object, ...]:
+    return finding.rule, finding.revision, finding.direction, finding.location, finding.about, finding.suppressed
 
 
 def prepare_the_rest() -> None:
@@ -462,7 +518,7 @@ def judged(
     reporters = {check.RULE.reports_failed: check.RULE.id for check in loaded if check.RULE.reports_failed}
     about_code = {check.RULE.id for check in loaded if check.RULE.group is Group.BREAKING_CODE}
     waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
-    merging = {check.RULE.id for check in loaded if check.RULE.merges and merge}
+    merging = merging_rules() if merge else frozenset[str]()
     reports = []
     skipped = _unused(recordings, production)
     for each in recordings:
@@ -521,6 +577,13 @@ def _unused(recordings: Sequence[Recording], production: Production | None) -> t
             name = f" of tree {tree}" if tree else ""
             found.append(Skipped(f"a comparison{name} with the schema of production", why))
     return tuple(found)
+
+
+def merging_rules() -> frozenset[str]:
+    """The rules whose findings on one table of one revision become one."""
+    import checks as all_checks
+
+    return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.merges)
 
 
 def quiet_rules() -> frozenset[str]:
@@ -764,6 +827,8 @@ def save(recordings: Sequence[Recording], path: Path) -> None:
 
 
 __all__ = [
+    "Fixer",
+    "Rehearsed",
     "Scope",
     "comments_in",
     "comments_of",
@@ -772,6 +837,7 @@ __all__ = [
     "controlled",
     "judged",
     "located",
+    "merging_rules",
     "nothing_new",
     "plan_for",
     "prepare_the_rest",

@@ -93,7 +93,7 @@ def fix_project(
     _check(rules)
     if config.static or config.recording is not None:
         raise UsageError("Fixes are rehearsed on a server.", "Leave `static` and `recording` out.")
-    config = replace(config, each=False)
+    config = replace(config, each=False, scale=False)
     scopes = [scope(config, tree, environ) for tree in trees(config)]
     root = scopes[0].root
     found = _fixed(config, scopes, environ, rules, unsafe, progress)

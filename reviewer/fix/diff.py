@@ -14,6 +14,11 @@ def unified(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> bytes:
     return b"".join(_file(path, before.get(path), after[path]) for path in sorted(after))
 
 
+def lines_of(text: bytes) -> list[bytes]:
+    """Its lines as a diff counts them, with their ends."""
+    return _LINES.findall(text)
+
+
 def _file(path: str, old: bytes | None, new: bytes) -> bytes:
     if old == new:
         return b""
@@ -22,7 +27,7 @@ def _file(path: str, old: bytes | None, new: bytes) -> bytes:
     head = b"diff --git a/%s b/%s\n" % (name, name)
     if old is None:
         head += b"new file mode 100644\n"
-    first, second = (_LINES.findall(text) for text in (old or b"", new))
+    first, second = lines_of(old or b""), lines_of(new)
     lines = difflib.diff_bytes(
         difflib.unified_diff,
         first,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -75,14 +76,16 @@ class _Work:
     """What is tried by itself."""
 
 
-def run(trials: Trials, rules: Collection[str], *, unsafe: bool) -> Outcomes:
-    """Fix what can be fixed in one tree, `rules` only if there are any."""
+def run(trials: Trials, rules: Collection[str], *, unsafe: bool, until: float | None = None) -> Outcomes:
+    """Fix what can be fixed in one tree, `rules` only if there are any. No trial begins after `until`, in seconds of
+    the monotonic clock.
+    """
     first = trials.first()
     work = _Work(trials, rules, unsafe, first, datetime.now())
     if first.tree.recording.revisions and not first.tree.recording.errors:
         for _ in range(_MOST_TRIALS):
             group = _next(work)
-            if not group:
+            if not group or (until is not None and time.monotonic() >= until):
                 break
             _try(work, group)
     return Outcomes(trials, first, work.state, tuple(work.applied), tuple(_left(work)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from reviewer.host.guardian import Guardian
 from reviewer.host.paths import on_disk, relative
 from reviewer.project.discovery import Interpreter
 from reviewer.project.history import read_worktree
-from reviewer.recording import Difference, Skipped
+from reviewer.recording import Difference, Recording
 from reviewer.rehearsal import catalogue_snapshot
 from reviewer.rehearsal.catalogue_snapshot import Snapshot
 from reviewer.rehearsal.deploy import rehearse
@@ -27,7 +28,18 @@ from reviewer.rehearsal.old_code import moved
 from reviewer.rehearsal.plan import End, Plan
 from reviewer.replay.stream import Story, understand
 from reviewer.review.verdict import Report, TreeReport
-from reviewer.session import Scope, comments_of, completed, controlled, judged, old_source, plan_for, setup_of
+from reviewer.session import (
+    Rehearsed,
+    Scope,
+    comments_of,
+    completed,
+    controlled,
+    judged,
+    old_source,
+    plan_for,
+    setup_of,
+    unread,
+)
 from reviewer.stats.sizes import Production
 
 if TYPE_CHECKING:
@@ -92,10 +104,14 @@ class Trials:
     production: Production | None = None
     """The sizes of its tables, by which findings are weighed."""
     progress: Callable[[str], None] = lambda _: None
+    rehearsed: Rehearsed | None = None
+    """The project as it is, if it was rehearsed already."""
     count: int = 0
 
     def first(self) -> State:
         """The project as it is."""
+        if self.rehearsed is not None:
+            return self._judged(self.scope, {}, self.rehearsed.recording, self.rehearsed.end)
         plan = plan_for(self.config, self.scope, self.interpreter, self.environ)
         return self._state(self.scope, plan, {})
 
@@ -103,7 +119,7 @@ class Trials:
         """The project with `contents`, the revisions `ids` under review, those of `origins` being new."""
         self.count += 1
         root = self.scope.root
-        folder = self.folder / f"project-{self.count}"
+        folder = Path(tempfile.mkdtemp(prefix="project-", dir=self.folder))  # other trees have theirs there too
         place = copy.make(root, folder, self.scope.tree, contents).resolve()
         tree = copy.moved(self.scope.tree, root, place)
         graph = read_worktree(tree, place)
@@ -122,7 +138,6 @@ class Trials:
 
     def _state(self, scope: Scope, plan: Plan, contents: Contents) -> State:
         end = End()
-        comments = comments_of(scope)
         made = rehearse(
             replace(controlled(plan, self.config, scope), end=end, runner=self.runner),
             self.server,
@@ -132,8 +147,10 @@ class Trials:
         )
         self.server.result().drop_all()
         recording = completed(made, self.config, scope)
-        unread = tuple(Skipped(each.path, each.message) for each in scope.graph.problems if not each.fatal)
-        recording = replace(recording, skipped=recording.skipped + unread)
+        return self._judged(scope, contents, replace(recording, skipped=recording.skipped + unread(scope)), end)
+
+    def _judged(self, scope: Scope, contents: Contents, recording: Recording, end: End) -> State:
+        comments = comments_of(scope)
         known = self.production is not None and self.production.knows(recording.base)
         production = self.production if known else None
         report: Report = judged(self.config, [recording], {scope.tree.name: comments}, production, merge=False)

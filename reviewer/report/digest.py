@@ -235,6 +235,8 @@ class Shown:
             state = f" ({self.refused.sqlstate})" if self.refused.sqlstate else ""
             lines.append(f"PostgreSQL said: {self.refused.error}{state}")
         lines += [f"{_words(key)}: {_told(value)}" for key, value in self._evidence]
+        if self.finding.fix is not None and self.finding.fix.diff:
+            lines.append(f"fix: {self.finding.fix.title}; rehearsed, and `alembic-reviewer fix` writes it")
         return tuple(lines)
 
     def _since(self, held: Held) -> str:

@@ -111,6 +111,20 @@ class Suppressed:
 
 
 @dataclass(frozen=True)
+class TriedFix:
+    """What became of the attempt to fix a finding in the source of its revision."""
+
+    title: str = ""
+    """What the fix does, in the imperative; empty where there is none."""
+    diff: str = ""
+    """The fix as `git apply` takes it. It was rehearsed, and nothing is worse with it; empty where there is none."""
+    reason: str = ""
+    """Why there is none, without the full stop."""
+    unsafe: bool = False
+    """Whether there is one that somebody has to decide on."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One finding as every report shows it."""
 
@@ -137,3 +151,5 @@ class Finding:
     """
     takes: str = ""
     """How long its statement takes, as it was measured at several sizes; empty: it was not."""
+    fix: TriedFix | None = None
+    """None: nobody tried to fix it."""

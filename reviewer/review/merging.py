@@ -15,12 +15,17 @@ def merged(findings: Iterable[Finding], rules: Collection[str]) -> tuple[Finding
     """The findings of `rules`, one for each revision, direction, severity and table: the first, which tells how many more
     there are and in which lines. Suppressed ones, and those of other rules, stay as they are.
     """
-    alike: dict[tuple[object, ...], list[Finding]] = {}
+    return tuple(_one(same) for same in alike(findings, rules))
+
+
+def alike(findings: Iterable[Finding], rules: Collection[str]) -> Iterable[list[Finding]]:
+    """The findings that become one, together; each of the others by itself."""
+    found: dict[tuple[object, ...], list[Finding]] = {}
     for number, each in enumerate(findings):
         alone = each.suppressed is not None or each.table is None or each.location is None or each.rule not in rules
         key = (number,) if alone else (each.rule, each.severity, each.revision, each.direction, each.table)
-        alike.setdefault(key, []).append(each)
-    return tuple(_one(same) for same in alike.values())
+        found.setdefault(key, []).append(each)
+    return found.values()
 
 
 def _one(same: list[Finding]) -> Finding:

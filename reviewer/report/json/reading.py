@@ -33,7 +33,7 @@ from reviewer.recording import (
 from reviewer.replay.effects import Held, Place, Witness, Work
 from reviewer.report.json import views
 from reviewer.review.durations import Duration, Durations
-from reviewer.review.finding import Finding, Growth, Severity, Suppressed
+from reviewer.review.finding import Finding, Growth, Severity, Suppressed, TriedFix
 from reviewer.review.fit import Fit, Point, Range
 from reviewer.review.verdict import Report, Strongest, TreeReport
 from reviewer.sql.names import Name
@@ -263,7 +263,12 @@ def _finding(found: views.Finding, revisions: Sequence[views.Revision]) -> Findi
             for each in found.grows_with
         ),
         witness=_witness(found, revisions),
+        fix=_fix(found.fix) if found.fix else None,
     )
+
+
+def _fix(fix: views.Fix) -> TriedFix:
+    return TriedFix(fix.title or "", fix.diff or "", fix.reason or "", fix.unsafe)
 
 
 def _witness(found: views.Finding, revisions: Sequence[views.Revision]) -> Witness | None:

@@ -425,6 +425,23 @@ class Growth(View, frozen=True, kw_only=True):
     ]
 
 
+class Fix(View, frozen=True, kw_only=True):
+    """What became of the attempt to fix it."""
+
+    title: Annotated[str | None, Meta(description="What the fix does; null where there is none.")]
+    diff: Annotated[
+        str | None,
+        Meta(
+            description="The fix, as `git apply` takes it; it was rehearsed, and nothing is worse with it. Null where"
+            " there is none."
+        ),
+    ]
+    reason: Annotated[str | None, Meta(description="Why there is none.")]
+    unsafe: Annotated[
+        bool, Meta(description="Whether `alembic-reviewer fix --unsafe` has one that somebody has to decide on.")
+    ]
+
+
 class Finding(View, frozen=True, kw_only=True):
     """One unsafe thing."""
 
@@ -484,6 +501,7 @@ class Finding(View, frozen=True, kw_only=True):
             " where it has no statement."
         ),
     ] = None
+    fix: Annotated[Fix | None, Meta(description="Null where nobody asked for fixes with `--fixes`.")] = None
 
 
 class Skipped(View, frozen=True, kw_only=True):

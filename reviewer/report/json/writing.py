@@ -24,6 +24,7 @@ from reviewer.report import inert
 from reviewer.report.digest import RevisionDigest, Shown, TreeDigest, digest, show
 from reviewer.report.json import views
 from reviewer.review.durations import Duration
+from reviewer.review.finding import TriedFix
 from reviewer.review.verdict import Report, Strongest
 from reviewer.stats.sizes import Source
 
@@ -286,6 +287,13 @@ def _finding(shown: Shown, recording: Recording) -> views.Finding:
         ),
         takes=finding.takes,
         did=_did(witness) if witness else None,
+        fix=_fix(finding.fix) if finding.fix else None,
+    )
+
+
+def _fix(fix: TriedFix) -> views.Fix:
+    return views.Fix(
+        title=fix.title or None, diff=fix.diff or None, reason=fix.reason or None, unsafe=fix.unsafe
     )
 
 
