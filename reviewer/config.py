@@ -253,7 +253,8 @@ def _refuse_beside_fixes(values: Mapping[str, Any]) -> None:
         raise UsageError(f"--fixes rehearses on a server, and {beside} starts none.", "Leave one of them out.")
     if values.get("each"):
         raise UsageError(
-            "--fixes rehearses all new revisions together, and --each one after the other.", "Leave one of them out."
+            "--fixes rehearses all new revisions together, and --each one after the other.",
+            "Leave one of them out.",
         )
 
 

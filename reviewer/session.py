@@ -124,9 +124,7 @@ def review_project(
     return replace(report, made=now.strftime("%Y-%m-%d %H:%M UTC"), sizes=sizes)
 
 
-def _reviewed(
-    config: Config, environ: Mapping[str, str], progress: Progress, fixer: Fixer | None = None
-) -> Report:
+def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fixer: Fixer | None = None) -> Report:
     production = production_of(config)
     if config.recording is not None:
         return replace(replayed(config, production), head=_head(config.path))

@@ -60,7 +60,9 @@ def _tried(same: Sequence[Finding], outcomes: Outcomes) -> TriedFix:
     try:
         diff = unified({path: sources[path].data for path in after if path in sources}, after).decode()
     except UnicodeDecodeError:
-        return TriedFix(reason="its file is not in UTF-8, which a diff in JSON cannot hold; `alembic-reviewer fix` can")
+        return TriedFix(
+            reason="its file is not in UTF-8, which a diff in JSON cannot hold; `alembic-reviewer fix` can"
+        )
     return TriedFix("; ".join(dict.fromkeys(each.fix.title for each in applied)), diff)
 
 

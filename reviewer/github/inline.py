@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reviewer.github.api import Api, ApiError, ChangedFile, Invalid, Thread, Unsure
+from reviewer.github.suggestion import Part, Suggestion, fenced, of_fix, parts
 from reviewer.recording import Direction
 from reviewer.report import inert
 from reviewer.report.digest import Shown, counted, digest
@@ -28,7 +29,6 @@ Source = Callable[[str], str | None]
 """The text of a file at the head commit by its path, None if it cannot be read."""
 
 _MARKER = re.compile(r"\A<!-- alembic-reviewer finding v1 id=(?P<id>[0-9a-f]+) fingerprint=(?P<print>\S+) -->")
-_HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+(?P<start>\d+)(?:,\d+)? @@")
 _ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}  # noqa: RUF001  (an emoji)
 _LONGEST_REMEDY = 4_000
 
@@ -78,11 +78,16 @@ def post(api: Api, number: int, sha: str, report: Report, marker_id: str, source
 
 def added_lines(files: Iterable[ChangedFile]) -> dict[str, frozenset[int]]:
     """For each file the lines that the pull request adds, numbered as in the new file."""
-    return {each.filename: frozenset(_added(each.patch)) for each in files if each.patch}
+    return {path: frozenset[int]().union(*(part.added for part in held)) for path, held in _held(files).items()}
 
 
-def suggestion(shown: Shown, report: Report, source: str | None) -> tuple[int, int, str] | None:
-    """First and last line and the replacement, if the remedy replaces exactly one statement.
+def _held(files: Iterable[ChangedFile]) -> dict[str, tuple[Part, ...]]:
+    """For each file the parts of its diff."""
+    return {each.filename: parts(each.patch) for each in files if each.patch}
+
+
+def suggestion(shown: Shown, report: Report, source: str | None) -> Suggestion | None:
+    """The remedy, if it replaces exactly one statement.
 
     That is: one deploy, valid Python, and a statement in `upgrade()`, not nested, that sent one SQL statement to
     the server.
@@ -106,7 +111,7 @@ def suggestion(shown: Shown, report: Report, source: str | None) -> tuple[int, i
         whole = "\n".join(lines).strip() == (ast.get_source_segment(source, node) or "").strip()
         if whole and _statements_of(report, finding.location.path, first, last) == 1:
             indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
-            return first, last, textwrap.indent(finding.remedy[0], indent)
+            return Suggestion(first, last, textwrap.indent(finding.remedy[0], indent))
     return None
 
 
@@ -122,8 +127,8 @@ def _posted(api: Api, number: int, sha: str, report: Report, marker_id: str, sou
     unsaid = [(shown, fingerprint) for shown, fingerprint in every if fingerprint not in threads]
     if not unsaid:
         return Posted(kept=len(every), folded=folded)
-    added = added_lines(api.files(number))
-    remarks = list(_remarks(unsaid, added, report, marker_id, source))[:MOST]
+    held = _held(api.files(number))
+    remarks = list(_remarks(unsaid, held, report, marker_id, source))[:MOST]
     sent = _send(api, number, sha, remarks) if remarks else 0
     return Posted(sent, len(every) - len(unsaid), folded, len(unsaid) - sent)
 
@@ -157,7 +162,7 @@ def _send(api: Api, number: int, sha: str, remarks: Sequence[_Remark]) -> int:
 
 def _remarks(
     findings: Iterable[tuple[Shown, str]],
-    added: Mapping[str, frozenset[int]],
+    held: Mapping[str, tuple[Part, ...]],
     report: Report,
     marker_id: str,
     source: Source,
@@ -165,46 +170,58 @@ def _remarks(
     replaced: set[tuple[str, int]] = set()
     for shown, fingerprint in findings:
         place = shown.finding.location
-        if place is None or place.line not in added.get(place.path, frozenset()):
+        parts_of_file = held.get(place.path, ()) if place is not None else ()
+        if place is None or not any(place.line in part.added for part in parts_of_file):
             continue
-        found = suggestion(shown, report, source(place.path))
-        if found and (
-            any((place.path, line) in replaced for line in range(found[0], found[1] + 1))
-            or not added[place.path].issuperset(range(found[0], found[1] + 1))
-        ):
-            found = None
-        first, last = found[:2] if found else (place.line, place.line)
-        if found:
-            replaced |= {(place.path, line) for line in range(first, last + 1)}
-        body = "\n".join(_body(shown, fingerprint, marker_id, found[2] if found else None))
-        yield _Remark(fingerprint, place.path, first, last, inert.without_commands(body), shown)
+        found = _suggested(shown, report, source(place.path), parts_of_file)
+        taken = found is not None and any((place.path, line) in replaced for line in found.range)
+        if found is not None and not taken:
+            replaced |= {(place.path, line) for line in found.range}
+        first, last = (found.first, found.last) if found is not None and not taken else (place.line, place.line)
+        lines = _body(shown, fingerprint, marker_id, None if taken else found, taken=taken)
+        yield _Remark(fingerprint, place.path, first, last, "\n".join(lines), shown)
 
 
-def _body(shown: Shown, fingerprint: str, marker_id: str, replacement: str | None) -> Iterator[str]:
+def _suggested(shown: Shown, report: Report, source: str | None, held: Sequence[Part]) -> Suggestion | None:
+    """The fix that was rehearsed. Where none was tried, the remedy if it fits exactly; without a source nothing: the
+    report may come from a job that ran somebody's code.
+    """
+    fix, place = shown.finding.fix, shown.finding.location
+    if source is None or place is None:
+        return None
+    if fix is not None:
+        found = of_fix(fix.diff, place.path, held)
+    else:
+        found = suggestion(shown, report, source)
+        if found is not None and not any(part.added.issuperset(found.range) for part in held):
+            return None
+    return found if found is not None and fenced(found.text) is not None else None
+
+
+def _body(
+    shown: Shown, fingerprint: str, marker_id: str, found: Suggestion | None, *, taken: bool
+) -> Iterator[str]:
+    """The comment; nothing in a suggestion is changed, as it is accepted as it is."""
+    yield from (inert.without_commands(line) for line in _words(shown, fingerprint, marker_id))
+    if found is not None:
+        yield from ("", *(fenced(found.text) or ()))
+        return
+    if taken:
+        yield from ("", "A suggestion for it changes the same lines as another one of this review.")
+    remedies = shown.finding.remedy
+    for step, body in enumerate(remedies, 1):
+        several = f", deploy {step} of {len(remedies)}" if len(remedies) > 1 else ""
+        yield from ("", f"Write this instead{several}:", "")
+        yield inert.without_commands("\n".join(fence(inert.cut(body, _LONGEST_REMEDY), "python")))
+
+
+def _words(shown: Shown, fingerprint: str, marker_id: str) -> Iterator[str]:
     finding = shown.finding
     yield f"<!-- alembic-reviewer finding v1 id={marker_id} fingerprint={fingerprint} -->"
     yield f"{_ICONS[finding.severity]} **{prose(finding.rule)}**"
     yield from ("", prose(finding.message), "")
     if finding.severity is not Severity.NOTICE:
         yield from (f"- {prose(fact)}" for fact in shown.facts)
-    if replacement is not None:
-        yield from ("", *fence(replacement, "suggestion"))
-        return
-    for step, body in enumerate(finding.remedy, 1):
-        several = f", deploy {step} of {len(finding.remedy)}" if len(finding.remedy) > 1 else ""
-        yield from ("", f"Write this instead{several}:", "", *fence(inert.cut(body, _LONGEST_REMEDY), "python"))
-
-
-def _added(patch: str) -> Iterator[int]:
-    line = 0
-    for each in patch.split("\n"):
-        if hunk := _HUNK.match(each):
-            line = int(hunk["start"])
-        elif each.startswith("+"):
-            yield line
-            line += 1
-        elif not each.startswith(("-", "\\")):
-            line += 1
 
 
 def _statements_of(report: Report, path: str, first: int, last: int) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
+from reviewer.config import Config
 from reviewer.errors import UsageError
 from reviewer.github.comment import Mode, identity
 from reviewer.github.publication import When
@@ -40,6 +41,15 @@ class Annotations(Enum):
         return self in {Annotations.REVIEW, Annotations.BOTH}
 
 
+class SuggestFixes(Enum):
+    """Whether fixes are tried, which takes another review."""
+
+    AUTO = "auto"
+    """Where they can be suggested: with review comments."""
+    TRUE = "true"
+    FALSE = "false"
+
+
 @dataclass(frozen=True)
 class Inputs:
     """All inputs; those that were not given are empty."""
@@ -59,6 +69,7 @@ class Inputs:
     mode: Mode
     comment_id: str
     annotations: Annotations
+    suggest_fixes: SuggestFixes
     summary: bool
     report_directory: str
     pull_request: int | None
@@ -100,6 +111,7 @@ class Inputs:
             mode=word("comment-mode", Mode, "update"),
             comment_id=text("comment-id"),
             annotations=word("annotations", Annotations, "inline"),
+            suggest_fixes=word("suggest-fixes", SuggestFixes, "auto"),
             summary=_one_of("summary", text("summary", "true"), ["true", "false"]) == "true",
             report_directory=text("report-directory"),
             pull_request=int(number) if number else None,
@@ -117,7 +129,14 @@ class Inputs:
             "stats": self.stats,
             "timeout": self._seconds(),
             "fail_on": self.fail_on,
+            "fixes": self.suggest_fixes is SuggestFixes.TRUE,
         }
+
+    def completed(self, config: Config) -> Config:
+        """`config` with fixes, where nobody said whether, and they can be tried and suggested."""
+        wanted = self.suggest_fixes is SuggestFixes.AUTO and self.annotations.by_review
+        possible = not config.static and config.recording is None
+        return replace(config, fixes=True) if wanted and possible else config
 
     def _seconds(self) -> float | None:
         try:

@@ -105,7 +105,7 @@ def _reviewed(inputs: Inputs, event: Event, environ: Mapping[str, str], out: Tex
                 "Name a folder of the checked out repository, and run actions/checkout before this step.",
             ) from None
         root = root_of(Path())
-        config = load(inputs.flags(), root)
+        config = inputs.completed(load(inputs.flags(), root))
         fail_on = config.fail_on
         return _review(config, event, inputs.base_ref, environ), root
     except ReviewerError as error:
@@ -130,7 +130,11 @@ def _review(config: Config, event: Event, base_ref: str, environ: Mapping[str, s
             base = None  # the review itself reports what is wrong with the repository
         if base is not None:
             config = replace(config, base=base, revisions=None)
-    return review_project(config, environ)
+    if not config.fixes:
+        return review_project(config, environ)
+    from reviewer.fix.offer import offer
+
+    return review_project(config, environ, fixer=offer)
 
 
 def _report_folder(inputs: Inputs, environ: Mapping[str, str]) -> Path:

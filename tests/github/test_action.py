@@ -207,29 +207,33 @@ def test_a_checkout_in_a_folder_of_the_workspace(tmp_path: Path, environment: Pa
     assert f"/blob/{pull_request.head}/{NEW}#L10" in github.bodies[0]
 
 
-def test_review_comments_suggest_the_remedy_in_place(start: Start, github: FakeGitHub) -> None:
-    lines = UNSAFE.count("\n")
-    github.files = [
-        {
-            "filename": NEW,
-            "status": "added",
-            "patch": f"@@ -0,0 +1,{lines} @@\n" + "\n".join("+" + each for each in UNSAFE.splitlines()),
-        }
-    ]
+def _added(text: str) -> dict[str, str]:
+    """The diff of a file that the pull request adds, as GitHub gives it."""
+    lines = text.splitlines()
+    patch = "\n".join([f"@@ -0,0 +1,{len(lines)} @@", *("+" + each for each in lines)])
+    return {"filename": NEW, "status": "added", "patch": patch}
+
+
+def test_a_suggestion_is_a_rehearsed_fix_and_turns_the_pull_request_green(start: Start, github: FakeGitHub) -> None:
+    github.files = [_added(UNSAFE)]
     job = start({NEW: UNSAFE})
 
     job.use(python=PYTHON, annotations="review")
-    job.use(python=PYTHON, annotations="review")
 
-    assert len(github.reviews) == 1, "nothing is said twice"
     [said] = github.reviews[0]["comments"]
-    assert (said["path"], said["line"], said["side"]) == (NEW, 10, "RIGHT")
-    assert "```suggestion\n    with op.get_context().autocommit_block():\n        op.execute(" in said["body"]
-    assert (
-        '\n        op.create_index("ix_people_name", "people", ["name"], postgresql_concurrently=True)\n```'
-        in said["body"]
-    )
+    assert (said["path"], said["start_line"], said["line"], said["side"]) == (NEW, 10, 14, "RIGHT")
     assert job.steps["review"].annotations == []
+
+    text = said["body"].partition("```suggestion\n")[2].partition("\n```")[0]
+    lines = UNSAFE.splitlines()
+    accepted = "\n".join([*lines[: said["start_line"] - 1], *text.split("\n"), *lines[said["line"] :], ""])
+    github.files = [_added(accepted)]
+    job.payload.write_text(json.dumps(PullRequest(job.workspace).add({NEW: accepted}).event()))
+    outputs = job.use(python=PYTHON, annotations="review")
+
+    assert outputs["verdict"] == "pass", job.stdout
+    assert len(github.reviews) == 1, "nothing is suggested again"
+    assert [each["why"] for each in github.threads] == ["RESOLVED"]
 
 
 @pytest.mark.parametrize(

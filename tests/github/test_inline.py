@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reviewer.github import inline
 from reviewer.github.api import Api, ChangedFile
+from reviewer.report import json as report_json
 from reviewer.report.digest import digest
+from reviewer.review.finding import TriedFix
 from reviewer.review.verdict import Report
 from tests.github.fake import FakeGitHub, Fault, patch
 from tests.report import reports
@@ -126,8 +130,8 @@ def test_a_remedy_takes_the_place_of_its_statement_with_its_indentation() -> Non
     found = inline.suggestion(BLOCKING, reports.TYPICAL, SOURCE)
 
     assert found is not None
-    assert found[:2] == (25, 25)
-    assert found[2].startswith("    with op.get_context().autocommit_block():\n        op.create_index(")
+    assert (found.first, found.last) == (25, 25)
+    assert found.text.startswith("    with op.get_context().autocommit_block():\n        op.create_index(")
 
 
 def test_a_statement_over_several_lines_is_replaced_whole() -> None:
@@ -136,7 +140,7 @@ def test_a_statement_over_several_lines_is_replaced_whole() -> None:
     found = inline.suggestion(BLOCKING, reports.TYPICAL, source)
 
     assert found is not None
-    assert found[:2] == (24, 26)
+    assert (found.first, found.last) == (24, 26)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +168,69 @@ def test_a_remedy_in_several_deploys_is_no_suggestion() -> None:
         inline.suggestion(key, reports.TYPICAL, "\n" * 16 + "def upgrade():\n    op.create_foreign_key('x')\n")
         is None
     )
+
+
+# -- suggestions that were rehearsed --------------------------------------------------------------
+
+FIXED = TriedFix(
+    "build it CONCURRENTLY",
+    f"diff --git a/{KEY} b/{KEY}\n--- a/{KEY}\n+++ b/{KEY}\n"
+    "@@ -24,3 +24,4 @@\n line 23\n-line 24\n+    with op.get_context().autocommit_block():\n+        op.x()\n"
+    " line 25\n@@ -28,2 +29,2 @@\n line 27\n-line 28\n+    op.y()\n",
+)
+REFUSED = TriedFix(reason="it adds a revision", unsafe=True)
+
+
+def tried(**fixes: TriedFix) -> Report:
+    """The typical report, with what became of the fixes of some rules (`_` for `-`), read from its JSON."""
+    (tree,) = reports.TYPICAL.trees
+    found = tuple(replace(each, fix=fixes.get(each.rule.replace("-", "_"))) for each in tree.findings)
+    return report_json.load(report_json.render(replace(reports.TYPICAL, trees=(replace(tree, findings=found),))))
+
+
+def suggested(github: FakeGitHub) -> dict[tuple[int, int], str]:
+    """The suggestions of the last review by their first and last line."""
+    return {
+        (each.get("start_line", each["line"]), each["line"]): each["body"]
+        .partition("```suggestion\n")[2]
+        .partition("\n```")[0]
+        for each in github.reviews[-1]["comments"]
+        if "```suggestion" in each["body"]
+    }
+
+
+def test_a_rehearsed_fix_is_suggested_as_a_whole_and_once(github: FakeGitHub, api: Api) -> None:
+    report = tried(blocking_index=FIXED)
+
+    inline.post(api, NUMBER, SHA, report, ID, lambda _: SOURCE)
+    again = inline.post(api, NUMBER, SHA, report, ID, lambda _: SOURCE)
+
+    text = "    with op.get_context().autocommit_block():\n        op.x()\nline 25\nline 26\nline 27\n    op.y()"
+    assert suggested(github) == {(25, 29): text}
+    assert (len(github.reviews), again.new) == (1, 0)
+
+
+def test_of_two_fixes_of_the_same_lines_one_is_suggested_and_the_other_one_told(
+    github: FakeGitHub, api: Api
+) -> None:
+    inline.post(api, NUMBER, SHA, tried(blocking_index=FIXED, validating_foreign_key=FIXED), ID, lambda _: SOURCE)
+
+    bodies = [each["body"] for each in github.reviews[0]["comments"]]
+    assert ["```suggestion" in each for each in bodies].count(True) == 1
+    assert ["changes the same lines as another one" in each for each in bodies].count(True) == 1
+
+
+def test_where_a_fix_was_tried_in_vain_the_remedy_is_no_suggestion(github: FakeGitHub, api: Api) -> None:
+    inline.post(api, NUMBER, SHA, tried(blocking_index=REFUSED), ID, lambda _: SOURCE)
+
+    assert suggested(github) == {}
+    assert "Write this instead" in github.reviews[0]["comments"][1]["body"]
+
+
+def test_a_report_of_another_job_suggests_nothing(github: FakeGitHub, api: Api) -> None:
+    post(api, tried(blocking_index=FIXED))
+
+    assert suggested(github) == {}
 
 
 def test_added_lines_are_counted_in_the_new_file() -> None:

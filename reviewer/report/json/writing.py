@@ -292,9 +292,7 @@ def _finding(shown: Shown, recording: Recording) -> views.Finding:
 
 
 def _fix(fix: TriedFix) -> views.Fix:
-    return views.Fix(
-        title=fix.title or None, diff=fix.diff or None, reason=fix.reason or None, unsafe=fix.unsafe
-    )
+    return views.Fix(title=fix.title or None, diff=fix.diff or None, reason=fix.reason or None, unsafe=fix.unsafe)
 
 
 def _held(held: Held) -> views.Held:
