@@ -13,6 +13,7 @@ every migration should set, IF NOT EXISTS, which column types are nicer. What th
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import subprocess
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+from alembic.command import upgrade
+from alembic.config import Config as AlembicConfig
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -100,7 +103,7 @@ def _safemigrate(folder: Path, material: Material) -> set[str]:
 def _alembic_guard(folder: Path, material: Material) -> set[str]:
     command = [str(folder / "bin/alembic-guard"), "--format", "json", *map(str, material.revisions)]
     found = json.loads(_output(command, {0, 1}))
-    return {each["rule"] for each in found["findings"]}
+    return {each["rule"] for each in found}
 
 
 def _django(folder: Path, material: Material) -> set[str]:
@@ -120,13 +123,19 @@ def _pgfence(folder: Path, material: Material) -> set[str]:
     command = ["node", str(folder / "node_modules/@flvmnt/pgfence/dist/index.js"), "analyze", "--output", "json"]
     found = json.loads(_output([*command, "--min-pg-version", "14", str(_sql(material))], {0, 1}))
     rules = {
-        each["ruleId"] for result in found["results"] for each in result["checks"] if each["risk"] not in {"SAFE", "LOW"}
+        each["ruleId"]
+        for result in found["results"]
+        for each in result["checks"]
+        if each["risk"] not in {"SAFE", "LOW"}
     }
     return rules | {each["ruleId"] for result in found["results"] for each in result["policyViolations"]}
 
 
 def _pip(*requirements: str) -> list[list[str]]:
-    return [[sys.executable, "-m", "venv", "{folder}"], ["{folder}/bin/python", "-m", "pip", "install", "-q", *requirements]]
+    return [
+        [sys.executable, "-m", "venv", "{folder}"],
+        ["{folder}/bin/python", "-m", "pip", "install", "-q", *requirements],
+    ]
 
 
 PEERS = (
@@ -147,7 +156,18 @@ PEERS = (
     Tool(
         "@flvmnt/pgfence 0.1.5",
         "SQL",
-        [["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", "{folder}", "@flvmnt/pgfence@0.1.5"]],
+        [
+            [
+                "npm",
+                "install",
+                "--silent",
+                "--no-fund",
+                "--no-audit",
+                "--prefix",
+                "{folder}",
+                "@flvmnt/pgfence@0.1.5",
+            ]
+        ],
         _pgfence,
         r"missing-.*|prefer-.*",
     ),
@@ -246,13 +266,15 @@ def _material(case: cases.Case, folder: Path) -> Material:
     cases.write(case, folder)
     versions = folder / "migrations" / "versions"
     new = tuple(sorted(each for each in versions.glob("*.py") if each.stem != _BASE))
-    command = [sys.executable, "-m", "alembic", "upgrade", f"{_BASE}:heads", "--sql"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        return Material(case, new, None, f"Alembic renders no SQL: {why}")
+    buffer = io.StringIO()
+    config = AlembicConfig(str(folder / "alembic.ini"), output_buffer=buffer)
+    config.set_main_option("script_location", str(folder / "migrations"))
+    try:
+        upgrade(config, f"{_BASE}:heads", sql=True)
+    except Exception as error:  # noqa: BLE001  (whatever a migration raises, there is no SQL)
+        return Material(case, new, None, f"Alembic renders no SQL: {error}".splitlines()[0])
     file = folder / f"{case.id}.sql"
-    file.write_text(_without_bookkeeping(done.stdout), encoding="utf-8")
+    file.write_text(_without_bookkeeping(buffer.getvalue()), encoding="utf-8")
     return Material(case, new, file)
 
 
@@ -328,7 +350,7 @@ def _page(results: Results) -> Iterator[str]:
     yield from _misses(results)
     yield "### Case by case"
     yield ""
-    yield "✓: right. `flags`: flags a safe one. `silent`: says nothing about an unsafe one. `–`: no answer. Where we are wrong comes first."
+    yield "✓: right. `flags`: flags a safe one. `silent`: says nothing about an unsafe one. `?`: no answer. Where we are wrong comes first."
     yield ""
     yield f"| case | is | {' | '.join(tool.name.split(' ')[0] if tool is not STATIC else '--static' for tool in tools)} |"
     yield f"|---|---|{'---|' * len(tools)}"
@@ -358,7 +380,7 @@ def _misses(results: Results) -> Iterator[str]:
 
 def _cell(case: cases.Case, said: Said) -> str:
     if said.unanswered:
-        return "–"
+        return "?"
     return "✓" if _right(case, said) else "flags" if case.safe else "silent"
 
 
@@ -367,8 +389,8 @@ def _plain(results: Results) -> Mapping[str, Any]:
         "cases": {each.id: each.verdict for each in results.cases},
         "tools": {
             name: {
-                id: {"rules": sorted(each.rules), "habits": sorted(each.habits), "unanswered": each.unanswered}
-                for id, each in said.items()
+                case: {"rules": sorted(each.rules), "habits": sorted(each.habits), "unanswered": each.unanswered}
+                for case, each in said.items()
             }
             for name, said in results.said.items()
         },

@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from alembic import command
 from alembic.config import Config
+
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
 from tests import cases
@@ -103,9 +104,10 @@ def main() -> int:
     arguments = _arguments()
     raw = json.loads(arguments.file.read_text(encoding="utf-8"))
     wrong = 0
-    with Guardian() as guardian, start(
-        ServerRequest(arguments.postgres, arguments.postgres_version), guardian
-    ) as server:
+    with (
+        Guardian() as guardian,
+        start(ServerRequest(arguments.postgres, arguments.postgres_version), guardian) as server,
+    ):
         for each, case in zip(raw, cases.load(arguments.file), strict=True):
             if arguments.ids and case.id not in arguments.ids:
                 continue
@@ -194,16 +196,26 @@ def _working(probes: list[str]) -> set[str]:
 def _state() -> tuple[str, dict[str, int]]:
     """The schema as pg_dump writes it, and a number for the rows of each table."""
     dumped = subprocess.run(
-        ["pg_dump", "--schema-only", "--exclude-table", "alembic_version"], capture_output=True, text=True, check=True
+        ["pg_dump", "--schema-only", "--exclude-table", "alembic_version"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     schema = "\n".join(
         line for line in dumped.splitlines() if line and not line.startswith(("--", "\\restrict", "\\unrestrict"))
     )
     with psycopg.connect() as connection:
-        names = [row[0] for row in connection.execute("SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r'"
-                 " AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'")]
+        names = [
+            row[0]
+            for row in connection.execute(
+                "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r'"
+                " AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
+            )
+        ]
         rows = {
-            name: connection.execute(f"SELECT coalesce(sum(hashtext(x::text)::bigint), 0) FROM {name} x").fetchone()[0]  # type: ignore[index]
+            name: connection.execute(
+                f"SELECT coalesce(sum(hashtext(x::text)::bigint), 0) FROM {name} x"
+            ).fetchone()[0]  # type: ignore[index]
             for name in names
         }
     return schema, rows

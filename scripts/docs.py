@@ -2,7 +2,7 @@
 
     python3 scripts/docs.py [--check] [FILE ...]
 
-Generated are: docs/checks/ from the docstrings and examples of the checks; the output under every `$ alembic-reviewer`
+Generated are: docs/checks/ from the docstrings and examples of the checks and the table in docs/conformance.md; the output under every `$ alembic-reviewer`
 in the console blocks of README.md and docs/; the JSON in docs/agents.md; the format in docs/recording.md; the interface in docs/writing-checks.md; the
 table of findings in the README of each example, from a review of it;
 the JSON Schemas of the report, of a release and of the production statistics, from their types.
@@ -19,7 +19,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     from reviewer.review.rule import Check
 
 PAGES = ROOT / "docs" / "checks"
+CONFORMANCE = ROOT / "docs" / "conformance.md"
+NOTHING_RAN = ("none", "not run")
+"""What a cell of that table says where no flagged statement was run."""
+AFTER_OBSERVED = ("Not flagged, for example", "Allowing it")
+OBSERVED = (
+    "What servers did with existing tables at the flagged lines of these examples: locks newly acquired, `rewrite`, `index build`"
+    " and `scan`, or the\nerror that was raised ([all rules](../conformance.md))."
+)
 MODULES = (
     "observations.py",
     "passes.py",
@@ -111,10 +119,57 @@ def _pages() -> Iterator[tuple[Path, str | None]]:
     from reviewer.report.explain import document
 
     built_in = [check for check in checks.load() if check.__name__.startswith("checks.")]
-    wanted = {PAGES / f"{check.RULE.id}.md": document(check).rstrip() + "\n" for check in built_in}
+    seen = _observed()
+    wanted = {
+        PAGES / f"{check.RULE.id}.md": _with_observed(document(check).rstrip() + "\n", seen.get(check.RULE.id, {}))
+        for check in built_in
+    }
     wanted[PAGES / "README.md"] = "\n".join(_index(built_in)) + "\n"
     yield from wanted.items()
     yield from ((path, None) for path in sorted(PAGES.glob("*.md")) if path not in wanted)
+
+
+def _observed() -> dict[str, dict[str, str]]:
+    """What the servers did at the flagged statements of each rule, by version: the table of docs/conformance.md."""
+    rows = [
+        [cell.strip() for cell in line.strip("|\n ").split("|")]
+        for line in CONFORMANCE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    versions = rows[0][2:]
+    return {
+        row[0].strip("`"): {
+            major: row[-1] if cell == "=" else cell for major, cell in zip(versions, row[2:], strict=True)
+        }
+        for row in rows[2:]
+    }
+
+
+def _with_observed(page: str, seen: Mapping[str, str]) -> str:
+    """The page of a rule, with what was observed before the examples that are not flagged."""
+    alike: dict[str, list[str]] = {}
+    for major, did in seen.items():
+        if did not in NOTHING_RAN:
+            alike.setdefault(did, []).append(major)
+    if not alike:
+        return page
+    ends = (end for title in AFTER_OBSERVED if (end := page.find(f"\n## {title}\n")) >= 0)
+    place = next(ends, len(page))
+    told = [
+        f"- PostgreSQL {_versions(majors)}: {'nothing of that' if did == 'flagged' else did.replace('; ', ', or ')}"
+        for did, majors in alike.items()
+    ]
+    missing = [major for major, did in seen.items() if did in NOTHING_RAN]
+    told += [f"- PostgreSQL {_versions(missing)}: no example can be run there"] if missing else []
+    return "\n".join([page[:place].rstrip("\n"), "", "## Observed", "", OBSERVED, "", *told, ""]) + page[place:]
+
+
+def _versions(words: Sequence[str]) -> str:
+    """Versions in words: `14 to 18` where they follow on each other."""
+    numbers = [int(each) for each in words]
+    if len(words) > 2 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
+        return f"{words[0]} to {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _index(checks: Sequence[Check]) -> Iterator[str]:
@@ -122,7 +177,7 @@ def _index(checks: Sequence[Check]) -> Iterator[str]:
 
     yield "# Checks"
     yield ""
-    yield "Written by `scripts/docs.py` from the checks themselves; `alembic-reviewer explain RULE` shows the same page."
+    yield "Written by `scripts/docs.py` from the checks themselves; `alembic-reviewer explain RULE` shows the same page, without what was observed."
     order = list(Group)
     rules = sorted((c.RULE for c in checks), key=lambda r: (order.index(r.group), -r.severity.rank, r.id))
     for group, members in groupby(rules, key=lambda rule: rule.group):

@@ -73,6 +73,22 @@ def in_step(*files: str) -> None:
 
 
 @pytest.mark.processes
+def test_pages_of_the_checks_say_what_was_observed_on_which_version() -> None:
+    table = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| [^|]* \|((?: [^|]* \|)+)$", table, re.MULTILINE)
+    shown = {rule: cells.strip(" |").split(" | ") for rule, cells in rows}
+
+    assert len(shown) > 80
+    for rule, cells in shown.items():
+        page = (ROOT / f"docs/checks/{rule}.md").read_text(encoding="utf-8")
+        observed = page.partition("\n## Observed\n")[2].partition("\n## ")[0]
+        assert bool(observed) is (cells[-1] != "none"), rule
+        if cells[-1] not in {"none", "flagged"}:
+            assert cells[-1].replace("; ", ", or ") in observed
+        if cells[-1] != "none" and set(cells[:-1]) == {"="}:
+            assert "- PostgreSQL 14 to 18: " in observed
+
+
 def test_pages_of_the_checks_are_what_the_checks_say() -> None:
     in_step("docs/checks")
 
