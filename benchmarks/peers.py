@@ -19,8 +19,8 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,11 @@ PAGE = ROOT / "docs" / "comparison.md"
 PRACTICE = Path(__file__).parent / "practice.json"
 _MARKED = re.compile(r"(?<=<!-- scores -->\n).*?(?=<!-- end of scores -->)", re.DOTALL)
 _BASE = "base0"
+_LOCKING = frozenset({"lock", "scan", "rewrite", "index_build", "backfill"})
+
+
+_AT_ONCE = 3
+"""Processes of a peer."""
 
 
 class NoAnswer(Exception):
@@ -192,7 +197,6 @@ class Results:
     """By tool and case."""
     absent: dict[str, str] = field(default_factory=dict)
     """Why a tool was not run, by its name."""
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -200,10 +204,12 @@ def main() -> int:
     arguments = _arguments()
     found = [*cases.load(), *cases.load(PRACTICE)]
     results = Results(found)
+    for file in arguments.also:
+        _add(results, json.loads(file.read_text(encoding="utf-8")))
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         materials = [_material(case, Path(name).resolve() / case.id) for case in found]
         for tool in PEERS:
-            if not _wanted(tool, arguments.only):
+            if not _wanted(tool, arguments.only) or not _missing(results, tool):
                 continue
             try:
                 folder = _installed(tool, arguments.tools)
@@ -212,7 +218,7 @@ def main() -> int:
                 print(f"{tool.name} is not compared: {results.absent[tool.name]}")
                 continue
             _judge(results, tool, materials, lambda each, tool=tool, folder=folder: _peer(tool, folder, each))
-        if _wanted(OURS, arguments.only) or _wanted(STATIC, arguments.only):
+        if any(_wanted(each, arguments.only) and _missing(results, each) for each in (OURS, STATIC)):
             _ours(results, materials, arguments)
     text = "\n".join(_page(results)) + "\n"
     print(text)
@@ -226,7 +232,7 @@ def main() -> int:
 def _ours(results: Results, materials: Sequence[Material], arguments: argparse.Namespace) -> None:
     with cases.bench(arguments.postgres, arguments.postgres_version) as bench:
         for tool in (OURS, STATIC):
-            if not _wanted(tool, arguments.only):
+            if not _wanted(tool, arguments.only) or not _missing(results, tool):
                 continue
 
             def judge(material: Material, tool: Tool = tool) -> Said:
@@ -240,9 +246,15 @@ def _ours(results: Results, materials: Sequence[Material], arguments: argparse.N
 
 def _judge(results: Results, tool: Tool, materials: Sequence[Material], judge: Judge) -> None:
     print(f"{tool.name} ...", file=sys.stderr, flush=True)
-    began = time.perf_counter()
-    results.said[tool.name] = {each.case.id: judge(each) for each in materials}
-    results.seconds[tool.name] = (time.perf_counter() - began) / len(materials)
+    wanted = [each for each in materials if each.case in _missing(results, tool)]
+    with ThreadPoolExecutor(1 if tool is OURS or tool is STATIC else _AT_ONCE) as pool:  # our bench has one server
+        said = dict(zip((each.case.id for each in wanted), pool.map(judge, wanted), strict=True))
+    results.said[tool.name] = {**results.said.get(tool.name, {}), **said}
+
+
+def _missing(results: Results, tool: Tool) -> list[cases.Case]:
+    """The cases that the tool has not judged."""
+    return [each for each in results.cases if each.id not in results.said.get(tool.name, {})]
 
 
 def _peer(tool: Tool, folder: Path, material: Material) -> Said:
@@ -333,21 +345,22 @@ def _page(results: Results) -> Iterator[str]:
     safe = [each for each in results.cases if each.safe]
     unsafe = [each for each in results.cases if not each.safe]
     yield ""
-    yield f"| tool | reads | unsafe flagged, of {len(unsafe)} | safe left alone, of {len(safe)} | right, of {len(results.cases)} | no answer | seconds a case | right with its rules about habits |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield from _misses(results)
+    locking, others = _families(unsafe)
+    yield from ("### Scores", "")
+    yield f"| tool | reads | unsafe flagged, of {len(unsafe)} | of these: locking, {len(locking)} | others, {len(others)} | safe left alone, of {len(safe)} | right, of {len(results.cases)} | no answer | right with its rules about habits |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for tool in tools:
         said = results.said[tool.name]
-        count = [sum(_right(each, said[each.id]) for each in some) for some in (unsafe, safe)]
+        count = [sum(_right(each, said[each.id]) for each in some) for some in (unsafe, locking, others, safe)]
         silent = sum(bool(each.unanswered) for each in said.values())
         whole = sum(_right(each, said[each.id], habits=True) for each in results.cases)
         yield (
-            f"| {tool.name} | {tool.takes} | {count[0]} | {count[1]} | {sum(count)} | {silent} |"
-            f" {results.seconds[tool.name]:.1f} | {whole} |"
+            f"| {tool.name} | {tool.takes} | {' | '.join(map(str, count))} | {count[0] + count[3]} | {silent} | {whole} |"
         )
     yield ""
     for name, why in results.absent.items():
         yield from (f"{name} is not compared: {why}.", "")
-    yield from _misses(results)
     yield "### Case by case"
     yield ""
     yield "✓: right. `flags`: flags a safe one. `silent`: says nothing about an unsafe one. `?`: no answer. Where we are wrong comes first."
@@ -359,6 +372,12 @@ def _page(results: Results) -> Iterator[str]:
         cells = [_cell(case, results.said[tool.name][case.id]) for tool in tools]
         yield f"| {case.id} {case.title.replace('|', '/')} | {case.verdict} | {' | '.join(cells)} |"
     yield ""
+
+
+def _families(unsafe: Sequence[cases.Case]) -> tuple[list[cases.Case], list[cases.Case]]:
+    """What blocks while it works on rows, and what fails, loses data, breaks the running code or has no way back."""
+    locking = [each for each in unsafe if _LOCKING.intersection(each.hazards)]
+    return locking, [each for each in unsafe if each not in locking]
 
 
 def _misses(results: Results) -> Iterator[str]:
@@ -398,6 +417,17 @@ def _plain(results: Results) -> Mapping[str, Any]:
     }
 
 
+def _add(results: Results, earlier: Mapping[str, Any]) -> None:
+    """What tools said in an earlier run. Raises `SystemExit` if a case of it has another label now."""
+    if not earlier["cases"].items() <= {each.id: each.verdict for each in results.cases}.items():
+        raise SystemExit("The earlier run was about other cases.")
+    for name, said in earlier["tools"].items():
+        results.said[name] = {
+            case: Said(frozenset(each["rules"]), frozenset(each["habits"]), each["unanswered"])
+            for case, each in said.items()
+        }
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kept = Path(platformdirs.user_cache_dir("alembic-reviewer-benchmarks"))
@@ -406,6 +436,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--postgres", default="auto")
     parser.add_argument("--postgres-version", type=int)
     parser.add_argument("--results", type=Path, metavar="FILE", help="write what each tool said, as JSON")
+    parser.add_argument(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="take these results of an earlier run",
+    )
     parser.add_argument("--write", action="store_true", help="put the figures into docs/comparison.md")
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def _measured(case: cases.Case, probes: list[str], server: RunningServer) -> dic
         elif worked - _working(probes):
             found.add("a statement of the running code fails afterwards")
         if not failure and not any(NO_DOWNGRADE in each["downgrade"] for each in case.revisions):
-            found |= set(_round_trip(config, before))
+            found |= set(_round_trip(config, before, [each["revision"] for each in case.revisions]))
         os.chdir("/")
     return {
         "hazards": sorted(found | watch.hazards),
@@ -152,7 +152,8 @@ def _measured(case: cases.Case, probes: list[str], server: RunningServer) -> dic
     }
 
 
-def _round_trip(config: Config, before: tuple[str, Mapping[str, int]]) -> Iterator[str]:
+def _round_trip(config: Config, before: tuple[str, Mapping[str, int]], revisions: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the way down and up again: of all revisions together, then of each one by itself."""
     upgraded = _state()[0]
     if _tried(lambda: command.downgrade(config, "base0")):
         yield "the downgrade fails"
@@ -166,6 +167,18 @@ def _round_trip(config: Config, before: tuple[str, Mapping[str, int]]) -> Iterat
         yield "the second upgrade fails"
     elif _state()[0] != upgraded:
         yield "the second upgrade leads to another schema"
+    elif len(revisions) > 1:
+        command.downgrade(config, "base0")
+        for each, below in zip(revisions, ["base0", *revisions], strict=False):
+            step = _state()[0]
+            command.upgrade(config, each)
+            if _tried(lambda below=below: command.downgrade(config, below)):  # type: ignore[misc]
+                yield "the downgrade fails"
+            elif _state()[0] != step:
+                yield "the downgrade leads to another schema"
+            if _tried(lambda each=each: command.upgrade(config, each)):  # type: ignore[misc]
+                yield "the second upgrade fails"
+                return
 
 
 @contextlib.contextmanager
