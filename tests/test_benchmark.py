@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import peers  # noqa: E402  (benchmarks are scripts)
-
-from tests import cases  # noqa: E402
+from benchmarks import peers
+from tests import cases
 
 PRACTICE = json.loads(peers.PRACTICE.read_text(encoding="utf-8"))
 PAGE = peers.PAGE.read_text(encoding="utf-8")
@@ -49,7 +46,7 @@ def test_every_tool_is_installed_at_one_version() -> None:
 def test_a_tool_that_cannot_be_installed_is_told_in_a_sentence(tmp_path: Path) -> None:
     tool = peers.Tool("nobody 1.0", "SQL", [[sys.executable, "-c", "raise SystemExit('no such package')"]])
 
-    with pytest.raises(peers.subprocess.CalledProcessError) as refusal:
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
         peers._installed(tool, tmp_path)
 
     assert peers._reason(refusal.value) == "it cannot be installed here (no such package)"
