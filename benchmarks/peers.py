@@ -96,7 +96,11 @@ class Tool:
 
 
 def _squawk(folder: Path, material: Material) -> set[str]:
-    found = json.loads(_output([str(folder / "bin/squawk"), "--reporter", "json", str(_sql(material))], {0, 1}))
+    found = json.loads(
+        _output(
+            [str(folder / "bin/squawk"), "--pg-version", "15.0", "--reporter", "json", str(_sql(material))], {0, 1}
+        )
+    )
     return {each["rule_name"] for each in found if each["level"] in {"Error", "Warning"}}
 
 
@@ -115,7 +119,7 @@ def _django(folder: Path, material: Material) -> set[str]:
     program = (
         "import json, sys; from django_migration_linter.sql_analyser.analyser import analyse_sql_statements,"
         " get_sql_analyser_class as of; e, _, w = analyse_sql_statements(of('postgresql'), json.load(sys.stdin));"
-        " print(json.dumps([i['code'] for i in (*e, *w)]))"
+        " print(json.dumps([i.code for i in (*e, *w)]))"
     )
     text = _sql(material).read_text()
     # Django prints each statement on a line of its own
