@@ -225,11 +225,11 @@ def main() -> int:
         if any(_wanted(each, arguments.only) and _missing(results, each) for each in (OURS, STATIC)):
             _ours(results, materials, arguments)
     text = "\n".join(_page(results)) + "\n"
-    print(text)
     if arguments.results is not None:
         arguments.results.write_text(json.dumps(_plain(results), indent=1) + "\n", encoding="utf-8")
     if arguments.write:
         PAGE.write_text(_MARKED.sub(lambda _: text, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    print(text)
     return 1 if results.absent else 0
 
 

@@ -101,6 +101,8 @@ class Rehearsed:
     server: Future[RunningServer]
     guardian: Guardian
     folder: Path
+    runner: Callable[..., RunnerProcess]
+    """Starts a process of the interpreter."""
     production: Production | None
     progress: Progress
     recording: Recording
@@ -175,9 +177,8 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
             if fixer is not None and server is not None and plan.end is not None:
                 began.append(
                     Rehearsed(
-                        *(config, each, interpreter, environ, server, guardian, folder, production, progress),
-                        recordings[-1],
-                        plan.end,
+                        *(config, each, interpreter, environ, server, guardian, folder),
+                        *(plan.runner, production, progress, recordings[-1], plan.end),
                     )
                 )
         if fixer is not None:

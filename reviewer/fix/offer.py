@@ -31,7 +31,7 @@ def offer(place: Rehearsed) -> Sequence[tuple[Finding, TriedFix]]:
     config = replace(place.config, scale=False)
     trials = Trials(
         *(config, place.scope, place.interpreter, place.environ, place.server, place.guardian, place.folder),
-        *(place.production, place.progress, place),
+        *(place.runner, place.production, place.progress, place),
     )
     groups = [same for same in alike(trials.first().tree.findings, merging_rules()) if not same[0].suppressed]
     try:
