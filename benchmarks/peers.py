@@ -31,6 +31,7 @@ from alembic.config import Config as AlembicConfig
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from reviewer.report.inert import cut
 from reviewer.review.finding import Severity
 from reviewer.sql.parse import split
 from tests import cases
@@ -351,16 +352,19 @@ def _page(results: Results) -> Iterator[str]:
     yield ""
     yield from _misses(results)
     locking, others = _families(unsafe)
+    newer = [each for each in results.cases if each.id in {case.id for case in cases.load(PRACTICE)}]
     yield from ("### Scores", "")
-    yield f"| tool | reads | unsafe flagged, of {len(unsafe)} | of these: locking, {len(locking)} | others, {len(others)} | safe left alone, of {len(safe)} | right, of {len(results.cases)} | no answer | right with its rules about habits |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield f"| tool | reads | unsafe flagged, of {len(unsafe)} | of these: locking, {len(locking)} | others, {len(others)} | safe left alone, of {len(safe)} | right, of {len(results.cases)} | of the {len(newer)} in practice.json | no answer | right with its rules about habits |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for tool in tools:
         said = results.said[tool.name]
-        count = [sum(_right(each, said[each.id]) for each in some) for some in (unsafe, locking, others, safe)]
+        count = [
+            sum(_right(each, said[each.id]) for each in some) for some in (unsafe, locking, others, safe, newer)
+        ]
         silent = sum(bool(each.unanswered) for each in said.values())
         whole = sum(_right(each, said[each.id], habits=True) for each in results.cases)
         yield (
-            f"| {tool.name} | {tool.takes} | {' | '.join(map(str, count))} | {count[0] + count[3]} | {silent} | {whole} |"
+            f"| {tool.name} | {tool.takes} | {' | '.join(map(str, count[:4]))} | {count[0] + count[3]} | {count[4]} | {silent} | {whole} |"
         )
     yield ""
     for name, why in results.absent.items():
@@ -394,7 +398,7 @@ def _misses(results: Results) -> Iterator[str]:
         yield ""
         for case in wrong:
             found = said[case.id]
-            words = found.unanswered or (
+            words = cut(found.unanswered, 140) or (
                 f"flags it ({', '.join(sorted(found.rules))})" if case.safe else "says nothing about it"
             )
             yield f"- {case.id}, {case.verdict}, {case.title}: {words}"
