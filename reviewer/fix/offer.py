@@ -67,7 +67,7 @@ def _tried(same: Sequence[Finding], outcomes: Outcomes) -> TriedFix:
 
 
 def _after(applied: Sequence[Applied], outcomes: Outcomes) -> Mapping[str, bytes] | None:
-    """What the files hold with these fixes alone; None if that cannot be told apart from others."""
+    """What the files hold with these fixes alone; None if others cannot be kept out."""
     paths = {path for each in applied for path in each.after}
     beside = [each for each in outcomes.applied if each not in applied and paths & each.after.keys()]
     if not beside:

@@ -90,7 +90,7 @@ def of_fix(diff: str, path: str, held: Sequence[Part]) -> Suggestion | None:
 
 
 def fenced(text: str) -> list[str] | None:
-    """`text` as a block that is accepted exactly as it is; None where something in it would have to be escaped."""
+    """`text` as a block that is accepted exactly as it is; None if something in it would have to be escaped."""
     if not text.replace("\n", "").replace("\t", "").isprintable() or inert.without_commands(text) != text:
         return None
     lines = fence(text.replace("\t", ""), "suggestion")
