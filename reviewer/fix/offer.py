@@ -84,7 +84,7 @@ def _after(applied: Sequence[Applied], outcomes: Outcomes) -> Mapping[str, bytes
 
 
 def _with_steps(original: bytes, steps: Iterable[tuple[bytes | None, bytes]]) -> bytes | None:
-    """`original` with what each step changes in a later text of the same file; None where they meet other changes."""
+    """`original` with what each step changes in a later text of the same file; None if they meet other changes."""
     edits: set[_Edit] = set()
     for before, after in steps:
         moved = None if before is None else _moved(original, before, after)
