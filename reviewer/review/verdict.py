@@ -68,7 +68,7 @@ class TreeReport:
     durations: Durations = Durations()
     """How long the statements take, as far as it was measured."""
     order: str = ""
-    """In which order revisions and code are to be deployed, as a phrase; empty if either side is fine, or if it is
+    """The order in which to deploy revisions and code, as a phrase; empty if either side is fine, or if it is
     not known."""
 
 
