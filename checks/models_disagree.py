@@ -48,7 +48,7 @@ RULE = Rule(
     summary="the models and the migrated database differ",
     severity=Severity.WARNING,
     group=Group.NOT_WORKING,
-    of_old_code=True,
+    of_models=True,
 )
 
 _MISSING = {

@@ -137,10 +137,11 @@ def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], c
     failing = {word for each in broken if each.model == first.model for word in each.statements}
     others = sorted({each.model for each in broken} - {first.model})
     more = f"; so do {listed([f'`{name}`' for name in others])}" if others else ""
+    until = f" until revision {first.until}" if first.until else ""
     return concern(
         f"""
         `{first.model}` of the running code (commit {commit}) breaks: {verbs(failing)} on `{first.table}`
-        {"fail" if len(failing) > 1 else "fails"} with `{first.error}`{more}.
+        {"fail" if len(failing) > 1 else "fails"} with `{first.error}`{until}{more}.
         """,
         about=_about(cause[0] if cause else None, first),
         location=_place(cause),

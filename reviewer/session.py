@@ -54,7 +54,7 @@ from reviewer.stats.sizes import Production
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
-    from reviewer.review.rule import Check
+    from reviewer.review.rule import Check, Rule
 
 _IDLE = (".md", ".rst", "alembic-reviewer.toml")
 """Ends of paths of files that no history depends on."""
@@ -604,7 +604,11 @@ def _suppressed(
     loaded: Sequence[Check],
     selected: Sequence[Check],
 ) -> tuple[Finding, ...]:
-    old_code_tried = each.old_code.mapped is not None
+
+    def could_speak(rule: Rule) -> bool:
+        tried = each.old_code.mapped is not None or not rule.of_old_code
+        return tried and (each.models.compared or not rule.of_models)
+
     # a comment in env.py applies to findings about env.py, and is not unused in other reviews
     reviewed = {entry.location.path for entry in each.history.edited} | {
         revision.path for revision in each.revisions
@@ -615,7 +619,7 @@ def _suppressed(
             findings,
             {path: found for path, found in comments.items() if path in reviewed | told},
             {check.RULE.id for check in loaded},
-            asked_rules={check.RULE.id for check in selected if old_code_tried or not check.RULE.of_old_code},
+            asked_rules={check.RULE.id for check in selected if could_speak(check.RULE)},
             revisions={revision.path: revision.id for revision in each.revisions},
             not_wholly_seen={revision.path for revision in each.revisions if not _wholly_seen(revision.id, each)},
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.project.additive import only_adds_tables
-from tests.branch import Branch
+from tests.branch import ENV, Branch
 from tests.command import revision
 from tests.repository import git
 
@@ -179,6 +179,78 @@ def test_the_revision_that_breaks_it_is_found_by_trying_after_each(tmp_path: Pat
     assert [each.revision for each in found.recording.old_code.broken] == ["c"]
     (finding,) = [f for f in found.report.findings if f.rule == "old-code-broken"]
     assert finding.revision == "c"
+
+
+SEVERAL = (
+    'op.add_column("users", sa.Column("age", sa.Integer))',
+    'op.alter_column("users", "name", new_column_name="full_name")',
+    'op.add_column("users", sa.Column("size", sa.Integer, nullable=False, server_default="1"))\n'
+    'op.alter_column("users", "size", server_default=None)',
+    'op.drop_column("users", "email")',
+    """op.execute("ALTER TYPE mood RENAME VALUE 'bad' TO 'sad'")""",
+    'op.rename_table("notes", "remarks")\nop.execute("CREATE VIEW notes AS SELECT * FROM remarks")',
+    'op.add_column("remarks", sa.Column("size", sa.Integer, nullable=False, server_default="1"))\n'
+    'op.alter_column("remarks", "size", server_default=None)',
+    'op.create_index("ix_users_age", "users", ["age"])',
+    'op.execute("DROP VIEW notes")\nop.drop_table("remarks")',
+)
+
+
+@pytest.mark.parametrize("option", [(), ("--each",)], ids=["together", "each"])
+def test_each_of_several_revisions_that_breaks_it_is_told_once(option: tuple[str, ...], tmp_path: Path) -> None:
+    project = branch(tmp_path)
+    for upgrade in SEVERAL:
+        project.adds(upgrade)
+    found = project.review(*option)
+
+    told = [(f.revision, f.evidence["column"]) for f in found.report.findings if f.rule == "old-code-broken"]
+    assert sorted(told) == [
+        ("c", "name"),
+        ("d", "size"),
+        ("e", "email"),
+        ("f", "mood"),
+        ("h", "size"),
+        ("j", None),
+    ]
+    assert found.skipped == ""
+
+
+def test_what_running_code_sees_between_two_transactions_is_told_and_before_a_failure_too(tmp_path: Path) -> None:
+    project = branch(
+        tmp_path,
+        files={
+            "migrations/env.py": ENV.replace("target_metadata=", "transaction_per_migration=True, target_metadata=")
+        },
+    )
+    project.adds('op.alter_column("users", "name", new_column_name="full_name")')
+    project.adds('op.alter_column("users", "full_name", new_column_name="name")')
+    project.adds('op.drop_column("notes", "user_id")').adds('op.execute("SELECT 1 / 0")')
+    found = project.review()
+
+    told = [(each.revision, each.column, each.until) for each in found.recording.old_code.broken]
+    assert told == [("b", "name", "c"), ("d", "user_id", None)]
+    assert "`column users.name does not exist` until revision c" in "".join(
+        f.message for f in found.report.findings if f.revision == "b"
+    )
+
+
+def test_what_one_transaction_breaks_and_mends_no_running_code_sees(tmp_path: Path) -> None:
+    found = (
+        branch(tmp_path)
+        .adds('op.alter_column("users", "name", new_column_name="full_name")')
+        .adds('op.alter_column("users", "full_name", new_column_name="name")')
+        .review()
+    )
+
+    assert found.recording.old_code.mapped
+    assert found.recording.old_code.broken == ()
+
+
+def test_all_columns_that_one_revision_requires_are_told(tmp_path: Path) -> None:
+    columns = [f'op.execute("ALTER TABLE notes ADD COLUMN {each} int NOT NULL")' for each in ("size", "kind")]
+    found = branch(tmp_path).adds("\n".join(['op.execute("DELETE FROM notes")', *columns])).review()
+
+    assert sorted(each.column or "" for each in found.recording.old_code.broken) == ["kind", "size"]
 
 
 @pytest.mark.parametrize(

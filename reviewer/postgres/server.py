@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -298,10 +298,10 @@ class RunningServer:
         """The existing scratch databases."""
         return tuple(self._databases)
 
-    def drop_all(self, keep: str = "") -> None:
-        """Drop every remaining scratch database except `keep`."""
+    def drop_all(self, keep: Collection[str] = ()) -> None:
+        """Drop every remaining scratch database except those in `keep`."""
         for name in list(self._databases):
-            if name != keep:
+            if name not in keep:
                 self.drop_database(name)
 
     def heard(self, statements: Iterable[str]) -> None:

@@ -24,6 +24,8 @@ class Broken:
     """The column that it fails on, if known."""
     revision: str | None = None
     """The revision after which it fails."""
+    until: str | None = None
+    """The revision after which it runs again."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ class Models:
     defaults: tuple[ClientDefault, ...] = ()
     relationships: tuple[Relationship, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
+    compared: bool = False
+    """Whether models and upgraded database were compared."""
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ class _Rehearsal:
 
     def _rehearse(self) -> None:
         base = self._base
+        self._old.starts_from(base.database)
         deployed = self._deployed()
         self._passes += deployed.run.passes
         before, well = base.database, deployed if deployed.run.ok else None
@@ -167,11 +168,10 @@ class _Rehearsal:
             self._old.compare(base.database)
 
     def _which_revision(self, database: str) -> None:
-        """After which revision the old code does not run any more, and after which the new code does: by trying both
-        after each that touches what they need, from the state in `database` on.
+        """After which revision the new code runs: by trying it after each that touches what it needs, from the state
+        in `database` on.
         """
-        old, new = self._old, self._new
-        if not (old.open or new.open):
+        if not self._new.open:
             return
         chain = Chain(self._bench, database, self._bench.database(database), [], [], observe=False)
         needed = {*self._bench.databases}
@@ -179,17 +179,10 @@ class _Rehearsal:
             run = chain.step(revision, Direction.UPGRADE)
             if not run.ok:
                 why = f"revision {revision.id} fails to upgrade on its own"
-                if old.open:
-                    self._bench.skip("which revision breaks the code of the base commit", why)
-                if new.open:
-                    self._bench.skip("which revision the new code needs", why)
+                self._bench.skip("which revision the new code needs", why)
                 return
-            tables = self._touched_alone(revision)
-            if old.open:
-                old.look(revision.id, chain.database, tables)
-            if new.open:
-                new.look(revision.id, chain.database, tables)
-            if not (old.open or new.open):
+            self._new.look(revision.id, chain.database, self._touched_alone(revision))
+            if not self._new.open:
                 return
             self._bench.drop_all_but(needed | chain.databases)
 
@@ -223,7 +216,7 @@ class _Rehearsal:
                 needed = {*self._bench.databases}
                 while left and self._one_step(left, chain):
                     left.pop(0)
-                    self._bench.drop_all_but(needed | chain.databases)
+                    self._bench.drop_all_but(needed | chain.databases | self._old.databases)
             elif well is not None:
                 rows = before == base
                 departure = self._departure(left[0], before)
@@ -411,12 +404,19 @@ class _Rehearsal:
             for each in later:
                 self._skip(each, (Direction.UPGRADE, *both), blocked)
             return False
+        self._try_old_code(revision, chain)
         self._there_and_back(revision, chain, departure)
         if later and not chain.rows:
             # a failure in this revision does not have to keep the others from meeting rows
             with self._bench.looking(f"rows after revision {revision.id}"):
                 chain.refill(partial(self._base.refill, self._bench, after=revision.id))
         return True
+
+    def _try_old_code(self, revision: Revision, chain: Chain) -> None:
+        """Let the old code try the state after the upgrade of `revision`."""
+        ups = [each for each in self._stepwise_of(revision.id) if each.direction is Direction.UPGRADE]
+        well = [each for each in ups if each.outcome is Outcome.OK]
+        self._old.stepped(revision.id, chain.start, chain.database, well, self._base.catalogue)
 
     def _stepwise_of(self, revision: str) -> list[Pass]:
         return [p for p in self._passes if p.revision == revision and p.rehearsal is Rehearsal.STEPWISE]
@@ -624,7 +624,7 @@ class _Rehearsal:
     def _recording(self, errors: tuple[str, ...]) -> Recording:
         self._tell_what_never_ran()
         server, environment = self._bench.described
-        old_code, models = self._old.result()
+        old_code, models = self._old.result(self._passes)
         made = Recording(
             tool=__version__,
             mode=Mode.OBSERVED,

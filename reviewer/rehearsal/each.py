@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
     from reviewer.rehearsal.protocol import Hello
 
-_NO_OLD = "each revision is reviewed separately, and git names no commit for the code between two of them"
-
 
 def rehearse_each(
     plan: Plan,
@@ -47,8 +45,9 @@ def rehearse_each(
             if made.errors:
                 found[-1:] = _not_reached(plan, position, made, stage)
                 break
-            server.result().drop_all(keep=stage.database)
+            server.result().drop_all(keep={stage.database, stage.old.before})
     finally:
+        stage.old.close()
         process.close()
     return tuple(found)
 
@@ -67,8 +66,6 @@ def _part(plan: Plan, position: int, stage: Stage) -> Plan:
         base_heads=_heads(plan.base_heads, plan.revisions[:position]),
         history=replace(history, imports=imports),
         tree=f"{plan.tree}@{revision.id}",
-        old=None,
-        no_old=_NO_OLD,
         stage=stage,
         kept=plan.kept if position == 0 else None,
         depth=plan.depth if position == 0 else 0,

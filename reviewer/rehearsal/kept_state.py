@@ -179,7 +179,7 @@ class KeptStates:
 
         bench.progress("keeping the base state")
         try:
-            bench.server.drop_all(keep=database)
+            bench.server.drop_all(keep={database})
             bench.server.pause(database, copy)
         except ServerError:
             bench.server.start_over()

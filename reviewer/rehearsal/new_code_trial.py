@@ -12,7 +12,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from reviewer.recording import UNTOUCHED, Broken, Mapped, NewCode, Pass
-from reviewer.rehearsal.old_code import PATIENCE, affected, concerns, read_mapped
+from reviewer.rehearsal.old_code import PATIENCE, affected, concerns, read_tried
 from reviewer.rehearsal.protocol import Probe
 from reviewer.rehearsal.workbench import Workbench
 from reviewer.sql.names import Name
@@ -93,7 +93,8 @@ class NewTrial:
             self._bench.restart()
             answer = self._bench.ask(command, PATIENCE)
         if answer.ok:
-            return read_mapped(answer)
+            tried = read_tried(answer)
+            return tried.mapped, tried.broken
         self._bench.restart()
         why = answer.failed.message.rstrip(".") if answer.failed else "its env.py did not end"
         self._reason = self._reason or why

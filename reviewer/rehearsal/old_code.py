@@ -6,13 +6,12 @@ the new revisions and on the one after. What it cannot do any more is evidence, 
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from msgspec import structs
@@ -32,6 +31,7 @@ from reviewer.recording import (
     Pass,
     Relationship,
 )
+from reviewer.rehearsal.breaks import Ledger, Tried
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess, Setup
 from reviewer.rehearsal.protocol import (
     AnyCommand,
@@ -59,6 +59,8 @@ _LOCKS_TELL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """Statements of which the locks on existing tables tell all that they change."""
+
+_MOVES = re.compile(r"\brename\s+to\b|\bset\s+schema\b", re.IGNORECASE)
 
 _CHECKING_OUT = threading.Lock()
 
@@ -108,6 +110,10 @@ class OldProcess:
         self._guardian = guardian
         self._process: RunnerProcess | None = None
         self._closed = False
+        self._used = False
+        """Whether the process has run a command."""
+        self._fresh_each = False
+        """Whether each command needs its own process, because one command breaks the next."""
         self.unreadable: list[str] = []
         """What came from the process and cannot be believed."""
         self._pool = ThreadPoolExecutor(1)
@@ -127,26 +133,46 @@ class OldProcess:
             self._process.close()
 
     def _prepare(self) -> None:
-        setup = self._source.setup or self._setup
         if not self._source.unchanged:
-            setup = moved(setup, self._source.root, checked_out(self._source, self._folder))
+            self._setup = moved(self._setup, self._source.root, checked_out(self._source, self._folder))
+        self._start()
+
+    def _start(self) -> None:
         if self._closed:
             raise Unavailable("the review has ended")
-        self._process = self._runner(self._interpreter, setup, self._environ, self._folder, self._guardian)
+        self._process = self._runner(self._interpreter, self._setup, self._environ, self._folder, self._guardian)
         self._process.hello()
+        self._used = False
+
+    def _again(self) -> None:
+        if self._process is not None:
+            self._process.close()
+        self._start()
 
     def _run(self, command: AnyCommand) -> Answer:
         try:
             self._ready.result()
+            if self._used and self._fresh_each:
+                self._again()
+            answer, used = self._send(command)
+            if answer.failed is not None and used:  # some env.py files do not survive a second run in one process
+                self._again()
+                answer, _ = self._send(command)
+                self._fresh_each = self._fresh_each or answer.ok
         except (ReviewerError, OSError) as error:
             raise Unavailable(str(error).split("\n")[0].rstrip(".")) from None
-        assert self._process is not None
-        answer = self._process.run(command, time.monotonic() + PATIENCE)
-        if answer.unreadable is not None:
-            self.unreadable.append(answer.unreadable)
         if not answer.ok:
             raise Unavailable(_why(answer))
         return answer
+
+    def _send(self, command: AnyCommand) -> tuple[Answer, bool]:
+        """Returns the answer, and whether the process had run a command before."""
+        assert self._process is not None
+        used, self._used = self._used, True
+        answer = self._process.run(command, time.monotonic() + PATIENCE)
+        if answer.unreadable is not None:
+            self.unreadable.append(answer.unreadable)
+        return answer, used
 
 
 def checked_out(source: OldSource, folder: Path) -> Path:
@@ -213,6 +239,8 @@ def affected(passes: Iterable[Pass], *, new: bool = False) -> frozenset[Name] | 
             seen = statement.observation
             if seen is None or not _LOCKS_TELL.match(statement.sql):
                 return None
+            if _MOVES.search(statement.sql):  # seen under its new name, and missed under the old one
+                return None
             if not statement.in_transaction and "concurrently" not in statement.sql.lower():
                 return None
             relations = [lock.relation for lock in seen.locks if lock.mode >= LockMode.ROW_EXCLUSIVE]
@@ -231,9 +259,11 @@ def concerns(broken: Iterable[Broken], tables: frozenset[Name] | None) -> bool:
     return any(each.table.matches(name) for each in broken for name in tables)
 
 
-def read_mapped(answer: Answer) -> tuple[tuple[Mapped, ...], tuple[Broken, ...]]:
-    """What the old code's statements did."""
-    mapped, broken = [], []
+def read_tried(answer: Answer) -> Tried:
+    """What the statements did."""
+    mapped: list[Mapped] = []
+    broken: list[Broken] = []
+    beneath: list[Broken] = []
     for event in answer.events:
         if not isinstance(event, MappedEvent):
             continue
@@ -246,7 +276,7 @@ def read_mapped(answer: Answer) -> tuple[tuple[Mapped, ...], tuple[Broken, ...]]
                 continue
             if each.sqlstate == "23502" and each.column in event.columns and each.column not in event.omitted:
                 continue  # the NULL was ours: the old code may always write a value
-            broken.append(
+            (beneath if each.beneath else broken).append(
                 Broken(
                     table,
                     event.model,
@@ -257,7 +287,7 @@ def read_mapped(answer: Answer) -> tuple[tuple[Mapped, ...], tuple[Broken, ...]]
                     each.column,
                 )
             )
-    return tuple(mapped), tuple(broken)
+    return Tried(tuple(mapped), tuple(broken), tuple(beneath))
 
 
 def read_disagreements(answer: Answer) -> dict[str, Disagreement]:
@@ -310,38 +340,67 @@ def read_facts(answer: Answer, base: Catalogue) -> Models:
     return Models(tuple(defaults), tuple(relationships))
 
 
+@dataclass
+class Running:
+    """The old code's process, for several rehearsals in a row."""
+
+    process: OldProcess | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    """What it cannot do any more."""
+    before: str = ""
+    """The database with the state before the first of several rehearsals; empty where there is one."""
+    whole: bool = True
+    """Whether every revision so far has been tried."""
+    failed: str = ""
+    """Why it cannot be asked any more."""
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.close()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    revision: str | None
+    """None: after all of them."""
+    command: Probe
+    answer: Future[Answer]
+
+
 class Trial:
     """The old code beside one rehearsal: start it, let it try while the rehearsal goes on, and say what came of it."""
 
-    def __init__(self, source: OldSource | None, start: Callable[[OldSource], OldProcess], reason: str) -> None:
+    def __init__(
+        self, source: OldSource | None, start: Callable[[OldSource], OldProcess], reason: str, running: Running
+    ) -> None:
         self._source = source
         self._make = start
-        self._process: OldProcess | None = None
-        self._probe: Future[Answer] | None = None
-        self._command: Probe | None = None
+        self._shared = running
+        self._asked: list[_Asked] = []
         self._upgraded: dict[str, Disagreement] = {}
         self._models = Models()
         self._commit = source.commit if source else ""
         self.stale: tuple[Name, ...] = ()
         """Tables of which a statement that was prepared before the upgrade does not run after it."""
         self.reason = reason
+        self._mapped: dict[Name, Mapped] = {}
+        self._broken: list[Broken] = []
+        self._tried = False
         if source is not None and source.early:
-            self._process = start(source)
+            self._running()
+        self._known_unreadable = len(running.process.unreadable) if running.process is not None else 0
 
     @property
     def unreadable(self) -> tuple[str, ...]:
         """What came from its process and cannot be believed: the review is not complete."""
-        return tuple(self._process.unreadable) if self._process is not None else ()
+        process = self._shared.process
+        return tuple(process.unreadable[self._known_unreadable :]) if process is not None else ()
 
     @property
     def wanted(self) -> bool:
         """Whether there is old code at all."""
         return self._source is not None
-
-    def close(self) -> None:
-        """End its process."""
-        if self._process is not None:
-            self._process.close()
 
     def create(self, command: Create) -> None:
         """Make the tables of the old models. Raises `Unavailable`."""
@@ -355,38 +414,61 @@ class Trial:
         """Take in what the models at head say, and what autogenerate would write for the upgraded state."""
         found = read_disagreements(answer)
         self._upgraded = {code: each for code, each in found.items() if not was_there(each, base)}
-        self._models = read_facts(answer, base)
+        self._models = replace(read_facts(answer, base), compared=True)
 
-    def begin(self, command: Probe, tables: Iterable[Name] | None) -> None:
-        """Try the old code's statements in the background."""
+    def begin(self, revision: str | None, command: Probe, tables: Iterable[Name] | None) -> None:
+        """Try the old code's statements in the background, on the state after `revision`; None: after all."""
         only = None if tables is None else tuple(sorted((n.schema or "public", n.name) for n in tables))
-        self._command = structs.replace(command, tables=only)
-        self._probe = self._running().ask(self._command)
+        probe = structs.replace(command, tables=only)
+        self._asked.append(_Asked(revision, probe, self._running().ask(probe)))
 
-    def broke(self) -> tuple[Broken, ...]:
-        """What does not run any more, once it has been tried."""
-        return self._tried()[1]
+    @property
+    def databases(self) -> frozenset[str]:
+        """Those that it still uses."""
+        return frozenset(
+            name
+            for each in self._asked
+            if not each.answer.done()
+            for name in (each.command.database, each.command.head)
+        )
 
-    def still(self, database: str) -> tuple[Broken, ...]:
-        """What does not run on another state than the last. Raises `Unavailable`."""
-        assert self._command is not None, "what broke was tried"
-        tables = tuple(sorted({(b.table.schema or "public", b.table.name) for b in self.broke()}))
-        again = structs.replace(self._command, head=database, tables=tables)
-        return read_mapped(self._running().ask(again).result())[1]
+    def finish(self) -> None:
+        """Wait until what was begun has ended, however it ends."""
+        wait([each.answer for each in self._asked])
 
-    def result(self, revisions: Mapping[Broken, str]) -> OldCode:
-        """What came of it. `revisions` says after which revision each thing broke."""
-        if self._probe is None:
-            return OldCode(self._commit, reason=self.reason or "there is no upgraded state to test it on")
-        mapped, broken = self._tried()
-        if not mapped:
-            return OldCode(self._commit, reason=self.reason or "its env.py names no models as target_metadata")
-        known = {each.table for each in mapped}
+    def take_in(self) -> None:
+        """Take in what was tried, in the order in which it was begun. Raises `Unavailable` where something that was
+        begun could not be tried; what came before it is taken in.
+        """
+        asked, self._asked = self._asked, []
+        for each in asked:
+            try:
+                tried = read_tried(each.answer.result())
+            except Unavailable as error:
+                self._shared.failed = self.reason = str(error)
+                raise
+            self._tried = True
+            for one in tried.mapped:
+                known = self._mapped.get(one.table, one)
+                self._mapped[one.table] = replace(one, tried=tuple(sorted({*known.tried, *one.tried})))
+            new, again = self._shared.ledger.after(each.revision, tried)
+            self._broken = [replace(one, until=again.get(one, one.until)) for one in self._broken] + [*new]
+
+    @property
+    def failed(self) -> str:
+        """Why it cannot be asked any more; empty while it can."""
+        return self._shared.failed
+
+    def result(self, counts: Callable[[Broken], bool]) -> OldCode:
+        """What came of it. `counts` says whether what breaks only for some revisions is ever seen by running code."""
+        if not self._mapped:
+            nothing = "its env.py names no models as target_metadata" if self._tried else _NO_STATE
+            return OldCode(self._commit, reason=self.reason or nothing)
         return OldCode(
             self._commit,
-            mapped,
-            tuple(replace(each, revision=revisions.get(each)) for each in broken),
-            tuple(name for name in self.stale if name in known),
+            tuple(self._mapped.values()),
+            tuple(each for each in self._broken if each.until is None or counts(each)),
+            tuple(name for name in self.stale if name in self._mapped),
         )
 
     def models(self, base: Callable[[], Compare]) -> Models:
@@ -399,29 +481,11 @@ class Trial:
         new = [each for code, each in self._upgraded.items() if code not in before]
         return replace(self._models, disagreements=tuple(new))
 
-    def _tried(self) -> tuple[tuple[Mapped, ...], tuple[Broken, ...]]:
-        if self._probe is not None:
-            with contextlib.suppress(Unavailable):
-                return read_mapped(self._probe.result())
-        return (), ()
-
-    def finish(self) -> None:
-        """Wait until what was begun has ended, however it ends."""
-        if self._probe is not None:
-            wait([self._probe])
-
-    def failure(self) -> str | None:
-        """Why it could not be tried, though it should have been."""
-        try:
-            if self._probe is not None:
-                self._probe.result()
-        except Unavailable as error:
-            self.reason = str(error)
-            return self.reason
-        return None
-
     def _running(self) -> OldProcess:
         assert self._source is not None
-        if self._process is None:
-            self._process = self._make(self._source)
-        return self._process
+        if self._shared.process is None:
+            self._shared.process = self._make(self._source)
+        return self._shared.process
+
+
+_NO_STATE = "there is no upgraded state to test it on"

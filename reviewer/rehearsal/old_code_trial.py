@@ -5,16 +5,17 @@ it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from reviewer.errors import ServerError
-from reviewer.recording import UNTOUCHED, Broken, Catalogue, Models, OldCode, Pass
+from reviewer.recording import UNTOUCHED, Broken, Catalogue, Models, OldCode, Origin, Pass, Rehearsal
 from reviewer.rehearsal.interpreter import Answer
-from reviewer.rehearsal.old_code import Trial, Unavailable, affected, concerns
+from reviewer.rehearsal.old_code import Running, Trial, Unavailable, affected
 from reviewer.rehearsal.protocol import Compare, Probe
 from reviewer.rehearsal.workbench import Workbench
-from reviewer.sql.names import Name
+from reviewer.sql.names import Name, listed
 
 if TYPE_CHECKING:
     from reviewer.rehearsal.prepared_statements import HeldPlans
@@ -23,22 +24,36 @@ if TYPE_CHECKING:
 class OldTrial:
     """The old code's statements and the models, tried before the upgrade and after it.
 
-    The order: `hold_plans`, the deploy, `release_plans`, `begin`, the stepwise rehearsal, `finish`, `look` after each
-    revision while it is `open`, `compare`, `result`.
+    The order: `starts_from`, `hold_plans`, the deploy, `release_plans`, `begin`, the stepwise rehearsal with `stepped`
+    after the upgrade of each revision, `finish`, `compare`, `result`. With one revision, `begin` tries the state that
+    the deploy leads to; with several, that is tried only where one of them could not be tried by itself.
     """
 
     def __init__(self, bench: Workbench) -> None:
-        self.code = Trial(bench.plan.old, bench.old_process, bench.plan.no_old)
+        stage = bench.plan.stage
+        self._own = stage is None
+        self._running = Running() if stage is None else stage.old
+        self.code = Trial(bench.plan.old, bench.old_process, bench.plan.no_old, self._running)
         self._bench = bench
         self._plans: HeldPlans | None = None
         self._models = Models()
-        self._broke_in: dict[Broken, str] = {}
-        self._given_up = False
+        self._copies: dict[str, str] = {}
+        """Copies of states before, by the database that they were made from."""
+        self._left = [each.id for each in bench.plan.revisions]
+        """Revisions that have not been tried and may change something for the code."""
+        self._deployed: tuple[str, str, frozenset[Name] | None] | None = None
 
     def close(self) -> None:
-        """End its process and its session."""
+        """End its process, unless the next rehearsal goes on with it, and its session."""
         self._end_plans()
-        self.code.close()
+        if self._own:
+            self._running.close()
+
+    def starts_from(self, database: str) -> None:
+        """Keep the state before the first of several rehearsals: the code that all of them try is written for it."""
+        stage = self._bench.plan.stage
+        if stage is not None and self.code.wanted and stage.old.whole and not stage.old.before:
+            stage.old.before = self._bench.database(database)
 
     def hold_plans(self, database: str, base: Catalogue) -> None:
         """Open a session on `database`, which is about to be upgraded, that has prepared its statements before. The
@@ -66,19 +81,57 @@ class OldTrial:
         """Look at the models while the upgraded state is there, and let the old code try its statements beside."""
         if not self.code.wanted:
             return
-        bench = self._bench
         tables = affected(passes)
-        if tables is None or tables:
-            bench.progress("trying the statements of the base commit's code")
-            copies = bench.database(before), bench.database(after)
-            bench.enter(after)
-            bench.finish_beside = self.code.finish
-            self.code.begin(bench.at(copies[0], Probe(head=copies[1])), tables)
+        if tables is not None and not tables:
+            self.code.reason, self._left = UNTOUCHED, []
+        elif len(self._bench.plan.revisions) == 1:
+            self._try(self._left[0], before, after, tables)
         else:
-            self.code.reason = UNTOUCHED
+            self._deployed = before, after, tables
+        if self._bench.plan.stage is not None:
+            return  # the models at head are written for the state after all rehearsals
+        self._bench.enter(after)
         answer = self._compare(after)
         if answer is not None:
             self.code.compared(answer, base)
+
+    def stepped(self, revision: str, before: str, database: str, ups: Iterable[Pass], base: Catalogue) -> None:
+        """One of several revisions has been upgraded by itself, in `ups`: let the old code try its statements on the
+        state that it leads to. `before` has the state before all of them.
+        """
+        if not self.code.wanted or revision not in self._left:
+            return
+        ups = list(ups)
+        tables = affected(ups) if ups else None
+        if tables is not None:  # in a deploy, what an earlier revision has made is not new any more
+            tables |= {name for name in affected(ups, new=True) or () if base.table(name) is not None}
+        if tables is None or tables:
+            self._try(revision, before, database, tables)
+        else:
+            self._left.remove(revision)
+
+    def _try(self, revision: str | None, before: str, after: str, tables: frozenset[Name] | None) -> None:
+        bench = self._bench
+        if self.code.failed:
+            return
+        bench.progress("trying the statements of the base commit's code")
+        copy = self._running.before if self._running.whole else ""
+        if not copy:
+            if before not in self._copies:
+                self._copies[before] = bench.database(before)
+            copy = self._copies[before]
+        head = bench.database(after)
+        bench.enter(after)
+        bench.finish_beside = self.code.finish
+        self.code.begin(revision, bench.at(copy, Probe(head=head)), tables)
+        if revision is not None:
+            self._left.remove(revision)
+
+    @property
+    def databases(self) -> frozenset[str]:
+        """Those that it still needs."""
+        deployed = self._deployed[:2] if self._deployed is not None else ()
+        return self.code.databases | {*self._copies.values(), *deployed}
 
     def _compare(self, database: str) -> Answer | None:
         bench = self._bench
@@ -95,55 +148,56 @@ class OldTrial:
         return None
 
     def finish(self) -> None:
-        """Wait for what was begun. With one revision, everything that broke broke in that."""
-        code, plan = self.code, self._bench.plan
-        if not code.wanted:
-            return
-        if code.failure():
-            self._bench.skip(self._what, code.reason)
-        if len(plan.revisions) == 1:
-            self._broke_in = dict.fromkeys(code.broke(), plan.revisions[0].id)
-
-    @property
-    def open(self) -> bool:
-        """Whether it is not known yet in which revision something broke."""
-        return self.code.wanted and not self._given_up and len(self._broke_in) < len(self.code.broke())
-
-    def look(self, revision: str, database: str, tables: frozenset[Name] | None) -> None:
-        """Try again what broke, on the state after `revision`, which has touched `tables`; None: any."""
-        left = [each for each in self.code.broke() if each not in self._broke_in]
-        if not concerns(left, tables):
+        """Wait for what was begun, and try the end of the deploy where a revision could not be tried by itself."""
+        if not self.code.wanted:
             return
         try:
-            now = self.code.still(database)
+            if self._running.failed:
+                raise Unavailable(self._running.failed)
+            self.code.take_in()
+            if self._deployed is not None and self._left:
+                alone = self._left[0] if len(self._left) == 1 else None
+                self._try(alone, *self._deployed)
+                self.code.take_in()
         except Unavailable as error:
-            self.give_up(str(error))
-            return
-        for each in now:
-            for wanted in left:
-                if (wanted.table, wanted.column) == (each.table, each.column) and wanted not in self._broke_in:
-                    self._broke_in[wanted] = revision
-
-    def give_up(self, reason: str) -> None:
-        """It cannot be asked any more."""
-        self._given_up = True
-        self.code.reason = reason
-        self._bench.skip(self._what, reason)
+            self._bench.skip(self._what, str(error))
+        else:
+            if self._deployed is not None and len(self._left) > 1:
+                why = f"{listed(self._left)} could not be upgraded by themselves"
+                self._bench.skip("which revision breaks the code of the base commit", why)
+        self._running.whole = self._running.whole and not self._left
 
     def compare(self, base: str) -> None:
         """Ask what autogenerate would have written for the state in the database `base`, if that matters."""
-        if not self.code.wanted or self._given_up:
+        if not self.code.wanted or self.code.failed:
             return
         try:
             self._models = self.code.models(lambda: self._bench.at(self._bench.database(base), Compare()))
         except Unavailable as error:
-            self.give_up(str(error))
+            self._bench.skip(self._what, str(error))
 
     @property
     def _what(self) -> str:
         old = self._bench.plan.old
         return f"code of the base commit {old.commit[:12] if old else ''}"
 
-    def result(self) -> tuple[OldCode, Models]:
-        """What came of it, for the recording."""
-        return self.code.result(self._broke_in), self._models
+    def result(self, passes: Iterable[Pass]) -> tuple[OldCode, Models]:
+        """What came of it, for the recording. `passes` are those of the deploy."""
+        ran = [each for each in passes if each.rehearsal is Rehearsal.DEPLOYED]
+        return self.code.result(lambda broken: _seen_by_others(broken, ran)), self._models
+
+
+def _seen_by_others(broken: Broken, deployed: Iterable[Pass]) -> bool:
+    """Whether other sessions see the state in which something is broken until a later revision mends it: not where
+    one transaction runs both.
+    """
+    between = itertools.dropwhile(lambda each: each.revision != broken.revision, deployed)
+    seen: set[int | None] = set()
+    for each in between:
+        for statement in each.statements:
+            if statement.origin is Origin.REVISION:
+                ran = statement.observation.transaction if statement.observation is not None else None
+                seen.add(ran if statement.in_transaction else None)
+        if each.revision == broken.until:
+            break
+    return None in seen or len(seen) > 1

@@ -12,7 +12,7 @@ from reviewer.recording import History, Revision
 from reviewer.rehearsal.base_schema import Script
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup
 from reviewer.rehearsal.kept_state import KeptStates
-from reviewer.rehearsal.old_code import OldSource
+from reviewer.rehearsal.old_code import OldSource, Running
 
 if TYPE_CHECKING:
     from reviewer.rehearsal.catalogue_snapshot import Snapshot
@@ -31,6 +31,8 @@ class Stage:
     generated rows."""
     failed: str = ""
     """The revision at which the history failed before it reached that state."""
+    old: Running = field(default_factory=Running)
+    """The code that runs in production, which all of the rehearsals try."""
 
 
 @dataclass

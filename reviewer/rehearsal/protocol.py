@@ -376,6 +376,8 @@ class RawBroken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sql: str
     error: str
     sqlstate: str | None = None
+    beneath: bool = False
+    """Whether it shows only without the columns that something else is wrong with."""
 
 
 class MappedEvent(Event, tag="mapped", frozen=True):

@@ -61,6 +61,11 @@ class Chain:
         return self._database
 
     @property
+    def start(self) -> str:
+        """The database that it has started from."""
+        return self._base
+
+    @property
     def databases(self) -> frozenset[str]:
         """The databases to which it may return, and the current one."""
         return frozenset({self._base, self._checkpoint, self._database})

@@ -94,6 +94,8 @@ class Rule:
     """The direction whose failed passes it reports where no other rule explains them: exactly one rule for each."""
     of_old_code: bool = False
     """Whether it speaks only where the code of the base commit was tried."""
+    of_models: bool = False
+    """Whether it speaks only where models and upgraded database were compared."""
     since: str = "0.1.0"
     """The first version that has it."""
     needs: str = ""

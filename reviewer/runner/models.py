@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 READ, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
 MOST_ROWS = 20
 MOST_LABELS = 30
+MOST_REFUSALS = 10
 
 
 # -- modules of another commit --------------------------------------------------------------------
@@ -213,9 +214,11 @@ def flat(operations: Any) -> Iterator[Any]:
 class Refused(Exception):
     """A statement that did not run, with the server's message, or Python's if the driver failed before it was sent."""
 
-    def __init__(self, sql: str, message: str, sqlstate: str | None = None, column: Any = None) -> None:
+    def __init__(self, sql: str, message: str, sqlstate: str | None = None, error: Any = None) -> None:
         Exception.__init__(self, message)
-        self.sql, self.message, self.sqlstate, self.column = sql, message, sqlstate, column
+        self.sql, self.message, self.sqlstate = sql, message, sqlstate
+        self.column = said(error, "column_name", "c")
+        self.error = error
 
 
 class Session:
@@ -228,6 +231,7 @@ class Session:
         self.sql: str | None = None
         self.connection = engine.connect()
         self.transaction = self.connection.begin()
+        self.quote: Callable[[str], str] = engine.dialect.identifier_preparer.quote_identifier
         event.listen(self.connection, "before_cursor_execute", self.sending)
         self.execute("SET LOCAL statement_timeout = '5s'")
         self.execute("SET LOCAL lock_timeout = '2s'")
@@ -260,7 +264,15 @@ class Session:
             text = str(error).strip().split("\n")[0]
             return Refused(self.sql or "", f"{type(error).__name__}: {text}")
         message, sqlstate = self.words(original)
-        return Refused(self.sql or "", message, sqlstate, said_column(original))
+        return Refused(self.sql or "", message, sqlstate, original)
+
+    def views(self) -> set[tuple[str, str]]:
+        """Return schema and name of every view."""
+        found = self.connection.exec_driver_sql(
+            "SELECT schemaname, viewname FROM pg_catalog.pg_views"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        )
+        return {(row[0], row[1]) for row in found}
 
     def close(self) -> None:
         try:
@@ -269,16 +281,34 @@ class Session:
             self.connection.close()
 
 
-def said_column(error: Any) -> str | None:
-    """Return the column that the server names in addition to its message."""
+def said(error: Any, field: str, code: str) -> str | None:
+    """Return a field that the server names in addition to its message; `code` is its letter in the protocol."""
     seen = error
     while seen is not None:
-        found = getattr(getattr(seen, "diag", None), "column_name", None) or getattr(seen, "column_name", None)
+        found = getattr(getattr(seen, "diag", None), field, None) or getattr(seen, field, None)
         if not found and seen.args and isinstance(seen.args[0], dict):
-            found = seen.args[0].get("c")
+            found = seen.args[0].get(code)
         if isinstance(found, str):
             return found
         seen = seen.__cause__
+    return None
+
+
+def sending(sql: str) -> Callable[[Any], Any]:
+    return lambda connection: connection.exec_driver_sql(sql)
+
+
+def without(refused: Refused, quote: Callable[[str], str]) -> str | None:
+    """Return the statement that takes away the condition that a row was refused for; None if there is none."""
+    schema, table = said(refused.error, "schema_name", "s"), said(refused.error, "table_name", "t")
+    constraint = said(refused.error, "constraint_name", "n")
+    if schema is None or table is None:
+        return None
+    alter = f"ALTER TABLE {quote(schema)}.{quote(table)}"
+    if refused.sqlstate == "23502" and refused.column is not None:
+        return f"{alter} ALTER COLUMN {quote(refused.column)} DROP NOT NULL"
+    if refused.sqlstate == "23514" and constraint is not None:
+        return f"{alter} DROP CONSTRAINT {quote(constraint)}"
     return None
 
 
@@ -289,6 +319,15 @@ class Mapped:
         self.table, self.model, self.columns = table, model, columns
         self.key = [column for column in table.primary_key.columns if column in columns]
         self.row: dict[str, Any] = {}  # one of its rows, once it is known
+
+    def less(self, hurt: set[str]) -> Mapped | None:
+        """Return the same table without the columns `hurt`; None if its rows cannot be found without them."""
+        left = [column for column in self.columns if column.name not in hurt]
+        if not left or any(column.name in hurt for column in self.key):
+            return None
+        found = Mapped(self.table, self.model, left)
+        found.row = self.row
+        return found
 
     def written(self) -> list[Any]:
         return [c for c in self.columns if c.computed is None and not getattr(c.identity, "always", False)]
@@ -388,6 +427,7 @@ class Probe:
         readable = self.reads(mapped, event)
         if readable and self.chosen(mapped, readable):
             self.writes(mapped, event)
+            self.beneath(mapped, event)
         event["tried"] = sorted(set(event["tried"]))
         return event
 
@@ -427,10 +467,51 @@ class Probe:
             except Refused:
                 continue
             event["tried"].append(what)
-            try:
-                self.after.attempt(*steps)
-            except Refused as refused:
+            for refused in self.attempted(self.after, steps)[1]:
                 self.explain(mapped, event, what, column, refused)
+
+    def beneath(self, mapped: Mapped, event: Any) -> None:
+        """Try to write without the columns that something is wrong with, to see what else is: one break must not
+        hide the next.
+        """
+        known = event["broken"]
+        hurt = {each["column"] for each in known}.intersection(event["columns"])
+        left = mapped.less(hurt) if hurt else None
+        if left is None:
+            return
+        seen = {"broken": [], "columns": event["columns"]}
+        for what, column, steps in left.statements():
+            # before, NOT NULL of a column that is left out is not what is tried
+            if self.attempted(self.before, steps)[0]:
+                for refused in self.attempted(self.after, steps)[1]:
+                    self.explain(left, seen, what, column, refused)
+        told = {(each["column"], each["error"]) for each in known}
+        for each in seen["broken"]:
+            if (each["column"], each["error"]) not in told:
+                known.append(dict(each, beneath=True))
+
+    @staticmethod
+    def attempted(session: Session, steps: tuple[Callable[[Any], Any], ...]) -> tuple[bool, list[Refused]]:
+        """Try a statement, and where a condition on the row refuses it, without that condition. Returns whether it
+        ran in the end, and why it was refused before.
+        """
+        lifting: list[Callable[[Any], Any]] = []
+        refusals: list[Refused] = []
+        while len(refusals) < MOST_REFUSALS:
+            try:
+                session.attempt(*lifting, *steps)
+                return True, refusals
+            except Refused as refused:
+                refusals.append(refused)
+                sql = without(refused, session.quote)
+            if sql is None:
+                break
+            lifting.append(sending(sql))
+            try:
+                session.attempt(*lifting)
+            except Refused:  # a primary key for example
+                break
+        return False, refusals
 
     def explain(self, mapped: Mapped, event: Any, what: str, column: Any, refused: Refused) -> None:
         known = event["broken"]
@@ -467,6 +548,7 @@ class Probe:
                 "sql": sql or refused.sql,
                 "error": refused.message,
                 "sqlstate": refused.sqlstate,
+                "beneath": False,
             }
         )
 
@@ -484,6 +566,8 @@ def probe(
         after = Session(engine_for("after"), words)
         try:
             trial = Probe(before, after)
+            if wanted is not None:  # what is done to the table behind a view, is done to the view
+                wanted = wanted.union(before.views(), after.views())
             for table, model, columns in tables_of(context):
                 if wanted is None or (table.schema or "public", table.name) in wanted:
                     emit(**trial.run(Mapped(table, model, columns)))
