@@ -71,6 +71,7 @@ from reviewer.check import (
     about,
     concern,
     failures,
+    guilty,
     place_of,
     undoing,
 )
@@ -212,9 +213,15 @@ def _made(difference: Difference, story: Story) -> Step | None:
 
 def _guilty(difference: Difference, story: Story) -> Location | None:
     """The line of the downgrade that leaves it so, where one says something of that very thing."""
-    if difference.table is None or difference.change is Change.LEFT_BEHIND:
+    if difference.change is Change.LEFT_BEHIND:
         return None
+    if difference.aspect == "comment":
+        return guilty.of_comment(story, ".".join(dict.fromkeys(filter(None, (difference.table, difference.name)))))
+    if difference.table is None:
+        return guilty.of_missing(story, Name.told(difference.name))
     table = Name.told(difference.table)
+    if difference.kind == "index" and difference.change is Change.MISSING:
+        return guilty.of_missing(story, Name(difference.name, table.schema))
     column = difference.name if difference.kind == "column" else None
     for step in reversed(story.steps(Direction.DOWNGRADE)):
         operation = step.operation

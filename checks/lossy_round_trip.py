@@ -49,6 +49,7 @@ from reviewer.check import (
     Truncate,
     about,
     concern,
+    guilty,
 )
 
 RULE = Rule(
@@ -74,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     about=about.column(loss.table, loss.column) if loss.column else about.table(loss.table),
                     severity=Severity.NOTICE if loss.fills else None,
                     basis=Basis.COMPARED,
-                    location=Location(revision.path, revision.downgrade_line or 1),
+                    location=_place(loss, story),
                     direction=Direction.DOWNGRADE,
                     evidence=_evidence(loss),
                 )
@@ -92,10 +93,16 @@ def _of_new_rows(story: Story, context: Context) -> Iterator[Concern]:
                 about=about.other("new rows", loss.table, loss.column or ""),
                 severity=None if loss.allowed_before else Severity.NOTICE,
                 basis=Basis.COMPARED,
-                location=Location(revision.path, revision.downgrade_line or 1),
+                location=_place(loss, story),
                 direction=Direction.DOWNGRADE,
                 evidence=_evidence(loss),
             )
+
+
+def _place(loss: Loss, story: Story) -> Location:
+    """The line of the downgrade that loses it, or the downgrade, where nothing in it restores what the upgrade loses."""
+    found = guilty.of_loss(story, Name.told(loss.table), loss.column)
+    return found or Location(story.revision.path, story.revision.downgrade_line or 1)
 
 
 def _evidence(loss: Loss) -> dict[str, object]:
@@ -144,8 +151,7 @@ EXAMPLES = [
         op.execute("UPDATE users SET name = upper(name)")
         """,
         downgrade="""
-        # flagged
-        op.execute("UPDATE users SET name = lower(name)")
+        op.execute("UPDATE users SET name = lower(name)")  # flagged
         """,
     ),
     Example(
@@ -155,8 +161,7 @@ EXAMPLES = [
         op.alter_column("users", "score", type_=sa.Integer())
         """,
         downgrade="""
-        # flagged
-        op.alter_column("users", "score", type_=sa.Numeric(10, 2))
+        op.alter_column("users", "score", type_=sa.Numeric(10, 2))  # flagged
         """,
     ),
     Example(
@@ -166,9 +171,37 @@ EXAMPLES = [
         op.add_column("users", sa.Column("deleted_at", sa.DateTime()))
         """,
         downgrade="""
-        # flagged
-        op.execute("DELETE FROM users WHERE deleted_at IS NOT NULL")
+        op.execute("DELETE FROM users WHERE deleted_at IS NOT NULL")  # flagged
         op.drop_column("users", "deleted_at")
+        """,
+    ),
+    Example(
+        "nothing restores what the upgrade changes",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("note", sa.Text()))
+        op.execute("UPDATE users SET score = 0")
+        """,
+        downgrade="""
+        # flagged
+        op.execute("UPDATE users SET name = name")
+        op.drop_column("users", "note")
+        """,
+    ),
+    Example(
+        "a loop of a function, which reads and then writes",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("note", sa.Text()))
+        """,
+        downgrade="""
+        def reset(bind):
+            for (id_,) in bind.execute(sa.text("SELECT id FROM users")).fetchall():
+                bind.execute(sa.text("UPDATE users SET name = name WHERE id = :id"), {"id": id_})
+                bind.execute(sa.text("UPDATE users SET score = 0 WHERE id = :id"), {"id": id_})  # flagged
+
+        reset(op.get_bind())
+        op.drop_column("users", "note")
         """,
     ),
     Example(

@@ -48,6 +48,7 @@ from reviewer.replay.stream import (
 from reviewer.review import (
     about,
     failures,
+    guilty,
     implications,
     remedies,
     undoing,
@@ -303,6 +304,7 @@ __all__ = [
     "column_of",
     "concern",
     "failures",
+    "guilty",
     "implications",
     "is_partial",
     "keys_of",
