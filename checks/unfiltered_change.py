@@ -30,13 +30,17 @@ import re
 from collections.abc import Iterator
 
 from reviewer.check import (
+    Basis,
+    Call,
     Concern,
     Context,
     Delete,
+    DoBlock,
     Example,
     Group,
     Name,
     Rule,
+    Select,
     Severity,
     Subject,
     Update,
@@ -61,6 +65,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"DELETE without WHERE destroys all rows of `{table}`, and no downgrade restores them.",
                 about=about.rows(table),
             )
+        case DoBlock(body=body) if not _leaves_out(body, context):
+            yield from _by_code(context)
+        case Call() | Select():
+            yield from _by_code(context)
         case (Update(table=table) | Delete(table=table)) as change if not context.blocking() and (
             statements := context.loop(change)
         ):
@@ -93,6 +101,37 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 remedy=_in_batches(table, columns, context),
                 about=about.rows(table),
             )
+
+
+def _leaves_out(body: str, context: Context) -> bool:
+    """Whether each UPDATE and DELETE of a block has a WHERE that may leave rows out in production: none that runs in
+    a loop, and none that a new column passes.
+    """
+    changes = [each for each in body.split(";") if re.search(r"\b(?:UPDATE|DELETE\s+FROM)\b", each, re.IGNORECASE)]
+    filtered = all(re.search(r"\bWHERE\b", each, re.IGNORECASE) for each in changes)
+    if not filtered or re.search(r"\bLOOP\b", body, re.IGNORECASE):
+        return False
+    words = set(re.findall(r"\w+", body))
+    tables = [each.relation.as_name for each, _ in context.written_by_code()]
+    return not any(context.is_new_column(table, word) for table in tables for word in words)
+
+
+def _by_code(context: Context) -> Iterator[Concern]:
+    """What the code that a statement runs was seen to do to every row."""
+    for each, every in context.written_by_code():
+        table = each.relation.as_name
+        if not every or context.blocking():
+            continue
+        word, does = ("deletes", "destroys") if each.deleted > each.updated else ("updates", "rewrites")
+        yield concern(
+            f"""
+            The code that this statement runs {does} every row of `{table}` in one transaction ({word}
+            {max(each.updated, each.deleted):,} rows in the rehearsal), and each row stays locked for other writers
+            until the commit.
+            """,
+            about=about.rows(table),
+            basis=Basis.OBSERVED,
+        )
 
 
 def _in_batches(table: Name, columns: tuple[str, ...], context: Context) -> list[str]:
@@ -147,6 +186,47 @@ EXAMPLES = [
         upgrade="""
         for (id_,) in op.get_bind().execute(sa.text("SELECT id FROM users LIMIT 2")).fetchall():
             op.execute(f"UPDATE users SET name = 'u{id_}' WHERE id = {id_}")
+        """,
+    ),
+    Example(
+        "all rows, by a procedure",
+        given=USERS
+        + """
+op.execute("CREATE PROCEDURE lower_names() LANGUAGE SQL AS $$ UPDATE users SET name = lower(name) $$")
+""",
+        upgrade="""
+        op.execute("CALL lower_names()")  # flagged
+        """,
+    ),
+    Example(
+        "all rows, by a block that loops over them",
+        given=USERS,
+        upgrade="""
+        op.execute(  # flagged
+            "DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM users LOOP"
+            " UPDATE users SET name = 'u' WHERE id = r.id; END LOOP; END $$"
+        )
+        """,
+    ),
+    Example(
+        "a block that leaves rows out",
+        given=USERS,
+        upgrade="""
+        op.execute("DO $$ BEGIN UPDATE users SET name = lower(name) WHERE name <> lower(name); END $$")
+        """,
+    ),
+    Example(
+        "all rows, by a procedure that moves them",
+        given=USERS
+        + """
+op.execute("CREATE TABLE old_users (LIKE users)")
+op.execute(
+    "CREATE PROCEDURE move() LANGUAGE SQL AS $$"
+    " INSERT INTO old_users SELECT * FROM users; DELETE FROM users $$"
+)
+""",
+        upgrade="""
+        op.execute("CALL move()")
         """,
     ),
     Example(

@@ -30,12 +30,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer.check import (
+    Basis,
+    Call,
     Concern,
     Context,
     Copy,
     CreateTable,
     Delete,
     Direction,
+    DoBlock,
     DropTable,
     Example,
     Group,
@@ -43,6 +46,7 @@ from reviewer.check import (
     Merge,
     Name,
     Rule,
+    Select,
     Severity,
     Subject,
     Truncate,
@@ -69,6 +73,19 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=about.rows(table),
                 severity=Severity.WARNING,
             )
+        case Call() | DoBlock() | Select():
+            for each, every in context.written_by_code():
+                table = each.relation.as_name
+                if each.deleted and not every and not _put_aside(table, context):
+                    yield concern(
+                        f"""
+                        The rows that the code of this statement deletes from `{table}` are lost for good: there is no
+                        copy, and no downgrade restores them.
+                        """,
+                        about=about.rows(table),
+                        severity=Severity.WARNING,
+                        basis=Basis.OBSERVED,
+                    )
         case Insert(table=table) | Copy(table=Name() as table, into=True) if context.exists(table):
             if _known_way_back(context) and not _undone(table, context, Delete, Truncate, DropTable):
                 yield concern(
@@ -113,6 +130,16 @@ def _put_aside(table: Name, context: Context) -> bool:
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
 
 EXAMPLES = [
+    Example(
+        "rows that a procedure deletes",
+        given=USERS
+        + """
+op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE id = 1 $$")
+""",
+        upgrade="""
+        op.execute("CALL clean()")  # flagged
+        """,
+    ),
     Example(
         "rows deleted for good",
         given=USERS,

@@ -31,6 +31,7 @@ from reviewer.recording.observations import (
     Relation,
     Scan,
     Statement,
+    Written,
 )
 from reviewer.recording.passes import (
     Change,
@@ -108,6 +109,7 @@ __all__ = [
     "Taken",
     "TransactionMode",
     "Visible",
+    "Written",
     "dumps",
     "furthest",
     "loads",

@@ -84,6 +84,15 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Written:
+    """How many rows of an existing table were changed, by whatever code."""
+
+    relation: Relation
+    updated: int
+    deleted: int
+
+
+@dataclass(frozen=True)
 class Observation:
     """What PostgreSQL did while one statement ran, as seen from inside its transaction."""
 
@@ -93,6 +102,8 @@ class Observation:
     scanned: tuple[Scan, ...] = ()
     built: tuple[Relation, ...] = ()
     """Indexes that were built or rebuilt."""
+    written: tuple[Written, ...] = ()
+    """Only where the statement ran in a transaction."""
     messages: tuple[str, ...] = ()
     """The server's messages at level DEBUG1 and above, in English."""
     lock_timeout: int = 0

@@ -236,6 +236,7 @@ class RawObservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rewritten: list[RawRelation]
     scanned: list[tuple[RawRelation, int]]
     built: list[RawRelation]
+    written: list[tuple[RawRelation, int, int]]
 
 
 class Ended(Event, tag="statement", frozen=True):

@@ -28,6 +28,7 @@ from reviewer.recording import (
     Statement,
     Taken,
     TransactionMode,
+    Written,
 )
 from reviewer.rehearsal.interpreter import Answer
 from reviewer.rehearsal.plan import Plan
@@ -298,6 +299,7 @@ class Reader:
             locks=tuple(_locks(raw.locks)),
             rewritten=tuple(_relation(each) for each in raw.rewritten),
             scanned=tuple(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
+            written=tuple(Written(_relation(each), updated, gone) for each, updated, gone in raw.written),
             # the server reports them in any order
             built=tuple(sorted((_relation(each) for each in raw.built), key=str)),
             messages=tuple(raw.messages),

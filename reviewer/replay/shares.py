@@ -104,6 +104,7 @@ class _Shares:
         locks = [(self._taker(lock), lock) for lock in seen.locks]
         rewritten = [(n, r) for r in seen.rewritten for n in self._doers(r, _rewrites)]
         scanned = [(n, scan) for scan in seen.scanned for n in self._doers(scan.relation, _reads)]
+        written = [(n, each) for each in seen.written for n in self._doers(each.relation, _writes)]
         built = [(n, r) for r in seen.built for n in self._doers(r, _builds)]
         said = [(n, message) for message in seen.messages for n in self._concerned(message)]
         return [
@@ -112,6 +113,9 @@ class _Shares:
                 locks=tuple(Lock(self._then(lock.relation, n), lock.mode) for k, lock in locks if k == n),
                 rewritten=tuple(self._then(each, n) for k, each in rewritten if k == n),
                 scanned=tuple(Scan(self._then(each.relation, n), each.rows) for k, each in scanned if k == n),
+                written=tuple(
+                    replace(each, relation=self._then(each.relation, n)) for k, each in written if k == n
+                ),
                 built=tuple(self._then(each, n) for k, each in built if k == n),
                 messages=tuple(message for k, message in said if k == n),
             )
@@ -331,6 +335,14 @@ def _reads(operation: Operation, relation: Relation, schema: Schema) -> int:
         case AlterColumnType():
             return max(_rewrites(operation, relation, schema), _MAYBE)
     return _rewrites(operation, relation, schema)
+
+
+def _writes(operation: Operation, relation: Relation, schema: Schema) -> int:
+    """Whether the operation updates or deletes rows of the table: by its triggers, others may do so too."""
+    if isinstance(operation, _OPAQUE):
+        return _MAYBE
+    changes = isinstance(operation, Update | Delete | Merge | Insert)
+    return _SURE if changes and any(_is(name, relation) for name in _names(operation)) else _NO
 
 
 def _builds(operation: Operation, relation: Relation, schema: Schema) -> int:

@@ -21,6 +21,7 @@ from reviewer.recording import (
     Relation,
     Revision,
     Statement,
+    Written,
 )
 from reviewer.replay import effects
 from reviewer.replay.effects import Held, Place, Witness, Work, on_tables
@@ -29,7 +30,17 @@ from reviewer.replay.stream import Story, Understood, of_line, relations_of
 from reviewer.review.finding import Severity
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
-from reviewer.sql.operations import CreateIndex, Delete, Insert, Operation, Select, SetVariable, Update
+from reviewer.sql.operations import (
+    CreateIndex,
+    Delete,
+    Insert,
+    Merge,
+    Operation,
+    Select,
+    SetVariable,
+    Truncate,
+    Update,
+)
 
 Subject = Union[Operation, Understood, Story, Recording]
 """What `check()` is called with: every operation, then every statement with all its operations (`Understood`),
@@ -372,6 +383,31 @@ class Context:
             and not self.is_new(known.name)
             and rows >= max(known.rows, _FEW)
         )
+
+    def written_by_code(self) -> Iterator[tuple[Written, bool]]:
+        """What a function, a procedure or a DO block that the statement runs has changed in existing tables whose
+        name the statement need not tell, and whether that was every row.
+        """
+        if self.observation is None or self.observation.transaction is None or self.understood is None:
+            return
+        kinds = Update | Delete | Merge | Insert | Truncate
+        if any(isinstance(each, kinds) for each in self.understood.operations):
+            return
+        seen = self.observation
+        changed = {each.relation.as_name for each in seen.written}
+        others = [
+            lock.relation
+            for lock in seen.locks
+            if lock.mode is LockMode.ROW_EXCLUSIVE
+            and lock.relation.is_table
+            and lock.relation.as_name not in changed
+        ]
+        for each in seen.written:
+            if each.deleted and others:  # the rows may have been moved there
+                continue
+            known = self.now.table(each.relation.as_name)
+            if known is not None and not self.is_new(known.name):
+                yield each, max(each.updated, each.deleted) >= max(known.rows, _FEW)
 
     def says(self, words: str) -> bool:
         """Whether a server message that contains `words` was received while the statement ran."""

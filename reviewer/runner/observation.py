@@ -376,7 +376,7 @@ class Watcher:
             observation = self.look(connection, raw, watched, True)
         except Gone:
             return
-        if not any(observation[name] for name in ("locks", "rewritten", "scanned", "built")):
+        if not any(observation[name] for name in relations.CHANGES):
             return
         self.count += 1
         self.channel.emit(
@@ -515,7 +515,7 @@ class Watcher:
         watched.went_back = True
         answer = self.look_around(connection, raw, watched)
         drivers.drain(raw, watched.messages)
-        nothing: dict[str, list[Any]] = {"locks": [], "rewritten": [], "scanned": [], "built": []}
+        nothing: dict[str, list[Any]] = {name: [] for name in relations.CHANGES}
         return self.told(True, answer, nothing, watched.messages.take())
 
     def look(self, connection: Any, raw: Any, watched: Watched, inside: bool) -> dict[str, Any]:

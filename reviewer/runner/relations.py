@@ -40,7 +40,9 @@ PREPARE {name} (pg_catalog.oid, pg_catalog.oid, boolean) AS SELECT pg_catalog.co
     pg_catalog.string_agg(pg_catalog.concat_ws(
         ' ', relation, mode, coalesce(pg_catalog.pg_relation_filenode(relation), 0),
         pg_catalog.pg_stat_get_xact_numscans(relation),
-        pg_catalog.pg_stat_get_xact_tuples_returned(relation), {names}), E'\\n'))
+        pg_catalog.pg_stat_get_xact_tuples_returned(relation),
+        pg_catalog.pg_stat_get_xact_tuples_updated(relation),
+        pg_catalog.pg_stat_get_xact_tuples_deleted(relation), {names}), E'\\n'))
 FROM pg_catalog.pg_locks l WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
     AND locktype OPERATOR(pg_catalog.=) 'relation' AND granted AND relation OPERATOR(pg_catalog.>=) 16384
     AND (relation OPERATOR(pg_catalog.<=) $1 OR relation OPERATOR(pg_catalog.>) $2)
@@ -64,6 +66,7 @@ SELECT CAST(pg_catalog.json_build_array(
         CAST(c.oid AS bigint), NULL, n.nspname, c.relname, CAST(c.relkind AS pg_catalog.text),
         CAST(pg_catalog.pg_relation_filenode(c.oid) AS bigint), pg_catalog.pg_stat_get_xact_numscans(c.oid),
         pg_catalog.pg_stat_get_xact_tuples_returned(c.oid), CAST(i.indrelid AS bigint),
+        pg_catalog.pg_stat_get_xact_tuples_updated(c.oid), pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid),
         pg_catalog.pg_stat_get_numscans(c.oid), pg_catalog.pg_stat_get_tuples_returned(c.oid)))
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
      LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
@@ -91,10 +94,11 @@ KINDS = {
     "S": "sequence",
     "f": "foreign table",
 }
+CHANGES = ("locks", "rewritten", "scanned", "built", "written")
 NOTHING: frozenset[str] = frozenset()
 
 Row = collections.namedtuple(
-    "Row", "oid modes schema name kind filenode scans tuples table totals", defaults=(None,)
+    "Row", "oid modes schema name kind filenode scans tuples table updated deleted totals", defaults=(0, 0, None)
 )
 Row.__doc__ = """One relation, as the server reports it.
 
@@ -120,7 +124,7 @@ class Answer:
     @classmethod
     def of_wide(cls, text: str) -> Answer:
         now, lock_timeout, statement_timeout, rows = json.loads(text)
-        found = [Row._make([*row[:9], (row[9] + row[6], row[10] + row[7])]) for row in rows]
+        found = [Row._make([*row[:11], (row[11] + row[6], row[12] + row[7])]) for row in rows]
         return cls(now, lock_timeout, statement_timeout, found)
 
     @classmethod
@@ -128,13 +132,15 @@ class Answer:
         now, lock_timeout, statement_timeout, *lines = text.split("\n")
         rows: dict[str, Row] = {}
         for line in lines:
-            oid, mode, filenode, scans, tuples, *names = line.split(" ", 5)
+            oid, mode, filenode, scans, tuples, updated, deleted, *names = line.split(" ", 7)
             if oid in rows:
                 rows[oid].modes.append(mode)
                 continue
             schema, name, kind, table = json.loads(names[0]) if names else (None, None, None, None)
             number = int(filenode) or None
-            rows[oid] = Row(int(oid), [mode], schema, name, kind, number, int(scans), int(tuples), table)
+            counts = int(scans), int(tuples)
+            changed = int(updated), int(deleted)
+            rows[oid] = Row(int(oid), [mode], schema, name, kind, number, *counts, table, *changed)
         return cls(now, lock_timeout, statement_timeout, list(rows.values()))
 
 
@@ -163,13 +169,13 @@ class Relations:
     def compare(
         self, answer: Answer, base: int, said: str
     ) -> tuple[dict[str, list[Any]], dict[int, dict[str, Any]]]:
-        """Compare with the last state, and replace it: locks, rewritten, scanned and built.
+        """Compare with the last state, and replace it: locks, rewritten, scanned, written and built.
 
         `said` holds the server's messages in between. Relations with an oid above `base` are new. Returns the
         changes and, by oid, relations with a new file whose size has to be checked to know whether they were
         rewritten.
         """
-        found: dict[str, list[Any]] = {"locks": [], "rewritten": [], "scanned": [], "built": []}
+        found: dict[str, list[Any]] = {name: [] for name in CHANGES}
         doubtful: dict[int, dict[str, Any]] = {}
         files = None
         for row in answer.rows:
@@ -187,6 +193,9 @@ class Relations:
             scans, tuples = self.scanned_since(row, before)
             if existing and scans > 0:
                 found["scanned"].append([relation, tuples])
+            updated, deleted = self.written_since(row, before)
+            if existing and (updated or deleted):
+                found["written"].append([relation, updated, deleted])
             if before is None and row.kind == "i":
                 if files is None:
                     files = {each.filenode for each in self.rows.values()}
@@ -210,6 +219,7 @@ class Relations:
             row.totals is None
             and row.scans == before.scans
             and row.tuples == before.tuples
+            and (row.updated, row.deleted) == (before.updated, before.deleted)
             and (row.filenode is None or row.filenode == before.filenode)
             and (row.kind is None or (row[2:5], row.table) == (before[2:5], before.table))
             and self.locks.get(row.oid, NOTHING).issuperset(row.modes)
@@ -229,6 +239,14 @@ class Relations:
         if before is None or row.scans < before.scans:  # the counter restarts when statistics are flushed
             return row.scans, row.tuples
         return row.scans - before.scans, row.tuples - before.tuples
+
+    def written_since(self, row: Row, before: Row | None) -> tuple[int, int]:
+        """Return how many rows were updated and how many deleted; nothing where that was in another transaction."""
+        if row.totals is not None:
+            return 0, 0
+        if before is None or row.updated < before.updated or row.deleted < before.deleted:
+            return row.updated, row.deleted
+        return row.updated - before.updated, row.deleted - before.deleted
 
     def described(self, row: Row, before: Row | None, base: int) -> dict[str, Any]:
         named = before or row  # under the name that it had when the statement began
