@@ -105,7 +105,8 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
     user supplied fails.
     """
     from reviewer import rows
-    from reviewer.rehearsal import base_schema, catalogue, catalogue_snapshot
+    from reviewer.rehearsal import base_schema, catalogue, catalogue_snapshot, wanted_rows
+    from reviewer.rows import matching
 
     plan = bench.plan
     base, failing = _build(bench, old)
@@ -115,6 +116,11 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
         if plan.seed_command is not None:
             _run_seed_command(bench, plan.seed_command, base)
         filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
+        if filled.tables:
+            with bench.looking("rows that the new revisions look for"):
+                matching.make(
+                    connection, filled.tables, wanted_rows.of(plan.root, (r.path for r in plan.revisions))
+                )
         state = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
         newest = connection.execute(
             "SELECT coalesce(pg_catalog.max(oid), 0)::bigint FROM pg_catalog.pg_class"

@@ -337,7 +337,7 @@ def _reads(operation: Operation, relation: Relation, schema: Schema) -> int:
     return _rewrites(operation, relation, schema)
 
 
-def _writes(operation: Operation, relation: Relation, schema: Schema) -> int:
+def _writes(operation: Operation, relation: Relation, _: Schema) -> int:
     """Whether the operation updates or deletes rows of the table: by its triggers, others may do so too."""
     if isinstance(operation, _OPAQUE):
         return _MAYBE

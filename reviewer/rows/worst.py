@@ -35,10 +35,11 @@ def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> 
             changes = list(_changes(schema, table))[:_MOST_CHANGES]
             if changes:
                 writing.add_rows(connection, schema, table, len(changes), first=_FIRST)
-                connection.execute(_each_by_itself(changes).encode())
+                connection.execute(each_by_itself(changes).encode())
 
 
-def _each_by_itself(statements: Iterable[str]) -> str:
+def each_by_itself(statements: Iterable[str]) -> str:
+    """One statement that runs each of `statements`, and goes on after one that PostgreSQL rejects."""
     listed = ", ".join(values.literal(statement) for statement in statements)
     body = f"""
 DECLARE alembic_reviewer_change text;

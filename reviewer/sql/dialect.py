@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from reviewer.sql import commands, heads, trees
+from reviewer.sql import commands, heads, matching, trees
 from reviewer.sql.alter import alter
 from reviewer.sql.create import create
 from reviewer.sql.operations import Operation, SessionCommand, Unrecognized
@@ -158,9 +159,20 @@ class Parser(Reader):
         Raises:
             NotUnderstood: it is not an expression.
         """
+        return self._alone(lambda parser: parser._parse_disjunction(), tokens, sql)
+
+    def change(self, tokens: list[Token], sql: str) -> exp.Expr | None:
+        """The tree of an UPDATE or DELETE.
+
+        Raises:
+            NotUnderstood: it is none that sqlglot reads.
+        """
+        return self._alone(lambda parser: parser._parse_statement(), tokens, sql)
+
+    def _alone(self, read: Callable[[Any], exp.Expr | None], tokens: list[Token], sql: str) -> exp.Expr | None:
         self._in_tree = True
         try:
-            (tree,) = self._parse(lambda parser: parser._parse_disjunction(), list(_for_trees(tokens)), sql)
+            (tree,) = self._parse(read, list(_for_trees(tokens)), sql)
         except (RecursionError, ValueError) as problem:
             raise NotUnderstood from problem
         return tree
@@ -205,6 +217,16 @@ def excludes_null(condition: str, column: str) -> bool:
     except (NotUnderstood, TooMuch):
         return False
     return trees.excludes_null(tree, column)
+
+
+def matches(sql: str) -> Iterator[matching.Match]:
+    """What rows must hold for each UPDATE and DELETE of a text to take them, as far as that is known. Never raises."""
+    for statement in split(sql):
+        if statement.text[:6].lower() in {"update", "delete"} and not statement.cut:
+            with suppress(Exception):
+                found = matching.of(_parser().change(statement.tokens, statement.text))
+                if found is not None:
+                    yield found
 
 
 def _for_trees(tokens: list[Token]) -> Iterator[Token]:

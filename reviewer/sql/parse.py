@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from reviewer import sql  # noqa: F401  (from here on, every import of sqlglot gets the one that can be extended
 from reviewer.sql.operations import Operation
+
+if TYPE_CHECKING:
+    from reviewer.sql.matching import Match
 
 _KEPT = 10_000
 """Characters of a text up to which its operations are kept: the same is often sent again, up, down and up."""
@@ -40,6 +44,13 @@ def excludes_null(condition: str, column: str) -> bool:
     from reviewer.sql import dialect
 
     return dialect.excludes_null(condition, column)
+
+
+def matches(text: str) -> tuple[Match, ...]:
+    """What rows must hold for each UPDATE and DELETE of a text to take them, as far as that is known. Never raises."""
+    from reviewer.sql import dialect
+
+    return tuple(dialect.matches(text))
 
 
 def prepare() -> None:
