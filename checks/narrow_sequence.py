@@ -66,17 +66,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     wanted=lambda o: isinstance(o, AlterColumnType),
                     named_only=True,
                 )
-                if altered is None:
+                step = altered or cause_of(subject, each.table)
+                if step is None:
                     continue
                 sequence = each.sequence.sql.removeprefix("public.")
                 yield concern(
                     f"""
-                    `{each.table}.{each.column}` is {each.column_type} now, and the sequence `{each.sequence}` that
-                    fills it still ends at {each.ends:,}: add `ALTER SEQUENCE {sequence} AS {each.column_type}`.
+                    `{each.table}.{each.column}` is {each.column_type}, and the sequence `{each.sequence}` that
+                    fills it ends at {each.ends:,}: add `ALTER SEQUENCE {sequence} AS {each.column_type}`.
                     """,
                     about=about.sequence(each.sequence, "type"),
                     basis=Basis.OBSERVED,
-                    location=place_of(altered),
+                    location=place_of(step),
                     evidence={"ends": each.ends, "type": each.type, "column_type": each.column_type},
                 )
 

@@ -36,6 +36,7 @@ from reviewer.check import (
     Concern,
     Context,
     Copy,
+    Counter,
     CreateObject,
     Example,
     Group,
@@ -51,6 +52,7 @@ from reviewer.check import (
     concern,
     place_of,
     quoted,
+    seen_between,
 )
 
 RULE = Rule(
@@ -68,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             for each in after.counters if after is not None else ():
-                if each.highest is None or each.was_behind or not each.behind:
+                if each.highest is None or each.was_behind or not each.behind or _mended(each, subject, context):
                     continue
                 step = (
                     cause_of(subject, each.sequence, wanted=lambda o: isinstance(o, AlterObject), named_only=True)
@@ -88,6 +90,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     location=place_of(step),
                     evidence={"next": each.next, "highest": each.highest},
                 )
+
+
+def _mended(counter: Counter, story: Story, context: Context) -> bool:
+    """Whether a later revision of the same transaction advances the sequence, before anybody else sees it."""
+    ids = [each.revision.id for each in context.stories]
+    for later in ids[ids.index(story.revision.id) + 1 :]:
+        after = context.recording.after(later)
+        if after is not None and any(
+            each.sequence == counter.sequence and not each.behind for each in after.counters
+        ):
+            return not seen_between(context.recording.passes, story.revision.id, later)
+    return False
 
 
 EXAMPLES = [

@@ -31,6 +31,7 @@ from reviewer.recording import (
     Revision,
     Statement,
     Table,
+    seen_between,
 )
 from reviewer.replay.effects import (
     Held,
@@ -315,6 +316,7 @@ __all__ = [
     "quoted",
     "refusals",
     "remedies",
+    "seen_between",
     "types",
     "undoing",
     "verbs",

@@ -47,6 +47,7 @@ from reviewer.recording.passes import (
     Rehearsal,
     furthest,
     reach,
+    seen_between,
 )
 from reviewer.recording.scale import Scale, ScaledRun, Sized, Taken
 from reviewer.recording.whole import BaseOrigin, Environment, Mode, Recording, Server, Skipped, TransactionMode
@@ -114,4 +115,5 @@ __all__ = [
     "furthest",
     "loads",
     "reach",
+    "seen_between",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import dropwhile
 
-from reviewer.recording.observations import Location, Statement
+from reviewer.recording.observations import Location, Origin, Statement
 
 
 class Direction(Enum):
@@ -141,6 +142,22 @@ class Difference:
     before: str | None = None
     after: str | None = None
     """For a changed object: the two values. For one that is missing or left behind: `after` is its definition."""
+
+
+def seen_between(passes: Iterable[Pass], first: str, last: str) -> bool:
+    """Whether other sessions see a state between what the revisions `first` and `last` do in the deploy: not where
+    one transaction runs both.
+    """
+    deployed = [each for each in passes if each.rehearsal is Rehearsal.DEPLOYED]
+    seen: set[int | None] = set()
+    for each in dropwhile(lambda each: each.revision != first, deployed):
+        for statement in each.statements:
+            if statement.origin is Origin.REVISION:
+                ran = statement.observation.transaction if statement.observation is not None else None
+                seen.add(ran if statement.in_transaction else None)
+        if each.revision == last:
+            break
+    return None in seen or len(seen) > 1
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ it.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from reviewer.errors import ServerError
-from reviewer.recording import UNTOUCHED, Broken, Catalogue, Models, OldCode, Origin, Pass, Rehearsal
+from reviewer.recording import UNTOUCHED, Broken, Catalogue, Models, OldCode, Pass, seen_between
 from reviewer.rehearsal.interpreter import Answer
 from reviewer.rehearsal.old_code import Running, Trial, Unavailable, affected
 from reviewer.rehearsal.protocol import Compare, Probe
@@ -183,21 +182,9 @@ class OldTrial:
 
     def result(self, passes: Iterable[Pass]) -> tuple[OldCode, Models]:
         """What came of it, for the recording. `passes` are those of the deploy."""
-        ran = [each for each in passes if each.rehearsal is Rehearsal.DEPLOYED]
-        return self.code.result(lambda broken: _seen_by_others(broken, ran)), self._models
+        known = tuple(passes)
 
+        def seen(broken: Broken) -> bool:
+            return not (broken.revision and broken.until) or seen_between(known, broken.revision, broken.until)
 
-def _seen_by_others(broken: Broken, deployed: Iterable[Pass]) -> bool:
-    """Whether other sessions see the state in which something is broken until a later revision mends it: not where
-    one transaction runs both.
-    """
-    between = itertools.dropwhile(lambda each: each.revision != broken.revision, deployed)
-    seen: set[int | None] = set()
-    for each in between:
-        for statement in each.statements:
-            if statement.origin is Origin.REVISION:
-                ran = statement.observation.transaction if statement.observation is not None else None
-                seen.add(ran if statement.in_transaction else None)
-        if each.revision == broken.until:
-            break
-    return None in seen or len(seen) > 1
+        return self.code.result(seen), self._models

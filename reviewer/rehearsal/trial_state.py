@@ -127,10 +127,10 @@ def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]
     rows = connection.execute(
         f"WITH wanted (n, relation, name) AS (VALUES {columns}), highest AS ({tells}) {_SEQUENCES}".encode()
     )
+    listed = cast("list[tuple[int, str, str, int, int, str, int | None]]", rows.fetchall())
+    states = _states(connection, [Name(name, schema).sql for _, schema, name, *_ in listed])
     found = []
-    for n, schema, name, following, ends, kind, highest in cast(
-        "list[tuple[int, str, str, int, int, str, int | None]]", rows.fetchall()
-    ):
+    for (n, schema, name, step, ends, kind, highest), (last, called) in zip(listed, states, strict=True):
         table, column = wanted[n]
         text = next(each.text for each in table.fields if each.name == column)
         found.append(
@@ -138,7 +138,7 @@ def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]
                 table.name,
                 column,
                 Name(name, schema),
-                int(following),
+                last + int(step) if called else last,
                 None if highest is None else int(highest),
                 int(ends),
                 kind,
@@ -158,17 +158,26 @@ def sequences(connection: Connection[tuple[object, ...]], tables: Iterable[Shape
                 found.append(sequence)
     if not found:
         return ()
-    rows = connection.execute(
+    expressions = list(dict.fromkeys(found))
+    named = connection.execute(
         " UNION ALL ".join(
-            f"SELECT {literal(each)}, pg_catalog.pg_sequence_last_value({each})" for each in dict.fromkeys(found)
+            f"SELECT {n}, ({each})::pg_catalog.regclass::text" for n, each in enumerate(expressions)
         ).encode()
     ).fetchall()
+    names = [str(name) for _, name in sorted(named)]
     return tuple(
-        f"SELECT pg_catalog.setval({sequence}, {last})"
-        if last is not None
-        else f"SELECT pg_catalog.setval({sequence}, (SELECT seqstart FROM pg_catalog.pg_sequence WHERE seqrelid = {sequence}), false)"
-        for sequence, last in rows
+        f"SELECT pg_catalog.setval({sequence}, {last}, {called})"
+        for sequence, (last, called) in zip(expressions, _states(connection, names), strict=True)
     )
+
+
+def _states(connection: Connection[tuple[object, ...]], sequences: Iterable[str]) -> list[tuple[int, bool]]:
+    """Return the last value of each sequence, and whether that has been used: else it is the next."""
+    reads = [f"SELECT {n}, last_value, is_called FROM {name}" for n, name in enumerate(sequences)]
+    if not reads:
+        return []
+    rows = connection.execute(" UNION ALL ".join(reads).encode()).fetchall()
+    return [(int(str(last)), bool(called)) for _, last, called in sorted(rows)]
 
 
 def digests(
@@ -197,7 +206,7 @@ def digests(
 
 _SEQUENCES = """
 SELECT w.n, n.nspname::text, c.relname::text,
-    coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid) + s.seqincrement, s.seqstart),
+    s.seqincrement,
     CASE s.seqtypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE 9223372036854775807 END,
     pg_catalog.format_type(s.seqtypid, NULL), h.highest
 FROM wanted w JOIN highest h USING (n)

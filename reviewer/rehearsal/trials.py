@@ -170,8 +170,10 @@ def after(
     tables = {table.oid: table for table in schema.tables}
     old = [tables[each.oid] for each in before.state.concerned if each.oid in tables]
     made = {each.name for each in changes if each.kind == "table" and each.change.value == "left behind"}
-    mine = [*old, *(table for table in schema.tables if str(table.name) in made)]
+    made |= {str(each.name) for each in before.state.concerned if each.oid not in tables}  # made anew
+    mine = [*old, *(table for table in schema.tables if table not in old and str(table.name) in made)]
     back = trial_state.sequences(connection, _with_parts(schema, mine))
+    counters = _compared(trial_state.counters(connection, mine), before.counters)
     refused: list[Refused] = []
     with _session(
         connection, [replace(each, name=names[each.oid]) for each in before.state.concerned if each.oid in names]
@@ -207,7 +209,6 @@ def after(
         ]
         visible += _newly_guarded(session, before, names, connection)
         stale = tuple(_stale(connection, before, changes))
-    counters = _compared(trial_state.counters(connection, mine), before.counters)
     for statement in back:
         connection.execute(statement.encode())
     return Afterwards(
@@ -640,11 +641,13 @@ def _stale(
 
 def _compared(now: Iterable[Counter], before: Iterable[Counter]) -> tuple[Counter, ...]:
     """Return the counters as they are now, with what already applied before."""
-    known = {(each.sequence, each.column): each for each in before}
+    known = {each.sequence: each for each in before} | {(each.sequence, each.column): each for each in before}
     return tuple(
         replace(each, was_behind=old.behind, was_narrow=old.narrow) if old is not None else each
         for each in now
-        for old in [known.get((each.sequence, each.column))]
+        for old in [
+            known.get((each.sequence, each.column)) or known.get(each.sequence)
+        ]  # the column may be renamed
     )
 
 
