@@ -101,6 +101,14 @@ EXAMPLES = [
         """,
     ),
     Example(
+        "another sequence for a larger key",
+        given='op.execute("CREATE TABLE builds (id bigserial PRIMARY KEY)")',
+        upgrade="""
+        op.execute("CREATE SEQUENCE builds_seq AS integer START 1000000 OWNED BY builds.id")
+        op.execute("ALTER TABLE builds ALTER id SET DEFAULT nextval('builds_seq')")  # flagged
+        """,
+    ),
+    Example(
         "an identity",
         given='op.execute("CREATE TABLE builds (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")',
         upgrade="""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from reviewer.sql.matching import Match
 
 _MOST = 100
-_SHARE = 3
-"""One row of so many may be changed: what is said of all rows is to remain true of most of them."""
+_SHARE = 2
+"""One row of so many may be changed: the others stay ordinary."""
 
 
 def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name], matches: Iterable[Match]) -> None:
