@@ -147,8 +147,8 @@ EXAMPLES = [
         upgrade="""
         op.execute("CREATE TABLE new_items (LIKE items INCLUDING ALL)")
         op.execute("INSERT INTO new_items SELECT * FROM items")
-        op.execute("DROP TABLE items")
-        op.execute("ALTER TABLE new_items RENAME TO items")  # flagged
+        op.execute("DROP TABLE items")  # flagged
+        op.execute("ALTER TABLE new_items RENAME TO items")
         """,
     ),
     Example(
