@@ -114,7 +114,7 @@ def _query(operation: Operation | None) -> str | None:
             size = type_.partition("(")[2].rstrip(")")
             if type_.lower().startswith(("varchar", "character", "char")) and size.isdigit():
                 return _count(table, f"length({quoted(column)}::text) > {size}")
-            return f"SELECT DISTINCT {quoted(column)} FROM {table.sql} ORDER BY 1"
+            return f"SELECT DISTINCT {quoted(column)}::text FROM {table.sql} ORDER BY 1"
     return None
 
 

@@ -18,6 +18,7 @@ stops a rollback that cannot work, and is reported as irreversible, not as a mis
 - Merge revisions, and revisions whose upgrade does nothing.
 - Upgrades that leave nothing to undo: VALIDATE CONSTRAINT, maintenance, comments, an enum value or an extension
   added with IF NOT EXISTS, which a downgrade should leave.
+- Upgrades that undo themselves, such as a trigger that is disabled and enabled again: the database was compared.
 - Pure data changes, temporary tables, and what already existed according to the server.
 - A downgrade that raises deliberately.
 - If the second upgrade fails because nothing was undone, `failing-second-upgrade` reports it.
@@ -32,7 +33,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AddCheck,
+    AddColumn,
     AddEnumValue,
+    AddForeignKey,
+    AddNotNull,
+    AddUnique,
     Analyze,
     Basis,
     Call,
@@ -43,11 +49,20 @@ from reviewer.check import (
     Concern,
     Context,
     Copy,
+    CreateIndex,
     CreateObject,
     CreateTable,
+    CreateView,
     Delete,
     Direction,
     DoBlock,
+    DropColumn,
+    DropConstraint,
+    DropDefault,
+    DropIndex,
+    DropNotNull,
+    DropTable,
+    DropView,
     Example,
     Group,
     Insert,
@@ -59,9 +74,13 @@ from reviewer.check import (
     Privileges,
     RefreshMaterializedView,
     Reindex,
+    RowSecurity,
     Rule,
     Select,
     SessionCommand,
+    SetDefault,
+    SetNotNull,
+    SetTrigger,
     SetVariable,
     Severity,
     Story,
@@ -87,7 +106,8 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) as story if revision.downgrade_is_empty and not revision.is_merge:
-            if any(_leaves_something(operation) for operation in _done(story)):
+            left = [operation for operation in _done(story) if _leaves_something(operation)]
+            if left and not (_left_nothing(story) and all(_is_compared(operation) for operation in left)):
                 nothing = f"`downgrade()` of `{revision.id}` does nothing"
                 yield concern(
                     f"{nothing}: a rollback reports success and leaves the changes of the upgrade."
@@ -113,6 +133,26 @@ def _done(story: Story) -> Iterator[Operation]:
             table = getattr(operation, "table", None)
             if not isinstance(table, Name) or not any(table.matches(name) for name in temporary):
                 yield operation
+
+
+def _left_nothing(story: Story) -> bool:
+    """Whether the database was seen to be the same before the upgrade and after the downgrade."""
+    downs = [each for each in story.passes if each.direction is Direction.DOWNGRADE and each.compared]
+    return bool(downs) and not any(each.differences for each in downs)
+
+
+def _is_compared(operation: Operation) -> bool:
+    """Whether the comparison shows all that the operation can leave behind."""
+    match operation:
+        case SetTrigger(name=name):
+            return name.lower() not in {"all", "user"}  # those of foreign keys are not compared
+        case (
+            CreateTable() | DropTable() | AddColumn() | DropColumn() | CreateIndex() | DropIndex() | AddCheck()
+            | AddNotNull() | AddUnique() | AddForeignKey() | DropConstraint() | SetNotNull() | DropNotNull()
+            | SetDefault() | DropDefault() | CreateView() | DropView() | RowSecurity()
+        ):  # fmt: skip
+            return True
+    return False
 
 
 def _leaves_something(operation: Operation) -> bool:
@@ -161,6 +201,22 @@ EXAMPLES = [
         op.execute("CREATE TEMP TABLE chosen ON COMMIT DROP AS SELECT id FROM users")
         op.execute("CREATE INDEX ON chosen (id)")
         op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS id bigint")
+        """,
+        downgrade="pass",
+    ),
+    Example(
+        "what the upgrade itself takes back",
+        given=f"""
+        {USERS}
+        op.execute("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+        op.execute("CREATE TRIGGER nothing BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION nothing()")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users DISABLE TRIGGER nothing")
+        op.create_table("chosen", sa.Column("id", sa.BigInteger()))
+        op.execute("UPDATE users SET id = id WHERE id IN (SELECT id FROM chosen)")
+        op.drop_table("chosen")
+        op.execute("ALTER TABLE users ENABLE TRIGGER nothing")
         """,
         downgrade="pass",
     ),

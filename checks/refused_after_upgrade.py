@@ -20,6 +20,8 @@ the running code satisfies before row security.
 - Anything that another rule explains at the same line, such as `renamed-column` or `required-column`.
 - Errors that can be due to the generated values: duplicates, missing references, a CHECK on columns that the
   statement writes.
+- As a warning only: the DELETE of a row whose references followed it until now, through ON DELETE CASCADE or SET NULL.
+  Code that deletes them first goes on.
 - Tables on which the statement already failed before.
 
 ## References
@@ -82,6 +84,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 yield _said(each, [each, *more], step)
 
 
+_REFERRED_TO = frozenset({"23503", "23001"})
+
+
 def _unused(refused: Refused, context: Context) -> bool:
     """Whether it names a table or a column that the models of the running code do not have."""
     gone = refused.sqlstate in {"42703", "42P01"} and (refused.sqlstate == "42P01" or refused.column is not None)
@@ -108,11 +113,10 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
     known = {"owner", "application"} - {each.role for each in alike}
     # with row security both were tried: an error for only one of them need not affect the code
     who = " by a role that does not own it" if first.sqlstate == "42501" and known == {"owner"} else ""
-    some = first.sqlstate == "P0001" or bool(who) or _left_out(first)
-    which = "of a row not yet filled " if actions == {"update"} and first.sqlstate in {"23514", "23502"} else ""
+    some = first.sqlstate in {"P0001", *_REFERRED_TO} or bool(who) or _left_out(first)
     return concern(
         f"""
-        {verbs(actions)} {which}on `{first.subject}`{who} ran before this revision and {
+        {verbs(actions)} {_which(first, actions)}on `{first.subject}`{who} ran before this revision and {
             "fails" if len(actions) == 1 else "fail"
         } after it: PostgreSQL says `{first.error}`{_why(first)}.
         """,
@@ -124,6 +128,12 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
     )
 
 
+def _which(first: Refused, actions: set[str]) -> str:
+    if actions == {"update"} and first.sqlstate in {"23514", "23502"}:
+        return "of a row not yet filled "
+    return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
+
+
 def _left_out(first: Refused) -> bool:
     """Whether it fails only if the code relies on a default that existed before."""
     return first.sqlstate == "23502" and first.column is not None and first.column in first.columns
@@ -132,6 +142,8 @@ def _left_out(first: Refused) -> bool:
 def _why(first: Refused) -> str:
     if first.sqlstate in {"23502", "23514"}:
         return ", and the running code does not write what it requires"
+    if first.sqlstate in _REFERRED_TO:
+        return ", while those rows followed it before"
     return ""
 
 
@@ -195,6 +207,30 @@ EXAMPLES = [
         """,
         upgrade="""
         op.execute("DO $$ BEGIN DROP VIEW cheap; CREATE VIEW cheap AS SELECT id FROM items WHERE price < 10; END $$")  # flagged
+        """,
+    ),
+    Example(
+        "a foreign key that no longer cascades",
+        given=f"""
+        {ITEMS}
+        op.execute("CREATE TABLE parts (id int PRIMARY KEY, item int CONSTRAINT of_item REFERENCES items ON DELETE CASCADE)")
+        op.execute("INSERT INTO items VALUES (101); INSERT INTO parts VALUES (101, 101)")
+        """,
+        upgrade="""
+        op.drop_constraint("of_item", "parts")
+        op.create_foreign_key("of_item", "parts", "items", ["item"], ["id"], postgresql_not_valid=True)  # flagged
+        """,
+    ),
+    Example(
+        "a foreign key that sets NULL now, where it deleted",
+        given=f"""
+        {ITEMS}
+        op.execute("CREATE TABLE parts (id int PRIMARY KEY, item int CONSTRAINT of_item REFERENCES items ON DELETE CASCADE)")
+        op.execute("INSERT INTO items VALUES (101); INSERT INTO parts VALUES (101, 101)")
+        """,
+        upgrade="""
+        op.drop_constraint("of_item", "parts")
+        op.create_foreign_key("of_item", "parts", "items", ["item"], ["id"], ondelete="SET NULL", postgresql_not_valid=True)
         """,
     ),
     Example(

@@ -129,7 +129,7 @@ def _key_notes(changed: AlterColumnType, context: Context) -> tuple[str, ...]:
     table, column = changed.table, changed.column
     known, notes = context.now.column(table, column), []
     sequence = re.match(r"nextval\('(.+?)'", known.default or "") if known else None
-    if sequence:
+    if sequence and types.canonical(changed.type) in types.LARGEST:
         notes.append(f"before it runs out: ALTER SEQUENCE {sequence[1]} AS {changed.type.lower()}")
     if any(column in each.columns for each in context.now.constraints(table) if each.kind == "primary key"):
         notes.append(

@@ -41,6 +41,7 @@ from reviewer.check import (
     Subject,
     about,
     cause_of,
+    column_of,
     concern,
     place_of,
     verbs,
@@ -72,12 +73,13 @@ _ON_PURPOSE = frozenset({"P0001"})
 
 def _cause(story: Story, first: Refused, context: Context) -> Step | None:
     """The operation that removed what the function uses: on its table, or on another one."""
-    if first.kind != "function" and (step := cause_of(story, first.subject, column=first.column)) is not None:
-        return step
-    for step in reversed(story.steps()):
-        column = getattr(step.operation, "column", None)
-        if isinstance(column, str) and column == first.column:
+    of_column = [s for s in story.steps() if first.column is not None and column_of(s.operation) == first.column]
+    if first.kind != "function":
+        step = cause_of(story, first.subject, column=first.column, named_only=bool(of_column))
+        if step is not None and (not of_column or column_of(step.operation) == first.column):
             return step
+    if of_column:
+        return of_column[-1]
     tables = [t.name for t in context.recording.base.tables if f'"{t.name.name}"' in first.error]
     steps = [cause_of(story, name) for name in tables]
     return next((step for step in steps if step is not None), None)
@@ -142,6 +144,20 @@ EXAMPLES = [
         """,
         upgrade="""
         op.rename_table("audit", "journal")  # flagged
+        """,
+    ),
+    Example(
+        "a variable of a trigger's function that has the name of a new column of another table",
+        given='''
+        op.execute("CREATE TABLE prices (id int PRIMARY KEY, item int)")
+        op.execute("CREATE TABLE items (id int PRIMARY KEY, name text)")
+        op.execute("""CREATE FUNCTION probe() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE kind text := 'x';
+            BEGIN PERFORM FROM prices WHERE item = NEW.id AND kind = 'x'; RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER probe BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION probe()")
+        ''',
+        upgrade="""
+        op.add_column("items", sa.Column("code", sa.Text()))
+        op.add_column("prices", sa.Column("kind", sa.Text()))  # flagged
         """,
     ),
     Example(

@@ -28,8 +28,8 @@ except Exception:
 - An env.py that ends with `sys.exit` and a status other than 0.
 
 The reviewer does not guess this from the text. It runs a test: a step of its own that must fail goes through env.py
-in a throw-away database, once with an exception and once with a statement that PostgreSQL rejects. The test runs
-once, not in every review: its result is cached until a file that the error passes through changes. `--ignore
+in a throw-away database: once with an exception, once with a statement that PostgreSQL rejects, and once with a
+duplicate, which an env.py that ignores `already exists` takes for success. The test runs once, not in every review: its result is cached until a file that the error passes through changes. `--ignore
 swallowed-failure` skips it.
 
 ## References
@@ -63,7 +63,11 @@ RULE = Rule(
     needs="an env.py that catches errors",
 )
 
-_WAYS = {"exception": "raises", "statement": "sends a statement that PostgreSQL rejects"}
+_WAYS = {
+    "exception": "raises",
+    "statement": "sends a statement that PostgreSQL rejects",
+    "duplicate": "is told by PostgreSQL that something already exists",
+}
 
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:

@@ -46,6 +46,7 @@ from reviewer.replay.stream import (
     Story,
     Understood,
 )
+from reviewer.replay.stream import operations as operations_of
 from reviewer.review import (
     about,
     failures,
@@ -312,6 +313,7 @@ __all__ = [
     "line_of",
     "listed",
     "names",
+    "operations_of",
     "place_of",
     "quoted",
     "refusals",

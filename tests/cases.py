@@ -43,7 +43,7 @@ else:
     with create_engine(url).connect() as connection:
         context.configure(connection=connection, transaction_per_migration=per_migration)
         with context.begin_transaction():
-            context.run_migrations()
+{migrations}
 """
 
 _REVISION = '''
@@ -105,6 +105,8 @@ class Case:
     """What an application writes between the upgrade and the downgrade."""
     given: str = ""
     """The body of the base revision, where it is not `setup`."""
+    env: str = "context.run_migrations()"
+    """How env.py runs the migrations."""
 
     @property
     def safe(self) -> bool:
@@ -159,7 +161,11 @@ def write(case: Case, folder: Path) -> None:
     versions = folder / "migrations" / "versions"
     versions.mkdir(parents=True)
     (folder / "alembic.ini").write_text(_INI)
-    (folder / "migrations" / "env.py").write_text(_ENV.format(per_migration=case.transaction_per_migration))
+    (folder / "migrations" / "env.py").write_text(
+        _ENV.format(
+            per_migration=case.transaction_per_migration, migrations=textwrap.indent(case.env.strip(), " " * 12)
+        )
+    )
     base = {
         "revision": "base0",
         "down_revision": None,

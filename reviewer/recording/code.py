@@ -131,7 +131,7 @@ class Control:
     """What env.py does when a revision fails, tested with a step of the reviewer that must fail."""
 
     tried: tuple[str, ...] = ()
-    """The ways in which it was made to fail: `exception`, `statement`. Empty if it was not tested."""
+    """The ways in which it was made to fail: `exception`, `statement`, `duplicate`. Empty if it was not tested."""
     swallowed: tuple[str, ...] = ()
     """Those after which env.py ended without an error."""
     ended: str = ""

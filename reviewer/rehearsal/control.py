@@ -1,7 +1,7 @@
 """The control: tests what env.py does when a revision fails.
 
-A step that must fail runs through the project's own env.py, once with an exception and once with a statement that
-PostgreSQL rejects. If env.py then ends without an error, it hides every failure: `alembic upgrade` reports success,
+A step that must fail runs through the project's own env.py, once with an exception, once with a statement that
+PostgreSQL rejects, and once with a duplicate, which some take for a migration that another process has done. If env.py then ends without an error, it hides every failure: `alembic upgrade` reports success,
 and production stays behind.
 
 There are no false alarms: the step itself reports that it ran and failed, and an env.py that seems to swallow the
@@ -32,12 +32,12 @@ from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import ControlEvent
 from reviewer.rehearsal.workbench import Workbench
 
-WAYS = ("exception", "statement")
-"""How the step fails: it raises, or PostgreSQL rejects its statement."""
+WAYS = ("exception", "statement", "duplicate")
+"""How the step fails: it raises, PostgreSQL rejects its statement, or finds that something already exists."""
 PATIENCE = 20.0
 """Seconds that env.py may take to end after the step has failed. Some retry for a while."""
 
-_FORMAT = 1
+_FORMAT = 2
 _LARGEST = 1 << 20
 """Bytes, for a file that is compared and for a cache entry."""
 _MOST_ENTRIES = 200

@@ -123,7 +123,7 @@ class Control(Command, tag="control", frozen=True, kw_only=True):
     """Run a step of the reviewer that must fail."""
 
     way: str
-    """`exception` or `statement`."""
+    """`exception`, `statement` or `duplicate`."""
 
 
 class Probe(Command, tag="probe", frozen=True, kw_only=True):

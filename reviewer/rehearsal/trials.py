@@ -50,6 +50,7 @@ _NUMBERS = itertools.count(1)
 
 _OF_THE_MOMENT = ("08", "25", "40", "53", "55P03", "57", "58", "XX")
 _NO_SUCH = frozenset({"42P01", "42703"})
+_REFERRED_TO = frozenset({"23503", "23001"})
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class _Attempt:
     role: str = ""
     first: str = ""
     """SQL that runs before the statement, in the same savepoint."""
+    follows: tuple[int, tuple[str, ...]] | None = None
+    """For a DELETE of a row that others refer to, which follow it: the oid of their table and their columns."""
 
     @property
     def shown(self) -> str:
@@ -186,10 +189,10 @@ def after(
             if error is None:
                 continue
             failed.setdefault(attempt.oid, set()).add(attempt.action)
-            if attempt.action == "delete" and error.sqlstate in {"23503", "23001"}:
-                continue
             found = _told(attempt, error)
-            if _is_evidence(found, before, known):
+            if attempt.action == "delete" and error.sqlstate in _REFERRED_TO:
+                refused += [found] if _no_longer_follows(attempt, found, schema) else []
+            elif _is_evidence(found, before, known):
                 refused.append(found)
         refused += _fresh(session, schema, before, names, failed, counts, refused)
         refused += _gone_calls(session, before, changes)
@@ -358,6 +361,7 @@ def _of_relation(
         made = _inserts(session, schema, table, each.oid, each.name, counts, role)
         yield from made
         yield from _changes(table, each.oid, each.name, made, role)
+        yield from _with_what_follows(schema, table, each.name, role)
 
 
 def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], role: str) -> Iterator[_Attempt]:
@@ -372,6 +376,21 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
     last = _row_of(table, name, " DESC")
     first = inserts[0].sql if inserts else ""
     yield _Attempt(oid, name, "table", "delete", f"DELETE FROM {name.sql} {last}", (), role, first)
+
+
+def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> Iterator[_Attempt]:
+    """Yield a DELETE of a row for each foreign key whose rows follow it."""
+    for other in schema.tables:
+        for key in other.keys:
+            if key.referenced == table.oid and key.follows:
+                columns = ", ".join(map(quoted, key.columns))
+                given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key.columns)
+                one = f"SELECT {columns} FROM {other.name.sql} WHERE {given} ORDER BY {columns} DESC LIMIT 1"
+                referenced = ", ".join(map(quoted, key.referenced_columns))
+                sql = f"DELETE FROM {name.sql} WHERE ({referenced}) = ({one})"
+                yield _Attempt(
+                    table.oid, name, "table", "delete", sql, role=role, follows=(other.oid, key.columns)
+                )
 
 
 def _row_of(table: Shape, name: Name, order: str) -> str:
@@ -489,7 +508,7 @@ def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refus
 _FUNCTION = re.compile(
     r'(?:PL/\w+ function|SQL function) "?([\w.$]+)"?(?:\([^)]*\))?(?: line (\d+)| statement (?:\d+))?'
 )
-_COLUMN = re.compile(r'(?:column|field) "?(?:[\w$]+\.)?([\w$]+)"?')
+_COLUMN = re.compile(r'(?:column|field)(?: reference)? "?(?:[\w$]+\.)?([\w$]+)"?')
 
 
 def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
@@ -512,6 +531,17 @@ def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
     if state.startswith("22"):
         return state == "22P02" and "enum" in found.error
     return True
+
+
+def _no_longer_follows(attempt: _Attempt, found: Refused, now: Schema) -> bool:
+    """Return whether the foreign key with which the rows followed is now the one that rejects the DELETE."""
+    if attempt.follows is None:
+        return False
+    oid, columns = attempt.follows
+    other = now.table(oid)
+    return other is not None and any(
+        key.name == found.constraint and key.columns == columns for key in other.keys
+    )
 
 
 def _of_new_columns(found: Refused, before: Before, now: Catalogue) -> bool:

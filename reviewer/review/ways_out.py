@@ -61,6 +61,10 @@ _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (r"concurrently", "Leave out CONCURRENTLY here."),
         (
+            r"must include all partitioning columns",
+            "Add the columns of the partition key to it, or make it unique on each partition alone.",
+        ),
+        (
             r"used (?:by|in)",
             "Drop what uses the column before, and create it again after, with its privileges.",
         ),

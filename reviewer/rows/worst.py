@@ -133,8 +133,8 @@ _ENDS = {
     "timestamp without time zone": ("'0001-01-01'", "'9999-12-31'", "'infinity'"),
     "timestamp with time zone": ("'0001-01-02Z'", "'9999-12-30Z'", "'infinity'"),
     "interval": ("'0'", "'-1 year'"),
-    "json": ("'null'", "'[]'", "'\"\"'", "'{}'"),
+    "json": ("'null'", "'[]'", "'\"\"'", "'{}'", "'\"\\u0000\"'"),
     "jsonb": ("'null'", "'[]'", "'\"\"'", "'{}'"),
-    "bytea": ("''",),
+    "bytea": ("''", "'\\xff'"),
     "boolean": ("true", "false"),
 }

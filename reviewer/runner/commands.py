@@ -198,7 +198,7 @@ class Runner:
                 failing(None)
                 raise Unfit(NOTHING_WRONG)
             try:
-                connection.exec_driver_sql(REFUSED)
+                connection.exec_driver_sql(DUPLICATE if way == "duplicate" else REFUSED)
             except BaseException as error:
                 failing(error)
                 raise
@@ -319,6 +319,10 @@ class Unfit(RuntimeError):
 
 NOTHING_WRONG = "the reviewer asks what env.py does where a revision fails; nothing is wrong with a revision"
 REFUSED = 'SELECT * FROM "the reviewer asks what env.py does where a revision fails"'
+DUPLICATE = (
+    "DO $$ BEGIN RAISE unique_violation USING MESSAGE = 'duplicate key value violates unique constraint"
+    ' "the reviewer asks what env.py does where a revision fails": the key already exists\'; END $$'
+)
 
 
 def as_typed(command: dict[str, Any]) -> list[str]:

@@ -39,22 +39,28 @@ def migrate():
 
 """
 LINE = ENV.splitlines().index("            context.run_migrations()") + 1
-BOTH = ("exception", "statement")
+ALL = ("exception", "statement", "duplicate")
 TO_THE_END, BY_EXIT = "continues to its end", "calls `sys.exit` with status 0"
 
 TRY = "try:\n    migrate()\n"
 SWALLOWING = {
-    "catches everything": (f"{TRY}except Exception as error:\n    print(error)\n", BOTH, TO_THE_END),
-    "suppresses": ("import contextlib\nwith contextlib.suppress(Exception):\n    migrate()\n", BOTH, TO_THE_END),
-    "catches the database's": (f"{TRY}except sa.exc.SQLAlchemyError:\n    pass\n", ("statement",), TO_THE_END),
+    "catches everything": (f"{TRY}except Exception as error:\n    print(error)\n", ALL, TO_THE_END),
+    "suppresses": ("import contextlib\nwith contextlib.suppress(Exception):\n    migrate()\n", ALL, TO_THE_END),
+    "catches the database's": (f"{TRY}except sa.exc.SQLAlchemyError:\n    pass\n", ALL[1:], TO_THE_END),
+    "takes a duplicate for done": (
+        f"{TRY}except Exception as error:\n    if 'already exists' not in str(error):\n        raise\n", ALL[2:], TO_THE_END,
+    ),
+    "takes what violates a constraint for done": (
+        f"{TRY}except sa.exc.IntegrityError:\n    pass\n", ALL[2:], TO_THE_END,
+    ),
     "returns in finally": (
-        "def run():\n    try:\n        migrate()\n    finally:\n        return\nrun()\n", BOTH, TO_THE_END,
+        "def run():\n    try:\n        migrate()\n    finally:\n        return\nrun()\n", ALL, TO_THE_END,
     ),
-    "exits with 0": (f"{TRY}except BaseException:\n    sys.exit()\n", BOTH, BY_EXIT),
+    "exits with 0": (f"{TRY}except BaseException:\n    sys.exit()\n", ALL, BY_EXIT),
     "ends the process": (
-        f"{TRY}except BaseException:\n    os._exit(0)\n", BOTH, "ends the process with exit status 0",
+        f"{TRY}except BaseException:\n    os._exit(0)\n", ALL, "ends the process with exit status 0",
     ),
-    "in a thread": ("thread = threading.Thread(target=migrate)\nthread.start()\nthread.join()\n", BOTH, TO_THE_END),
+    "in a thread": ("thread = threading.Thread(target=migrate)\nthread.start()\nthread.join()\n", ALL, TO_THE_END),
 }  # fmt: skip
 TELLING = {
     "lets it out": "migrate()\n",
@@ -130,7 +136,7 @@ def test_an_env_py_that_swallows_failures_is_found(name: str, asked: Asked) -> N
 
     found = asked.ask(env)
 
-    assert (found.tried, found.swallowed, found.ended, found.reason) == (BOTH, ways, ended, "")
+    assert (found.tried, found.swallowed, found.ended, found.reason) == (ALL, ways, ended, "")
     assert str(found.location) == f"migrations/env.py:{LINE}"
     assert asked.bench.skipped == []
     assert not list(asked.cache.glob("*"))
@@ -140,7 +146,7 @@ def test_an_env_py_that_swallows_failures_is_found(name: str, asked: Asked) -> N
 def test_an_env_py_that_tells_failures_is_not(name: str, asked: Asked) -> None:
     found = asked.ask(TELLING[name])
 
-    assert found == Control(BOTH)
+    assert found == Control(ALL)
     assert asked.bench.skipped == []
     assert len(list(asked.cache.glob("*.json"))) == 1
 
@@ -192,9 +198,9 @@ def test_it_is_asked_once_and_again_where_something_has_changed_that_the_failure
     again = asked.commands - first
     changed = asked.ask(THROUGH_HELPER, HIDING)
 
-    assert (first, again) == (2, 0)
-    assert known == Control(BOTH)
-    assert changed.swallowed == BOTH
+    assert (first, again) == (len(ALL), 0)
+    assert known == Control(ALL)
+    assert changed.swallowed == ALL
 
 
 def test_a_damaged_entry_is_as_none(asked: Asked) -> None:
@@ -211,8 +217,8 @@ def test_a_damaged_entry_is_as_none(asked: Asked) -> None:
 
         found = asked.ask("migrate()\n")
 
-        assert (asked.commands, found) == (2, Control(BOTH)), text
-        assert json.loads(entry.read_text())["format"] == 1
+        assert (asked.commands, found) == (len(ALL), Control(ALL)), text
+        assert json.loads(entry.read_text())["format"] == 2
 
 
 def test_a_review_of_a_project_that_swallows_failures_is_red(tmp_path: Path) -> None:
