@@ -18,7 +18,8 @@ later release. If that is not worth it, raise deliberately in the downgrade and 
 - What was written after the upgrade to tables and columns that the downgrade drops: the rollback label says so.
 - As a notice only: values that the upgrade writes over NULL, and that stay; and values that only the upgraded
   schema allows, and that the downgrade turns into something else.
-- Losses that `dropped-column`, `dropped-table` and `truncated-table` already report.
+- Losses that `dropped-column`, `dropped-table`, `truncated-table` and, for a DELETE without WHERE, `unfiltered-change`
+  already report.
 - Other spellings of the same value: `1.50` and `1.5`, a document with its keys in another order.
 
 ## References
@@ -34,6 +35,7 @@ from reviewer.check import (
     Basis,
     Concern,
     Context,
+    Delete,
     Direction,
     DropColumn,
     DropTable,
@@ -112,7 +114,7 @@ def _evidence(loss: Loss) -> dict[str, object]:
 def _told_by_a_drop(loss: Loss, story: Story) -> bool:
     for step in story.steps(Direction.UPGRADE):
         match step.operation:
-            case DropTable(table=table) | Truncate(table=table) if (
+            case DropTable(table=table) | Truncate(table=table) | Delete(table=table, filtered=False) if (
                 str(step.now.origin(table) or table) == loss.table
             ):
                 return True

@@ -214,7 +214,6 @@ EXAMPLES = [
         upgrade="""
         op.execute("ALTER TABLE users DISABLE TRIGGER nothing")
         op.create_table("chosen", sa.Column("id", sa.BigInteger()))
-        op.execute("UPDATE users SET id = id WHERE id IN (SELECT id FROM chosen)")
         op.drop_table("chosen")
         op.execute("ALTER TABLE users ENABLE TRIGGER nothing")
         """,

@@ -217,8 +217,7 @@ EXAMPLES = [
         op.execute("INSERT INTO items VALUES (101); INSERT INTO parts VALUES (101, 101)")
         """,
         upgrade="""
-        op.drop_constraint("of_item", "parts")
-        op.create_foreign_key("of_item", "parts", "items", ["item"], ["id"], postgresql_not_valid=True)  # flagged
+        op.execute("ALTER TABLE parts DROP CONSTRAINT of_item, ADD CONSTRAINT of_item FOREIGN KEY (item) REFERENCES items NOT VALID")  # flagged
         """,
     ),
     Example(
@@ -229,8 +228,7 @@ EXAMPLES = [
         op.execute("INSERT INTO items VALUES (101); INSERT INTO parts VALUES (101, 101)")
         """,
         upgrade="""
-        op.drop_constraint("of_item", "parts")
-        op.create_foreign_key("of_item", "parts", "items", ["item"], ["id"], ondelete="SET NULL", postgresql_not_valid=True)
+        op.execute("ALTER TABLE parts DROP CONSTRAINT of_item, ADD CONSTRAINT of_item FOREIGN KEY (item) REFERENCES items ON DELETE SET NULL NOT VALID")
         """,
     ),
     Example(

@@ -70,7 +70,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             yield concern(
                 f"The rows that this deletes from `{table}` are lost for good: there is no copy, and no downgrade restores them.",
-                about=about.rows(table),
+                about=about.table(table),
                 severity=Severity.WARNING,
             )
         case Call() | DoBlock() | Select():
@@ -97,7 +97,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if old and _known_way_back(context) and not _undone(table, context, Update, DropTable):
                 yield concern(
                     f"The downgrade does not restore the values of `{table}.{old[0]}` from before this UPDATE.",
-                    about=about.rows(table),
+                    about=about.column(table, old[0]),
                 )
 
 

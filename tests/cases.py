@@ -22,7 +22,7 @@ from reviewer.project.history import between, read_worktree
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.verdict import Report
-from reviewer.session import Scope, comments_of, judged, plan_for
+from reviewer.session import Scope, comments_of, controlled, judged, plan_for
 from reviewer.sql.parse import split
 from tests import forked
 
@@ -207,6 +207,8 @@ class Bench:
             graph = read_worktree(tree, folder)
             scope = Scope(tree, between(graph, "base0:heads"), graph, folder)
             plan = forked.forking(plan_for(config, scope, forked.INTERPRETER, {}))
+            if case.env != Case.env:
+                plan = controlled(plan, config, scope)
             work = folder / "work"
             work.mkdir()
             if static:

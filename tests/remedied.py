@@ -22,6 +22,7 @@ from tests.examples import Bench, Story
 from tests.old_statements import Watcher
 
 ELSEWHERE = {
+    "frozen-default": "the flagged default is what is wrong",
     "blocking-detach-partition": "DETACH CONCURRENTLY leaves a CHECK that says what the bound was",
     "rewriting-generated-column": "a virtual column, or a plain one that a trigger fills",
     "rewriting-serial": "a sequence as default, also where an identity was asked for",
@@ -30,6 +31,7 @@ ELSEWHERE = {
 """Rules whose remedy ends in another schema than the flagged statement, and why that is meant."""
 
 OTHER_VALUES = {
+    "frozen-default": "each run has a moment of its own",
     "rename-as-drop": "the flagged statement destroys what the remedy copies",
     "rewriting-default": "each run draws values of its own",
 }

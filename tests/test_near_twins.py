@@ -334,3 +334,20 @@ def test_a_drop_with_cascade_is_told_once(drop: str, rules: list[str], bench: ca
     report = bench.review(replace(made, setup=setup))
 
     assert [f.rule for f in report.findings if f.rule in ("cascading-drop", "dropped-object")] == rules
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE items SET old = lower(old) WHERE id < 10", ["lossy-round-trip"]),
+        ("DELETE FROM items WHERE id < 10", ["lossy-round-trip"]),
+        ("DELETE FROM items", ["unfiltered-change"]),
+        ("DELETE FROM items WHERE id < 0", ["unreversed-data-change"]),
+    ],
+    ids=["values", "some rows", "all rows", "rows that are not there"],
+)
+def test_rows_that_are_lost_are_told_once(change: str, told: list[str], bench: cases.Bench) -> None:
+    made = case((f'op.execute("{change}")\n{ADDED[0]}', ADDED[1]))
+    report = bench.review(replace(made, setup=(*ITEMS, "UPDATE items SET old = 'Ab'")))
+
+    assert [each.rule for each in cases.loud(report.findings)] == told
