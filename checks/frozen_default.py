@@ -142,7 +142,9 @@ def _remedy(operation: Operation, table: Name, column: ColumnDefinition, instead
     return [remedies.set_default(table, column.name, instead)]
 
 
-USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("seen", sa.DateTime()))'
+USERS = (
+    'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("seen", sa.DateTime()))'
+)
 
 EXAMPLES = [
     Example(

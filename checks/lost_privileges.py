@@ -56,6 +56,7 @@ from reviewer.check import (
     cause_of,
     concern,
     listed,
+    names,
     place_of,
 )
 
@@ -84,11 +85,34 @@ _WORDS = {
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
+        case Privileges(action="revoke") if context.static:
+            yield from _revoked_by_text(context)
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             if after is not None:
                 for name in dict.fromkeys((each.kind, each.name, each.table) for each in after.changes):
                     yield from _told(name, after, subject)
+
+
+def _revoked_by_text(context: Context) -> Iterator[Concern]:
+    """What a REVOKE on a table takes away, if the role had it."""
+    found = _REVOKE.match(context.statement.sql)
+    table = names.read(found["table"]) if found is not None else None
+    if found is None or table is None or context.now.table(table) is None or not context.exists(table):
+        return
+    yield concern(
+        f"""
+        From now on {found["role"]} may not {found["what"].upper()} on `{table}`: code that runs as that role and needs it
+        fails with `permission denied`.
+        """,
+        about=about.other("privileges", "table", str(table)),
+    )
+
+
+_REVOKE = re.compile(
+    r"\s*REVOKE\s+(?P<what>[\w,\s]+?)\s+ON\s+(?:TABLE\s+)?(?P<table>[\w.\"]+)\s+FROM\s+(?P<role>[\w\",\s]+?)\s*;?\s*$",
+    re.IGNORECASE,
+)
 
 
 def _told(key: tuple[str, str, str | None], after: Afterwards, story: Story) -> Iterator[Concern]:

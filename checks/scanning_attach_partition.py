@@ -26,6 +26,7 @@ check.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -62,7 +63,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 tables = " and ".join(f"`{each}`" for each in dict.fromkeys(read))
                 known = context.observed or context.now.table(partition) is not None
                 implied = not context.observed and any(
-                    each.kind == "check" and each.valid for each in context.now.constraints(partition)
+                    each.kind == "check" and each.valid and _names_bounds(each.definition, context.statement.sql)
+                    for each in context.now.constraints(partition)
                 )
                 reads = "reads" if known and not implied else "reads, unless a valid CHECK implies the bounds,"
                 yield concern(
@@ -74,6 +76,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     severity=context.certainty(RULE.severity) if known and not implied else Severity.NOTICE,
                 )
 
+
+def _names_bounds(definition: str, sql: str) -> bool:
+    """Whether a CHECK holds every value of the bounds, so that it may imply them."""
+    bounds = re.search(r"\bFOR\s+VALUES\b(.*)", sql, re.IGNORECASE | re.DOTALL)
+    return bounds is not None and all(value in definition for value in _VALUE.findall(bounds[1]))
+
+
+_VALUE = re.compile(r"'(?:[^']|'')*'|\b\d[\d.]*")
 
 EVENTS = """
 op.execute("CREATE TABLE events (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day)")
@@ -95,6 +105,11 @@ EXAMPLES = [
         given=EVENTS
         + """op.execute("ALTER TABLE old_events ADD CHECK (day >= '2024-01-01' AND day < '2025-01-01')")""",
         upgrade=ATTACH,
+    ),
+    Example(
+        "a CHECK that says something else",
+        given=EVENTS + """op.execute("ALTER TABLE old_events ADD CHECK (day >= '2020-01-01')")""",
+        upgrade=ATTACH.strip() + "  # flagged",
     ),
     Example(
         "a table of the same revision",

@@ -25,6 +25,7 @@ Advance the sequence in the same revision, after inserting the rows:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -62,11 +63,32 @@ RULE = Rule(
     group=Group.NOT_WORKING,
 )
 
+_START = re.compile(r"\bSTART\b", re.IGNORECASE)
 _MOVES = AddIdentity | AlterIdentity | AlterObject | Call | Copy | CreateObject | Insert | Merge | Update
 
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
+        case AlterObject(kind="sequence", object=name, action=action) if context.static and not context.is_new(
+            name
+        ):
+            if re.search(r"\bRESTART(?:\s+WITH)?(?:\s+1)?\s*$", action, re.IGNORECASE):
+                yield concern(
+                    f"""
+                    `{name}` starts again at its beginning: unless all rows that have keys from it are gone, the next
+                    INSERT fails as a duplicate.
+                    """,
+                    about=about.sequence(name, "behind"),
+                )
+        case AddIdentity(table=table, column=column) if context.static and context.exists(table):
+            if not context.is_new_column(table, column) and not _START.search(context.statement.sql):
+                yield concern(
+                    f"""
+                    The new identity of `{table}.{column}` starts at 1: where the table has rows, the next INSERT
+                    without a key fails as a duplicate. Say where it starts: `(START WITH ...)`.
+                    """,
+                    about=about.column(table, column, "behind"),
+                )
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             for each in after.counters if after is not None else ():

@@ -194,7 +194,7 @@ class Bench:
         self.databases: tuple[str, ...] = ()
         """Those that were there when the last rehearsal ended."""
         self.last: dict[str, str] = {}
-        """The revision files of the case reviewed last, by revision."""
+        """The revision files of the case reviewed last, by revision, and `env`."""
 
     def review(self, case: Case, *, static: bool = False, rows: int = 100, select: Sequence[str] = ()) -> Report:
         """Review the case as `alembic-reviewer review --revisions base0:heads` would."""
@@ -202,7 +202,7 @@ class Bench:
             folder = Path(name).resolve()
             write(case, folder)
             config = Config(path=folder, revisions="base0:heads", static=static, rows=rows, select=tuple(select))
-            self.last = {file.stem: file.read_text() for file in (folder / "migrations" / "versions").iterdir()}
+            self.last = {file.stem: file.read_text() for file in (folder / "migrations").glob("**/*.py")}
             (tree,) = find_trees(folder, (), "alembic", git_root=None)
             graph = read_worktree(tree, folder)
             scope = Scope(tree, between(graph, "base0:heads"), graph, folder)

@@ -344,7 +344,8 @@ WORKING = [
     ),
     Pair(
         "a foreign key",
-        _users(39) + "CREATE TABLE o39 (id int PRIMARY KEY, u bigint); INSERT INTO o39 SELECT g, g FROM generate_series(1, 20) g",
+        _users(39)
+        + "CREATE TABLE o39 (id int PRIMARY KEY, u bigint); INSERT INTO o39 SELECT g, g FROM generate_series(1, 20) g",
         'op.create_foreign_key("fk39", "o39", "u39", ["u"], ["id"])',
         'op.create_foreign_key("fk39", "o39", "u39", ["u"], ["id"], postgresql_not_valid=True)',
     ),
@@ -466,7 +467,8 @@ WORKING = [
     ),
     Pair(
         "what hangs on a table",
-        _users(58) + "CREATE TABLE o58 (id int PRIMARY KEY, u bigint REFERENCES u58); INSERT INTO o58 SELECT g, g FROM generate_series(1, 20) g",
+        _users(58)
+        + "CREATE TABLE o58 (id int PRIMARY KEY, u bigint REFERENCES u58); INSERT INTO o58 SELECT g, g FROM generate_series(1, 20) g",
         'op.execute("DROP TABLE u58 CASCADE")',
         'op.execute("CREATE TABLE n58 (id int PRIMARY KEY)")\nop.execute("CREATE TABLE p58 (n int REFERENCES n58)")\n'
         'op.execute("DROP TABLE n58 CASCADE")',
@@ -500,7 +502,9 @@ def told(bench: cases.Bench, pairs: Sequence[Pair], which: str, static: bool = F
         }
         for n, pair in enumerate(pairs)
     )
-    setup = tuple(statement for pair in pairs for statement in ([pair.given] if not static else cases.split(pair.given)))
+    setup = tuple(
+        statement for pair in pairs for statement in ([pair.given] if not static else cases.split(pair.given))
+    )
     case = cases.Case("twins", "twins", "safe", (), setup, made, transaction_per_migration=True)
     report = bench.review(case, static=static)
     assert not report.all_errors, report.all_errors

@@ -78,3 +78,27 @@ def test_each_of_several_branches_that_fails_is_told_once(bench: Bench) -> None:
     recording = bench.record(story)
 
     assert sorted(each.revision for each in recording.trials if each.worst) == ["new1", "new2"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "using"),
+    [
+        ("json", "jsonb", "a::jsonb"),
+        ("bytea", "text", "convert_from(a, 'UTF8')"),
+        ("text", "integer", "a::integer"),
+        ("varchar(20)", "varchar(5)", "a"),
+        ("point", "circle", "CASE WHEN a IS NOT NULL THEN ('<' || a::text || ',-1>')::circle END"),
+    ],
+)
+def test_a_value_that_the_new_type_does_not_take_is_told_with_a_query_that_runs(
+    old: str, new: str, using: str, bench: Bench
+) -> None:
+    given = f"CREATE TABLE items (id int PRIMARY KEY, a {old})"
+    upgrade = f'op.execute("ALTER TABLE items ALTER a TYPE {new} USING {using}")'
+
+    findings = review(bench.record(Story((f'op.execute("{given}")',), (upgrade,))), CHECKS).findings
+
+    (found,) = (each for each in findings if each.rule in {"fails-on-legal-rows", "failing-upgrade"})
+    with bench.server.connect(bench.server.create_database(f"query_{old.partition('(')[0]}")) as connection:
+        connection.execute(given.encode())
+        connection.execute(str(found.evidence.get("query", "SELECT 1")).encode())

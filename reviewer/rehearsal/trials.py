@@ -388,9 +388,7 @@ def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> I
                 one = f"SELECT {columns} FROM {other.name.sql} WHERE {given} ORDER BY {columns} DESC LIMIT 1"
                 referenced = ", ".join(map(quoted, key.referenced_columns))
                 sql = f"DELETE FROM {name.sql} WHERE ({referenced}) = ({one})"
-                yield _Attempt(
-                    table.oid, name, "table", "delete", sql, role=role, follows=(other.oid, key.columns)
-                )
+                yield _Attempt(table.oid, name, "table", "delete", sql, role=role, follows=(other.oid, key.columns))
 
 
 def _row_of(table: Shape, name: Name, order: str) -> str:
@@ -539,9 +537,7 @@ def _no_longer_follows(attempt: _Attempt, found: Refused, now: Schema) -> bool:
         return False
     oid, columns = attempt.follows
     other = now.table(oid)
-    return other is not None and any(
-        key.name == found.constraint and key.columns == columns for key in other.keys
-    )
+    return other is not None and any(key.name == found.constraint and key.columns == columns for key in other.keys)
 
 
 def _of_new_columns(found: Refused, before: Before, now: Catalogue) -> bool:
