@@ -80,14 +80,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     """,
                     about=about.sequence(name, "behind"),
                 )
-        case AddIdentity(table=table, column=column) if context.static and context.exists(table):
-            if not context.is_new_column(table, column) and not _START.search(context.statement.sql):
+        case AddIdentity(table=on, column=key) if context.static and context.exists(on):
+            if not context.is_new_column(on, key) and not _START.search(context.statement.sql):
                 yield concern(
                     f"""
-                    The new identity of `{table}.{column}` starts at 1: where the table has rows, the next INSERT
+                    The new identity of `{on}.{key}` starts at 1: where the table has rows, the next INSERT
                     without a key fails as a duplicate. Say where it starts: `(START WITH ...)`.
                     """,
-                    about=about.column(table, column, "behind"),
+                    about=about.column(on, key, "behind"),
                 )
         case Story(revision=revision):
             after = context.recording.after(revision.id)

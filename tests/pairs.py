@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reviewer.review.finding import Finding, Severity
+from reviewer.sql.parse import split
 from tests import cases
 
 
@@ -502,9 +503,7 @@ def told(bench: cases.Bench, pairs: Sequence[Pair], which: str, static: bool = F
         }
         for n, pair in enumerate(pairs)
     )
-    setup = tuple(
-        statement for pair in pairs for statement in ([pair.given] if not static else cases.split(pair.given))
-    )
+    setup = tuple(statement for pair in pairs for statement in ([pair.given] if not static else split(pair.given)))
     case = cases.Case("twins", "twins", "safe", (), setup, made, transaction_per_migration=True)
     report = bench.review(case, static=static)
     assert not report.all_errors, report.all_errors

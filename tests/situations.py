@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from reviewer.sql.parse import split
 from tests import cases
 
 NO_WAY_BACK = "raise NotImplementedError"
@@ -42,7 +43,7 @@ class Situation:
             }
             for n, (up, down) in enumerate(self.new, 1)
         )
-        return cases.Case(self.slug, self.what, "", (), tuple(cases.split(self.given)), revisions, env=self.env)
+        return cases.Case(self.slug, self.what, "", (), tuple(split(self.given)), revisions, env=self.env)
 
 
 def expected(files: dict[str, str]) -> set[tuple[str, int, str, str]]:

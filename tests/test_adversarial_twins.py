@@ -89,17 +89,14 @@ class Plain:
 
     def _relations(self) -> dict[int, Relation]:
         with self._server.connect(self._database) as connection:
-            found = connection.execute(_STORED).fetchall()
+
+            def rows(name: str) -> int:
+                (found,) = connection.execute(f"SELECT count(*) FROM {name}".encode())
+                return int(str(found[0]))
+
             return {
-                oid: Relation(
-                    name,
-                    node,
-                    table or oid,
-                    int(connection.execute(f"SELECT count(*) FROM {name}".encode()).fetchone()[0])
-                    if not table
-                    else 0,
-                )
-                for oid, name, node, table in found
+                oid: Relation(name, node, table or oid, 0 if table else rows(name))
+                for oid, name, node, table in connection.execute(_STORED)
             }
 
     @staticmethod
