@@ -20,8 +20,8 @@ the running code satisfies before row security.
 - Anything that another rule explains at the same line, such as `renamed-column` or `required-column`.
 - Errors that can be due to the generated values: duplicates, missing references, a CHECK on columns that the
   statement writes.
-- As a warning only: the DELETE of a row whose references followed it until now, through ON DELETE CASCADE or SET NULL.
-  Code that deletes them first goes on.
+- As a warning only: the DELETE of a row whose references were deleted or cleared with it until now, through ON DELETE
+  CASCADE or SET NULL. Code that deletes them first still works.
 - Tables on which the statement already failed before.
 
 ## References
@@ -143,7 +143,7 @@ def _why(first: Refused) -> str:
     if first.sqlstate in {"23502", "23514"}:
         return ", and the running code does not write what it requires"
     if first.sqlstate in _REFERRED_TO:
-        return ", while those rows followed it before"
+        return ", because the foreign key no longer deletes or clears them"
     return ""
 
 
@@ -221,7 +221,7 @@ EXAMPLES = [
         """,
     ),
     Example(
-        "a foreign key that sets NULL now, where it deleted",
+        "a foreign key that now sets NULL instead of deleting",
         given=f"""
         {ITEMS}
         op.execute("CREATE TABLE parts (id int PRIMARY KEY, item int CONSTRAINT of_item REFERENCES items ON DELETE CASCADE)")
