@@ -270,6 +270,7 @@ _TRANSLATED = re.compile(
             "postgres",
             "project",
             "recording",
+            "rehearsal",
             "release",
             "replay",
             "report",

@@ -1,5 +1,5 @@
-"""What the code of one side of the deploy cannot do, revision by revision: each break is told once, at the revision that
-causes it.
+"""What the code of one side of the deploy cannot do, revision by revision: each break is reported once, at the
+revision that causes it.
 """
 
 from __future__ import annotations

@@ -301,7 +301,7 @@ def read_disagreements(answer: Answer) -> dict[str, Disagreement]:
 
 
 def was_there(each: Disagreement, base: Catalogue) -> bool:
-    """Whether autogenerate would drop what was there before the new revisions: other programs have tables too, and
+    """Whether autogenerate would drop what existed before the new revisions: other programs have tables too, and
     what the models do not use any more is best dropped a release later.
     """
     table = base.table(each.table) if each.table is not None else None
@@ -369,7 +369,7 @@ class _Asked:
 
 
 class Trial:
-    """The old code beside one rehearsal: start it, let it try while the rehearsal goes on, and say what came of it."""
+    """The old code beside one rehearsal: start it, let it try while the rehearsal continues, and return the result."""
 
     def __init__(
         self, source: OldSource | None, start: Callable[[OldSource], OldProcess], reason: str, running: Running

@@ -43,7 +43,7 @@ class OldTrial:
         self._deployed: tuple[str, str, frozenset[Name] | None] | None = None
 
     def close(self) -> None:
-        """End its process, unless the next rehearsal goes on with it, and its session."""
+        """End its process, unless the next rehearsal continues with it, and its session."""
         self._end_plans()
         if self._own:
             self._running.close()
@@ -77,7 +77,7 @@ class OldTrial:
             self._plans = None
 
     def begin(self, before: str, after: str, base: Catalogue, passes: Iterable[Pass]) -> None:
-        """Look at the models while the upgraded state is there, and let the old code try its statements beside."""
+        """Look at the models while the upgraded state exists, and let the old code try its statements in parallel."""
         if not self.code.wanted:
             return
         tables = affected(passes)

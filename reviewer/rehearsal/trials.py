@@ -173,7 +173,7 @@ def after(
     tables = {table.oid: table for table in schema.tables}
     old = [tables[each.oid] for each in before.state.concerned if each.oid in tables]
     made = {each.name for each in changes if each.kind == "table" and each.change.value == "left behind"}
-    made |= {str(each.name) for each in before.state.concerned if each.oid not in tables}  # made anew
+    made |= {str(each.name) for each in before.state.concerned if each.oid not in tables}  # rebuilt
     mine = [*old, *(table for table in schema.tables if table not in old and str(table.name) in made)]
     back = trial_state.sequences(connection, _with_parts(schema, mine))
     counters = _compared(trial_state.counters(connection, mine), before.counters)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from reviewer.recording import Direction, Location
 from reviewer.replay.stream import Step, Story
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name, listed
-from reviewer.sql.operations import Call, DoBlock, Operation, Select, Unrecognized
+from reviewer.sql.operations import Call, DoBlock, Operation, RenameTable, Select, SetSchema, Unrecognized
 
 
 def cause_of(
@@ -21,13 +21,14 @@ def cause_of(
     named_only: bool = False,
     direction: Direction = Direction.UPGRADE,
 ) -> Step | None:
-    """The last operation of the upgrade, or of the other direction, that has most to do with `subject`: with its `column`, or with what is `named`, a
-    constraint for example. Where none names it, the last statement that was seen to lock it, one of which nobody can read what it does
-    before others; `named_only`: not even that.
+    """The last operation in `direction` that has most to do with `subject`: with its `column`, or with what is
+    `named`, a constraint for example. If none names it, the last statement that was seen to lock it, preferably one
+    that nobody can read; `named_only`: not even that.
     """
     best, found = 0, None
-    for step in story.steps(direction):
-        score = _closeness(step, subject, column, named) if wanted(step.operation) else 0
+    steps = story.steps(direction)
+    for step, called in zip(steps, _names(steps, subject), strict=True):
+        score = _closeness(step, subject, called, column, named) if wanted(step.operation) else 0
         if score and score >= best:
             best, found = score, step
     return found if found is not None or named_only else next(_unreadable(story, subject), None)
@@ -43,11 +44,25 @@ def place_of(step: Step | None) -> Location | None:
     return step.statement.location if step is not None else None
 
 
-def _closeness(step: Step, subject: Name, column: str | None, named: str | None) -> int:
+def _names(steps: Sequence[Step], subject: Name) -> list[Name]:
+    """What `subject` was called when each of the steps ran: a rebuilt table gets its name at the end."""
+    found, name = [], subject
+    for step in reversed(steps):
+        match step.operation:
+            case RenameTable(table=old, new_name=new) if Name(new, old.schema).matches(name):
+                name = old
+            case SetSchema(object=old, new_schema=new) if Name(old.name, new).matches(name):
+                name = old
+        found.append(name)
+    return found[::-1]
+
+
+def _closeness(step: Step, subject: Name, called: Name, column: str | None, named: str | None) -> int:
     operation = step.operation
     attributes = [getattr(operation, each, None) for each in ("table", "object", "view", "type", "domain")]
     names = [each for each in attributes if isinstance(each, Name)]
-    if not any(each.matches(subject) or (step.now.origin(each) or each).matches(subject) for each in names):
+    known = {each for name in names for each in (name, step.now.origin(name) or name)}
+    if not any(each.matches(subject) or each.matches(called) for each in known):
         index = getattr(operation, "index", None)
         owner = step.now.index_table(index) if isinstance(index, Name) else None
         if owner is None or not owner.name.matches(subject):

@@ -27,8 +27,8 @@ from reviewer.sql.operations import (
 
 
 def of_loss(story: Story, table: Name, column: str | None) -> Location | None:
-    """Where the downgrade loses values of `column`, or rows of `table`; None where it does not say so: what the
-    upgrade has changed is lost because nothing restores it.
+    """Where the downgrade loses values of `column`, or rows of `table`; None if no line does: what the upgrade has
+    changed is lost because nothing restores it.
     """
     best, found = 0, None
     for step in story.steps(Direction.DOWNGRADE):

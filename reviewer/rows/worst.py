@@ -39,7 +39,7 @@ def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> 
 
 
 def each_by_itself(statements: Iterable[str]) -> str:
-    """One statement that runs each of `statements`, and goes on after one that PostgreSQL rejects."""
+    """One statement that runs each of `statements`, and continues after one that PostgreSQL rejects."""
     listed = ", ".join(values.literal(statement) for statement in statements)
     body = f"""
 DECLARE alembic_reviewer_change text;

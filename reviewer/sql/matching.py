@@ -28,7 +28,7 @@ class Match:
 
 
 def of(tree: object) -> Match | None:
-    """What a row must hold for the statement to change it; None where that is not known, or where any row will do."""
+    """What a row must hold for the statement to change it; None if that is not known, or if any row will do."""
     if not isinstance(tree, exp.Update | exp.Delete) or not isinstance(tree.this, exp.Table):
         return None
     where = tree.args.get("where")
@@ -42,7 +42,7 @@ def of(tree: object) -> Match | None:
 
 
 def _satisfying(condition: object, own: frozenset[str]) -> _Values | None:
-    """None where it is not known how to satisfy the condition."""
+    """None if it is not known how to satisfy the condition."""
     match condition:
         case exp.Paren(this=inner):
             return _satisfying(inner, own)
