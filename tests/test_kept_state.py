@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import threading
@@ -23,7 +22,7 @@ from reviewer.cli import main
 from reviewer.config import Config, load
 from reviewer.github import review_step
 from reviewer.host.guardian import Guardian
-from reviewer.postgres import cache, snapshots
+from reviewer.postgres import snapshots
 from reviewer.postgres.installation import Installation
 from reviewer.project.discovery import find_interpreter
 from reviewer.recording import BaseOrigin, Outcome, Recording
@@ -31,7 +30,7 @@ from reviewer.rehearsal import kept_state
 from reviewer.rehearsal.kept_state import KeptStates
 from reviewer.report import render
 from reviewer.review.verdict import Report
-from tests.command import ENV, INI, URL, revision
+from tests.command import ENV, INI, URL, lend_archives, revision
 from tests.repository import git, write
 
 pytestmark = [pytest.mark.server, pytest.mark.processes]
@@ -139,8 +138,7 @@ class Reviewed:
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     folder.chmod(0o700)
-    if (clusters := cache.cache_folder() / "clusters").is_dir():
-        shutil.copytree(clusters, folder / "clusters")
+    lend_archives(folder)
     monkeypatch.setenv("ALEMBIC_REVIEWER_CACHE", str(folder))
     monkeypatch.setattr(kept_state, "PAYS_AFTER", 0.0)
     return folder

@@ -32,6 +32,9 @@ from reviewer.postgres.installation import Installation
 FORMAT = 2
 """Increased whenever the arguments of `initdb` or the names of entries change, so that old entries are not used."""
 
+_MOST = 12
+"""So many entries are kept, of 30 MB or so each. There is one for each installation, and each environment with the
+embedded server is one."""
 _SECONDS = 120.0
 _PIECE = 1 << 20
 
@@ -78,6 +81,8 @@ class Entry:
                         ["tar", "-xmf", "-", "-C", str(data.parent)], timeout=_SECONDS, stdin=packed.fileno()
                     )
                 if done.returncode == 0 and data.is_dir() and _told(archive)[1] == checksum.result():
+                    with suppress(OSError):
+                        os.utime(archive)  # the one used longest ago goes first
                     return True
                 shutil.rmtree(data, ignore_errors=True)
                 _refuse_full_disk(done.stdout)
@@ -109,6 +114,7 @@ class Entry:
                 if done.returncode == 0:
                     size = os.fstat(number).st_size
                     building.rename(self.folder / f"{self.name}.{size}.{_checksum(number)}.tar")
+                    self._make_room()
                     return True
             finally:
                 os.close(number)
@@ -119,6 +125,16 @@ class Entry:
     def discard(self) -> None:
         """Remove a damaged entry from the cache. Processes that are reading it can still read it to its end."""
         for archive in self._archives():
+            with suppress(OSError):
+                archive.unlink()
+
+    def _make_room(self) -> None:
+        def used(path: Path) -> float:
+            with suppress(OSError):
+                return path.stat().st_mtime
+            return 0.0
+
+        for archive in sorted(self.folder.glob("*.tar"), key=used, reverse=True)[_MOST:]:
             with suppress(OSError):
                 archive.unlink()
 

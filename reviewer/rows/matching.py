@@ -64,5 +64,5 @@ def _statement(table: str, values: Iterable[tuple[str, str]], position: int) -> 
         for column, value in values
     )
     row = f"SELECT ctid FROM ONLY {table} ORDER BY ctid DESC LIMIT 1 OFFSET {position}"
-    few = f"(SELECT count(*) FROM ONLY {table}) >= {_SHARE} * {position + 1}"
+    few = f"(SELECT pg_catalog.count(*) FROM ONLY {table}) >= {_SHARE} * {position + 1}"
     return f"UPDATE ONLY {table} SET {sets} WHERE ctid = ({row}) AND {few} AND NOT EXISTS (SELECT FROM ONLY {table} WHERE {there})"

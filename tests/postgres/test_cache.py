@@ -43,7 +43,23 @@ def test_the_second_run_uses_what_the_first_one_made(own_cache: Path, guardian: 
 
     assert answers(guardian)
 
-    assert (entries(own_cache), made.stat().st_mtime_ns) == ([made], before.st_mtime_ns)
+    assert (entries(own_cache), made.stat().st_ino) == ([made], before.st_ino)
+
+
+def test_the_entries_used_longest_ago_go_where_there_are_many(own_cache: Path, guardian: Guardian) -> None:
+    folder = own_cache / "clusters"
+    folder.mkdir(parents=True)
+    for number in range(20):
+        (folder / f"15.1-{number:016x}.0.00000000.tar").touch()
+        os.utime(folder / f"15.1-{number:016x}.0.00000000.tar", (number, number))
+
+    assert answers(guardian)
+
+    found = entries(own_cache)
+    assert len(found) == 12
+    assert [each.name for each in found if each.stat().st_size == 0] == [
+        f"15.1-{number:016x}.0.00000000.tar" for number in range(9, 20)
+    ]
 
 
 @pytest.mark.parametrize(
