@@ -127,11 +127,20 @@ class _Shares:
         schema, name, table = relation.schema, relation.name, relation.table
         for n, (old, new) in reversed(self._renames):
             if n > command:
-                if relation.is_table and _may_be(new, schema, name):
+                made = self._made(old)
+                if relation.is_table and _may_be(new, schema, name) and (relation.new or not made):
                     name, schema = old.name, old.schema or (schema if new.schema is None else "public")
-                elif table is not None and _may_be(new, schema, table):
+                elif table is not None and _may_be(new, schema, table) and (relation.table_new or not made):
                     table = old.name
         return replace(relation, schema=schema, name=name, table=table)
+
+    def _made(self, table: Name) -> bool:
+        """Whether the deploy has created the table: its later name may be that of one that is dropped before."""
+        return self._schema.is_new(table) or any(
+            isinstance(operation, CreateTable) and operation.table.matches(table)
+            for _, operations in self._commands
+            for operation in operations
+        )
 
     def _creator(self, relation: Relation) -> int | None:
         """The command that has created such a relation, if one has; whether it is another one of the same name,
