@@ -5,8 +5,8 @@ Row security hides rows from the migration, or from the code that runs after it.
 
 Row security filters without an error. The owner of a table is subject to it under FORCE ROW LEVEL SECURITY, and
 other roles always are; only superusers and roles with BYPASSRLS see every row. So an UPDATE in a migration that
-runs as an ordinary owner can change nothing and report success, while the same statement changes all rows as a
-superuser. And a policy that reads a setting that nobody sets shows the running code an empty table once the
+runs as an ordinary owner can change nothing and report success, and a SELECT that the rest of the migration relies
+on can return nothing, while the same statements work on all rows as a superuser. And a policy that reads a setting that nobody sets shows the running code an empty table once the
 migration commits.
 
 ## Do this instead
@@ -37,10 +37,12 @@ from reviewer.check import (
     Delete,
     Example,
     Group,
+    Insert,
     Merge,
     Name,
     RowSecurity,
     Rule,
+    Select,
     SetVariable,
     Severity,
     Story,
@@ -63,22 +65,10 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Update(table=table) | Delete(table=table) | Merge(table=table) if context.revision is not None:
-            after = context.recording.after(context.revision.id)
-            if after is None or _looked_at(table, context):
-                return
-            name = context.now.origin(table) or table
-            for each in after.visible:
-                if each.role == "owner" and each.forced and each.before < each.rows and each.table.matches(name):
-                    yield concern(
-                        f"""
-                        `{table}` forces row security, so {_many(each.before, each.rows)} {each.rows:,} rows are
-                        visible here to an owner without BYPASSRLS: the statement leaves the others unchanged,
-                        without an error.
-                        """,
-                        about=about.rows(table, "hidden"),
-                        basis=Basis.OBSERVED,
-                        evidence={"rows": each.rows, "seen": each.before},
-                    )
+            yield from _hidden(table, "leaves {} unchanged", context)
+        case Select(tables=tables) | Insert(sources=tables) if context.revision is not None:
+            for table in tables:
+                yield from _hidden(table, "does not read {}", context)
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             found = [v for v in (after.visible if after is not None else ()) if v.before > v.after == 0]
@@ -100,6 +90,38 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     location=place_of(step),
                     evidence={"roles": roles},
                 )
+
+
+def _hidden(table: Name, what: str, context: Context) -> Iterator[Concern]:
+    found = _seen(table, context)
+    if found is None or _looked_at(table, context):
+        return
+    seen, rows = found
+    others = "the others" if seen else "them"
+    yield concern(
+        f"""
+        `{table}` forces row security, so {_many(seen, rows)} {rows:,} rows are visible here to an owner without
+        BYPASSRLS: the statement {what.format(others)}, without an error.
+        """,
+        about=about.rows(table, "hidden"),
+        basis=Basis.OBSERVED,
+        evidence={"rows": rows, "seen": seen},
+    )
+
+
+def _seen(table: Name, context: Context) -> tuple[int, int] | None:
+    """How many rows an owner without BYPASSRLS sees, and of how many, where these are fewer."""
+    name = context.now.origin(table) or table
+    after = context.recording.after(context.revision.id) if context.revision is not None else None
+    for each in after.visible if after is not None else ():
+        if each.role == "owner" and each.rows and each.table.matches(name):
+            return (each.before, each.rows) if each.forced and each.before < each.rows else None
+    known = next((each for each in context.recording.hidden if each.table.matches(name)), None)
+    if known is None or any(
+        isinstance(operation, RowSecurity) and operation.table.matches(table) for operation, _ in context.earlier
+    ):
+        return None  # it may not be forced any more
+    return known.seen, known.rows
 
 
 def _many(seen: int, rows: int) -> str:
@@ -131,6 +153,27 @@ op.execute("ALTER TABLE documents FORCE ROW LEVEL SECURITY")
 """,
         upgrade="""
         op.execute("UPDATE documents SET kind = 'note' WHERE kind IS NULL")  # flagged
+        """,
+    ),
+    Example(
+        "a loop over rows that it does not see",
+        given=f"""{DOCUMENTS}
+op.execute("ALTER TABLE documents FORCE ROW LEVEL SECURITY")
+""",
+        upgrade="""
+        bind = op.get_bind()
+        for row in bind.execute(sa.text("SELECT id FROM documents")).fetchall():  # flagged
+            bind.execute(sa.text("UPDATE documents SET kind = 'note' WHERE id = :id"), {"id": row[0]})
+        """,
+    ),
+    Example(
+        "a copy of rows that it does not see",
+        given=f"""{DOCUMENTS}
+op.execute("ALTER TABLE documents FORCE ROW LEVEL SECURITY")
+op.execute("CREATE TABLE kinds (id int PRIMARY KEY, kind text)")
+""",
+        upgrade="""
+        op.execute("INSERT INTO kinds SELECT id + 1000000, kind FROM documents")  # flagged
         """,
     ),
     Example(

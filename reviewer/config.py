@@ -76,6 +76,7 @@ class Config:
     static: bool = False
     base_schema: Path | None = None
     base_from: str = "history"
+    migrate_as: str = "owner"
     each: bool = False
     """Whether every revision is rehearsed as its own release."""
     rows: int = 100

@@ -131,6 +131,7 @@ def _env_py(
             server = start_server(config, scopes, guardian, stack).result()
             for number, tree in enumerate(trees):
                 database = server.create_database(f"doctor_{number}")
+                server.make_superuser(database, True)
                 place = known.get(tree.config_file)
                 plan = Plan(
                     revisions=(),

@@ -202,6 +202,13 @@ OPTIONS: tuple[Option, ...] = (
         where=_REHEARSAL,
     ),
     Option(
+        "migrate_as",
+        Kind.CHOICE,
+        "The role that runs the migrations in production: an ordinary owner of the database, or a superuser.",
+        choices=("owner", "superuser"),
+        where=_REHEARSAL,
+    ),
+    Option(
         "no_old_code",
         Kind.SWITCH,
         "Do not run the code of the base commit against the new schema.",

@@ -363,6 +363,7 @@ def plan_for(config: Config, scope: Scope, interpreter: Interpreter, environ: Ma
         no_old=why_no_old_code(config, scope),
         new_code=old is not None and not old.unchanged and not config.each,
         from_models=config.base_from == "models",
+        superuser=config.migrate_as == "superuser",
         base_code=base_code(config, scope),
         installs_anew=installs_anew(config, scope),
         earlier=_earlier(scope) if config.static else (),
@@ -710,7 +711,7 @@ def kept_states(config: Config, scope: Scope, plan: Plan, environ: Mapping[str, 
     key = (
         *(__version__, str(scope.root), interpreter_of(plan.interpreter), plan.steady_environ),
         [None if each is None else str(each) for each in (setup.directory, setup.config, setup.toml)],
-        [setup.section, setup.script_location, setup.flask, list(setup.x), setup.launcher],
+        [setup.section, setup.script_location, setup.flask, list(setup.x), setup.launcher, plan.superuser],
         plan.base_schema.text if plan.base_schema is not None else None,
         [_declared(each, environ) for each in config.snapshot_key],
     )
@@ -794,6 +795,7 @@ def located(config: Config, tree: Tree, environ: Mapping[str, str]) -> Tree:
     with workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         server = start_server(config, (), guardian, stack).result()
         database = server.create_database("describe")
+        server.make_superuser(database, True)  # nothing that it refuses is of interest here
         kept = environment(environ, config.env, config.pass_env, server.address.url(database))
         process = stack.enter_context(
             RunnerProcess(interpreter.command, setup_of(config, tree), kept, folder, guardian)

@@ -131,6 +131,8 @@ class Story:
     lock_timeout: str = "0"
     models: tuple[str, str] | None = None
     """The models of the base commit and those at head."""
+    superuser: bool = False
+    """Whether production migrates as a superuser."""
 
     @classmethod
     def of(cls, example: Example) -> Story:
@@ -224,6 +226,7 @@ def without_server(recording: Recording) -> Recording:
         old_code=OldCode(),
         models=Models(),
         afterwards=(),
+        hidden=(),
     )
 
 
@@ -312,7 +315,12 @@ class Bench:
 
     def _rehearse(self, story: Story) -> Recording:
         base = self._write(story)
-        config = Config(path=self._folder, revisions=f"{base}:heads", rows=5 if story.rows else 0)
+        config = Config(
+            path=self._folder,
+            revisions=f"{base}:heads",
+            rows=5 if story.rows else 0,
+            migrate_as="superuser" if story.superuser else "owner",
+        )
         (tree,) = find_trees(self._folder, (), "alembic", git_root=None)
         graph = read_worktree(tree, self._folder)
         selection = between(graph, f"{base}:heads")

@@ -42,7 +42,7 @@ def test_what_is_made_with_the_documented_commands_is_where_the_history_goes_on(
     folder = project(tmp_path / "project", revision("b", "a", USES_THEM, UNDO))
     with Guardian() as guardian, start(ServerRequest("embedded"), guardian) as server:
         database = server.create_database("given")
-        with server.connect(database) as connection:
+        with server.as_superuser(database), server.connect(database) as connection:
             connection.execute(GIVEN.encode())
         url = server.address.url(database)
         for command in commands:

@@ -242,7 +242,8 @@ def test_what_the_history_has_set_up_stands_in_nobodys_way(obstacle: str, bench:
     recording = bench.record(Story((TABLE, obstacle), (NOTE,), downgrade=NO_NOTE))
 
     assert (failed(recording), broken(bench, recording), recording.errors) == ([], [], ())
-    assert [each for each in recording.skipped if not each.what.startswith("rows of table")] == []
+    skipped = [each for each in recording.skipped if not each.what.startswith("rows of table")]
+    assert [each for each in skipped if not each.what.endswith("as an ordinary owner of the database")] == []
     assert next(table.rows for table in recording.base.tables if table.name.name == "t") == 5
 
 
@@ -267,6 +268,7 @@ def test_what_shuts_the_migrations_out_is_told_of_them_and_leaves_us_in(
 
 def test_a_question_of_ours_that_is_refused_is_nobody_elses_failure(bench: Bench) -> None:
     refuse = sql(
+        "SELECT pg_read_file('PG_VERSION')",  # only a superuser may, so what follows runs as one
         "CREATE ROLE app_nobody",
         "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_relation_filenode(regclass) FROM PUBLIC",
         "GRANT ALL ON TABLE t TO app_nobody",

@@ -99,8 +99,8 @@ class Account:
 def server_account() -> Account:
     """Return the account for a server that this process starts: its own, or an unprivileged one if it runs as root.
 
-    `nobody` comes before `postgres`: migrations run as the server's superuser, which can reach everything that the
-    account can, and `postgres` may own the files of real servers on this machine.
+    `nobody` comes before `postgres`: migrations can become the server's superuser, which can reach everything that
+    the account can, and `postgres` may own the files of real servers on this machine.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), drop=False)

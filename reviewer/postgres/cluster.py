@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import psycopg
 
 USER = "postgres"
-"""The superuser, named as migrations expect (`GRANT … TO postgres`)."""
+"""The role that the migrations run as, named as they expect (`GRANT … TO postgres`). initdb creates a superuser of
+this name, which is renamed (see `sessions.make_owner`)."""
 PORT = 5432
 """The number in the socket's name. No port is opened."""
 
@@ -195,7 +196,9 @@ class _Cluster:
             entry.discard()
             self._initialise(entry)
             admin = self._start()
-        return admin, sessions.become_unknown(admin, None)
+        own_user = sessions.become_unknown(admin, None)
+        sessions.make_owner(admin, USER, None)
+        return admin, own_user
 
     def afresh(self) -> tuple[psycopg.Connection[Any], str]:
         """Start again, from a fresh data folder."""

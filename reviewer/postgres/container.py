@@ -125,12 +125,14 @@ def container_server(
             sslmode="disable",
         )
         with _when_ready(address, lambda: _last_words(container)) as admin:
+            own_user = sessions.become_unknown(admin, password)
+            sessions.make_owner(admin, USER, password)
             yield RunningServer(
                 source="container",
                 why=why,
                 address=address,
                 admin=admin,
-                own_user=sessions.become_unknown(admin, password),
+                own_user=own_user,
                 last_words=lambda: _last_words(container),
                 others=others,
             )

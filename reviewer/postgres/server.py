@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -156,6 +157,7 @@ class RunningServer:
         self._admin = admin
         self._own_user = own_user
         self._own = replace(address, user=own_user) if own_user else address
+        self._owner = self._oid_of_owner()
         superuser = admin.info.parameter_status("is_superuser") == "on"
         self._options = sessions.options(sessions.settings_of(self.major, superuser))
         self._machine = machine
@@ -207,6 +209,7 @@ class RunningServer:
         self._admin.close()
         self._admin, self._own_user = self._machine.afresh()
         self._own = replace(self.address, user=self._own_user)
+        self._owner = self._oid_of_owner()
         self._databases.clear()
         self._rows = SharedRows(self._admin)
         self._shared = Shared(self._rows)
@@ -253,6 +256,8 @@ class RunningServer:
         Raises:
             ServerError: the server rejects it, for example because its disk is full.
         """
+        from psycopg import sql
+
         database = (self._prefix + name)[:_LONGEST_NAME]
         if template is not None:
             still_open = self._settle(self._ours(template), seconds=1.0)
@@ -274,7 +279,54 @@ class RunningServer:
             self._configure(database, ALWAYS | dict(settings or {}))
         elif settings:
             self._configure(database, settings)
+        if template is None and self._own_user and self.major < 15:
+            # later versions give it to the owner of the database
+            with self.connect(database) as connection:
+                connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(self._owner_name()))
         return database
+
+    @property
+    def has_ordinary_owner(self) -> bool:
+        """Whether the migrations run as an ordinary role that owns the databases, and can be made superuser."""
+        return bool(self._own_user)
+
+    def make_superuser(self, name: str, superuser: bool) -> None:
+        """Make the role of the migrations a superuser while the database `name` and its clones are in use, or an
+        ordinary role again.
+
+        Only on a server of our own; elsewhere the role stays what it is.
+        """
+        from psycopg import sql
+
+        if not self._own_user:
+            return
+        self.enter(name)
+        word = sql.SQL("SUPERUSER" if superuser else "NOSUPERUSER")
+        self._execute(sql.SQL("ALTER ROLE {} {}").format(self._owner_name(), word))
+
+    def share_roles(self, name: str) -> None:
+        """Let the role of the migrations act as every role that was created in the database `name`, as since
+        PostgreSQL 16 an ordinary role can act as those that it has created.
+        """
+        from psycopg import sql
+
+        if not self._own_user:
+            return
+        self.enter(name)
+        for (role,) in self._execute(_ROLES_OF_OTHERS, [str(self._owner)]).fetchall():
+            grant = sql.SQL("GRANT {} TO {} WITH ADMIN OPTION")
+            self._execute(grant.format(sql.Identifier(role), self._owner_name()))
+
+    @contextmanager
+    def as_superuser(self, name: str) -> Iterator[None]:
+        """Let the role of the migrations be a superuser in the database `name` within this context, and our sessions
+        create objects as that role.
+        """
+        self.make_superuser(name, True)
+        try:
+            yield
+        finally:
+            self.make_superuser(name, False)
 
     def enter(self, name: str, before: Callable[[], None] = lambda: None) -> tuple[str, ...]:
         """Switch to the database `name`: server-wide objects, such as roles, are restored to the state in which it
@@ -327,16 +379,21 @@ class RunningServer:
     def connect(self, name: str) -> psycopg.Connection[Any]:
         """Open a connection for our own use to the database `name`, in autocommit mode. The caller closes it.
 
-        No revision can lock us out (see `sessions`). It resolves unqualified names as the migrations do, and
-        creates objects as the role that they run as.
+        No revision can lock us out (see `sessions`). It resolves unqualified names as the migrations do. On our own
+        server it is a superuser: the role that the migrations run as if that is one now (see `as_superuser`), and
+        otherwise the one that the server was created with.
 
         Raises:
             ServerError: the server no longer responds.
         """
         connection = connected(self._own, self._ours(name), self._last_words, options=self._options)
-        if self._own_user:
-            connection.execute(_AS_THE_MIGRATIONS, [self.address.user, self.address.user])
+        self.resume(connection)
         return connection
+
+    def resume(self, connection: psycopg.Connection[Any]) -> None:
+        """Give `connection`, which `connect` has opened, the role and the search path that it would get now."""
+        if self._own_user:
+            connection.execute(_AS_THE_MIGRATIONS, [self.address.user, sessions.MIGRATES_AS, self.address.user])
 
     def terminate_connections(self, name: str) -> None:
         """End every other session on the database `name`, and wait until they have ended."""
@@ -366,6 +423,23 @@ class RunningServer:
             if not other.problem and other.supported and name in (other.extensions or ())
         )
 
+    def _oid_of_owner(self) -> int:
+        if not self._own_user:
+            return 0
+        row = self._execute(
+            "SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %s", [self.address.user]
+        ).fetchone()
+        if row is None:
+            raise ServerError(f"The server has no role {self.address.user}.")
+        return int(row[0])
+
+    def _owner_name(self) -> sql.Identifier:
+        """Return the present name of the role that the migrations run as."""
+        from psycopg import sql
+
+        row = self._execute("SELECT rolname FROM pg_catalog.pg_roles WHERE oid = %s", [str(self._owner)]).fetchone()
+        return sql.Identifier(str(row[0]) if row else self.address.user)
+
     def _ours(self, name: str) -> str:
         if name not in self._databases:
             raise ValueError(f"{name!r} is not a scratch database of this review")
@@ -377,6 +451,8 @@ class RunningServer:
         words: list[sql.Composable] = [sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database))]
         if template is not None:
             words.append(sql.SQL("TEMPLATE {}").format(sql.Identifier(template)))
+        elif self._own_user:
+            words.append(sql.SQL("OWNER {}").format(self._owner_name()))
         # Copying files forces a checkpoint, which is cheap on our own server without fsync, and two to five times
         # as fast as copying through the WAL. On a user's server it would slow down everyone.
         if self.major >= 15 and not self._prefix:
@@ -385,14 +461,12 @@ class RunningServer:
 
     def _complete(self, database: str, template: str | None) -> int:
         """Give a new database what CREATE DATABASE does not copy. Returns its oid."""
-        if not self._own_user:
+        if self._own_user and template is not None:
+            found = self._execute(_LIKE_TEMPLATE, {"new": database, "template": template})
+        else:
             if template is not None:
                 copy_by_statements(self._admin, template, database)
             found = self._execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [database])
-        elif template is None:
-            found = self._execute(_OWNED_BY_FIRST, [database])
-        else:
-            found = self._execute(_LIKE_TEMPLATE, {"new": database, "template": template})
         row = found.fetchone()
         assert row is not None
         return int(row[0])
@@ -458,20 +532,17 @@ SELECT pg_catalog.set_config('search_path', pg_catalog.replace(
         WHERE r.rolname = %s AND pg_catalog.starts_with(c, 'search_path=') AND (s.setdatabase = 0 OR s.setdatabase =
             (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
         ORDER BY s.setdatabase DESC LIMIT 1), pg_catalog.current_setting('search_path')),
-    '"$user"', pg_catalog.quote_ident(r.rolname)), false), pg_catalog.set_config('role', r.rolname, false)
-FROM pg_catalog.pg_roles r WHERE r.rolname = %s AND r.rolsuper
+    '"$user"', pg_catalog.quote_ident(r.rolname)), false),
+    pg_catalog.set_config(%s, r.rolname, false), pg_catalog.set_config('role', CASE WHEN r.rolsuper THEN r.rolname ELSE first.rolname END, false)
+FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_roles first ON first.oid = 10 WHERE r.rolname = %s
 """
+"""The role with oid 10 is the superuser that the server was created with, whatever its name is now."""
 
-_OWNED_BY_FIRST: LiteralString = """
-WITH made AS (
-    UPDATE pg_catalog.pg_database SET datdba = 10 WHERE datname = %s RETURNING oid
-), disowned AS (
-    DELETE FROM pg_catalog.pg_shdepend s USING made WHERE s.dbid = 0 AND s.objid = made.oid
-        AND s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
-)
-SELECT oid FROM made
+_ROLES_OF_OTHERS: LiteralString = """
+SELECT r.rolname FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_roles owner ON owner.oid = %s
+WHERE r.oid >= 16384 AND NOT r.rolsuper AND r.oid <> owner.oid
+    AND NOT pg_catalog.pg_has_role(owner.oid, r.oid, 'MEMBER') AND NOT pg_catalog.pg_has_role(r.oid, owner.oid, 'MEMBER')
 """
-"""The bootstrap superuser is the role that the migrations run as, whatever its name is now."""
 
 _LIKE_TEMPLATE: LiteralString = """
 WITH old AS (

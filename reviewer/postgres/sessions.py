@@ -2,6 +2,7 @@
 whatever the user's `PG…` variables contain.
 
 On our own server they belong to a superuser that the project does not know, with a name that cannot be guessed.
+The migrations run as an ordinary role there, which owns the scratch databases.
 """
 
 from __future__ import annotations
@@ -51,6 +52,15 @@ _SUPERUSERS_SINCE = {17: {"event_triggers": "off"}}
 ADMIN = {"search_path": "pg_catalog", "TimeZone": "UTC"}
 """Further settings for the session that creates databases and manages the server, and never touches the project's
 objects."""
+
+SUPERUSER = "superuser"
+"""What the superuser that our own server was created with is called. It owns what belongs to PostgreSQL itself."""
+
+MIGRATES_AS = "alembic_reviewer.migrates_as"
+"""A setting of our sessions on a server of our own: the role that the migrations run as."""
+
+_GIVEN = (("pg_monitor", 10), ("pg_signal_backend", 10), ("pg_checkpoint", 15), ("pg_create_subscription", 16))
+"""Predefined roles that the migrations' role is a member of, each with the version that has introduced it."""
 
 _GOOD_FOR_ALL = frozenset(
     [
@@ -146,6 +156,32 @@ def become_unknown(admin: psycopg.Connection[Any], password: str | None) -> str:
     admin.execute(words)
     admin.execute(sql.SQL("SET SESSION AUTHORIZATION {}").format(sql.Identifier(name)))
     return name
+
+
+def make_owner(admin: psycopg.Connection[Any], name: str, password: str | None) -> None:
+    """Give `name`, the superuser that the server was created with, to an ordinary role: the migrations run as it.
+
+    It has what the first role of a managed service commonly has: it can create databases, roles and subscriptions,
+    watch other sessions, and set `session_replication_role`. It is subject to row-level security.
+    """
+    from psycopg import sql
+
+    major = admin.info.server_version // 10000
+    owner = sql.Identifier(name)
+    renamed = sql.SQL("ALTER ROLE {} RENAME TO {}").format(owner, sql.Identifier(SUPERUSER))
+    words = sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB").format(owner)
+    if password is not None:
+        words += sql.SQL(" PASSWORD {}").format(sql.Literal(password))
+    words += sql.SQL(" IN ROLE {}").format(
+        sql.SQL(", ").join(sql.Identifier(role) for role, since in _GIVEN if major >= since)
+    )
+    statements = [renamed, words]
+    if major >= 15:
+        statements.append(sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(owner))
+    if major >= 16:
+        # as before 16, whoever creates a role may act as it
+        statements.append(sql.SQL("ALTER ROLE {} SET createrole_self_grant = 'set, inherit'").format(owner))
+    admin.execute(sql.SQL("; ").join(statements))
 
 
 def forget_user(admin: psycopg.Connection[Any], name: str) -> None:

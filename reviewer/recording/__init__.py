@@ -6,7 +6,7 @@ frozen dataclasses with a JSON form (`dumps`, `loads`) that survives a round tri
 
 from __future__ import annotations
 
-from reviewer.recording.afterwards import Afterwards, Counter, Refused, StaleIndex, Visible
+from reviewer.recording.afterwards import Afterwards, Counter, HiddenRows, Refused, StaleIndex, Visible
 from reviewer.recording.catalogue import Catalogue, Column, Constraint, Enumeration, Index, Table
 from reviewer.recording.code import (
     UNTOUCHED,
@@ -76,6 +76,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "Guard",
+    "HiddenRows",
     "History",
     "HistoryEntry",
     "Index",

@@ -89,6 +89,19 @@ class Visible:
 
 
 @dataclass(frozen=True)
+class HiddenRows:
+    """A table of the base state that forces row-level security, which hides rows from the migrations: they run as
+    its owner.
+    """
+
+    table: Name
+    rows: int
+    """How many rows it has."""
+    seen: int
+    """How many of them the migrations see."""
+
+
+@dataclass(frozen=True)
 class StaleIndex:
     """An index whose expression now returns other values than those that the index was built with."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from reviewer.recording.afterwards import Afterwards
+from reviewer.recording.afterwards import Afterwards, HiddenRows
 from reviewer.recording.catalogue import Catalogue
 from reviewer.recording.code import Control, Models, NewCode, OldCode
 from reviewer.recording.history import History, Revision
@@ -112,6 +112,7 @@ class Recording:
     control: Control = Control()
     afterwards: tuple[Afterwards, ...] = ()
     """For each revision that ran stepwise: what has changed for users of the database."""
+    hidden: tuple[HiddenRows, ...] = ()
     failing_old: FailingOld | None = None
     base_origin: BaseOrigin = BaseOrigin()
     scale: Scale | None = None

@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from reviewer.errors import ReviewerError, ServerError
-from reviewer.recording import BaseOrigin, Catalogue, FailingOld, FailureKind, Table
+from reviewer.recording import BaseOrigin, Catalogue, FailingOld, FailureKind, HiddenRows, Skipped, Table
 from reviewer.rehearsal.obstacles import Stop, check_committed, check_touched, environment_failed, not_from_empty
 from reviewer.rehearsal.old_code import Trial, Unavailable
 from reviewer.rehearsal.protocol import Create, Upgrade
 from reviewer.rehearsal.reader import Run
 from reviewer.rehearsal.version_table import stamped
-from reviewer.rehearsal.workbench import Ended, Workbench
+from reviewer.rehearsal.workbench import Ended, Workbench, refused_to_owner
 from reviewer.sql.names import Name
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class BaseState:
     """The highest oid among its relations. A relation with a higher oid was created later."""
     failing: FailingOld | None = None
     """Set if a revision of the history runs only with the code of the base commit, which then built this state."""
+    hidden: tuple[HiddenRows, ...] = ()
+    exempt: tuple[Name, ...] = ()
+    """On a user's server: the tables that force row-level security, if the migrations are not subject to it there."""
 
     def without(self, bench: Workbench, tables: Iterable[Name]) -> str:
         """Clone the state without the generated rows in `tables`. Returns the name of the new database."""
@@ -47,6 +51,16 @@ class BaseState:
         with bench.server.connect(database) as connection:
             rows.take_out(connection, tables)
         return database
+
+    def for_superuser(self, bench: Workbench) -> BaseState:
+        """Return the same state, in which the migrations run as a superuser from now on."""
+        from reviewer.rehearsal import catalogue_snapshot
+
+        bench.drop_all_but({self.database, bench.plan.stage.database if bench.plan.stage else ""})
+        bench.server.make_superuser(self.database, True)
+        with bench.server.connect(self.database) as connection:
+            state = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
+        return replace(self, snapshot=state, hidden=())
 
     def empty(self, bench: Workbench) -> str:
         """Clone the state without any generated rows, as the history leaves it."""
@@ -105,28 +119,41 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
     user supplied fails.
     """
     from reviewer import rows
-    from reviewer.rehearsal import base_schema, catalogue, catalogue_snapshot, wanted_rows
+    from reviewer.rehearsal import base_schema, catalogue, catalogue_snapshot, row_security, wanted_rows
     from reviewer.rows import matching
 
     plan = bench.plan
     base, failing = _build(bench, old)
+    if bench.can_elevate:
+        bench.server.share_roles(base)
     with bench.server.connect(base) as connection:
-        if plan.seed is not None:
-            base_schema.apply(connection, plan.seed, "Make it fit the schema of the base revision.")
-        if plan.seed_command is not None:
-            _run_seed_command(bench, plan.seed_command, base)
-        filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
-        if filled.tables:
-            with bench.looking("rows that the new revisions look for"):
-                matching.make(
-                    connection, filled.tables, wanted_rows.of(plan.root, (r.path for r in plan.revisions))
-                )
+        with bench.as_superuser(base):
+            bench.server.resume(connection)
+            if plan.seed is not None:
+                base_schema.apply(connection, plan.seed, "Make it fit the schema of the base revision.")
+            if plan.seed_command is not None:
+                _run_seed_command(bench, plan.seed_command, base)
+            # on a user's server our sessions are no superuser's
+            aside = nullcontext() if bench.server.has_ordinary_owner else row_security.set_aside(connection)
+            with aside:
+                filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
+                if filled.tables:
+                    with bench.looking("rows that the new revisions look for"):
+                        matching.make(
+                            connection, filled.tables, wanted_rows.of(plan.root, (r.path for r in plan.revisions))
+                        )
+        bench.server.resume(connection)
         state = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
+        exempt = () if bench.server.has_ordinary_owner else row_security.exempt(connection)
+        owner = bench.server.address.user
+        hidden = () if plan.superuser else row_security.hidden(connection, filled.catalogue, owner)
         newest = connection.execute(
             "SELECT coalesce(pg_catalog.max(oid), 0)::bigint FROM pg_catalog.pg_class"
         ).fetchone()
     bench.skipped += filled.skipped
-    return BaseState(base, filled.catalogue, filled.tables, state, newest[0] if newest else 0, failing)
+    return BaseState(
+        base, filled.catalogue, filled.tables, state, newest[0] if newest else 0, failing, hidden, exempt
+    )
 
 
 def _run_seed_command(bench: Workbench, command: str, database: str) -> None:
@@ -170,6 +197,7 @@ def _replayed(bench: Workbench, old: Trial, given: BaseOrigin) -> tuple[str, Bas
             left = kept.left(snapshot)
             kind = "earlier snapshot" if left else "snapshot"
             return found, replace(made, kind=kind, replayed=left), None
+        bench.privileged.clear()
         bench.server.start_over()
     bench.progress("bringing the database to the base revision")
     start = partial(_before_history, bench)
@@ -197,6 +225,7 @@ def _from_snapshot(bench: Workbench, old: Trial, kept: KeptStates, snapshot: Sna
         snapshot.discard()
         return None
     bench.version_table = str(snapshot.about["version_table"])
+    bench.privileged += [Skipped(str(what), str(reason)) for what, reason in snapshot.about["privileged"]]
     if not kept.is_exact(snapshot):
         bench.progress("bringing the database from a kept state to the base revision")
         try:
@@ -269,7 +298,11 @@ def _failing_anew(bench: Workbench) -> FailingOld | None:
     """
     bench.progress("running the history with the code under review")
     command = Upgrade(to=tuple(bench.plan.base_heads))
-    run = bench.believed(command, partial(_before_history, bench), observe=False).run
+    begin = partial(_before_history, bench)
+    ended = bench.believed(command, begin, observe=False)
+    if ended.run.may_lack_privilege and bench.can_elevate:
+        ended = _as_superuser(bench, command, begin, ended)
+    run = ended.run
     if run.ok or run.failed_revision is None or run.failure is None or run.out_of_time:
         return None
     bench.restart()
@@ -292,6 +325,8 @@ def _upgraded(bench: Workbench, old: Trial | None, begin: Callable[[], str]) -> 
 
     command = Upgrade(to=tuple(plan.base_heads), depends=plan.kept is not None)
     ended = bench.believed(command, start, observe=False)
+    if ended.run.may_lack_privilege and bench.can_elevate:
+        ended = _as_superuser(bench, command, start, ended)
     run = ended.run
     if run.ok:
         check_touched(bench, run, None)
@@ -306,6 +341,28 @@ def _upgraded(bench: Workbench, old: Trial | None, begin: Callable[[], str]) -> 
     if stage is not None and run.failure.kind is not FailureKind.TIMEOUT:
         stage.failed = run.failed_revision
     raise not_from_empty(bench, run)
+
+
+def _as_superuser(bench: Workbench, command: Upgrade, start: Callable[[], str], failed: Ended) -> Ended:
+    """Run a history again that an ordinary owner could not run, as a superuser. The database that it leaves is an
+    ordinary owner's again.
+    """
+
+    def begin() -> str:
+        database = start()
+        bench.server.make_superuser(database, True)
+        return database
+
+    bench.progress("bringing the database to the base revision as a superuser")
+    bench.restart()
+    ended = bench.believed(command, begin, observe=False)
+    bench.server.make_superuser(ended.database, False)
+    assert failed.run.failure is not None
+    if ended.run.failure is None or ended.run.failure.message != failed.run.failure.message:
+        told = Skipped("the history as an ordinary owner of the database", refused_to_owner(failed.run))
+        if told not in bench.privileged:
+            bench.privileged.append(told)
+    return ended
 
 
 def _with_old_code(bench: Workbench, old: Trial, start: Callable[[], str], failed: Run) -> str | None:
@@ -339,9 +396,12 @@ def _before_history(bench: Workbench) -> str:
         return bench.database(plan.stage.database)
     database = bench.database()
     bench.enter(database)
+    if plan.superuser:
+        bench.server.make_superuser(database, True)
     if plan.base_schema is not None:
         bench.progress("applying the base schema")
-        with bench.server.connect(database) as connection:
+        # a dump holds what a superuser has made too: extensions, event triggers
+        with bench.as_superuser(database), bench.server.connect(database) as connection:
             apply(connection, plan.base_schema)
     return database
 

@@ -61,7 +61,7 @@ from reviewer.rehearsal.round_trip import (
 )
 from reviewer.rehearsal.steps import Chain, Lost
 from reviewer.rehearsal.version_table import stamped
-from reviewer.rehearsal.workbench import Ended, Progress, Workbench
+from reviewer.rehearsal.workbench import Ended, NeedsSuperuser, Progress, Workbench
 from reviewer.sql.names import Name
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ class _Rehearsal:
         try:
             self._base = base_state.prepare(self._bench, self._old.code)
             self._state = self._base.snapshot
-            self._rehearse()
-            self._on_worst_rows()
+            self._with_the_privileges_it_needs()
             self._passes = unrun.told(self._bench, self._passes)
             self._control = control.ask(self._bench, self._base.database)
             self._scale = scale.measure(self._bench, self._base, self._passes)
@@ -130,6 +129,35 @@ class _Rehearsal:
         strange = [*self._bench.unreadable, *self._old.code.unreadable]
         errors = tuple(error for error in errors if not any(each in error for each in strange))
         return self._recording(errors + unreadable(strange, self._passes))
+
+    def _with_the_privileges_it_needs(self) -> None:
+        """Rehearse as an ordinary owner of the database, and where that is not enough again, as a superuser."""
+        bench = self._bench
+        told = len(bench.skipped)
+        bench.as_owner = bench.can_elevate
+        try:
+            self._rehearse()
+            self._on_worst_rows()
+            return
+        except NeedsSuperuser as need:
+            refused, why = need.run.failure, str(need)
+        finally:
+            bench.as_owner = False
+        bench.progress("starting again as a superuser")
+        self._old.close()
+        del bench.skipped[told:]
+        bench.finish_beside = lambda: None
+        bench.restart()
+        self._base = self._base.for_superuser(bench)
+        self._state = self._base.snapshot
+        self._passes, self._trials, self._afterwards = [], [], []
+        self._old, self._new = OldTrial(bench), NewTrial(bench)
+        self._rehearse()
+        self._on_worst_rows()
+        again = [each.failure.message for each in self._passes if each.failure is not None]
+        if refused is not None and refused.message not in again:  # otherwise nobody is allowed to
+            what = "the new revisions as an ordinary owner of the database"
+            bench.skip(what, f"{why}; so row security is not observed as an owner meets it")
 
     def _not_done_in_time(self) -> Iterator[str]:
         late = {each.revision for each in self._passes if each.reason == time_is_over(self._plan)}
@@ -162,10 +190,18 @@ class _Rehearsal:
             self._new.begin(before, well.database, self._passes)
         try:
             self._step_by_step(deployed, before, well)
-        finally:
-            self._old.finish()
-            self._which_revision(base.database)
-            self._old.compare(base.database)
+        except NeedsSuperuser:
+            raise  # everything is tried again
+        except BaseException:
+            self._conclude(base.database)
+            raise
+        self._conclude(base.database)
+
+    def _conclude(self, database: str) -> None:
+        """Collect what the old code and the new one have shown, from the base state in `database` on."""
+        self._old.finish()
+        self._which_revision(database)
+        self._old.compare(database)
 
     def _which_revision(self, database: str) -> None:
         """After which revision the new code runs: by trying it after each that touches what it needs, from the state
@@ -297,6 +333,7 @@ class _Rehearsal:
         elif run.failed_revision is None and not run.passes:
             assert run.failure is not None
             raise environment_failed(self._bench, run.failure)
+        self._say_what_is_exempt(run)
         out = way_out_of_nothing(self._bench, run)
         missing = [r for r in self._plan.revisions if r.id not in {p.revision for p in run.passes}]
         for revision in missing:
@@ -308,6 +345,16 @@ class _Rehearsal:
             run.passes = [replace(p, failure=told) if p.failure == run.failure else p for p in run.passes]
             run.failure = told
         return ended
+
+    def _say_what_is_exempt(self, run: Run) -> None:
+        used = locked(run.passes)
+        for each in self._base.exempt:
+            if any(each.matches(name) for name in used):
+                self._bench.skip(
+                    f"row security of `{each}` as an owner meets it",
+                    "the role of --postgres is a superuser or has BYPASSRLS; an ordinary role that may create"
+                    " databases is subject to it",
+                )
 
     def _upgrade_all(self, start: Callable[[], str]) -> Ended:
         def watched() -> str:
@@ -630,7 +677,7 @@ class _Rehearsal:
             mode=Mode.OBSERVED,
             revisions=self._plan.revisions,
             passes=tuple(self._passes),
-            skipped=tuple(self._bench.skipped),
+            skipped=(*self._bench.skipped, *self._bench.privileged),
             server=server,
             environment=environment,
             transactions=self._bench.mode,
@@ -644,6 +691,7 @@ class _Rehearsal:
             models=models,
             control=self._control,
             afterwards=tuple(self._afterwards),
+            hidden=self._base.hidden,
             failing_old=self._base.failing,
             base_origin=self._bench.origin,
         )

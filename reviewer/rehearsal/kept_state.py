@@ -248,6 +248,7 @@ class KeptStates:
             "sites": {each: _site(each) for each in depends.sites},
             "versions": self.versions(bench),
             "version_table": run.version_table,
+            "privileged": [[each.what, each.reason] for each in bench.privileged],
         }
 
 

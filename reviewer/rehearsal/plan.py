@@ -91,6 +91,8 @@ class Plan:
     """Whether the code at head is tried on the schema before the new revisions."""
     from_models: bool = False
     """Build the base state from the old code's models instead of the history."""
+    superuser: bool = False
+    """Whether the migrations run as a superuser in production. Otherwise they run as an ordinary owner."""
     earlier: tuple[tuple[Revision, bytes], ...] = ()
     """Every revision up to and including `base_heads`, parents first, with the content of its file. Used to
     reconstruct the base state if there is no server."""

@@ -54,6 +54,10 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 _ABOUT_VALUES = frozenset({"22", "23"})
 """Classes of SQLSTATEs that concern a value: it does not fit, or a constraint rejects it."""
+_REFUSED_TO_SOME = frozenset({"42501", "53300"})
+"""SQLSTATEs of what PostgreSQL does not refuse to a superuser: a privilege, and a connection beyond a limit."""
+_TOO_MANY = "FATAL:  too many connections for "
+_ROW_SECURITY = "row-level security"
 _TO_BLAME = 0.25
 """A revision that had run for less than this part of the time limit when time ran out is not to blame for it."""
 
@@ -101,6 +105,32 @@ class Run:
         conditional `raise` may depend on what the process did before, or on generated rows.
         """
         return self.failure is not None and (self.failure.kind is FailureKind.TIMEOUT or self.always)
+
+    @property
+    def lacks_privilege(self) -> bool:
+        """Whether PostgreSQL refused what it would not refuse to a superuser, by its own rules: to the project, or
+        to the reviewer's queries in its session. Row-level security refuses in the name of the project.
+        """
+        failure = self.failure
+        if failure is None:
+            return False
+        refused = failure.sqlstate in _REFUSED_TO_SOME and _ROW_SECURITY not in failure.message
+        # drivers tell no SQLSTATE of a connection that is refused
+        return refused or _TOO_MANY in failure.message or failure.kind is FailureKind.REVIEWER
+
+    @property
+    def may_lack_privilege(self) -> bool:
+        """Whether a superuser, who also sees every row, might not fail in the same place."""
+        failure = self.failure
+        if failure is None or failure.kind is FailureKind.TIMEOUT:
+            return False
+        state = failure.sqlstate or ""
+        return (
+            state in _REFUSED_TO_SOME
+            or _TOO_MANY in failure.message
+            or state[:2] in {*_ABOUT_VALUES, "P0"}
+            or (state == "42704" and "configuration parameter" in failure.message)
+        )
 
     @property
     def guarded(self) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
+from reviewer.postgres import sessions
+
 if TYPE_CHECKING:
     from psycopg import Connection
 
@@ -32,7 +34,8 @@ _OURS = ("client_min_messages=debug1", "lc_messages=C", "lock_timeout=29973ms")
 
 _QUERY = r"""
 WITH here AS MATERIALIZED (
-    SELECT d.* FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
+    SELECT d.*, coalesce(nullif(pg_catalog.current_setting(%(owner)s, true), ''), CURRENT_USER) AS migrates
+    FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
 ), settings AS MATERIALIZED (
     SELECT s.setdatabase, s.setrole, pg_catalog.split_part(c, '=', 1) AS name,
         pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1) AS value, c
@@ -44,7 +47,8 @@ SELECT 'role', r.rolname::pg_catalog.text, pg_catalog.json_build_object(
     'connection limit', nullif(r.rolconnlimit, -1), 'VALID UNTIL', r.rolvaliduntil::pg_catalog.text,
     'membership', (SELECT pg_catalog.jsonb_agg(g.rolname || CASE WHEN m.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END
             ORDER BY g.rolname)
-        FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid),
+        FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+        WHERE m.member = r.oid AND r.rolname <> (SELECT migrates FROM here)),
     'settings', (SELECT pg_catalog.jsonb_agg(s.c ORDER BY s.c) FROM settings s
         WHERE s.setrole = r.oid AND s.setdatabase = 0),
     'comment', (SELECT m.description FROM pg_catalog.pg_shdescription m WHERE m.objoid = r.oid
@@ -69,7 +73,7 @@ SELECT 'database', d.datname::pg_catalog.text, '{}'
 FROM pg_catalog.pg_database d WHERE NOT d.datname ~ '^(alembic_reviewer_\w+|review_\d+)$' AND %(roles)s::pg_catalog.text[] IS NULL
 UNION ALL
 SELECT 'database', %(this)s::pg_catalog.text, pg_catalog.json_build_object(
-    'owner', nullif(pg_catalog.pg_get_userbyid(d.datdba), CURRENT_USER),
+    'owner', nullif(pg_catalog.pg_get_userbyid(d.datdba), d.migrates),
     'grants', (SELECT pg_catalog.jsonb_agg(g::pg_catalog.text ORDER BY g::pg_catalog.text)
         FROM pg_catalog.unnest(d.datacl) g WHERE d.datacl IS DISTINCT FROM pg_catalog.acldefault('d', d.datdba)),
     'connection limit', nullif(d.datconnlimit, -1), 'refusal of connections', NOT d.datallowconn,
@@ -103,9 +107,15 @@ def read(connection: Connection[tuple[object, ...]], roles: Collection[str] | No
     """Read one row for each object: kind, no schema, no table, name, properties as JSON text, no columns.
 
     `roles` limits which roles count on a server that others use too. Other server-wide objects are then left out.
-    None counts everything.
+    None counts everything. What the role of the migrations is a member of is left out: it becomes a member of the
+    roles that it creates.
     """
     query = _QUERY if roles is not None else _QUERY + _SUPERUSERS
-    values = {"roles": None if roles is None else sorted(roles), "ours": list(_OURS), "this": THIS}
+    values = {
+        "roles": None if roles is None else sorted(roles),
+        "ours": list(_OURS),
+        "this": THIS,
+        "owner": sessions.MIGRATES_AS,
+    }
     rows = cast("list[tuple[str, str, str]]", connection.execute(query.encode(), values).fetchall())
     return [(kind, None, None, name, about, None) for kind, name, about in rows]  # type: ignore[misc] # as a snapshot's

@@ -59,6 +59,21 @@ _IMAGES = {
 """Published images that contain an extension. Which of their tags fits depends on the project."""
 
 
+class NeedsSuperuser(Exception):
+    """PostgreSQL refuses a statement of the new revisions to the ordinary role that they run as."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(refused_to_owner(run))
+        self.run = run
+
+
+def refused_to_owner(run: Run) -> str:
+    """Describe what only a superuser may do, and which revision does it."""
+    assert run.failure is not None
+    who = f"revision {run.failed_revision}" if run.failed_revision else "env.py"
+    return f"{who} needs a superuser: {run.failure.message.rstrip('.')}"
+
+
 class Workbench:
     """Runs commands of the runner in databases of the throw-away server, and creates and clones those databases.
 
@@ -90,6 +105,10 @@ class Workbench:
         """What the base state was made from."""
         self.unreadable: list[str] = []
         """Data from the project's process that cannot be believed. The review is then incomplete."""
+        self.privileged: list[Skipped] = []
+        """What did not run as an ordinary owner of the database, and why."""
+        self.as_owner = False
+        """Whether a statement that PostgreSQL refuses to an ordinary owner ends the rehearsal with `NeedsSuperuser`."""
         self.finish_beside: Callable[[], None] = lambda: None
         """Waits for work that runs in parallel: it must not see the roles of another state."""
         self._server = server
@@ -148,7 +167,8 @@ class Workbench:
     ) -> Run:
         """Send a command to the project's process, and read its outcome.
 
-        Raises `ServerError` if the server has no disk space left, or rejects the reviewer's own query.
+        Raises `ServerError` if the server has no disk space left, or rejects the reviewer's own query, and
+        `NeedsSuperuser` where that is asked for.
         """
         process, fresh = self._ready(), self._fresh
         self._leave(database)
@@ -162,6 +182,9 @@ class Workbench:
             self.plan, rehearsal, again, isinstance(command, Step) and command.direction == "downgrade"
         ).read(answer)
         self.server.heard(event.sql for event in answer.events if isinstance(event, Begin))
+        if self.as_owner and run.lacks_privilege:
+            self._let_go(answer)
+            raise NeedsSuperuser(run)
         self._explain(run)
         if observe:
             for what, reason in run.shortened:
@@ -205,7 +228,22 @@ class Workbench:
         or it cannot be caused by what the process did before.
         """
         failure = run.failure
-        return failure is not None and (run.final or (run.failed_revision, failure.message) in self._confirmed)
+        if failure is None:
+            return False
+        # what an ordinary owner lacks is tried again as a superuser, in a fresh process
+        final = run.final or (run.lacks_privilege and self.can_elevate)
+        return final or (run.failed_revision, failure.message) in self._confirmed
+
+    @property
+    def can_elevate(self) -> bool:
+        """Whether the migrations run as an ordinary owner of the database, which can be made a superuser."""
+        return self.server.has_ordinary_owner and not self.plan.superuser
+
+    def as_superuser(self, database: str) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which the role of the migrations is a superuser in `database`, and our sessions create
+        objects as that role.
+        """
+        return self.server.as_superuser(database) if self.can_elevate else contextlib.nullcontext()
 
     def enter(self, database: str) -> None:
         """Switch to `database`, and restore server-wide objects, such as roles, to the state in which they were
@@ -293,6 +331,7 @@ class Workbench:
             self.unreadable += other.unreadable
         for each in other.skipped:
             self.skip(each.what, each.reason)
+        self.privileged += other.privileged
         self.version_table = other.version_table
 
     def old_process(self, source: OldSource) -> OldProcess:

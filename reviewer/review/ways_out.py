@@ -11,8 +11,22 @@ from reviewer.recording import FailureKind, Pass
 VERSION_LENGTH = 32
 """Characters of a revision id that the version table takes as Alembic makes it."""
 
+_ROW_SECURITY = (
+    "The migrations run as the owner of the table, to whom its row security applies because it is forced: set what the"
+    " policy reads with SET LOCAL, or take FORCE away for the transaction, with `ALTER TABLE ... NO FORCE ROW LEVEL"
+    " SECURITY` before and FORCE after. If production migrates as a superuser or with BYPASSRLS, say so with"
+    " `--migrate-as superuser`."
+)
+
 _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
+    "42501": ((r"row-level security", _ROW_SECURITY),),
     "42704": (
+        (
+            r'unrecognized configuration parameter "(?P<name>[^"]+)"',
+            "Nobody has set `{name}` in this session, and `current_setting` raises then. If a policy reads it: "
+            + _ROW_SECURITY[0].lower()
+            + _ROW_SECURITY[1:],
+        ),
         (
             r'type "(?P<name>[^"]+)" does not exist',
             "Alembic creates an enum type with its table and not with a column: create it before, with"

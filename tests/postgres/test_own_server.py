@@ -64,7 +64,7 @@ def test_runs_on_a_private_socket_and_leaves_nothing_behind(source: str, guardia
 def test_clones_keep_the_rows_and_the_settings(source: str, guardian: Guardian) -> None:
     with start(ServerRequest(source), guardian) as server:
         base = server.create_database("base", settings={"lock_timeout": "7s"})
-        with server.connect(base) as connection:
+        with psycopg.connect(server.address.url(base)) as connection:
             connection.execute("CREATE TABLE t AS SELECT generate_series(1, 3) AS n")
         clone = server.create_database("clone", base, {"statement_timeout": "9s"})
         with psycopg.connect(server.address.url(clone)) as connection:
@@ -83,7 +83,7 @@ def test_a_role_comes_back_as_the_same_one_whatever_became_of_it(guardian: Guard
     )
     with start(ServerRequest(), guardian) as server:
         base = server.create_database("base")
-        server.enter(base)
+        server.make_superuser(base, True)
         with psycopg.connect(server.address.url(base), autocommit=True) as connection:
             connection.execute("CREATE ROLE app LOGIN; COMMENT ON ROLE app IS 'ours'")
             connection.execute("CREATE TABLE t (); ALTER TABLE t OWNER TO app")
@@ -117,7 +117,7 @@ def test_a_clone_has_the_limits_owner_privileges_and_comment_of_its_template(gua
         found = []
         for name, template in (("base", None), ("clone", "base"), ("clone of it", "clone")):
             database = server.create_database(name, template)
-            server.enter(database)
+            server.make_superuser(database, True)
             with psycopg.connect(server.address.url(database.replace(" ", "%20")), autocommit=True) as connection:
                 if template is None:
                     connection.execute(

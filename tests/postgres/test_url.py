@@ -42,7 +42,7 @@ class Users:
 @pytest.fixture(scope="module")
 def users() -> Iterator[Users]:
     with Guardian() as guardian, start(ServerRequest(), guardian) as server:
-        server.create_database("precious")
+        server.make_superuser(server.create_database("precious"), True)
         yield Users(server)
 
 
