@@ -473,6 +473,7 @@ def test_the_env_py_of_the_plan_waits_for_no_lock_and_tries_again(
     tmp_path: Path, rehearsal_bench: Rehearsals, database: psycopg.Connection[Any]
 ) -> None:
     database.execute("CREATE TABLE items (id serial PRIMARY KEY)")
+    database.execute(f"ALTER TABLE items OWNER TO {rehearsal_bench.server.address.user}")
     snippet = LOCK_TIMEOUT.replace('"2s", 5, 10', '"50ms", 0.2, 50')
     imports = (
         "from alembic import context\nfrom sqlalchemy import engine_from_config, pool\n\nconfig = context.config\n"
