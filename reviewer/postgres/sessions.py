@@ -179,7 +179,7 @@ def make_owner(admin: psycopg.Connection[Any], name: str, password: str | None) 
     if major >= 15:
         statements.append(sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(owner))
     if major >= 16:
-        # as before 16, whoever creates a role may act as it
+        # as before 16, the creator of a role may act as it
         statements.append(sql.SQL("ALTER ROLE {} SET createrole_self_grant = 'set, inherit'").format(owner))
     admin.execute(sql.SQL("; ").join(statements))
 
