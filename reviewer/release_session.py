@@ -28,6 +28,7 @@ from reviewer.rehearsal.plan import Plan
 from reviewer.release.build import build
 from reviewer.release.model import Release
 from reviewer.review.rule import Group
+from reviewer.review.verdict import Report
 from reviewer.session import (
     Progress,
     Scope,
@@ -100,6 +101,11 @@ def release_project(
         breaking=_about_code(),
         notes=ends.span.notes,
     )
+
+
+def replayed_release(report: Report, start: str, end: str) -> Release:
+    """The release from `start` to `end`, in words, of which `report` judges the recording: the same without a server."""
+    return build(replace(report, replayed=True), start, end, breaking=_about_code())
 
 
 def _about_code() -> frozenset[str]:

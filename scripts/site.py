@@ -10,10 +10,14 @@ from __future__ import annotations
 import logging
 import posixpath
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mkdocs.structure.files import File
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import gallery  # beside this file, which MkDocs loads by its path
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -56,6 +60,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for source, name in OUTSIDE.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=linked(text, source)))
+    for name, page in gallery.pages().items():
+        files.append(File.generated(config, name, content=page))
     return files
 
 
@@ -63,8 +69,8 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     """Make links that lead out of docs/ lead somewhere; where a tab has one page only, it gets the room beside it."""
     if page.parent is None:
         page.meta.setdefault("hide", ["navigation"])
-    if page.file.src_uri in OUTSIDE.values():
-        return markdown  # done already, from where the file is
+    if page.file.src_uri in {*OUTSIDE.values(), gallery.INDEX}:
+        return markdown  # done already, from where the file is, or made for the site
     return linked(markdown, f"docs/{page.file.src_uri}")
 
 
