@@ -94,6 +94,29 @@ _MLFLOW_REST = (
     (("launcher.py", _MLFLOW_LAUNCHER),),
     ("--launcher", "launcher:configure", "--base-schema", "mlflow.sql"),
 )
+_JUPYTERHUB = ("alembic.ini", "BSD-3-Clause", "https://github.com/jupyterhub/jupyterhub")
+_JUPYTERHUB_INI = """# as jupyterhub writes it from its template, which names the folder and the database
+[alembic]
+script_location = jupyterhub/alembic
+sqlalchemy.url = postgresql://app@db/app
+
+[loggers]
+keys = root
+
+[handlers]
+keys =
+
+[formatters]
+keys =
+
+[logger_root]
+handlers =
+"""
+_JUPYTERHUB_REST = (
+    ("jupyterhub==5.0.0", "async_generator", "jupyter_telemetry"),
+    (("alembic.ini", _JUPYTERHUB_INI),),
+    ("--base-from", "models"),
+)
 
 EXHIBITS = (
     Exhibit(
@@ -123,6 +146,18 @@ EXHIBITS = (
         *("mlflow", "3.1.0", "3.2.0", *_MLFLOW),
         "Two revisions that were edited after they had been released",
         *_MLFLOW_REST,
+    ),
+    Exhibit(
+        *("jupyterhub", "4.1.6", "5.0.0", *_JUPYTERHUB),
+        "A downgrade that cannot run, because it was never run, and an update of all rows under the strongest lock",
+        False,
+        *_JUPYTERHUB_REST,
+    ),
+    Exhibit(
+        *("jupyterhub", "4.1.6", "5.0.0", *_JUPYTERHUB),
+        "The same revisions as a release: both go out before the code",
+        True,
+        *_JUPYTERHUB_REST,
     ),
 )
 

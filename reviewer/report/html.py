@@ -30,6 +30,8 @@ from reviewer.review.verdict import Report, Verdict
 _SQL_LINES = 40
 _COLUMNS = 1_000
 _REMEDY = 20_000
+_WIDE = '<div class="wide" tabindex="0" role="group" aria-label="{}">'
+"""Around a table that scrolls where it does not fit, with the keyboard too."""
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --paper: #fff; --soft: #59636e; --line: #d1d9e0; --shade: #f6f8fa;
@@ -45,7 +47,8 @@ code { background: var(--shade); padding: .1em .3em; border-radius: 4px }
 pre { background: var(--shade); padding: .75rem 1rem; border-radius: 6px; overflow-x: auto }
 pre code { padding: 0; background: none; font-size: 1em }
 table { border-collapse: collapse; width: 100% }
-@media (max-width: 40rem) { table { display: block; overflow-x: auto } }
+.wide { overflow-x: auto } td code { overflow-wrap: anywhere }
+@media (max-width: 40rem) { .wide table { min-width: 40rem } }
 th, td { text-align: left; vertical-align: top; overflow-wrap: break-word; padding: .4rem .6rem; border-bottom: 1px solid var(--line) }
 article { border: 1px solid var(--line); border-left-width: 4px; border-radius: 6px; padding: 1rem; margin: 1rem 0 }
 article.error { border-left-color: var(--bad) } article.warning { border-left-color: var(--mind) }
@@ -58,7 +61,7 @@ a { color: inherit } h2 a, td a { text-decoration: none } :target { scroll-margi
 summary { cursor: pointer } footer { margin: 3rem 0 1rem; border-top: 1px solid var(--line); padding-top: .5rem }
 @media print { :root { --paper: #fff; --ink: #000; --soft: #444; --shade: #fff }
   body { max-width: none; margin: 0; font-size: 11pt } pre { white-space: pre-wrap; border: 1px solid var(--line) }
-  article, tr { break-inside: avoid } h2, h3, summary { break-after: avoid }
+  .wide { overflow: visible } .wide table { min-width: 0 } article, tr { break-inside: avoid } h2, h3, summary { break-after: avoid }
   details > :not(summary) { display: block } details::details-content { display: block; content-visibility: visible; height: auto } }
 """
 
@@ -76,6 +79,7 @@ def _page(report: Report) -> Iterator[str]:
     yield f"<title>Migration review: {escape(passing(report) or report.verdict.value + ': ')}{escape(headline(report))}</title>"
     yield f"<style>{_STYLE}</style></head>"
     yield "<body>"
+    yield "<header>"
     kind = "verdict-error" if report.verdict is Verdict.ERROR else report.verdict.value
     between = ", " if passing(report) else ": "
     yield f'<h1><span class="{kind}">{report.verdict.value}</span>{between}{escape(headline(report))}</h1>'
@@ -84,6 +88,8 @@ def _page(report: Report) -> Iterator[str]:
         yield f'<p class="soft">{" · ".join(about)}</p>'
     for error in report.all_errors:
         yield f"<p><b>Could not review:</b> {_prose(error)}</p>"
+    yield "</header>"
+    yield "<main>"
     trees = [digest(tree) for tree in report.trees]
     for n, tree in enumerate(trees):
         yield from _tree(tree, f"tree-{n}-" if len(trees) > 1 else "", named=several_trees(report))
@@ -91,6 +97,7 @@ def _page(report: Report) -> Iterator[str]:
     yield from _list("Skipped", (f"{_prose(each.what)}: {_prose(each.reason)}" for each in skipped(report)))
     unrecognized = [each for tree in report.trees for each in tree.unrecognized]
     yield from _list("Not recognized", (f"{_place(each.location)}{_sql(each.sql)}" for each in unrecognized))
+    yield "</main>"
     last = [witness(report), *sizes(report), f"alembic-reviewer {report.tool}"]
     yield f"<footer>{' · '.join(escape(inert.name(each)) for each in last)}</footer>"
     yield "</body>"
@@ -127,7 +134,7 @@ def _how_long(tree: TreeDigest) -> Iterator[str]:
         return
     yield "<section><h2>How long</h2>"
     titles = ("Revision", "Statement", "Tables", "In production", "Growth")
-    yield f"<table><thead><tr>{''.join(f'<th>{title}' for title in titles)}</thead>"
+    yield f"{_WIDE.format('How long statements take')}<table><thead><tr>{_titles(titles)}</thead>"
     for each in found:
         way = "" if each.way == "upgrade" else f" ({each.way})"
         cells = (
@@ -138,7 +145,7 @@ def _how_long(tree: TreeDigest) -> Iterator[str]:
             escape(inert.sentence(each.growth)),
         )
         yield f"<tr>{''.join(f'<td>{cell}' for cell in cells)}"
-    yield f'</table><p class="soft">{escape(tree.tree.durations.made_of)}</p></section>'
+    yield f'</table></div><p class="soft">{escape(tree.tree.durations.made_of)}</p></section>'
 
 
 def _general(findings: Sequence[Shown], anchors: Iterator[str]) -> Iterator[str]:
@@ -152,11 +159,15 @@ def _general(findings: Sequence[Shown], anchors: Iterator[str]) -> Iterator[str]
 def _table(revisions: Sequence[RevisionDigest], place: str) -> Iterator[str]:
     labelled = any(revision.way_back for revision in revisions)
     titles = ["Revision", "What it does", *(["Rollback"] if labelled else []), "Strongest lock", "Findings"]
-    yield "<table>"
-    yield f"<thead><tr>{''.join(f'<th>{title}' for title in titles)}</thead>"
+    yield f"{_WIDE.format('Revisions')}<table>"
+    yield f"<thead><tr>{_titles(titles)}</thead>"
     for revision in revisions:
         yield f"<tr>{''.join(f'<td>{cell}' for cell in _cells(revision, place, labelled=labelled))}"
-    yield "</table>"
+    yield "</table></div>"
+
+
+def _titles(titles: Iterable[str]) -> str:
+    return "".join(f'<th scope="col">{title}' for title in titles)
 
 
 def _anchor(found: RevisionDigest, place: str) -> str:
@@ -233,7 +244,7 @@ def _remedy(finding: Finding) -> Iterator[str]:
     steps = len(finding.remedy)
     for step, body in enumerate(finding.remedy, 1):
         yield f"<p>Instead, deploy {step} of {steps}:</p>" if steps > 1 else "<p>Instead:</p>"
-        yield f"<pre><code>{escape(inert.block(body, limit=_REMEDY))}</code></pre>"
+        yield f'<pre tabindex="0"><code>{escape(inert.block(body, limit=_REMEDY))}</code></pre>'
 
 
 def _suppressed(finding: Finding) -> str:
@@ -258,7 +269,7 @@ def _sql(sql: str) -> str:
     shown = inert.excerpt(sql, lines=_SQL_LINES, columns=_COLUMNS)
     note = f"\n-- ... {shown.note}" if shown.note else ""
     lines = "\n".join(shown.lines)
-    return f"<pre><code>{escape(lines + note)}</code></pre>"
+    return f'<pre tabindex="0"><code>{escape(lines + note)}</code></pre>'
 
 
 def _place(location: Location | None) -> str:

@@ -20,6 +20,7 @@ VERSIONS = {
     "@octokit/graphql-schema": "15.26.1",
     "@octokit/webhooks-examples": "7.6.1",
     "@stoplight/prism-cli": "5.14.2",
+    "axe-core": "4.14.1",
     "github-markdown-css": "5.9.0",
     "graphql": "16.15.0",
 }

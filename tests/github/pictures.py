@@ -78,7 +78,7 @@ def page(body: str, scheme: str, *, unfolded: bool = False) -> str:
 
 def measured(file: Path) -> dict[str, object]:
     """What Chromium says of the page: its height, what sticks out, and what is to be read."""
-    dom = _chromium(file, "--dump-dom", f"--window-size={WIDTH + _MARGIN},1000")
+    dom = shown(file, "--dump-dom", f"--window-size={WIDTH + _MARGIN},1000")
     found = re.search(r'<pre id="measured" hidden="">(.*?)</pre>', dom, re.DOTALL)
     assert found, dom[-1000:]
     result: dict[str, object] = json.loads(html.unescape(found[1]))
@@ -90,11 +90,11 @@ def picture(report: Report, scheme: str, file: Path, *, unfolded: bool = False) 
     source = file.with_suffix(".html")
     source.write_text(page(markdown.render(report, PLACE), scheme, unfolded=unfolded))
     found = measured(source)
-    _chromium(source, f"--screenshot={file}", f"--window-size={WIDTH + _MARGIN},{found['height']}")
+    shown(source, f"--screenshot={file}", f"--window-size={WIDTH + _MARGIN},{found['height']}")
     return found
 
 
-def _chromium(file: Path, *arguments: str) -> str:
+def shown(file: Path, *arguments: str) -> str:
     with tempfile.TemporaryDirectory() as profile:
         command = [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         command += ["--virtual-time-budget=3000", f"--user-data-dir={profile}", *arguments, file.as_uri()]

@@ -43,6 +43,9 @@ OURS = {
     "ul",
     "li",
     "footer",
+    "header",
+    "main",
+    "div",
     "a",
 }
 
@@ -75,7 +78,8 @@ def test_only_our_tags_and_attributes_are_in_it(report: Report) -> None:
     reader.feed(html.render(report))
 
     assert reader.tags <= OURS
-    assert reader.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class", "id", "href", "title"}
+    ours = {"lang", "charset", "name", "content", "http-equiv", "class", "id", "href", "title"}
+    assert reader.attributes <= ours | {"scope", "tabindex", "role", "aria-label"}
     assert reader.comments == []
 
 
