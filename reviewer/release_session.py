@@ -52,6 +52,7 @@ from reviewer.session import (
     with_rules,
     workplace,
 )
+from reviewer.stats.sizes import Production
 
 
 @dataclass(frozen=True)
@@ -93,19 +94,16 @@ def release_project(
     report = judged(config, [recording], comments, production)
     sizes = report.sizes.at(now) if report.sizes is not None else None
     report = replace(report, made=now.strftime("%Y-%m-%d %H:%M UTC"), sizes=sizes, head=scope.head)
-    return build(
-        report,
-        ends.span.start.words,
-        ends.span.end.words,
-        production=production,
-        breaking=_about_code(),
-        notes=ends.span.notes,
+    return told_release(
+        report, ends.span.start.words, ends.span.end.words, production=production, notes=ends.span.notes
     )
 
 
-def replayed_release(report: Report, start: str, end: str) -> Release:
-    """The release from `start` to `end`, in words, of which `report` judges the recording: the same without a server."""
-    return build(replace(report, replayed=True), start, end, breaking=_about_code())
+def told_release(
+    report: Report, start: str, end: str, *, production: Production | None = None, notes: tuple[str, ...] = ()
+) -> Release:
+    """The release from `start` to `end`, both in words, of which `report` is the review of the one tree."""
+    return build(report, start, end, production=production, breaking=_about_code(), notes=notes)
 
 
 def _about_code() -> frozenset[str]:

@@ -17,8 +17,12 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reviewer.review.verdict import Report
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "gallery"
@@ -171,21 +175,25 @@ def pages() -> dict[str, str]:
     return {INDEX: _index(), **made}
 
 
-def _page(exhibit: Exhibit) -> str:
-    """The report as the reviewer writes it."""
+def report(exhibit: Exhibit) -> Report:
+    """What the reviewer says of its recording."""
     from reviewer import recording
     from reviewer.config import Config
-    from reviewer.release_session import replayed_release
-    from reviewer.report import html
-    from reviewer.report.release import html as release_html
     from reviewer.session import judged
 
     text = gzip.decompress(exhibit.recording.read_bytes()).decode("utf-8")
-    recordings = recording.loads(text, exhibit.recording.name)
-    report = judged(Config(), recordings, {})
+    return replace(judged(Config(), recording.loads(text, exhibit.recording.name), {}), replayed=True)
+
+
+def _page(exhibit: Exhibit) -> str:
+    """The report as the reviewer writes it."""
+    from reviewer.release_session import told_release
+    from reviewer.report import html
+    from reviewer.report.release import html as release_html
+
     if exhibit.release:
-        return release_html.render(replayed_release(report, exhibit.start, exhibit.end))
-    return html.render(report)
+        return release_html.render(told_release(report(exhibit), exhibit.start, exhibit.end))
+    return html.render(report(exhibit))
 
 
 def _in_the_site(page: str) -> str:

@@ -1,4 +1,4 @@
-"""The README as the package index shows it: its links to files of the repository lead there."""
+"""The README as the package index shows it: its links to files of the repository lead there, and pictures come from it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
+PICTURE = re.compile(r"(?<=\]\()(?!https?:)(?=[^)\s]+\.png\))")
 LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)(?=[^)\s]+\))")
 
 
@@ -17,5 +18,6 @@ class Readme(MetadataHookInterface):
     def update(self, metadata: dict[str, Any]) -> None:
         """Add the README to the package's metadata."""
         text = (Path(self.root) / "README.md").read_text(encoding="utf-8")
-        shown = LINK.sub(f"{metadata['urls']['Source']}/blob/main/", text)
+        source = metadata["urls"]["Source"]
+        shown = LINK.sub(f"{source}/blob/main/", PICTURE.sub(f"{source}/raw/main/", text))
         metadata["readme"] = {"content-type": "text/markdown", "text": shown}

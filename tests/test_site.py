@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import checks
+from tests.gallery import gallery
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "https://github.com/alembic-reviewer/alembic-reviewer"
@@ -112,6 +113,24 @@ def test_nothing_is_loaded_from_elsewhere(site: Site) -> None:
     loaded = {each for page in site.pages.values() for each in page.loaded}
 
     assert [each for each in loaded if urlsplit(each).netloc] == []
+
+
+def test_the_gallery_shows_a_report_of_every_recording(site: Site) -> None:
+    folder = site.folder / "gallery"
+    shown = site.pages[folder / "index.html"].links
+    kept = sorted(each.name for each in (ROOT / "docs" / "gallery").glob("*.json.gz"))
+    projects = {each.package for each in gallery().EXHIBITS}
+
+    assert len(projects) >= 3
+    assert kept == sorted(each.recording.name for each in gallery().EXHIBITS)
+    assert sum(each.recording.stat().st_size for each in gallery().EXHIBITS) < 300_000
+    for each in gallery().EXHIBITS:
+        page = folder / f"{each.name}.html"
+        text = page.read_text(encoding="utf-8")
+        assert {page.name, each.recording.name} <= shown
+        assert ("Timeline" if each.release else "Migration review: ") in text
+        assert "Could not review" not in text
+        assert re.findall(r"(?<![\w.-])/(?:home|root|tmp|work|usr|opt|var|Users|private)/[^<\s]*", text) == []
 
 
 def test_every_rule_has_a_page_that_is_found_by_search_and_from_the_list(site: Site) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.github import pictures
+from tests.github import pictures, readme
 
+ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.processes
 
 
@@ -41,3 +42,17 @@ def test_what_sticks_out_is_noticed(tmp_path: Path) -> None:
 
     assert isinstance(wide, list)
     assert ["wide" in each for each in wide] == [True]
+
+
+def test_the_pictures_of_the_readme_are_small_described_and_can_be_made_again(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"!\[([^\]]{40,})\]\(docs/assets/([^)]+)\)", text))
+
+    readme.write(tmp_path)
+
+    assert sorted(shown.values()) == sorted(readme.PICTURES)
+    for name in readme.PICTURES:
+        kept = (readme.FOLDER / name).read_bytes()
+        assert kept.startswith(b"\x89PNG")
+        assert len(kept) < 200_000
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

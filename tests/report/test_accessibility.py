@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import html
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reviewer.report import html as review
+from tests.gallery import gallery
 from tests.github import npm, pictures
 from tests.report import reports
 
 pytestmark = pytest.mark.processes
 
+RELEASE = "gallery/optuna-3.0.0-release.html"
+"""A page with a timeline, an order, a plan and findings."""
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 """It would keep axe-core from running in the page."""
 _RUN = """
@@ -51,21 +52,10 @@ def checked(page: str, file: Path, scheme: str, width: int) -> dict[str, Any]:
     return result
 
 
-def release() -> str:
-    """The page of a release with a timeline, an order, a plan and findings: one of the gallery."""
-    file = Path(__file__).parent.parent.parent / "scripts" / "gallery.py"
-    spec = importlib.util.spec_from_file_location("gallery", file)
-    assert spec is not None
-    assert spec.loader is not None
-    gallery = sys.modules["gallery"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(gallery)
-    return str(gallery.pages()["gallery/optuna-3.0.0-release.html"])
-
-
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 500)])
 @pytest.mark.parametrize("page", ["review", "release"])
 def test_axe_finds_nothing_and_nothing_sticks_out(page: str, scheme: str, width: int, tmp_path: Path) -> None:
-    text = review.render(reports.TYPICAL) if page == "review" else release()
+    text = review.render(reports.TYPICAL) if page == "review" else gallery().pages()[RELEASE]
 
     found = checked(text, tmp_path / "page.html", scheme, width)
 
