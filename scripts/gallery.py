@@ -153,7 +153,7 @@ EXHIBITS = (
     ),
     Exhibit(
         *("jupyterhub", "4.1.6", "5.0.0", *_JUPYTERHUB),
-        "A downgrade that cannot run, because it was never run, and an update of all rows under the strongest lock",
+        "A downgrade that fails, and an update of every row under the strongest lock",
         False,
         *_JUPYTERHUB_REST,
     ),
@@ -206,23 +206,24 @@ def _index() -> str:
     rows = [
         f"| [{each.package} {each.start} → {each.end}]({each.name}.html){' (release)' if each.release else ''} "
         f"| {each.about} | [{each.package}]({each.source}), {each.licence} "
-        f"| `{' '.join(each.command)}` | [{each.recording.stat().st_size / 1024:.0f} KB]({each.recording.name}) |"
+        f"| [{each.recording.stat().st_size / 1024:.0f} KB]({each.recording.name}) |"
         for each in EXHIBITS
     ]
-    return _INDEX.format(rows="\n".join(rows))
+    commands = "\n".join(f"alembic-reviewer {' '.join(each.command)}" for each in EXHIBITS)
+    return _INDEX.format(rows="\n".join(rows), commands=commands)
 
 
 _INDEX = """# Gallery of real reports
 
-What the reviewer says of revisions that open-source projects have published. They are old, and their projects have lived well with them:
-many a table was small, many an application was stopped for the upgrade. The reports show what such revisions would do to a large table
-and to code that keeps running.
+What the reviewer says of revisions that open-source projects have published. A finding does not mean that a project made a mistake: many
+tables are small, and an application can be stopped for an upgrade. The reports show what such revisions do to a large table, and to code
+that keeps running.
 
 Each page is the HTML report as `--format html` writes it, of today's reviewer, from a [recording](../recording.md) of a run on
 PostgreSQL 18. It is a page of its own, without this navigation.
 
-| Report | What there is to see | Source, licence | Command | Recording |
-|---|---|---|---|---|
+| Report | What there is to see | Source, licence | Recording |
+|---|---|---|---|
 {rows}
 
 A recording contains the statements that a project's revisions emit, under the licence of the project. `gunzip` one, and any format comes
@@ -233,7 +234,11 @@ alembic-reviewer review --recording optuna-3.2.0.json
 ```
 
 `python3 scripts/gallery.py` in a checkout makes the recordings anew: pip fetches both versions of a project, each becomes a commit of a git
-repository, and the reviewer runs what the second adds to the first. So the commits in the reports are not those of the projects.
+repository, and the reviewer runs what the second adds to the first. So the commits in the reports are not those of the projects. The calls:
+
+```sh
+{commands}
+```
 """
 
 
