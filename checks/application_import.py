@@ -34,6 +34,7 @@ RULE = Rule(
     summary="the old revision breaks when the application changes",
     severity=Severity.WARNING,
     group=Group.HISTORY,
+    once_a_file=True,
     needs="an application",
 )
 

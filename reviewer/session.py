@@ -519,6 +519,7 @@ def judged(
     about_code = {check.RULE.id for check in loaded if check.RULE.group is Group.BREAKING_CODE}
     waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
     merging = merging_rules() if merge else frozenset[str]()
+    of_files = {check.RULE.id for check in loaded if check.RULE.once_a_file and merge}
     reports = []
     skipped = _unused(recordings, production)
     for each in recordings:
@@ -532,7 +533,9 @@ def judged(
         report = replace(report, findings=told_beside(report.findings, timed), durations=timed)
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
         severe = _with_severities(config, findings, each, waiting)
-        told = replace(report, findings=merged(severe, merging), order=_deploy_order(each, findings, about_code))
+        told = replace(
+            report, findings=merged(severe, merging, of_files), order=_deploy_order(each, findings, about_code)
+        )
         dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
         reports.append(
             ledger.settled(

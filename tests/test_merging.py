@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reviewer.recording import Direction, Location
 from reviewer.review.finding import Basis, Finding, Severity, Suppressed
 from reviewer.review.merging import merged
@@ -45,6 +47,21 @@ def test_findings_of_other_tables_and_rules_and_suppressed_ones_stay() -> None:
     ]
 
     assert merged(given, {"blocking-index"}) == tuple(given)
+
+
+def test_findings_of_a_rule_about_files_become_one_for_each_file() -> None:
+    here, there = (
+        finding(4, table=None, rule="application-import"),
+        finding(6, table=None, rule="application-import"),
+    )
+    elsewhere = replace(here, revision="r2", location=Location("r2.py", 4))
+
+    told = merged([here, there, elsewhere], (), {"application-import"})
+
+    assert [each.message for each in told] == [
+        "Building index `i4`. The same holds for 1 more of the kind, in line 6.",
+        "Building index `i4`.",
+    ]
 
 
 def test_a_loop_on_one_line_is_told_once() -> None:

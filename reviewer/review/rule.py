@@ -96,6 +96,8 @@ class Rule:
     """Whether it speaks only where the code of the base commit was tried."""
     of_models: bool = False
     """Whether it speaks only where models and upgraded database were compared."""
+    once_a_file: bool = False
+    """Whether its findings in one file of one revision become one."""
     since: str = "0.1.0"
     """The first version that has it."""
     needs: str = ""
