@@ -56,7 +56,7 @@ class Shop:
     database: str
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def url(self, role: str = "postgres", database: str | None = None) -> str:
+    def url(self, role: str = "superuser", database: str | None = None) -> str:
         address = self.server.address
         return f"postgresql://{role}:hush@/{database or self.database}?host={address.host}&port={address.port}"
 
