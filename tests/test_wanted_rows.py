@@ -96,3 +96,16 @@ def test_an_update_meets_a_row_of_each_kind_that_it_asks_for(bench: Bench) -> No
     )
 
     assert [each.rows for each in recording.passes[0].statements if "users" in each.sql] == [1, 1, 0]
+
+
+@pytest.mark.processes
+def test_no_row_is_made_whose_key_the_revision_may_insert_itself(bench: Bench) -> None:
+    given = ('op.execute("CREATE TABLE settings (key text PRIMARY KEY, value text)")',)
+    inserted = """op.execute("INSERT INTO settings VALUES ('theme', 'dark')")"""
+    changed = """op.execute("UPDATE settings SET value = 'light' WHERE key = 'theme'")"""
+
+    both = bench.record(Story(given, (f"{inserted}\n{changed}",)))
+    alone = bench.record(Story(given, (changed,)))
+
+    assert "failing-upgrade" not in {each.rule for each in bench.findings(both)}
+    assert [s.rows for p in alone.passes[:1] for s in p.statements if s.sql.startswith("UPDATE settings")] == [1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from reviewer.sql.matching import Match
 
 _CHANGES = re.compile(r"\b(?:update|delete)\b.*\bwhere\b", re.IGNORECASE | re.DOTALL)
+_INSERTS = re.compile(rb"insert|\bcopy\b|\bmerge\b", re.IGNORECASE)
 _BOUND = re.compile(r"(?<![:\w]):(\w+)\b")
 _LONGEST = 20_000
 """Characters of a text up to which it is read."""
@@ -27,15 +29,20 @@ _LONGEST = 20_000
 
 def of(root: Path, paths: Iterable[str]) -> Iterator[Match]:
     """What the rows must hold that the `upgrade` of each file looks for. A file that cannot be read looks for none."""
+    trees = []
+    inserts = False
     for path in paths:
         try:
-            tree = ast.parse((root / path).read_bytes())
+            source = (root / path).read_bytes()
+            trees.append(ast.parse(source))
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
+        inserts = inserts or _INSERTS.search(source) is not None
+    for tree in trees:
         tables = _tables(tree)
         for statement in _statements(tree.body):
-            yield from _of_texts(statement)
-            yield from _of_expressions(statement, tables)
+            for each in (*_of_texts(statement), *_of_expressions(statement, tables)):
+                yield replace(each, by_key=not inserts)
 
 
 def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

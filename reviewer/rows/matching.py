@@ -42,6 +42,9 @@ def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name], mat
         )
         if table is None or table.partitioned:
             continue
+        asked = {column for column, _ in each.values}
+        if not each.by_key and any(asked.issuperset(key) for key in table.unique):
+            continue
         there = {field.name for field in table.fields if field.generated is None}
         values = [(quoted(column), value) for column, value in each.values if column in there]
         if values:

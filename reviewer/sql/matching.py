@@ -25,6 +25,10 @@ class Match:
     table: Name
     values: tuple[tuple[str, str], ...]
     """Columns and SQL expressions of their values; the others may hold anything."""
+    by_key: bool = True
+    """Whether such a row may be made if a key identifies it. It must not if the revisions insert rows, because theirs may
+    have the same key.
+    """
 
 
 def of(tree: object) -> Match | None:
