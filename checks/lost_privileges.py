@@ -97,8 +97,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _revoked_by_text(context: Context) -> Iterator[Concern]:
     """What a REVOKE on a table takes away, if the role had it."""
     found = _REVOKE.match(context.statement.sql)
-    table = names.read(found["table"]) if found is not None else None
-    if found is None or table is None or context.now.table(table) is None or not context.exists(table):
+    written = names.read(found["table"]) if found is not None else None
+    if found is None or written is None:
+        return
+    table = context.now.resolve(written)
+    if context.now.table(table) is None or not context.exists(table):
         return
     yield concern(
         f"""
