@@ -27,11 +27,11 @@ from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.plan import Plan
 from reviewer.release.build import build
 from reviewer.release.model import Release
-from reviewer.review.rule import Group
 from reviewer.review.verdict import Report
 from reviewer.session import (
     Progress,
     Scope,
+    code_rules,
     comments_of,
     common_root,
     completed,
@@ -103,13 +103,7 @@ def told_release(
     report: Report, start: str, end: str, *, production: Production | None = None, notes: tuple[str, ...] = ()
 ) -> Release:
     """The release from `start` to `end`, both in words, of which `report` is the review of the one tree."""
-    return build(report, start, end, production=production, breaking=_about_code(), notes=notes)
-
-
-def _about_code() -> frozenset[str]:
-    import checks
-
-    return frozenset(each.RULE.id for each in checks.load() if each.RULE.group is Group.BREAKING_CODE)
+    return build(report, start, end, production=production, breaking=code_rules(), notes=notes)
 
 
 # -- where it starts and ends ---------------------------------------------------------------------

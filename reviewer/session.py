@@ -516,7 +516,6 @@ def judged(
     selected = _selected(config, loaded)
     asked = {check.RULE.id for check in selected}
     reporters = {check.RULE.reports_failed: check.RULE.id for check in loaded if check.RULE.reports_failed}
-    about_code = {check.RULE.id for check in loaded if check.RULE.group is Group.BREAKING_CODE}
     waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
     merging = merging_rules() if merge else frozenset[str]()
     of_files = {check.RULE.id for check in loaded if check.RULE.once_a_file and merge}
@@ -533,9 +532,7 @@ def judged(
         report = replace(report, findings=told_beside(report.findings, timed), durations=timed)
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
         severe = _with_severities(config, findings, each, waiting)
-        told = replace(
-            report, findings=merged(severe, merging, of_files), order=_deploy_order(each, findings, about_code)
-        )
+        told = replace(report, findings=merged(severe, merging, of_files), order=_deploy_order(each, findings))
         dropped = [finding for finding in findings if config.ignored(finding.rule, _path(finding))]
         reports.append(
             ledger.settled(
@@ -551,12 +548,12 @@ def judged(
     )
 
 
-def _deploy_order(recording: Recording, findings: Sequence[Finding], about_code: Collection[str]) -> str:
+def _deploy_order(recording: Recording, findings: Sequence[Finding]) -> str:
     if recording.new_code.mapped is None:
         return ""
     from reviewer.release.order import in_short
 
-    return in_short(recording, findings, about_code)
+    return in_short(recording, findings, code_rules())
 
 
 def _unused(recordings: Sequence[Recording], production: Production | None) -> tuple[Skipped, ...]:
@@ -580,6 +577,13 @@ def _unused(recordings: Sequence[Recording], production: Production | None) -> t
             name = f" of tree {tree}" if tree else ""
             found.append(Skipped(f"a comparison{name} with the schema of production", why))
     return tuple(found)
+
+
+def code_rules() -> frozenset[str]:
+    """The rules about the running code."""
+    import checks as all_checks
+
+    return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.group is Group.BREAKING_CODE)
 
 
 def merging_rules() -> frozenset[str]:
@@ -838,6 +842,7 @@ __all__ = [
     "Fixer",
     "Rehearsed",
     "Scope",
+    "code_rules",
     "comments_in",
     "comments_of",
     "common_root",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def write(path: Path, text: str) -> None:
             with suppress(OSError):
                 path.unlink()
         raise
+
+
+def keep_newest(paths: Iterable[Path], most: int) -> None:
+    """Remove all but the `most` files that were written or touched last. One that cannot be removed stays."""
+
+    def written(path: Path) -> float:
+        with suppress(OSError):
+            return path.stat().st_mtime
+        return 0.0
+
+    for path in sorted(paths, key=written, reverse=True)[most:]:
+        with suppress(OSError):
+            path.unlink()
 
 
 def why(error: OSError) -> str:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from reviewer.host.files import keep_newest
 from reviewer.host.guardian import Guardian
 from reviewer.postgres.account import Account, clean_environment
 from reviewer.postgres.installation import Installation
@@ -114,7 +115,7 @@ class Entry:
                 if done.returncode == 0:
                     size = os.fstat(number).st_size
                     building.rename(self.folder / f"{self.name}.{size}.{_checksum(number)}.tar")
-                    self._make_room()
+                    keep_newest(self.folder.glob("*.tar"), _MOST)
                     return True
             finally:
                 os.close(number)
@@ -125,16 +126,6 @@ class Entry:
     def discard(self) -> None:
         """Remove a damaged entry from the cache. Processes that are reading it can still read it to its end."""
         for archive in self._archives():
-            with suppress(OSError):
-                archive.unlink()
-
-    def _make_room(self) -> None:
-        def used(path: Path) -> float:
-            with suppress(OSError):
-                return path.stat().st_mtime
-            return 0.0
-
-        for archive in sorted(self.folder.glob("*.tar"), key=used, reverse=True)[_MOST:]:
             with suppress(OSError):
                 archive.unlink()
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from reviewer import __version__
 from reviewer.errors import ReviewerError
-from reviewer.host.files import read_regular
+from reviewer.host.files import keep_newest, read_regular
 from reviewer.host.guardian import Guardian
 from reviewer.host.paths import relative
 from reviewer.recording import Control, Location
@@ -200,19 +200,10 @@ class _Entry:
             try:
                 building.write_text(text, encoding="utf-8")
                 building.replace(self.path)
-                self._make_room()
+                keep_newest(self.path.parent.glob("*.json"), _MOST_ENTRIES)
             finally:
                 building.unlink(missing_ok=True)
                 guardian.forget(watched)
-
-    def _make_room(self) -> None:
-        def written(path: Path) -> float:
-            with contextlib.suppress(OSError):
-                return path.stat().st_mtime
-            return 0.0
-
-        for path in sorted(self.path.parent.glob("*.json"), key=written, reverse=True)[_MOST_ENTRIES:]:
-            path.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str | None:

@@ -16,6 +16,7 @@ from reviewer.review.context import Context
 from reviewer.review.durations import Duration as Measured
 from reviewer.review.durations import Durations
 from reviewer.review.finding import Growth
+from reviewer.review.fit import Range
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
 from reviewer.stats.sizes import Production
@@ -112,9 +113,12 @@ def _step(each: _Sent, number: int, start: float, rows: Mapping[Name, int], dura
 def _grown(known: Measured | None, durations: Durations) -> tuple[Estimate | None, str]:
     if known is None:
         return None, ""
-    there = known.production
-    estimate = Estimate(there.low, there.high, durations.made_of) if there is not None else None
-    return estimate, known.phrase
+    return estimate(known.production, durations), known.phrase
+
+
+def estimate(there: Range | None, durations: Durations) -> Estimate | None:
+    """The estimate that `durations` give for production; None if they give none."""
+    return Estimate(there.low, there.high, durations.made_of) if there is not None else None
 
 
 def _rows(growth: Iterable[Growth], rows: Mapping[Name, int]) -> int:

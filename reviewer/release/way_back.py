@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pass, Recording, Rehearsal, Revision
-from reviewer.release.model import Cell, Duration, Estimate, WayBack
-from reviewer.release.timeline import NOT_MEASURED, sized
+from reviewer.release.model import Cell, Duration, WayBack
+from reviewer.release.timeline import NOT_MEASURED, estimate, sized
 from reviewer.replay import effects
 from reviewer.review import rollback_label
 from reviewer.review.durations import Durations
@@ -62,12 +62,11 @@ def _duration(
                 found.append(Growth(known.name, known.name))
     tables = sized(found, production)
     rows = [table.rows for table in recording.base.tables if any(table.name == each.before for each in tables)]
-    total = durations.of_revision(revision.id, Direction.DOWNGRADE)
     return Duration(
         sum(each.seconds for each in down.statements),
         tables,
         max(rows, default=0),
-        Estimate(total.low, total.high, durations.made_of) if total is not None else None,
+        estimate(durations.of_revision(revision.id, Direction.DOWNGRADE), durations),
     )
 
 
