@@ -1,4 +1,6 @@
-"""A virtual environment in .venv with what the checkout needs: made once, renewed when pyproject.toml changes."""
+"""A virtual environment in .venv with what the checkout needs: made once, renewed when pyproject.toml or constraints.txt
+changes.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv"
+CONSTRAINTS = ROOT / "scripts" / "constraints.txt"
 OLDEST = (3, 10)
 
 
@@ -21,7 +24,7 @@ def prepared(extra: str) -> Path:
         sys.exit(f"Python {'.'.join(map(str, OLDEST))} or later is needed; this is {sys.version.split()[0]}.")
     commands = FOLDER / "bin"
     stamp = FOLDER / f".installed-{extra}"
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another script may be at it
@@ -30,7 +33,8 @@ def prepared(extra: str) -> Path:
             venv.create(FOLDER, with_pip=True)
         if not stamp.exists() or stamp.read_text() != wanted:
             print(f"installing the reviewer and its {extra} requirements", flush=True)
-            run([str(commands / "python"), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[{extra}]"])
+            pip = [str(commands / "python"), "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS)]
+            run([*pip, "--editable", f"{ROOT}[{extra}]"])
             stamp.write_text(wanted)
     return commands
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +118,11 @@ _running: list[pytest.Item] = []
 
 
 def _audit(event: str, _arguments: tuple[object, ...]) -> None:
-    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"} and _running:
+    if event not in {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"} or not _running:
+        return
+    if (
+        threading.current_thread() is threading.main_thread()
+    ):  # a fixture's server may have threads that outlive its test
         raise RuntimeError(f"{_running[-1].nodeid} starts a process: it needs @pytest.mark.processes")
 
 
@@ -126,8 +131,8 @@ sys.addaudithook(_audit)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Where tests with processes are left out, let no other start one."""
-    if "not processes" in item.config.option.markexpr and item.get_closest_marker("processes") is None:
+    """Let no test start a process that would not be left out with those that do."""
+    if item.get_closest_marker("processes") is None:
         _running.append(item)
     try:
         return (yield)

@@ -43,6 +43,7 @@ def test_every_tool_is_installed_at_one_version() -> None:
         assert any(each.endswith(version) for command in tool.install for each in command), tool.name
 
 
+@pytest.mark.processes
 def test_a_tool_that_cannot_be_installed_is_told_in_a_sentence(tmp_path: Path) -> None:
     tool = peers.Tool("nobody 1.0", "SQL", [[sys.executable, "-c", "raise SystemExit('no such package')"]])
 

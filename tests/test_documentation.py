@@ -72,7 +72,6 @@ def in_step(*files: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.processes
 def test_pages_of_the_checks_say_what_was_observed_on_which_version() -> None:
     table = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w-]+)` \| [^|]* \|((?: [^|]* \|)+)$", table, re.MULTILINE)
@@ -89,6 +88,7 @@ def test_pages_of_the_checks_say_what_was_observed_on_which_version() -> None:
             assert "- PostgreSQL 14 to 18: " in observed
 
 
+@pytest.mark.processes
 def test_pages_of_the_checks_are_what_the_checks_say() -> None:
     in_step("docs/checks")
 

@@ -153,6 +153,8 @@ def test_a_superuser_of_production_is_a_superuser_here(bench: Bench) -> None:
     assert {each.outcome for each in recording.passes} == {Outcome.OK}
 
 
+@pytest.mark.server
+@pytest.mark.processes
 @pytest.mark.parametrize(("role", "exempt"), [("superuser", True), ("maker", False)])
 def test_on_a_server_of_the_users_row_security_applies_as_it_does_to_its_role(
     role: str, exempt: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,10 +10,13 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import checks
 from reviewer import __version__
@@ -146,3 +149,16 @@ def test_colours_in_a_pipe_are_as_the_environment_says(setting: dict[str, str], 
         ).stdout
 
         assert ("\x1b[" in printed) is coloured
+
+
+def test_what_is_installed_for_the_tests_has_one_version_each() -> None:
+    constraints = [Requirement(line) for line in (ROOT / "scripts/constraints.txt").read_text().splitlines()]
+    wanted = [Requirement(each) for each in metadata.requires("alembic-reviewer") or ()]
+
+    for each in constraints:
+        assert re.fullmatch(r"==[^*]+", str(each.specifier)), each
+    for each in wanted:
+        pinned = [one for one in constraints if canonicalize_name(one.name) == canonicalize_name(each.name)]
+        assert pinned or each.name == "alembic-reviewer", f"CONTRIBUTING.md says how {each.name} gets its version"
+        for one in pinned:
+            assert all(each.specifier.contains(spec.version) for spec in one.specifier), one

@@ -14,6 +14,9 @@ def closed(kind: type[msgspec.Struct], name: str, title: str) -> dict[str, Any]:
     whole = msgspec.json.schema(kind)
     parts = whole["$defs"]
     for part in parts.values():
+        # A docstring of several lines: how much of its indentation is left depends on the versions of Python and msgspec.
+        if "description" in part:
+            part["description"] = " ".join(part["description"].split())
         if part.get("type") == "object":
             part["additionalProperties"] = False
     root = parts.pop(kind.__name__)
