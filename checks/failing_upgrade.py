@@ -75,7 +75,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if context.static and len(revision.id) > ways_out.VERSION_LENGTH:
                 yield _too_long(revision, Basis.PARSED, RULE.severity.lower, {})
             failed = failures.gravest(story, Direction.UPGRADE)
-            if failed is None or failures.told_before(context, failed):
+            if failed is None:
+                yield from _collided(revision, context)
+                return
+            if failures.told_before(context, failed):
                 return
             if ways_out.is_of_its_id(failed):
                 yield _too_long(revision, Basis.OBSERVED, RULE.severity, failures.evidence(failed))
@@ -108,6 +111,24 @@ def _told(story: Story, failed: Pass, context: Context) -> Concern:
         direction=Direction.UPGRADE,
         evidence=failures.evidence(failed),
     )
+
+
+def _collided(revision: Revision, context: Context) -> Iterator[Concern]:
+    """What is known of keys: the revision inserts one that a generated row had, and passes on rows with others."""
+    for trial in context.recording.trials if not context.static else ():
+        if trial.collided and trial.revision == revision.id:
+            yield concern(
+                f"""
+                The upgrade of `{revision.id}` fails where a row that it inserts has the key of an existing one, as one
+                of the generated rows had: {failures.words(trial)}. Check that production has no row with such a key.
+                """,
+                severity=Severity.NOTICE,
+                about=failures.about(trial),
+                basis=Basis.OBSERVED,
+                location=failures.place(revision, trial),
+                direction=Direction.UPGRADE,
+                evidence=failures.evidence(trial),
+            )
 
 
 def _remedy(story: Story, failed: Pass, context: Context) -> tuple[str, ...]:

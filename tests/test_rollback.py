@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reviewer.recording import (
+    Afterwards,
     Catalogue,
     Change,
     Difference,
@@ -19,6 +20,7 @@ from reviewer.recording import (
     Outcome,
     Pass,
     Recording,
+    Refused,
     Rehearsal,
     Statement,
     Table,
@@ -87,3 +89,25 @@ def test_says_why_nothing_is_known(passes: list[Pass], wanted: str) -> None:
 
     assert label(recording, "a") == "untested"
     assert why_untested(recording, "a") == wanted
+
+
+REFUSED_INSERT = Refused(Name("t"), "table", "insert", "INSERT INTO t …", "no", "42703", fresh=True)
+
+
+@pytest.mark.parametrize(
+    ("refused", "wanted"),
+    [
+        ((REFUSED_INSERT, replace(REFUSED_INSERT, action="update")), "untested"),
+        ((REFUSED_INSERT,), "lossless"),
+        ((replace(REFUSED_INSERT, fresh=False), replace(REFUSED_INSERT, action="update", fresh=False)), "lossless"),
+    ],
+    ids=["neither old nor new code writes", "new code updates", "only old code cannot write"],
+)
+def test_a_table_that_nobody_can_write_to_proves_nothing_of_what_is_written_later(
+    refused: tuple[Refused, ...], wanted: str
+) -> None:
+    seen = (Afterwards("a", tried=4, refused=refused),)
+    recording = Recording("1", Mode.OBSERVED, (), passes=(DOWN, AGAIN), base=BASE, afterwards=seen)
+
+    assert label(recording, "a") == wanted
+    assert ("nothing could be written to `t`" in why_untested(recording, "a")) == (wanted == "untested")

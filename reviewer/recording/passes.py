@@ -209,6 +209,9 @@ class Pass:
     """Whether the tables held rows. False for the run that follows a failure on rows."""
     worst: bool = False
     """Whether the rows were the worst that the schema before the upgrade allows, instead of ordinary ones."""
+    collided: bool = False
+    """Whether it failed because a generated row has the key of one that the revision inserts. Then the rehearsals
+    have met generated rows with other keys."""
     written: tuple[str, ...] = ()
     """For a downgrade that was tried on rows which only the upgraded schema allows: what those rows held, in
     words."""

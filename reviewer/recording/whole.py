@@ -103,8 +103,9 @@ class Recording:
     one_way: tuple[str, ...] = ()
     """Revisions that the configuration declares as never downgraded."""
     trials: tuple[Pass, ...] = ()
-    """Failed passes besides the two rehearsals: on the worst rows that the base state allows, and downgrades on
-    rows that only the upgraded schema allows. Successful ones are not kept."""
+    """Failed passes besides the two rehearsals: on the worst rows that the base state allows, on generated rows whose
+    keys the revision inserts itself, and downgrades on rows that only the upgraded schema allows. Successful ones are
+    not kept."""
 
     old_code: OldCode = OldCode()
     new_code: NewCode = NewCode()

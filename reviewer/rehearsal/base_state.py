@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,9 +21,14 @@ from reviewer.rehearsal.workbench import Ended, Workbench, refused_to_owner
 from reviewer.sql.names import Name
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from reviewer.postgres.snapshots import Snapshot
     from reviewer.rehearsal.catalogue_snapshot import Snapshot as CatalogueSnapshot
     from reviewer.rehearsal.kept_state import KeptStates
+
+_ELSEWHERE = 10_001
+"""The number of the first row where keys must differ from those of ordinary generated rows; a `smallint` holds it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,35 @@ class BaseState:
         with bench.server.connect(database) as connection:
             rows.take_out(connection, tables)
         return database
+
+    def apart(self, bench: Workbench, constraint: str) -> BaseState | None:
+        """Return the same state with other keys in the generated rows of the table that has `constraint`, and in what
+        refers to it; None if these have no generated rows, or take none with other keys.
+        """
+        from reviewer import rows
+        from reviewer.rehearsal import catalogue
+
+        owners = [
+            table.name
+            for table in self.catalogue.tables
+            if constraint in {*(c.name for c in table.constraints), *(i.name for i in table.indexes)}
+        ]
+        tables = self.together(owners)
+        if not tables:
+            return None
+        database = self.without(bench, tables)
+        with bench.server.connect(database) as connection, bench.as_superuser(database), _aside(bench, connection):
+            filled = rows.fill(
+                connection,
+                catalogue.read(connection),
+                bench.plan.rows,
+                bench.version_table,
+                newest=self.newest,
+                first=_ELSEWHERE,
+            )
+        if not {*tables} <= {*filled.tables}:
+            return None
+        return replace(self, database=database, catalogue=filled.catalogue)
 
     def for_superuser(self, bench: Workbench) -> BaseState:
         """Return the same state, in which the migrations run as a superuser from now on."""
@@ -133,9 +167,7 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
                 base_schema.apply(connection, plan.seed, "Make it fit the schema of the base revision.")
             if plan.seed_command is not None:
                 _run_seed_command(bench, plan.seed_command, base)
-            # on a user's server our sessions are no superuser's
-            aside = nullcontext() if bench.server.has_ordinary_owner else row_security.set_aside(connection)
-            with aside:
+            with _aside(bench, connection):
                 filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
                 if filled.tables:
                     with bench.looking("rows that the new revisions look for"):
@@ -154,6 +186,13 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
     return BaseState(
         base, filled.catalogue, filled.tables, state, newest[0] if newest else 0, failing, hidden, exempt
     )
+
+
+def _aside(bench: Workbench, connection: Connection[tuple[object, ...]]) -> AbstractContextManager[None]:
+    """Keep row security from filtering what we do; on a user's server our sessions are no superuser's."""
+    from reviewer.rehearsal import row_security
+
+    return nullcontext() if bench.server.has_ordinary_owner else row_security.set_aside(connection)
 
 
 def _run_seed_command(bench: Workbench, command: str, database: str) -> None:

@@ -7,6 +7,7 @@ believed only after it has occurred again in a fresh process, on a fresh clone o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -70,6 +71,8 @@ if TYPE_CHECKING:
 
 _MOST_READ = 100
 """The most tables whose rows are read before one revision. Nothing is claimed about the rows of further tables."""
+_UNIQUE_VIOLATION = "23505"
+_COLLISION = re.compile(r'duplicate key value violates unique constraint "(.+)"')
 _MOST_PARTS = 4
 """How many times an upgrade that fails on generated rows is tried again with part of them."""
 
@@ -175,10 +178,12 @@ class _Rehearsal:
     # -- the rehearsals ---------------------------------------------------------------------------
 
     def _rehearse(self) -> None:
+        deployed = self._deployed()
+        if (elsewhere := self._on_other_keys(deployed.run)) is not None:
+            deployed = elsewhere
+        self._passes += deployed.run.passes
         base = self._base
         self._old.starts_from(base.database)
-        deployed = self._deployed()
-        self._passes += deployed.run.passes
         before, well = base.database, deployed if deployed.run.ok else None
         if well is None and (found := self._without_rows(deployed.run)) is not None:
             before, well = found
@@ -315,6 +320,8 @@ class _Rehearsal:
         if run.ok:
             return None
         if run.failed_revision is not None and self._rows_matter(run):
+            if self._has_collided(run):
+                return run
             self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))
             return run
         assert run.failure is not None
@@ -407,6 +414,48 @@ class _Rehearsal:
                 return None
             failed = run
         return None
+
+    def _on_other_keys(self, failed: Run) -> Ended | None:
+        """If an upgrade failed because a row that it inserts has the key of a generated one, continue with generated
+        rows that have other keys. Nobody knows which keys the rows of production have, and everything else should be
+        observed with rows. Returns the upgrade on these; None if it fails on such a key again, or if it failed for
+        another reason.
+        """
+        before, trials, tried = self._base, [*self._trials], set[str]()
+        with self._bench.looking("generated rows with other keys"):
+            while (constraint := self._collision(failed)) is not None and constraint not in tried:
+                tried.add(constraint)
+                elsewhere = self._base.apart(self._bench, constraint)
+                if elsewhere is None:
+                    break
+                self._trials += (replace(p, collided=True) for p in failed.passes if p.outcome is Outcome.FAILED)
+                self._base = elsewhere
+                ended = self._deployed()
+                if self._collision(ended.run) is None:
+                    return ended
+                failed = ended.run
+        self._base, self._trials[:] = before, trials
+        return None
+
+    def _collision(self, failed: Run) -> str | None:
+        """The constraint or unique index that refused a key."""
+        failure = failed.failure
+        if (
+            failure is None
+            or failure.sqlstate != _UNIQUE_VIOLATION
+            or not failed.passes
+            or not self._rows_matter(failed)
+        ):
+            return None
+        found = _COLLISION.search(failure.message)
+        return found.group(1) if found else None
+
+    def _has_collided(self, run: Run) -> bool:
+        """Whether it fails on a key as it did on ordinary rows."""
+        known = {each.revision for each in self._trials if each.collided}
+        return (
+            run.failure is not None and run.failure.sqlstate == _UNIQUE_VIOLATION and run.failed_revision in known
+        )
 
     def _keep_deployed(self, run: Run, out: Sequence[Name], whole: bool) -> None:
         """Keep the passes of an upgrade that met no rows in the tables `out`. `whole` means that these are all

@@ -130,7 +130,10 @@ def _failed(each: Pass) -> str:
 
 
 def _tried(trial: Pass) -> str:
-    on = "the worst rows that the schema allows" if trial.worst else " or ".join(trial.written).replace("`", "")
+    if trial.worst:
+        on = "the worst rows that the schema allows"
+    else:
+        on = "a row with the same key" if trial.collided else " or ".join(trial.written).replace("`", "")
     return f"{_direction(trial)} fails on {on}: {trial.failure.message if trial.failure else ''}"
 
 

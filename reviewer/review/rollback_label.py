@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal, Statement
+from reviewer.sql.locks import LockMode
 from reviewer.sql.names import listed
 from reviewer.sql.operations import Delete, Operation, Update
 
@@ -62,6 +63,8 @@ def label(recording: Recording, revision: str) -> Label:
         return DATA_DEPENDENT
     if not down.compared or not down.rows or down.unread or _met_no_row(recording, revision):
         return UNTESTED
+    if _unwritable(recording, revision):
+        return UNTESTED
     return LOSES_NEW_DATA if down.brought or down.new_losses or _deletes(down) else LOSSLESS
 
 
@@ -80,8 +83,19 @@ def why_untested(recording: Recording, revision: str) -> str:
         return "it only ran on empty tables"
     if down.unread:
         return f"the rows of {listed([f'`{name}`' for name in down.unread], _NAMED)} could not be compared"
-    missed = _met_no_row(recording, revision)
-    return f"none of the rows was one that {listed(missed, _NAMED)} changes" if missed else ""
+    if missed := _met_no_row(recording, revision):
+        return f"none of the rows was one that {listed(missed, _NAMED)} changes"
+    unwritable = _unwritable(recording, revision)
+    return f"nothing could be written to {listed(unwritable, _NAMED)} after the upgrade" if unwritable else ""
+
+
+def _unwritable(recording: Recording, revision: str) -> list[str]:
+    """The tables in which new code too could neither insert nor update a row after the upgrade."""
+    refused = [r for each in recording.afterwards if each.revision == revision for r in each.refused if r.fresh]
+    actions: dict[str, set[str]] = {}
+    for each in refused:
+        actions.setdefault(f"`{each.subject}`", set()).add(each.action)
+    return [table for table, found in actions.items() if {"insert", "update"} <= found]
 
 
 def _met_no_row(recording: Recording, revision: str) -> list[str]:
@@ -94,7 +108,30 @@ def _met_no_row(recording: Recording, revision: str) -> list[str]:
                 if table is not None and table.rows and statement.rows is not None:
                     what = f"its {type(operation).__name__.upper()} of `{operation.table}`"
                     found[what] = found.get(what, 0) + statement.rows
+            for what, rows in _by_code(each, recording):
+                found[what] = found.get(what, 0) + rows
     return [what for what, rows in found.items() if not rows]
+
+
+def _by_code(ran: Pass, recording: Recording) -> Iterator[tuple[str, int]]:
+    """What DO and CALL may change in tables that had rows, each with the number of rows that they were seen to change.
+    A procedure that commits is not seen at all.
+    """
+    for statement in ran.statements:
+        code = _CODE.match(statement.sql)
+        if code is None or statement.error or statement.origin is not Origin.REVISION:
+            continue
+        what = f"its {code.group(1).upper()}"
+        if what == "its CALL" and not statement.in_transaction:
+            yield what, 0
+        if statement.observation is None or (what == "its DO" and not _CHANGES.search(statement.sql)):
+            continue
+        written = {each.relation.as_name: each.updated + each.deleted for each in statement.observation.written}
+        for lock in statement.observation.locks:
+            name = lock.relation.as_name
+            table = recording.base.table(name)
+            if lock.mode is LockMode.ROW_EXCLUSIVE and table is not None and table.rows:
+                yield f"{what} block" if what == "its DO" else what, written.get(name, 0)
 
 
 def _deletes(down: Pass) -> bool:
@@ -116,6 +153,7 @@ def _changes(ran: Pass) -> Iterator[tuple[Statement, Update | Delete]]:
         yield from ((each, operation) for operation in found if isinstance(operation, Update | Delete))
 
 
+_CODE = re.compile(r"\s*(do|call)\b", re.IGNORECASE)
 _CHANGES = re.compile(r"\b(update|delete)\b", re.IGNORECASE)
 
 

@@ -46,9 +46,10 @@ def fill(
     rows: int,
     version_table: str = VERSION_TABLE,
     newest: int | None = None,
+    first: int = 1,
 ) -> Filled:
-    """Insert up to `rows` rows into every empty table. Every value is determined by its table, column and row.
-    Tables with a higher oid than `newest` stay as they are.
+    """Insert up to `rows` rows into every empty table. Every value is determined by its table, column and the number
+    of the row, counted from `first`. Tables with a higher oid than `newest` stay as they are.
 
     A partitioned table gets its rows through those of its partitions that accept any. A table that accepts no row
     is reported as skipped, with PostgreSQL's reason.
@@ -59,7 +60,7 @@ def fill(
         connection.execute("SET LOCAL jit = off")
         connection.execute(f"SET LOCAL statement_timeout = '{_PATIENCE}'")
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        work = _Work(connection, schema, version_table, newest)
+        work = _Work(connection, schema, version_table, newest, first)
         if rows:
             work.fill(rows)
     counted = {table.name: work.counts.get(table.oid, 0) for table in schema.tables}
@@ -98,8 +99,10 @@ class _Work:
         schema: Schema,
         version_table: str,
         newest: int | None = None,
+        first: int = 1,
     ) -> None:
         self._connection = connection
+        self._first = first
         self._schema = schema
         self._tables = [
             t for t in schema.tables if t.name.name != version_table and (newest is None or t.oid <= newest)
@@ -135,7 +138,7 @@ class _Work:
 
     def _fill_table(self, table: Shape, rows: int, missing: tuple[Key, ...]) -> str:
         later = insertion.names(missing)
-        number, first = rows, 1
+        number, first = rows, self._first
         if table.root:
             leaves = list(self._schema.leaves(table.root))
             number = max(-(-rows // len(leaves)), 1)

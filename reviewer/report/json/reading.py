@@ -183,6 +183,7 @@ def _pass(found: views.Pass, revision: str) -> Pass:
         found.reason,
         found.rows,
         found.worst,
+        found.collided,
         found.written,
         found.compared,
         tuple(Difference(**asdict(each)) for each in found.differences),

@@ -282,6 +282,10 @@ class Pass(View, frozen=True, kw_only=True):
     worst: Annotated[
         bool, Meta(description="Whether the rows were the worst that the schema before the upgrade allows.")
     ] = False
+    collided: Annotated[
+        bool,
+        Meta(description="Whether a generated row had the key of one that the revision inserts."),
+    ] = False
     written: Annotated[
         tuple[str, ...],
         Meta(description="Of a downgrade on rows that only the upgraded schema allows: their contents."),

@@ -184,6 +184,7 @@ def _pass(each: Pass) -> views.Pass:
         rows=each.rows,
         failure=_failure(each.failure) if each.failure else None,
         worst=each.worst,
+        collided=each.collided,
         written=each.written,
         compared=each.compared,
         differences=tuple(_same(difference, views.Difference) for difference in each.differences),
