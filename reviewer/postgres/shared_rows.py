@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -161,30 +161,32 @@ class SharedRows:
         # the text of a row depends on the names of roles: no role is removed before, or inserted after, all rows
         # that refer to it
         for table in reversed(self._tables):
-            for text in now.cluster[table] - wanted.cluster[table]:
-                self._take_out(table, text)
+            self._take_out(table, now.cluster[table] - wanted.cluster[table])
         for table, column in _OF_A_DATABASE.items():
             self._execute(f"DELETE FROM pg_catalog.{table} x WHERE x.{column} = ANY (%s)", [[*databases.values()]])
         for table in self._tables:
-            for text in wanted.cluster[table] - now.cluster[table]:
-                self._put_in(table, text)
+            self._put_in(table, wanted.cluster[table] - now.cluster[table])
         for table, column in _OF_A_DATABASE.items():
-            for text in wanted.database[table]:
-                self._put_in(table, json.dumps({**json.loads(text), column: str(current)}))
+            mine = [json.dumps({**json.loads(text), column: str(current)}) for text in wanted.database[table]]
+            self._put_in(table, mine)
         hidden = {_name_of(text) for text in now.cluster["pg_database"] - wanted.cluster["pg_database"]}
         self._hidden = (self._hidden | hidden) - {_name_of(text) for text in wanted.cluster["pg_database"]}
 
-    def _take_out(self, table: str, text: str) -> None:
-        self._execute(
-            f"DELETE FROM pg_catalog.{table} x WHERE pg_catalog.to_jsonb(x)::pg_catalog.text = %s", [text]
-        )
+    def _take_out(self, table: str, texts: Collection[str]) -> None:
+        if texts:
+            self._execute(
+                f"DELETE FROM pg_catalog.{table} x"
+                " WHERE pg_catalog.to_jsonb(x)::pg_catalog.text = ANY (%s::pg_catalog.text[])",
+                [[*texts]],
+            )
 
-    def _put_in(self, table: str, text: str) -> None:
-        self._execute(
-            f"INSERT INTO pg_catalog.{table}"
-            f" SELECT r.* FROM pg_catalog.jsonb_populate_record(NULL::pg_catalog.{table}, %s::pg_catalog.jsonb) r",
-            [text],
-        )
+    def _put_in(self, table: str, texts: Collection[str]) -> None:
+        if texts:
+            self._execute(
+                f"INSERT INTO pg_catalog.{table} SELECT r.* FROM pg_catalog.unnest(%s::pg_catalog.text[]) one,"
+                f" pg_catalog.jsonb_populate_record(NULL::pg_catalog.{table}, one::pg_catalog.jsonb) r",
+                [[*texts]],
+            )
 
     def _make_databases(self, now: Rows, wanted: Rows) -> Iterator[str]:
         """Recreate databases that a revision has dropped. They are empty: their files no longer exist."""
@@ -210,7 +212,7 @@ class SharedRows:
                     [name],
                 ).fetchone()
                 assert made is not None
-                self._take_out("pg_database", made[0])  # the saved row replaces it
+                self._take_out("pg_database", [made[0]])  # the saved row replaces it
 
     def _drop_slots(self, slots: Iterable[str]) -> Iterator[str]:
         import psycopg
