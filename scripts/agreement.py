@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 import sys
 import time
@@ -14,8 +15,13 @@ from tests.agreement import bench, cells
 
 def main() -> int:
     """Try every cell whose description contains all the words on the command line."""
-    words = [word for word in sys.argv[1:] if word != "-v"]
-    wanted = [cell for cell in cells() if all(word in str(cell) for word in words)]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="try only the cells that have each word in their name"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="print the cells that agree too")
+    arguments = parser.parse_args()
+    wanted = [cell for cell in cells() if all(word in str(cell) for word in arguments.words)]
     random.Random(8).shuffle(wanted)  # who stops it early has seen some of everything
     started = time.monotonic()
     agreed = red = refused = 0
@@ -27,7 +33,7 @@ def main() -> int:
             refused += outcome.plain and not outcome.red
             if not outcome.agrees:
                 print(f"DISAGREE {outcome}", flush=True)
-            elif "-v" in sys.argv:
+            elif arguments.verbose:
                 print(outcome, flush=True)
             if number % 25 == 0:
                 print(f"{number} of {len(wanted)}, {time.monotonic() - started:.0f} s", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 
@@ -9,8 +10,10 @@ from environment import ROOT, prepared
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("project", nargs="?", default="examples/blog", help="default: %(default)s")
+    project = parser.parse_args().project
     commands = prepared("examples")
-    project = sys.argv[1] if len(sys.argv) > 1 else "examples/blog"
     call = [str(commands / "alembic-reviewer"), "review", project, "--postgres", "embedded"]
     print(f"alembic-reviewer {' '.join(call[1:])}\n", flush=True)
     # findings are what the example is for: its exit status is not ours

@@ -9,6 +9,7 @@ The documentation site renders them (`pages`), so the pages show what today's re
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import os
 import re
@@ -304,11 +305,14 @@ def main() -> None:
     """Make the recordings that are named, or all."""
     from environment import prepared
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of an exhibit; without one: all")
+    names = parser.parse_args().names
     reviewer = prepared("examples") / "alembic-reviewer"
     with tempfile.TemporaryDirectory() as folder:
         interpreters: dict[tuple[str, ...], Path] = {}
         for each in EXHIBITS:
-            if sys.argv[1:] and each.name not in sys.argv[1:]:
+            if names and each.name not in names:
                 continue
             if each.needs not in interpreters:
                 interpreters[each.needs] = _environment(each.needs, Path(folder, f"environment-{each.package}"))

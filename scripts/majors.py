@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+
 from environment import prepared, run
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     run([str(prepared("dev") / "python"), "-m", "tests.majors"])
 
 

@@ -162,3 +162,20 @@ def test_what_is_installed_for_the_tests_has_one_version_each() -> None:
         assert pinned or each.name == "alembic-reviewer", f"CONTRIBUTING.md says how {each.name} gets its version"
         for one in pinned:
             assert all(each.specifier.contains(spec.version) for spec in one.specifier), one
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    "script",
+    [each for each in sorted((ROOT / "scripts").glob("*.py")) if 'if __name__ == "__main__"' in each.read_text()],
+    ids=lambda each: each.name,
+)
+def test_a_script_says_what_it_does_and_does_nothing_else_when_asked_for_help(script: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(script), "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout.startswith(f"usage: {script.name}") or done.stdout.startswith(
+        f"usage: scripts/{script.name}"
+    )
+    assert done.stderr == ""
