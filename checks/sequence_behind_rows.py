@@ -103,7 +103,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 yield concern(
                     f"""
                     `{each.sequence}` generates {each.next:,} next, and `{each.table}.{each.column}` contains values
-                    up to {each.highest:,}: the next INSERT without a key fails as a duplicate. Advance it with
+                    up to {each.highest:,}: an INSERT without a key fails as a duplicate when the sequence generates one
+                    of them. Advance it with
                     `SELECT setval('{each.sequence.sql.removeprefix("public.")}', (SELECT max({column}) FROM
                     {table}))`.
                     """,
@@ -140,6 +141,18 @@ EXAMPLES = [
         op.create_table("roles", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("name", sa.Text()))
         op.execute("INSERT INTO roles VALUES (1, 'admin'), (2, 'reader')")
         op.execute("SELECT setval('roles_id_seq', (SELECT max(id) FROM roles))")
+        """,
+    ),
+    Example(
+        "rows that bring keys of a sequence into a table of an earlier deploy",
+        given="""
+        op.execute("CREATE TABLE roles (id serial PRIMARY KEY, name text NOT NULL)")
+        """,
+        upgrade="""
+        op.execute("INSERT INTO roles VALUES (1, 'admin'), (2, 'reader')")  # flagged
+        """,
+        downgrade="""
+        op.execute("DELETE FROM roles WHERE id IN (1, 2)")
         """,
     ),
     Example(

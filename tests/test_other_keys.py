@@ -26,6 +26,21 @@ def all_met_rows(recording: Recording) -> bool:
     return all(each.outcome is Outcome.OK and each.rows for each in recording.passes)
 
 
+ADVANCES = SEEDS + "\nop.execute(\"SELECT setval('roles_id_seq', (SELECT max(id) FROM roles))\")"
+
+
+@pytest.mark.parametrize(
+    ("upgrades", "behind"), [((SEEDS,), True), ((ADVANCES,), False)], ids=["as it is", "advanced"]
+)
+def test_the_sequence_of_a_table_that_was_empty_is_seen(
+    upgrades: tuple[str, ...], behind: bool, bench: Bench
+) -> None:
+    recording = bench.record(Story(given(ROLES.format(type="serial")), upgrades, downgrade=OWN))
+
+    found = [each for each in bench.findings(recording) if each.rule == "sequence-behind-rows"]
+    assert [(each.evidence["next"], each.evidence["highest"]) for each in found] == ([(1, 2)] if behind else [])
+
+
 @pytest.mark.parametrize("kind", ["bigint", "smallint", "serial", "bigint GENERATED ALWAYS AS IDENTITY"])
 def test_seeds_are_rehearsed_beside_rows_with_other_keys(kind: str, bench: Bench) -> None:
     overriding = SEEDS.replace("roles VALUES", "roles OVERRIDING SYSTEM VALUE VALUES")

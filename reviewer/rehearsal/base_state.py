@@ -64,12 +64,7 @@ class BaseState:
         from reviewer import rows
         from reviewer.rehearsal import catalogue
 
-        owners = [
-            table.name
-            for table in self.catalogue.tables
-            if constraint in {*(c.name for c in table.constraints), *(i.name for i in table.indexes)}
-        ]
-        tables = self.together(owners)
+        tables = self.together(self.owners(constraint))
         if not tables:
             return None
         database = self.without(bench, tables)
@@ -85,6 +80,14 @@ class BaseState:
         if not {*tables} <= {*filled.tables}:
             return None
         return replace(self, database=database, catalogue=filled.catalogue)
+
+    def owners(self, constraint: str) -> tuple[Name, ...]:
+        """Return the tables that have a constraint or index with that name: one in each schema."""
+        return tuple(
+            table.name
+            for table in self.catalogue.tables
+            if constraint in {*(c.name for c in table.constraints), *(i.name for i in table.indexes)}
+        )
 
     def for_superuser(self, bench: Workbench) -> BaseState:
         """Return the same state, in which the migrations run as a superuser from now on."""

@@ -7,7 +7,6 @@ believed only after it has occurred again in a fresh process, on a fresh clone o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -20,6 +19,7 @@ from reviewer.host.guardian import Guardian
 from reviewer.recording import (
     Afterwards,
     Control,
+    Counter,
     Direction,
     Failure,
     FailureKind,
@@ -32,7 +32,7 @@ from reviewer.recording import (
     Scale,
     Skipped,
 )
-from reviewer.rehearsal import base_state, control, scale, unrun
+from reviewer.rehearsal import base_state, control, other_keys, scale, unrun
 from reviewer.rehearsal.base_state import BaseState
 from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.rehearsal.new_code_trial import NewTrial
@@ -71,8 +71,6 @@ if TYPE_CHECKING:
 
 _MOST_READ = 100
 """The most tables whose rows are read before one revision. Nothing is claimed about the rows of further tables."""
-_UNIQUE_VIOLATION = "23505"
-_COLLISION = re.compile(r'duplicate key value violates unique constraint "(.+)"')
 _MOST_PARTS = 4
 """How many times an upgrade that fails on generated rows is tried again with part of them."""
 
@@ -113,6 +111,8 @@ class _Rehearsal:
         self._control = Control()
         self._scale: Scale | None = None
         self._afterwards: list[Afterwards] = []
+        self._behind: list[tuple[str, Counter]] = []
+        """Sequences that a revision leaves behind the rows which it inserts into an empty table."""
 
     def run(self) -> Recording:
         errors: tuple[str, ...] = ()
@@ -140,6 +140,7 @@ class _Rehearsal:
         bench.as_owner = bench.can_elevate
         try:
             self._rehearse()
+            self._look_at_sequences()
             self._on_worst_rows()
             return
         except NeedsSuperuser as need:
@@ -153,9 +154,10 @@ class _Rehearsal:
         bench.restart()
         self._base = self._base.for_superuser(bench)
         self._state = self._base.snapshot
-        self._passes, self._trials, self._afterwards = [], [], []
+        self._passes, self._trials, self._afterwards, self._behind = [], [], [], []
         self._old, self._new = OldTrial(bench), NewTrial(bench)
         self._rehearse()
+        self._look_at_sequences()
         self._on_worst_rows()
         again = [each.failure.message for each in self._passes if each.failure is not None]
         if refused is not None and refused.message not in again:  # otherwise nobody is allowed to
@@ -320,7 +322,7 @@ class _Rehearsal:
         if run.ok:
             return None
         if run.failed_revision is not None and self._rows_matter(run):
-            if self._has_collided(run):
+            if other_keys.has_collided(run, self._trials):
                 return run
             self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))
             return run
@@ -438,24 +440,16 @@ class _Rehearsal:
         return None
 
     def _collision(self, failed: Run) -> str | None:
-        """The constraint or unique index that refused a key."""
-        failure = failed.failure
-        if (
-            failure is None
-            or failure.sqlstate != _UNIQUE_VIOLATION
-            or not failed.passes
-            or not self._rows_matter(failed)
-        ):
-            return None
-        found = _COLLISION.search(failure.message)
-        return found.group(1) if found else None
+        return other_keys.constraint_of(failed.failure) if failed.passes and self._rows_matter(failed) else None
 
-    def _has_collided(self, run: Run) -> bool:
-        """Whether it fails on a key as it did on ordinary rows."""
-        known = {each.revision for each in self._trials if each.collided}
-        return (
-            run.failure is not None and run.failure.sqlstate == _UNIQUE_VIOLATION and run.failed_revision in known
-        )
+    def _look_at_sequences(self) -> None:
+        """See whether the upgrade leaves the sequences of the tables behind into which it inserts taken keys."""
+        for each in [each for each in self._trials if each.collided]:
+            constraint = other_keys.constraint_of(each.failure)
+            assert constraint is not None
+            with self._bench.looking(f"sequences after revision {each.revision}"):
+                behind = other_keys.behind_if_empty(self._bench, self._base, constraint)
+                self._behind += ((each.revision, counter) for counter in behind)
 
     def _keep_deployed(self, run: Run, out: Sequence[Name], whole: bool) -> None:
         """Keep the passes of an upgrade that met no rows in the tables `out`. `whole` means that these are all
@@ -739,7 +733,7 @@ class _Rehearsal:
             new_code=self._new.result(),
             models=models,
             control=self._control,
-            afterwards=tuple(self._afterwards),
+            afterwards=other_keys.with_counters(self._afterwards, self._behind),
             hidden=self._base.hidden,
             failing_old=self._base.failing,
             base_origin=self._bench.origin,
