@@ -33,6 +33,9 @@ op.execute("CREATE INDEX ix_users_email ON users (email)")"""
 CASES = {
     "an additive revision with the plain reverse": (
         'op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")', "loses-new-data", []),
+    "a table in a schema of its own": (
+        'op.execute("CREATE SCHEMA own")\nop.execute("CREATE TABLE own.notes (id bigint PRIMARY KEY)")',
+        'op.execute("DROP SCHEMA own CASCADE")', "loses-new-data", []),
     "an index": (
         'op.create_index("ix", "users", ["score"])', 'op.drop_index("ix", table_name="users")', "lossless", []),
     "a column is renamed": (

@@ -281,6 +281,7 @@ class RoundTrip:
             for difference in self.changes
             if difference.change is Change.LEFT_BEHIND and difference.kind in {"table", "column"}
         ]
+        brought += self._in_new_schemas()
         differences = catalogue_snapshot.compare(self._before.snapshot, now)
         still = {
             f"{d.table}.{d.name}" if d.table else d.name for d in differences if d.change is Change.LEFT_BEHIND
@@ -298,6 +299,17 @@ class RoundTrip:
                 if not {name, name.rpartition(".")[0]} & back and name not in still and not _copied_back(each, name)
             ),
         )
+
+    def _in_new_schemas(self) -> Iterator[str]:
+        """The tables that the upgrade has made, not moved there, in schemas that it has made too."""
+        assert self.upgraded is not None
+        schemas = {d.name for d in self.changes if d.change is Change.LEFT_BEHIND and d.kind == "schema"}
+        moved = {
+            d.name.rpartition(".")[2] for d in self.changes if d.change is Change.MISSING and d.kind == "table"
+        }
+        for key in self.upgraded.objects:
+            if key.kind == "table" and key.schema in schemas and key.name not in moved:
+                yield str(Name(key.name, key.schema))
 
     def went_up_again(self, database: str, each: Pass) -> tuple[Pass, Snapshot]:
         """Return the pass of the second upgrade with the differences between its result and the first one's; and
