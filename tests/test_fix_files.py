@@ -15,7 +15,6 @@ from reviewer.fix import writing
 from reviewer.fix.code import outside_transaction, with_call, with_option, without_option
 from reviewer.fix.diff import unified
 from reviewer.fix.fix import NewRevision
-from reviewer.fix.moving import movable
 from reviewer.fix.refused import Refused
 from reviewer.fix.revisions import chained
 from reviewer.fix.source import Hunk, Rewriting, Source
@@ -108,10 +107,11 @@ def test_an_argument_is_laid_out_as_the_others(call: str, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("def upgrade():\n    for c in 'ab':\n        op.create_index(c, 't', [c])\n", "runs in a loop"),
         ("def upgrade():\n    [op.create_index(c, 't', [c])\n     for c in 'ab']\n", "part of a larger expression"),
-        ("def make():\n\n    op.create_index('ix', 't', ['a'])\n", "in the helper `make()`"),
-        ("def upgrade():\n    def make():\n        op.create_index('ix', 't', ['a'])\n", "not directly in"),
+        (
+            "class A:\n    def make(self):\n        op.create_index('ix', 't', ['a'])\n",
+            "not in a function at the top",
+        ),
         ("def upgrade():\n    if 1:\n        x = 1; op.create_index('ix', 't', ['a'])\n", "several statements"),
         ("def upgrade():\n\n    make('ix')\n", "line 10 does not call `create_index` itself"),
     ],
@@ -128,15 +128,29 @@ def test_what_cannot_be_rewritten_is_refused_with_words(body: str, words: str) -
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("def upgrade():\n    if x():\n        op.create_index('ix', 't', ['a'])\n", "under a condition"),
-        ("NAME = 'ix'\ndef upgrade():\n    op.create_index(NAME, 't', ['a'])\n", "uses `NAME`"),
+        ("def upgrade():\n    for c in 'ab':\n        op.create_index(c, 't', [c])\n", "runs in a loop"),
+        ("def make():\n\n    op.create_index('ix', 't', ['a'])\n", "in the helper `make()`"),
+        ("def upgrade():\n    def make():\n        op.create_index('ix', 't', ['a'])\n", "in the helper `make()`"),
+        (
+            "def make():\n    op.create_index('ix', 't', ['a'])\ndef upgrade():\n    make()\n    make()\n",
+            "in the helper",
+        ),
+        ("def make():\n    op.create_index('ix', 't', ['a'])\ndef upgrade():\n    make()\n", ""),
+        ("def make():\n    op.create_index('ix', 't', ['a'])\ndef upgrade():\n    on(postgresql=make)\n", ""),
+        (
+            "def make():\n    op.create_index('ix', 't', ['a'])\ndef upgrade():\n    for _ in 'ab':\n        make()\n",
+            "in the helper",
+        ),
     ],
 )
-def test_what_means_something_only_where_it_stands_is_not_moved(body: str, words: str) -> None:
-    site = source(body).call_at((TOP + body).count("\n"), ("create_index",))
+def test_a_call_that_may_run_several_times_says_so(body: str, words: str) -> None:
+    given = source(body)
+    line = next(n for n, text in enumerate((TOP + body).splitlines(), 1) if "create_index" in text)
 
-    with pytest.raises(Refused, match=words):
-        movable(site)
+    repeated = given.call_at(line, ("create_index",)).repeated
+
+    assert words in repeated
+    assert bool(words) == bool(repeated)
 
 
 def test_changes_to_the_same_lines_collide_and_equal_ones_do_not() -> None:

@@ -144,31 +144,63 @@ def _between(call: cst.Call) -> cst.BaseParenthesizableWhitespace:
     return cst.SimpleWhitespace(" ")
 
 
-def with_sql(
-    node: cst.SimpleString | cst.ConcatenatedString, pattern: str, instead: str
-) -> cst.BaseExpression | None:
+Text = cst.SimpleString | cst.ConcatenatedString | cst.FormattedString
+"""A string literal, with values in it or without."""
+
+
+def sql_text(node: Text) -> str | None:
+    """What a literal says, with a word in the place of each value; None if it is not text."""
+    match node:
+        case cst.ConcatenatedString(left=cst.SimpleString() | cst.FormattedString() as left, right=right):
+            first, second = sql_text(left), sql_text(right) if isinstance(right, Text) else None
+            return None if first is None or second is None else first + second
+        case cst.SimpleString():
+            value = node.evaluated_value
+            return value if isinstance(value, str) else None
+        case cst.FormattedString():
+            return "".join(each.value if isinstance(each, cst.FormattedStringText) else "x" for each in node.parts)
+    return None
+
+
+def with_sql(node: Text, pattern: str, instead: str) -> Text | None:
     """A string literal with what `pattern` matches first replaced; None if it spans several parts."""
     if isinstance(node, cst.ConcatenatedString):
-        if isinstance(node.left, cst.SimpleString):
-            left = with_sql(node.left, pattern, instead)
-            if left is not None:
-                return node.with_changes(left=left)
-        if isinstance(node.right, cst.SimpleString | cst.ConcatenatedString):
-            right = with_sql(node.right, pattern, instead)
-            return None if right is None else node.with_changes(right=right)
+        for side in ("left", "right"):
+            part = getattr(node, side)
+            changed = with_sql(part, pattern, instead) if isinstance(part, Text) else None
+            if changed is not None:
+                return node.with_changes(**{side: changed})
         return None
-    changed, count = re.subn(pattern, instead, node.value, count=1, flags=re.IGNORECASE)
-    return node.with_changes(value=changed) if count else None
+    if isinstance(node, cst.FormattedString):
+        for each in node.parts:
+            if isinstance(each, cst.FormattedStringText):
+                text, count = re.subn(pattern, instead, each.value, count=1, flags=re.IGNORECASE)
+                if count:
+                    return cst.ensure_type(
+                        node.deep_replace(each, each.with_changes(value=text)), cst.FormattedString
+                    )
+        return None
+    text, count = re.subn(pattern, instead, node.value, count=1, flags=re.IGNORECASE)
+    return node.with_changes(value=text) if count else None
 
 
-def with_sql_end(node: cst.BaseExpression, added: str) -> cst.BaseExpression | None:
+def with_sql_end(node: cst.BaseExpression, added: str) -> Text | None:
     """A string literal with `added` at the end of its SQL; None if it has no plain end."""
-    if isinstance(node, cst.ConcatenatedString):
-        right = with_sql_end(node.right, added)
-        return None if right is None else node.with_changes(right=right)
-    if not isinstance(node, cst.SimpleString):
-        return None
-    inside = node.value[len(node.prefix) + len(node.quote) : -len(node.quote)]
-    text = inside.rstrip().removesuffix(";").rstrip()
-    rest = inside[len(text) :]
-    return node.with_changes(value=f"{node.prefix}{node.quote}{text}{added}{rest}{node.quote}")
+    match node:
+        case cst.ConcatenatedString():
+            right = with_sql_end(node.right, added)
+            return None if right is None else node.with_changes(right=right)
+        case cst.FormattedString(parts=[*_, cst.FormattedStringText() as last]) if last.value.strip(" \n;"):
+            end = last.with_changes(value=_ended(last.value, added))
+            return node.with_changes(parts=[*node.parts[:-1], end])
+        case cst.FormattedString(parts=[*_, cst.FormattedStringExpression()]):
+            return node.with_changes(parts=[*node.parts, cst.FormattedStringText(added)])
+        case cst.SimpleString():
+            inside = node.value[len(node.prefix) + len(node.quote) : -len(node.quote)]
+            return node.with_changes(value=f"{node.prefix}{node.quote}{_ended(inside, added)}{node.quote}")
+    return None
+
+
+def _ended(sql: str, added: str) -> str:
+    text = sql.rstrip().removesuffix(";").rstrip()
+    return f"{text}{added}{sql[len(text) :]}"

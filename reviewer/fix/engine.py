@@ -190,7 +190,7 @@ def compose(state: State, fixes: Sequence[Fix], trials: Trials, now: datetime) -
     for fix in fixes:
         for path, found in fix.hunks.items():
             hunks.setdefault(path, set()).update(found)
-    new = [revision for fix in fixes for revision in fix.revisions]
+    new = list(dict.fromkeys(revision for fix in fixes for revision in fix.revisions))
     placed, following = chained(new, files.graph, state.new, files.sources, Naming.of(trials.scope.tree), now)
     for path, more in following.items():
         hunks.setdefault(path, set()).update(more)

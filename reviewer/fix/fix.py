@@ -20,6 +20,8 @@ class NewRevision:
     upgrade: str
     """The body, not indented."""
     downgrade: str
+    top: str = ""
+    """What both need at the top of the file, besides imports."""
 
 
 @dataclass(frozen=True)

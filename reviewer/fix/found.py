@@ -207,14 +207,15 @@ def span(milliseconds: int) -> str:
     return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
-def sql_of(site: Site) -> cst.SimpleString | cst.ConcatenatedString:
+def sql_of(site: Site) -> code.Text:
     """The one SQL command that a call of `execute` sends. Raises `Refused` where it is no plain text."""
     first = site.call.args[0].value if site.call.args else None
     if isinstance(first, cst.Call) and called(first) in {"text", "DDL"} and first.args:
         first = first.args[0].value
-    if not isinstance(first, cst.SimpleString | cst.ConcatenatedString):
+    text = code.sql_text(first) if isinstance(first, code.Text) else None
+    if text is None or not isinstance(first, code.Text):
         raise Refused(f"the SQL at line {site.line} is computed")
-    if not isinstance(first.evaluated_value, str) or len(split(first.evaluated_value)) != 1:
+    if len(split(text)) != 1:
         raise Refused(f"the SQL at line {site.line} has several commands")
     return first
 

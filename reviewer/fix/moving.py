@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from reviewer.fix.code import outside_transaction, parsed, text_of
 from reviewer.fix.fix import Fix, NewRevision
 from reviewer.fix.found import Found
 from reviewer.fix.refused import Refused
-from reviewer.fix.source import MARKER, Rewriting, Site, Source, Statement, alias
+from reviewer.fix.slicing import Slice, taken
+from reviewer.fix.source import MARKER, Rewriting, Site, Statement
 
 NEW_REVISION = "It adds a revision, because it commits and must not leave this one half applied"
 
@@ -27,28 +27,54 @@ class Part:
     """Code that comes right before it in its block."""
     after: str = ""
     """Code that comes right after it."""
+    first: str = ""
+    """Code that comes before everything else in the function, whatever the conditions are."""
 
     def block(self) -> cst.With:
         """The statement in an autocommit block."""
+        return self.around([alone(self.site, self.call)])
+
+    def around(self, statements: Sequence[Statement]) -> cst.With:
+        """An autocommit block with `statements` and what comes before and after them."""
         source = self.site.source
-        statements = [alone(self.site, self.call), *(parsed(self.after, source) if self.after else ())]
-        return outside_transaction(statements, source, self.before)
+        after = parsed(self.after, source) if self.after else ()
+        return outside_transaction([*statements, *after], source, self.before)
+
+    def apart(self) -> Slice:
+        """The statement in an autocommit block, with everything that it needs in a function of its own."""
+        found = taken(self.site, [only(self.site, self.call)], lambda inner: unmarked(self.around(inner)))
+        first = parsed(self.first, self.site.source) if self.first else ()
+        return Slice((*first, *found.body), found.top)
+
+
+def only(site: Site, call: cst.Call) -> cst.SimpleStatementLine:
+    """The statement with another call, without the batch that it is in."""
+    return site.statement.with_deep_changes(site.statement.body[0], value=call)
 
 
 def alone(site: Site, call: cst.Call) -> Statement:
     """The statement with another call, in a batch that does nothing else where it is in one."""
-    statement = site.statement.with_deep_changes(site.statement.body[0], value=call)
+    statement = only(site, call)
     if site.batch is None:
         return statement
     leading = site.batch.leading_lines if site.whole is site.batch else ()
     return site.batch.with_changes(body=site.batch.body.with_changes(body=[statement]), leading_lines=leading)
 
 
-def put(rewriting: Rewriting, site: Site, instead: Sequence[Statement]) -> None:
-    """Have `instead` where a call is; what is in a batch with others comes right after that batch."""
+def put(rewriting: Rewriting, site: Site, instead: Sequence[Statement], *, each_time: bool = False) -> None:
+    """Have `instead` where a call is; what is in a batch with others comes right after that batch.
+
+    Raises:
+        Refused: it would lose its condition, or the call may run more often than `instead` is meant to; `each_time`
+            says that it is meant to run as often.
+    """
+    if site.repeated and not (each_time and site.batch is None):
+        raise Refused(site.repeated)
     if site.batch is None or site.whole is site.batch:
         rewriting.replace(site.whole, instead)
         return
+    if site.statement not in site.batch.body.body:
+        raise Refused(f"the call at line {site.line} runs under a condition in its batch")
     rewriting.replace(site.statement, ())
     rewriting.replace(site.batch, lambda updated: [updated, *instead])
 
@@ -57,7 +83,9 @@ def in_block(found: Found, title: str, parts: Sequence[Part]) -> Fix:
     """Each of `parts` in an autocommit block where it stands."""
     rewriting = found.rewriting()
     for part in parts:
-        put(rewriting, part.site, [part.block()])
+        put(rewriting, part.site, [part.block()], each_time=True)
+        if part.first:
+            rewriting.begin(part.site, parsed(part.first, found.source))
     return Fix(found.finding, title, {found.source.path: rewriting.hunks()})
 
 
@@ -66,17 +94,25 @@ def apart(found: Found, title: str, part: Part, back: Part | str | None, message
     it.
     """
     rewriting = found.rewriting()
-    movable(part.site)
+    up = part.apart()
     rewriting.remove(part.site)
-    down = back if isinstance(back, str) else ""
+    down = Slice((), ())
     if isinstance(back, Part):
-        movable(back.site)
+        down = back.apart()
         rewriting.remove(back.site)
-        down = text_of([unmarked(back.block())], found.source)
-    elif down:
-        down = text_of([outside_transaction(parsed(down, found.source), found.source)], found.source)
-    new = NewRevision(found.revision.id, message, text_of([unmarked(part.block())], found.source), down)
+    elif back:
+        down = Slice((outside_transaction(parsed(back, found.source), found.source),), ())
+    new = new_revision(found, message, up, down)
     return Fix(found.finding, title, {found.source.path: rewriting.hunks()}, (new,), NEW_REVISION)
+
+
+def new_revision(found: Found, message: str, up: Slice, down: Slice) -> NewRevision:
+    """A revision right after the one of the finding."""
+    source = found.source
+    top = [each for each in source.module.body if each in (*up.top, *down.top)]
+    return NewRevision(
+        found.revision.id, message, text_of(up.body, source), text_of(down.body, source), text_of(top, source)
+    )
 
 
 def unmarked(statement: cst.With) -> cst.With:
@@ -87,45 +123,3 @@ def unmarked(statement: cst.With) -> cst.With:
         if line.comment is not None and not line.comment.value.startswith(MARKER)
     ]
     return statement.with_changes(leading_lines=kept)
-
-
-def movable(site: Site) -> None:
-    """Raises `Refused` where a statement means something only where it stands."""
-    if site.conditional:
-        raise Refused(
-            f"the call at line {site.line} runs under a condition, which a separate revision would not have"
-        )
-    unknown = sorted(_names(alone(site, site.call)) - _known(site.source) - _bound(site))
-    if unknown:
-        raise Refused(f"the call at line {site.line} uses `{unknown[0]}`, which a separate revision would not have")
-
-
-def _names(node: cst.CSTNode) -> set[str]:
-    match node:
-        case cst.Attribute(value=inner):
-            return _names(inner)
-        case cst.Arg(value=inner):
-            return _names(inner)
-        case cst.Name(value=name):
-            return {name}
-    return {name for child in node.children for name in _names(child)}
-
-
-def _bound(site: Site) -> set[str]:
-    if site.batch is None:
-        return set()
-    return {
-        each.asname.name.value
-        for each in site.batch.items
-        if each.asname is not None and isinstance(each.asname.name, cst.Name)
-    }
-
-
-def _known(source: Source) -> set[str]:
-    """Names that a new revision has too: imports and what is built in."""
-    found = set(dir(builtins))
-    for statement in source.module.body:
-        for each in statement.body if isinstance(statement, cst.SimpleStatementLine) else ():
-            if isinstance(each, cst.Import | cst.ImportFrom) and not isinstance(each.names, cst.ImportStar):
-                found |= {name.evaluated_alias or name.evaluated_name.split(".")[0] for name in each.names}
-    return found | {name for name in (alias(source.module, "alembic.op"),) if name}

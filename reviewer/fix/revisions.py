@@ -13,7 +13,7 @@ import libcst as cst
 from reviewer.fix.code import parsed
 from reviewer.fix.fix import NewRevision
 from reviewer.fix.refused import Refused
-from reviewer.fix.source import DOWNGRADE, UPGRADE, Hunk, Rewriting, Source, alias, dotted
+from reviewer.fix.source import DOWNGRADE, UPGRADE, Hunk, Rewriting, Source, Statement, alias, dotted
 from reviewer.project.graph import Graph
 from reviewer.project.naming import Naming
 
@@ -141,8 +141,21 @@ def _written(revision: NewRevision, id_: str, down: str, source: Source, now: da
         if name not in names:
             (function,) = parsed(f"\n\ndef {name}():\n    pass", source)
             body.append(_filled(function, revision, source))  # type: ignore[arg-type]
+    if revision.top:
+        place = next(n for n, each in enumerate(body) if isinstance(each, cst.FunctionDef))
+        first, *rest = parsed(revision.top, source)
+        apart = [cst.EmptyLine(indent=False)]
+        body[place:place] = [first.with_changes(leading_lines=[*apart, *_unspaced(first)]), *rest]
     made = module.with_changes(body=body, footer=())
     return _without_unused(made).code.encode(source.encoding)
+
+
+def _unspaced(statement: Statement) -> list[cst.EmptyLine]:
+    """The lines above a statement without the empty ones at their start."""
+    lines = list(statement.leading_lines)
+    while lines and lines[0].comment is None:
+        del lines[0]
+    return lines
 
 
 def _quote(module: cst.Module) -> str:

@@ -49,17 +49,17 @@ class Hunk:
 
 @dataclass(frozen=True)
 class Site:
-    """A call that is a statement of its own in `upgrade()` or `downgrade()`."""
+    """A call that is a statement of its own in `upgrade()` or `downgrade()`, or in a helper of the same file."""
 
     source: Source
     call: cst.Call
     statement: cst.SimpleStatementLine
-    function: str
-    """`upgrade` or `downgrade`."""
     batch: cst.With | None
     """The `with op.batch_alter_table(...)` that it is in."""
     conditional: bool
-    """Whether it is in an `if`, a `try` or another `with`."""
+    """Whether it is in an `if`, a `try` or another `with`, or comes after an `if` that returns."""
+    repeated: str = ""
+    """Why it may run more than once, or elsewhere: in a loop, or in a helper."""
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class Site:
     @property
     def whole(self) -> Statement:
         """The statement, or the batch where it is all that the batch does."""
-        if self.batch is not None and len(self.batch.body.body) == 1:
+        if self.batch is not None and [*self.batch.body.body] == [self.statement]:
             return self.batch
         return self.statement
 
@@ -192,16 +192,17 @@ class Source:
         statement = above[1]
         if len(statement.body) > 1:
             raise Refused(f"line {line} has several statements")
-        if any(isinstance(each, _LOOPS) for each in above):
-            raise Refused(f"the call at line {line} runs in a loop")
-        functions = [each for each in above if isinstance(each, cst.FunctionDef | cst.Lambda | cst.ClassDef)]
+        functions = [each for each in above if isinstance(each, cst.FunctionDef)]
         outermost = functions[-1] if functions else None
-        if not isinstance(outermost, cst.FunctionDef) or len(functions) > 1 or outermost not in self.module.body:
-            raise Refused(f"the call at line {line} is not directly in `upgrade()` or `downgrade()`")
-        if outermost.name.value not in {UPGRADE, DOWNGRADE}:
-            raise Refused(
-                f"the call at line {line} is in the helper `{outermost.name.value}()`, which may run elsewhere too"
-            )
+        if outermost is None or any(isinstance(each, cst.Lambda | cst.ClassDef) for each in above):
+            raise Refused(f"the call at line {line} is not in a function at the top of the file")
+        repeated = f"the call at line {line} runs in a loop" if self._in_loop(above) else ""
+        if (
+            not repeated
+            and functions[0].name.value not in {UPGRADE, DOWNGRADE}
+            and not self._runs_once(functions[0])
+        ):
+            repeated = f"the call at line {line} is in the helper `{functions[0].name.value}()`, which may run elsewhere too"
         inside = above[: above.index(outermost)]
         withs = [each for each in inside if isinstance(each, cst.With)]
         batch = next((each for each in withs if is_batch(each)), None)
@@ -210,7 +211,38 @@ class Source:
             for each in inside
             if isinstance(each, cst.If | cst.Try | cst.Else | cst.With) and each is not batch
         ]
-        return Site(self, call, statement, outermost.name.value, batch, bool(around))
+        conditional = bool(around) or self._after_return(statement, above)
+        return Site(self, call, statement, batch, conditional, repeated)
+
+    def uses(self, function: cst.FunctionDef) -> list[cst.Name]:
+        """The places where the name of a helper is used."""
+        name = function.name.value
+        return [each for each in self.nodes(cst.Name) if each.value == name and each is not function.name]
+
+    def _runs_once(self, function: cst.FunctionDef) -> bool:
+        """Whether a helper runs once at most, whoever is called with it."""
+        uses = self.uses(function)
+        if len(uses) != 1:
+            return False
+        above = list(self.above(uses[0]))
+        outer = next((each for each in above if isinstance(each, cst.FunctionDef)), None)
+        if outer is None or outer is function or self._in_loop(above):
+            return False
+        return outer.name.value in {UPGRADE, DOWNGRADE} or self._runs_once(outer)
+
+    def _in_loop(self, above: Sequence[cst.CSTNode]) -> bool:
+        function = next((n for n, each in enumerate(above) if isinstance(each, cst.FunctionDef)), len(above))
+        return any(isinstance(each, _LOOPS) for each in above[:function])
+
+    def _after_return(self, statement: cst.CSTNode, above: Sequence[cst.CSTNode]) -> bool:
+        child = statement
+        for parent in above[above.index(statement) + 1 :]:
+            if isinstance(parent, cst.IndentedBlock):
+                for each in parent.body[: parent.body.index(child)]:
+                    if isinstance(each, cst.If) and _returns(each):
+                        return True
+            child = parent
+        return False
 
     def _runs_at(self, call: cst.Call, line: int) -> bool:
         first, last = self.lines_of(call)
@@ -251,6 +283,7 @@ class Rewriting:
         self._instead: dict[
             cst.CSTNode, Sequence[cst.CSTNode] | Callable[[cst.CSTNode], Sequence[cst.CSTNode]]
         ] = {}
+        self._begun: dict[cst.CSTNode, list[Statement]] = {}
         self._imports: list[str] = []
 
     def replace(
@@ -260,8 +293,25 @@ class Rewriting:
         self._instead[node] = instead
 
     def remove(self, site: Site) -> None:
-        """Take the statement of a site away, and the batch that would be left empty."""
-        self.replace(site.whole, ())
+        """Take the statement of a site away, and what would be left empty: a batch, a loop, an `if`."""
+        node: cst.CSTNode = site.whole
+        while True:
+            block, owner = list(self.source.above(node))[:2]
+            single = isinstance(block, cst.IndentedBlock) and len(block.body) == 1
+            if not single or not isinstance(owner, cst.If | cst.For) or owner.orelse is not None:
+                break
+            if isinstance(next(iter(self.source.above(owner))), cst.If):  # an `elif`
+                break
+            node = owner
+        self.replace(node, ())
+
+    def begin(self, site: Site, added: Sequence[Statement]) -> None:
+        """Have `added` before everything else in the function that a site is in."""
+        function = [each for each in self.source.above(site.call) if isinstance(each, cst.FunctionDef)][0]
+        place = next(each for each in function.body.body if not is_docstring(each))
+        if place not in self._begun:
+            self._begun[place] = []
+        self._begun[place] += [each for each in added if not any(each.deep_equals(x) for x in self._begun[place])]
 
     def needs(self, module: str, usual: str) -> str:
         """The name under which the file knows `module`; it is imported as `usual` where it does not."""
@@ -279,7 +329,10 @@ class Rewriting:
 
     def text(self) -> str:
         """The whole file with the changes made."""
-        module = self.source.module.visit(_Replacer(self._instead))
+        instead = dict(self._instead)
+        for place, added in self._begun.items():
+            instead[place] = _beginning(added, instead.get(place))
+        module = self.source.module.visit(_Replacer(instead))
         for line in self._imports:
             module = _with_import(module, line)
         return module.code
@@ -287,6 +340,18 @@ class Rewriting:
     def hunks(self) -> tuple[Hunk, ...]:
         """The changes as lines."""
         return self.source.hunks(self.text())
+
+
+def _beginning(
+    added: Sequence[Statement], then: Sequence[cst.CSTNode] | Callable[[cst.CSTNode], Sequence[cst.CSTNode]] | None
+) -> Callable[[cst.CSTNode], Sequence[cst.CSTNode]]:
+    """What has `added` before a statement, or before what takes its place."""
+
+    def placed(updated: cst.CSTNode) -> Sequence[cst.CSTNode]:
+        rest = [updated] if then is None else then(updated) if callable(then) else then
+        return [*added, *rest]
+
+    return placed
 
 
 class _Replacer(cst.CSTTransformer):
@@ -329,6 +394,13 @@ class _Replacer(cst.CSTTransformer):
             kept = real[0].with_changes(leading_lines=[*lines, *real[0].leading_lines])
             body[body.index(real[0])] = kept
         return updated_node.with_changes(body=body)
+
+
+def _returns(node: cst.If) -> bool:
+    match node.body:
+        case cst.IndentedBlock(body=[*_, cst.SimpleStatementLine(body=[cst.Return()])]):
+            return True
+    return False
 
 
 def is_docstring(node: cst.CSTNode) -> bool:

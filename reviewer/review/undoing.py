@@ -70,13 +70,28 @@ def code(difference: Difference) -> str:
         case Difference(kind="view" | "materialized view" as kind, change=Change.MISSING, after=str(definition)):
             return _execute(f"CREATE {kind.upper()} {sql} AS {definition.strip().rstrip(';')}")
         case Difference(kind="column", aspect="type", before=str(before), change=Change.CHANGED):
-            return _execute(f"ALTER TABLE {on} ALTER COLUMN {sql} TYPE {before}")
+            cast = f" USING {sql}::{before}" if difference.after in _TEXTS and before not in _TEXTS else ""
+            return _execute(f"ALTER TABLE {on} ALTER COLUMN {sql} TYPE {before}{cast}")
+        case Difference(kind="constraint", aspect="definition", before=str(before), change=Change.CHANGED):
+            return _execute(f"ALTER TABLE {on} DROP CONSTRAINT {sql}, ADD CONSTRAINT {sql} {before}")
+        case Difference(kind="index", aspect="definition", before=str(before), change=Change.CHANGED):
+            unique = "UNIQUE " if before.startswith("UNIQUE ") else ""
+            there = _sql(Name(own.name, table.schema if table else None))
+            create = f"CREATE {unique}INDEX {sql} ON {on} {before.removeprefix('UNIQUE ')}"
+            return f"{_execute(f'DROP INDEX {there}')}\n{_execute(create)}"
+        case Difference(kind="enum type", change=Change.MISSING, after=str(labels)):
+            written = ", ".join(repr(each) for each in labels.split(", "))
+            return f"sa.Enum({written}, name={own.name!r}{_where(own)}).create(op.get_bind())"
         case Difference(kind="constraint", aspect="name", before=str(before), after=str(after)):
             return _execute(f"ALTER TABLE {on} RENAME CONSTRAINT {quoted(after)} TO {quoted(before)}")
         case Difference(kind="index", aspect="name", before=str(before), after=str(after)):
             schema = table.schema if table else None
             return _execute(f"ALTER INDEX {_sql(Name(after, schema))} RENAME TO {quoted(before)}")
     return ""
+
+
+_TEXTS = frozenset({"text", "character varying"})
+"""Types whose values become others only by a cast that is written."""
 
 
 def _sql(name: Name) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
 import libcst as cst
 
 from reviewer.fix.code import with_option
@@ -9,22 +13,27 @@ from reviewer.fix.fix import Fix
 from reviewer.fix.found import Found, span, with_sql
 from reviewer.fix.moving import Part, apart, in_block
 from reviewer.fix.refused import Refused
-from reviewer.fix.source import Site
+from reviewer.fix.source import Site, argument
 from reviewer.recording import Direction
 from reviewer.review import about, remedies
 from reviewer.sql.names import Name
-from reviewer.sql.operations import CreateIndex, DropIndex, Operation
+from reviewer.sql.operations import CreateIndex, DropIndex, Operation, Select
 
 RULES = ("blocking-index", "blocking-index-drop")
 
-_KINDS = (CreateIndex, DropIndex)
+_KINDS = (CreateIndex, DropIndex, Select)
+"""What a revision may do besides, whose commands are committed one by one."""
+_IF_EXISTS = (1, 12)
+"""The first Alembic with `if_exists`."""
+_CREATES = re.compile(r"\bINDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(\{[^{}]+\}|\w+)\s", re.IGNORECASE)
 
 
 def fix(found: Found) -> Fix:
     """The call gets `postgresql_concurrently=True` and an autocommit block."""
     if found.finding.direction is not Direction.UPGRADE:
         raise Refused("it is in the downgrade")
-    if found.rule == "blocking-index":
+    building = found.rule == "blocking-index"
+    if building:
         index = found.operation(CreateIndex, lambda each: about.index(each.name) == found.finding.about)
         if index.name is None:
             raise Refused("the index has no name, so nothing could drop what a failed build leaves")
@@ -44,18 +53,74 @@ def fix(found: Found) -> Fix:
         if isinstance(back, Part) and all(isinstance(each, _KINDS) for each in found.rest(Direction.DOWNGRADE)):
             parts.append(back)
         return in_block(found, title, parts)
-    return apart(found, title, part, back, title.replace("`", ""))
+    several = "build" if building else "drop"
+    message = (
+        f"{several} indexes of {found.revision.id} CONCURRENTLY" if part.site.repeated else title.replace("`", "")
+    )
+    return apart(found, title, part, back, message)
 
 
 def _part(found: Found, name: Name) -> Part:
     building = found.rule == "blocking-index"
     site = found.site(("create_index",) if building else ("drop_index",), name.name)
     limit = found.outer_limit
-    before = [remedies.execute("SET lock_timeout = 0")] if limit else []
-    if building:
-        before.append(remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name.sql.removeprefix('public.')}"))
+    zero = [remedies.execute("SET lock_timeout = 0")] if limit else []
     after = remedies.execute(f"SET lock_timeout = '{span(limit)}'") if limit else ""
-    return Part(site, _concurrently(site), "\n".join(before), after)
+    drop = _leftover(found, site, name) if building else ""
+    if drop and site.conditional and not site.repeated:  # the condition may be that there is no such index
+        first = _if_invalid(name, zero, drop, after)
+        return Part(site, _whatever_is_there(found, site), "\n".join(zero), after, first)
+    return Part(site, _concurrently(site), "\n".join([*zero, *([drop] if drop else [])]), after)
+
+
+def _leftover(found: Found, site: Site, name: Name) -> str:
+    """Code that drops what a build that failed has left."""
+    if not site.repeated:
+        return remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name.sql.removeprefix('public.')}")
+    text = found.source.module.code_for_node
+    if site.name == "execute":
+        match = _CREATES.search(text(site.call))
+        if match is None:
+            raise Refused(f"the SQL at line {site.line} has a form that no fix handles")
+        return f'op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {match.group(1)}")'
+    if found.alembic < _IF_EXISTS or site.batch is not None:
+        raise Refused(site.repeated)
+    given = [argument(site.call, 0, "index_name"), argument(site.call, 1, "table_name")]
+    if any(each is None for each in given):
+        raise Refused(site.repeated)
+    index, table = (text(each.value) for each in given if each is not None)
+    schema = argument(site.call, None, "schema")
+    where = f", schema={text(schema.value)}" if schema is not None else ""
+    return f"op.drop_index({index}, table_name={table}{where}, if_exists=True, postgresql_concurrently=True)"
+
+
+def _if_invalid(name: Name, zero: Sequence[str], drop: str, after: str) -> str:
+    """The same only for an index that is not valid: a valid one may have been built by hand before."""
+    known = name.sql.removeprefix("public.").replace("'", "''")
+    query = f"SELECT 1 FROM pg_index WHERE NOT indisvalid AND indexrelid = to_regclass('{known}')"
+    inside = "\n".join(f"        {line}" for line in (*zero, drop, after) if line)
+    bind = "op.get_bind()"
+    return (
+        f'if {bind}.dialect.name == "postgresql" and {bind}.scalar({remedies.call("sa.text", query)}):\n'
+        f"    # a build that failed has left it\n"
+        f"    with op.get_context().autocommit_block():\n{inside}"
+    )
+
+
+def _whatever_is_there(found: Found, site: Site) -> cst.Call:
+    """The call in a form that can run again where its first try was committed and something after it failed."""
+    call = _concurrently(site)
+    match site.name:
+        case "execute" if re.search(
+            r"\bIF\s+(NOT\s+)?EXISTS\b", found.source.module.code_for_node(call), re.IGNORECASE
+        ):
+            return call
+        case "execute":
+            words = "IF NOT EXISTS" if found.rule == "blocking-index" else "IF EXISTS"
+            return with_sql(replace(site, call=call), r"\bCONCURRENTLY\b", f"CONCURRENTLY {words}")
+        case name if found.alembic >= _IF_EXISTS:
+            return with_option(call, "if_not_exists" if name == "create_index" else "if_exists", "True")
+    return call
 
 
 def _concurrently(site: Site) -> cst.Call:
@@ -78,7 +143,13 @@ def _back(found: Found, name: Name, table: Name) -> Part | str:
 
     site = found.counterpart(("drop_index", "execute") if building else ("create_index", "execute"), same)
     if site is not None:
-        return Part(site, _concurrently(site), "")
+        try:
+            call = _whatever_is_there(found, site) if building and site.conditional else _concurrently(site)
+        except Refused:  # the text is no single command; it can stay where it comes to nothing then
+            if not building or not re.search(r"\bIF\s+EXISTS\b", found.source.module.code_for_node(site.call)):
+                raise
+        else:
+            return Part(site, call, "")
     return (
         remedies.call("op.drop_index", name, table_name=table.name, postgresql_concurrently=True)
         if building

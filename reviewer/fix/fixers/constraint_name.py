@@ -51,30 +51,38 @@ def fix(found: Found) -> Fix:
 
 
 def _made(found: Found, drop: Site) -> Site:
-    kind = argument(drop.call, None, "type_")
-    wanted = _KINDS.get(str(literal(kind.value))) if kind is not None else None
-    table = _table(drop)
-    sites = [
-        found.source.site(call) for call in found.source.calls_in(UPGRADE, (wanted,) if wanted else tuple(_MAKES))
-    ]
-    same = [site for site in sites if _unnamed(site.call) and _table(site) == table]
-    if len(same) != 1:
-        raise Refused(f"{len(same)} calls of `upgrade()` make a constraint without a name on that table")
-    return same[0]
+    """The call that makes what `drop` drops."""
+    for each in found.source.calls_in(UPGRADE, tuple(_MAKES)):
+        if _unnamed(each):
+            made = found.source.site(each)
+            if any(site.call is drop.call for site in _drops(found, made)):
+                return made
+    raise Refused("no call of `upgrade()` makes a constraint of that kind on that table without a name")
 
 
 def _drops(found: Found, made: Site) -> Sequence[Site]:
-    calls = [call for call in found.source.calls_in(DOWNGRADE, ("drop_constraint",)) if _unnamed(call)]
-    sites = [found.source.site(call) for call in calls]
-    kinds = {kind: name for kind, name in _KINDS.items() if name == made.name}
-    same = []
-    for site in sites:
-        kind = argument(site.call, None, "type_")
-        if _table(site) == _table(made) and (kind is None or str(literal(kind.value)) in kinds):
-            same.append(site)
-    if len(same) > 1:
-        raise Refused("several calls of `downgrade()` drop a constraint without a name on that table")
-    return same
+    """The calls that drop what `made` makes: the last one drops the first one, where a downgrade goes back step by
+    step.
+    """
+    source = found.source
+    makes = [source.site(call) for call in source.calls_in(UPGRADE, (made.name,)) if _unnamed(call)]
+    makes = [site for site in makes if _table(site) == _table(made)]
+    drops = [source.site(call) for call in source.calls_in(DOWNGRADE, ("drop_constraint",)) if _unnamed(call)]
+    drops = [site for site in drops if _table(site) == _table(made) and _kind(site) in {made.name, None}]
+    if not drops:
+        return ()
+    if len(drops) != len(makes) or (len(makes) > 1 and None in map(_kind, drops)):
+        raise Refused(
+            f"`upgrade()` makes {len(makes)} such constraints on that table and `downgrade()` drops {len(drops)} without a name"
+        )
+    order = next(n for n, site in enumerate(makes) if site.call is made.call)
+    return [drops[-1 - order]]
+
+
+def _kind(drop: Site) -> str | None:
+    """The function that makes what a call drops; None where it does not say."""
+    kind = argument(drop.call, None, "type_")
+    return _KINDS.get(str(literal(kind.value))) if kind is not None else None
 
 
 def _unnamed(call: cst.Call) -> bool:
@@ -95,23 +103,40 @@ def _table(site: Site) -> object:
 
 def _name(found: Found, made: Site) -> str:
     """As the server gave it, or as the project's naming convention did."""
-    first, last = made.source.lines_of(made.batch or made.statement)
+    own = _names(found, made, made.source.lines_of(made.statement))
+    if own:
+        return own[0]
+    if made.batch is not None:  # what it has collected may run where it ends
+        names = _names(found, made, made.source.lines_of(made.batch))
+        calls = [
+            each for each in found.source.calls_in(UPGRADE, (made.name,)) if made.batch in found.source.above(each)
+        ]
+        if len(names) == len(calls):
+            return names[calls.index(made.call)]
+    raise Refused("the statement that makes it is unknown")
+
+
+def _names(found: Found, made: Site, lines: tuple[int, int]) -> list[str]:
+    """The names of the constraints of one kind that are made in some lines, in order."""
+    names = []
     for each in found.story.upgrade:
         at = each.statement.location
-        if at is None or not first <= at.line <= last:
+        if at is None or not lines[0] <= at.line <= lines[1]:
             continue
         for operation in each.operations:
             match operation:
                 case AddForeignKey(table=table, name=name, key=key) if made.name == "create_foreign_key":
-                    return name or remedies.constraint_name(table, key.columns, "fkey")
+                    names.append(name or remedies.constraint_name(table, key.columns, "fkey"))
                 case AddUnique(table=table, name=name, columns=columns) if made.name == "create_unique_constraint":
-                    return name or remedies.constraint_name(table, columns, "key")
+                    names.append(name or remedies.constraint_name(table, columns, "key"))
                 case AddCheck(table=table, name=name) if made.name == "create_check_constraint":
-                    return name or remedies.constraint_name(table, (), "check").replace("__", "_")
-    raise Refused("the statement that makes it is unknown")
+                    names.append(name or remedies.constraint_name(table, (), "check").replace("__", "_"))
+    return names
 
 
 def _named(rewriting: Rewriting, site: Site, name: str) -> None:
+    if site.repeated:
+        raise Refused(site.repeated)
     first = argument(site.call, 0, "constraint_name")
     assert first is not None
     prefix = rewriting.source.module.code_for_node(site.call.func).rpartition(".")[0]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from reviewer.fix.code import in_place, parsed, without_option
+import re
+
+from reviewer.fix.code import in_place, parsed, sql_text, without_option
 from reviewer.fix.fix import Fix, NewRevision
 from reviewer.fix.fixers.not_valid import LEAVES, NOTHING_BACK, UNSAFE, validating
-from reviewer.fix.found import Found
+from reviewer.fix.found import Found, sql_of
 from reviewer.fix.moving import alone, put
 from reviewer.fix.refused import Refused
 from reviewer.fix.source import Rewriting, Site
@@ -16,6 +18,7 @@ from reviewer.sql.operations import DropColumn, DropNotNull, DropTable, Operatio
 
 RULES = ("scanning-not-null",)
 
+_ONE_THING = re.compile(r"^[^,;]*\bALTER\s+(COLUMN\s+)?\S+\s+(SET|DROP)\s+NOT\s+NULL\s*;?\s*$", re.IGNORECASE)
 _SAYS_NOTHING = ("existing_", "schema", "table_name", "column_name", "nullable", "modify_")
 
 
@@ -35,7 +38,7 @@ def fix(found: Found) -> Fix:
         _put(rewriting, site, body)
         return Fix(found.finding, title, {found.source.path: rewriting.hunks()})
     back = found.counterpart(
-        ("alter_column",),
+        ("alter_column", "execute"),
         lambda each: isinstance(each, DropNotNull) and each.column == name and each.table.matches(table),
     )
     if back is None and not any(_drops(each, table, name) for each in found.rest(Direction.DOWNGRADE)):
@@ -91,8 +94,11 @@ def _drop_check(check: str, table: Name) -> str:
 
 def _put(rewriting: Rewriting, site: Site, body: str) -> None:
     """`body` instead of what the call says of NULL; what it changes besides stays before it."""
-    if site.name != "alter_column":
-        raise Refused("it is written as SQL")
+    if site.name == "execute":
+        if not _ONE_THING.search(sql_text(sql_of(site)) or ""):
+            raise Refused(f"the SQL at line {site.line} does more than that")
+        put(rewriting, site, in_place(body, site.whole, site.source))
+        return
     named = [each.keyword.value for each in site.call.args if each.keyword is not None]
     if "new_column_name" in named:
         raise Refused(f"the call at line {site.line} also renames the column")

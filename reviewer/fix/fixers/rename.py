@@ -81,6 +81,8 @@ def _renamed(
     first, last = sorted((gone, come), key=lambda site: site.line)
     if first.conditional or last.conditional:
         raise Refused(f"the call at line {first.line} runs under a condition")
+    if first.repeated or last.repeated:
+        raise Refused(first.repeated or last.repeated)
     source = rewriting.source
     if last.batch is not None and last.batch is first.batch:
         (item,) = last.batch.items

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from reviewer.fix.code import in_place, text_of
-from reviewer.fix.fix import Fix, NewRevision
+from reviewer.fix.code import in_place, parsed
+from reviewer.fix.fix import Fix
 from reviewer.fix.found import Found, span
-from reviewer.fix.moving import NEW_REVISION, alone, movable, put
+from reviewer.fix.moving import NEW_REVISION, new_revision, only, put
 from reviewer.fix.refused import Refused
+from reviewer.fix.slicing import Slice, taken
 from reviewer.recording import Direction
 from reviewer.review import remedies
 from reviewer.sql.operations import AddUnique, DropConstraint
@@ -29,21 +30,24 @@ def fix(found: Found) -> Fix:
     build, take = found.finding.remedy
     body = f"{_bounded(build, found)}\n{found.limited(take)}"
     title = f"add unique constraint `{name}` USING INDEX, with the index built CONCURRENTLY"
+    if site.repeated:
+        raise Refused(site.repeated)
     rewriting = found.rewriting()
     if not any(found.rest()):
         put(rewriting, site, in_place(body, site.whole, found.source))
         return Fix(found.finding, title, {found.source.path: rewriting.hunks()}, leaves=LEAVES)
-    movable(site)
+    up = taken(site, parsed(body, found.source), None)
     rewriting.remove(site)
     back = found.counterpart(
         ("drop_constraint", "execute"), lambda each: isinstance(each, DropConstraint) and each.name == name
     )
-    down = remedies.call("op.drop_constraint", remedies.fixed(name), added.table, type_="unique")
     if back is not None:
-        movable(back)
+        down = taken(back, [only(back, back.call)], lambda inner: inner[0])
         rewriting.remove(back)
-        down = text_of([alone(back, back.call)], found.source)
-    new = NewRevision(found.revision.id, f"add unique constraint {name}", body, down)
+    else:
+        drop = remedies.call("op.drop_constraint", remedies.fixed(name), added.table, type_="unique")
+        down = Slice(tuple(parsed(drop, found.source)), ())
+    new = new_revision(found, f"add unique constraint {name}", up, down)
     return Fix(found.finding, title, {found.source.path: rewriting.hunks()}, (new,), NEW_REVISION, LEAVES)
 
 
