@@ -17,7 +17,7 @@ First drop possible leftovers, and build without IF NOT EXISTS:
 
 ## Not flagged
 
-- `IF NOT EXISTS` after a `DROP INDEX ... IF EXISTS` of the same name.
+- `IF NOT EXISTS` after a `DROP INDEX ... IF EXISTS` of the same name, or after a query that asks `pg_index.indisvalid` for it.
 - `IF NOT EXISTS` if the valid index exists: see `masking-if-exists`.
 - Builds that are not concurrent: they leave nothing behind.
 
@@ -40,6 +40,7 @@ from reviewer.check import (
     Group,
     Name,
     Rule,
+    Select,
     Severity,
     Subject,
     about,
@@ -61,6 +62,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if context.statement.error is not None or context.now.is_partitioned(table):
                 return  # PostgreSQL refuses it, and nothing is left behind
             if any(isinstance(each, DropIndex) and each.index.name == name for each, _ in context.earlier):
+                return
+            if any(isinstance(each, Select) and _asks(sent.sql, name) for each, sent in context.earlier):
                 return
             known = next((each for each in context.now.indexes(table) if each.name == name), None)
             if known is not None and known.valid:
@@ -87,6 +90,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
+def _asks(sql: str, name: str) -> bool:
+    """Whether a query asks if an index is invalid: it drops one that is."""
+    return re.search(r"\bindisvalid\b", sql, re.IGNORECASE) is not None and name in sql
+
+
 USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")"""
 
 EXAMPLES = [
@@ -104,6 +112,17 @@ EXAMPLES = [
         upgrade="""
         with op.get_context().autocommit_block():
             op.execute("DROP INDEX CONCURRENTLY IF EXISTS by_name")
+            op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_name ON users (name)")
+        """,
+    ),
+    Example(
+        "after it was looked up whether one is left",
+        given=USERS,
+        upgrade="""
+        left = "SELECT 1 FROM pg_index WHERE NOT indisvalid AND indexrelid = to_regclass('by_name')"
+        with op.get_context().autocommit_block():
+            if op.get_bind().scalar(sa.text(left)):
+                op.execute("DROP INDEX CONCURRENTLY by_name")
             op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_name ON users (name)")
         """,
     ),

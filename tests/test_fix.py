@@ -34,6 +34,8 @@ class Style:
     given: str = USERS
     env: tuple[str, ...] = ()
     """What env.py has."""
+    top: str = ""
+    """What is above the functions."""
     until: int = 99
     """Last major version of PostgreSQL on which it is written so."""
 
@@ -236,12 +238,108 @@ STYLES = (
         (("while op.get_bind().execute(batch).rowcount:",), ("nullable=False",)),
         until=17,
     ),
+    Style(
+        "indexes in a loop, and nothing else",
+        "blocking-index",
+        QUICK + 'for column in ("name", "age"):\n    op.create_index(f"ix_{column}", "users", [column])',
+        'for column in ("age", "name"):\n    op.drop_index(f"ix_{column}", "users")',
+        (
+            '    for column in ("name", "age"):\n        with op.get_context().autocommit_block():\n'
+            '            op.drop_index(f"ix_{column}", table_name="users", if_exists=True, postgresql_concurrently=True)\n'
+            '            op.create_index(f"ix_{column}", "users", [column], postgresql_concurrently=True)\n',
+        ),
+    ),
+    Style(
+        "an index behind a guard that reads the catalogue, beside something else",
+        "blocking-index",
+        QUICK + 'op.add_column("orders", sa.Column("w", sa.Integer()))\n'
+        'present = {each["name"] for each in sa.inspect(op.get_bind()).get_indexes(TABLE)}\n'
+        'if "ix" not in present:\n    op.create_index("ix", TABLE, ["name"])',
+        'op.drop_index("ix", TABLE)\nop.drop_column("orders", "w")',
+        ('op.add_column("orders"', 'op.drop_column("orders", "w")'),
+        (
+            (
+                "TABLE = 'users'\n",
+                "pg_index WHERE NOT indisvalid AND indexrelid = to_regclass('ix')",
+                '    present = {each["name"] for each in sa.inspect(op.get_bind()).get_indexes(TABLE)}\n'
+                '    if "ix" not in present:\n        with op.get_context().autocommit_block():\n'
+                '            op.create_index("ix", TABLE, ["name"], postgresql_concurrently=True, if_not_exists=True)\n',
+                '        op.drop_index("ix", TABLE, postgresql_concurrently=True)\n',
+            ),
+        ),
+        ("create_index",),
+        top="TABLE = 'users'",
+    ),
+    Style(
+        "an index as SQL with a value in it, in a helper",
+        "blocking-index",
+        QUICK + "_make()",
+        'op.execute("DROP INDEX ix")',
+        (
+            '        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix")\n'
+            '        op.execute(f"CREATE INDEX CONCURRENTLY ix ON {TABLE} "\n                   "(name)")\n',
+        ),
+        top="TABLE = 'users'\n\n\ndef _make():\n    op.execute(f\"CREATE INDEX ix ON {TABLE} \"\n"
+        '               "(name)")',
+    ),
+    Style(
+        "foreign keys in a loop, in the branch of a dialect",
+        "validating-foreign-key",
+        QUICK
+        + 'if op.get_bind().dialect.name == "postgresql":\n    for name, local in (("fk1", "user_id"), ("fk2", "id")):\n'
+        '        op.create_foreign_key(name, "orders", "users", [local], ["id"])',
+        'for name in ("fk2", "fk1"):\n    op.drop_constraint(name, "orders", type_="foreignkey")',
+        ('op.create_foreign_key(name, "orders", "users", [local], ["id"], postgresql_not_valid=True)\n',),
+        (("VALIDATE CONSTRAINT fk1",), ("VALIDATE CONSTRAINT fk2",)),
+    ),
+    Style(
+        "NOT NULL as SQL",
+        "scanning-not-null",
+        QUICK + "op.execute(\"UPDATE users SET name = 'x' WHERE name IS NULL\")\n"
+        'op.execute("ALTER TABLE users ALTER COLUMN name SET NOT NULL")',
+        'op.execute("ALTER TABLE users ALTER COLUMN name DROP NOT NULL")',
+        ("postgresql_not_valid=True", 'op.drop_constraint(op.f("users_name_is_set")'),
+        (("VALIDATE CONSTRAINT users_name_is_set", 'op.alter_column("users", "name", nullable=False)'),),
+        ("SET NOT NULL",),
+        until=17,
+    ),
+    Style(
+        "two constraints without a name on one table",
+        "unnamed-constraint",
+        QUICK + 'with op.batch_alter_table("orders") as batch_op:\n'
+        '    batch_op.create_foreign_key(None, "users", ["user_id"], ["id"], postgresql_not_valid=True)\n'
+        '    batch_op.create_foreign_key(None, "users", ["id"], ["id"], postgresql_not_valid=True)',
+        'with op.batch_alter_table("orders") as batch_op:\n'
+        '    batch_op.drop_constraint(None, type_="foreignkey")\n    batch_op.drop_constraint(None, type_="foreignkey")',
+        (
+            'batch_op.create_foreign_key(batch_op.f("orders_user_id_fkey"), "users", ["user_id"]',
+            'batch_op.drop_constraint(batch_op.f("orders_id_fkey"), type_="foreignkey")\n'
+            '        batch_op.drop_constraint(batch_op.f("orders_user_id_fkey"), type_="foreignkey")',
+        ),
+    ),
+    Style(
+        "what the downgrade restores otherwise: an enum type, a constraint and an index",
+        "incomplete-downgrade",
+        QUICK + 'op.execute("DROP TYPE mood")\n'
+        'op.execute("ALTER TABLE moods DROP CONSTRAINT fk")\nop.drop_index("ix_m", "moods")',
+        QUICK
+        + 'op.execute("ALTER TABLE moods ADD CONSTRAINT fk FOREIGN KEY (u) REFERENCES users ON DELETE CASCADE")\n'
+        'op.create_index("ix_m", "moods", ["mood"])',
+        (
+            "sa.Enum('good', 'bad', name='mood').create(op.get_bind())",
+            "ALTER TABLE moods DROP CONSTRAINT fk, ADD CONSTRAINT fk FOREIGN KEY (u) REFERENCES users(id)",
+            'op.execute("DROP INDEX ix_m")\n    op.execute("CREATE UNIQUE INDEX ix_m ON moods USING btree (mood)")',
+        ),
+        given=USERS
+        + "\nop.execute(\"CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE moods (mood text, u bigint"
+        ' CONSTRAINT fk REFERENCES users); CREATE UNIQUE INDEX ix_m ON moods (mood)")',
+    ),
 )
 
 
 @pytest.mark.parametrize("style", STYLES, ids=[each.title for each in STYLES])
 def test_a_fix_is_offered_after_it_was_rehearsed(fixing_bench: Fixing, tmp_path: Path, style: Style) -> None:
-    folder = one(tmp_path.resolve(), style.given, style.upgrade, style.downgrade)
+    folder = one(tmp_path.resolve(), style.given, style.upgrade, style.downgrade, top=style.top)
     before = files_in(folder)
     if int(fixing_bench.server.version.split(".")[0]) > style.until:
         pytest.skip("written otherwise on this version, which has a test of its own")

@@ -109,7 +109,9 @@ def apart(found: Found, title: str, part: Part, back: Part | str | None, message
 def new_revision(found: Found, message: str, up: Slice, down: Slice) -> NewRevision:
     """A revision right after the one of the finding."""
     source = found.source
-    top = [each for each in source.module.body if each in (*up.top, *down.top)]
+    needed = (*up.top, *down.top)
+    top = [each for each in source.module.body if each in needed]
+    top += [each for each in needed if each not in source.module.body]
     return NewRevision(
         found.revision.id, message, text_of(up.body, source), text_of(down.body, source), text_of(top, source)
     )

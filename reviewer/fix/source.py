@@ -259,6 +259,8 @@ class Source:
     def hunks(self, text: str) -> tuple[Hunk, ...]:
         """What must be rewritten to make `text` of it."""
         new = tuple(re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z", text))
+        if len(new) == len(self.lines):  # lines that are alike do not confuse it
+            return tuple(Hunk(n, n + 1, (line,)) for n, line in enumerate(new) if line != self.lines[n])
         matcher = difflib.SequenceMatcher(None, self.lines, new, autojunk=False)
         return tuple(Hunk(i1, i2, new[j1:j2]) for tag, i1, i2, j1, j2 in matcher.get_opcodes() if tag != "equal")
 

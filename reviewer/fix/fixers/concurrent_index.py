@@ -101,7 +101,8 @@ def _if_invalid(name: Name, zero: Sequence[str], drop: str, after: str) -> str:
     inside = "\n".join(f"        {line}" for line in (*zero, drop, after) if line)
     bind = "op.get_bind()"
     return (
-        f'if {bind}.dialect.name == "postgresql" and {bind}.scalar({remedies.call("sa.text", query)}):\n'
+        f"leftover = {remedies.call('sa.text', query)}\n"
+        f'if {bind}.dialect.name == "postgresql" and {bind}.scalar(leftover):\n'
         f"    # a build that failed has left it\n"
         f"    with op.get_context().autocommit_block():\n{inside}"
     )

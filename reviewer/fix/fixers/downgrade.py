@@ -38,7 +38,7 @@ def fix(found: Found) -> Fix:
     empty = found.story.revision.downgrade_is_empty
     return Fix(
         found.finding,
-        f"add what the downgrade lacks: {'; '.join(line for _, line in lines[:4])}",
+        f"add what the downgrade lacks: {'; '.join(line for _, line in lines[:4])}".replace("\n", "; "),
         {source.path: rewriting},
         unsafe="Whether this revision should have a way back is your decision" if empty else "",
         leaves=frozenset({"destructive-downgrade", "lossy-round-trip"} if empty else ()),
