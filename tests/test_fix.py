@@ -94,6 +94,23 @@ STYLES = (
         env=("            context.execute(\"SET lock_timeout = '5s'\")\n            context.run_migrations()\n",),
     ),
     Style(
+        "an index, where the revisions run on other databases too",
+        "blocking-index",
+        'op.create_index("ix", "users", ["name"])',
+        'op.drop_index("ix", "users")',
+        (
+            '        if op.get_bind().dialect.name == "postgresql":\n            op.execute("SET lock_timeout = 0")\n'
+            '            op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix")\n'
+            '        op.create_index("ix", "users", ["name"], postgresql_concurrently=True)\n'
+            '        if op.get_bind().dialect.name == "postgresql":\n            op.execute("SET lock_timeout = \'5s\'")\n',
+        ),
+        env=(
+            '            if context.get_context().dialect.name == "postgresql":\n'
+            "                context.execute(\"SET lock_timeout = '5s'\")\n            context.run_migrations()\n",
+        ),
+        top="# on sqlite too",
+    ),
+    Style(
         "a foreign key by keyword",
         "validating-foreign-key",
         QUICK
@@ -315,6 +332,20 @@ STYLES = (
             'batch_op.create_foreign_key(batch_op.f("orders_user_id_fkey"), "users", ["user_id"]',
             'batch_op.drop_constraint(batch_op.f("orders_id_fkey"), type_="foreignkey")\n'
             '        batch_op.drop_constraint(batch_op.f("orders_user_id_fkey"), type_="foreignkey")',
+        ),
+    ),
+    Style(
+        "a concurrent build under a lock_timeout",
+        "timed-out-concurrent-build",
+        "with op.get_context().autocommit_block():\n    op.execute(\"SET lock_timeout = '2s'\")\n    # for the search\n"
+        '    op.create_index("ix", "users", ["name"], postgresql_concurrently=True)',
+        "with op.get_context().autocommit_block():\n    op.execute(\"SET lock_timeout = '2s'\")\n"
+        '    op.drop_index("ix", "users", postgresql_concurrently=True)',
+        (
+            '        # for the search\n        op.execute("SET lock_timeout = 0")\n'
+            '        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix")\n'
+            '        op.create_index("ix", "users", ["name"], postgresql_concurrently=True)\n'
+            "        op.execute(\"SET lock_timeout = '2s'\")\n",
         ),
     ),
     Style(

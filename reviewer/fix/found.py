@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -24,6 +25,8 @@ from reviewer.sql.parse import split
 
 Kind = TypeVar("Kind")
 
+_OTHERS = re.compile(rb"sqlite|mysql|mariadb|oracle|mssql|dialect\.name")
+
 
 @dataclass(frozen=True)
 class Files:
@@ -34,6 +37,11 @@ class Files:
     """The path of env.py."""
     sources: Mapping[str, Source]
     """The files that may be rewritten, by path."""
+
+    @cached_property
+    def other_dialects(self) -> bool:
+        """Whether the same revisions are made for other databases too, as far as their text tells."""
+        return any(_OTHERS.search(each.data) for each in self.sources.values())
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,13 @@ class Found:
         """`body`, which runs in another transaction than the statement, with the same lock_timeout."""
         limit = self.own_limit
         return remedies.execute(f"SET LOCAL lock_timeout = '{span(limit)}'") + f"\n{body}" if limit else body
+
+    def here(self, body: str, bind: str = "op.get_bind()") -> str:
+        """`body`, which only PostgreSQL understands, kept away from other databases that the project knows."""
+        if not self.files.other_dialects:
+            return body
+        inside = "\n".join(f"    {line}" for line in body.split("\n"))
+        return f'if {bind}.dialect.name == "postgresql":\n{inside}'
 
     @property
     def per_migration(self) -> bool:

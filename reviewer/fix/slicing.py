@@ -191,7 +191,7 @@ def _top(current: Sequence[Statement], source: Source) -> Iterator[Statement]:
     bound = {name for each in current for name in _given_anywhere(each)}
     seen: set[str] = set()
     while todo - seen:
-        name = sorted(todo - seen)[0]
+        name = min(todo - seen)
         seen.add(name)
         if name in bound or name in known:
             continue

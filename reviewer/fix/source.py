@@ -309,7 +309,7 @@ class Rewriting:
 
     def begin(self, site: Site, added: Sequence[Statement]) -> None:
         """Have `added` before everything else in the function that a site is in."""
-        function = [each for each in self.source.above(site.call) if isinstance(each, cst.FunctionDef)][0]
+        function = next(each for each in self.source.above(site.call) if isinstance(each, cst.FunctionDef))
         place = next(each for each in function.body.body if not is_docstring(each))
         if place not in self._begun:
             self._begun[place] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 import libcst as cst
@@ -64,13 +63,15 @@ def _part(found: Found, name: Name) -> Part:
     building = found.rule == "blocking-index"
     site = found.site(("create_index",) if building else ("drop_index",), name.name)
     limit = found.outer_limit
-    zero = [remedies.execute("SET lock_timeout = 0")] if limit else []
-    after = remedies.execute(f"SET lock_timeout = '{span(limit)}'") if limit else ""
+    before = [remedies.execute("SET lock_timeout = 0")] if limit else []
+    after = found.here(remedies.execute(f"SET lock_timeout = '{span(limit)}'")) if limit else ""
     drop = _leftover(found, site, name) if building else ""
     if drop and site.conditional and not site.repeated:  # the condition may be that there is no such index
-        first = _if_invalid(name, zero, drop, after)
-        return Part(site, _whatever_is_there(found, site), "\n".join(zero), after, first)
-    return Part(site, _concurrently(site), "\n".join([*zero, *([drop] if drop else [])]), after)
+        call, first = _whatever_is_there(found, site), _if_invalid(name, limit)
+    else:
+        call, first = _concurrently(site), ""
+        before += [drop] if drop else []
+    return Part(site, call, found.here("\n".join(before)) if before else "", after, first)
 
 
 def _leftover(found: Found, site: Site, name: Name) -> str:
@@ -94,11 +95,16 @@ def _leftover(found: Found, site: Site, name: Name) -> str:
     return f"op.drop_index({index}, table_name={table}{where}, if_exists=True, postgresql_concurrently=True)"
 
 
-def _if_invalid(name: Name, zero: Sequence[str], drop: str, after: str) -> str:
+def _if_invalid(name: Name, limit: int) -> str:
     """The same only for an index that is not valid: a valid one may have been built by hand before."""
-    known = name.sql.removeprefix("public.").replace("'", "''")
-    query = f"SELECT 1 FROM pg_index WHERE NOT indisvalid AND indexrelid = to_regclass('{known}')"
-    inside = "\n".join(f"        {line}" for line in (*zero, drop, after) if line)
+    index = name.sql.removeprefix("public.")
+    quoted = index.replace("'", "''")
+    query = f"SELECT 1 FROM pg_index WHERE NOT indisvalid AND indexrelid = to_regclass('{quoted}')"
+    lines = [remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")]
+    if limit:
+        again = remedies.execute(f"SET lock_timeout = '{span(limit)}'")
+        lines = [remedies.execute("SET lock_timeout = 0"), *lines, again]
+    inside = "\n".join(f"        {line}" for line in "\n".join(lines).split("\n"))
     bind = "op.get_bind()"
     return (
         f"leftover = {remedies.call('sa.text', query)}\n"

@@ -22,7 +22,7 @@ SECONDS = 5
 def fix(found: Found) -> Fix:
     """One statement more in env.py, or one in each revision."""
     env = found.files.sources.get(found.files.env_py or "")
-    if env is not None and (hunks := _in_env(env)):
+    if env is not None and (hunks := _in_env(env, found)):
         title = f"set `lock_timeout` to {SECONDS} s for all migrations in `{env.path}`"
         changed = {env.path: hunks}
     else:
@@ -38,7 +38,7 @@ def fix(found: Found) -> Fix:
     )
 
 
-def _in_env(source: Source) -> tuple[Hunk, ...]:
+def _in_env(source: Source, found: Found) -> tuple[Hunk, ...]:
     """The statement before the migrations run, in a transaction that Alembic begins; empty where there is none such."""
     places = []
     for call in source.nodes(cst.Call):
@@ -67,7 +67,8 @@ def _in_env(source: Source) -> tuple[Hunk, ...]:
         return ()
     statement, context = places[0]
     rewriting = Rewriting(source)
-    (added,) = parsed(f"{context}.execute(\"SET lock_timeout = '{SECONDS}s'\")", source)
+    limit = f"{context}.execute(\"SET lock_timeout = '{SECONDS}s'\")"
+    (added,) = parsed(found.here(limit, f"{context}.get_context()"), source)
     added = added.with_changes(leading_lines=statement.leading_lines)
     rewriting.replace(statement, [added, statement.with_changes(leading_lines=())])
     return rewriting.hunks()
@@ -101,7 +102,7 @@ def _in_revisions(found: Found) -> dict[str, tuple[Hunk, ...]]:
         if not isinstance(first, cst.SimpleStatementLine | cst.BaseCompoundStatement):
             raise Refused(f"`upgrade()` of `{source.path}` is empty")
         rewriting = Rewriting(source)
-        (added,) = parsed(remedies.execute(f"SET LOCAL lock_timeout = '{SECONDS}s'"), source)
+        (added,) = parsed(found.here(remedies.execute(f"SET LOCAL lock_timeout = '{SECONDS}s'")), source)
         added = added.with_changes(leading_lines=first.leading_lines)
         rewriting.replace(first, [added, first.with_changes(leading_lines=())])
         changed[source.path] = rewriting.hunks()

@@ -47,7 +47,7 @@ def fix(found: Found) -> Fix:
 
 def validating(found: Found, body: str) -> str:
     """A body that validates, outside the transaction of what comes before where revisions share one."""
-    return body if found.per_migration else remedies.outside_transaction(body)
+    return found.here(body if found.per_migration else remedies.outside_transaction(body))
 
 
 def _not_valid(site: Site) -> cst.Call:
