@@ -300,6 +300,19 @@ STYLES = (
         '               "(name)")',
     ),
     Style(
+        "an index in a schema that the revision computes",
+        "blocking-index",
+        QUICK + 'op.execute(f"CREATE INDEX ix ON {SCHEMA}things (name)")',
+        'op.execute(f"DROP INDEX {SCHEMA}ix")',
+        (
+            '        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {SCHEMA}ix")\n'
+            '        op.execute(f"CREATE INDEX CONCURRENTLY ix ON {SCHEMA}things (name)")\n',
+            '        op.execute(f"DROP INDEX CONCURRENTLY {SCHEMA}ix")\n',
+        ),
+        given='op.execute("CREATE SCHEMA tenant; CREATE TABLE tenant.things (name text)")',
+        top="SCHEMA = 'ten' + 'ant.'",
+    ),
+    Style(
         "foreign keys in a loop, in the branch of a dialect",
         "validating-foreign-key",
         QUICK
@@ -403,6 +416,18 @@ def test_a_fix_is_offered_after_it_was_rehearsed(fixing_bench: Fixing, tmp_path:
 
 def _down(text: str) -> str:
     return text.partition("down_revision = '")[2].partition("'")[0]
+
+
+def test_no_fix_names_a_schema_that_the_revision_computes(fixing_bench: Fixing, tmp_path: Path) -> None:
+    given = 'op.execute("CREATE SCHEMA tenant; CREATE TABLE tenant.things (name text UNIQUE)")'
+    upgrade = QUICK + 'op.execute(f"ALTER TABLE {SCHEMA}things ALTER name SET NOT NULL")'
+    downgrade = 'op.execute(f"ALTER TABLE {SCHEMA}things ALTER name DROP NOT NULL")'
+
+    found = fixing_bench.of(one(tmp_path.resolve(), given, upgrade, downgrade, top="SCHEMA = 'ten' + 'ant.'"))
+
+    reasons = {each.finding.rule: each.reason for each in found.left}
+    assert reasons["scanning-not-null"] == "it is in the schema `tenant`, which the revision does not name itself"
+    assert found.last.contents == {}
 
 
 def test_not_null_needs_no_check_from_18_on(

@@ -162,6 +162,16 @@ def sql_text(node: Text) -> str | None:
     return None
 
 
+def template(node: Text) -> str:
+    """The same as the inside of an f-string."""
+    if isinstance(node, cst.ConcatenatedString):
+        right = template(node.right) if isinstance(node.right, Text) else ""
+        return template(node.left) + right if isinstance(node.left, Text) else right
+    if isinstance(node, cst.FormattedString):
+        return "".join(cst.Module([]).code_for_node(each) for each in node.parts)
+    return node.value[len(node.prefix) + len(node.quote) : -len(node.quote)].replace("{", "{{").replace("}", "}}")
+
+
 def with_sql(node: Text, pattern: str, instead: str) -> Text | None:
     """A string literal with what `pattern` matches first replaced; None if it spans several parts."""
     if isinstance(node, cst.ConcatenatedString):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -109,12 +110,27 @@ def _candidates(work: _Work) -> Iterator[tuple[Finding, Fix | str]]:
             continue
         try:
             fix = fixer.fix(Found(finding, state.tree, state.stories, state.files))
+            _refuse_foreign_schema(state, fix)
             if fix.revisions:
                 compose(state, [fix], work.trials, work.now)
         except Refused as refused:
             yield finding, str(refused)
         else:
             yield finding, fix
+
+
+def _refuse_foreign_schema(state: State, fix: Fix) -> None:
+    """Raises `Refused` where a fix names a schema that its revision does not name itself: it computes it, and the next
+    run may have another one.
+    """
+    written = [line for hunks in fix.hunks.values() for hunk in hunks for line in hunk.lines]
+    written += [text for each in fix.revisions for text in (each.upgrade, each.downgrade)]
+    new = "\n".join(written)
+    old = "\n".join(state.files.sources[path].text for path in fix.hunks)
+    for schema in state.schemas:
+        word = rf"\b{re.escape(schema)}\b"
+        if re.search(word, new) and not re.search(word, old):
+            raise Refused(f"it is in the schema `{schema}`, which the revision does not name itself")
 
 
 def _next(work: _Work) -> list[Fix]:

@@ -85,6 +85,8 @@ def in_block(found: Found, title: str, parts: Sequence[Part]) -> Fix:
     for part in parts:
         put(rewriting, part.site, [part.block()], each_time=True)
         if part.first:
+            if "sa." in part.first:
+                rewriting.needs("sqlalchemy", "sa")
             rewriting.begin(part.site, parsed(part.first, found.source))
     return Fix(found.finding, title, {found.source.path: rewriting.hunks()})
 

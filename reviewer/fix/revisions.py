@@ -144,7 +144,7 @@ def _written(revision: NewRevision, id_: str, down: str, source: Source, now: da
     if revision.top:
         place = next(n for n, each in enumerate(body) if isinstance(each, cst.FunctionDef))
         first, *rest = parsed(revision.top, source)
-        apart = [cst.EmptyLine(indent=False)]
+        apart = [cst.EmptyLine(indent=False)] * (2 if isinstance(first, cst.FunctionDef | cst.ClassDef) else 1)
         body[place:place] = [first.with_changes(leading_lines=[*apart, *_unspaced(first)]), *rest]
     made = module.with_changes(body=body, footer=())
     return _without_unused(made).code.encode(source.encoding)

@@ -40,6 +40,7 @@ from reviewer.session import (
     setup_of,
     unread,
 )
+from reviewer.sql.names import Name
 from reviewer.stats.sizes import Production
 
 if TYPE_CHECKING:
@@ -80,6 +81,18 @@ class State:
             except OSError:
                 path = None
         return Files(self.scope.graph, path, sources)
+
+    @cached_property
+    def schemas(self) -> frozenset[str]:
+        """The schemas that its statements name, besides the usual one."""
+        operations = [
+            operation
+            for story in self.stories
+            for each in (*story.upgrade, *story.downgrade)
+            for operation in each.operations
+        ]
+        names = {name for each in operations for name in vars(each).values() if isinstance(name, Name)}
+        return frozenset(name.schema for name in names if name.schema is not None) - {"public", "pg_catalog"}
 
     @property
     def new(self) -> frozenset[str]:

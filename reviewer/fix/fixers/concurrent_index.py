@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import libcst as cst
 
-from reviewer.fix.code import with_option
+from reviewer.fix.code import template, with_option
 from reviewer.fix.fix import Fix
-from reviewer.fix.found import Found, span, with_sql
+from reviewer.fix.found import Found, span, sql_of, with_sql
 from reviewer.fix.moving import Part, apart, in_block
 from reviewer.fix.refused import Refused
-from reviewer.fix.source import Site, argument
+from reviewer.fix.source import Site, argument, literal
 from reviewer.recording import Direction
 from reviewer.review import about, remedies
 from reviewer.sql.names import Name
@@ -24,7 +24,10 @@ _KINDS = (CreateIndex, DropIndex, Select)
 """What a revision may do besides, whose commands are committed one by one."""
 _IF_EXISTS = (1, 12)
 """The first Alembic with `if_exists`."""
-_CREATES = re.compile(r"\bINDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(\{[^{}]+\}|\w+)\s", re.IGNORECASE)
+_CREATES = re.compile(
+    r"\bINDEX\s+(?:CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?(?P<name>\S+)\s+ON\s+(?:ONLY\s+)?(?P<on>[^\s(]+)",
+    re.IGNORECASE,
+)
 
 
 def fix(found: Found) -> Fix:
@@ -66,7 +69,7 @@ def _part(found: Found, name: Name) -> Part:
     before = [remedies.execute("SET lock_timeout = 0")] if limit else []
     after = found.here(remedies.execute(f"SET lock_timeout = '{span(limit)}'")) if limit else ""
     drop = _leftover(found, site, name) if building else ""
-    if drop and site.conditional and not site.repeated:  # the condition may be that there is no such index
+    if drop and site.conditional and drop == _plain(name):  # the condition may be that there is no such index
         call, first = _whatever_is_there(found, site), _if_invalid(name, limit)
     else:
         call, first = _concurrently(site), ""
@@ -74,24 +77,33 @@ def _part(found: Found, name: Name) -> Part:
     return Part(site, call, found.here("\n".join(before)) if before else "", after, first)
 
 
+def _plain(name: Name) -> str:
+    return remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name.sql.removeprefix('public.')}")
+
+
 def _leftover(found: Found, site: Site, name: Name) -> str:
-    """Code that drops what a build that failed has left."""
-    if not site.repeated:
-        return remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name.sql.removeprefix('public.')}")
-    text = found.source.module.code_for_node
+    """Code that drops what a build that failed has left, with the values that the call itself is given."""
     if site.name == "execute":
-        match = _CREATES.search(text(site.call))
-        if match is None:
-            raise Refused(f"the SQL at line {site.line} has a form that no fix handles")
-        return f'op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {match.group(1)}")'
-    if found.alembic < _IF_EXISTS or site.batch is not None:
-        raise Refused(site.repeated)
+        text = template(sql_of(site))
+        match = _CREATES.search(text)
+        if match is None or "{" not in match.group(0).replace("{{", ""):
+            if site.repeated:
+                raise Refused(site.repeated)
+            return _plain(name)
+        schema = re.match(r"(.*\.|\{[^{}]*\}(?=\w))", match["on"])
+        index = f"{schema.group(1) if schema else ''}{match['name']}".replace('"', '\\"')
+        if "{" not in index:
+            return _plain(name)
+        return f'op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")'
+    code = found.source.module.code_for_node
+    schema_given = argument(site.call, None, "schema")
+    if not site.repeated and (schema_given is None or isinstance(literal(schema_given.value), str)):
+        return _plain(name)
     given = [argument(site.call, 0, "index_name"), argument(site.call, 1, "table_name")]
-    if any(each is None for each in given):
-        raise Refused(site.repeated)
-    index, table = (text(each.value) for each in given if each is not None)
-    schema = argument(site.call, None, "schema")
-    where = f", schema={text(schema.value)}" if schema is not None else ""
+    if found.alembic < _IF_EXISTS or site.batch is not None or None in given:
+        raise Refused(site.repeated or "it is in a schema that the revision computes")
+    index, table = (code(each.value) for each in given if each is not None)
+    where = f", schema={code(schema_given.value)}" if schema_given is not None else ""
     return f"op.drop_index({index}, table_name={table}{where}, if_exists=True, postgresql_concurrently=True)"
 
 
