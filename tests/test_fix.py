@@ -288,6 +288,24 @@ STYLES = (
         top="TABLE = 'users'",
     ),
     Style(
+        "an index that comes with a new column",
+        "blocking-index",
+        QUICK + 'op.add_column("users", sa.Column("z", sa.Integer(), index=True, unique=True, nullable=True))',
+        'op.drop_index("ix_users_z", "users")\nop.drop_column("users", "z")',
+        (
+            '    op.add_column("users", sa.Column("z", sa.Integer(), nullable=True))\n',
+            '    op.drop_column("users", "z")\n',
+        ),
+        (
+            (
+                '        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_users_z")\n',
+                '        op.create_index("ix_users_z", "users", ["z"], unique=True, postgresql_concurrently=True)\n',
+                '        op.drop_index("ix_users_z", "users", postgresql_concurrently=True)\n',
+            ),
+        ),
+        ("drop_index",),
+    ),
+    Style(
         "an index as SQL with a value in it, in a helper",
         "blocking-index",
         QUICK + "_make()",

@@ -9,10 +9,11 @@ import libcst as cst
 
 from reviewer.fix.code import outside_transaction, parsed, text_of
 from reviewer.fix.fix import Fix, NewRevision
-from reviewer.fix.found import Found
+from reviewer.fix.found import Found, span
 from reviewer.fix.refused import Refused
 from reviewer.fix.slicing import Slice, taken
 from reviewer.fix.source import MARKER, Rewriting, Site, Statement
+from reviewer.review import remedies
 
 NEW_REVISION = "It adds a revision, because it commits and must not leave this one half applied"
 
@@ -127,3 +128,12 @@ def unmarked(statement: cst.With) -> cst.With:
         if line.comment is not None and not line.comment.value.startswith(MARKER)
     ]
     return statement.with_changes(leading_lines=kept)
+
+
+def bounded(build: str, found: Found) -> str:
+    """The build, which waits as long as it takes, and nothing after it."""
+    zero = remedies.execute("SET lock_timeout = 0")
+    if found.own_limit:  # it ends with the transaction before
+        return build.replace(f"    {zero}\n", "")
+    again = remedies.execute(f"SET lock_timeout = '{span(found.outer_limit)}'")
+    return f"{build}\n    {again}" if found.outer_limit else build

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import libcst as cst
 
-from reviewer.fix.code import template, with_option
+from reviewer.fix.code import outside_transaction, parsed, template, with_option, without_option
 from reviewer.fix.fix import Fix
+from reviewer.fix.fixers.server_default import column_in
 from reviewer.fix.found import Found, span, sql_of, with_sql
-from reviewer.fix.moving import Part, apart, in_block
+from reviewer.fix.moving import NEW_REVISION, Part, apart, bounded, in_block, new_revision
 from reviewer.fix.refused import Refused
+from reviewer.fix.slicing import Slice, taken
 from reviewer.fix.source import Site, argument, literal
 from reviewer.recording import Direction
 from reviewer.review import about, remedies
@@ -48,6 +50,8 @@ def fix(found: Found) -> Fix:
         title = f"drop index `{name.name}` CONCURRENTLY"
     if not found.finding.remedy or len(found.finding.remedy) > 1:
         raise Refused("PostgreSQL does not support that on a partitioned table")
+    if building and found.site(("create_index", "add_column"), name.name).name == "add_column":
+        return _of_new_column(found, index, name, title)
     part = _part(found, name)
     back = _back(found, name, table)
     parts = [part]
@@ -60,6 +64,27 @@ def fix(found: Found) -> Fix:
         f"{several} indexes of {found.revision.id} CONCURRENTLY" if part.site.repeated else title.replace("`", "")
     )
     return apart(found, title, part, back, message)
+
+
+def _of_new_column(found: Found, index: CreateIndex, name: Name, title: str) -> Fix:
+    """`sa.Column(..., index=True)` loses that, and the index is built in a revision of its own."""
+    site = found.site(("add_column",))
+    if site.repeated:
+        raise Refused(site.repeated)
+    if len(index.columns) != 1:
+        raise Refused(f"the call at line {site.line} makes another index than that of a column")
+    written = column_in(site, index.columns[0])
+    rewriting = found.rewriting()
+    rewriting.replace(written, [without_option(without_option(written, "index"), "unique")])
+    up = taken(site, parsed(bounded(found.finding.remedy[0], found), found.source), None)
+    back = _back(found, name, index.table)
+    if isinstance(back, Part):
+        down = back.apart()
+        rewriting.remove(back.site)
+    else:
+        down = Slice((outside_transaction(parsed(back, found.source), found.source),), ())
+    new = new_revision(found, title.replace("`", ""), up, down)
+    return Fix(found.finding, title, {found.source.path: rewriting.hunks()}, (new,), NEW_REVISION)
 
 
 def _part(found: Found, name: Name) -> Part:

@@ -16,7 +16,7 @@ from reviewer.fix.source import Site, called
 from reviewer.recording import Difference, Direction
 from reviewer.review import remedies
 from reviewer.sql import types
-from reviewer.sql.operations import AddColumn, ColumnDefinition
+from reviewer.sql.operations import AddColumn
 
 RULES = ("required-column",)
 
@@ -31,7 +31,7 @@ def fix(found: Found) -> Fix:
     if value is None:
         raise Refused(f"{column.type} has no value that suits every row")
     site = found.site(("add_column",), column.name)
-    written = column_in(site, column)
+    written = column_in(site, column.name)
     rewriting = found.rewriting()
     text = rewriting.needs("sqlalchemy", "sa")
     default = f"{text}.{remedies.call('text', value)}"
@@ -49,13 +49,13 @@ def fix(found: Found) -> Fix:
     )
 
 
-def column_in(site: Site, column: ColumnDefinition) -> cst.Call:
+def column_in(site: Site, column: str) -> cst.Call:
     """The `Column(...)` in a call that adds one."""
     if site.name != "add_column":
         raise Refused("it is written as SQL")
     for each in site.call.args:
         match each.value:
-            case cst.Call() as call if called(call) == "Column" and column.name in {
+            case cst.Call() as call if called(call) == "Column" and column in {
                 one.evaluated_value for one in strings(call)
             }:
                 return call

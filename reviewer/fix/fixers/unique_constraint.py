@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reviewer.fix.code import in_place, parsed
 from reviewer.fix.fix import Fix
-from reviewer.fix.found import Found, span
-from reviewer.fix.moving import NEW_REVISION, new_revision, only, put
+from reviewer.fix.found import Found
+from reviewer.fix.moving import NEW_REVISION, bounded, new_revision, only, put
 from reviewer.fix.refused import Refused
 from reviewer.fix.slicing import Slice, taken
 from reviewer.recording import Direction
@@ -28,7 +28,7 @@ def fix(found: Found) -> Fix:
     name = found.finding.about[2]
     site = found.site(("create_unique_constraint",), added.name)
     build, take = found.finding.remedy
-    body = f"{_bounded(build, found)}\n{found.limited(take)}"
+    body = f"{bounded(build, found)}\n{found.limited(take)}"
     title = f"add unique constraint `{name}` USING INDEX, with the index built CONCURRENTLY"
     if site.repeated:
         raise Refused(site.repeated)
@@ -49,12 +49,3 @@ def fix(found: Found) -> Fix:
         down = Slice(tuple(parsed(drop, found.source)), ())
     new = new_revision(found, f"add unique constraint {name}", up, down)
     return Fix(found.finding, title, {found.source.path: rewriting.hunks()}, (new,), NEW_REVISION, LEAVES)
-
-
-def _bounded(build: str, found: Found) -> str:
-    """The build, which waits as long as it takes, and nothing after it."""
-    zero = remedies.execute("SET lock_timeout = 0")
-    if found.own_limit:  # it ends with the transaction before
-        return build.replace(f"    {zero}\n", "")
-    again = remedies.execute(f"SET lock_timeout = '{span(found.outer_limit)}'")
-    return f"{build}\n    {again}" if found.outer_limit else build

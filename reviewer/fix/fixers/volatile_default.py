@@ -29,7 +29,7 @@ def fix(found: Found) -> Fix:
     added = found.operation(AddColumn)
     table, column = added.table, added.column
     site = found.site(("add_column",), column.name)
-    written = column_in(site, column)
+    written = column_in(site, column.name)
     if column.default is None or len(found.finding.remedy) < 2:
         raise Refused("the default is unknown")
     if column.references is not None or column.unique or column.check:
