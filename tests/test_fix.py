@@ -288,6 +288,18 @@ STYLES = (
         top="TABLE = 'users'",
     ),
     Style(
+        "an index that goes and another one that comes, not on SQLite",
+        "blocking-index-drop",
+        QUICK + 'if op.get_bind().dialect.name != "sqlite":\n    op.drop_index("ix_n", table_name="users")\n'
+        '    op.create_index("ix_a", "users", ["age"])',
+        'op.drop_index("ix_a", "users")\nop.create_index("ix_n", "users", ["name"])',
+        (
+            '            op.drop_index("ix_n", table_name="users", postgresql_concurrently=True, if_exists=True)\n',
+            '            op.create_index("ix_a", "users", ["age"], postgresql_concurrently=True, if_not_exists=True)\n',
+        ),
+        given=USERS + '\nop.create_index("ix_n", "users", ["name"])',
+    ),
+    Style(
         "an index that comes with a new column",
         "blocking-index",
         QUICK + 'op.add_column("users", sa.Column("z", sa.Integer(), index=True, unique=True, nullable=True))',

@@ -97,7 +97,8 @@ def _part(found: Found, name: Name) -> Part:
     if drop and site.conditional and drop == _plain(name):  # the condition may be that there is no such index
         call, first = _whatever_is_there(found, site), _if_invalid(name, limit)
     else:
-        call, first = _concurrently(site), ""
+        more = not building and not all(isinstance(each, Select) for each in found.rest())
+        call, first = _whatever_is_there(found, site) if more else _concurrently(site), ""
         before += [drop] if drop else []
     return Part(site, call, found.here("\n".join(before)) if before else "", after, first)
 
