@@ -243,6 +243,16 @@ STYLES = (
         ),
     ),
     Style(
+        "an enum type that is there already, before what nobody could see",
+        "failing-upgrade",
+        "op.execute(\"CREATE TYPE mood AS ENUM ('good', 'bad')\")\n"
+        'op.create_table("m2", sa.Column("mood", sa.Enum("good", "bad", name="mood"), primary_key=True))\n'
+        'op.add_column("users", sa.Column("z", sa.Integer()))',
+        'op.drop_column("users", "z")\nop.drop_table("m2")\nop.execute("DROP TYPE mood")',
+        ('name="mood", create_type=False), primary_key=True',),
+        env=("            context.execute(\"SET lock_timeout = '5s'\")\n            context.run_migrations()\n",),
+    ),
+    Style(
         "a volatile default",
         "rewriting-default",
         QUICK

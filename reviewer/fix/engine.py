@@ -246,7 +246,7 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
     unseen = before.new - {revision for revision, way in _ran(before) if way is Direction.UPGRADE}
     for finding in after.tree.findings:
         this = _key(finding, after)
-        if after.origins.get(finding.revision or "", finding.revision) in unseen:
+        if unseen and after.origins.get(where := _revision_of(finding, after), where) in unseen:
             continue  # its upgrade failed before, so nobody could see what else it does
         if finding.suppressed is None and now[this] > was[this] and not _covered(finding, after, group):
             yield _blamed(finding, group), f"the review then finds {finding.rule}: {finding.message.rstrip('.')}"
@@ -262,6 +262,14 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
                 None,
                 f"the schema ends up different: {each.kind} {each.name}{on} is {each.change.value} {each.aspect}".rstrip(),
             )
+
+
+def _revision_of(finding: Finding, state: State) -> str:
+    """The revision that a finding is about, or that has the line of one that is about the whole deploy."""
+    if finding.revision is not None or finding.location is None:
+        return finding.revision or ""
+    path = finding.location.path
+    return next((each.id for each in state.scope.graph.revisions.values() if each.path == path), "")
 
 
 def _covered(finding: Finding, after: State, group: Sequence[Fix]) -> bool:

@@ -70,7 +70,8 @@ def code(difference: Difference) -> str:
         case Difference(kind="view" | "materialized view" as kind, change=Change.MISSING, after=str(definition)):
             return _execute(f"CREATE {kind.upper()} {sql} AS {definition.strip().rstrip(';')}")
         case Difference(kind="column", aspect="type", before=str(before), change=Change.CHANGED):
-            cast = f" USING {sql}::{before}" if difference.after in _TEXTS and before not in _TEXTS else ""
+            textual = str(difference.after).startswith(_TEXTS) and not before.startswith(_TEXTS)
+            cast = f" USING {sql}::{before}" if textual else ""
             return _execute(f"ALTER TABLE {on} ALTER COLUMN {sql} TYPE {before}{cast}")
         case Difference(kind="constraint", aspect="definition", before=str(before), change=Change.CHANGED):
             return _execute(f"ALTER TABLE {on} DROP CONSTRAINT {sql}, ADD CONSTRAINT {sql} {before}")
@@ -90,7 +91,7 @@ def code(difference: Difference) -> str:
     return ""
 
 
-_TEXTS = frozenset({"text", "character varying"})
+_TEXTS = ("text", "character")
 """Types whose values become others only by a cast that is written."""
 
 
