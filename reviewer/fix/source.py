@@ -220,7 +220,7 @@ class Source:
         return [each for each in self.nodes(cst.Name) if each.value == name and each is not function.name]
 
     def _runs_once(self, function: cst.FunctionDef) -> bool:
-        """Whether a helper runs once at most, whoever is called with it."""
+        """Whether a helper runs once at most: its only use is a call, or an argument of one."""
         uses = self.uses(function)
         if len(uses) != 1:
             return False

@@ -190,7 +190,7 @@ def _back(found: Found, name: Name, table: Name) -> Part | str:
     if site is not None:
         try:
             call = _whatever_is_there(found, site) if building and site.conditional else _concurrently(site)
-        except Refused:  # the text is no single command; it can stay where it comes to nothing then
+        except Refused:  # several commands in one text: IF EXISTS makes them harmless after the drop
             if not building or not re.search(r"\bIF\s+EXISTS\b", found.source.module.code_for_node(site.call)):
                 raise
         else:

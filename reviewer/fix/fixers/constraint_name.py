@@ -80,7 +80,7 @@ def _drops(found: Found, made: Site) -> Sequence[Site]:
 
 
 def _kind(drop: Site) -> str | None:
-    """The function that makes what a call drops; None where it does not say."""
+    """The function that makes what a call drops; None if it does not say."""
     kind = argument(drop.call, None, "type_")
     return _KINDS.get(str(literal(kind.value))) if kind is not None else None
 
