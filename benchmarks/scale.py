@@ -104,31 +104,34 @@ KINDS = {
 ENV = """
 from alembic import context
 from sqlalchemy import create_engine
-import os
+import os, time
 with create_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")).connect() as connection:
     context.configure(connection=connection)
     with context.begin_transaction():
         context.run_migrations()
+    context.config.attributes["ended"] = time.perf_counter()
 """
 REVISION = """
-from alembic import op
+import time
+from alembic import context, op
 import sqlalchemy as sa
 revision, down_revision = {id!r}, {down!r}
 def upgrade():
+    context.config.attributes["began"] = time.perf_counter()
 {upgrade}
 def downgrade():
+    context.config.attributes["began"] = time.perf_counter()
 {downgrade}
 """
 RUN = """
-import sys, time
+import sys
 from alembic import command
 from alembic.config import Config
 config = Config("alembic.ini")
 command.upgrade(config, "a") if sys.argv[1] == "base" else None
 if sys.argv[1] != "base":
-    began = time.perf_counter()
     command.upgrade(config, "b") if sys.argv[1] == "upgrade" else command.downgrade(config, "a")
-    print(time.perf_counter() - began)
+    print(config.attributes["ended"] - config.attributes["began"])
 """
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from reviewer.errors import ServerError
 from reviewer.recording import (
     Direction,
+    Failure,
     FailureKind,
     Location,
     Origin,
@@ -37,8 +38,8 @@ from reviewer.rehearsal.workbench import Workbench
 from reviewer.replay.effects import work
 from reviewer.replay.stream import operations
 from reviewer.rows.bulk import Bulk
-from reviewer.sql.names import Name
-from reviewer.sql.operations import CreateIndex, Delete, Insert, Merge, RefreshMaterializedView, Update
+from reviewer.sql.names import Name, listed
+from reviewer.sql.operations import CreateIndex, Delete, Insert, Merge, RefreshMaterializedView, Select, Update
 
 if TYPE_CHECKING:
     import psycopg
@@ -125,6 +126,9 @@ class _Measuring:
         self._downs = list(takewhile(down.__contains__, (each.id for each in reversed(bench.plan.revisions))))
         self._runs: list[ScaledRun] = []
         self._reason = ""
+        self._failed: tuple[str, Failure] | None = None
+        """The revision in which the last run failed, if its rows may be why."""
+        self._cleared: set[Name] = set()
 
     def run(self) -> Scale:
         bench = self._bench
@@ -151,7 +155,14 @@ class _Measuring:
         with bench.server.connect(state) as connection:
             self._like_a_large_one(connection)
             bulk = Bulk(connection, tables)
-        pilots = [self._pilot(state, tables, bulk, rows) for rows in self._pilots]
+        few, more = self._pilots
+        first = self._pilot(state, tables, bulk, few)
+        # what fails on rows ends the run there, and what comes after it would not be measured
+        while self._failed is not None and self._clear(state, *self._failed):
+            with bench.server.connect(state) as connection:
+                bulk = Bulk(connection, [each for each in tables if each not in self._cleared])
+            first = self._pilot(state, tables, bulk, few)
+        pilots = (first, self._pilot(state, tables, bulk, more))
         smallest = self._smallest(*pilots)
         if smallest <= pilots[-1].rows:
             self._runs.append(pilots[-1].run)
@@ -191,6 +202,41 @@ class _Measuring:
         names = (*worked, *touched(self._passes))
         known = [each.name for each in self._base.catalogue.tables if each.kind in {"table", "partitioned table"}]
         return list(dict.fromkeys(there for each in names for there in known if there.matches(each)))
+
+    def _clear(self, state: str, revision: str, failure: Failure) -> bool:
+        """Empty the tables on whose rows a revision fails; False if none is left to try."""
+        for names in self._in_the_way(revision, failure):
+            emptied = [each for each in names if each not in self._cleared]
+            if emptied and self._empty(state, emptied):
+                self._cleared.update(emptied)
+                tables = listed([f"`{each}`" for each in emptied])
+                why = f"revision {revision} fails on them: {_first_line(failure)}"
+                self._bench.skip(f"rows of {tables} at scale", why)
+                return True
+        return False
+
+    def _in_the_way(self, revision: str, failure: Failure) -> Iterable[list[Name]]:
+        """The tables that may be why: those of the statement that failed, then all that the revision works on."""
+        runs = [each for each in self._passes if each.revision == revision]
+        there = [replace(run, statements=tuple(_at(run.statements, failure.location))) for run in runs]
+        tables = [each.name for each in self._base.catalogue.tables if each.kind in {"table", "partitioned table"}]
+        for some in (there, runs):
+            yield [each for each in tables if any(each.matches(name) for name in touched(some))]
+
+    def _empty(self, state: str, names: Sequence[Name]) -> bool:
+        import psycopg
+
+        listed_sql = ", ".join(each.sql for each in names)
+        ways = ["; ".join(f"DELETE FROM {each.sql}" for each in names), f"TRUNCATE {listed_sql} CASCADE"]
+        with self._bench.server.connect(state) as connection:
+            for way in ways:
+                try:
+                    with connection.transaction():
+                        connection.execute(way.encode())
+                except psycopg.Error:
+                    continue
+                return True
+        return False
 
     def _pilot(self, state: str, tables: Sequence[Name], bulk: Bulk, rows: int) -> _Pilot:
         began = time.monotonic()
@@ -272,8 +318,9 @@ class _Measuring:
         bench = self._bench
         database = state if whole else bench.database(state)
         sized = tuple(Sized(name, count) for name in tables if (count := bulk.rows_of(name)) is not None)
+        sized += tuple(Sized(name, 0) for name in tables if name in self._cleared and bulk.rows_of(name) is None)
         taken: list[Taken] = []
-        failure = ""
+        failure, self._failed = "", None
         commands: list[Upgrade | Step] = [Upgrade(to=tuple(bench.plan.heads))]
         commands += [Step(revision=each, direction="downgrade") for each in self._downs]
         for command in commands:
@@ -284,12 +331,22 @@ class _Measuring:
                 what = f"revision {run.failed_revision}" if run.failed_revision else "env.py"
                 why = "the time was up" if late else f"{what} failed: {run.failure.message.rstrip('.')}"
                 failure = why.split("\n")[0]
+                if run.failed_revision is not None and not late:
+                    self._failed = run.failed_revision, run.failure
                 bench.restart()
                 break
         if not whole:
             bench.drop_all_but({*bench.databases} - {database})
         went_up = not failure or command is not commands[0]
         return ScaledRun(rows, sized, tuple(self._seen.told(each) for each in taken), failure, not went_up)
+
+
+def _at(statements: Iterable[Statement], location: Location | None) -> Iterable[Statement]:
+    return (each for each in statements if each.location == location)
+
+
+def _first_line(failure: Failure) -> str:
+    return failure.message.strip().split("\n")[0].rstrip(".")
 
 
 class _Seen:
@@ -326,15 +383,22 @@ def _keys(revision: str, way: Direction, location: Location | None, sql: str) ->
 
 
 def _worked_on(statement: Statement) -> Iterable[Name]:
-    """The existing tables that it works through, as it was seen to or as its text says."""
+    """The existing tables that it works through, as it was seen to or as its text says: a scan is seen, what an index
+    finds is not.
+    """
     for each in work(statement.observation):
         yield each.table.as_name
     for operation in operations(statement):
         match operation:
-            case Update() | Delete() | Merge() | CreateIndex():
+            case Update() | Delete() | Merge():
+                yield operation.table
+                yield from operation.sources
+            case CreateIndex():
                 yield operation.table
             case Insert():
                 yield from operation.sources
+            case Select():
+                yield from operation.tables
 
 
 def _works(statement: Statement) -> bool:

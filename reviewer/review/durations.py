@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from reviewer.errors import UsageError
-from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Taken
+from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Sized, Taken
 from reviewer.review.finding import Finding
 from reviewer.review.fit import Fit, Kind, Point, Range, fit
 from reviewer.sql.names import VERSION_TABLE, Name, listed
@@ -36,9 +36,15 @@ class Duration:
     """Those that it was seen to work through."""
     fit: Fit
     rows: int | None = None
-    """Rows of those tables in production, all together; None if that is unknown."""
+    """Rows of the counted tables in production; None if that is unknown."""
     production: Range | None = None
     """Seconds there."""
+    counted: tuple[Name, ...] = ()
+    """The tables whose rows are counted: of those that it works through the ones that were filled. Where there are none,
+    all that were filled, of which one is as good as another.
+    """
+    together: bool = True
+    """Whether the rows of those tables are counted together, or each is one that it may work through."""
 
     @property
     def grows(self) -> bool:
@@ -52,6 +58,8 @@ class Duration:
         match self.fit.kind:
             case Kind.FLAT:
                 return f"does not grow ({told_seconds(self.fit.largest.seconds)})"
+            case Kind.UNMEASURED if not self.fit.bounded:
+                return f"growth could not be measured: {self.fit.reason}"
             case Kind.UNMEASURED:
                 return f"growth could not be measured: {self.fit.reason}; at most {told_seconds(per.high)} per million rows"
             case Kind.WORSE:
@@ -177,6 +185,7 @@ def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:
         tables = tuple(
             dict.fromkeys(n for each in last for n in each.tables if any(n.matches(known) for known in base))
         )
+        filled = _filled(there[-1][0], last)
         found = fit([point for _, point in points], works and (bool(tables) or first.block))
         yield Duration(
             first.revision,
@@ -187,6 +196,8 @@ def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:
             first.block,
             tables,
             found,
+            counted=tuple(each.table for each in filled or there[-1][0].tables),
+            together=bool(filled),
         )
 
 
@@ -205,9 +216,14 @@ def _of(run: ScaledRun, key: tuple[str, Direction, Location | None, str | None])
 
 def _rows(run: ScaledRun, taken: Sequence[Taken]) -> int:
     """Rows of the tables that it works on, all together; of one that works on none of them the size of the run."""
+    filled = _filled(run, taken)
+    return sum(each.rows for each in filled) if filled else run.rows
+
+
+def _filled(run: ScaledRun, taken: Sequence[Taken]) -> list[Sized]:
+    """Those of the tables that it works on that the run filled."""
     names = [name for each in taken for name in each.tables]
-    rows = [each.rows for each in run.tables if any(each.table.matches(name) for name in names)]
-    return sum(rows) if rows else run.rows
+    return [each for each in run.tables if any(each.table.matches(name) for name in names)]
 
 
 def _sized(each: Duration, production: Production | None) -> Duration:
@@ -216,10 +232,16 @@ def _sized(each: Duration, production: Production | None) -> Duration:
         return each
     if not each.grows:
         return replace(each, production=each.fit.at(0))
-    sizes = [production.size(name) for name in each.tables]
+    if not each.fit.bounded:
+        return each
+    sizes = [production.size(name) for name in each.counted]
     rows = [size.rows for size in sizes if size is not None and size.rows is not None]
     if not rows or len(rows) < len(sizes):
         return each
+    if not each.together:
+        return replace(
+            each, rows=max(rows), production=Range(each.fit.at(min(rows)).low, each.fit.at(max(rows)).high)
+        )
     # which of several tables costs how much is unknown: at least what all rows cost on average, at most what they would
     # if every table were as large as the largest
     low, high = each.fit.at(sum(rows)), each.fit.at(max(rows) * len(rows))

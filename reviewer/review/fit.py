@@ -83,6 +83,11 @@ class Fit:
         return self.slope.times(1_000_000)
 
     @property
+    def bounded(self) -> bool:
+        """Whether anything at all is known of larger sizes."""
+        return self.kind is Kind.FLAT or self.slope.high > 0
+
+    @property
     def largest(self) -> Point:
         """What was measured at the largest size."""
         return self.points[-1]
@@ -145,6 +150,8 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
     means = _means(known)
     first, last = means[0], means[-1]
     apart = last.rows - first.rows
+    if not last.rows:
+        return Fit(Kind.UNMEASURED, known, Range(0, 0), reason="its tables were empty")
     if apart <= 0:
         return Fit(Kind.UNMEASURED, known, Range(0, last.seconds / max(last.rows, 1)), reason="only one size ran")
     of_runs = noise(known)
