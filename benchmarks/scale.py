@@ -104,12 +104,11 @@ KINDS = {
 ENV = """
 from alembic import context
 from sqlalchemy import create_engine
-import os, time
+import os
 with create_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")).connect() as connection:
     context.configure(connection=connection)
     with context.begin_transaction():
         context.run_migrations()
-    context.config.attributes["ended"] = time.perf_counter()
 """
 REVISION = """
 import time
@@ -119,9 +118,11 @@ revision, down_revision = {id!r}, {down!r}
 def upgrade():
     context.config.attributes["began"] = time.perf_counter()
 {upgrade}
+    context.config.attributes["ended"] = time.perf_counter()
 def downgrade():
     context.config.attributes["began"] = time.perf_counter()
 {downgrade}
+    context.config.attributes["ended"] = time.perf_counter()
 """
 RUN = """
 import sys
@@ -170,7 +171,7 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="alembic-reviewer-scale-") as name,
         Guardian() as guardian,
-        start(ServerRequest(), guardian) as server,
+        start(ServerRequest(large=True), guardian) as server,
     ):
         folder = Path(name).resolve()
         filled = _filled(server, _project(folder, "base", "pass"), arguments.rows)

@@ -760,7 +760,7 @@ def start_server(
     wanted = frozenset(config.extensions) | {
         extension for each in scopes for extension in wanted_extensions(each.graph.revisions.values())
     }
-    request = ServerRequest(config.postgres, config.postgres_version, wanted, config.postgres_image)
+    request = ServerRequest(config.postgres, config.postgres_version, wanted, config.postgres_image, config.scale)
     pool = stack.enter_context(ThreadPoolExecutor(1))
     choose = kept.choose if kept is not None else choose_none
     return pool.submit(lambda: stack.enter_context(start(request, guardian, choose)))

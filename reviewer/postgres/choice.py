@@ -86,7 +86,7 @@ def _server(
 
     if candidate.source == "container":
         return container.container_server(candidate, guardian, why, others)
-    return own_server(candidate, guardian, why, others, choose)
+    return own_server(candidate, guardian, why, others, choose, large=request.large)
 
 
 def _in_order(request: ServerRequest, passed: list[str]) -> Iterator[tuple[Candidate, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -88,6 +89,21 @@ SETTINGS = {
 }
 
 
+_LEAST_BUFFERS, _MOST_BUFFERS = 32, 1024
+"""Megabytes of shared buffers: what a review needs, and what takes all tables that a rehearsal at scale fills."""
+
+
+def _large_buffers() -> int:
+    """Megabytes of shared buffers for large tables: at most an eighth of the machine's memory, as other sessions may run.
+    They take memory only once they are used.
+    """
+    try:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    except (AttributeError, ValueError, OSError):
+        return _LEAST_BUFFERS
+    return max(_LEAST_BUFFERS, min(_MOST_BUFFERS, whole // 8))
+
+
 @contextmanager
 def own_server(
     candidate: Candidate,
@@ -95,11 +111,13 @@ def own_server(
     why: Callable[[str], str],
     others: Callable[[], tuple[Candidate, ...]],
     choose: Choose = choose_none,
+    *,
+    large: bool = False,
 ) -> Iterator[RunningServer]:
     """Provide a server from the binaries of `candidate`, on a unix socket only. All traces of it are removed
     afterwards.
 
-    It starts from the snapshot that `choose` returns for its binaries, if that is complete.
+    With `large` it caches large tables. It starts from the snapshot that `choose` returns for its binaries, if that is complete.
 
     Raises:
         ServerError: it does not start, or the disk is full.
@@ -112,7 +130,7 @@ def own_server(
     loading.start()
     with ExitStack() as stack:
         folder = stack.enter_context(run_folder(account, guardian))
-        cluster = _Cluster(Installation(candidate.folder, candidate.version), folder, account, guardian)
+        cluster = _Cluster(Installation(candidate.folder, candidate.version), folder, account, guardian, large)
         try:
             cluster.prepare(choose)
             stack.callback(cluster.stop)
@@ -139,7 +157,9 @@ def own_server(
 class _Cluster:
     """One data folder and the server on it."""
 
-    def __init__(self, installation: Installation, folder: Path, account: Account, guardian: Guardian) -> None:
+    def __init__(
+        self, installation: Installation, folder: Path, account: Account, guardian: Guardian, large: bool
+    ) -> None:
         self._original = installation
         self._installation = installation
         self._folder = folder
@@ -147,6 +167,7 @@ class _Cluster:
         self._log = folder / "log"
         self._account = account
         self._guardian = guardian
+        self._large = large
         self._from_cache = False
         self.snapshot: Snapshot | None = None
         """The snapshot that the server has started from; None if it started from a fresh folder."""
@@ -306,6 +327,8 @@ class _Cluster:
     def _start(self, user: str = USER) -> psycopg.Connection[Any]:
         command = [str(self._installation.folder / "postgres"), "-D", str(self._data), "-p", str(PORT)]
         settings = SETTINGS | {"unix_socket_directories": str(self._folder)}
+        if self._large:
+            settings["shared_buffers"] = f"{_large_buffers()}MB"
         if self._original.major >= 18:
             settings["io_method"] = "sync"  # no workers to start
         if self._original.major >= 19:

@@ -25,6 +25,8 @@ class ServerRequest:
     """Extensions that the migrations are known to need."""
     image: str | None = None
     """The container image to use instead of `postgres:N`."""
+    large: bool = False
+    """Whether it will hold large tables, whose times count: it then caches them as a server in production does."""
 
     @property
     def is_url(self) -> bool:

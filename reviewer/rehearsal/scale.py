@@ -31,6 +31,7 @@ from reviewer.recording import (
     Taken,
 )
 from reviewer.rehearsal.base_state import BaseState
+from reviewer.rehearsal.fewer_rows import Without, in_the_way
 from reviewer.rehearsal.plan import ScalePlan
 from reviewer.rehearsal.protocol import Step, Upgrade
 from reviewer.rehearsal.round_trip import touched
@@ -38,7 +39,7 @@ from reviewer.rehearsal.workbench import Workbench
 from reviewer.replay.effects import work
 from reviewer.replay.stream import operations
 from reviewer.rows.bulk import Bulk
-from reviewer.sql.names import Name, listed
+from reviewer.sql.names import Name
 from reviewer.sql.operations import CreateIndex, Delete, Insert, Merge, RefreshMaterializedView, Select, Update
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ class _Pilot:
         return sum(each.whole for each in self.run.taken)
 
 
+def _per_row(first: _Pilot, second: _Pilot) -> float:
+    """Seconds that a row costs when the revisions run: at least a tenth of the whole, as the difference may be noise."""
+    return max(second.works - first.works, second.works / 10, 0.0) / (second.rows - first.rows)
+
+
 class _Measuring:
     def __init__(
         self, bench: Workbench, base: BaseState, passes: Sequence[Pass], plan: ScalePlan, clock: _Clock
@@ -127,8 +133,10 @@ class _Measuring:
         self._runs: list[ScaledRun] = []
         self._reason = ""
         self._failed: tuple[str, Failure] | None = None
-        """The revision in which the last run failed, if its rows may be why."""
-        self._cleared: set[Name] = set()
+        """The revision whose upgrade failed in the last run, if rows may be why."""
+        self._without: list[Without] = []
+        self._tried: set[Without] = set()
+        self._why: dict[Without, str] = {}
 
     def run(self) -> Scale:
         bench = self._bench
@@ -151,19 +159,22 @@ class _Measuring:
         if not tables:
             self._reason = "the revisions work on no table that was there before"
             return
-        state = bench.database(self._base.database)
-        with bench.server.connect(state) as connection:
-            self._like_a_large_one(connection)
-            bulk = Bulk(connection, tables)
         few, more = self._pilots
+        state, bulk = self._started(tables)
         first = self._pilot(state, tables, bulk, few)
         # what fails on rows ends the run there, and what comes after it would not be measured
-        while self._failed is not None and self._clear(state, *self._failed):
-            with bench.server.connect(state) as connection:
-                bulk = Bulk(connection, [each for each in tables if each not in self._cleared])
+        while self._failed is not None and clock.left > 0 and self._do_without(*self._failed):
+            state, bulk = self._started(tables)
             first = self._pilot(state, tables, bulk, few)
-        pilots = (first, self._pilot(state, tables, bulk, more))
-        smallest = self._smallest(*pilots)
+        for each in self._without:
+            bench.skip(f"{each.phrase} at scale", self._why[each])
+        pilots = [first]
+        if self._costs(first.works / few) * more > clock.left:
+            # its rows cost much, or the statements that have nothing to do with rows do: a little more of them tells
+            pilots.append(self._pilot(state, tables, bulk, 2 * few))
+        if len(pilots) == 1 or self._costs(_per_row(*pilots)) * more <= clock.left:
+            pilots.append(self._pilot(state, tables, bulk, more))
+        smallest = self._smallest(pilots[-2], pilots[-1])
         if smallest <= pilots[-1].rows:
             self._runs.append(pilots[-1].run)
         # each size runs twice: how much two runs differ is how much is known
@@ -203,39 +214,28 @@ class _Measuring:
         known = [each.name for each in self._base.catalogue.tables if each.kind in {"table", "partitioned table"}]
         return list(dict.fromkeys(there for each in names for there in known if there.matches(each)))
 
-    def _clear(self, state: str, revision: str, failure: Failure) -> bool:
-        """Empty the tables on whose rows a revision fails; False if none is left to try."""
-        for names in self._in_the_way(revision, failure):
-            emptied = [each for each in names if each not in self._cleared]
-            if emptied and self._empty(state, emptied):
-                self._cleared.update(emptied)
-                tables = listed([f"`{each}`" for each in emptied])
-                why = f"revision {revision} fails on them: {_first_line(failure)}"
-                self._bench.skip(f"rows of {tables} at scale", why)
-                return True
-        return False
-
-    def _in_the_way(self, revision: str, failure: Failure) -> Iterable[list[Name]]:
-        """The tables that may be why: those of the statement that failed, then all that the revision works on."""
-        runs = [each for each in self._passes if each.revision == revision]
-        there = [replace(run, statements=tuple(_at(run.statements, failure.location))) for run in runs]
-        tables = [each.name for each in self._base.catalogue.tables if each.kind in {"table", "partitioned table"}]
-        for some in (there, runs):
-            yield [each for each in tables if any(each.matches(name) for name in touched(some))]
-
-    def _empty(self, state: str, names: Sequence[Name]) -> bool:
-        import psycopg
-
-        listed_sql = ", ".join(each.sql for each in names)
-        ways = ["; ".join(f"DELETE FROM {each.sql}" for each in names), f"TRUNCATE {listed_sql} CASCADE"]
+    def _started(self, tables: Sequence[Name]) -> tuple[str, Bulk]:
+        """A database to fill, without what is in the way."""
+        state = self._bench.database(self._base.database)
         with self._bench.server.connect(state) as connection:
-            for way in ways:
-                try:
-                    with connection.transaction():
-                        connection.execute(way.encode())
-                except psycopg.Error:
-                    continue
-                return True
+            self._without = [each for each in self._without if each.apply(connection)]
+            self._like_a_large_one(connection)
+            return state, Bulk(connection, [each for each in tables if each not in self._cleared])
+
+    @property
+    def _cleared(self) -> set[Name]:
+        return {table for each in self._without if not each.types for table in each.tables}
+
+    def _do_without(self, revision: str, failure: Failure) -> bool:
+        """Do without what `revision` fails on; False if there is nothing left to try."""
+        for each in in_the_way(revision, failure, self._passes, self._base.catalogue):
+            if each in self._tried:
+                continue
+            self._tried.add(each)
+            self._without.append(each)
+            why = f"revision {revision} fails on them: {failure.message.strip().split(chr(10))[0].rstrip('.')}"
+            self._why[each] = why
+            return True
         return False
 
     def _pilot(self, state: str, tables: Sequence[Name], bulk: Bulk, rows: int) -> _Pilot:
@@ -255,12 +255,11 @@ class _Measuring:
     def _smallest(self, first: _Pilot, second: _Pilot) -> int:
         """How many rows the budget allows for the smallest size."""
         largest, apart = _FACTORS[-1], second.rows - first.rows
-        # a tenth of what a small run costs is the least that a row may cost: the difference may be noise
         filling = max(second.filling - first.filling, second.filling / 10, 0.0) / apart * _SLOWER
-        running = max(second.works - first.works, second.works / 10, 0.0) / apart * _SLOWER
+        running = _per_row(first, second) * _SLOWER
         fixed = max(second.running - second.works, 0.0)
         # what is filled is filled once, what is run is run at every size, and as often as each is repeated
-        cost = filling * largest + running * sum(_FACTORS) * _TIMES
+        cost = filling * largest + self._costs(running)
         left = self._clock.left - fixed * len(_FACTORS) * _TIMES - first.filling * len(_FACTORS)
         affordable = int(left / cost) if cost > 0 else self._plan.rows
         wanted = self._plan.rows // largest
@@ -268,6 +267,11 @@ class _Measuring:
         if there:
             wanted = min(wanted, there // largest)
         return max(min(affordable, wanted), second.rows)
+
+    @staticmethod
+    def _costs(per_row: float) -> float:
+        """Seconds that all runs take for each row of the smallest size."""
+        return per_row * sum(_FACTORS) * _TIMES
 
     def _most_in_production(self, tables: Iterable[Name]) -> int:
         found = [self._plan.sizes.get((each.schema or "public", each.name), 0) for each in tables]
@@ -331,7 +335,7 @@ class _Measuring:
                 what = f"revision {run.failed_revision}" if run.failed_revision else "env.py"
                 why = "the time was up" if late else f"{what} failed: {run.failure.message.rstrip('.')}"
                 failure = why.split("\n")[0]
-                if run.failed_revision is not None and not late:
+                if command is commands[0] and run.failed_revision is not None and not late:
                     self._failed = run.failed_revision, run.failure
                 bench.restart()
                 break
@@ -339,14 +343,6 @@ class _Measuring:
             bench.drop_all_but({*bench.databases} - {database})
         went_up = not failure or command is not commands[0]
         return ScaledRun(rows, sized, tuple(self._seen.told(each) for each in taken), failure, not went_up)
-
-
-def _at(statements: Iterable[Statement], location: Location | None) -> Iterable[Statement]:
-    return (each for each in statements if each.location == location)
-
-
-def _first_line(failure: Failure) -> str:
-    return failure.message.strip().split("\n")[0].rstrip(".")
 
 
 class _Seen:
