@@ -452,7 +452,7 @@ def production_of(config: Config) -> Production | None:
         return None
     from reviewer.stats import file
 
-    return file.load(config.stats)
+    return file.load(config.stats).at(datetime.now(timezone.utc))
 
 
 def replayed(config: Config, production: Production | None = None) -> Report:

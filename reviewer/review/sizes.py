@@ -1,7 +1,8 @@
 """What sizes in production mean for a finding: the one place where they change its severity.
 
 A finding of a rule that grows with a table (`Rule.grows`) is a notice if all its tables together are small there, and
-an error if one of them is large and the server was seen to work through it. A table that production does not have, or
+an error if one of them is large and the server was seen to work through it. An old file does not say that a table is
+still small. A table that production does not have, or
 that was never analyzed, is unknown: nothing changes, and the finding says so.
 """
 
@@ -16,7 +17,7 @@ from reviewer.review.context import Context, Subject
 from reviewer.review.finding import Finding, Growth, Severity
 from reviewer.sql.names import Name, listed
 from reviewer.sql.operations import AddForeignKey, Delete, Insert, Merge, Operation, Update
-from reviewer.stats.sizes import Production, Size, told_bytes, told_rows
+from reviewer.stats.sizes import Production, Size, Source, told_bytes, told_rows
 
 PAGE = 8_192
 """Bytes that a row of a small table has at most, on average: 10,000 rows of a megabyte each are not small."""
@@ -109,13 +110,15 @@ def weighed(findings: Iterable[Finding], production: Production | None, small: i
 
 def _weighed(finding: Finding, production: Production, small: int) -> Finding:
     tables = tuple(_sized(each, production.size(each.before)) for each in finding.grows_with)
-    severity = _severity(finding, tables, small)
+    small_then = _small(tables, small)
+    old = small_then and production.source.old
+    severity = Severity.NOTICE if small_then and not old else _severity(finding, tables, small)
     lowered = severity.rank < finding.severity.rank
     return replace(
         finding,
         severity=severity,
         grows_with=tables,
-        message=f"{finding.message} {_sentence(tables, lowered)}",
+        message=f"{finding.message} {_sentence(tables, lowered, production.source if old else None)}",
     )
 
 
@@ -123,19 +126,23 @@ def _sized(table: Growth, size: Size | None) -> Growth:
     return replace(table, rows=size.rows, bytes=size.bytes) if size is not None else table
 
 
-def _severity(finding: Finding, tables: tuple[Growth, ...], small: int) -> Severity:
+def _small(tables: tuple[Growth, ...], small: int) -> bool:
+    """Whether all of them together are."""
     known = [(each.rows, each.bytes) for each in tables if each.rows is not None and each.bytes is not None]
-    if len(known) == len(tables):
-        rows, size = sum(rows for rows, _ in known), sum(size for _, size in known)
-        if rows <= small and size <= small * PAGE:
-            return Severity.NOTICE
+    rows, size = sum(rows for rows, _ in known), sum(size for _, size in known)
+    return len(known) == len(tables) and rows <= small and size <= small * PAGE
+
+
+def _severity(finding: Finding, tables: tuple[Growth, ...], small: int) -> Severity:
+    """That of a finding whose tables are not known to be small."""
+    known = [each.rows for each in tables if each.rows is not None and each.bytes is not None]
     worked = finding.witness is not None and bool(finding.witness.work)
-    if finding.severity is Severity.WARNING and worked and any(rows > small * LARGE for rows, _ in known):
+    if finding.severity is Severity.WARNING and worked and any(rows > small * LARGE for rows in known):
         return Severity.ERROR
     return finding.severity
 
 
-def _sentence(tables: tuple[Growth, ...], lowered: bool) -> str:
+def _sentence(tables: tuple[Growth, ...], lowered: bool, old: Source | None) -> str:
     """`In production `orders` has 50 million rows (12 GB).`"""
     known = sorted((each for each in tables if each.bytes is not None), key=lambda each: -(each.bytes or 0))
     unknown = [_called(each) for each in tables if each.bytes is None]
@@ -143,6 +150,8 @@ def _sentence(tables: tuple[Growth, ...], lowered: bool) -> str:
     if known:
         sizes = [f"{_called(each)} has {_told(each)}" for each in known]
         end = ", so this is soon done" if lowered else ""
+        if old is not None:
+            end = f", but that was {old.days} days ago"
         parts.append(f"In production {listed(sizes, _LISTED)}{end}.")
     if unknown:
         what, are = ("size", "is") if len(unknown) == 1 else ("sizes", "are")

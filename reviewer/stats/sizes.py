@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
@@ -46,6 +46,11 @@ class Source:
     """Its age in days when the report was made; None if not known."""
 
     @property
+    def old(self) -> bool:
+        """Whether it may say too little of production: tables have grown since."""
+        return self.days is not None and self.days > OLD
+
+    @property
     def day(self) -> str:
         """The day on which it was read from the server."""
         return self.made.strftime("%Y-%m-%d")
@@ -54,7 +59,7 @@ class Source:
     def phrase(self) -> str:
         """For example `sizes of database shop (PostgreSQL 16.4) from 2026-11-22, 7 days old`."""
         age = "" if self.days is None else f", {self.days} day{'' if self.days == 1 else 's'} old"
-        again = ": run alembic-reviewer stats again" if self.days is not None and self.days > OLD else ""
+        again = ": run alembic-reviewer stats again" if self.old else ""
         return f"sizes of database {self.database} (PostgreSQL {self.postgres}) from {self.day}{age}{again}"
 
     def at(self, moment: datetime) -> Source:
@@ -85,6 +90,10 @@ class Production:
     def size(self, table: Name) -> Size | None:
         """Return how large the table is; None if production has no table of that name."""
         return self.sizes.get((table.schema or "public", table.name))
+
+    def at(self, moment: datetime) -> Production:
+        """Return the same as it is to be read at `moment`, with its age."""
+        return replace(self, source=self.source.at(moment))
 
     @cached_property
     def catalogue(self) -> Catalogue | None:

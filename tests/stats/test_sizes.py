@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -56,6 +57,25 @@ def test_a_small_table_makes_a_notice_that_says_how_small_it_is(bench: Bench) ->
     assert found.severity is Severity.NOTICE
     assert found.message.endswith(" In production `users` has 50 rows (5 kB), so this is soon done.")
     assert [(str(each.table), each.rows, each.bytes) for each in found.grows_with] == [("users", 50, 5_000)]
+
+
+@pytest.mark.parametrize(("days", "severity"), [(30, Severity.NOTICE), (31, Severity.ERROR)])
+def test_an_old_file_no_longer_says_that_a_table_is_small(days: int, severity: Severity, bench: Bench) -> None:
+    then = production({"users": 50}).at(MADE + timedelta(days=days))
+
+    found = findings(bench, story(USERS, INDEX), then)["blocking-index"]
+
+    assert found.severity is severity
+    assert found.message.endswith(", but that was 31 days ago.") == (days == 31)
+
+
+def test_an_old_file_still_says_that_a_table_is_large(bench: Bench) -> None:
+    then = production({"users": MILLIONS}).at(MADE + timedelta(days=365))
+
+    found = findings(bench, story(USERS, INDEX), then)["blocking-index"]
+
+    assert found.severity is Severity.ERROR
+    assert found.message.endswith(" In production `users` has 50 million rows (4.7 GB).")
 
 
 def test_a_large_table_stays_an_error_that_says_rows_and_bytes(bench: Bench) -> None:
