@@ -37,6 +37,7 @@ from reviewer.session import (
     completed,
     controlled,
     judged,
+    kept_states,
     located,
     nothing_new,
     plan_for,
@@ -199,8 +200,10 @@ def _rehearsed(
     # of the working tree: a checkout has no environment of its own
     interpreter = find_interpreter(ends.source / _below(ends), config.python, environ)
     plan = _plan(ends, interpreter, environ)
+    if ends.span.end.commit is None:  # a checkout has another path every time, and code may depend on it
+        plan = replace(plan, kept=kept_states(config, scope, plan, environ))
     with contextlib.ExitStack() as stack:
-        server: Future[RunningServer] = start_server(config, [scope], guardian, stack)
+        server: Future[RunningServer] = start_server(config, [scope], guardian, stack, plan.kept)
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         server.add_done_callback(partial(say_server, progress=progress))
         plan = forking(plan, guardian, stack)

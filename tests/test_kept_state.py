@@ -28,6 +28,7 @@ from reviewer.project.discovery import find_interpreter
 from reviewer.recording import BaseOrigin, Outcome, Recording
 from reviewer.rehearsal import kept_state
 from reviewer.rehearsal.kept_state import KeptStates
+from reviewer.release_session import release_project
 from reviewer.report import render
 from reviewer.review.verdict import Report
 from tests.command import ENV, INI, URL, lend_archives, revision
@@ -173,6 +174,17 @@ def test_the_second_review_starts_from_the_kept_state_and_says_the_same(project:
     (kept,) = snapshots.found()
     # what is in the server belongs to the history alone: no superuser of ours, and no further database
     assert kept.superuser.startswith("reviewer_")
+
+
+def test_a_release_starts_from_the_state_that_a_review_has_kept(project: Project) -> None:
+    first = project.review()
+
+    made = release_project(project.config(base=None), "b", "head", os.environ)
+
+    second = Reviewed(made.report)
+    assert (first.origin.kind, second.origin.kind) == ("history", "snapshot")
+    assert second.recording.base == first.recording.base
+    assert [each.outcome for each in second.recording.passes] == [each.outcome for each in first.recording.passes]
 
 
 def test_roles_of_the_history_are_there_again_and_nothing_of_the_new_revisions(project: Project) -> None:
