@@ -106,6 +106,8 @@ class Step(Command, tag="step", frozen=True, kw_only=True):
 
     revision: str
     direction: Literal["upgrade", "downgrade"]
+    then: tuple[str, ...] = ()
+    """Revisions that follow it in the same direction, in the same run of env.py."""
 
 
 class Offline(Command, tag="offline", frozen=True, kw_only=True):

@@ -326,7 +326,8 @@ class _Measuring:
         taken: list[Taken] = []
         failure, self._failed = "", None
         commands: list[Upgrade | Step] = [Upgrade(to=tuple(bench.plan.heads))]
-        commands += [Step(revision=each, direction="downgrade") for each in self._downs]
+        if self._downs:
+            commands.append(Step(revision=self._downs[0], direction="downgrade", then=tuple(self._downs[1:])))
         for command in commands:
             run = bench.time(command, database, max(self._clock.left, 1.0))
             taken += run.taken

@@ -100,13 +100,13 @@ class Runner:
             if command["direction"] == "upgrade"
             else MigrationStep.downgrade_from_script
         )
-        wanted = command["revision"]
+        wanted = [command["revision"], *command.get("then", ())]
 
         def steps(script: Any, rev: Any) -> list[Any]:
-            revision = script.get_revision(wanted)
-            if not hasattr(revision.module, command["direction"]):
+            revisions = [script.get_revision(each) for each in wanted]
+            if not all(hasattr(each.module, command["direction"]) for each in revisions):
                 failures.absent(command["direction"])
-            return [make(script.revision_map, revision)]
+            return [make(script.revision_map, each) for each in revisions]
 
         self.online(steps)
 
@@ -328,6 +328,6 @@ DUPLICATE = (
 def as_typed(command: dict[str, Any]) -> list[str]:
     """Return the arguments with which `alembic` would do about the same."""
     if command.get("direction") == "downgrade":
-        return ["downgrade", command["revision"] + "-1"]
+        return ["downgrade", [command["revision"], *command.get("then", ())][-1] + "-1"]
     targets = command.get("to") or command.get("revisions", ())[-1:] or [command.get("revision", "head")]
     return ["upgrade", targets[0] if len(targets) == 1 else "heads"]
