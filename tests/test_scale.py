@@ -128,6 +128,42 @@ def test_what_fails_at_a_size_is_told_and_no_fault_of_the_project(
     assert made.errors == ()
 
 
+FAILING = {
+    "rows that a constraint refuses": (
+        """op.execute("CREATE TABLE kinds (id int PRIMARY KEY); CREATE TABLE things (id int PRIMARY KEY, kind int REFERENCES kinds)")""",
+        """op.execute("ALTER TABLE kinds ADD CHECK (id < 0)")""",
+        "rows of kinds at scale",
+    ),
+    "values that only the application can make": (
+        """op.execute("CREATE TABLE things (id int PRIMARY KEY, packed bytea, note text NOT NULL)")""",
+        """import zlib
+for row in op.get_bind().execute(sa.text("SELECT packed FROM things WHERE packed IS NOT NULL")).fetchall():
+    zlib.decompress(row[0])
+op.execute("UPDATE things SET note = ''")""",
+        "bytea values of things at scale",
+    ),
+}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("given", "upgrade", "left_out"), FAILING.values(), ids=FAILING)
+def test_what_a_revision_fails_on_is_left_out_and_all_others_are_measured(
+    given: str, upgrade: str, left_out: str, rehearsal_bench: rehearsals.Rehearsals, tmp_path: Path
+) -> None:
+    later = 'op.execute("UPDATE things SET id = id + 1000000")'
+    folder = project(tmp_path, revision("b", "a", given), revision("c", "b", upgrade), revision("d", "c", later))
+
+    made = rehearsal_bench.of(folder, "b:head", scale=1800)[0]
+
+    assert made.scale is not None
+    assert [each.rows for each in made.scale.runs] == [200, 200, 600, 600, 1800, 1800]
+    assert made.scale.reason == ""
+    assert [each.what for each in made.skipped if "at scale" in each.what] == [left_out]
+    (found,) = [each for each in durations(made).all if each.revision == "d"]
+    assert [str(each) for each in found.tables] == ["things"]
+    assert [point.rows for point in found.fit.points] == [200, 200, 600, 600, 1800, 1800]
+
+
 # -- judging, from made-up times ------------------------------------------------------------------
 
 

@@ -177,33 +177,40 @@ class _Measuring:
         smallest = self._smallest(pilots[-2], pilots[-1])
         if smallest <= pilots[-1].rows:
             self._runs.append(pilots[-1].run)
-        # each size runs twice: how much two runs differ is how much is known
-        sizes = [smallest * factor for factor in _FACTORS for _ in range(_TIMES)][len(self._runs) :]
+        self._grow(state, tables, bulk, [smallest * factor for factor in _FACTORS])
+        for name, why in bulk.refused.items():
+            had = bulk.rows_of(name)
+            bench.skip(f"a size of table {name} beyond {had:,} rows", why)
+
+    def _grow(self, state: str, tables: Sequence[Name], bulk: Bulk, sizes: Sequence[int]) -> None:
+        """Run at each of `sizes`, and again where the time allows it: how much two runs of one size differ is how much is
+        known, and three sizes tell more than two that ran twice.
+        """
+        bench, clock = self._bench, self._clock
         spent_rows, spent = 0, 0.0
-        for position, planned in enumerate(sizes):
-            last = position == len(sizes) - 1
-            repeated = bool(self._runs) and planned == sizes[max(position - 1, 0)] and position > 0
-            rows = self._runs[-1].rows if repeated else self._affordable(planned)
-            if rows is None or (repeated and clock.left < self._took):
-                break
-            if not repeated:
+        for planned, following in zip(sizes, (*sizes[1:], None), strict=True):
+            rows = self._affordable(planned)
+            if rows is None:
+                return
+            if not self._runs or rows > self._runs[-1].rows:
                 with bench.server.connect(state) as connection:
                     began = time.monotonic()
                     spent_rows += self._fill(bulk.on(connection), rows)
                     self._told_views(connection)
                     spent += time.monotonic() - began
                 self._filling = spent_rows / spent if spent else 0.0
-            began = time.monotonic()
-            run = self._once(state, tables, bulk, rows, whole=last)
-            self._took = time.monotonic() - began
-            self._runs.append(run)
-            if run.failure:
-                self._reason = f"at {rows:,} rows {run.failure}"
-                if run.failed_upgrade:
+            for time_ in range(sum(each.rows == rows for each in self._runs), _TIMES):
+                more = self._expected(following) if following is not None and len(self._runs) > 1 else 0.0
+                if time_ and clock.left < self._took + more:
                     break
-        for name, why in bulk.refused.items():
-            had = bulk.rows_of(name)
-            bench.skip(f"a size of table {name} beyond {had:,} rows", why)
+                began = time.monotonic()
+                run = self._once(state, tables, bulk, rows, whole=following is None and time_ == _TIMES - 1)
+                self._took = time.monotonic() - began
+                self._runs.append(run)
+                if run.failure:
+                    self._reason = f"at {rows:,} rows {run.failure}"
+                    if run.failed_upgrade:
+                        return
 
     # -- which tables, and how large --------------------------------------------------------------
 
@@ -245,7 +252,8 @@ class _Measuring:
             self._told_views(connection)
         filled = time.monotonic()
         run = self._once(state, tables, bulk, rows)
-        return _Pilot(rows, filled - began, time.monotonic() - filled, run)
+        self._took = time.monotonic() - filled
+        return _Pilot(rows, filled - began, self._took, run)
 
     @property
     def _pilots(self) -> tuple[int, int]:
@@ -284,8 +292,7 @@ class _Measuring:
         before = self._runs[-1]
         if rows <= before.rows:
             return rows
-        more = (rows - before.rows) * len(before.tables) / self._filling if self._filling else 0.0
-        expected = self._took * rows / max(before.rows, 1) + more
+        expected = self._expected(rows)
         if expected <= self._clock.left:
             return rows
         smaller = int(before.rows + (rows - before.rows) * max(self._clock.left, 0.0) / expected)
@@ -293,6 +300,13 @@ class _Measuring:
             self._reason = f"the time did not suffice for more than {before.rows:,} rows"
             return None
         return smaller
+
+    def _expected(self, rows: int) -> float:
+        """Seconds that a run at so many rows takes, with filling the tables up to there."""
+        before = self._runs[-1]
+        works = sum(each.whole for each in before.taken)
+        more = (rows - before.rows) * len(before.tables) / self._filling if self._filling else 0.0
+        return max(self._took - works, 0.0) + works * rows / max(before.rows, 1) + more
 
     def _fill(self, bulk: Bulk, rows: int) -> int:
         added = bulk.fill(rows, max(self._clock.left, 1.0))

@@ -98,6 +98,10 @@ class _State:
     table: _Table
     rows: int
     """How many there were at first, from which all others come."""
+    places: str = "true"
+    """A condition that those rows meet, and none of their copies. Where a copy goes is up to the server: into the space of
+    a deleted row, or into a partition before those rows.
+    """
     copies: int = 0
     """How many copies of them have been made."""
     reason: str = ""
@@ -121,7 +125,7 @@ class Bulk:
         known = {each.oid: each for each in msgspec.json.decode(str(row[0]), type=tuple[_Table, ...])}
         self._known = known
         wanted = [each.oid for name in tables for each in known.values() if self._is(each, name)]
-        self._states = {oid: _State(known[oid], self._count(known[oid])) for oid in self._with_parents(wanted)}
+        self._states = {oid: _State(known[oid], *self._placed(known[oid])) for oid in self._with_parents(wanted)}
         self._moved: dict[int, dict[str, _Move]] = {}
         for oid in self._states:
             self._moves(oid)
@@ -224,13 +228,12 @@ class Bulk:
         table = state.table
         columns = [each.name for each in table.fields]
         values = [self._value(state, table.field(name)) for name in columns]
-        # the original rows are the first in the table
         return (
             f"INSERT INTO {table.name.sql} ({', '.join(map(_quoted, columns))}) OVERRIDING SYSTEM VALUE"
             f" SELECT {', '.join(values)}"
             f" FROM pg_catalog.generate_series({state.copies + 1}, {copies}) alembic_reviewer_copies (g) CROSS JOIN"
             f" (SELECT t.*, pg_catalog.row_number() OVER () AS alembic_reviewer_n FROM"
-            f" (SELECT * FROM {table.name.sql} LIMIT {state.rows}) t) s"
+            f" (SELECT * FROM {table.name.sql} WHERE {state.places}) t) s"
         )
 
     def _value(self, state: _State, column: _Field) -> str:
@@ -375,9 +378,20 @@ class Bulk:
             add(oid, frozenset())
         return found
 
-    def _count(self, table: _Table) -> int:
-        row = self._connection.execute(f"SELECT pg_catalog.count(*) FROM {table.name.sql}".encode()).fetchone()
-        return int(str(row[0])) if row is not None else 0
+    def _placed(self, table: _Table) -> tuple[int, str]:
+        """How many rows the table has, and a condition that finds them again among their copies."""
+        rows = self._connection.execute(
+            "SELECT tableoid::text, pg_catalog.count(*), pg_catalog.array_agg(ctid)::text"
+            f" FROM {table.name.sql} GROUP BY tableoid".encode()
+        ).fetchall()
+        parts = [f"ctid = ANY ({_literal(str(places))}::tid[])" for _, _, places in rows]
+        if table.parts:
+            parts = [f"tableoid = {part[0]} AND {places}" for part, places in zip(rows, parts, strict=True)]
+        return sum(int(str(count)) for _, count, _ in rows), " OR ".join(parts) or "false"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:

@@ -41,6 +41,10 @@ FILLABLE = {
     "partitions": """
         CREATE TABLE t (id int, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
         CREATE TABLE t1 PARTITION OF t FOR VALUES FROM ('2020-01-01') TO ('2030-01-01')""",
+    "partitions whose copies come before the rows of the next": """
+        CREATE TABLE t (id int, n int, PRIMARY KEY (id, n)) PARTITION BY HASH (id);
+        CREATE TABLE t0 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 1)""",
     "a trigger that refuses": """
         CREATE TABLE t (id serial PRIMARY KEY);
         CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id > 20 THEN RAISE 'no'; END IF; RETURN NEW; END $$;
@@ -77,6 +81,18 @@ def test_a_table_is_filled_to_the_size_that_is_asked_for(ddl: str, fill: Fill, c
     assert count == (bulk.rows[Name("t", "public")],)
     assert 980 <= count[0] <= 1000
     _valid(connection)
+
+
+@pytest.mark.processes
+def test_rows_that_have_moved_are_found_again_among_their_copies(fill: Fill, connection: Connection) -> None:
+    fill("CREATE TABLE t (id int PRIMARY KEY, a int)")
+    connection.execute("UPDATE t SET a = 1")  # leaves room for copies before them
+    bulk = Bulk(connection, [Name("t", "public")])
+    for rows_ in (100, 300, 1000):
+        bulk.fill(rows_)
+        bulk.settle()
+    assert bulk.refused == {}
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (bulk.rows[Name("t", "public")],)
 
 
 @pytest.mark.processes
