@@ -150,6 +150,8 @@ class _Measuring:
 
     _filling = 0.0
     """Rows per second."""
+    _worked: frozenset[Name] = frozenset()
+    """The tables that the revisions work on."""
     _took = 0.0
     """Seconds of the last run, with the clone."""
 
@@ -160,6 +162,7 @@ class _Measuring:
             self._reason = "the revisions work on no table that was there before"
             return
         few, more = self._pilots
+        self._worked = frozenset(tables)
         state, bulk = self._started(tables)
         first = self._pilot(state, tables, bulk, few)
         # what fails on rows ends the run there, and what comes after it would not be measured
@@ -227,7 +230,8 @@ class _Measuring:
         with self._bench.server.connect(state) as connection:
             self._without = [each for each in self._without if each.apply(connection)]
             self._like_a_large_one(connection)
-            return state, Bulk(connection, [each for each in tables if each not in self._cleared])
+            filled = [each for each in tables if each not in self._cleared]
+            return state, Bulk(connection, filled, parents=True)
 
     @property
     def _cleared(self) -> set[Name]:
@@ -309,9 +313,18 @@ class _Measuring:
         return max(self._took - works, 0.0) + works * rows / max(before.rows, 1) + more
 
     def _fill(self, bulk: Bulk, rows: int) -> int:
-        added = bulk.fill(rows, max(self._clock.left, 1.0))
+        added = bulk.fill({name: self._share(name, rows) for name in bulk.rows}, max(self._clock.left, 1.0))
         bulk.settle()
         return added
+
+    def _share(self, name: Name, rows: int) -> int:
+        """How many rows a table gets where those that the revisions work on get `rows`: as many as one of these, and of one
+        that they only refer to as small a part as it is in production.
+        """
+        if name in self._worked:
+            return rows
+        largest, there = self._most_in_production(self._worked), self._most_in_production([name])
+        return max(rows * there // largest, 1) if there and there < largest else rows
 
     def _told_views(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         """Make the materialized views what their tables say."""

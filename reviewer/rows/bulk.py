@@ -118,13 +118,20 @@ class _State:
 class Bulk:
     """Fills tables of one database to a number of rows, as often as it is asked to, with more each time."""
 
-    def __init__(self, connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
+    def __init__(
+        self, connection: Connection[tuple[object, ...]], tables: Iterable[Name], *, parents: bool = False
+    ) -> None:
+        """`parents`: whether the tables that they refer to are filled too, so that references have as many different
+        values as they have in a large table.
+        """
         self._connection = connection
         row = connection.execute(_QUERY).fetchone()
         assert row is not None
         known = {each.oid: each for each in msgspec.json.decode(str(row[0]), type=tuple[_Table, ...])}
         self._known = known
         wanted = [each.oid for name in tables for each in known.values() if self._is(each, name)]
+        if parents:
+            wanted += [key.referenced for oid in wanted for key in known[oid].keys if key.referenced in known]
         self._states = {oid: _State(known[oid], *self._placed(known[oid])) for oid in self._with_parents(wanted)}
         self._moved: dict[int, dict[str, _Move]] = {}
         for oid in self._states:

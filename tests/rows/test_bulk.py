@@ -120,3 +120,16 @@ def test_references_are_spread_over_all_copies_of_the_parent(fill: Fill, connect
     found = connection.execute("SELECT count(DISTINCT t_id) FROM u").fetchone()
     assert found is not None
     assert found[0] > 500
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("parents", [True, False])
+def test_what_a_table_refers_to_is_filled_where_that_is_asked_for(
+    parents: bool, fill: Fill, connection: Connection
+) -> None:
+    fill("""CREATE TABLE t (id serial PRIMARY KEY);
+        CREATE TABLE u (id serial PRIMARY KEY, t_id int NOT NULL REFERENCES t)""")
+    Bulk(connection, [Name("u", "public")], parents=parents).fill(1000)
+    found = connection.execute("SELECT count(DISTINCT t_id) FROM u").fetchone()
+    assert found is not None
+    assert (found[0] > 500) == parents
