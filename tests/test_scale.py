@@ -42,11 +42,18 @@ def scaled(rehearsal_bench: rehearsals.Rehearsals, tmp_path_factory: pytest.Temp
     return rehearsal_bench.of(folder, scale=1800)[0]
 
 
+def _sizes(scale: Scale) -> list[int]:
+    """The sizes, each of which ran twice at least."""
+    rows = [each.rows for each in scale.runs]
+    assert rows == sorted(rows)
+    return [each for each in dict.fromkeys(rows) if rows.count(each) > 1]
+
+
 @pytest.mark.processes
-def test_the_revisions_run_at_three_sizes_and_each_twice(scaled: Recording) -> None:
+def test_the_revisions_run_at_three_sizes_and_each_at_least_twice(scaled: Recording) -> None:
     assert scaled.scale is not None
     assert scaled.scale.reason == ""
-    assert [each.rows for each in scaled.scale.runs] == [200, 200, 600, 600, 1800, 1800]
+    assert _sizes(scaled.scale) == [200, 600, 1800]
     assert [each.tables for each in scaled.scale.runs[-1:]] == [(Sized(ITEMS, 1800),)]
     assert not any(each.failure for each in scaled.scale.runs)
 
@@ -156,12 +163,12 @@ def test_what_a_revision_fails_on_is_left_out_and_all_others_are_measured(
     made = rehearsal_bench.of(folder, "b:head", scale=1800)[0]
 
     assert made.scale is not None
-    assert [each.rows for each in made.scale.runs] == [200, 200, 600, 600, 1800, 1800]
+    assert _sizes(made.scale) == [200, 600, 1800]
     assert made.scale.reason == ""
     assert [each.what for each in made.skipped if "at scale" in each.what] == [left_out]
     (found,) = [each for each in durations(made).all if each.revision == "d"]
     assert [str(each) for each in found.tables] == ["things"]
-    assert [point.rows for point in found.fit.points] == [200, 200, 600, 600, 1800, 1800]
+    assert sorted({point.rows for point in found.fit.points}) == [200, 600, 1800]
 
 
 # -- judging, from made-up times ------------------------------------------------------------------

@@ -51,8 +51,10 @@ _PILOT = 3_000
 """Rows of the first runs at most, which tell what a row costs."""
 _LEAST = 2
 """The least that the largest size may be of the smallest, where the time does not suffice for more."""
-_TIMES = 2
-"""How often each size runs."""
+_TIMES, _MOST_TIMES = 2, 6
+"""How often each size runs: until the quickest two agree."""
+_AGREE, _TOO_SHORT = 0.08, 0.01
+"""By which part they may differ, or by so many seconds."""
 _SLOWER = 1.4
 """By how much a row may cost more in a large table than in the first run."""
 _RESERVE = 0.08
@@ -189,7 +191,7 @@ class _Measuring:
         """Run at each of `sizes`, and again where the time allows it: how much two runs of one size differ is how much is
         known, and three sizes tell more than two that ran twice.
         """
-        bench, clock = self._bench, self._clock
+        bench = self._bench
         spent_rows, spent = 0, 0.0
         for planned, following in zip(sizes, (*sizes[1:], None), strict=True):
             rows = self._affordable(planned)
@@ -202,18 +204,26 @@ class _Measuring:
                     self._told_views(connection)
                     spent += time.monotonic() - began
                 self._filling = spent_rows / spent if spent else 0.0
-            for time_ in range(sum(each.rows == rows for each in self._runs), _TIMES):
-                more = self._expected(following) if following is not None and len(self._runs) > 1 else 0.0
-                if time_ and clock.left < self._took + more:
-                    break
+            while self._is_worth_a_run(rows, following):
                 began = time.monotonic()
-                run = self._once(state, tables, bulk, rows, whole=following is None and time_ == _TIMES - 1)
+                run = self._once(state, tables, bulk, rows)
                 self._took = time.monotonic() - began
                 self._runs.append(run)
                 if run.failure:
                     self._reason = f"at {rows:,} rows {run.failure}"
                     if run.failed_upgrade:
                         return
+
+    def _is_worth_a_run(self, rows: int, following: int | None) -> bool:
+        """Whether to run at this size once more, and have time for the sizes after it."""
+        times = sorted(sum(taken.whole for taken in each.taken) for each in self._runs if each.rows == rows)
+        if not times:
+            return True
+        agree = len(times) >= _TIMES and times[1] - times[0] <= max(times[0] * _AGREE, _TOO_SHORT)
+        if agree or len(times) >= _MOST_TIMES:
+            return False
+        more = self._expected(following) if following is not None else 0.0
+        return self._clock.left >= self._took + more * (1 if len(times) < _TIMES else _TIMES * 1.5)
 
     # -- which tables, and how large --------------------------------------------------------------
 
@@ -301,7 +311,9 @@ class _Measuring:
             return rows
         smaller = int(before.rows + (rows - before.rows) * max(self._clock.left, 0.0) / expected)
         if smaller < before.rows * _LEAST:
-            self._reason = f"the time did not suffice for more than {before.rows:,} rows"
+            self._reason = (
+                f"the time did not suffice for more than {before.rows:,} rows (--scale-seconds gives it more)"
+            )
             return None
         return smaller
 
@@ -344,10 +356,10 @@ class _Measuring:
 
     # -- one run ----------------------------------------------------------------------------------
 
-    def _once(self, state: str, tables: Sequence[Name], bulk: Bulk, rows: int, whole: bool = False) -> ScaledRun:
-        """The revisions up and down on the rows of `state`; `whole`: in that database itself, which nobody needs again."""
+    def _once(self, state: str, tables: Sequence[Name], bulk: Bulk, rows: int) -> ScaledRun:
+        """The revisions up and down on the rows of `state`, in a clone of it."""
         bench = self._bench
-        database = state if whole else bench.database(state)
+        database = bench.database(state)
         sized = tuple(Sized(name, count) for name in tables if (count := bulk.rows_of(name)) is not None)
         sized += tuple(Sized(name, 0) for name in tables if name in self._cleared and bulk.rows_of(name) is None)
         taken: list[Taken] = []
@@ -367,8 +379,7 @@ class _Measuring:
                     self._failed = run.failed_revision, run.failure
                 bench.restart()
                 break
-        if not whole:
-            bench.drop_all_but({*bench.databases} - {database})
+        bench.drop_all_but({*bench.databases} - {database})
         went_up = not failure or command is not commands[0]
         return ScaledRun(rows, sized, tuple(self._seen.told(each) for each in taken), failure, not went_up)
 

@@ -1,6 +1,8 @@
 """How a time grows with rows: a fit over few sizes, and what it says of other sizes. Always a range, never a number.
 
-Pure arithmetic on measurements: the smallest size was measured twice, which tells how much two runs differ.
+Pure arithmetic on measurements. A time is a fixed part and one that grows: in proportion to the rows, or as sorting them
+does, which at few sizes look the same, so the truth is between what both say of a larger size. How far the runs are from
+such a line is how far the next run may be from it.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ _CLOCK = 0.002
 """Seconds that a round trip to the server may take more or less."""
 _SHORT = 0.02
 """What takes less seconds at the largest size has hardly begun to grow."""
-_FURTHEST = 0.5
-"""The slope between two sizes is at least that part of the one over all of them, and at most as many times it."""
+_STEADY = 0.1
+"""By which part runs differ from a line on the quietest machine."""
+_SURE = 1.6
+"""How many times that the next run may be away from it: nine of ten are less."""
 _BENT = 1.4
 """The exponent from which on the growth is worse than linear: sorting stays below it, comparing all with all does not."""
-_DECADE_LOW, _DECADE_HIGH = 0.85, 1.35
+_DECADE_LOW, _DECADE_HIGH = 0.9, 1.2
 """By how much the range widens with every tenfold size beyond what was measured: caches end, sorts go to disk."""
 
 
@@ -103,6 +107,10 @@ class Fit:
             spread = 1 + max(_LEAST_NOISE, noise(self.points))
             return Range(known / spread, known * spread)
         decades = math.log10(rows / last.rows)
+        if self.kind is Kind.LINEAR:
+            lines = _lines(_quick(self.points))
+            low = min(each.at(rows).low for each in lines) * _DECADE_LOW**decades
+            return Range(low, max(each.at(rows).high for each in lines) * _DECADE_HIGH**decades)
         low = (last.seconds + self.slope.low * (rows - last.rows)) * _DECADE_LOW**decades
         high = (last.seconds + self.slope.high * (rows - last.rows)) * _DECADE_HIGH**decades
         if self.kind is Kind.WORSE:
@@ -123,11 +131,65 @@ class Fit:
         return means[-1].seconds
 
 
+@dataclass(frozen=True)
+class _Line:
+    """`fixed + slope * shape(rows)` seconds, through points each of which counts by what it differs in proportion."""
+
+    fixed: float
+    slope: float
+    shape: Callable[[float], float]
+    spread: float
+    """By which part runs differ from it."""
+    unsure: float
+    """By which part the slope may be another."""
+
+    @classmethod
+    def through(cls, points: Sequence[Point], shape: Callable[[float], float]) -> _Line:
+        """The line through points of two sizes or more."""
+        known = [(shape(each.rows), max(each.seconds, _CLOCK / 10)) for each in points]
+        ones = sum(1 / t**2 for _, t in known)
+        xs, xxs = (sum(x**n / t**2 for x, t in known) for n in (1, 2))
+        ts, xts = sum(1 / t for _, t in known), sum(x / t for x, t in known)
+        across = ones * xxs - xs**2
+        slope = (ones * xts - xs * ts) / across
+        fixed, free, precise = (ts - slope * xs) / ones, len(known) - 2, ones / across
+        if fixed < 0:  # nothing takes less than no time
+            fixed, slope, free, precise = 0.0, xts / xxs, len(known) - 1, 1 / xxs
+        slope = max(slope, 1e-15)
+        away = [math.log(t / (fixed + slope * x)) for x, t in known]
+        middle = math.exp(sum(away) / len(away))
+        spread = max(math.sqrt(sum(each**2 for each in away) / max(free, 1)), _STEADY)
+        return cls(fixed * middle, slope * middle, shape, spread, spread * math.sqrt(precise) / slope)
+
+    def at(self, rows: float) -> Range:
+        """Seconds of the next run at so many rows."""
+        return _around(self.fixed + self.slope * self.shape(rows), math.hypot(self.spread, self.unsure))
+
+
+def _around(seconds: float, spread: float) -> Range:
+    wide = math.exp(_SURE * spread)
+    return Range(seconds / wide, seconds * wide)
+
+
+def _quick(points: Sequence[Point]) -> list[Point]:
+    """The quicker half of each size, two at least: whatever else the machine does makes a run slower, never faster."""
+    found = []
+    for rows in sorted({each.rows for each in points}):
+        there = sorted((each for each in points if each.rows == rows), key=lambda each: each.seconds)
+        found += there[: max(2, math.ceil(len(there) / 2))]
+    return found
+
+
+def _lines(points: Sequence[Point]) -> tuple[_Line, ...]:
+    """The ways in which it may grow that few sizes do not tell apart."""
+    return _Line.through(points, float), _Line.through(points, lambda rows: rows * math.log(max(rows, 2)))
+
+
 def noise(points: Sequence[Point]) -> float:
-    """By which part two runs of the same size differ; 0 where none was repeated."""
+    """By which part the quickest two runs of the same size differ; 0 where none was repeated."""
     found = 0.0
     for rows in {each.rows for each in points}:
-        times = [each.seconds for each in points if each.rows == rows]
+        times = sorted(each.seconds for each in points if each.rows == rows)[:2]
         if len(times) > 1 and max(times) > _CLOCK:
             found = max(found, (max(times) - min(times)) / max(min(times), _CLOCK))
     return min(found, _MOST_NOISE)
@@ -147,7 +209,7 @@ def _means(points: Sequence[Point], of: Callable[[Sequence[float]], float] = _me
 def fit(points: Sequence[Point], works: bool = True) -> Fit:
     """What `points` say; at least two. `works`: whether the statement was seen to do something with rows."""
     known = tuple(sorted(points, key=lambda each: each.rows))
-    means = _means(known)
+    means = _means(_quick(known))
     first, last = means[0], means[-1]
     apart = last.rows - first.rows
     if not last.rows:
@@ -177,13 +239,8 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
             Range(whole * (1 - 2 * error), whole * (1 + 2 * error)),
             reason="only two sizes ran, which a curve and a line fit alike",
         )
-    # whatever else the machine does makes a run slower, never faster: between the quick runs and the slow ones is the truth
-    found = [slope for each in (means, _means(known, min), _means(known, max)) for slope in _slopes(each)]
+    line = _Line.through(_quick(known), float)
     early, late = _between_sizes(means)[-2:]
-    slope = Range(
-        max(min(found), whole * _FURTHEST) * (1 - error),
-        min(max(found), whole / _FURTHEST) * (1 + _LEAST_NOISE),
-    )
     middles = [(before.rows + after.rows) / 2 for before, after in pairwise(means)]
     # only a bend that no noise explains is one, and what the smallest sizes took may be noise alone
     surely = late * (1 - error) / max(early * (1 + error), 1e-12)
@@ -192,7 +249,7 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
     if exponent > _BENT:
         bend = 1 + math.log(late / max(early, 1e-12)) / math.log(middles[-1] / middles[-2])
         return Fit(Kind.WORSE, known, Range(late * (1 - error), late * (1 + error)), exponent=bend)
-    return Fit(Kind.LINEAR, known, slope)
+    return Fit(Kind.LINEAR, known, _around(line.slope, line.unsure + _STEADY / 2))
 
 
 def _between_sizes(means: Sequence[Point]) -> list[float]:
@@ -200,9 +257,3 @@ def _between_sizes(means: Sequence[Point]) -> list[float]:
     return [
         max(after.seconds - before.seconds, 0.0) / (after.rows - before.rows) for before, after in pairwise(means)
     ]
-
-
-def _slopes(means: Sequence[Point]) -> tuple[float, float]:
-    """Seconds per row from the smallest size to the largest, and to the largest from the one before."""
-    first, last = means[0], means[-1]
-    return (last.seconds - first.seconds) / (last.rows - first.rows), _between_sizes(means)[-1]
