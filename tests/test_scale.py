@@ -16,6 +16,9 @@ from reviewer.release.build import build
 from reviewer.report import html, markdown, text
 from reviewer.report.json import load as read_report
 from reviewer.report.json import render as as_json
+from reviewer.report.release import html as release_html
+from reviewer.report.release import markdown as release_markdown
+from reviewer.report.release import text as release_text
 from reviewer.review.durations import durations, told_seconds
 from reviewer.review.fit import Kind
 from reviewer.review.verdict import Report
@@ -114,6 +117,18 @@ def test_without_sizes_a_release_tells_how_each_statement_grows(scaled: Recordin
     (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
     assert built.duration.estimate is None
     assert built.duration.words.endswith("grows with `items`, 1.7 to 2.3 s per million rows")
+
+
+@pytest.mark.processes
+def test_every_format_of_a_release_tells_first_what_takes_longest(scaled: Recording) -> None:
+    made = build(judged(Config(path=Path()), [_timed(scaled, 2.0)], {}), "v1", "v2")
+
+    for page in (release_text.render(made), release_markdown.render(made), release_html.render(made)):
+        first, _, rest = page.partition("Takes longest")
+        told, _, _ = rest.partition("Timeline")
+        assert "Order" not in first
+        assert "1.7 to 2.3 s per million rows" in told
+        assert "items" in told
 
 
 @pytest.mark.processes

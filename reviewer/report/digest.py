@@ -317,6 +317,8 @@ class Timed:
     """`0.4 to 0.6 s per million rows`, `does not grow`."""
     production: str
     """`21 to 45 s at 50 million rows`; empty where that is unknown."""
+    grows: bool
+    """Whether it takes longer with more rows, as far as is known."""
 
 
 def timed(tree: TreeReport) -> tuple[Timed, ...]:
@@ -338,6 +340,7 @@ def _timed(each: Duration) -> Timed:
         listed([str(name) for name in each.tables], _LISTED),
         each.phrase,
         there,
+        each.grows,
     )
 
 

@@ -13,12 +13,15 @@ from reviewer.report import inert, pages
 from reviewer.report.digest import counted, digest, skipped
 from reviewer.report.release import chart, words
 
+_SQL = 120
+"""Characters of a statement in a table."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(release: Release) -> str:
     """`release` as one HTML page."""
     findings = [each.finding for tree in release.report.trees for each in digest(tree).all_findings]
+    longest, made_of = words.longest(release)
     page = _environment().get_template("release.html.jinja")
     made = page.render(
         release=release,
@@ -27,6 +30,8 @@ def render(release: Release) -> str:
         row=chart.ROW,
         top=chart.TOP,
         findings=findings,
+        longest=longest,
+        made_of=made_of,
         counted=counted(findings),
         skipped=skipped(release.report),
     )
@@ -46,6 +51,7 @@ def _environment() -> jinja2.Environment:
         "prose": _prose,
         "name": inert.name,
         "block": inert.block,
+        "cut": lambda text: inert.cut(text, _SQL),
         "seconds": told_seconds,
         "short": _short,
         "rule": pages.of_rule,

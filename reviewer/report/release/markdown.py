@@ -9,6 +9,8 @@ from reviewer.report import inert
 from reviewer.report.digest import counted, digest, skipped
 from reviewer.report.release import words
 
+_SQL = 80
+"""Characters of a statement in a table."""
 _SPECIAL = str.maketrans({each: f"\\{each}" for each in r"\*_[]<>|#~&"})
 
 
@@ -29,6 +31,7 @@ def _lines(release: Release) -> Iterator[str]:
     yield from (f"- note: {prose(note)}" for note in release.notes)
     yield ""
     if release.revisions:
+        yield from _takes_longest(release)
         yield from _timeline(release)
         yield from _order(release)
         yield from _plan(release)
@@ -36,6 +39,27 @@ def _lines(release: Release) -> Iterator[str]:
         yield from _findings(release)
     yield from (f"Skipped: {prose(f'{each.what}: {each.reason}')}\n" for each in skipped(release.report))
     yield f"*{prose(' · '.join(words.footer(release)))}*"
+
+
+def _takes_longest(release: Release) -> Iterator[str]:
+    found, made_of = words.longest(release)
+    if not found:
+        return
+    yield "## Takes longest"
+    yield ""
+    yield from table(
+        ("Which way", "Statement", "Takes"),
+        (
+            (
+                words.way(each),
+                f"{f'{words.short(each.place)} ' if each.place else ''}`{inert.cut(each.what, _SQL).replace('`', '')}`",
+                words.taken(each),
+            )
+            for each in found
+        ),
+    )
+    yield f"{prose(made_of)}."
+    yield ""
 
 
 def _timeline(release: Release) -> Iterator[str]:

@@ -40,6 +40,7 @@ def _lines(release: Release) -> Iterator[tuple[int, Text]]:
     if not release.revisions:
         yield from _last(release)
         return
+    yield from _takes_longest(release)
     yield from _heading("Timeline")
     for band in release.timeline.bands:
         yield from _band(band, release)
@@ -68,6 +69,19 @@ def _lines(release: Release) -> Iterator[tuple[int, Text]]:
 def _heading(title: str) -> Iterator[tuple[int, Text]]:
     yield 0, Text("")
     yield 0, Text(title, style="bold")
+
+
+def _takes_longest(release: Release) -> Iterator[tuple[int, Text]]:
+    found, made_of = words.longest(release)
+    if not found:
+        return
+    yield from _heading("Takes longest")
+    for each in found:
+        where = f"  {words.short(each.place)}" if each.place is not None else ""
+        yield 2, Text.assemble((inert.name(words.way(each)), "bold"), (inert.name(where), "dim"))
+        yield 4, Text("".join(inert.excerpt(each.what, lines=1, columns=90).lines))
+        yield 4, _prose(words.taken(each))
+    yield 2, Text(inert.name(made_of), style="dim")
 
 
 def _band(band: Band, release: Release) -> Iterator[tuple[int, Text]]:
