@@ -41,13 +41,15 @@ class Duration:
     """At production's size, if the growth was measured and the size is known."""
     growth: str = ""
     """How it grows, as a phrase; empty if that was not measured."""
+    per_million: float = 0.0
+    """Seconds per million rows at most, of as much of it as was measured at several sizes."""
 
     @property
-    def rank(self) -> tuple[bool, float, float]:
+    def rank(self) -> tuple[bool, float, float, float]:
         """Higher is longer in production, as far as that is known: a table of unknown size may be of any."""
         sizes = [float("inf") if each.rows is None else each.rows for each in self.grows_with]
         most = self.estimate.most if self.estimate is not None else 0.0
-        return (bool(self.grows_with), most or max(sizes, default=0.0), self.measured)
+        return (bool(self.grows_with), most or max(sizes, default=0.0), self.per_million, self.measured)
 
     @property
     def words(self) -> str:

@@ -105,7 +105,10 @@ def _step(each: _Sent, number: int, start: float, rows: Mapping[Name, int], dura
     statement = each.statement
     seen = tuple(dict.fromkeys(work.phrase for work in work_of(statement.observation)))
     known = durations.of_statement(each.revision, Direction.UPGRADE, statement.location, statement.sql)
-    duration = Duration(statement.seconds, each.growth, _rows(each.growth, rows), *_grown(known, durations))
+    per_million = known.fit.per_million.high if known is not None and known.grows else 0.0
+    duration = Duration(
+        statement.seconds, each.growth, _rows(each.growth, rows), *_grown(known, durations), per_million
+    )
     documented = statement.observation is None or statement.observation.transaction is None
     return Step(number, each.revision, statement, start, duration, seen, documented and bool(each.commands))
 
@@ -160,8 +163,21 @@ def _together(steps: Sequence[Step]) -> Duration:
     growth = sized((each for step in steps for each in step.duration.grows_with), None)
     rows = max((step.duration.rows for step in steps), default=0)
     return Duration(
-        sum(step.duration.measured for step in steps), growth, rows, _sum(step.duration for step in steps)
+        sum(step.duration.measured for step in steps),
+        growth,
+        rows,
+        _sum(step.duration for step in steps),
+        _growing(steps),
+        sum(step.duration.per_million for step in steps),
     )
+
+
+def _growing(steps: Iterable[Step]) -> str:
+    """How it grows under a lock: that of the statement that grows most; empty if nothing was measured."""
+    longest = max(steps, key=lambda step: step.duration.per_million)
+    if not longest.duration.per_million:
+        return ""
+    return f"most of it in revision `{longest.revision}`: {longest.duration.growth}"
 
 
 def _sum(durations: Iterable[Duration]) -> Estimate | None:
