@@ -182,10 +182,21 @@ class _Measuring:
         smallest = self._smallest(pilots[-2], pilots[-1])
         if smallest <= pilots[-1].rows:
             self._runs.append(pilots[-1].run)
-        self._grow(state, tables, bulk, [smallest * factor for factor in _FACTORS])
+        if not pilots[-1].run.failed_upgrade:
+            self._grow(state, tables, bulk, [smallest * factor for factor in _FACTORS])
+        elif not self._reason:
+            self._reason = f"at {pilots[-1].rows:,} rows {pilots[-1].run.failure}"
+        self._runs = [*self._small_runs(pilots), *self._runs]
         for name, why in bulk.refused.items():
             had = bulk.rows_of(name)
             bench.skip(f"a size of table {name} beyond {had:,} rows", why)
+
+    def _small_runs(self, pilots: Iterable[_Pilot]) -> Iterable[ScaledRun]:
+        """The first runs, where too few sizes came after them."""
+        sizes = {each.rows for each in self._runs}
+        if len(sizes) >= len(_FACTORS):
+            return []
+        return [each.run for each in pilots if each.rows not in sizes and not each.run.failed_upgrade]
 
     def _grow(self, state: str, tables: Sequence[Name], bulk: Bulk, sizes: Sequence[int]) -> None:
         """Run at each of `sizes`, and again where the time allows it: how much two runs of one size differ is how much is

@@ -113,9 +113,10 @@ def _order(release: Release) -> Iterator[str]:
             for each in release.sequence.orders
         ),
     )
-    yield from (f"- {prose(sentence)}" for sentence in release.sequence.untried)
+    shared, alone = words.reasons(release)
+    yield from (f"- {prose(sentence)}" for sentence in (*release.sequence.untried, *shared))
     for each in release.sequence.orders:
-        for sentence in (*each.why, *each.how):
+        for sentence in (*alone[each.revision.id], *each.how):
             yield f"- {prose(f'`{each.revision.id}`: {sentence}')}"
     yield ""
 

@@ -45,14 +45,15 @@ def _lines(release: Release) -> Iterator[tuple[int, Text]]:
     for band in release.timeline.bands:
         yield from _band(band, release)
     yield from _heading("Order")
-    for sentence in release.sequence.untried:
+    shared, alone = words.reasons(release)
+    for sentence in (*release.sequence.untried, *shared):
         yield 2, _prose(sentence)
     for each in release.sequence.orders:
         line = Text.assemble((inert.name(each.revision.id), "bold"), "  ", (each.when.value, "bold"), "  ")
         line.append_text(_prose(release.phrase(each.revision.id)))
         yield 2, line
         yield 4, _prose(words.order_line(each).partition(" (")[2].rstrip(")"))
-        for sentence in (*each.why, *each.how, *filter(None, [words.declared(each)])):
+        for sentence in (*alone[each.revision.id], *each.how, *filter(None, [words.declared(each)])):
             yield 4, _prose(sentence)
     for title, actions in release.plan.parts:
         yield from _heading(title)

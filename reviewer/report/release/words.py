@@ -9,6 +9,8 @@ from reviewer.sql.names import listed
 
 _NAMED = 8
 """Most revisions of a transaction that are named."""
+_SHARED = 3
+"""How many revisions a reason must hold for to be told once for all."""
 _LONGEST = 12
 """Most statements of which is told how long they take."""
 _MAY = {
@@ -147,6 +149,20 @@ def order_line(each: Order) -> str:
 def cell(found: Cell) -> str:
     """A cell in words that follow its subject."""
     return found.value
+
+
+def reasons(release: Release) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Why revisions go where they go: what holds for many of them, told once with their names, and the rest for each."""
+    of: dict[str, list[str]] = {}
+    for each in release.sequence.orders:
+        for sentence in each.why:
+            of.setdefault(sentence, []).append(each.revision.id)
+    shared = {sentence: ids for sentence, ids in of.items() if len(ids) >= _SHARED}
+    alone = {
+        each.revision.id: tuple(sentence for sentence in each.why if sentence not in shared)
+        for each in release.sequence.orders
+    }
+    return tuple(f"{listed(ids, _NAMED)}: {sentence}" for sentence, ids in shared.items()), alone
 
 
 def declared(each: Order) -> str:
