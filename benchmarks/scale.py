@@ -2,8 +2,8 @@
 
     python benchmarks/scale.py [--rows N] [--measured N] [--seconds S] [NAME ...]
 
-Each is predicted from runs on at most MEASURED rows (100,000) within S seconds (12), and then run once by Alembic alone on
-ROWS rows (1,000,000). NAME: words of the kinds to try; all of them without a name. Ends with status 1 where fewer than
+Each is predicted from runs on at most MEASURED rows (200,000) within S seconds (20), and then run once by Alembic alone on
+ROWS rows (3,000,000). NAME: words of the kinds to try; all of them without a name. Ends with status 1 where fewer than
 nine of ten truths are inside the range.
 """
 
@@ -33,7 +33,7 @@ from reviewer.recording import Direction
 from reviewer.rehearsal import catalogue
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.review.durations import Durations, durations, told, told_seconds
-from reviewer.review.fit import Range
+from reviewer.review.fit import Fit, Range
 from reviewer.rows.bulk import Bulk
 from reviewer.session import Scope, plan_for
 from reviewer.sql.names import Name
@@ -49,7 +49,7 @@ BASE = """
         CREATE MATERIALIZED VIEW order_totals AS SELECT customer_id, sum(total) AS total FROM orders GROUP BY 1;
     ''')
 """
-SMALL = 10
+SMALL = 30
 """A table that is worked through row by row is so many times smaller."""
 BATCHES = """
     connection = op.get_bind()
@@ -144,6 +144,10 @@ class Result:
     growth: str
     predicted: Range | None
     truth: float
+    measured: str
+    """The quickest run of each size, of the statement that took longest."""
+    load: float
+    """Of the machine, before."""
 
     @property
     def inside(self) -> bool:
@@ -152,18 +156,21 @@ class Result:
 
     def __str__(self) -> str:
         if self.predicted is None:
-            return f"| {self.kind} | {self.growth} | none | {told_seconds(self.truth)} | | |"
+            return f"| {self.kind} | {self.growth} | {self.measured} | none | {told_seconds(self.truth)} | | | {self.load:.0f} |"
         wide = self.predicted.high / max(self.predicted.low, 1e-4)
         word = "yes" if self.inside else "**no**"
-        return f"| {self.kind} | {self.growth} | {told(self.predicted)} | {told_seconds(self.truth)} | {word} | {wide:.1f} |"
+        return (
+            f"| {self.kind} | {self.growth} | {self.measured} | {told(self.predicted)} | {told_seconds(self.truth)}"
+            f" | {word} | {wide:.1f} | {self.load:.0f} |"
+        )
 
 
 def main() -> int:
     """Predict and measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--measured", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--measured", type=int, default=200_000)
+    parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     kinds = [kind for kind in KINDS if not arguments.names or any(each in kind for each in arguments.names)]
@@ -175,23 +182,39 @@ def main() -> int:
     ):
         folder = Path(name).resolve()
         filled = _filled(server, _project(folder, "base", "pass"), arguments.rows)
-        print("| statement | growth | predicted | truth | inside | width |\n|---|---|---|---|---|---|")
+        print(
+            "| statement | growth | measured | predicted | truth | inside | width | load |\n|---|---|---|---|---|---|---|---|"
+        )
         for number, kind in enumerate(kinds):
             project = _project(folder, f"p{number}", KINDS[kind])
             way = Direction.DOWNGRADE if "# down" in KINDS[kind] else Direction.UPGRADE
+            load = os.getloadavg()[0]
             found = _predicted(server, guardian, folder, project, kind, arguments)
             there = found.of_revision("b", way)
             growth = [each for each in found.all if each.direction is way]
             growth.sort(key=lambda each: each.fit.largest.seconds)
+            longest = growth[-1].fit if growth else None
             results.append(
                 Result(
-                    kind, growth[-1].fit.kind.value if growth else "", there, _truth(server, project, filled, way)
+                    kind,
+                    longest.kind.value if longest else "",
+                    there,
+                    _truth(server, project, filled, way),
+                    _told(longest),
+                    load,
                 )
             )
             print(results[-1], flush=True)
     inside = sum(each.inside for each in results)
     print(f"\n{inside} of {len(results)} truths are inside the range")
     return 0 if inside >= 0.9 * len(results) else 1
+
+
+def _told(fit: Fit | None) -> str:
+    quickest: dict[int, float] = {}
+    for each in fit.points if fit else ():
+        quickest[each.rows] = min(each.seconds, quickest.get(each.rows, each.seconds))
+    return ", ".join(f"{round(rows / 1000)}k {told_seconds(seconds)}" for rows, seconds in quickest.items())
 
 
 def _project(folder: Path, name: str, code: str) -> Path:

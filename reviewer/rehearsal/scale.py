@@ -204,7 +204,7 @@ class _Measuring:
         """
         bench = self._bench
         spent_rows, spent = 0, 0.0
-        for planned, following in zip(sizes, (*sizes[1:], None), strict=True):
+        for position, planned in enumerate(sizes):
             rows = self._affordable(planned)
             if rows is None:
                 return
@@ -215,7 +215,7 @@ class _Measuring:
                     self._told_views(connection)
                     spent += time.monotonic() - began
                 self._filling = spent_rows / spent if spent else 0.0
-            while self._is_worth_a_run(rows, following):
+            while self._is_worth_a_run(rows, sizes[position + 1 :]):
                 began = time.monotonic()
                 run = self._once(state, tables, bulk, rows)
                 self._took = time.monotonic() - began
@@ -225,7 +225,7 @@ class _Measuring:
                     if run.failed_upgrade:
                         return
 
-    def _is_worth_a_run(self, rows: int, following: int | None) -> bool:
+    def _is_worth_a_run(self, rows: int, following: Sequence[int]) -> bool:
         """Whether to run at this size once more, and have time for the sizes after it."""
         times = sorted(sum(taken.whole for taken in each.taken) for each in self._runs if each.rows == rows)
         if not times:
@@ -233,8 +233,9 @@ class _Measuring:
         agree = len(times) >= _TIMES and times[1] - times[0] <= max(times[0] * _AGREE, _TOO_SHORT)
         if agree or len(times) >= _MOST_TIMES:
             return False
-        more = self._expected(following) if following is not None else 0.0
-        return self._clock.left >= self._took + more * (1 if len(times) < _TIMES else _TIMES * 1.5)
+        # to run a second time comes after running at all sizes, a third time after all have run twice
+        more = sum(map(self._expected, following)) * min(len(times), _TIMES) * _SLOWER
+        return self._clock.left >= self._took + more
 
     # -- which tables, and how large --------------------------------------------------------------
 

@@ -22,11 +22,11 @@ _SHORT = 0.02
 """What takes less seconds at the largest size has hardly begun to grow."""
 _STEADY = 0.1
 """By which part runs differ from a line on the quietest machine."""
-_SURE = 1.6
-"""How many times that the next run may be away from it: nine of ten are less."""
+_SURE = 1.2
+"""How many times that the next run may be away from it."""
 _BENT = 1.4
 """The exponent from which on the growth is worse than linear: sorting stays below it, comparing all with all does not."""
-_DECADE_LOW, _DECADE_HIGH = 0.9, 1.2
+_DECADE_LOW, _DECADE_HIGH = 0.92, 1.2
 """By how much the range widens with every tenfold size beyond what was measured: caches end, sorts go to disk."""
 
 
@@ -220,7 +220,9 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
     unsure = max(_CLOCK, of_runs * first.seconds)
     growth = last.seconds - first.seconds
     most = (max(growth, 0.0) + 2 * unsure) / apart
-    if growth <= max(2 * unsure, _LEAST_NOISE * first.seconds):
+    slowest = max(each.seconds for each in _quick(known) if each.rows == first.rows)
+    quickest = min(each.seconds for each in known if each.rows == last.rows)
+    if quickest <= max(slowest + 2 * _CLOCK, slowest * (1 + _LEAST_NOISE)):
         if not works:
             return Fit(Kind.FLAT, known, Range(0, most))
         short = last.seconds < _SHORT
