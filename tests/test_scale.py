@@ -18,6 +18,7 @@ from reviewer.report.json import load as read_report
 from reviewer.report.json import render as as_json
 from reviewer.report.release import html as release_html
 from reviewer.report.release import markdown as release_markdown
+from reviewer.report.release import notes as release_notes
 from reviewer.report.release import text as release_text
 from reviewer.review.durations import durations, told_seconds
 from reviewer.review.fit import Kind
@@ -95,7 +96,7 @@ def test_a_release_tells_how_long_each_statement_its_lock_and_the_way_back_take_
     (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
     assert built.duration.estimate is not None
     assert built.duration.estimate.least < 20 < built.duration.estimate.most
-    assert built.duration.growth == "1.7 to 2.3 s per million rows"
+    assert built.duration.growth == "1.8 to 2.2 s per million rows"
     assert "in production (measured at 100,000, 300,000 and 900,000 rows" in built.duration.words
     # of the loop of the next revision, which runs under the same lock, nothing is known here
     assert [each.duration.estimate for band in made.timeline.bands for each in band.holds] == [None]
@@ -116,7 +117,7 @@ def test_without_sizes_a_release_tells_how_each_statement_grows(scaled: Recordin
 
     (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
     assert built.duration.estimate is None
-    assert built.duration.words.endswith("grows with `items`, 1.7 to 2.3 s per million rows")
+    assert built.duration.words.endswith("grows with `items`, 1.8 to 2.2 s per million rows")
 
 
 @pytest.mark.processes
@@ -127,8 +128,15 @@ def test_every_format_of_a_release_tells_first_what_takes_longest(scaled: Record
         first, _, rest = page.partition("Takes longest")
         told, _, _ = rest.partition("Timeline")
         assert "Order" not in first
-        assert "1.7 to 2.3 s per million rows" in told
+        assert "1.8 to 2.2 s per million rows" in told
         assert "items" in told
+
+
+@pytest.mark.processes
+def test_notes_tell_how_it_grows_and_not_what_a_hundred_rows_took(scaled: Recording) -> None:
+    text = release_notes.render(build(judged(Config(path=Path()), [_timed(scaled, 2.0)], {}), "v1", "v2"))
+
+    assert "b builds index `ix_items_id` on `items`: grows with `items`, 1.8 to 2.2 s per million rows" in text
 
 
 @pytest.mark.processes
@@ -215,6 +223,33 @@ def test_a_time_in_production_is_a_range_around_what_its_rows_would_take(scaled:
     assert found.rows == 50_000_000
     assert found.production is not None
     assert found.production.low < 100 < found.production.high
+
+
+@pytest.mark.processes
+def test_a_statement_whose_table_is_not_known_does_not_hide_the_time_of_the_revision(scaled: Recording) -> None:
+    timed = _timed(scaled, 2.0)
+    assert timed.scale is not None
+    other = [
+        replace(run, taken=(*run.taken, replace(run.taken[0], sql="SELECT do()", tables=(), works=False)))
+        for run in timed.scale.runs
+    ]
+    timed = replace(timed, scale=replace(timed.scale, runs=tuple(other)))
+
+    found = durations(timed, production({"items": 10_000_000})).of_revision("b", Direction.UPGRADE)
+
+    assert found is not None
+    assert found.low < 40 < found.high
+
+
+@pytest.mark.processes
+def test_what_worked_on_empty_tables_was_not_measured(scaled: Recording) -> None:
+    timed = _timed(scaled, 0.0)
+    assert timed.scale is not None
+    empty = [replace(run, tables=(Sized(ITEMS, 0),)) for run in timed.scale.runs]
+
+    (found,) = durations(replace(timed, scale=replace(timed.scale, runs=tuple(empty)))).all
+
+    assert found.phrase == "growth could not be measured: its tables were empty"
 
 
 @pytest.mark.processes

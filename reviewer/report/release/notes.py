@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.release.model import Release
+from reviewer.release.model import Duration, Release
 from reviewer.report.release import words
 from reviewer.report.release.markdown import code, prose, table
+from reviewer.sql.names import listed
 
 
 def render(release: Release) -> str:
@@ -30,7 +31,7 @@ def _lines(release: Release) -> Iterator[str]:
         yield ""
         for step in slow:
             does = ", ".join(step.seen) or "changes rows"
-            yield f"- {prose(f'{step.revision} {does}: {step.duration.words}')}"
+            yield f"- {prose(f'{step.revision} {does}: {_as_long(step.duration)}')}"
         yield ""
     if release.plan.check:
         yield "### Check before"
@@ -48,6 +49,14 @@ def _lines(release: Release) -> Iterator[str]:
     yield ""
     yield prose(f"Point of no return: {words.no_return(release)}.")
     yield ""
+
+
+def _as_long(duration: Duration) -> str:
+    """How long it takes for whoever upgrades: with as many rows as they have, or in the production whose sizes are known."""
+    if duration.estimate is not None or not duration.growth:
+        return duration.words
+    tables = listed([f"`{each.before}`" for each in duration.grows_with])
+    return f"grows with {tables}, {duration.growth}"
 
 
 def _takes(revision: str, release: Release) -> str:
