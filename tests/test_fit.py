@@ -92,3 +92,37 @@ def test_ranges_add_up_and_stretch() -> None:
     assert Range(1, 2) + Range(3, 5) == Range(4, 7)
     assert Range(1, 4).times(2) == Range(2, 8)
     assert Range(1, 4).middle == 2
+
+
+def test_a_run_that_something_else_slowed_down_changes_little() -> None:
+    times = [(rows, rows * 1e-5 * slower) for rows in (10_000, 30_000, 90_000) for slower in (1.0, 1.02, 3.0)]
+    there = fit([Point(rows, seconds) for rows, seconds in times]).at(1_000_000)
+    assert there.low < 10 < there.high
+    assert there.high / there.low < 3
+
+
+def test_the_further_runs_are_from_a_line_the_wider_the_range() -> None:
+    near, far = (
+        fit([Point(rows, rows * 1e-5 * off) for rows in (10_000, 30_000, 90_000) for off in (1.0, each)]).at(
+            3_000_000
+        )
+        for each in (1.1, 1.8)
+    )
+    assert far.high / far.low > 1.3 * near.high / near.low
+
+
+def test_times_that_go_up_and_down_with_the_rows_were_not_measured() -> None:
+    found = fit([Point(1_000, 0.0057), Point(3_000, 0.0014), Point(9_000, 0.0102)])
+    assert found.kind is Kind.UNMEASURED
+    assert "too short" in found.reason
+    assert fit(found.points, works=False).kind is Kind.FLAT
+
+
+def test_few_rows_say_nothing_about_a_million() -> None:
+    found = fit([Point(2, 0.001), Point(2, 0.002), Point(20, 0.01)])
+    assert not found.bounded
+    assert found.reason == "its tables had no more than 20 rows"
+
+
+def test_a_table_that_stayed_as_it_was_is_told() -> None:
+    assert fit([Point(500, 0.1), Point(500, 0.2)]).reason == "its tables had 500 rows in every run"

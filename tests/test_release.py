@@ -417,7 +417,7 @@ def test_code_that_does_not_import_any_more_is_told_with_its_side(folder: Path) 
     assert (broken.verdict.may, broken.exit_status) == (May.UNKNOWN, 3)
     assert broken.verdict.reasons[0].startswith("At v3: ")
     assert "no_such_package" in broken.verdict.reasons[0]
-    assert "did not run to the end: not counted" in render_release("text", broken)
+    assert "did not run to the end: the rest is not counted" in render_release("text", broken)
 
 
 # -- the command ----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from reviewer.review.context import Context
 from reviewer.review.durations import Duration as Measured
 from reviewer.review.durations import Durations
 from reviewer.review.finding import Growth
-from reviewer.review.fit import Range
+from reviewer.review.fit import Kind, Range
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
 from reviewer.stats.sizes import Production
@@ -105,7 +105,8 @@ def _step(each: _Sent, number: int, start: float, rows: Mapping[Name, int], dura
     statement = each.statement
     seen = tuple(dict.fromkeys(work.phrase for work in work_of(statement.observation)))
     known = durations.of_statement(each.revision, Direction.UPGRADE, statement.location, statement.sql)
-    per_million = known.fit.per_million.high if known is not None and known.grows else 0.0
+    measured = known is not None and known.fit.kind in {Kind.LINEAR, Kind.WORSE}
+    per_million = known.fit.per_million.high if known is not None and measured else 0.0
     duration = Duration(
         statement.seconds, each.growth, _rows(each.growth, rows), *_grown(known, durations), per_million
     )
@@ -116,6 +117,9 @@ def _step(each: _Sent, number: int, start: float, rows: Mapping[Name, int], dura
 def _grown(known: Measured | None, durations: Durations) -> tuple[Estimate | None, str]:
     if known is None:
         return None, ""
+    if known.fit.kind is Kind.FLAT:
+        # it was seen to work through a table: how few rows that is said of belongs to it
+        return estimate(known.production, durations), f"did not take longer up to {known.fit.largest.rows:,} rows"
     return estimate(known.production, durations), known.phrase
 
 

@@ -18,6 +18,8 @@ _LEAST_NOISE = 0.15
 _MOST_NOISE = 0.6
 _CLOCK = 0.002
 """Seconds that a round trip to the server may take more or less."""
+_FEW = 100
+"""Rows of which nothing can be concluded for a million."""
 _SHORT = 0.02
 """What takes less seconds at the largest size has hardly begun to grow."""
 _STEADY = 0.1
@@ -26,6 +28,8 @@ _SURE = 1.2
 """How many times that the next run may be away from it."""
 _BENT = 1.4
 """The exponent from which on the growth is worse than linear: sorting stays below it, comparing all with all does not."""
+_UNCERTAIN = 0.7
+"""By which part a slope may be another before it is none."""
 _DECADE_LOW, _DECADE_HIGH = 0.92, 1.2
 """By how much the range widens with every tenfold size beyond what was measured: caches end, sorts go to disk."""
 
@@ -206,6 +210,20 @@ def _means(points: Sequence[Point], of: Callable[[Sequence[float]], float] = _me
     return [Point(size, of(group)) for size, group in zip(sizes, groups, strict=True)]
 
 
+def _not_seen_to_grow(points: tuple[Point, ...], most: float, works: bool) -> Fit:
+    """`most`: seconds per row that the noise leaves room for."""
+    if not works:
+        return Fit(Kind.FLAT, points, Range(0, most))
+    last = max(each.seconds for each in points if each.rows == points[-1].rows)
+    short = last < _SHORT
+    reason = (
+        f"it took {1000 * last:.0f} ms at {points[-1].rows:,} rows, too short to see it grow"
+        if short
+        else "the sizes differ by no more than two runs of the same size do"
+    )
+    return Fit(Kind.UNMEASURED, points, Range(0, most), reason=reason)
+
+
 def fit(points: Sequence[Point], works: bool = True) -> Fit:
     """What `points` say; at least two. `works`: whether the statement was seen to do something with rows."""
     known = tuple(sorted(points, key=lambda each: each.rows))
@@ -214,8 +232,11 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
     apart = last.rows - first.rows
     if not last.rows:
         return Fit(Kind.UNMEASURED, known, Range(0, 0), reason="its tables were empty")
+    if last.rows < _FEW:
+        return Fit(Kind.UNMEASURED, known, Range(0, 0), reason=f"its tables had no more than {last.rows:,} rows")
     if apart <= 0:
-        return Fit(Kind.UNMEASURED, known, Range(0, last.seconds / max(last.rows, 1)), reason="only one size ran")
+        reason = f"its tables had {last.rows:,} rows in every run"
+        return Fit(Kind.UNMEASURED, known, Range(0, last.seconds / last.rows), reason=reason)
     of_runs = noise(known)
     unsure = max(_CLOCK, of_runs * first.seconds)
     growth = last.seconds - first.seconds
@@ -223,15 +244,7 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
     slowest = max(each.seconds for each in _quick(known) if each.rows == first.rows)
     quickest = min(each.seconds for each in known if each.rows == last.rows)
     if quickest <= max(slowest + 2 * _CLOCK, slowest * (1 + _LEAST_NOISE)):
-        if not works:
-            return Fit(Kind.FLAT, known, Range(0, most))
-        short = last.seconds < _SHORT
-        reason = (
-            f"it took {1000 * last.seconds:.0f} ms at {last.rows:,} rows, too short to see it grow"
-            if short
-            else "the sizes differ by no more than two runs of the same size do"
-        )
-        return Fit(Kind.UNMEASURED, known, Range(0, most), reason=reason)
+        return _not_seen_to_grow(known, most, works)
     error = max(_LEAST_NOISE, of_runs / 2)
     whole = growth / apart
     if len(means) < 3:
@@ -251,6 +264,8 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
     if exponent > _BENT:
         bend = 1 + math.log(late / max(early, 1e-12)) / math.log(middles[-1] / middles[-2])
         return Fit(Kind.WORSE, known, Range(late * (1 - error), late * (1 + error)), exponent=bend)
+    if line.unsure > _UNCERTAIN:
+        return _not_seen_to_grow(known, most, works)
     return Fit(Kind.LINEAR, known, _around(line.slope, line.unsure + _STEADY / 2))
 
 

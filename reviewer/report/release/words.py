@@ -47,7 +47,7 @@ def _unseen(release: Release) -> str:
     missing = [each.id for each in release.revisions if each.id not in ran and not each.is_merge]
     if release.timeline.failed and release.timeline.failed not in missing:
         missing.insert(0, release.timeline.failed)
-    return f"; {listed(missing, _NAMED)} did not run to the end: not counted" if missing else ""
+    return f"; {listed(missing, _NAMED)} did not run to the end: the rest is not counted" if missing else ""
 
 
 def _wait(hold: Hold | None, timeline: Timeline) -> str:
