@@ -133,6 +133,19 @@ def test_every_format_of_a_release_tells_first_what_takes_longest(scaled: Record
 
 
 @pytest.mark.processes
+def test_a_block_counts_once_however_many_statements_it_sends(scaled: Recording) -> None:
+    there = production({"items": 10_000_000})
+    found = durations(scaled, there)
+    made = build(judged(Config(path=Path()), [scaled], {}, there), "v1", "v2", production=there)
+
+    (block,) = [each for each in found.all if each.block]
+    sent = [each.duration.estimate for each in made.timeline.steps if each.location == block.location]
+    assert len(sent) > 3
+    assert block.production is not None
+    assert sum(each.most for each in sent if each is not None) == pytest.approx(block.production.high)
+
+
+@pytest.mark.processes
 def test_notes_tell_how_it_grows_and_not_what_a_hundred_rows_took(scaled: Recording) -> None:
     text = release_notes.render(build(judged(Config(path=Path()), [_timed(scaled, 2.0)], {}), "v1", "v2"))
 

@@ -42,9 +42,15 @@ def timeline(recording: Recording, production: Production | None, durations: Dur
     sent = [each for story in stories for each in _sent(story, recording, stories, production)]
     rows = {each.name: each.rows for each in recording.base.tables}
     steps: list[tuple[_Sent, Step]] = []
+    blocks: set[Measured] = set()
     start = 0.0
     for number, each in enumerate(sent, 1):
-        step = _step(each, number, start, rows, durations)
+        known = durations.of_statement(
+            each.revision, Direction.UPGRADE, each.statement.location, each.statement.sql
+        )
+        step = _step(each, number, start, rows, durations, known, told=known in blocks)
+        if known is not None and known.block:
+            blocks.add(known)
         steps.append((each, step))
         start += each.statement.seconds
     bands: list[Band] = []
@@ -101,15 +107,25 @@ def sized(found: Iterable[Growth], production: Production | None) -> tuple[Growt
     return tuple(sorted(known.values(), key=lambda each: -(each.bytes or 0)))
 
 
-def _step(each: _Sent, number: int, start: float, rows: Mapping[Name, int], durations: Durations) -> Step:
+def _step(
+    each: _Sent,
+    number: int,
+    start: float,
+    rows: Mapping[Name, int],
+    durations: Durations,
+    known: Measured | None,
+    told: bool,
+) -> Step:
+    """`told`: whether `known` is of a block whose time an earlier statement has already."""
     statement = each.statement
     seen = tuple(dict.fromkeys(work.phrase for work in work_of(statement.observation)))
-    known = durations.of_statement(each.revision, Direction.UPGRADE, statement.location, statement.sql)
     measured = known is not None and known.fit.kind in {Kind.LINEAR, Kind.WORSE}
     per_million = known.fit.per_million.high if known is not None and measured else 0.0
-    duration = Duration(
-        statement.seconds, each.growth, _rows(each.growth, rows), *_grown(known, durations), per_million
-    )
+    found = _grown(known, durations)
+    if told:
+        nothing = Estimate(0.0, 0.0, found[0].basis) if found[0] is not None else None
+        found, per_million = (nothing, "counted with the first statement of that line"), 0.0
+    duration = Duration(statement.seconds, each.growth, _rows(each.growth, rows), *found, per_million)
     documented = statement.observation is None or statement.observation.transaction is None
     return Step(number, each.revision, statement, start, duration, seen, documented and bool(each.commands))
 
