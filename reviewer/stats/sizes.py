@@ -92,7 +92,7 @@ class Production:
         return self.sizes.get((table.schema or "public", table.name))
 
     def at(self, moment: datetime) -> Production:
-        """Return the same as it is to be read at `moment`, with its age."""
+        """Return the same with its age at `moment`."""
         return replace(self, source=self.source.at(moment))
 
     @cached_property

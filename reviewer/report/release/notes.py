@@ -52,7 +52,7 @@ def _lines(release: Release) -> Iterator[str]:
 
 
 def _as_long(duration: Duration) -> str:
-    """How long it takes for whoever upgrades: with as many rows as they have, or in the production whose sizes are known."""
+    """How long it takes those who upgrade: per million rows, or in production where its sizes are known."""
     if duration.estimate is not None or not duration.growth:
         return duration.words
     tables = listed([f"`{each.before}`" for each in duration.grows_with])

@@ -10,9 +10,9 @@ from reviewer.sql.names import listed
 _NAMED = 8
 """Most revisions of a transaction that are named."""
 _SHARED = 3
-"""How many revisions a reason must hold for to be told once for all."""
+"""A reason that holds for at least so many revisions appears once for all of them."""
 _LONGEST = 12
-"""Most statements of which is told how long they take."""
+"""Most statements whose times are listed."""
 _MAY = {
     May.YES: "It may run with traffic on.",
     May.WITH_CARE: "It may run with traffic on, with care.",
