@@ -95,13 +95,25 @@ def test_a_hazard_behind_a_process_that_breaks_is_still_found(bench: Rehearsals,
 
 def test_the_run_without_rows_is_told_though_the_process_breaks(bench: Rehearsals, tmp_path: Path) -> None:
     folder = made(tmp_path, "an env.py that runs once")
+    check = 'op.execute("ALTER TABLE items ADD CONSTRAINT none CHECK (id < 0)")'
+    refused = revision("b", "a", check, 'op.execute("ALTER TABLE items DROP CONSTRAINT none")')
+    write(folder, {"migrations/versions/r1.py": refused})
+
+    (recording,) = bench.of(folder)
+
+    deployed = [(p.outcome, p.rows) for p in recording.passes if p.rehearsal is Rehearsal.DEPLOYED]
+    assert deployed == [(Outcome.FAILED, True), (Outcome.OK, False)]
+
+
+def test_the_run_on_other_keys_is_told_though_the_process_breaks(bench: Rehearsals, tmp_path: Path) -> None:
+    folder = made(tmp_path, "an env.py that runs once")
     clash = revision("b", "a", 'op.execute("INSERT INTO items (id) VALUES (1)")', 'op.execute("DELETE FROM items")')
     write(folder, {"migrations/versions/r1.py": clash})
 
     (recording,) = bench.of(folder)
 
     deployed = [(p.outcome, p.rows) for p in recording.passes if p.rehearsal is Rehearsal.DEPLOYED]
-    assert deployed == [(Outcome.FAILED, True), (Outcome.OK, False)]
+    assert (deployed, [each.collided for each in recording.trials]) == ([(Outcome.OK, True)], [True])
 
 
 APPLICATION = """from sqlalchemy import create_engine
