@@ -17,7 +17,8 @@ them repeatable: `IF NOT EXISTS`, `IF EXISTS`, or a drop before the create.
 
 - A revision of one autocommit statement; settings such as `SET lock_timeout` do not count.
 - Steps before the last one that can simply be run again.
-- A revision that was observed to run again on its own leftovers, because its downgrade does nothing.
+- A revision that was observed to run again on its own leftovers: because its code asks what is there, or because
+  its downgrade does nothing.
 - Projects that run without transactional DDL: every revision there is like this.
 
 ## References
@@ -107,7 +108,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if isinstance(step.operation, DropIndex | DropObject) and step.operation.if_exists
             }
             stays = next((n for n, step in enumerate(steps[:-1]) if not _repeatable(step, cleared)), None)
-            if stays is None or len(steps) < 2 or _ran_again(story):
+            if stays is None or len(steps) < 2 or revision.id in context.recording.repeatable or _ran_again(story):
                 return
             kept = next((s for s in steps[stays] if not _again(s.operation, cleared)), steps[stays][0]).statement
             yield concern(
@@ -250,6 +251,32 @@ EXAMPLES = [
         upgrade="""
         op.create_table("groups", sa.Column("id", sa.BigInteger(), primary_key=True))
         op.add_column("people", sa.Column("age", sa.Integer()))
+        """,
+    ),
+    Example(
+        "asks what is there already, and takes it back",
+        given=USERS,
+        upgrade="""
+        existing = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes("users")}
+        with op.get_context().autocommit_block():
+            for name, columns in (("by_name", ["name"]), ("by_both", ["name", "id"])):
+                if name not in existing:
+                    op.create_index(name, "users", columns, postgresql_concurrently=True)
+        """,
+        downgrade="""
+        with op.get_context().autocommit_block():
+            op.drop_index("by_both", "users", postgresql_concurrently=True)
+            op.drop_index("by_name", "users", postgresql_concurrently=True)
+        """,
+    ),
+    Example(
+        "decides something else",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            if op.get_bind().dialect.name == "postgresql":
+                op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)  # flagged
+                op.create_index("by_both", "users", ["name", "id"], postgresql_concurrently=True)
         """,
     ),
     Example(

@@ -32,7 +32,7 @@ from reviewer.recording import (
     Scale,
     Skipped,
 )
-from reviewer.rehearsal import base_state, control, other_keys, scale, unrun
+from reviewer.rehearsal import base_state, control, other_keys, rerun, scale, unrun
 from reviewer.rehearsal.base_state import BaseState
 from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.rehearsal.new_code_trial import NewTrial
@@ -111,6 +111,7 @@ class _Rehearsal:
         self._control = Control()
         self._scale: Scale | None = None
         self._afterwards: list[Afterwards] = []
+        self._repeatable: list[str] = []
         self._behind: list[tuple[str, Counter]] = []
         """Sequences that a revision leaves behind the rows which it inserts into an empty table."""
 
@@ -154,7 +155,7 @@ class _Rehearsal:
         bench.restart()
         self._base = self._base.for_superuser(bench)
         self._state = self._base.snapshot
-        self._passes, self._trials, self._afterwards, self._behind = [], [], [], []
+        self._passes, self._trials, self._afterwards, self._behind, self._repeatable = [], [], [], [], []
         self._old, self._new = OldTrial(bench), NewTrial(bench)
         self._rehearse()
         self._look_at_sequences()
@@ -518,8 +519,16 @@ class _Rehearsal:
             if each.revision == revision.id
         )
 
+    def _try_again(self, revision: Revision, upgraded: str) -> None:
+        """Run its upgrade on what it has left behind, where it may have been written for that."""
+        if rerun.may_differ(self._plan.root, revision, self._deployed_of(revision.id)):
+            with self._bench.looking(f"another upgrade of revision {revision.id}"):
+                if rerun.runs_again(self._bench, revision, upgraded):
+                    self._repeatable.append(revision.id)
+
     def _there_and_back(self, revision: Revision, chain: Chain, departure: Departure | None) -> None:
         rows = chain.rows
+        self._try_again(revision, chain.database)
         departure = self._concerning(revision, departure) if departure else None
         trip = self._trip(revision, departure) if departure else None
         doubt = None
@@ -734,6 +743,7 @@ class _Rehearsal:
             models=models,
             control=self._control,
             afterwards=other_keys.with_counters(self._afterwards, self._behind),
+            repeatable=tuple(self._repeatable),
             hidden=self._base.hidden,
             failing_old=self._base.failing,
             base_origin=self._bench.origin,

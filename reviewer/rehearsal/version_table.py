@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reviewer.recording import Revision
 from reviewer.rehearsal.reader import Run
 
 if TYPE_CHECKING:
@@ -35,3 +36,29 @@ def stamped(server: RunningServer, database: str, run: Run) -> frozenset[str]:
             else:
                 found |= {str(row[0]) for row in rows}
     return frozenset(found)
+
+
+def step_back(server: RunningServer, database: str, table: str, revision: Revision) -> bool:
+    """Put the version table of `database` back to before `revision`, without running anything. Returns whether that
+    could be done: not where there are several heads, parents or tables.
+    """
+    import psycopg
+
+    if len(revision.down_revisions) > 1 or revision.depends_on:
+        return False
+    with server.connect(database) as connection:
+        tables = connection.execute(_VERSION_TABLES, (table, None, None)).fetchall()
+        if len(tables) != 1:
+            return False
+        name = f"{tables[0][0]}.{tables[0][1]}"
+        try:
+            rows = connection.execute(f"SELECT version_num FROM {name}".encode()).fetchall()
+            if rows != [(revision.id,)]:
+                return False
+            if revision.down_revisions:
+                connection.execute(f"UPDATE {name} SET version_num = %s".encode(), [*revision.down_revisions])
+            else:
+                connection.execute(f"DELETE FROM {name}".encode())
+        except psycopg.Error:
+            return False
+    return True
