@@ -17,7 +17,7 @@ REVIEWER = Path(__file__).parent.parent / "reviewer"
 
 # They write SQL for people to read, and send none.
 FOR_PEOPLE = {"reconstruction.py", "remedies.py", "operations.py", "phrase.py", "events.py"}
-FOR_PEOPLE_TOO = {"sql", "report", "github"}
+FOR_PEOPLE_TOO = {"fix", "sql", "report", "github"}
 
 # Syntax that looks like a function, and names of types that take arguments.
 NO_FUNCTIONS = frozenset(

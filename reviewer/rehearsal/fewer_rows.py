@@ -72,7 +72,7 @@ def in_the_way(revision: str, failure: Failure, passes: Iterable[Pass], known: C
 
 
 _BLANK = """
-SELECT format('UPDATE %%s SET %%s', a.attrelid::regclass, string_agg(format('%%I = NULL', a.attname), ', '))
+SELECT pg_catalog.format('UPDATE %%s SET %%s', a.attrelid::regclass, pg_catalog.string_agg(pg_catalog.format('%%I = NULL', a.attname), ', '))
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = ANY (%(tables)s::text[]::regclass[]) AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attnotnull
   AND a.attgenerated = '' AND t.typname = ANY (%(types)s)
@@ -80,15 +80,15 @@ GROUP BY a.attrelid
 """
 _EMPTY = """
 SELECT statement FROM (
-    SELECT 1, format('UPDATE %%s SET %%s', k.conrelid::regclass, string_agg(format('%%I = NULL', a.attname), ', '))
+    SELECT 1, pg_catalog.format('UPDATE %%s SET %%s', k.conrelid::regclass, pg_catalog.string_agg(pg_catalog.format('%%I = NULL', a.attname), ', '))
     FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
     WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = ANY (%(tables)s::text[]::regclass[])
       AND NOT k.conrelid = ANY (%(tables)s::text[]::regclass[])
-    GROUP BY k.oid, k.conrelid HAVING NOT bool_or(a.attnotnull)
+    GROUP BY k.oid, k.conrelid HAVING NOT pg_catalog.bool_or(a.attnotnull)
     UNION ALL
-    SELECT 2, format('DELETE FROM %%s', t) FROM unnest(%(tables)s::text[]::regclass[]) t
+    SELECT 2, pg_catalog.format('DELETE FROM %%s', t) FROM pg_catalog.unnest(%(tables)s::text[]::regclass[]) t
 ) steps (step, statement) ORDER BY step
 """
 _EMPTY_WITH_ALL = """
-SELECT 'TRUNCATE ' || string_agg(t::text, ', ') || ' CASCADE' FROM unnest(%(tables)s::text[]::regclass[]) t
+SELECT 'TRUNCATE ' || pg_catalog.string_agg(t::text, ', ') || ' CASCADE' FROM pg_catalog.unnest(%(tables)s::text[]::regclass[]) t
 """
