@@ -99,6 +99,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for marker in kinds.needs(getattr(item, "fixturenames", ())):
             item.add_marker(marker)
+        if item.get_closest_marker("server"):
+            item.add_marker("processes")  # whoever starts a server starts a process
         pure = item.get_closest_marker("processes") is None
         together = item.get_closest_marker("xdist_group")
         group = together.args[0] if together else item.nodeid.partition("::")[0] if pure else item.nodeid
@@ -120,9 +122,8 @@ _running: list[pytest.Item] = []
 def _audit(event: str, _arguments: tuple[object, ...]) -> None:
     if event not in {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"} or not _running:
         return
-    if (
-        threading.current_thread() is threading.main_thread()
-    ):  # a fixture's server may have threads that outlive its test
+    # a fixture's server may have threads that outlive its test
+    if threading.current_thread() is threading.main_thread():
         raise RuntimeError(f"{_running[-1].nodeid} starts a process: it needs @pytest.mark.processes")
 
 

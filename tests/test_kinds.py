@@ -40,9 +40,7 @@ def test_a_group_with_one_test_that_needs_processes_is_no_pure_group() -> None:
     assert kinds.ordered([("pure", True), ("mixed", True), ("mixed", False)]) == [1, 2, 0]
 
 
-def test_a_test_without_a_marker_starts_no_process(request: pytest.FixtureRequest) -> None:
-    if "not processes" not in request.config.option.markexpr:
-        pytest.skip("only where tests with processes are left out")
+def test_a_test_without_a_marker_starts_no_process() -> None:
     with pytest.raises(RuntimeError, match=r"pytest\.mark\.processes"):
         subprocess.run([sys.executable, "-c", ""], check=False)
 
