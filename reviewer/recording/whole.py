@@ -112,9 +112,9 @@ class Recording:
     models: Models = Models()
     control: Control = Control()
     afterwards: tuple[Afterwards, ...] = ()
+    """For each revision that ran stepwise: what has changed for users of the database."""
     repeatable: tuple[str, ...] = ()
     """Revisions of which parts are committed before the end, and whose upgrade ran again on all that it had left."""
-    """For each revision that ran stepwise: what has changed for users of the database."""
     hidden: tuple[HiddenRows, ...] = ()
     failing_old: FailingOld | None = None
     base_origin: BaseOrigin = BaseOrigin()
