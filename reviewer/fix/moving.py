@@ -14,6 +14,7 @@ from reviewer.fix.refused import Refused
 from reviewer.fix.slicing import Slice, taken
 from reviewer.fix.source import MARKER, Rewriting, Site, Statement
 from reviewer.review import remedies
+from reviewer.sql.names import Name
 
 NEW_REVISION = "It adds a revision, because it commits and must not leave this one half applied"
 
@@ -132,8 +133,17 @@ def unmarked(statement: cst.With) -> cst.With:
 
 def bounded(build: str, found: Found) -> str:
     """The build, which waits as long as it takes, and nothing after it."""
-    zero = remedies.execute("SET lock_timeout = 0")
     if found.own_limit:  # it ends with the transaction before
-        return build.replace(f"    {zero}\n", "")
-    again = remedies.execute(f"SET lock_timeout = '{span(found.outer_limit)}'")
-    return f"{build}\n    {again}" if found.outer_limit else build
+        return build.replace(f"    {limit_locks(0)}\n", "")
+    return f"{build}\n    {limit_locks(found.outer_limit)}" if found.outer_limit else build
+
+
+def limit_locks(milliseconds: int) -> str:
+    """Code that sets `lock_timeout`; 0 is no limit."""
+    limit = f"'{span(milliseconds)}'" if milliseconds else "0"
+    return remedies.execute(f"SET lock_timeout = {limit}")
+
+
+def drop_leftover(name: Name) -> str:
+    """Code that drops the index that a failed concurrent build has left."""
+    return remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name.sql.removeprefix('public.')}")

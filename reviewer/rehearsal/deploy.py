@@ -140,9 +140,7 @@ class _Rehearsal:
         told = len(bench.skipped)
         bench.as_owner = bench.can_elevate
         try:
-            self._rehearse()
-            self._look_at_sequences()
-            self._on_worst_rows()
+            self._everything()
             return
         except NeedsSuperuser as need:
             refused, why = need.run.failure, str(need)
@@ -157,9 +155,7 @@ class _Rehearsal:
         self._state = self._base.snapshot
         self._passes, self._trials, self._afterwards, self._behind, self._repeatable = [], [], [], [], []
         self._old, self._new = OldTrial(bench), NewTrial(bench)
-        self._rehearse()
-        self._look_at_sequences()
-        self._on_worst_rows()
+        self._everything()
         again = [each.failure.message for each in self._passes if each.failure is not None]
         if refused is not None and refused.message not in again:  # otherwise nobody is allowed to
             what = "the new revisions as an ordinary owner of the database"
@@ -179,6 +175,12 @@ class _Rehearsal:
         self._bench.close()
 
     # -- the rehearsals ---------------------------------------------------------------------------
+
+    def _everything(self) -> None:
+        """The two rehearsals, and what is tried besides."""
+        self._rehearse()
+        self._look_at_sequences()
+        self._on_worst_rows()
 
     def _rehearse(self) -> None:
         deployed = self._deployed()

@@ -18,10 +18,13 @@ from reviewer.rehearsal.protocol import Upgrade
 from reviewer.rows import shape
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from reviewer.recording import Pass
     from reviewer.rehearsal.base_state import BaseState
     from reviewer.rehearsal.reader import Run
     from reviewer.rehearsal.workbench import Workbench
+    from reviewer.sql.names import Name
 
 _UNIQUE_VIOLATION = "23505"
 _MESSAGE = re.compile(r'duplicate key value violates unique constraint "(.+)"')
@@ -48,8 +51,7 @@ def behind_if_empty(bench: Workbench, base: BaseState, constraint: str) -> tuple
     owners = base.owners(constraint)
     emptied = base.without(bench, base.together(owners))
     with bench.server.connect(emptied) as connection:
-        tables = [each for each in shape.read(connection).tables if any(each.name.matches(name) for name in owners)]
-        sequences = {each.sequence for each in trial_state.counters(connection, tables)}
+        sequences = {each.sequence for each in _counters(connection, owners)}
         for name in sequences:
             connection.execute(f"ALTER SEQUENCE {name.sql} RESTART".encode())
     if not sequences:
@@ -58,17 +60,21 @@ def behind_if_empty(bench: Workbench, base: BaseState, constraint: str) -> tuple
     if not ended.run.ok:
         return ()
     with bench.server.connect(ended.database) as connection:
-        tables = [each for each in shape.read(connection).tables if any(each.name.matches(name) for name in owners)]
-        return tuple(each for each in trial_state.counters(connection, tables) if each.behind)
+        return tuple(each for each in _counters(connection, owners) if each.behind)
+
+
+def _counters(connection: Connection[tuple[object, ...]], tables: Collection[Name]) -> tuple[Counter, ...]:
+    known = shape.read(connection).tables
+    return trial_state.counters(
+        connection, [each for each in known if any(each.name.matches(name) for name in tables)]
+    )
 
 
 def with_counters(seen: Collection[Afterwards], behind: Collection[tuple[str, Counter]]) -> tuple[Afterwards, ...]:
     """Return `seen` with what was found of sequences, each with the revision that inserts the rows."""
-    found = [*seen]
+    found = {each.revision: each for each in seen}
     for revision, counter in behind:
-        position = next((n for n, each in enumerate(found) if each.revision == revision), len(found))
-        before = found[position] if position < len(found) else Afterwards(revision)
+        before = found.get(revision, Afterwards(revision))
         others = (each for each in before.counters if each.sequence != counter.sequence)
-        found[position:position] = [replace(before, counters=(*others, counter))]
-        del found[position + 1 : position + 2]
-    return tuple(found)
+        found[revision] = replace(before, counters=(*others, counter))
+    return tuple(found.values())

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reviewer.host.files import read_regular
+from reviewer.host.paths import on_disk
 from reviewer.recording import Origin, Pass, Revision
 from reviewer.rehearsal import version_table
 from reviewer.rehearsal.protocol import Step
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
 
 
 def may_differ(root: Path, revision: Revision, ups: Iterable[Pass]) -> bool:
-    """Whether it is worth a try: some of it is committed before its end, and its code decides what to do."""
+    """Whether it is worth a try: some of it is committed before its end, and its code decides what to do. Where its
+    downgrade does nothing, the second upgrade tells it.
+    """
+    if revision.downgrade_is_empty:
+        return False
     sent = [each for run in ups for each in run.statements if each.origin is Origin.REVISION]
-    return not all(each.in_transaction for each in sent) and len(sent) > 1 and _decides(root / revision.path)
+    whole = all(each.in_transaction for each in sent)
+    return not whole and len(sent) > 1 and _decides(on_disk(root, revision.path))
 
 
 def runs_again(bench: Workbench, revision: Revision, upgraded: str) -> bool:
@@ -37,7 +44,7 @@ def runs_again(bench: Workbench, revision: Revision, upgraded: str) -> bool:
 
 def _decides(file: Path) -> bool:
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(read_regular(file))
     except (OSError, SyntaxError, ValueError):
         return False
     return any(isinstance(node, ast.If | ast.IfExp | ast.Try) for node in ast.walk(tree))

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reviewer.host.files import read_regular
+from reviewer.host.paths import on_disk
 from reviewer.rows.values import literal
 from reviewer.sql import parse
 from reviewer.sql.names import Name
@@ -33,7 +35,7 @@ def of(root: Path, paths: Iterable[str]) -> Iterator[Match]:
     inserts = False
     for path in paths:
         try:
-            source = (root / path).read_bytes()
+            source = read_regular(on_disk(root, path))
             trees.append(ast.parse(source))
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue

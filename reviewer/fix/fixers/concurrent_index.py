@@ -10,8 +10,17 @@ import libcst as cst
 from reviewer.fix.code import outside_transaction, parsed, template, with_option, without_option
 from reviewer.fix.fix import Fix
 from reviewer.fix.fixers.server_default import column_in
-from reviewer.fix.found import Found, span, sql_of, with_sql
-from reviewer.fix.moving import NEW_REVISION, Part, apart, bounded, in_block, new_revision
+from reviewer.fix.found import Found, sql_of, with_sql
+from reviewer.fix.moving import (
+    NEW_REVISION,
+    Part,
+    apart,
+    bounded,
+    drop_leftover,
+    in_block,
+    limit_locks,
+    new_revision,
+)
 from reviewer.fix.refused import Refused
 from reviewer.fix.slicing import Slice, taken
 from reviewer.fix.source import Site, argument, literal
@@ -91,20 +100,18 @@ def _part(found: Found, name: Name) -> Part:
     building = found.rule == "blocking-index"
     site = found.site(("create_index",) if building else ("drop_index",), name.name)
     limit = found.outer_limit
-    before = [remedies.execute("SET lock_timeout = 0")] if limit else []
-    after = found.here(remedies.execute(f"SET lock_timeout = '{span(limit)}'")) if limit else ""
+    before = [limit_locks(0)] if limit else []
+    after = found.here(limit_locks(limit)) if limit else ""
     drop = _leftover(found, site, name) if building else ""
-    if drop and site.conditional and drop == _plain(name):  # the condition may be that there is no such index
+    if (
+        drop and site.conditional and drop == drop_leftover(name)
+    ):  # the condition may be that there is no such index
         call, first = _whatever_is_there(found, site), _if_invalid(name, limit)
     else:
         more = not building and not all(isinstance(each, Select) for each in found.rest())
         call, first = _whatever_is_there(found, site) if more else _concurrently(site), ""
         before += [drop] if drop else []
     return Part(site, call, found.here("\n".join(before)) if before else "", after, first)
-
-
-def _plain(name: Name) -> str:
-    return remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name.sql.removeprefix('public.')}")
 
 
 def _leftover(found: Found, site: Site, name: Name) -> str:
@@ -115,16 +122,16 @@ def _leftover(found: Found, site: Site, name: Name) -> str:
         if match is None or "{" not in match.group(0).replace("{{", ""):
             if site.repeated:
                 raise Refused(site.repeated)
-            return _plain(name)
+            return drop_leftover(name)
         schema = re.match(r"(.*\.|\{[^{}]*\}(?=\w))", match["on"])
         index = f"{schema.group(1) if schema else ''}{match['name']}".replace('"', '\\"')
         if "{" not in index:
-            return _plain(name)
+            return drop_leftover(name)
         return f'op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")'
     code = found.source.module.code_for_node
     schema_given = argument(site.call, None, "schema")
     if not site.repeated and (schema_given is None or isinstance(literal(schema_given.value), str)):
-        return _plain(name)
+        return drop_leftover(name)
     given = [argument(site.call, 0, "index_name"), argument(site.call, 1, "table_name")]
     if found.alembic < _IF_EXISTS or site.batch is not None or None in given:
         raise Refused(site.repeated or "it is in a schema that the revision computes")
@@ -138,10 +145,9 @@ def _if_invalid(name: Name, limit: int) -> str:
     index = name.sql.removeprefix("public.")
     quoted = index.replace("'", "''")
     query = f"SELECT 1 FROM pg_index WHERE NOT indisvalid AND indexrelid = to_regclass('{quoted}')"
-    lines = [remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")]
+    lines = [drop_leftover(name)]
     if limit:
-        again = remedies.execute(f"SET lock_timeout = '{span(limit)}'")
-        lines = [remedies.execute("SET lock_timeout = 0"), *lines, again]
+        lines = [limit_locks(0), *lines, limit_locks(limit)]
     inside = "\n".join(f"        {line}" for line in "\n".join(lines).split("\n"))
     bind = "op.get_bind()"
     return (

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from reviewer.fix.code import parsed
 from reviewer.fix.fix import Fix
-from reviewer.fix.found import Found, span
-from reviewer.fix.moving import alone, put
+from reviewer.fix.found import Found
+from reviewer.fix.moving import alone, drop_leftover, limit_locks, put
 from reviewer.fix.refused import Refused
 from reviewer.recording import Direction
-from reviewer.review import remedies
 from reviewer.sql.names import Name
 from reviewer.sql.operations import CreateIndex, DropIndex, Reindex
 
@@ -23,14 +22,13 @@ def fix(found: Found) -> Fix:
     seen = found.statement.observation
     if seen is None or not seen.lock_timeout:
         raise Refused("its lock_timeout is unknown")
-    before = [remedies.execute("SET lock_timeout = 0")]
+    before = [limit_locks(0)]
     built = next((each for each in found.understood.operations if isinstance(each, CreateIndex | Reindex)), None)
     if isinstance(built, CreateIndex) and built.name is not None and not _dropped(found, built.name):
         if site.repeated:
             raise Refused(site.repeated)
-        name = Name(built.name, built.table.schema).sql.removeprefix("public.")
-        before.append(remedies.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
-    again = remedies.execute(f"SET lock_timeout = '{span(seen.lock_timeout)}'")
+        before.append(drop_leftover(Name(built.name, built.table.schema)))
+    again = limit_locks(seen.lock_timeout)
     rewriting = found.rewriting()
     first, *rest = parsed("\n".join(before), found.source)
     statement = alone(site, site.call)
