@@ -6,14 +6,17 @@ reach, in every process that runs our code, and shows it. Other arguments go to 
 
 from __future__ import annotations
 
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from environment import ROOT, prepared, run
+from environment import ROOT, prepared, run, said
 
 # Each worker takes one group of tests at a time, in the order of tests/kinds.py: what shares a server or a recording
-# stays together, and the long ones come first.
-PYTEST = ["-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder", "-q"]
+# stays together, and the long ones come first. One more than there are cores: a test often waits for a process.
+WORKERS = len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+PYTEST = ["-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder", "-q"]
 PURE = ["-m", "not server and not processes"]
 
 
@@ -29,13 +32,18 @@ def main() -> None:
         run([python, "-m", "tests.majors"])
     run([str(commands / "ruff"), "format", "--check", "."])
     run([str(commands / "ruff"), "check", "."])
-    run([str(commands / "lint-imports"), "--no-cache"])
-    run([str(commands / "mypy")])
     tests = ["-m", "pytest", *PYTEST, *(PURE if quick else []), *arguments]
-    if coverage:
-        _measure(python, tests)
-    else:
-        run([python, *tests])
+    with ThreadPoolExecutor() as beside:
+        others = [
+            beside.submit(said, [str(commands / name), *options])
+            for name, options in (("lint-imports", ["--no-cache"]), ("mypy", []))
+        ]
+        if coverage:
+            _measure(python, tests)
+        else:
+            run([python, *tests])
+    if any(other.result() for other in others):
+        sys.exit(1)
 
 
 def _taken(arguments: list[str], option: str) -> bool:

@@ -41,8 +41,21 @@ def prepared(extra: str) -> Path:
 
 def run(command: list[str]) -> None:
     """Run `command` in the checkout; where it fails, so do we, with its exit status."""
-    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # byte code makes every later start two to four times faster
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=_environment(), check=False)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def said(command: list[str]) -> int:
+    """Run `command` in the checkout, and print what it says when it ends. Returns its exit status."""
+    done = subprocess.run(
+        command, cwd=ROOT, env=_environment(), check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    print(f"\n{Path(command[0]).name}: {done.stdout.strip()}", flush=True)
+    return done.returncode
+
+
+def _environment() -> dict[str, str]:
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # byte code makes every later start two to four times faster
+    return environment

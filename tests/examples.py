@@ -45,7 +45,7 @@ from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Check, Example
 from reviewer.session import Scope, comments_in, judged, plan_for
 from tests import forked
-from tests.old_statements import Connection, Watcher
+from tests.old_statements import Connection, Left, Watcher
 from tests.repository import git
 
 _INI = """
@@ -289,7 +289,7 @@ class Bench:
     def record(self, story: Story) -> Recording:
         """Rehearse the story; a second time it is remembered."""
         if story not in self._known:
-            self._known[story] = self._rehearse(story)
+            self._rehearse(story, None)
         return self._known[story]
 
     def findings(self, recording: Recording) -> list[Finding]:
@@ -304,8 +304,16 @@ class Bench:
         return self._server.result()
 
     def watched(self, story: Story) -> Watcher:
-        """What became of the database and of the statements of old code while the story was deployed."""
-        self.record(story)
+        """What became of the database and of the statements of old code while the story was rehearsed."""
+        watcher = self._watched.get(story)
+        if watcher is None or watcher.left:
+            self._rehearse(story, Watcher())
+        return self._watched[story]
+
+    def deployed(self, story: Story) -> Watcher:
+        """What became of them when the story was deployed; how else it can be rehearsed is not tried."""
+        if story not in self._watched:
+            self._rehearse(story, Watcher(leaves=True))
         return self._watched[story]
 
     def close(self) -> None:
@@ -313,7 +321,7 @@ class Bench:
         if self._kept is not None:
             self._kept.really_close()
 
-    def _rehearse(self, story: Story) -> Recording:
+    def _rehearse(self, story: Story, watcher: Watcher | None) -> None:
         base = self._write(story)
         config = Config(
             path=self._folder,
@@ -340,15 +348,17 @@ class Bench:
             return self._kept
 
         def watch(database: str, look: Callable[[Watcher, Connection], None]) -> None:
-            with self._server.result().connect(database) as connection:
-                look(self._watched[story], connection)
+            if watcher is not None:
+                with self._server.result().connect(database) as connection:
+                    look(watcher, connection)
 
-        self._watched[story] = Watcher()
+        if watcher is not None:
+            self._watched[story] = watcher
         if self._kept is not None:
             self._kept.watch = watch
-        recording = rehearse(plan, self._server, self._guardian, self._folder / "work", runner=runner)
+        with contextlib.suppress(Left):
+            self._known[story] = rehearse(plan, self._server, self._guardian, self._folder / "work", runner=runner)
         self._server.result().drop_all()
-        return recording
 
     def _commit(self, story: Story) -> str:
         """Commit the project with the models of the base commit, and put those at head in their place."""

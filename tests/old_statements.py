@@ -24,10 +24,18 @@ _SEPARATE = 60
 """The most columns of one table that are updated one by one. A row with 1,500 columns makes each of them slow."""
 
 
+class Left(Exception):
+    """Raised by a watcher that has seen what it wants to see: the rehearsal need not go on."""
+
+
 class Watcher:
     """Follows the databases of one rehearsal; nothing that it tries stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, leaves: bool = False) -> None:
+        """`leaves`: end the rehearsal when all is deployed."""
+        self._leaves = leaves
+        self.left = False
+        """Whether it has not seen the single steps."""
         self.sent: tuple[str, ...] = ()
         """Statements that the base state takes."""
         self.refused: dict[str, dict[str, str]] = {}
@@ -55,6 +63,9 @@ class Watcher:
         self.refused["all"] = tried(connection, self.sent)
         self.schema = take(connection)
         self.rows = rows_of(connection)
+        if self._leaves:
+            self.left = True
+            raise Left
 
 
 def rows_of(connection: Connection) -> tuple[Rows, ...]:

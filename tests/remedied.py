@@ -46,6 +46,7 @@ _SAME_END = frozenset({Group.LOCKING, Group.REWRITING, Group.NOT_WORKING})
 def faults(bench: Bench, story: Story, finding: Finding, recording: Recording) -> Iterator[str]:
     """What is wrong with the remedy of `finding`, which is about `recording` of `story`; a sentence each."""
     remedy = story.with_remedy(finding, recording)
+    watched = bench.watched(remedy)
     remedied = bench.record(remedy)
     yield from remedied.errors
     failed = [
@@ -59,7 +60,7 @@ def faults(bench: Bench, story: Story, finding: Finding, recording: Recording) -
         if other.rule not in told:
             yield f"{other.severity.value} {other.rule}: {other.message}"
     if not failed:
-        yield from _end(bench.watched(remedy), _meant(bench, story, finding, recording), finding, recording.base)
+        yield from _end(watched, _meant(bench, story, finding, recording), finding, recording.base)
 
 
 def one_way(bench: Bench, story: Story, finding: Finding, recording: Recording) -> Iterator[str]:
@@ -78,7 +79,7 @@ def _meant(bench: Bench, story: Story, finding: Finding, recording: Recording) -
     """What the flagged statement makes by itself; None where it does not run."""
     if finding.direction is not Direction.UPGRADE:
         return None
-    watched = bench.watched(story.without_remedy(finding, recording))
+    watched = bench.deployed(story.without_remedy(finding, recording))
     return watched if watched.schema is not None else None
 
 

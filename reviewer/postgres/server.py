@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -104,6 +104,13 @@ class Machine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Idle:
+    connection: psycopg.Connection[Any]
+    defaults: str
+    """What new sessions began with when it was last used."""
+
+
 class RunningServer:
     """A running PostgreSQL, and the scratch databases that are created, cloned and dropped on it.
 
@@ -169,6 +176,8 @@ class RunningServer:
         self._last_words = last_words
         self._others = others
         self._databases: dict[str, Callable[[], None]] = {}
+        self._idle: dict[str, _Idle] = {}
+        """At most one session for the next look at a database."""
 
     @property
     def major(self) -> int:
@@ -206,6 +215,7 @@ class RunningServer:
     def start_over(self) -> None:
         """Continue with a fresh server. All scratch databases are lost."""
         assert self._machine is not None
+        self._forget_sessions()
         self._admin.close()
         self._admin, self._own_user = self._machine.afresh()
         self._own = replace(self.address, user=self._own_user)
@@ -242,7 +252,8 @@ class RunningServer:
         return True
 
     def hang_up(self) -> None:
-        """Close our own connection."""
+        """Close our own connections."""
+        self._forget_sessions()
         self._admin.close()
 
     def create_database(
@@ -260,6 +271,7 @@ class RunningServer:
 
         database = (self._prefix + name)[:_LONGEST_NAME]
         if template is not None:
+            self._forget_sessions(template)
             still_open = self._settle(self._ours(template), seconds=1.0)
             if still_open is not None:  # PostgreSQL itself would report this only after five more seconds
                 raise ServerError(
@@ -390,6 +402,52 @@ class RunningServer:
         self.resume(connection)
         return connection
 
+    @contextmanager
+    def look(self, name: str) -> Iterator[psycopg.Connection[Any]]:
+        """A connection as `connect` opens it, for one of several looks at the same database: the session is kept for the
+        next one, which saves a process of the server and all that it has read of the catalogue. It starts like a new
+        one, and is a new one if a revision has ended it or changed what a new session begins with.
+
+        Raises:
+            ServerError: the server no longer responds.
+        """
+        connection = self._idle_session(name) or self.connect(name)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._forget_sessions()
+        if connection.closed or connection.info.transaction_status:
+            connection.close()
+        else:
+            self._idle[name] = _Idle(connection, self._defaults())
+
+    def _idle_session(self, name: str) -> psycopg.Connection[Any] | None:
+        import psycopg
+
+        idle = self._idle.pop(self._ours(name), None)
+        if idle is None:
+            return None
+        if self._defaults() == idle.defaults:
+            with suppress(psycopg.Error):  # a revision has ended it
+                idle.connection.execute(_AS_NEW)
+                self.resume(idle.connection)
+                return idle.connection
+        idle.connection.close()
+        return None
+
+    def _defaults(self) -> str:
+        """What a new session begins with, to be compared."""
+        row = self._execute(_DEFAULTS).fetchone()
+        return str(row[0]) if row else ""
+
+    def _forget_sessions(self, *names: str) -> None:
+        for name in names or tuple(self._idle):
+            idle = self._idle.pop(name, None)
+            if idle is not None:
+                idle.connection.close()
+
     def resume(self, connection: psycopg.Connection[Any]) -> None:
         """Give `connection`, which `connect` has opened, the role and the search path that it would get now."""
         if self._own_user:
@@ -397,6 +455,7 @@ class RunningServer:
 
     def terminate_connections(self, name: str) -> None:
         """End every other session on the database `name`, and wait until they have ended."""
+        self._forget_sessions(name)
         self._execute(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
             " AND pid <> pg_catalog.pg_backend_pid()",
@@ -537,6 +596,17 @@ SELECT pg_catalog.set_config('search_path', pg_catalog.replace(
 FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_roles first ON first.oid = 10 WHERE r.rolname = %s
 """
 """The role with oid 10 is the superuser that the server was created with, whatever its name is now."""
+
+_AS_NEW: LiteralString = """
+CLOSE ALL; UNLISTEN *; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DISCARD TEMP; DISCARD SEQUENCES;
+SELECT pg_catalog.pg_advisory_unlock_all()
+"""
+"""DISCARD ALL but for prepared statements, which stay what they are."""
+
+_DEFAULTS: LiteralString = """
+SELECT pg_catalog.concat(pg_catalog.pg_conf_load_time(), pg_catalog.string_agg(s::pg_catalog.text, ' ' ORDER BY s.setdatabase, s.setrole))
+FROM pg_catalog.pg_db_role_setting s
+"""
 
 _ROLES_OF_OTHERS: LiteralString = """
 SELECT r.rolname FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_roles owner ON owner.oid = %s

@@ -163,7 +163,7 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
     base, failing = _build(bench, old)
     if bench.can_elevate:
         bench.server.share_roles(base)
-    with bench.server.connect(base) as connection:
+    with bench.server.look(base) as connection:
         with bench.as_superuser(base):
             bench.server.resume(connection)
             if plan.seed is not None:

@@ -613,7 +613,7 @@ class _Rehearsal:
             known = self._base.catalogue
             read: tuple[row_comparison.Rows, ...] = ()
             worked: trials.Before | None = None
-            with self._bench.server.connect(database) as connection:
+            with self._bench.server.look(database) as connection:
                 known = catalogue.read(connection) if earlier else self._base.catalogue
                 with self._bench.looking(f"ordinary statements before revision {revision.id}"):
                     seen = [p for each in (revision.id, *earlier) for p in self._deployed_of(each)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from reviewer.rehearsal import catalogue_snapshot, row_comparison, trials
 from reviewer.rehearsal.catalogue_snapshot import Snapshot
 from reviewer.rehearsal.row_comparison import Rows
 from reviewer.replay.stream import operations
-from reviewer.rows import writing
+from reviewer.rows import shape, writing
+from reviewer.rows.shape import Schema
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
 from reviewer.sql.operations import Insert, Merge, RenameColumn, RenameTable, SetSchema, Update
@@ -209,28 +211,29 @@ class RoundTrip:
         """Read the upgraded state, and if `write` is true, write new rows as an application would. Returns whether
         any were written.
         """
-        with self._connect(database) as connection:
+        with self._look(database) as connection:
             self.upgraded = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
             self.changes = catalogue_snapshot.compare(self._before.snapshot, self.upgraded)
+            schema = shape.read(connection)
             if self._before.worked is not None:
-                self.afterwards, self.doubt = self._tried_again(connection, revision, self._before.worked)
+                self.afterwards, self.doubt = self._tried_again(connection, revision, self._before.worked, schema)
             if not write:
                 return False
             self._rows = self._read(connection)
             renamed = catalogue_snapshot.renamed_columns(self._before.snapshot, self.upgraded)
             # a NULL in a column that existed under another name is a value of the old state
             changes = [d for d in self.changes if d.kind != "column" or (d.table, d.name) not in renamed]
-            wrote = writing.add(connection, self._tables_now(), changes, self._first)
+            wrote = writing.add(connection, schema, self._tables_now(), changes, self._first)
             self._written = self._read(connection) if wrote else ()
             return wrote
 
     def _tried_again(
-        self, connection: Connection[tuple[object, ...]], revision: str, worked: trials.Before
+        self, connection: Connection[tuple[object, ...]], revision: str, worked: trials.Before, schema: Schema
     ) -> tuple[Afterwards | None, str | None]:
         import psycopg
 
         try:
-            return trials.after(connection, revision, worked, self.changes), None
+            return trials.after(connection, revision, worked, self.changes, schema), None
         except psycopg.Error as error:
             return None, str(error).strip().split("\n")[0]
 
@@ -238,7 +241,7 @@ class RoundTrip:
         """Write to a clone of the upgraded state what only the upgraded schema allows. Returns a description of
         what was written.
         """
-        with self._connect(database) as connection:
+        with self._look(database) as connection:
             before = self._read(connection)
             told = writing.stretch(connection, self._tables_now(), self.changes, self._first)
             self._stretched = row_comparison.changed(before, self._read(connection)) if told else ()
@@ -246,7 +249,7 @@ class RoundTrip:
 
     def stretched_went_down(self, database: str) -> None:
         """Read what the downgrade of that clone has made of these values."""
-        with self._connect(database) as connection:
+        with self._look(database) as connection:
             found = row_comparison.lost(self._stretched, self._read(connection))
         self._bent = tuple(replace(loss, allowed_before=False) for loss in found)
 
@@ -261,7 +264,7 @@ class RoundTrip:
         `written` says whether the rows that were written after the upgrade existed when it ran.
         """
         assert self.upgraded is not None
-        with self._connect(database) as connection:
+        with self._look(database) as connection:
             now = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
             rows = self._read(connection)
         same = self._before.replayable or database == self._before.database
@@ -316,7 +319,7 @@ class RoundTrip:
         the state now.
         """
         assert self.upgraded is not None
-        with self._connect(database) as connection:
+        with self._look(database) as connection:
             now = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
         return replace(each, compared=True, differences=catalogue_snapshot.compare(self.upgraded, now)), now
 
@@ -386,10 +389,11 @@ class RoundTrip:
         new = [d.name for d in self.changes if d.kind == "table" and d.change is Change.LEFT_BEHIND]
         return [*self._before.tables, *map(Name.told, new[:_MOST_TABLES])]
 
-    def _connect(self, database: str) -> Connection[tuple[object, ...]]:
+    @contextlib.contextmanager
+    def _look(self, database: str) -> Iterator[Connection[tuple[object, ...]]]:
         self._server.enter(database)
-        connection: Connection[tuple[object, ...]] = self._server.connect(database)
-        # the process of the migration may have left a transaction open
-        connection.execute("SET lock_timeout = '2s'")
-        connection.execute("SET client_min_messages = error")
-        return connection
+        with self._server.look(database) as connection:
+            # the process of the migration may have left a transaction open
+            connection.execute("SET lock_timeout = '2s'")
+            connection.execute("SET client_min_messages = error")
+            yield connection

@@ -163,11 +163,13 @@ def after(
     revision: str,
     before: Before,
     changes: Sequence[Difference],
+    schema: Schema,
 ) -> Afterwards:
-    """Return which of those statements PostgreSQL now rejects, and what else has changed. Raises `psycopg.Error`."""
+    """Return which of those statements PostgreSQL now rejects, and what else has changed; `schema` is what there is
+    now. Raises `psycopg.Error`.
+    """
     from reviewer.rehearsal import catalogue
 
-    schema = shape.read(connection)
     known = catalogue.read(connection)
     names = trial_state.oids(connection, before.state.concerned)
     tables = {table.oid: table for table in schema.tables}

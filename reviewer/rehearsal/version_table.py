@@ -26,7 +26,7 @@ def stamped(server: RunningServer, database: str, run: Run) -> frozenset[str]:
     import psycopg
 
     found: set[str] = set()
-    with server.connect(database) as connection:
+    with server.look(database) as connection:
         wanted = (run.version_table, run.version_schema, run.version_schema)
         for schema, table in connection.execute(_VERSION_TABLES, wanted).fetchall():
             try:

@@ -30,16 +30,16 @@ def first_row(position: int) -> int:
 
 def add(
     connection: Connection[tuple[object, ...]],
+    schema: Schema,
     tables: Iterable[Name],
     differences: Iterable[Difference],
     first: int = _FIRST,
 ) -> bool:
     """Insert a few new ordinary rows into `tables`, numbered from `first`, and set new columns in half of the old
-    rows.
+    rows. `schema` is what there is now.
 
     Returns whether anything was written.
     """
-    schema = shape.read(connection)
     loosened = {d.table for d in differences if _is_loosened(d)}
     wanted = [table for table in _wanted(schema, tables) if str(table.name) not in loosened]
     new = {(d.table, d.name) for d in differences if d.kind == "column" and d.change is Change.LEFT_BEHIND}

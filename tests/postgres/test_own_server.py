@@ -187,6 +187,71 @@ def test_ends_sessions_so_that_a_database_can_be_cloned(guardian: Guardian) -> N
         connection.close()
 
 
+def test_looks_at_one_database_share_a_session_that_begins_like_a_new_one(guardian: Guardian) -> None:
+    with start(ServerRequest(), guardian) as server:
+        name = server.create_database("looked_at")
+        with server.look(name) as connection:
+            first = _state(connection)
+            connection.execute("SET lock_timeout = '1s'; SET search_path = nowhere; CREATE TEMP TABLE mine ()")
+            connection.execute("SELECT pg_advisory_lock(1)")
+        with server.look(name) as connection:
+            second = _state(connection)
+        clone = server.create_database("clone", name)
+        with server.look(clone) as connection:
+            of_the_clone = _state(connection)
+
+    assert second == first
+    assert of_the_clone[1:] == first[1:]
+    assert of_the_clone[0] != first[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER DATABASE looked_at SET search_path = elsewhere",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND datname = 'looked_at'",
+    ],
+)
+def test_a_look_after_what_new_sessions_begin_with_has_changed_has_a_new_one(
+    change: str, guardian: Guardian
+) -> None:
+    with start(ServerRequest(), guardian) as server:
+        name = server.create_database("looked_at")
+        with server.look(name) as connection:
+            before = _state(connection)
+        with server.as_superuser(name), psycopg.connect(server.address.url(name)) as revision:
+            revision.execute(change.encode())
+        with server.look(name) as connection:
+            after = _state(connection)
+        with server.connect(name) as connection:
+            fresh = _state(connection)
+
+    assert after[0] != before[0]
+    assert after[1:] == fresh[1:]
+
+
+def test_a_look_that_fails_leaves_no_session(guardian: Guardian) -> None:
+    with start(ServerRequest(), guardian) as server:
+        name = server.create_database("looked_at")
+        with pytest.raises(ZeroDivisionError), server.look(name) as connection:
+            raise ZeroDivisionError
+        with server.look(name) as other:
+            other.execute("BEGIN")
+
+        assert connection.closed
+        assert other.closed
+
+
+def _state(connection: psycopg.Connection[tuple[object, ...]]) -> tuple[object, ...]:
+    row = connection.execute(
+        "SELECT pg_backend_pid(), current_setting('search_path'), current_setting('lock_timeout'), current_user,"
+        " session_user, (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), to_regclass('pg_temp.mine')::text"
+    ).fetchone()
+    assert row is not None
+    return row
+
+
 def test_hundreds_of_tables_fit_into_one_transaction(guardian: Guardian) -> None:
     with (
         start(ServerRequest(), guardian) as server,
