@@ -79,6 +79,8 @@ class Config:
     migrate_as: str = "owner"
     each: bool = False
     """Whether every revision is rehearsed as its own release."""
+    jobs: int | None = None
+    """How many rehearsals may run at the same time; None: as many as there are cores, at most 4."""
     rows: int = 100
     """Rows in each table before the revisions run; 0 for none."""
     seed: Path | None = None

@@ -170,6 +170,14 @@ OPTIONS: tuple[Option, ...] = (
         "Rehearse every revision as its own release: from the state before it, with rows in its tables.",
         in_file=False,
     ),
+    Option(
+        "jobs",
+        Kind.NUMBER,
+        "Revisions of --each, or trees, to rehearse at the same time, each on a server of its own"
+        " (the number of cores, at most 4).",
+        "N",
+        least=1,
+    ),
     Option("static", Kind.SWITCH, "Start no server: read what `alembic upgrade --sql` renders."),
     Option(
         "base_schema",

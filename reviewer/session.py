@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ from reviewer.rehearsal import base_schema
 from reviewer.rehearsal.code import Commit, Folder
 from reviewer.rehearsal.interpreter import RunnerProcess, Setup, environment
 from reviewer.rehearsal.kept_state import KeptStates, Wanted, interpreter_of
+from reviewer.rehearsal.lanes import Lanes, Processes, side_by_side
 from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.plan import End, Plan, ScalePlan
 from reviewer.rehearsal.protocol import Address
@@ -145,35 +147,30 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
     plans = [replace(plan, end=End() if fixer is not None else None) for plan in plans]
     fixes: dict[str, Sequence[tuple[Finding, TriedFix]]] = {}
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
-        plans = _with_kept_state(config, scopes, plans, environ)
-        kept = next((plan.kept for plan in plans if plan.kept is not None), None)
+        work = [n for n, each in enumerate(scopes) if each.selection.revisions]
+        lanes = _lanes(config, scopes, guardian, fixer)
+        at_once = lanes.of(len(work))
+        for position in work[:at_once]:  # whatever runs later on the same server, runs after more than a history
+            kept = kept_states(config, scopes[position], plans[position], environ)
+            plans[position] = replace(plans[position], kept=kept)
+        kept = plans[work[0]].kept
         server = None if config.static else start_server(config, scopes, guardian, stack, kept)
-        plans = _with_fork_server(config, plans, guardian, stack)
+        plans = _with_fork_server(plans, guardian, stack)
         runner = _first_started(config, plans, folder, guardian, stack)
         prepare_the_rest()
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         if server is not None:
             server.add_done_callback(partial(say_server, progress=progress))
+        rehearse = partial(_rehearsed_tree, config, guardian=guardian, progress=progress, lanes=lanes.each(at_once))
+        made = _by_position(rehearse, plans, work, lanes, server, folder, runner)
         began: list[Rehearsed] = []
-        for each, plan in zip(scopes, plans, strict=True):
-            if not each.selection.revisions:
+        for position, (each, plan) in enumerate(zip(scopes, plans, strict=True)):
+            if position not in made:
                 recordings.append(nothing_new(each))
                 continue
-            if server is None:
-                from reviewer.rehearsal.static import render
-
-                made: tuple[Recording, ...] = (render(plan, guardian, folder),)
-            elif config.each:
-                from reviewer.rehearsal.each import rehearse_each
-
-                made = rehearse_each(plan, server, guardian, folder, progress)
-            else:
-                from reviewer.rehearsal.deploy import rehearse
-
-                made = (rehearse(plan, server, guardian, folder, progress, runner),)
-            first, *others = (completed(one, config, each) for one in made)
+            first, *others = (completed(one, config, each) for one in made[position])
             recordings += [replace(first, skipped=first.skipped + unread(each)), *others]
-            comments |= {one.tree: comments[each.tree.name] for one in made}
+            comments |= {one.tree: comments[each.tree.name] for one in made[position]}
             if fixer is not None and server is not None and plan.end is not None:
                 began.append(
                     Rehearsed(
@@ -188,6 +185,60 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
         save(recordings, config.save_recording)
     report = judged(config, recordings, comments, production)
     return replace(report, trees=tuple(_with_fixes(each, fixes) for each in report.trees), head=scopes[0].head)
+
+
+_TreeRehearsal = Callable[..., tuple[Recording, ...]]
+
+
+def _rehearsed_tree(
+    config: Config,
+    plan: Plan,
+    server: Future[RunningServer] | None,
+    folder: Path,
+    runner: Callable[..., RunnerProcess] | None,
+    *,
+    guardian: Guardian,
+    progress: Progress,
+    lanes: Lanes,
+) -> tuple[Recording, ...]:
+    if server is None:
+        from reviewer.rehearsal.static import render
+
+        return (render(plan, guardian, folder),)
+    if config.each:
+        from reviewer.rehearsal.each import rehearse_each
+
+        return rehearse_each(plan, server, guardian, folder, progress, lanes)
+    from reviewer.rehearsal.deploy import rehearse
+
+    return (rehearse(plan, server, guardian, folder, progress, runner),)
+
+
+def _by_position(
+    rehearse: _TreeRehearsal,
+    plans: Sequence[Plan],
+    work: Sequence[int],
+    lanes: Lanes,
+    server: Future[RunningServer] | None,
+    folder: Path,
+    runner: Callable[..., RunnerProcess] | None,
+) -> dict[int, tuple[Recording, ...]]:
+    """Rehearse the plans at the positions in `work`. The first lane has the server that is there already."""
+    at_once, processes = lanes.of(len(work)), Processes()
+
+    def rehearsed(position: int, server: Future[RunningServer] | None, folder: Path) -> tuple[Recording, ...]:
+        plan = processes.of(plans[position]) if at_once > 1 else plans[position]
+        return rehearse(plan, server, folder, runner if position == work[0] else None)
+
+    def lane(number: int) -> dict[int, tuple[Recording, ...]]:
+        mine = work[number::at_once]
+        if number == 0:
+            return {position: rehearsed(position, server, folder) for position in mine}
+        with lanes.further(plans[mine[0]].kept, folder / f"tree{number}") as (another, place):
+            return {position: rehearsed(position, another, place) for position in mine}
+
+    done = side_by_side([partial(lane, number) for number in range(at_once)], processes.stop)
+    return {position: made for each in done for position, made in each.items()}
 
 
 def _with_fixes(tree: TreeReport, fixes: Mapping[str, Sequence[tuple[Finding, TriedFix]]]) -> TreeReport:
@@ -211,11 +262,9 @@ def prepare_the_rest() -> None:
     prepare()
 
 
-def _with_fork_server(
-    config: Config, plans: Sequence[Plan], guardian: Guardian, stack: contextlib.ExitStack
-) -> list[Plan]:
+def _with_fork_server(plans: Sequence[Plan], guardian: Guardian, stack: contextlib.ExitStack) -> list[Plan]:
     first = next((each for each in plans if each.revisions), None)
-    if first is None or config.static:
+    if first is None:
         return [*plans]
     from reviewer.rehearsal.fork_server import forking
 
@@ -694,17 +743,21 @@ def _one_way(config: Config, scope: Scope) -> tuple[str, ...]:
     return tuple(each.id for each in scope.selection.revisions if each.id in accepted)
 
 
-def _with_kept_state(
-    config: Config, scopes: Sequence[Scope], plans: Sequence[Plan], environ: Mapping[str, str]
-) -> list[Plan]:
-    """The first plan that runs something may start from a kept base state: whatever runs after it, runs on a server that
-    has seen more than a history.
-    """
-    first = next((n for n, each in enumerate(scopes) if each.selection.revisions), None)
-    found = list(plans)
-    if first is not None:
-        found[first] = replace(plans[first], kept=kept_states(config, scopes[first], plans[first], environ))
-    return found
+def _lanes(config: Config, scopes: Sequence[Scope], guardian: Guardian, fixer: Fixer | None) -> Lanes:
+    """How many rehearsals run at the same time: one on a server of the user's, which they would share, and for fixes."""
+    if config.static or fixer is not None or "://" in config.postgres or "=" in config.postgres:
+        return Lanes()
+
+    def start(stack: contextlib.ExitStack, kept: KeptStates | None) -> Future[RunningServer]:
+        return start_server(config, scopes, guardian, stack, kept)
+
+    return Lanes(config.jobs or min(4, _cores()), start)
+
+
+def _cores() -> int:
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def kept_states(config: Config, scope: Scope, plan: Plan, environ: Mapping[str, str]) -> KeptStates | None:

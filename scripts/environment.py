@@ -49,7 +49,13 @@ def run(command: list[str]) -> None:
 def said(command: list[str]) -> int:
     """Run `command` in the checkout, and print what it says when it ends. Returns its exit status."""
     done = subprocess.run(
-        command, cwd=ROOT, env=_environment(), check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=ROOT,
+        env=_environment(),
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     print(f"\n{Path(command[0]).name}: {done.stdout.strip()}", flush=True)
     return done.returncode

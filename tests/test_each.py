@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +139,37 @@ def test_options_that_leave_nothing_to_do_are_refused(other: list[str], place: P
 
     assert (done.returncode, done.stdout) == (2, ""), told(done)
     assert "--each" in done.stderr
+
+
+@pytest.mark.parametrize("failing", ["", "d", "e"], ids=lambda failing: f"{failing or 'none'} fails")
+def test_the_report_is_the_same_however_many_are_rehearsed_at_once(
+    failing: str, place: Place, tmp_path: Path
+) -> None:
+    """Two lanes: d is the last revision of the first, and e the first of the second."""
+    names = "bcdefg"
+    folder = project(
+        tmp_path,
+        *(
+            revision(
+                name,
+                before,
+                'op.execute("SELECT nothing")' if name == failing else COLUMN.replace("note", name),
+                UNDO.replace("note", name),
+            )
+            for before, name in zip("a" + names, names, strict=False)
+        ),
+    )
+
+    one, two = (
+        place.report(folder, "--revisions", "a:head", "--each", "--jobs", jobs, "--rows", "5") for jobs in "12"
+    )
+
+    assert [each["id"] for each in one["revisions"]] == [*names]
+    assert untimed(two) == untimed(one)
+
+
+def untimed(told: object) -> object:
+    """Without how long anything took."""
+    if isinstance(told, dict):
+        return {name: untimed(value) for name, value in told.items() if not re.search("seconds|made", name)}
+    return [*map(untimed, told)] if isinstance(told, list) else told

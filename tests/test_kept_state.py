@@ -505,7 +505,10 @@ def test_what_python_asks_the_system_is_no_process_of_the_project(project: Proje
     assert project.review().origin.kind == "snapshot"
 
 
-def test_another_tree_does_not_meet_the_roles_of_the_kept_history(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("jobs", "kinds"), [(1, ["snapshot", "history"]), (2, ["snapshot", "snapshot"])])
+def test_another_tree_does_not_meet_the_roles_of_the_kept_history(
+    jobs: int, kinds: list[str], tmp_path: Path
+) -> None:
     folder, role = tmp_path / "project", 'op.execute("CREATE ROLE keeper")'
     one = {name: text for name, text in PROJECT.items() if name.endswith("env.py")}
     for tree in ("one", "two"):
@@ -519,11 +522,11 @@ def test_another_tree_does_not_meet_the_roles_of_the_kept_history(tmp_path: Path
     for tree in ("one", "two"):
         write(folder, {f"{tree}/versions/b.py": revision("b", "a", 'op.execute("CREATE TABLE t (id int)")')})
     project = Project(folder)
-    flags = {"config": (f"one={folder}/one.ini", f"two={folder}/two.ini")}
+    flags = {"config": (f"one={folder}/one.ini", f"two={folder}/two.ini"), "jobs": jobs}
 
     first, second = project.review(**flags), project.review(**flags)
 
-    assert [each.recording.base_origin.kind for each in second.report.trees] == ["snapshot", "history"]
+    assert [each.recording.base_origin.kind for each in second.report.trees] == kinds
     assert [each.recording.errors for each in second.report.trees] == [(), ()]
     assert first.report.findings == second.report.findings
 

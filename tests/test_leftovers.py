@@ -137,6 +137,23 @@ def test_leaves_nothing_when_it_is_ended(
     assert files_in(folder) == before
 
 
+def test_leaves_nothing_when_several_rehearsals_at_once_are_interrupted(place: Place, tmp_path: Path) -> None:
+    """The last of them waits, the first has long ended."""
+    names = "bcdefg"
+    revisions = (revision(n, b, WAITS if n == "g" else "pass") for b, n in zip("a" + names, names, strict=False))
+    folder = project(tmp_path / "project", *revisions)
+    with started(place, folder, tmp_path, "--revisions", "a:head", "--each", "--jobs", "2") as reviewer:
+        runner = number_in(tmp_path / "here")
+
+        os.kill(reviewer.pid, signal.SIGINT)
+        stderr = reviewer.communicate(timeout=60)[1]
+
+    assert reviewer.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert place.clean(), place.left_behind()
+    assert not alive(runner)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda n: n.name)
 def test_leaves_nothing_when_the_migration_ends_its_parent(
     number: signal.Signals, place: Place, tmp_path: Path
@@ -171,9 +188,9 @@ def test_leaves_nothing_when_its_time_runs_out(place: Place, tmp_path: Path) -> 
     assert place.left_behind() == []
 
 
-def started(place: Place, folder: Path, tmp_path: Path) -> subprocess.Popen[str]:
+def started(place: Place, folder: Path, tmp_path: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        place.command("--revisions", "a:b", *settings(tmp_path)),
+        place.command(*(options or ("--revisions", "a:b")), *settings(tmp_path)),
         cwd=folder,
         env=place.environ,
         stdin=subprocess.DEVNULL,

@@ -601,7 +601,7 @@ _AS_NEW: LiteralString = """
 CLOSE ALL; UNLISTEN *; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DISCARD TEMP; DISCARD SEQUENCES;
 SELECT pg_catalog.pg_advisory_unlock_all()
 """
-"""DISCARD ALL but for prepared statements, which stay what they are."""
+"""What DISCARD ALL does, except that prepared statements stay."""
 
 _DEFAULTS: LiteralString = """
 SELECT pg_catalog.concat(pg_catalog.pg_conf_load_time(), pg_catalog.string_agg(s::pg_catalog.text, ' ' ORDER BY s.setdatabase, s.setrole))

@@ -191,6 +191,11 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
     )
 
 
+def reach(bench: Workbench, old: Trial) -> None:
+    """Run the history in the stage of the plan, up to the base revision and without rows. Raises `Stop` as `prepare` does."""
+    _build(bench, old)
+
+
 def _aside(bench: Workbench, connection: Connection[tuple[object, ...]]) -> AbstractContextManager[None]:
     """Keep row security from filtering what we do; on a user's server our sessions are no superuser's."""
     from reviewer.rehearsal import row_security

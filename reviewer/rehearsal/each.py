@@ -6,16 +6,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reviewer.host.guardian import Guardian
 from reviewer.recording import Direction, History, Outcome, Pass, Recording, Rehearsal, Revision, Skipped
+from reviewer.rehearsal import base_state
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess
+from reviewer.rehearsal.lanes import Lanes, Processes, side_by_side
+from reviewer.rehearsal.obstacles import Stop
+from reviewer.rehearsal.old_code_trial import OldTrial
 from reviewer.rehearsal.plan import Plan, Stage
+from reviewer.rehearsal.workbench import Workbench
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
@@ -28,28 +35,107 @@ def rehearse_each(
     guardian: Guardian,
     folder: Path,
     progress: Callable[[str], None] = lambda _: None,
+    lanes: Lanes | None = None,
 ) -> tuple[Recording, ...]:
     """Rehearse each revision of `plan` separately. Returns one recording for each, parents first.
 
-    If the state before a revision cannot be reached, that revision and all later ones are reported as skipped.
+    If the state before a revision cannot be reached, that revision and all later ones are reported as skipped. With
+    several lanes, each rehearses some of the revisions, one after the other, on a server of its own.
     """
+    lanes, processes = lanes or Lanes(), Processes()
+    plan = processes.of(plan)
+    first, *further = _spans(len(plan.revisions), lanes.of(len(plan.revisions) // _FEWEST))
+
+    def beside(span: range) -> _Rehearsed:
+        kept = plan.kept.reading() if plan.kept is not None else None
+        mine = replace(plan, kept=kept)
+        with lanes.further(kept, folder / f"lane{span.start}") as (another, place):
+            stage = Stage()
+            with suppress(Stop):  # the first lane has met, and tells, the same
+                _reach(_part(mine, 0, stage), another, guardian, place, partial(_about, progress, first_of(span)))
+            return _one_after_the_other(mine, span, stage, another, guardian, place, progress)
+
+    def first_of(span: range) -> Revision:
+        return plan.revisions[span.start]
+
+    rehearsed = side_by_side(
+        [
+            partial(_one_after_the_other, plan, first, Stage(), server, guardian, folder, progress),
+            *(partial(beside, span) for span in further),
+        ],
+        processes.stop,
+    )
     found: list[Recording] = []
-    stage = Stage()
+    for each in rehearsed:
+        found += each.recordings
+        if each.failed is not None:
+            position = len(found) - 1
+            found[-1:] = _not_reached(plan, position, found[-1], each.failed)
+            break
+    return tuple(found)
+
+
+_FEWEST = 3
+"""Fewer revisions than this are not worth a server, on which the history has to run first."""
+
+
+@dataclass(frozen=True)
+class _Rehearsed:
+    recordings: tuple[Recording, ...]
+    failed: str | None = None
+    """The revision at which the history failed before it reached the state of the last recording; empty if that is
+    not known, None if nothing failed."""
+
+
+def _spans(revisions: int, lanes: int) -> list[range]:
+    """Divide the positions of the revisions among the lanes."""
+    ends = [revisions * number // lanes for number in range(lanes + 1)]
+    return [range(begin, end) for begin, end in pairwise(ends)]
+
+
+def _reach(
+    plan: Plan,
+    server: Future[RunningServer],
+    guardian: Guardian,
+    folder: Path,
+    progress: Callable[[str], None],
+) -> None:
+    bench = Workbench(plan, server, guardian, folder, progress)
+    old = OldTrial(bench)
+    try:
+        bench.greet()
+        base_state.reach(bench, old.code)
+    finally:
+        old.close()
+        bench.close()
+    assert plan.stage is not None
+    server.result().drop_all(keep={plan.stage.database})
+
+
+def _one_after_the_other(
+    plan: Plan,
+    span: range,
+    stage: Stage,
+    server: Future[RunningServer],
+    guardian: Guardian,
+    folder: Path,
+    progress: Callable[[str], None],
+) -> _Rehearsed:
+    found: list[Recording] = []
     process = _Shared(plan.runner)
     try:
-        for position, revision in enumerate(plan.revisions):
-            part = _part(plan, position, stage)
+        for position in span:
+            revision = plan.revisions[position]
             say = partial(_about, progress, revision)
-            made = rehearse(part, server, guardian, folder, say, process.starter())
+            made = rehearse(_part(plan, position, stage), server, guardian, folder, say, process.starter())
             found.append(made)
             if made.errors:
-                found[-1:] = _not_reached(plan, position, made, stage)
-                break
+                return _Rehearsed(tuple(found), stage.failed)
             server.result().drop_all(keep={stage.database, stage.old.before})
     finally:
         stage.old.close()
         process.close()
-    return tuple(found)
+    return _Rehearsed(tuple(found))
 
 
 def _about(progress: Callable[[str], None], revision: Revision, text: str) -> None:
@@ -80,19 +166,19 @@ def _heads(base: Iterable[str], done: Iterable[Revision]) -> tuple[str, ...]:
     return tuple(each for each in (*base, *(revision.id for revision in known)) if each not in parents)
 
 
-def _not_reached(plan: Plan, position: int, failed: Recording, stage: Stage) -> Iterable[Recording]:
+def _not_reached(plan: Plan, position: int, failed: Recording, at: str) -> Iterable[Recording]:
     """Yield the failed recording of the revision at `position`, and skipped ones for all revisions after it."""
     first, *rest = plan.revisions[position:]
-    if stage.failed in {each.id for each in plan.revisions[:position]}:
-        reason = f"the state to start from cannot be reached, because revision {stage.failed} fails"
+    if at in {each.id for each in plan.revisions[:position]}:
+        reason = f"the state to start from cannot be reached, because revision {at} fails"
         # the failing revision is new and has its own review: the fix is to correct it, not to choose another state
         # to start from
-        error = f"The state before revision {first.id} cannot be reached, because revision {stage.failed} fails, which is also new and has its own review."
+        error = f"The state before revision {first.id} cannot be reached, because revision {at} fails, which is also new and has its own review."
         yield replace(
             failed,
             passes=tuple(replace(each, reason=reason) for each in failed.passes),
             skipped=(Skipped(f"revision {first.id}", reason),),
-            errors=(f"{error}\nFix {stage.failed}, and review again.",),
+            errors=(f"{error}\nFix {at}, and review again.",),
         )
     else:
         reason = f"the state to start from cannot be reached: {failed.errors[0].splitlines()[0]}"

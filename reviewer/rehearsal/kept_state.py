@@ -104,10 +104,15 @@ class Wanted:
 class KeptStates:
     """Finds the kept state to start from, and keeps the state that a history has produced."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, keeps: bool = True) -> None:
         self._wanted = wanted
+        self._keeps = keeps
         self._name: str | None = None
         """Name of the key; None until a server whose state can be kept is about to start."""
+
+    def reading(self) -> KeptStates:
+        """Return the same for another server, whose state is not kept: that of the first one is."""
+        return KeptStates(self._wanted, keeps=False)
 
     def choose(self, installation: Installation) -> Snapshot | None:
         """Return the best kept state for a server from these binaries: the exact one, or else the closest one
@@ -146,7 +151,7 @@ class KeptStates:
 
         Returns False if the server had to be replaced by a fresh one, in which the database does not exist.
         """
-        if self._name is None or not bench.server.can_pause or not snapshots.writable():
+        if not self._keeps or self._name is None or not bench.server.can_pause or not snapshots.writable():
             return True
         seconds = sum(each.seconds or 0.0 for each in run.passes)
         if seconds < PAYS_AFTER or run.again or run.depends is None:

@@ -326,12 +326,21 @@ class Reader:
         if raw.transaction is not None:
             transaction = self._transactions.setdefault(raw.transaction, len(self._transactions) + 1)
         return Observation(
-            locks=tuple(_locks(raw.locks)),
-            rewritten=tuple(_relation(each) for each in raw.rewritten),
-            scanned=tuple(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
-            written=tuple(Written(_relation(each), updated, gone) for each, updated, gone in raw.written),
-            # the server reports them in any order
-            built=tuple(sorted((_relation(each) for each in raw.built), key=str)),
+            # the server reports all of these in any order
+            locks=tuple(sorted(_locks(raw.locks), key=lambda each: (_name(each.relation), each.mode))),
+            rewritten=tuple(sorted((_relation(each) for each in raw.rewritten), key=_name)),
+            scanned=tuple(
+                sorted(
+                    (Scan(_relation(of), rows) for of, rows in raw.scanned), key=lambda each: _name(each.relation)
+                )
+            ),
+            written=tuple(
+                sorted(
+                    (Written(_relation(each), updated, gone) for each, updated, gone in raw.written),
+                    key=lambda each: _name(each.relation),
+                )
+            ),
+            built=tuple(sorted((_relation(each) for each in raw.built), key=_name)),
             messages=tuple(raw.messages),
             lock_timeout=raw.lock_timeout,
             statement_timeout=raw.statement_timeout,
@@ -378,6 +387,10 @@ def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:
     for relation, mode in raw:
         with contextlib.suppress(ValueError):
             yield Lock(_relation(relation), LockMode.from_pg_locks(mode))
+
+
+def _name(relation: Relation) -> tuple[str, str, str]:
+    return relation.schema or "", relation.name, relation.kind
 
 
 def _relation(raw: RawRelation) -> Relation:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,17 +50,23 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
     strange: list[str] = []
     mode = TransactionMode()
     deadline = time.monotonic() + plan.timeout
-    with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
-        hello = process.hello()
-        base, unknown = _base(plan, process)
+    ids = tuple(revision.id for revision in plan.revisions)
+    commands = {
+        Direction.UPGRADE: Offline(revisions=ids),
+        Direction.DOWNGRADE: Offline(revisions=ids[::-1], downgrade=True),
+    }
+    # Side by side, each in a process of its own. The processes end first, so that an interrupt waits for nothing.
+    with ThreadPoolExecutor(len(commands) + 1) as pool, ExitStack() as stack:
+        first, *others = (stack.enter_context(plan.process(folder, guardian)) for _ in range(len(commands) + 1))
+        answers = {
+            direction: pool.submit(_answer, process, commands[direction], deadline)
+            for direction, process in zip(commands, others, strict=True)
+        }
+        hello = first.hello()
+        base, unknown = _base(plan, first)
+        answered = {direction: answer.result() for direction, answer in answers.items()}
     skipped += unknown
-    for direction in (Direction.UPGRADE, Direction.DOWNGRADE):
-        ids = [revision.id for revision in plan.revisions]
-        down = direction is Direction.DOWNGRADE
-        with RunnerProcess(plan.interpreter, plan.setup, plan.environ, folder, guardian) as process:
-            process.hello()
-            command = Offline(revisions=tuple(ids[::-1] if down else ids), downgrade=down)
-            answer = process.run(command, deadline)
+    for direction, answer in answered.items():
         strange += [answer.unreadable] if answer.unreadable is not None else []
         found, why = read_rendered(answer, direction, plan)
         modes = [event for event in answer.events if isinstance(event, ModeEvent)]
@@ -98,6 +106,11 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
         errors=unreadable(strange) or _errors(passes),
         old_code=OldCode(reason=plan.no_old),
     )
+
+
+def _answer(process: RunnerProcess, command: Offline, deadline: float) -> Answer:
+    process.hello()
+    return process.run(command, deadline)
 
 
 def _base(plan: Plan, process: RunnerProcess) -> tuple[Catalogue, list[Skipped]]:

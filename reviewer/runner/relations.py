@@ -178,7 +178,7 @@ class Relations:
         found: dict[str, list[Any]] = {name: [] for name in CHANGES}
         doubtful: dict[int, dict[str, Any]] = {}
         files = None
-        for row in answer.rows:
+        for row in sorted(answer.rows, key=lambda row: row.oid):  # a table before its indexes, which name it
             before = self.rows.get(row.oid)
             if before is not None:
                 if self.is_untouched(row, before):
