@@ -1,6 +1,6 @@
 """Read made-up input for as long as it takes, with coverage as a guide where atheris is installed.
 
-Usage: scripts/fuzz.py READER [--runs N] [--seconds N] [--mutations]
+Usage: scripts/fuzz.py READER [--runs N] [--mutations] [--seed N]
 
 What makes a reader fail is written into tests/data/fuzz/READER, from where the tests read it again.
 """

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import warm
 from tests.repository import write
 
 ROOT = Path(__file__).parent.parent
@@ -90,10 +91,13 @@ class Place:
         self, path: Path, *arguments: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Review the project in `path` as a user would, to the end."""
+        command, environ = self.command(*arguments), {**self.environ, **(env or {})}
+        if warm.can_run(environ):
+            return warm.run(command[command.index("review") :], path, environ)
         return subprocess.run(
-            self.command(*arguments),
+            command,
             cwd=path,
-            env={**self.environ, **(env or {})},
+            env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

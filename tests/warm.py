@@ -1,0 +1,187 @@
+"""Runs the command line in processes that are forked from one that has loaded it: in each of hundreds of reviews the
+imports would take as long as everything else that our own process does.
+
+Whatever is about how the command starts, or ends by force, starts it as a user does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 120.0
+_AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_")
+"""What an interpreter reads when it starts, and not later."""
+
+
+def can_run(env: Mapping[str, str]) -> bool:
+    """Whether a process with that environment starts like ours."""
+    mine, its = ({n: v for n, v in e.items() if n.startswith(_AT_THE_START)} for e in (_environment(), env))
+    return sys.platform == "linux" and mine == its
+
+
+def run(arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `alembic-reviewer` with these arguments to the end."""
+    request = json.dumps({"arguments": [*arguments], "cwd": str(cwd), "env": dict(env)}).encode()
+    with io.BytesIO(request) as text, _Output() as out, _Output() as err, _Output() as status:
+        wanted = os.memfd_create("request")
+        os.write(wanted, text.getvalue())
+        try:
+            socket.send_fds(_server(), [b"r"], [wanted, out.write, err.write, status.write])
+        finally:
+            os.close(wanted)
+        told = _read({"out": out, "err": err, "status": status})
+    pid, code = told["status"].decode().split()
+    assert int(pid) > 0
+    return subprocess.CompletedProcess(
+        [*arguments], os.waitstatus_to_exitcode(int(code)), *(told[n].decode() for n in ("out", "err"))
+    )
+
+
+class _Output:
+    """A pipe."""
+
+    def __init__(self) -> None:
+        self.read, self.write = os.pipe()
+
+    def __enter__(self) -> _Output:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.read)
+
+
+def _read(outputs: Mapping[str, _Output]) -> dict[str, bytes]:
+    import selectors
+
+    found = dict.fromkeys(outputs, b"")
+    deadline = time.monotonic() + PATIENCE
+    with selectors.DefaultSelector() as selector:
+        for name, each in outputs.items():
+            os.close(each.write)
+            selector.register(each.read, selectors.EVENT_READ, name)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                pid = found["status"].split()
+                if pid:
+                    os.kill(int(pid[0]), signal.SIGKILL)
+                raise subprocess.TimeoutExpired("alembic-reviewer", PATIENCE, found["out"], found["err"])
+            for key, _ in ready:
+                data = os.read(key.fd, 1 << 16)
+                found[key.data] += data
+                if not data:
+                    selector.unregister(key.fd)
+    return found
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+@functools.cache
+def _server() -> socket.socket:
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+        cwd=ROOT,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        pass_fds=(theirs.fileno(),),
+    )
+    theirs.close()
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def _serve(control: socket.socket) -> None:
+    """Fork a process for each request; return in that process, which has become what was asked for."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for the reviews
+    while True:
+        told, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+        if not told:
+            os._exit(0)
+        if os.fork():
+            for each in descriptors:
+                os.close(each)
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        control.close()
+        request, out, err, status = descriptors
+        pid = os.fork()
+        if pid:
+            os.close(out)
+            os.close(err)
+            os.write(status, f"{pid} ".encode())
+            _, code = os.waitpid(pid, 0)
+            os.write(status, str(code).encode())
+            os._exit(0)
+        os.close(status)
+        _become(request, out, err)
+        return
+
+
+def _become(request: int, out: int, err: int) -> None:
+    os.lseek(request, 0, os.SEEK_SET)
+    with os.fdopen(request, "rb") as file:
+        asked = json.loads(file.read())
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    time.tzset()
+    os.chdir(asked["cwd"])
+    sys.argv[1:] = asked["arguments"]
+    for source, target in ((out, 1), (err, 2)):
+        os.dup2(source, target)
+        os.close(source)
+    sys.stdout, sys.stderr = _stream(1, sys.stdout), _stream(2, sys.stderr)
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+
+
+def _stream(number: int, like: IO[str]) -> io.TextIOWrapper:
+    assert isinstance(like, io.TextIOWrapper)
+    return io.TextIOWrapper(
+        open(number, "wb", closefd=False),
+        encoding=like.encoding,
+        errors=like.errors,
+        line_buffering=number == 2,
+    )
+
+
+def _load() -> None:
+    import importlib
+
+    import checks
+    from reviewer.sql.parse import parse
+
+    checks.load()
+    parse("SELECT 1")  # loads the dialect, and in no thread, which a fork would not have
+    for name in ("cli", "rehearsal.deploy", "rehearsal.static", "report.terminal"):
+        importlib.import_module(f"reviewer.{name}")
+
+
+if __name__ == "__main__":
+    import alembic_reviewer
+
+    _load()
+    assert threading.active_count() == 1
+    with socket.socket(fileno=int(sys.argv[1])) as _control:
+        _serve(_control)
+    alembic_reviewer.main()
