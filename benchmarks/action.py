@@ -23,7 +23,9 @@ from tests.github.projects import PYTHON, SAFE, UNSAFE, PullRequest
 from tests.github.runner import Job, made_environment
 
 NEW = "migrations/versions/bbb222_new.py"
-MOST_SECONDS = 2.0
+MOST_SECONDS = 1.5
+FEWEST_REQUESTS = 1
+"""With nothing new, one request looks for a comment of an earlier push."""
 MOST_REQUESTS = 5
 
 
@@ -88,7 +90,7 @@ def main() -> int:
     """Run every case, print it, and say whether all targets are met."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     cases: dict[str, tuple[Callable[[], Taken], float | None, int | None]] = {
-        "no new revision": (untouched, MOST_SECONDS, None),
+        "no new revision": (untouched, MOST_SECONDS, FEWEST_REQUESTS),
         "first comment": (first, None, MOST_REQUESTS),
         "usual update": (update, None, MOST_REQUESTS),
         "usual update with review comments": (lambda: update("both"), None, MOST_REQUESTS),
@@ -98,7 +100,8 @@ def main() -> int:
         taken = [case() for _ in range(runs)]
         # nothing but the machine makes a run slower than the fastest one
         best, most = min(each.seconds for each in taken), max(each.requests for each in taken)
-        limits = [f"under {seconds:g} s"] if seconds else [f"at most {requests} requests"]
+        limits = [f"under {seconds:g} s"] if seconds else []
+        limits += [f"at most {requests} requests"] if requests else []
         met &= (seconds is None or best < seconds) and (requests is None or most <= requests)
         processor = min(each.processor for each in taken)
         print(

@@ -25,12 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from alembic.command import upgrade
 from alembic.config import Config as AlembicConfig
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks import tools
 from reviewer.report.inert import cut
 from reviewer.review.finding import Severity
 from reviewer.sql.parse import split
@@ -141,25 +141,18 @@ def _pgfence(folder: Path, material: Material) -> set[str]:
     return rules | {each["ruleId"] for result in found["results"] for each in result["policyViolations"]}
 
 
-def _pip(*requirements: str) -> list[list[str]]:
-    return [
-        [sys.executable, "-m", "venv", "{folder}"],
-        ["{folder}/bin/python", "-m", "pip", "install", "-q", *requirements],
-    ]
-
-
 PEERS = (
     Tool(
         "squawk-cli 2.70.0",
         "SQL",
-        _pip("squawk-cli==2.70.0"),
+        tools.pip(tools.SQUAWK),
         _squawk,
         r"prefer-.*|require-(lock|statement)-timeout|require-timeout-settings|ban-char-field",
     ),
     Tool(
         "safemigrate-lint 1.3.0",
         "SQL",
-        _pip("safemigrate-lint==1.3.0", "pglast==8.8"),
+        tools.pip("safemigrate-lint==1.3.0", "pglast==8.8"),
         _safemigrate,
         r"timeout-settings-required|prefer-robust-stmts|.*-preferred|char-column-banned",
     ),
@@ -181,11 +174,11 @@ PEERS = (
         _pgfence,
         r"missing-.*|prefer-.*",
     ),
-    Tool("alembic-guard 0.1.1", "revisions", _pip("alembic-guard==0.1.1"), _alembic_guard),
+    Tool("alembic-guard 0.1.1", "revisions", tools.pip("alembic-guard==0.1.1"), _alembic_guard),
     Tool(
         "django-migration-linter 6.0.0, its SQL analyser",
         "SQL",
-        _pip("django-migration-linter==6.0.0", "Django==5.2.19"),
+        tools.pip("django-migration-linter==6.0.0", "Django==5.2.19"),
         _django,
     ),
 )
@@ -219,7 +212,7 @@ def main() -> int:
             try:
                 folder = _installed(tool, arguments.tools)
             except (OSError, subprocess.SubprocessError) as error:
-                results.absent[tool.name] = _reason(error)
+                results.absent[tool.name] = tools.reason(error)
                 print(f"{tool.name} is not compared: {results.absent[tool.name]}")
                 continue
             _judge(results, tool, materials, lambda each, tool=tool, folder=folder: _peer(tool, folder, each))
@@ -314,22 +307,9 @@ def _output(command: Sequence[str], statuses: set[int], given: str = "") -> str:
     return done.stdout
 
 
-def _installed(tool: Tool, tools: Path) -> Path:
+def _installed(tool: Tool, kept: Path) -> Path:
     """The folder of the tool, installed if it is not there. Raises what the installation raises."""
-    folder = tools / tool.folder
-    if (folder / "complete").exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    for command in tool.install:
-        filled = [each.format(folder=folder) for each in command]
-        subprocess.run(filled, check=True, capture_output=True, text=True, timeout=600)
-    (folder / "complete").touch()
-    return folder
-
-
-def _reason(error: Exception) -> str:
-    said = (getattr(error, "stderr", None) or str(error)).strip().splitlines() or [type(error).__name__]
-    return f"it cannot be installed here ({said[-1][:200]})"
+    return tools.installed(kept / tool.folder, tool.install)
 
 
 def _wanted(tool: Tool, only: Sequence[str]) -> bool:
@@ -438,9 +418,10 @@ def _add(results: Results, earlier: Mapping[str, Any]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kept = Path(platformdirs.user_cache_dir("alembic-reviewer-benchmarks"))
     parser.add_argument("--only", action="append", default=[], metavar="TOOL", help="this tool alone; repeatable")
-    parser.add_argument("--tools", type=Path, default=kept, metavar="FOLDER", help="where the tools are installed")
+    parser.add_argument(
+        "--tools", type=Path, default=tools.TOOLS, metavar="FOLDER", help="where the tools are installed"
+    )
     parser.add_argument("--postgres", default="auto")
     parser.add_argument("--postgres-version", type=int)
     parser.add_argument("--results", type=Path, metavar="FILE", help="write what each tool said, as JSON")

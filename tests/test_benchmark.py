@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import peers
+from benchmarks import peers, tools
 from tests import cases
 
 PRACTICE = json.loads(peers.PRACTICE.read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def test_a_tool_that_cannot_be_installed_is_told_in_a_sentence(tmp_path: Path) -
     with pytest.raises(subprocess.CalledProcessError) as refusal:
         peers._installed(tool, tmp_path)
 
-    assert peers._reason(refusal.value) == "it cannot be installed here (no such package)"
+    assert tools.reason(refusal.value) == "it cannot be installed here (no such package)"
 
 
 def test_habits_count_for_nobody_and_no_answer_is_never_right() -> None:
