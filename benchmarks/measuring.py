@@ -156,11 +156,11 @@ def git(folder: Path, *arguments: str) -> None:
 
 
 def commit(folder: Path) -> None:
-    """Commit everything in `folder`, where it is the beginning as `main`."""
+    """Commit everything in `folder`, be it new or not; the first time as the beginning of `main`."""
     if not (folder / ".git").exists():
         git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "change")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "change")
 
 
 def branch(folder: Path) -> None:

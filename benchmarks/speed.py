@@ -345,9 +345,11 @@ def observation(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]
     """A revision of 500 statements, watched and not."""
     from reviewer.host.guardian import Guardian
     from reviewer.rehearsal.interpreter import RunnerProcess, Setup
+    from reviewer.rehearsal.protocol import Address, Upgrade
 
     project = projects.large(folder / "large", 500)
-    watched, unwatched = [], []
+    watched: list[float] = []
+    unwatched: list[float] = []
     with server(arguments.postgres) as started, Guardian() as guardian:
         setup = Setup(directory=project, config=project / "alembic.ini")
         with RunnerProcess((sys.executable,), setup, ENVIRONMENT, folder, guardian) as process:
@@ -355,17 +357,8 @@ def observation(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]
 
             def upgrade(database: str, to: str, observe: bool) -> float:
                 began = time.perf_counter()
-                answer = process.run(
-                    {
-                        "do": "upgrade",
-                        "to": [to],
-                        "database": database,
-                        "address": started.address.for_runner,
-                        "observe": observe,
-                        "environ": {},
-                    },
-                    time.monotonic() + 600,
-                )
+                command = Upgrade(to=(to,), database=database, address=Address.of(started.address), observe=observe)
+                answer = process.run(command, time.monotonic() + 600)
                 assert answer.ok, answer.failed
                 return time.perf_counter() - began
 

@@ -13,6 +13,7 @@ import platformdirs
 TOOLS = Path(platformdirs.user_cache_dir("alembic-reviewer-benchmarks"))
 """Where they are installed."""
 SQUAWK = "squawk-cli==2.70.0"
+SPY = "py-spy==0.4.3"
 PYTEST_ALEMBIC = ("pytest-alembic==0.13.1", "pytest==8.4.2")  # it collects nothing with pytest 9.1
 
 
