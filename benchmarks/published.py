@@ -174,14 +174,15 @@ def _each(folder: Path, project: Project, arguments: argparse.Namespace) -> Figu
     last = _linear(_revisions(copied, project), project.count)
     commit(copied)
     with server(arguments.postgres) as started:
-        base = _base(started, copied, project, last[0].down[0])
+        base = _base(started, copied, project, last[0].down[0], filled=False)  # some do not pass with rows
         # What the bare commands cannot pass ends the comparison: after it there is no state to go on from.
         tried = started.create_database("tried", base)
-        passed = int(_bare(copied, project, started, tried, _one_by_one(last), stop=True).splitlines()[-1])
+        told = _bare(copied, project, started, tried, _one_by_one(last), stop=True)
+        passed, stopped = json.loads(told.splitlines()[-1])
         started.terminate_connections(tried)
+        if not passed:
+            raise Unsuitable(f"the bare commands do not pass {last[0].id}: {stopped}")
         last = last[:passed]
-        if not last:
-            raise Unsuitable("the bare commands do not pass the first revision")
         span = f"{last[0].down[0]}:{last[-1].id}"
         config = ("--config", str(copied / project.config))
         command = review_call(copied, arguments, "--revisions", span, "--each", *config, *project.for_reviewer)
@@ -193,12 +194,13 @@ def _each(folder: Path, project: Project, arguments: argparse.Namespace) -> Figu
             reviews.append(seconds(lambda: review(command)))
             started.terminate_connections(database)
             started.drop_database(database)
+    end = f"; then the bare commands stop: {stopped}" if stopped else ""
     return Figure(
         f"`--each` over {len(last)} revisions of {project.name}, over each of them up, down, up in one process",
         ratio(reviews, bares),
         "",
         2.0,
-        f"{pairs(reviews, bares)}; {statistics.median(reviews) / len(last):.2f} s a revision",
+        f"{pairs(reviews, bares)}; {statistics.median(reviews) / len(last):.2f} s a revision{end}",
         "d2",
     )
 
@@ -265,13 +267,14 @@ if asked["list"]:
             ],
             file,
         )
-done = 0
+done, stopped = 0, ""
 for what, revision in asked["commands"]:
     try:
         getattr(command, what)(config(), revision)
     except Exception as error:
         if not asked["stop"]:
             raise
+        stopped = str(error).strip().partition("\\n")[0]
         break
     done += 1
     if len(asked["commands"]) > 1:
@@ -279,9 +282,9 @@ for what, revision in asked["commands"]:
 
         for each in gc.get_objects():
             if isinstance(each, Engine):
-                each.dispose()
+                each.dispose(close=False)  # what belongs to an event loop that has ended cannot be closed
 print()
-print(done // 3, flush=True)
+print(json.dumps([done // 3, stopped]), flush=True)
 os._exit(0)  # some have threads that never end
 """
 
@@ -340,8 +343,8 @@ def _words(address: Address, database: str) -> dict[str, str]:
     }
 
 
-def _base(started: RunningServer, copied: Path, project: Project, revision: str) -> str:
-    """A database that stands at `revision`, with the rows that a review would put in."""
+def _base(started: RunningServer, copied: Path, project: Project, revision: str, *, filled: bool = True) -> str:
+    """A database that stands at `revision`, with the rows that a review would put in, or without."""
     base = started.create_database("base")
     if project.base_schema:
         text = Path(project.base_schema).read_text(encoding="utf-8")
@@ -349,5 +352,6 @@ def _base(started: RunningServer, copied: Path, project: Project, revision: str)
             connection.execute(text.encode())
     _bare(copied, project, started, base, [["upgrade", revision]])
     started.terminate_connections(base)
-    fill(started, base)
+    if filled:
+        fill(started, base)
     return base
