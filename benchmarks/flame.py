@@ -1,11 +1,11 @@
 """Draws where the wall time of a review goes, in our own process and in the project's: a flame graph, and a table.
 
-    python benchmarks/flame.py [--output FILE] [--postgres KIND] [--rate N] [--spy FILE] [-- PATH OPTION ...]
+    python benchmarks/flame.py [--output FILE] [--write] [--postgres KIND] [--rate N] [--spy FILE] [-- PATH OPTION ...]
 
 Without PATH, the second review of the four revisions of examples/blog; with it, a review of PATH with these options. py-spy, on
 PATH or installed below --tools, looks at all processes N times a second, at those that wait too. The picture is an SVG
-without scripts: each process is a block, and within it what called comes above what was called; grey is waiting. The
-table has what the reviewer did, by the main thread of its process.
+without scripts: each thread of each process is a block, unless it only waits, and within it what called comes above what was
+called; grey is waiting. The tables have what the main threads did. --write puts both into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import projects, tools
-from benchmarks.measuring import ENVIRONMENT, REVIEWER, cached, review, review_call
+from benchmarks.measuring import ENVIRONMENT, REVIEWER, ROOT, cached, review, review_call
+
+PAGE = ROOT / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "performance.svg"
+_MARKED = re.compile(r"(?<=<!-- where the time goes -->\n).*?(?=<!-- end of where the time goes -->)", re.DOTALL)
 
 PHASES = (
     ("loading our own code", r"<frozen importlib"),
@@ -54,8 +58,18 @@ PHASES = (
     ("report", r"reviewer/report/"),
     ("the rest", r""),
 )
+IN_THE_PROJECT = (
+    ("observing statements", r"env\.py:.*observation\.py"),
+    ("importing the project and its revisions", r"env\.py:.*<frozen importlib"),
+    ("statements", r"env\.py:.*[ .](do_\w+|\w*execute|fetch\w*|connect) \("),
+    ("the rest of env.py", r"env\.py:"),
+    ("importing Alembic and SQLAlchemy", r"<frozen importlib"),
+    ("waiting", ""),
+)
+"""What the processes of the project's interpreter do, likewise."""
+
 _WAITS = re.compile(
-    r"(select|poll|_poll|read|readline|readinto|recv|recv_into|recvmsg|accept|wait|acquire|_wait_for_tstate_lock|sleep|wait_c"
+    r"(?:.*\.)?(select|poll|_poll|read|readline|readinto|recv|recv_into|recvmsg|accept|wait|acquire|_wait_for_tstate_lock|sleep|wait_c"
     r"|_collect|_read_output|_watch_over_the_pipe|_worker|result|communicate|_communicate|waitpid|_try_wait|_connect_gen"
     r"|connect|flock|_serve|_next_command) \("
 )
@@ -128,8 +142,12 @@ def main() -> int:
             print(f"py-spy could not look at the review: {done.stderr.strip()[-500:]}", file=sys.stderr)
             return 1
         stacks = list(read(raw.read_text(encoding="utf-8")))
-    arguments.output.write_text(drawn(stacks, seconds), encoding="utf-8")
-    print("\n".join(table(stacks, seconds)))
+    text = "\n".join(table(stacks, seconds)) + "\n"
+    (PICTURE if arguments.write else arguments.output).write_text(drawn(stacks, seconds), encoding="utf-8")
+    if arguments.write:
+        page = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(_MARKED.sub(lambda _: text, page), encoding="utf-8")
+    print(text)
     return 0
 
 
@@ -145,18 +163,32 @@ def read(raw: str) -> Iterator[Stack]:
 
 
 def table(stacks: Sequence[Stack], seconds: float) -> Iterator[str]:
-    """What the main thread of our own process did, as a table."""
-    ours = [each for each in stacks if len(each.processes) == 1 and _thread(each) == "MainThread"]
-    whole = sum(each.samples for each in ours)
-    counts = dict.fromkeys((phase for phase, _ in PHASES), 0)
-    for each in ours:
-        stack = " ".join(each.frames)
-        counts[next(phase for phase, words in PHASES if re.search(words, stack))] += each.samples
+    """What the main threads of our own process and of the project's did, as two tables."""
+    main = [each for each in stacks if _thread(each) == "MainThread"]
+    ours = [each for each in main if len(each.processes) == 1]
+    project = [each for each in main if "in_environment.py" in each.processes[-1]]
+    a_second = sum(each.samples for each in ours) / seconds
     yield "| what the reviewer does | s | share |"
     yield "|---|---|---|"
-    for phase, count in counts.items():
-        yield f"| {phase} | {count / whole * seconds:.2f} | {count / whole:.0%} |"
+    for phase, spent in _spent(ours, PHASES, a_second):
+        yield f"| {phase} | {spent:.2f} | {spent / seconds:.0%} |"
     yield f"| together | {seconds:.2f} | |"
+    yield ""
+    yield f"| what the project's interpreter does meanwhile, in {len({each.processes for each in project})} processes | s |"
+    yield "|---|---|"
+    for phase, spent in _spent(project, IN_THE_PROJECT, a_second):
+        yield f"| {phase} | {spent:.2f} |"
+
+
+def _spent(
+    stacks: Sequence[Stack], phases: Sequence[tuple[str, str]], a_second: float
+) -> Iterator[tuple[str, float]]:
+    """Seconds of each phase, but for those that hardly took any."""
+    counts = dict.fromkeys((phase for phase, _ in phases), 0)
+    for each in stacks:
+        stack = " ".join(each.frames)
+        counts[next(phase for phase, words in phases if re.search(words, stack))] += each.samples
+    yield from ((phase, count / a_second) for phase, count in counts.items() if count / a_second >= 0.005)
 
 
 def drawn(stacks: Sequence[Stack], seconds: float) -> str:
@@ -169,11 +201,11 @@ def drawn(stacks: Sequence[Stack], seconds: float) -> str:
         blocks, key=lambda title: (title[0] != _OURS, "MainThread" not in title[1], -blocks[title].samples)
     )
     whole = max((each.samples for each in blocks.values()), default=1)
-    least = whole / 400
+    least = whole / 300
     parts, top = [], 30
     for title in order:
         block = blocks[title]
-        if block.samples < 4 * least:
+        if block.samples < 4 * least or _waits(block):
             continue
         share = seconds * block.samples / whole
         parts.append(f'<text x="4" y="{top + 12}" class="title">{escape(block.name)}: {share:.2f} s</text>')
@@ -267,6 +299,7 @@ def _arguments() -> argparse.Namespace:
         "review", nargs="*", metavar="PATH OPTION", help="the project and the options of its review"
     )
     parser.add_argument("--output", type=Path, default=Path("review.svg"), metavar="FILE", help="(review.svg)")
+    parser.add_argument("--write", action="store_true", help="put picture and tables into the documentation")
     parser.add_argument("--postgres", default="auto", help="as for the reviewer")
     parser.add_argument("--rate", type=int, default=100, help="how often to look, a second (100)")
     parser.add_argument("--spy", metavar="FILE", help="the command py-spy")

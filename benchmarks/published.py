@@ -102,9 +102,10 @@ class Revision:
 def load(file: Path) -> list[Project]:
     """The projects of `file`. Raises `SystemExit` if it is not what the module describes."""
     try:
-        return [
-            Project(**{**each, "path": Path(each["path"])}) for each in json.loads(file.read_text(encoding="utf-8"))
-        ]
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(told, list):
+            raise TypeError("it is no list")
+        return [Project(**{**each, "path": Path(each["path"])}) for each in told]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SystemExit(f"{file} does not describe projects: {error}") from error
 

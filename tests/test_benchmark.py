@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import peers, tools
+from benchmarks import flame, measuring, peers, published, speed, tools
 from tests import cases
 
 PRACTICE = json.loads(peers.PRACTICE.read_text(encoding="utf-8"))
@@ -68,3 +70,126 @@ def test_linters_do_not_get_the_statements_of_alembic_itself() -> None:
     sql = "BEGIN;\n\n-- Running upgrade a -> b\n\nDROP TABLE t;\n\nUPDATE alembic_version SET version_num='b'\n WHERE x;\n\nCOMMIT;\n"
 
     assert peers._without_bookkeeping(sql) == "BEGIN;\n\n-- Running upgrade a -> b\n\nDROP TABLE t;\n\nCOMMIT;\n"
+
+
+# -- speed ------------------------------------------------------------------------------------------
+
+LETTERS = [letter for row in speed.BENCHMARKS.values() for letter in row.letters.split()]
+
+
+def _figure(value: float) -> speed.Figure:
+    return speed.Figure("something", value, " s", 1.5, "two runs", "a2")
+
+
+def test_every_target_in_the_documentation_is_measured_by_one_benchmark() -> None:
+    targets = re.findall(
+        r"^\| (\w+) \| ", flame.PAGE.read_text(encoding="utf-8").partition("## Targets")[2], re.MULTILINE
+    )
+
+    assert sorted(LETTERS) == sorted(targets)
+    assert len({*LETTERS}) == len(LETTERS)
+
+
+def test_the_help_of_speed_names_every_benchmark_and_every_target(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        speed._arguments(["--help"])
+
+    said = capsys.readouterr().out
+    for name, row in speed.BENCHMARKS.items():
+        assert re.search(rf"^ +{name} +{row.letters}", said, re.MULTILINE), name
+
+
+def test_a_target_stands_for_its_benchmark_which_runs_once() -> None:
+    assert speed.wanted(["b", "history", "a2", "a"]) == ["history", "four"]
+    assert speed.wanted([]) == [*speed.BENCHMARKS]
+
+
+def test_a_figure_over_its_target_is_missed_and_makes_the_status_1() -> None:
+    met, missed = _figure(1.5), _figure(1.51)
+
+    assert str(met).startswith("ok     a2 something: 1.50 s (at most 1.5 s)")
+    assert str(missed).startswith("MISSED a2 something: 1.51 s (at most 1.5 s)")
+    assert (speed.status([met]), speed.status([met, missed])) == (0, 1)
+    assert speed.summary([met, missed]) == "1 of 2 targets are met"
+
+
+def test_what_is_left_out_is_told_and_what_does_not_work_makes_the_status_1() -> None:
+    left_out, broken = speed.LeftOut("a3", "needs a file"), speed.LeftOut("d", "it ended", broken=True)
+
+    assert speed.status([_figure(1), left_out]) == 0
+    assert speed.status([_figure(1), broken]) == 1
+    assert speed.summary([_figure(1), left_out, broken]) == "1 of 1 targets are met; left out: a3; broken: d"
+
+
+def test_a_ratio_is_the_median_over_the_pairs_and_not_that_of_the_medians() -> None:
+    assert measuring.ratio([1, 10, 100], [1, 100, 10]) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["[{", "{}", '[{"name": "x"}]', '[{"name": "x", "path": "y", "python": "z", "more": 1}]']
+)
+def test_a_file_that_does_not_describe_projects_is_refused_in_a_sentence(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "projects.json"
+    file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(SystemExit, match=r"projects\.json does not describe projects"):
+        published.load(file)
+
+
+def test_without_published_projects_their_target_is_left_out(tmp_path: Path) -> None:
+    arguments = speed._arguments(["a3"])
+
+    assert [str(each) for each in published.pull_requests(tmp_path, arguments)] == [
+        "left out a3: needs --projects FILE"
+    ]
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_peak_memory_is_that_of_the_process_and_not_of_what_it_starts() -> None:
+    large = "b = bytearray(300 * 2**20); b[::4096] = b'x' * len(b[::4096])"
+    nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {large!r}])"
+    slow = "; import time; time.sleep(0.1)"
+
+    assert measuring.peak_megabytes([sys.executable, "-c", large + slow]) > 250
+    assert measuring.peak_megabytes([sys.executable, "-c", nested]) < 100
+
+
+def test_a_benchmark_whose_command_fails_is_told_with_the_last_thing_that_it_said() -> None:
+    failed = measuring.Failed(
+        ["alembic", "upgrade"], 1, "Traceback\nValueError: no\n\n(Background on this error at: x)\n"
+    )
+
+    assert failed.last == "ValueError: no"
+
+
+RAW = """\
+process 7:"python alembic-reviewer review";thread (7);main (x/reviewer/cli.py:1);_find (<frozen importlib._bootstrap>:1) 10
+process 7:"python alembic-reviewer review";thread (7): MainThread;run (x/reviewer/session.py:2);judged (x/reviewer/session.py:3) 70
+process 7:"python alembic-reviewer review";thread (7): MainThread;run (x/reviewer/session.py:2);select (selectors.py:3) 20
+process 7:"python alembic-reviewer review";thread (9): Thread-1;worker (threading.py:2);wait (threading.py:3) 99
+process 7:"python alembic-reviewer review";process 8:"python runner/in_environment.py 6";thread (8): MainThread;<module> (env.py:3);Connection.execute (base.py:3) 5
+"""
+
+
+def test_the_time_of_the_reviewer_is_told_by_what_its_main_thread_does() -> None:
+    told = [*flame.table([*flame.read(RAW)], 2.0)]
+
+    assert "| loading our own code | 0.20 | 10% |" in told
+    assert "| judging | 1.40 | 70% |" in told
+    assert "| together | 2.00 | |" in told
+    assert "| statements | 0.10 |" in told
+
+
+def test_the_picture_stands_alone_and_leaves_out_what_only_waits() -> None:
+    picture = flame.drawn([*flame.read(RAW)], 2.0)
+
+    words = [
+        "".join(each.itertext())
+        for each in ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert any(each.startswith("alembic-reviewer MainThread: 2.0") for each in words), words
+    assert any(each.startswith("the project's interpreter") for each in words)
+    assert not any("Thread-1" in each for each in words)
+    assert "<script" not in picture
+    assert not re.search(r"(?:href|src|url)", picture)
