@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from reviewer.sql.names import Name
 
@@ -94,4 +95,9 @@ class Catalogue:
 
     def table(self, name: Name) -> Table | None:
         """Return the table called `name`; None if there is none."""
-        return next((table for table in self.tables if table.name.matches(name)), None)
+        return self._by_name.get((name.schema or "public", name.name))
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], Table]:
+        """The first table of each name: a review asks for each of thousands."""
+        return {(each.name.schema or "public", each.name.name): each for each in reversed(self.tables)}
