@@ -58,6 +58,7 @@ class Runner:
         self.watcher = observation.Watcher(channel, self.redirection, self.sources)
         self.watcher.own_lock_timeout = setup.get("own_lock_timeout")
         self.dependencies: Any = None
+        self.old_revisions = env_py.OldRevisions()
 
     def install(self) -> None:
         if self.setup.get("depends"):
@@ -70,6 +71,7 @@ class Runner:
         self.sources.follow_batches()
         env_py.tolerate_missing_logging_sections()
         env_py.remember_code()
+        self.old_revisions.install()
 
     def run(self, command: dict[str, Any]) -> None:
         for name, value in (command.get("environ") or {}).items():
@@ -80,6 +82,7 @@ class Runner:
         self.env_py.asked = as_typed(command)
         self.watcher.begin(bool(command.get("observe")), bool(command.get("timed")))
         hold_streams()
+        self.old_revisions.running = ran_by(command)
         getattr(self, command["do"])(command)
 
     def upgrade(self, command: dict[str, Any]) -> None:
@@ -323,6 +326,11 @@ DUPLICATE = (
     "DO $$ BEGIN RAISE unique_violation USING MESSAGE = 'duplicate key value violates unique constraint"
     ' "the reviewer asks what env.py does where a revision fails": the key already exists\'; END $$'
 )
+
+
+def ran_by(command: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the revisions that a command runs; None if that shows only when it has run."""
+    return (command["revision"], *command.get("then", ())) if command["do"] == "step" else None
 
 
 def as_typed(command: dict[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ class EnvPy:
         self.sources = sources
         self.flask_context: Any = None
         self.worker_thread = False
+        self.parser: Any = None
         self.asked = ["upgrade", "head"]
         """The arguments that a user would have typed after `alembic`. Some env.py files read them."""
 
@@ -64,7 +65,9 @@ class EnvPy:
             arguments += ["-x", pair]
         arguments += self.asked
         sys.argv = ["alembic", *arguments]
-        options = CommandLine(prog="alembic").parser.parse_args(arguments)
+        if self.parser is None:  # it takes longer to make than some revisions take to run
+            self.parser = CommandLine(prog="alembic").parser
+        options = self.parser.parse_args(arguments)
         if setup.get("flask"):
             return self.flask_config()
         given: dict[str, Any] = {
@@ -188,3 +191,43 @@ def tolerate_missing_logging_sections() -> None:
             return None
 
     logging.config.fileConfig = file_config
+
+
+class OldRevisions:
+    """The modules of revisions that do not run, loaded once: Alembic loads every file again for every command.
+
+    A revision that runs is loaded afresh, as a command of its own would load it: what an earlier run has left in its
+    module must not help it, and connections that its module holds have been closed.
+    """
+
+    def __init__(self) -> None:
+        self.running: tuple[str, ...] | None = None
+        """The revisions that the current command runs; None if nobody knows before it does."""
+        self.known: dict[str, tuple[tuple[int, int], Any]] = {}
+
+    def install(self) -> None:
+        """Take the place of Alembic's loader of files."""
+        from alembic import util
+
+        changed: Any = util
+        original = changed.load_python_file
+
+        def load(folder: Any, name: Any) -> Any:
+            path = os.path.join(str(folder), str(name))
+            try:
+                found = os.stat(path)
+            except OSError:
+                return original(folder, name)
+            written = (found.st_mtime_ns, found.st_size)
+            before, module = self.known.get(path, (None, None))
+            if before != written or not self.is_idle(module):
+                module = original(folder, name)
+                if isinstance(getattr(module, "revision", None), str) and os.path.basename(path) != "env.py":
+                    self.known[path] = written, module
+            return module
+
+        changed.load_python_file = load
+
+    def is_idle(self, module: Any) -> bool:
+        """Whether the current command is known not to run the revision in `module`."""
+        return self.running is not None and getattr(module, "revision", None) not in self.running

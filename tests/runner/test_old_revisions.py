@@ -1,0 +1,94 @@
+"""Revisions that do not run are loaded once in a process; those that run are loaded as a command of their own would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.command import revision
+from tests.runner.conftest import Project
+
+LOADED = """
+with open({log!r}, "a") as file:
+    file.write({name!r} + " ")
+saved = []
+"""
+SAVES = """
+op.execute("CREATE TABLE kept (id int)")
+saved.append(1)
+"""
+RESTORES = """
+op.execute("INSERT INTO items DEFAULT VALUES") if saved else op.execute("SELECT 1 / 0")
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "loaded"
+
+
+@pytest.fixture
+def chain(make: Callable[..., Project], log: Path) -> Project:
+    """Three revisions, each of which writes its name when its file is loaded."""
+    down, texts = "a", []
+    for name in ("b", "c", "d"):
+        top = LOADED.format(log=str(log), name=name)
+        texts.append(revision(name, down, f'op.execute("CREATE TABLE {name} (id int)")', top=top))
+        down = name
+    return make(*texts)
+
+
+def _loaded(log: Path) -> list[str]:
+    found = sorted(log.read_text(encoding="utf-8").split())
+    log.write_text("", encoding="utf-8")
+    return found
+
+
+def test_a_step_loads_the_revision_that_it_runs_and_no_other_that_is_known(chain: Project, log: Path) -> None:
+    assert chain.run(do="step", revision="b", direction="upgrade").failure is None
+    assert _loaded(log) == ["b", "c", "d"]
+
+    for name in ("b", "c", "d"):
+        assert chain.run(do="step", revision=name, direction="upgrade").failure is None
+        assert _loaded(log) == [name]
+
+
+def test_revisions_that_run_one_after_the_other_are_all_loaded(chain: Project, log: Path) -> None:
+    chain.run(do="step", revision="b", direction="upgrade")
+    _loaded(log)
+
+    assert chain.run(do="step", revision="b", then=["c"], direction="upgrade").failure is None
+
+    assert _loaded(log) == ["b", "c"]
+
+
+def test_a_whole_upgrade_loads_every_revision(chain: Project, log: Path) -> None:
+    chain.run(do="step", revision="b", direction="upgrade")
+    _loaded(log)
+
+    assert chain.run(do="upgrade", to=["d"]).failure is None
+
+    assert _loaded(log) == ["b", "c", "d"]
+
+
+def test_a_file_that_has_changed_is_loaded_again(chain: Project, log: Path) -> None:
+    chain.run(do="step", revision="b", direction="upgrade")
+    _loaded(log)
+    (file,) = (each for each in chain.folder.glob("migrations/versions/*.py") if "'d'" in each.read_text())
+    file.write_text(file.read_text() + "\n# changed\n")
+
+    assert chain.run(do="step", revision="c", direction="upgrade").failure is None
+
+    assert _loaded(log) == ["c", "d"]
+
+
+def test_a_downgrade_gets_nothing_of_what_the_upgrade_has_left_in_the_module(make: Callable[..., Project]) -> None:
+    project = make(revision("b", "a", SAVES, RESTORES, top="saved = []"))
+    assert project.run(do="step", revision="b", direction="upgrade").failure is None
+
+    failure = project.run(do="step", revision="b", direction="downgrade").failure
+
+    assert failure is not None
+    assert "division by zero" in failure.message
