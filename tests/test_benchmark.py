@@ -77,8 +77,8 @@ def test_linters_do_not_get_the_statements_of_alembic_itself() -> None:
 LETTERS = [letter for row in speed.BENCHMARKS.values() for letter in row.letters.split()]
 
 
-def _figure(value: float) -> speed.Figure:
-    return speed.Figure("something", value, " s", 1.5, "two runs", "a2")
+def _figure(value: float) -> measuring.Figure:
+    return measuring.Figure("something", value, " s", 1.5, "two runs", "a2")
 
 
 def test_every_target_in_the_documentation_is_measured_by_one_benchmark() -> None:
@@ -114,7 +114,7 @@ def test_a_figure_over_its_target_is_missed_and_makes_the_status_1() -> None:
 
 
 def test_what_is_left_out_is_told_and_what_does_not_work_makes_the_status_1() -> None:
-    left_out, broken = speed.LeftOut("a3", "needs a file"), speed.LeftOut("d", "it ended", broken=True)
+    left_out, broken = measuring.LeftOut("a3", "needs a file"), measuring.LeftOut("d", "it ended", broken=True)
 
     assert speed.status([_figure(1), left_out]) == 0
     assert speed.status([_figure(1), broken]) == 1
