@@ -10,6 +10,7 @@ nine of ten truths are inside the range.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -49,6 +50,8 @@ BASE = """
         CREATE MATERIALIZED VIEW order_totals AS SELECT customer_id, sum(total) AS total FROM orders GROUP BY 1;
     ''')
 """
+NARROW = 4
+"""How many times its lower end the upper end of a range should be at most."""
 SMALL = 30
 """A table that is worked through row by row is so many times smaller."""
 BATCHES = """
@@ -111,18 +114,20 @@ with create_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgres
         context.run_migrations()
 """
 REVISION = """
-import time
 from alembic import context, op
 import sqlalchemy as sa
+from reviewer.runner.timing import Moment
 revision, down_revision = {id!r}, {down!r}
+def now():
+    return Moment(op.get_bind().connection.driver_connection.info.backend_pid)
 def upgrade():
-    context.config.attributes["began"] = time.perf_counter()
+    context.config.attributes["began"] = now()
 {upgrade}
-    context.config.attributes["ended"] = time.perf_counter()
+    context.config.attributes["ended"] = now()
 def downgrade():
-    context.config.attributes["began"] = time.perf_counter()
+    context.config.attributes["began"] = now()
 {downgrade}
-    context.config.attributes["ended"] = time.perf_counter()
+    context.config.attributes["ended"] = now()
 """
 RUN = """
 import sys
@@ -132,7 +137,7 @@ config = Config("alembic.ini")
 command.upgrade(config, "a") if sys.argv[1] == "base" else None
 if sys.argv[1] != "base":
     command.upgrade(config, "b") if sys.argv[1] == "upgrade" else command.downgrade(config, "a")
-    print(config.attributes["ended"] - config.attributes["began"])
+    print(*config.attributes["began"].until(config.attributes["ended"]))
 """
 
 
@@ -144,6 +149,8 @@ class Result:
     growth: str
     predicted: Range | None
     truth: float
+    clock: float
+    """What passed on the clock, with the time for which other work kept the processors busy."""
     measured: str
     """The quickest run of each size, of the statement that took longest."""
     load: float
@@ -154,14 +161,18 @@ class Result:
         """Whether the truth is in the range."""
         return self.predicted is not None and self.predicted.low <= self.truth <= self.predicted.high
 
+    @property
+    def width(self) -> float:
+        """The upper end divided by the lower."""
+        return self.predicted.high / max(self.predicted.low, 1e-4) if self.predicted is not None else math.inf
+
     def __str__(self) -> str:
-        if self.predicted is None:
-            return f"| {self.kind} | {self.growth} | {self.measured} | none | {told_seconds(self.truth)} | | | {self.load:.0f} |"
-        wide = self.predicted.high / max(self.predicted.low, 1e-4)
-        word = "yes" if self.inside else "**no**"
+        predicted = told(self.predicted) if self.predicted is not None else "none"
+        word = ("yes" if self.inside else "**no**") if self.predicted is not None else ""
+        width = f"{self.width:.1f}" if self.predicted is not None else ""
         return (
-            f"| {self.kind} | {self.growth} | {self.measured} | {told(self.predicted)} | {told_seconds(self.truth)}"
-            f" | {word} | {wide:.1f} | {self.load:.0f} |"
+            f"| {self.kind} | {self.growth} | {self.measured} | {predicted} | {told_seconds(self.truth)} | {word}"
+            f" | {width} | {told_seconds(self.clock)} | {self.load:.0f} |"
         )
 
 
@@ -183,7 +194,8 @@ def main() -> int:
         folder = Path(name).resolve()
         filled = _filled(server, _project(folder, "base", "pass"), arguments.rows)
         print(
-            "| statement | growth | measured | predicted | truth | inside | width | load |\n|---|---|---|---|---|---|---|---|"
+            "| statement | growth | measured | predicted | truth | inside | width | clock | load |\n"
+            "|---|---|---|---|---|---|---|---|---|"
         )
         for number, kind in enumerate(kinds):
             project = _project(folder, f"p{number}", KINDS[kind])
@@ -199,14 +211,15 @@ def main() -> int:
                     kind,
                     longest.kind.value if longest else "",
                     there,
-                    _truth(server, project, filled, way),
+                    *_truth(server, project, filled, way),
                     _told(longest),
                     load,
                 )
             )
             print(results[-1], flush=True)
     inside = sum(each.inside for each in results)
-    print(f"\n{inside} of {len(results)} truths are inside the range")
+    narrow = sum(each.width <= NARROW for each in results)
+    print(f"\n{inside} of {len(results)} truths are inside the range, {narrow} ranges are no wider than {NARROW} times")
     return 0 if inside >= 0.9 * len(results) else 1
 
 
@@ -237,7 +250,7 @@ def _body(code: str) -> str:
 def _run(server: RunningServer, project: Path, database: str, what: str) -> str:
     environ = {**os.environ, "DATABASE_URL": server.address.url(database)}
     done = subprocess.run(
-        [sys.executable, "run.py", what], cwd=project, env=environ, check=True, capture_output=True, text=True
+        [sys.executable, "run.py", what], cwd=project, env=environ, check=True, stdout=subprocess.PIPE, text=True
     )
     return done.stdout
 
@@ -257,11 +270,15 @@ def _filled(server: RunningServer, project: Path, number: int) -> str:
     return database
 
 
-def _truth(server: RunningServer, project: Path, filled: str, way: Direction) -> float:
+def _truth(server: RunningServer, project: Path, filled: str, way: Direction) -> tuple[float, float]:
+    """Seconds that it takes, and those that passed on the clock."""
     database = server.create_database("truth", template=filled)
     try:
-        took = float(_run(server, project, database, "upgrade"))
-        return took if way is Direction.UPGRADE else float(_run(server, project, database, "downgrade"))
+        told = _run(server, project, database, "upgrade")
+        if way is Direction.DOWNGRADE:
+            told = _run(server, project, database, "downgrade")
+        took, waited = map(float, told.split())
+        return took, took + waited
     finally:
         server.drop_database(database)
 

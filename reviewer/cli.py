@@ -173,7 +173,7 @@ def release(ctx: click.Context, /, start: str, end: str, **flags: Any) -> None:
             streams.refuse_closed_output()
         from reviewer.release_session import release_project
 
-        with _progress(quiet=False, verbose=config.verbose) as progress:
+        with _progress(quiet=config.quiet, verbose=config.verbose) as progress:
             found = release_project(config, start, end, os.environ, progress)
         _write_release(found, config)
         ctx.exit(found.exit_status)
@@ -370,6 +370,7 @@ def _write_release(release: Release, config: Config) -> None:
 
     for form, file in ((each.format, each.path) for each in config.outputs):
         if file is None:
+            form = "quiet" if config.quiet and form == "text" else form
             streams.write(render_release(form, release, sys.stdout))
         else:
             _write_to(file, render_release(form, release))

@@ -101,7 +101,7 @@ def span(
         first = End(start[0], None, after.resolve(start[0]))
         found = _between(after, first, last)
         return Span(
-            first, last, found, after, _commit_before(found, first, last, git, read), _beside(found, first, after)
+            first, last, found, after, _commit_before(after, first, last, git, read), _beside(found, first, after)
         )
     before = read(start[1])
     if not before.revisions:
@@ -176,12 +176,14 @@ def _beside(found: Selection, first: End, graph: Graph) -> tuple[str, ...]:
 
 
 def _commit_before(
-    found: Selection, first: End, last: End, git: Git | None, read: Callable[[str], Graph]
+    graph: Graph, first: End, last: End, git: Git | None, read: Callable[[str], Graph]
 ) -> str | None:
-    """The last commit whose history ends at `first`: the one before the first of the new revisions was added."""
-    if git is None or not found.revisions or not first.ids:
+    """The last commit whose history ends at `first`: the one before the first of all other revisions was added."""
+    there = graph.with_ancestors(first.ids)
+    others = [each.path for each in graph.revisions.values() if each.id not in there]
+    if git is None or not others or not first.ids:
         return None
-    commit = git.before([each.path for each in found.revisions], last.commit or "HEAD")
+    commit = git.before(others, last.commit or "HEAD")
     if commit is None or set(read(commit).heads) != set(first.ids):
         return None
     return commit

@@ -33,10 +33,20 @@ class Taken:
     works: bool = False
     """Whether it was seen to scan, rewrite, index or change rows, of whatever table."""
 
+    waited: float = 0.0
+    """Seconds besides for which it could have run and other work kept the processors of this machine busy. They say
+    nothing about the statement, and are in none of the others.
+    """
+
     @property
     def whole(self) -> float:
-        """Seconds in all."""
+        """Seconds in all, on a machine that does nothing else."""
         return self.seconds + self.between
+
+    @property
+    def passed(self) -> float:
+        """Seconds that passed on this one."""
+        return self.whole + self.waited
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,7 @@ class RawTaken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float
     between: float
     block: bool
+    waited: float = 0.0
 
 
 class Timed(Event, tag="timed", frozen=True):

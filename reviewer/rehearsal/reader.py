@@ -285,6 +285,7 @@ class Reader:
             seconds=raw.seconds,
             between=raw.between,
             block=raw.block,
+            waited=raw.waited,
         )
 
     def _counted(self, event: Counted) -> tuple[str, str]:

@@ -109,7 +109,7 @@ class _Pilot:
     @property
     def works(self) -> float:
         """Seconds that the revisions took."""
-        return sum(each.whole for each in self.run.taken)
+        return sum(each.passed for each in self.run.taken)
 
 
 def _per_row(first: _Pilot, second: _Pilot) -> float:
@@ -332,7 +332,7 @@ class _Measuring:
     def _expected(self, rows: int) -> float:
         """Seconds that a run at so many rows takes, with filling the tables up to there."""
         before = self._runs[-1]
-        works = sum(each.whole for each in before.taken)
+        works = sum(each.passed for each in before.taken)
         more = (rows - before.rows) * len(before.tables) / self._filling if self._filling else 0.0
         return max(self._took - works, 0.0) + works * rows / max(before.rows, 1) + more
 
@@ -385,7 +385,7 @@ class _Measuring:
             if run.failure is not None:
                 late = run.failure.kind is FailureKind.TIMEOUT
                 what = f"revision {run.failed_revision}" if run.failed_revision else "env.py"
-                why = "the time was up" if late else f"{what} failed: {run.failure.message.rstrip('.')}"
+                why = "the time was up (--scale-seconds gives it more)" if late else f"{what} failed: {run.failure.message.rstrip('.')}"
                 failure = why.split("\n")[0]
                 if command is commands[0] and run.failed_revision is not None and not late:
                     self._failed = run.failed_revision, run.failure

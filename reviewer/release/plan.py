@@ -87,10 +87,7 @@ def _splits(sequence: Sequence) -> Iterator[Action]:
 
 def _order(sequence: Sequence) -> Iterator[Action]:
     if sequence.conflict:
-        unknown = not any(each.when is When.SPLIT for each in sequence.orders) and any(
-            each.when is When.UNKNOWN for each in sequence.orders
-        )
-        yield Action("The order is not known" if unknown else "No order is without harm", sequence.conflict)
+        yield Action(sequence.trouble, sequence.conflict)
     for stage in sequence.stages:
         if stage.what == "code":
             yield Action("Deploy the new code", "Wait until no instance of the old code is left.")

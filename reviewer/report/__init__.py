@@ -102,6 +102,12 @@ def _release_markdown(release: Release, _: Terminal) -> str:
     return markdown.render(release)
 
 
+def _release_quiet(release: Release, terminal: Terminal) -> str:
+    from reviewer.report.release import text
+
+    return text.render_first(release, terminal)
+
+
 def _release_html(release: Release, _: Terminal) -> str:
     from reviewer.report.release import html
 
@@ -118,13 +124,15 @@ RELEASE_FORMATS: dict[str, ReleaseFormat] = {
 
 
 def render_release(form: str, release: Release, stream: IO[str] | None = None) -> str:
-    """`release` in the format `form`, as `stream` can show it; without a stream plain and complete, for a file.
+    """`release` in the format `form`, or only what it comes to if `quiet`, as `stream` can show it; without a stream
+    plain and complete, for a file.
 
     Raises `KeyError` for an unknown format.
     """
     from reviewer.report.terminal import Terminal, encodable
 
-    return encodable(RELEASE_FORMATS[form](release, Terminal.of(stream) if stream else Terminal()), stream)
+    made = _release_quiet if form == "quiet" else RELEASE_FORMATS[form]
+    return encodable(made(release, Terminal.of(stream) if stream else Terminal()), stream)
 
 
 def render(form: str, report: Report, checks: Checks, stream: IO[str] | None = None) -> str:

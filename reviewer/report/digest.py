@@ -331,7 +331,7 @@ def _timed(each: Duration) -> Timed:
     there = ""
     if each.production is not None:
         rows = f" at {told_rows(each.rows)}" if each.rows is not None else ""
-        there = f"{told(each.production)}{rows}"
+        there = f"{told(each.production)}{rows}{each.doubt}"
     return Timed(
         each.revision,
         each.direction.value,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from reviewer.errors import UsageError
 from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Sized, Taken
 from reviewer.review.finding import Finding
-from reviewer.review.fit import Fit, Kind, Point, Range, fit
+from reviewer.review.fit import NOT_CLOSER, Fit, Kind, Point, Range, fit
 from reviewer.sql.names import VERSION_TABLE, Name, listed
 from reviewer.stats.sizes import Production, told_rows
 
@@ -74,7 +74,14 @@ class Duration:
         seen = f"Measured up to {told_rows(last.rows)}: {self.phrase}."
         if self.production is None or self.rows is None:
             return seen
-        return f"{seen} With {told_rows(self.rows)} in production {told(self.production)}."
+        return f"{seen} With {told_rows(self.rows)} in production {told(self.production)}{self.doubt}."
+
+    @property
+    def doubt(self) -> str:
+        """What to say after its range in production if that is too wide: nothing where its growth says the same."""
+        if self.production is None or not self.production.vague or self.fit.kind is Kind.UNMEASURED:
+            return ""
+        return f", {NOT_CLOSER}"
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,7 @@ def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:
     for key in dict.fromkeys(key if key[:3] not in blocks else (*key[:3], None) for key in keys):
         of_runs = [(run, _of(run, key)) for run in scale.runs]
         there = [(run, taken) for run, taken in of_runs if taken]
-        points = [(run, Point(_rows(run, taken), sum(each.whole for each in taken))) for run, taken in there]
+        points = [(run, _point(run, taken)) for run, taken in there]
         if not points:
             continue
         first, last = there[-1][1][0], there[-1][1]
@@ -199,6 +206,10 @@ def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:
             counted=tuple(each.table for each in filled or there[-1][0].tables),
             together=bool(filled),
         )
+
+
+def _point(run: ScaledRun, taken: Sequence[Taken]) -> Point:
+    return Point(_rows(run, taken), sum(each.whole for each in taken), sum(each.waited for each in taken))
 
 
 def _key(taken: Taken) -> tuple[str, Direction, Location | None, str | None]:

@@ -22,8 +22,10 @@ _FEW = 100
 """Rows of which nothing can be concluded for a million."""
 _SHORT = 0.02
 """What takes less seconds at the largest size has hardly begun to grow."""
-_STEADY = 0.1
+_STEADY = 0.15
 """By which part runs differ from a line on the quietest machine."""
+_SHARED = 0.5
+"""By which part what runs is slower where others have the processors nearly all the time."""
 _SURE = 1.2
 """How many times that the next run may be away from it."""
 _BENT = 1.4
@@ -32,6 +34,13 @@ _UNCERTAIN = 0.7
 """By which part a slope may be another before it is none."""
 _DECADE_LOW, _DECADE_HIGH = 0.92, 1.2
 """By how much the range widens with every tenfold size beyond what was measured: caches end, sorts go to disk."""
+
+
+WIDEST = 4
+"""How many times its lower end the upper end of a range may be for somebody to plan with it."""
+NOT_CLOSER = "could not be measured well enough to say it closer"
+_AT_ONCE = 0.1
+"""Seconds of which nobody wants to know more."""
 
 
 class Kind(Enum):
@@ -63,6 +72,11 @@ class Range:
         """As many times above the one end as below the other."""
         return math.sqrt(self.low * self.high)
 
+    @property
+    def vague(self) -> bool:
+        """Whether these are seconds with which nobody can plan: the measurements do not say it closer, so neither do we."""
+        return self.high > max(WIDEST * self.low, _AT_ONCE)
+
 
 @dataclass(frozen=True)
 class Point:
@@ -70,6 +84,8 @@ class Point:
 
     rows: int
     seconds: float
+    waited: float = 0.0
+    """Seconds besides for which others had the processors."""
 
 
 @dataclass(frozen=True)
@@ -103,18 +119,18 @@ class Fit:
     def at(self, rows: float) -> Range:
         """Seconds at so many rows."""
         last = self.largest
+        spread = 1 + max(_LEAST_NOISE, noise(self.points))
         if self.kind is Kind.FLAT:
             times = [each.seconds for each in self.points]
-            return Range(min(times), max(max(times), _CLOCK))
+            return Range(min(times) / spread, max(max(times) * spread, _CLOCK))
         if rows <= last.rows:
             known = self._between(rows)
-            spread = 1 + max(_LEAST_NOISE, noise(self.points))
             return Range(known / spread, known * spread)
         decades = math.log10(rows / last.rows)
         if self.kind is Kind.LINEAR:
-            lines = _lines(_quick(self.points))
-            low = min(each.at(rows).low for each in lines) * _DECADE_LOW**decades
-            return Range(low, max(each.at(rows).high for each in lines) * _DECADE_HIGH**decades)
+            there = [each.at(rows, _quieter(self.points)) for each in _lines(_quick(self.points))]
+            low = min(each.low for each in there) * _DECADE_LOW**decades
+            return Range(low, max(each.high for each in there) * _DECADE_HIGH**decades)
         low = (last.seconds + self.slope.low * (rows - last.rows)) * _DECADE_LOW**decades
         high = (last.seconds + self.slope.high * (rows - last.rows)) * _DECADE_HIGH**decades
         if self.kind is Kind.WORSE:
@@ -165,14 +181,25 @@ class _Line:
         spread = max(math.sqrt(sum(each**2 for each in away) / max(free, 1)), _STEADY)
         return cls(fixed * middle, slope * middle, shape, spread, spread * math.sqrt(precise) / slope)
 
-    def at(self, rows: float) -> Range:
-        """Seconds of the next run at so many rows."""
-        return _around(self.fixed + self.slope * self.shape(rows), math.hypot(self.spread, self.unsure))
+    def at(self, rows: float, quieter: float) -> Range:
+        """Seconds of the next run at so many rows. `quieter`: as in `_around`."""
+        spread = math.hypot(self.spread, self.unsure)
+        return _around(self.fixed + self.slope * self.shape(rows), spread, quieter)
 
 
-def _around(seconds: float, spread: float) -> Range:
-    wide = math.exp(_SURE * spread)
-    return Range(seconds / wide, seconds * wide)
+def _around(seconds: float, spread: float, quieter: float = 0.0) -> Range:
+    """`spread`: by which part it may be more or less; `quieter`: by which part less besides, where nothing else runs."""
+    wide = _SURE * spread
+    return Range(seconds / math.exp(math.hypot(wide, quieter)), seconds * math.exp(wide))
+
+
+def _quieter(points: Sequence[Point]) -> float:
+    """By which part the times would be less on a machine that does nothing else, as a logarithm. What is left after the
+    time for which others had the processor is still longer than that: they empty its caches, and use the other half of
+    its core.
+    """
+    waited, whole = sum(each.waited for each in points), sum(each.waited + each.seconds for each in points)
+    return -math.log(1 - _SHARED * waited / whole) if whole else 0.0
 
 
 def _quick(points: Sequence[Point]) -> list[Point]:

@@ -85,6 +85,19 @@ def is_gone(raw: Any) -> bool:
     return bool(closed) or getattr(getattr(raw, "pgconn", None), "status", 0) == 1
 
 
+def server_process(raw: Any) -> int | None:
+    """Return the number of the process that serves the connection; None if the driver does not tell it."""
+    try:
+        number = getattr(getattr(raw, "info", None), "backend_pid", None)  # psycopg, psycopg2 from 2.8
+        if number is None and hasattr(raw, "get_server_pid"):  # asyncpg
+            number = raw.get_server_pid()
+        if number is None and isinstance(getattr(raw, "_backend_key_data", None), bytes):  # pg8000
+            number = int.from_bytes(raw._backend_key_data[:4], "big")
+    except Exception:  # a connection that is already gone
+        return None
+    return number if type(number) is int and number > 0 else None
+
+
 def in_transaction(raw: Any, connection: Any) -> bool:
     """Return whether the session is in a transaction block, as the server reported with its last answer."""
     info = getattr(raw, "info", None)

@@ -73,6 +73,8 @@ class Watched:
         self.went_back = False  # whether it belongs to the current one, part of which has been rolled back since
         self.seqscan_off = False
         self.started = 0.0
+        self.process: int | None = None  # the server's process, where its times are known
+        self.began: timing.Moment | None = None
         self.listening = False
         self.prepared: dict[bool, str] = {}  # whether with names -> the name of the prepared NARROW in this session
         self.renames = False  # whether the statement may rename known relations
@@ -220,6 +222,12 @@ class Watcher:
         if tells:
             # sent together with the answer to a pending query
             (self.channel.emit if watched.pending is None else self.channel.hold)(**begin)
+        if self.timing is not None:
+            if watched.began is None:
+                watched.process = drivers.server_process(raw)
+                if watched.process is not None and not timing.is_a_server(watched.process):
+                    watched.process = None
+            watched.began = timing.Moment(watched.process)
         watched.started = time.perf_counter()
 
     def get_ready(self, connection: Any, raw: Any, watched: Watched, statement: Any) -> None:
@@ -254,10 +262,10 @@ class Watcher:
         if self.busy:
             return
         raw, watched = self.watched(connection)
-        seconds = time.perf_counter() - watched.started
-        if self.timing is not None:
-            self.timing.end(seconds)
-            self.timing.leave()
+        ended = time.perf_counter()
+        seconds = ended - watched.started
+        if self.timing is not None and watched.began is not None:
+            self.timing.end(watched.began, ended)
         if self.timed:
             return
         rows = getattr(cursor, "rowcount", None)
@@ -404,9 +412,8 @@ class Watcher:
                 watched.seqscan_off = False
             except Exception:  # the connection is gone: nothing more can be learned about it
                 watched = None
-        if self.timing is not None and watched is not None:
-            self.timing.end(time.perf_counter() - watched.started)
-            self.timing.leave()
+        if self.timing is not None and watched is not None and watched.began is not None:
+            self.timing.end(watched.began, time.perf_counter())
         message, sqlstate = drivers.server_words(context.original_exception)
         self.remember(context.original_exception)
         if watched is not None and watched.untold is not None:

@@ -134,7 +134,7 @@ def _duration(found: views.Duration) -> Duration:
         tuple(map(Name.told, found.tables)),
         Fit(
             found.growth,
-            tuple(Point(each.rows, each.seconds) for each in found.measured),
+            tuple(Point(each.rows, each.seconds, each.waited) for each in found.measured),
             Range(span.low, span.high),
             found.exponent,
             found.reason,

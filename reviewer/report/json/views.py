@@ -550,6 +550,9 @@ class Measured(View, frozen=True, kw_only=True):
 
     rows: Annotated[Natural, Meta(description="Rows of the tables that it works on, all together.")]
     seconds: Seconds
+    waited: Annotated[
+        float, Meta(ge=0, description="Seconds besides for which other work had the processors; in no estimate.")
+    ] = 0.0
 
 
 class Duration(View, frozen=True, kw_only=True):

@@ -79,7 +79,8 @@ def _duration(each: Duration, tree: str) -> views.Duration:
         exponent=round(each.fit.exponent, 2),
         reason=each.fit.reason,
         measured=tuple(
-            views.Measured(rows=point.rows, seconds=_seconds(point.seconds)) for point in each.fit.points
+            views.Measured(rows=point.rows, seconds=_seconds(point.seconds), waited=_seconds(point.waited))
+            for point in each.fit.points
         ),
         seconds_per_row=views.Span(low=each.fit.slope.low, high=each.fit.slope.high),
         rows=each.rows,

@@ -61,8 +61,9 @@ class Strip:
     """A transaction."""
 
     title: str
-    label: str
-    """The title as far as there is room."""
+    number: int
+    what: str
+    """Its revisions, as far as there is room beside the number."""
     x: float
     width: float
     transaction: bool
@@ -77,6 +78,8 @@ class Chart:
     rows: tuple[Row, ...]
     strips: tuple[Strip, ...]
     bars: tuple[Bar, ...]
+    short: tuple[tuple[str, str], ...] = ()
+    """The short names of locks that are in the picture, each with what it stands for."""
 
     @property
     def empty(self) -> bool:
@@ -92,7 +95,10 @@ def chart(release: Release) -> Chart:
     rows = tuple(Row(inert.name(name), TOP + ROW * n) for name, n in tables.items())
     strips = tuple(_strip(band, columns) for band in timeline.bands if band.steps)
     bars = tuple(bar for band in timeline.bands for bar in _bars(band, timeline, tables, columns))
-    return Chart(width, TOP + ROW * max(len(rows), 1) + 6, rows, strips, bars)
+    labels = {bar.label for bar in bars}
+    modes = dict.fromkeys(hold.mode.value for hold in timeline.holds)
+    short = tuple((initials, mode) for mode in modes if (initials := _initials(mode)) in labels)
+    return Chart(width, TOP + ROW * max(len(rows), 1) + 6, rows, strips, bars, short)
 
 
 def _columns(timeline: Timeline) -> tuple[dict[int, tuple[float, float]], float]:
@@ -121,15 +127,8 @@ def _columns(timeline: Timeline) -> tuple[dict[int, tuple[float, float]], float]
 
 def _strip(band: Band, columns: dict[int, tuple[float, float]]) -> Strip:
     x, end = columns[band.steps[0].number][0], columns[band.steps[-1].number][1]
-    title = inert.name(words.band_title(band))
-    letters = int((end - x - 10) / 7)
-    return Strip(
-        title,
-        title if len(title) <= letters else title[: max(letters - 1, 0)] + "…" if letters > 3 else "",
-        x,
-        end - x,
-        band.transaction,
-    )
+    title, what = inert.name(words.band_title(band)), inert.name(words.band_revisions(band))
+    return Strip(title, band.number, what, x, end - x, band.transaction)
 
 
 def _bars(
@@ -158,7 +157,7 @@ def _bar(id_: str, kind: str, box: tuple[float, float, float, float], hold: Hold
     step = timeline.step(hold.since)
     room = box[2] - 8
     short = hold.mode.value
-    label = short if len(short) * 6.4 < room else "".join(word[0] for word in short.split()) if room > 14 else ""
+    label = short if len(short) * 6.4 < room else _initials(short) if room > 14 else ""
     facts = (
         ("Lock", f"{hold.mode} on {hold.table}, so {hold.blocks} wait"),
         ("Held", words.span(hold, timeline)),
@@ -169,6 +168,10 @@ def _bar(id_: str, kind: str, box: tuple[float, float, float, float], hold: Hold
     )
     title = f"{hold.mode} on {hold.table}: {hold.blocks} wait {words.span(hold, timeline)}, {facts[2][1]}"
     return Bar(id_, kind, *box, label, inert.sentence(title), facts, _sql(step))
+
+
+def _initials(mode: str) -> str:
+    return "".join(word[0] for word in mode.split())
 
 
 def _work(id_: str, box: tuple[float, float, float, float], step: Step) -> Bar:

@@ -27,6 +27,15 @@ def render(release: Release, terminal: Terminal = Terminal()) -> str:  # noqa: B
     return inert.without_commands(terminal.printed(lines))
 
 
+def render_first(release: Release, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)
+    """What it comes to, in a line."""
+    line = Text.assemble(
+        (f"{inert.sentence(words.title(release))}. ", "bold"),
+        (words.may(release), _STYLE.get(release.verdict.may, "bold red")),
+    )
+    return inert.without_commands(terminal.printed(terminal.wrapped(line, 0, hanging=2)))
+
+
 def _lines(release: Release) -> Iterator[tuple[int, Text]]:
     yield 0, Text(inert.sentence(words.title(release)), style="bold")
     yield 0, Text(words.may(release), style=_STYLE.get(release.verdict.may, "bold red"))

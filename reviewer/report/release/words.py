@@ -33,8 +33,10 @@ def may(release: Release) -> str:
 
 
 def waits(release: Release) -> tuple[tuple[str, str], ...]:
-    """How long reads and writes of any table wait at most: a label and a sentence each."""
+    """How long reads and writes of any table wait at most: a label and a sentence each, or one for both."""
     timeline = release.timeline
+    if release.verdict.reads == release.verdict.writes:
+        return (("reads and writes wait longest", _wait(release.verdict.reads, timeline) + _unseen(release)),)
     return (
         ("reads wait longest", _wait(release.verdict.reads, timeline) + _unseen(release)),
         ("writes wait longest", _wait(release.verdict.writes, timeline) + _unseen(release)),
@@ -107,7 +109,7 @@ def no_return(release: Release) -> str:
     if back is None:
         untested = [each.revision.id for each in release.way_back if each.label == "untested"]
         if untested:
-            return f"none was found; the way back over {', '.join(untested)} is untested"
+            return f"none was found; the way back over {listed(untested, _NAMED)} is untested"
         return "none: every revision has a way back"
     return f"revision {back.revision.id}: {_why_final(back)}"
 
@@ -136,7 +138,12 @@ def bands(release: Release) -> str:
 def band_title(band: Band) -> str:
     """`transaction 1: b, c`."""
     what = f"transaction {band.number}" if band.transaction else f"{band.number}, outside of a transaction"
-    return f"{what}: {listed(list(band.revisions), _NAMED) or 'env.py'}"
+    return f"{what}: {band_revisions(band)}"
+
+
+def band_revisions(band: Band) -> str:
+    """`b, c`."""
+    return listed(list(band.revisions), _NAMED) or "env.py"
 
 
 def order_line(each: Order) -> str:
