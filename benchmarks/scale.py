@@ -219,7 +219,9 @@ def main() -> int:
             print(results[-1], flush=True)
     inside = sum(each.inside for each in results)
     narrow = sum(each.width <= NARROW for each in results)
-    print(f"\n{inside} of {len(results)} truths are inside the range, {narrow} ranges are no wider than {NARROW} times")
+    print(
+        f"\n{inside} of {len(results)} truths are inside the range, {narrow} ranges are no wider than {NARROW} times"
+    )
     return 0 if inside >= 0.9 * len(results) else 1
 
 

@@ -27,6 +27,7 @@ from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.plan import Plan
 from reviewer.release.build import build
 from reviewer.release.model import Release
+from reviewer.review.durations import refuse_unknown
 from reviewer.review.verdict import Report
 from reviewer.session import (
     Progress,
@@ -85,6 +86,7 @@ def release_project(
     with trouble.told(), workplace() as (guardian, folder):
         ends = _ends(config, start, end, environ, folder)
         scope = ends.scope
+        refuse_unknown(config.calibrate, [each.id for each in scope.selection.revisions])
         comments = {scope.tree.name: comments_of(scope)}
         recording = nothing_new(scope)
         if scope.selection.revisions:

@@ -45,7 +45,7 @@ from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.plan import End, Plan, ScalePlan
 from reviewer.rehearsal.protocol import Address
 from reviewer.review import suppressions
-from reviewer.review.durations import durations, told_beside
+from reviewer.review.durations import durations, refuse_unknown, told_beside
 from reviewer.review.finding import Finding, Severity, TriedFix
 from reviewer.review.rule import Group
 from reviewer.review.suppressions import Suppression
@@ -135,6 +135,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
     if config.save_recording is not None:
         refuse_unwritable(config.save_recording)
     scopes = [each for tree in trees(config) for each in [scope(config, tree, environ)]]
+    refuse_unknown(config.calibrate, [new.id for each in scopes for new in each.selection.revisions])
     if not any(each.selection.revisions for each in scopes):
         recordings = [nothing_new(each) for each in scopes]
         report = judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes}, production)
@@ -514,6 +515,7 @@ def replayed(config: Config, production: Production | None = None) -> Report:
             f"The recording {config.recording} cannot be read: {files.why(error)}.", "Name a file that exists."
         ) from None
     recordings = recording.loads(text, str(config.recording))
+    refuse_unknown(config.calibrate, [new.id for each in recordings for new in each.revisions])
     root = root_of(config.path) or config.path
     comments = {each.tree: comments_in(root, each) for each in recordings}
     return replace(judged(config, recordings, comments, production), replayed=True)
@@ -578,6 +580,7 @@ def judged(
             else TreeReport(each)
         )
         timed = durations(each, there, config.calibrate)
+        skipped += tuple(Skipped(f"--calibrate {revision}", reason) for revision, reason in timed.unused)
         report = replace(report, findings=told_beside(report.findings, timed), durations=timed)
         findings = _suppressed(report.findings, each, comments.get(each.tree, {}), loaded, selected)
         severe = _with_severities(config, findings, each, waiting)

@@ -118,6 +118,35 @@ def test_times_that_go_up_and_down_with_the_rows_were_not_measured() -> None:
     assert fit(found.points, works=False).kind is Kind.FLAT
 
 
+def test_a_busy_machine_makes_only_the_lower_end_lower() -> None:
+    sizes = [rows for rows in (10_000, 30_000, 90_000) for _ in range(2)]
+    quiet, busy = (
+        fit([Point(rows, rows * 1e-5, waited * rows * 1e-5) for rows in sizes]).at(3_000_000) for waited in (0, 3)
+    )
+    assert busy.high == quiet.high
+    assert 0.55 * quiet.low < busy.low < 0.85 * quiet.low
+    assert not busy.vague
+
+
+def test_times_that_agree_make_a_range_that_one_can_plan_with() -> None:
+    for off in (1.0, 1.1, 1.3):
+        points = [Point(rows, rows * 1e-5 * other) for rows in (10_000, 30_000, 90_000) for other in (1.0, off)]
+        assert not fit(points).at(3_000_000).vague, off
+
+
+def test_one_slow_run_at_the_largest_size_is_no_bend() -> None:
+    twice = [(rows, rows * 1e-5) for rows in (10_000, 30_000) for _ in range(2)]
+    bent = [(90_000, 1.8)]
+    assert fit([Point(*each) for each in (*twice, *bent)]).kind is Kind.LINEAR
+    assert fit([Point(*each) for each in (*twice, *bent, *bent)]).kind is Kind.WORSE
+
+
+def test_what_takes_hardly_any_time_is_never_too_vague() -> None:
+    assert not Range(0.001, 0.09).vague
+    assert Range(0.1, 0.5).vague
+    assert not Range(1, 4).vague
+
+
 def test_few_rows_say_nothing_about_a_million() -> None:
     found = fit([Point(2, 0.001), Point(2, 0.002), Point(20, 0.01)])
     assert not found.bounded

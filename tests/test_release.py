@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from reviewer.project.git import root_of
 from reviewer.recording import Recording, loads
 from reviewer.release import emitted
 from reviewer.release.build import build
-from reviewer.release.model import Cell, Duration, Estimate, May, Release, When
+from reviewer.release.model import Cell, Duration, Estimate, May, Release, Sequence, When
 from reviewer.release.snippets import LOCK_TIMEOUT
 from reviewer.release_session import release_project
 from reviewer.report import RELEASE_FORMATS, render_release
 from reviewer.report.release import json as release_json
-from reviewer.report.release import notes
+from reviewer.report.release import notes, words
+from reviewer.report.release.chart import chart
 from reviewer.review.finding import Growth
 from reviewer.session import judged
 from reviewer.sql.names import Name
@@ -224,6 +226,35 @@ def test_a_measured_range_is_told_before_what_was_measured() -> None:
 
 
 @pytest.mark.parametrize("form", RELEASE_FORMATS)
+def test_reads_and_writes_that_wait_for_the_same_lock_are_told_once(found: Release) -> None:
+    reads = found.verdict.reads
+    same = replace(found, verdict=replace(found.verdict, writes=reads))
+    other = replace(found, verdict=replace(found.verdict, writes=None))
+
+    assert [label for label, _ in words.waits(same)] == ["reads and writes wait longest"]
+    assert [label for label, _ in words.waits(other)] == ["reads wait longest", "writes wait longest"]
+
+
+def test_the_page_says_whether_an_order_does_harm_or_is_not_known(found: Release) -> None:
+    unknown = Sequence(
+        tuple(replace(each, when=When.UNKNOWN) for each in found.sequence.orders), conflict="nobody has tried it."
+    )
+
+    assert "<b>No order is without harm:</b>" in render_release("html", found)
+    assert "<b>The order is not known:</b>" in render_release("html", replace(found, sequence=unknown))
+
+
+def test_every_short_name_of_a_lock_in_the_picture_is_explained(found: Release) -> None:
+    drawn = chart(found)
+    full = {hold.mode.value for hold in found.timeline.holds}
+
+    assert {bar.label for bar in drawn.bars if bar.label and bar.label not in full} <= {
+        each for each, _ in drawn.short
+    }
+    page = render_release("html", found)
+    assert all(f"<b>{initials}</b> {mode}</li>" in page for initials, mode in drawn.short)
+
+
 def test_every_format_begins_with_the_verdict_and_names_every_revision(form: str, found: Release) -> None:
     text = render_release(form, found)
 
@@ -392,6 +423,22 @@ def test_a_branch_that_is_merged_in_is_deployed_and_named(forked: Path) -> None:
     assert "b2 comes from another branch" in ends.span.notes[0]
 
 
+def test_the_code_before_a_branch_is_that_of_before_any_other_revision(tmp_path: Path) -> None:
+    from reviewer.release_session import _ends
+
+    write(tmp_path, {"alembic.ini": "[alembic]\nscript_location = %(here)s/migrations\n", "migrations/env.py": ""})
+    git(tmp_path, "init", "-qb", "main")
+    for id_, down in (("a", None), ("b", "a"), ("c", "a")):
+        write(tmp_path, {f"migrations/versions/{id_}.py": revision(id_, down)})
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "-qm", id_)
+
+    ends = _ends(load({"path": tmp_path, "python": sys.executable}, tmp_path), "a", "c", os.environ, tmp_path)
+
+    assert [each.id for each in ends.span.selection.revisions] == ["c"]
+    assert ends.span.code == git(tmp_path, "rev-parse", "HEAD~2")
+
+
 def test_two_heads_are_a_start(forked: Path) -> None:
     from reviewer.release_session import _ends
 
@@ -453,6 +500,20 @@ def test_the_command_writes_all_that_is_asked_for(folder: Path) -> None:
     assert "ADD COLUMN total" in (folder / "deploy.sql").read_text()
     assert (folder / "notes.md").read_text().startswith("## Database upgrade from v1")
     assert (folder / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_quiet_leaves_one_line_that_says_what_it_comes_to(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic_reviewer", "release", "v2", "head", "-q"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("Release v2 (f) to head (f): 0 revisions. There is nothing to deploy")
 
 
 @pytest.fixture

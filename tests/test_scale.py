@@ -20,7 +20,7 @@ from reviewer.report.release import html as release_html
 from reviewer.report.release import markdown as release_markdown
 from reviewer.report.release import notes as release_notes
 from reviewer.report.release import text as release_text
-from reviewer.review.durations import durations, told_seconds
+from reviewer.review.durations import durations, refuse_unknown, told_seconds
 from reviewer.review.fit import Kind
 from reviewer.review.verdict import Report
 from reviewer.session import judged
@@ -96,7 +96,7 @@ def test_a_release_tells_how_long_each_statement_its_lock_and_the_way_back_take_
     (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
     assert built.duration.estimate is not None
     assert built.duration.estimate.least < 20 < built.duration.estimate.most
-    assert built.duration.growth == "1.8 to 2.2 s per million rows"
+    assert built.duration.growth == "1.8 to 2.3 s per million rows"
     assert "in production (measured at 100,000, 300,000 and 900,000 rows" in built.duration.words
     # of the loop of the next revision, which runs under the same lock, nothing is known here
     assert [each.duration.estimate for band in made.timeline.bands for each in band.holds] == [None]
@@ -117,7 +117,7 @@ def test_without_sizes_a_release_tells_how_each_statement_grows(scaled: Recordin
 
     (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
     assert built.duration.estimate is None
-    assert built.duration.words.endswith("grows with `items`, 1.8 to 2.2 s per million rows")
+    assert built.duration.words.endswith("grows with `items`, 1.8 to 2.3 s per million rows")
 
 
 @pytest.mark.processes
@@ -128,7 +128,7 @@ def test_every_format_of_a_release_tells_first_what_takes_longest(scaled: Record
         first, _, rest = page.partition("Takes longest")
         told, _, _ = rest.partition("Timeline")
         assert "Order" not in first
-        assert "1.8 to 2.2 s per million rows" in told
+        assert "1.8 to 2.3 s per million rows" in told
         assert "items" in told
 
 
@@ -149,7 +149,7 @@ def test_a_block_counts_once_however_many_statements_it_sends(scaled: Recording)
 def test_notes_tell_how_it_grows_and_not_what_a_hundred_rows_took(scaled: Recording) -> None:
     text = release_notes.render(build(judged(Config(path=Path()), [_timed(scaled, 2.0)], {}), "v1", "v2"))
 
-    assert "b builds index `ix_items_id` on `items`: grows with `items`, 1.8 to 2.2 s per million rows" in text
+    assert "b builds index `ix_items_id` on `items`: grows with `items`, 1.8 to 2.3 s per million rows" in text
 
 
 @pytest.mark.processes
@@ -213,13 +213,19 @@ def test_what_a_revision_fails_on_is_left_out_and_all_others_are_measured(
 PLACE = Location("migrations/versions/b.py", 8)
 
 
-def _timed(scaled: Recording, seconds: float, *, sizes: tuple[int, ...] = (100_000, 300_000, 900_000)) -> Recording:
-    """With an index build of so many seconds per million rows."""
+def _timed(
+    scaled: Recording, seconds: float, *, sizes: tuple[int, ...] = (100_000, 300_000, 900_000), off: float = 1.0
+) -> Recording:
+    """With an index build of so many seconds per million rows, or `off` times that in every second run."""
     (built,) = [each for run in scaled.scale.runs[-1:] for each in run.taken if "CREATE INDEX" in each.sql]  # type: ignore[union-attr]
     runs = tuple(
-        ScaledRun(size, (Sized(ITEMS, size),), (replace(built, seconds=seconds * size / 1_000_000, between=0.0),))
+        ScaledRun(
+            size,
+            (Sized(ITEMS, size),),
+            (replace(built, seconds=times * seconds * size / 1_000_000, between=0.0, waited=0.0),),
+        )
         for size in sizes
-        for _ in range(2)
+        for times in (1.0, off)
     )
     return replace(scaled, scale=Scale(60, 50, runs))
 
@@ -284,9 +290,51 @@ def test_a_known_run_in_production_sets_the_factor_between_the_machines(scaled: 
 
 
 @pytest.mark.processes
-def test_a_revision_that_was_not_measured_cannot_calibrate(scaled: Recording) -> None:
-    with pytest.raises(UsageError, match="--calibrate nosuch"):
-        durations(_timed(scaled, 2.0), production({"items": 5}), [("nosuch", 3.0)])
+def test_two_known_runs_in_production_count_alike(scaled: Recording) -> None:
+    made, stats = _timed(scaled, 2.0), production({"items": 50_000_000})
+    once, twice = (durations(made, stats, [("b", 1000.0)] * n) for n in (1, 2))
+    assert twice.factor == pytest.approx(once.factor)
+
+
+def test_a_name_that_begins_no_new_revision_is_refused() -> None:
+    for name, said in (("nosuch", "no new revision begins with that"), ("b", "b1 and b2 begin with that")):
+        with pytest.raises(UsageError, match=f"--calibrate {name}: {said}"):
+            refuse_unknown([(name, 3.0)], ["b1", "b2"])
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("rows", "sizes", "why"),
+    [
+        ((100_000, 300_000, 900_000), {"orders": 5}, "the size of items in production is not known (--stats)"),
+        ((0, 0, 0), {"items": 5_000_000}, "its growth could not be measured: its tables were empty"),
+    ],
+)
+def test_a_revision_of_which_no_time_is_known_calibrates_nothing_and_is_told(
+    rows: tuple[int, ...], sizes: dict[str, int], why: str, scaled: Recording
+) -> None:
+    made = _timed(scaled, 2.0, sizes=rows)
+    found = durations(made, production(sizes), [("b", 3.0), ("of_another_tree", 1.0)])
+    assert (found.factor, found.calibrated) == (1, "")
+    assert [(revision, why in said) for revision, said in found.unused] == [("b", True)]
+
+    config = Config(path=Path(), calibrate=(("b", 3.0),))
+    report = judged(config, [made], {}, None if any(rows) else production({"items": 5_000_000}))
+
+    assert any(each.what == "--calibrate b" for each in report.skipped)
+
+
+@pytest.mark.processes
+def test_a_range_that_is_too_wide_to_plan_with_says_so(scaled: Recording) -> None:
+    stats = production({"items": 50_000_000})
+    (sure,) = durations(_timed(scaled, 2.0), stats).all
+    (vague,) = durations(_timed(scaled, 2.0, off=2.4), stats).all
+    assert sure.production is not None
+    assert vague.production is not None
+    assert sure.production.high <= 4 * sure.production.low
+    assert vague.production.high > 4 * vague.production.low
+    assert "could not be measured well enough" not in sure.sentence
+    assert vague.sentence.count("could not be measured well enough to say it closer") == 1
 
 
 @pytest.mark.processes

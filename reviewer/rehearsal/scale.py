@@ -51,8 +51,8 @@ _PILOT = 3_000
 """Rows of the first runs at most, which tell what a row costs."""
 _LEAST = 2
 """The least that the largest size may be of the smallest, where the time does not suffice for more."""
-_TIMES, _MOST_TIMES = 2, 6
-"""How often each size runs: until the quickest two agree."""
+_TIMES, _MOST_TIMES, _MOST_BEFORE = 2, 6, 3
+"""How often each size runs, until the quickest two agree: the largest, of which most is concluded, and those before it."""
 _AGREE, _TOO_SHORT = 0.08, 0.01
 """By which part they may differ, or by so many seconds."""
 _SLOWER = 1.4
@@ -231,7 +231,7 @@ class _Measuring:
         if not times:
             return True
         agree = len(times) >= _TIMES and times[1] - times[0] <= max(times[0] * _AGREE, _TOO_SHORT)
-        if agree or len(times) >= _MOST_TIMES:
+        if agree or len(times) >= (_MOST_BEFORE if following else _MOST_TIMES):
             return False
         # to run a second time comes after running at all sizes, a third time after all have run twice
         more = sum(map(self._expected, following)) * min(len(times), _TIMES) * _SLOWER
@@ -385,7 +385,11 @@ class _Measuring:
             if run.failure is not None:
                 late = run.failure.kind is FailureKind.TIMEOUT
                 what = f"revision {run.failed_revision}" if run.failed_revision else "env.py"
-                why = "the time was up (--scale-seconds gives it more)" if late else f"{what} failed: {run.failure.message.rstrip('.')}"
+                why = (
+                    "the time was up (--scale-seconds gives it more)"
+                    if late
+                    else f"{what} failed: {run.failure.message.rstrip('.')}"
+                )
                 failure = why.split("\n")[0]
                 if command is commands[0] and run.failed_revision is not None and not late:
                     self._failed = run.failed_revision, run.failure

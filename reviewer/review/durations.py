@@ -6,7 +6,8 @@ that were measured, the rows there, the factor between the machines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from reviewer.errors import UsageError
@@ -65,7 +66,7 @@ class Duration:
             case Kind.WORSE:
                 return f"worse than linear, from {told(per)} per million rows on"
             case _:
-                return f"{told(per)} per million rows"
+                return f"{told(per)} per million rows" + (f", {NOT_CLOSER}" if per.vague else "")
 
     @property
     def sentence(self) -> str:
@@ -79,9 +80,8 @@ class Duration:
     @property
     def doubt(self) -> str:
         """What to say after its range in production if that is too wide: nothing where its growth says the same."""
-        if self.production is None or not self.production.vague or self.fit.kind is Kind.UNMEASURED:
-            return ""
-        return f", {NOT_CLOSER}"
+        said = self.fit.kind is Kind.UNMEASURED or self.fit.per_million.vague
+        return f", {NOT_CLOSER}" if self.production is not None and self.production.vague and not said else ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,9 @@ class Durations:
     factor: float = 1.0
     """How many times slower production is than the machine that measured."""
     calibrated: str = ""
-    """The revision whose time in production says so; empty: nobody has said."""
+    """The revisions whose time in production says so; empty: nobody has said."""
+    unused: tuple[tuple[str, str], ...] = ()
+    """Revisions whose time in production says nothing, each with the reason."""
 
     @property
     def worth_telling(self) -> tuple[Duration, ...]:
@@ -133,7 +135,7 @@ class Durations:
         """What the times rest on, as a phrase."""
         sizes = listed([f"{each:,}" for each in self.sizes])
         machine = (
-            f"times the {self.factor:.2g} that production needs for {self.calibrated}"
+            f"times {self.factor:.2g}, as {self.calibrated} took so many times as long in production"
             if self.calibrated
             else "as if production were as fast as this machine (--calibrate)"
         )
@@ -147,32 +149,55 @@ def _weight(each: Duration) -> float:
 def durations(
     recording: Recording, production: Production | None = None, calibrate: Sequence[tuple[str, float]] = ()
 ) -> Durations:
-    """What was measured of the revisions of `recording`, in the order in which they ran. Raises `UsageError` if
-    `calibrate` names a revision of which no time in production can be computed.
+    """What was measured of the revisions of `recording`, in the order in which they ran. `calibrate`: beginnings of the
+    ids of revisions, of any tree, each with the seconds that it took in production.
     """
     scale = recording.scale
     if scale is None or not scale.runs:
         return Durations()
     found = tuple(_sized(each, production) for each in _measured(scale, recording))
     made = Durations(found, tuple(dict.fromkeys(each.rows for each in scale.runs)))
-    for revision, seconds in calibrate:
-        ids = [each.id for each in recording.revisions if each.id.startswith(revision)]
-        total = made.of_revision(ids[0], Direction.UPGRADE) if len(ids) == 1 else None
-        if total is None or total.middle <= 0:
-            continue
-        factor = seconds / total.middle
-        made = replace(
-            made,
-            factor=factor,
-            calibrated=ids[0],
-            all=tuple(replace(e, production=e.production.times(factor) if e.production else None) for e in found),
-        )
-    if calibrate and not made.calibrated:
-        raise UsageError(
-            f"--calibrate {calibrate[0][0]}: no time in production can be computed for that revision.",
-            "Name one of the revisions that are measured, with --stats that know the tables it works on.",
-        )
-    return made
+    factors: dict[str, float] = {}
+    unused: list[tuple[str, str]] = []
+    for name, seconds in calibrate:
+        for revision in (each.id for each in recording.revisions if each.id.startswith(name)):
+            total = made.of_revision(revision, Direction.UPGRADE)
+            if total is not None and total.middle > 0:
+                factors[revision] = seconds / total.middle
+            else:
+                unused.append((revision, _why_unknown(made, revision)))
+    if not factors:
+        return replace(made, unused=tuple(unused))
+    factor = math.prod(factors.values()) ** (1 / len(factors))
+    return replace(
+        made,
+        factor=factor,
+        calibrated=listed(list(factors)),
+        unused=tuple(unused),
+        all=tuple(replace(e, production=e.production.times(factor) if e.production else None) for e in found),
+    )
+
+
+def refuse_unknown(calibrate: Iterable[tuple[str, float]], revisions: Collection[str]) -> None:
+    """Raise `UsageError` if a name to calibrate by is the beginning of none of the new `revisions`, or of several."""
+    for name, _ in calibrate if revisions else ():
+        meant = [each for each in revisions if each.startswith(name)]
+        if len(meant) != 1:
+            what = f"{listed(meant, _LISTED)} begin with that" if meant else "no new revision begins with that"
+            raise UsageError(f"--calibrate {name}: {what}.", f"Name one of {listed(list(revisions), _LISTED)}.")
+
+
+def _why_unknown(found: Durations, revision: str) -> str:
+    """Why there is no time in production for the upgrade of `revision`."""
+    there = [each for each in found.all if (each.revision, each.direction) == (revision, Direction.UPGRADE)]
+    if not there:
+        return "none of its statements was measured"
+    missing = next((each for each in there if each.production is None), None)
+    if missing is None:
+        return "its statements take no time"
+    if not missing.fit.bounded:
+        return f"its growth could not be measured: {missing.fit.reason}"
+    return f"the size of {listed([str(name) for name in missing.counted], _LISTED)} in production is not known (--stats)"
 
 
 def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:

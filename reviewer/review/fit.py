@@ -22,9 +22,9 @@ _FEW = 100
 """Rows of which nothing can be concluded for a million."""
 _SHORT = 0.02
 """What takes less seconds at the largest size has hardly begun to grow."""
-_STEADY = 0.15
+_STEADY = 0.12
 """By which part runs differ from a line on the quietest machine."""
-_SHARED = 0.5
+_SHARED = 0.45
 """By which part what runs is slower where others have the processors nearly all the time."""
 _SURE = 1.2
 """How many times that the next run may be away from it."""
@@ -124,8 +124,7 @@ class Fit:
             times = [each.seconds for each in self.points]
             return Range(min(times) / spread, max(max(times) * spread, _CLOCK))
         if rows <= last.rows:
-            known = self._between(rows)
-            return Range(known / spread, known * spread)
+            return _around(self._between(rows), math.log(spread), _quieter(self.points))
         decades = math.log10(rows / last.rows)
         if self.kind is Kind.LINEAR:
             there = [each.at(rows, _quieter(self.points)) for each in _lines(_quick(self.points))]
@@ -272,7 +271,9 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
     quickest = min(each.seconds for each in known if each.rows == last.rows)
     if quickest <= max(slowest + 2 * _CLOCK, slowest * (1 + _LEAST_NOISE)):
         return _not_seen_to_grow(known, most, works)
-    error = max(_LEAST_NOISE, of_runs / 2)
+    once = sum(each.rows == last.rows for each in known) == 1
+    # of one run nobody knows by how much the next one differs
+    error = max(_LEAST_NOISE, of_runs / 2, _MOST_NOISE / 2 if once else 0.0)
     whole = growth / apart
     if len(means) < 3:
         return Fit(
@@ -293,7 +294,7 @@ def fit(points: Sequence[Point], works: bool = True) -> Fit:
         return Fit(Kind.WORSE, known, Range(late * (1 - error), late * (1 + error)), exponent=bend)
     if line.unsure > _UNCERTAIN:
         return _not_seen_to_grow(known, most, works)
-    return Fit(Kind.LINEAR, known, _around(line.slope, line.unsure + _STEADY / 2))
+    return Fit(Kind.LINEAR, known, _around(line.slope, line.unsure + _STEADY / 2, _quieter(known)))
 
 
 def _between_sizes(means: Sequence[Point]) -> list[float]:

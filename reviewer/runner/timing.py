@@ -57,7 +57,7 @@ def scheduled(process: int | str) -> tuple[float, float] | None:
     None where nobody tells.
     """
     try:
-        file = os.open("/proc/%s/schedstat" % process, os.O_RDONLY)
+        file = os.open(f"/proc/{process}/schedstat", os.O_RDONLY)
         try:
             ran, waited = os.read(file, 100).split()[:2]
         finally:
@@ -72,7 +72,7 @@ def is_a_server(process: int) -> bool:
     same number means another process.
     """
     try:
-        with open("/proc/%d/cmdline" % process, "rb") as file:
+        with open(f"/proc/{process}/cmdline", "rb") as file:
             return file.read(9) == b"postgres:"
     except OSError:
         return False
