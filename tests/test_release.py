@@ -225,7 +225,6 @@ def test_a_measured_range_is_told_before_what_was_measured() -> None:
 # -- the formats ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", RELEASE_FORMATS)
 def test_reads_and_writes_that_wait_for_the_same_lock_are_told_once(found: Release) -> None:
     reads = found.verdict.reads
     same = replace(found, verdict=replace(found.verdict, writes=reads))
@@ -255,6 +254,7 @@ def test_every_short_name_of_a_lock_in_the_picture_is_explained(found: Release) 
     assert all(f"<b>{initials}</b> {mode}</li>" in page for initials, mode in drawn.short)
 
 
+@pytest.mark.parametrize("form", RELEASE_FORMATS)
 def test_every_format_begins_with_the_verdict_and_names_every_revision(form: str, found: Release) -> None:
     text = render_release(form, found)
 

@@ -205,7 +205,7 @@ class _Measuring:
         bench = self._bench
         spent_rows, spent = 0, 0.0
         for position, planned in enumerate(sizes):
-            rows = self._affordable(planned)
+            rows = self._affordable(planned, bulk)
             if rows is None:
                 return
             if not self._runs or rows > self._runs[-1].rows:
@@ -215,7 +215,7 @@ class _Measuring:
                     self._told_views(connection)
                     spent += time.monotonic() - began
                 self._filling = spent_rows / spent if spent else 0.0
-            while self._is_worth_a_run(rows, sizes[position + 1 :]):
+            while self._is_worth_a_run(rows, sizes[position + 1 :], bulk):
                 began = time.monotonic()
                 run = self._once(state, tables, bulk, rows)
                 self._took = time.monotonic() - began
@@ -225,7 +225,7 @@ class _Measuring:
                     if run.failed_upgrade:
                         return
 
-    def _is_worth_a_run(self, rows: int, following: Sequence[int]) -> bool:
+    def _is_worth_a_run(self, rows: int, following: Sequence[int], bulk: Bulk) -> bool:
         """Whether to run at this size once more, and have time for the sizes after it."""
         times = sorted(sum(taken.whole for taken in each.taken) for each in self._runs if each.rows == rows)
         if not times:
@@ -234,7 +234,7 @@ class _Measuring:
         if agree or len(times) >= (_MOST_BEFORE if following else _MOST_TIMES):
             return False
         # to run a second time comes after running at all sizes, a third time after all have run twice
-        more = sum(map(self._expected, following)) * min(len(times), _TIMES) * _SLOWER
+        more = sum(self._expected(each, bulk) for each in following) * min(len(times), _TIMES) * _SLOWER
         return self._clock.left >= self._took + more
 
     # -- which tables, and how large --------------------------------------------------------------
@@ -311,14 +311,15 @@ class _Measuring:
         found = [self._plan.sizes.get((each.schema or "public", each.name), 0) for each in tables]
         return max(found, default=0)
 
-    def _affordable(self, rows: int) -> int | None:
+    def _affordable(self, rows: int, bulk: Bulk) -> int | None:
         """As many rows as the time that is left allows: fewer where the sizes before took longer than was expected."""
         if not self._runs:
             return rows
         before = self._runs[-1]
         if rows <= before.rows:
             return rows
-        expected = self._expected(rows)
+        # a run that the time cuts off tells nothing: rather fewer rows than that
+        expected = self._expected(rows, bulk) * _SLOWER
         if expected <= self._clock.left:
             return rows
         smaller = int(before.rows + (rows - before.rows) * max(self._clock.left, 0.0) / expected)
@@ -329,11 +330,14 @@ class _Measuring:
             return None
         return smaller
 
-    def _expected(self, rows: int) -> float:
+    def _expected(self, rows: int, bulk: Bulk) -> float:
         """Seconds that a run at so many rows takes, with filling the tables up to there."""
         before = self._runs[-1]
         works = sum(each.passed for each in before.taken)
-        more = (rows - before.rows) * len(before.tables) / self._filling if self._filling else 0.0
+        missing = sum(
+            max(self._share(name, rows) - there, 0) for name, there in bulk.rows.items() if name not in bulk.refused
+        )
+        more = missing / self._filling if self._filling else 0.0
         return max(self._took - works, 0.0) + works * rows / max(before.rows, 1) + more
 
     def _fill(self, bulk: Bulk, rows: int) -> int:

@@ -18,6 +18,8 @@ from reviewer.sql.names import VERSION_TABLE, Name, listed
 from reviewer.stats.sizes import Production, told_rows
 
 _LISTED = 3
+_COMPARABLE = 0.1
+"""Seconds: what takes less says nothing of how much faster another machine is."""
 _KNOWN = 0.05
 """Seconds: what takes less and does not grow is not worth a line."""
 
@@ -157,22 +159,26 @@ def durations(
         return Durations()
     found = tuple(_sized(each, production) for each in _measured(scale, recording))
     made = Durations(found, tuple(dict.fromkeys(each.rows for each in scale.runs)))
-    factors: dict[str, float] = {}
+    factors: list[tuple[str, float]] = []
     unused: list[tuple[str, str]] = []
     for name, seconds in calibrate:
         for revision in (each.id for each in recording.revisions if each.id.startswith(name)):
             total = made.of_revision(revision, Direction.UPGRADE)
-            if total is not None and total.middle > 0:
-                factors[revision] = seconds / total.middle
-            else:
+            if total is None:
                 unused.append((revision, _why_unknown(made, revision)))
+            elif total.vague:
+                unused.append((revision, f"it takes {told(total)} as measured here, which {NOT_CLOSER}"))
+            elif total.middle < _COMPARABLE:
+                unused.append((revision, f"it takes {told(total)} as measured here, too little to compare"))
+            else:
+                factors.append((revision, seconds / total.middle))
     if not factors:
         return replace(made, unused=tuple(unused))
-    factor = math.prod(factors.values()) ** (1 / len(factors))
+    factor = math.prod(each for _, each in factors) ** (1 / len(factors))
     return replace(
         made,
         factor=factor,
-        calibrated=listed(list(factors)),
+        calibrated=listed(list(dict(factors))),
         unused=tuple(unused),
         all=tuple(replace(e, production=e.production.times(factor) if e.production else None) for e in found),
     )
@@ -192,9 +198,7 @@ def _why_unknown(found: Durations, revision: str) -> str:
     there = [each for each in found.all if (each.revision, each.direction) == (revision, Direction.UPGRADE)]
     if not there:
         return "none of its statements was measured"
-    missing = next((each for each in there if each.production is None), None)
-    if missing is None:
-        return "its statements take no time"
+    missing = next(each for each in there if each.production is None)
     if not missing.fit.bounded:
         return f"its growth could not be measured: {missing.fit.reason}"
     return f"the size of {listed([str(name) for name in missing.counted], _LISTED)} in production is not known (--stats)"
