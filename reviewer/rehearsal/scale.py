@@ -49,7 +49,7 @@ _FACTORS = (1, 3, 9)
 """The sizes, as multiples of the smallest."""
 _PILOT = 3_000
 """Rows of the first runs at most, which tell what a row costs."""
-_LEAST = 2
+_LEAST = 1.6
 """The least that the largest size may be of the smallest, where the time does not suffice for more."""
 _TIMES, _MOST_TIMES, _MOST_BEFORE = 2, 6, 3
 """How often each size runs, until the quickest two agree: the largest, of which most is concluded, and those before it."""
@@ -57,6 +57,8 @@ _AGREE, _TOO_SHORT = 0.08, 0.01
 """By which part they may differ, or by so many seconds."""
 _SLOWER = 1.4
 """By how much a row may cost more in a large table than in the first run."""
+_SPARE = 1.1
+"""By how much a run may take longer than the one before says."""
 _RESERVE = 0.08
 """The part of the budget that is left for cleaning up."""
 
@@ -319,7 +321,7 @@ class _Measuring:
         if rows <= before.rows:
             return rows
         # a run that the time cuts off tells nothing: rather fewer rows than that
-        expected = self._expected(rows, bulk) * _SLOWER
+        expected = self._expected(rows, bulk) * _SPARE
         if expected <= self._clock.left:
             return rows
         smaller = int(before.rows + (rows - before.rows) * max(self._clock.left, 0.0) / expected)

@@ -32,7 +32,7 @@ _BENT = 1.4
 """The exponent from which on the growth is worse than linear: sorting stays below it, comparing all with all does not."""
 _UNCERTAIN = 0.7
 """By which part a slope may be another before it is none."""
-_DECADE_LOW, _DECADE_HIGH = 0.88, 1.2
+_DECADE_LOW, _DECADE_HIGH = 0.9, 1.15
 """By how much the range widens with every tenfold size beyond what was measured: caches end, sorts go to disk."""
 
 

@@ -38,8 +38,8 @@ class Moment:
         self.at = time.perf_counter() if at is None else at
 
     def until(self, later: Moment) -> tuple[float, float]:
-        """Seconds until `later`, without those that were spent waiting for a processor, and those. The one that is woken
-        up waits while the other one is about to sleep, so no less is left than both have run.
+        """Return the seconds until `later`, without those spent waiting for a processor, and those. One side may be
+        woken up while the other still runs, and then counts as waiting: what is left is at least what both have run.
         """
         passed = max(later.at - self.at, 0.0)
         known = []
@@ -53,8 +53,8 @@ class Moment:
 
 
 def scheduled(process: int | str) -> tuple[float, float] | None:
-    """For how many seconds a process has run, and waited for a processor while it could have run, as Linux counts them;
-    None where nobody tells.
+    """Return for how many seconds a process has run, and for how many it could have run and waited for a processor, as
+    Linux counts them; None if that is not known.
     """
     try:
         file = os.open(f"/proc/{process}/schedstat", os.O_RDONLY)
@@ -68,8 +68,8 @@ def scheduled(process: int | str) -> tuple[float, float] | None:
 
 
 def is_a_server(process: int) -> bool:
-    """Whether that process is one of PostgreSQL on this machine: it may be on another, or in another container, where the
-    same number means another process.
+    """Return whether that process is one of PostgreSQL's on this machine. The server may run on another machine or in
+    a container, and the number then belongs to another process here, or to none.
     """
     try:
         with open(f"/proc/{process}/cmdline", "rb") as file:

@@ -24,6 +24,8 @@ _MOST = 130
 """Widths of a column."""
 _WIDTH = 860
 """The picture is at least that wide."""
+_LETTER = 7.6
+"""Width of a capital letter of a lock's name."""
 _DETAIL = 600
 """Characters of a statement that are shown beside the picture."""
 
@@ -157,7 +159,7 @@ def _bar(id_: str, kind: str, box: tuple[float, float, float, float], hold: Hold
     step = timeline.step(hold.since)
     room = box[2] - 8
     short = hold.mode.value
-    label = short if len(short) * 6.4 < room else _initials(short) if room > 14 else ""
+    label = short if len(short) * _LETTER < room else _initials(short) if room > 14 else ""
     facts = (
         ("Lock", f"{hold.mode} on {hold.table}, so {hold.blocks} wait"),
         ("Held", words.span(hold, timeline)),
