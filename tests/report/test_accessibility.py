@@ -29,6 +29,7 @@ axe.run(document).then(found => {
     dark: matchMedia("(prefers-color-scheme: dark)").matches,
     rules: found.passes.length,
     wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    cut: [...document.querySelectorAll(".wide")].filter(each => each.scrollWidth > each.clientWidth).length,
     violations: found.violations.map(each => [each.id, ...each.nodes.map(node => node.html.slice(0, 150))]),
   });
   document.body.append(told);
@@ -71,3 +72,13 @@ def test_axe_and_the_width_notice_what_is_wrong(tmp_path: Path) -> None:
 
     assert {"color-contrast", "landmark-one-main", "region"} <= {each[0] for each in found["violations"]}
     assert found["wide"] > 0
+
+
+def test_no_table_is_cut_off_on_a_phone_however_long_a_name_is(tmp_path: Path) -> None:
+    text = gallery().pages()[RELEASE]
+    cell = f'<td data-label="statement"><span>{"2025_a_long_name_" * 6}.py:39</span></td><td data-label'
+    assert "<td data-label" in text
+
+    found = checked(text.replace("<td data-label", cell, 1), tmp_path / "page.html", "light", 500)
+
+    assert found["cut"] == 0
