@@ -137,7 +137,7 @@ class Durations:
         """What the times rest on, as a phrase."""
         sizes = listed([f"{each:,}" for each in self.sizes])
         machine = (
-            f"times {self.factor:.2g}, as {self.calibrated} took so many times as long in production"
+            f"in production {self.factor:.2g} times as long as here, as {self.calibrated} took there"
             if self.calibrated
             else "as if production were as fast as this machine (--calibrate)"
         )
