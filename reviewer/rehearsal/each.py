@@ -44,7 +44,9 @@ def rehearse_each(
     """
     lanes, processes = lanes or Lanes(), Processes()
     plan = processes.of(plan)
-    first, *further = _spans(len(plan.revisions), lanes.of(len(plan.revisions) // _FEWEST))
+    # the running code is followed through all of the revisions: what one breaks is broken for the next ones too
+    spans = len(plan.revisions) // _FEWEST if plan.old is None else 1
+    first, *further = _spans(len(plan.revisions), lanes.of(spans))
 
     def beside(span: range) -> _Rehearsed:
         kept = plan.kept.reading() if plan.kept is not None else None
