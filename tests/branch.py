@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 from reviewer.recording import Recording, loads
 from reviewer.report.json import load
 from reviewer.review.verdict import Report
+from tests import warm
 from tests.command import INI, URL, revision
 from tests.repository import git, write
 
@@ -81,18 +80,13 @@ class Branch:
     def review(self, *arguments: str, base: tuple[str, ...] = ("--base", "main")) -> Reviewed:
         """Review the branch, committed."""
         self.commit("branch")
-        done = subprocess.run(
+        done = warm.run(
             [
-                *(sys.executable, "-m", "alembic_reviewer", "review", "."),
-                *("--python", sys.executable, *base, "--format", "json", "--output", "report.json"),
+                *("review", ".", "--python", sys.executable, *base, "--format", "json", "--output", "report.json"),
                 *("--save-recording", "recording.json", *arguments),
             ],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            self.folder,
+            warm.environment(),
         )
         assert done.returncode in {0, 1, 3}, done.stderr
         assert "Traceback" not in done.stderr, done.stderr

@@ -91,19 +91,8 @@ class Place:
         self, path: Path, *arguments: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Review the project in `path` as a user would, to the end."""
-        command, environ = self.command(*arguments), {**self.environ, **(env or {})}
-        if warm.can_run(environ):
-            return warm.run(command[command.index("review") :], path, environ)
-        return subprocess.run(
-            command,
-            cwd=path,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        command = self.command(*arguments)
+        return warm.run(command[command.index("review") :], path, {**self.environ, **(env or {})})
 
     def report(self, path: Path, *arguments: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON report of a review that came to an end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 
 from reviewer.host import toml
 from reviewer.recording import Outcome, Pass, Recording, Statement, loads
+from tests import warm
 
 pytestmark = pytest.mark.processes
 
@@ -29,28 +29,8 @@ def described(project: Path) -> dict[str, Any]:
 def review(project: Path, *more: str) -> tuple[subprocess.CompletedProcess[str], tuple[Recording, ...]]:
     """Run the command on a project; the recordings are there where the review came so far."""
     recording = project / "recording.json"
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "alembic_reviewer",
-            "review",
-            ".",
-            "--python",
-            sys.executable,
-            "--format",
-            "json",
-            "--save-recording",
-            str(recording),
-            *more,
-        ],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    arguments = ["review", ".", "--python", sys.executable, "--format", "json", "--save-recording", str(recording)]
+    done = warm.run([*arguments, *more], project, warm.environment())
     return done, loads(recording.read_bytes()) if recording.exists() else ()
 
 

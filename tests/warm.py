@@ -27,14 +27,33 @@ _AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_")
 """What an interpreter reads when it starts, and not later."""
 
 
-def can_run(env: Mapping[str, str]) -> bool:
-    """Whether a process with that environment starts like ours."""
-    mine, its = ({n: v for n, v in e.items() if n.startswith(_AT_THE_START)} for e in (_environment(), env))
+def run(arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `alembic-reviewer` with these arguments to the end; in an interpreter of its own where that starts otherwise."""
+    if _starts_like_ours(env):
+        return _forked(arguments, cwd, env)
+    return subprocess.run(
+        [sys.executable, "-m", "alembic_reviewer", *arguments],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def environment() -> dict[str, str]:
+    """The environment of the tests, with our own modules to import."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def _starts_like_ours(env: Mapping[str, str]) -> bool:
+    mine, its = ({n: v for n, v in e.items() if n.startswith(_AT_THE_START)} for e in (environment(), env))
     return sys.platform == "linux" and mine == its
 
 
-def run(arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `alembic-reviewer` with these arguments to the end."""
+def _forked(arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     request = json.dumps({"arguments": [*arguments], "cwd": str(cwd), "env": dict(env)}).encode()
     with io.BytesIO(request) as text, _Output() as out, _Output() as err, _Output() as status:
         wanted = os.memfd_create("request")
@@ -88,17 +107,13 @@ def _read(outputs: Mapping[str, _Output]) -> dict[str, bytes]:
     return found
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
 @functools.cache
 def _server() -> socket.socket:
     ours, theirs = socket.socketpair()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
         cwd=ROOT,
-        env=_environment(),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         pass_fds=(theirs.fileno(),),
     )
