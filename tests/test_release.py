@@ -33,7 +33,7 @@ from reviewer.review.finding import Growth
 from reviewer.session import judged
 from reviewer.sql.names import Name
 from tests.branch import Branch
-from tests.command import revision
+from tests.command import project, revision
 from tests.postgres.test_own_server import becomes_true
 from tests.rehearsals import Rehearsals
 from tests.repository import git, write
@@ -465,6 +465,17 @@ def test_code_that_does_not_import_any_more_is_told_with_its_side(folder: Path) 
     assert broken.verdict.reasons[0].startswith("At v3: ")
     assert "no_such_package" in broken.verdict.reasons[0]
     assert "did not run to the end: the rest is not counted" in render_release("text", broken)
+
+
+def test_a_revision_that_refuses_generated_rows_is_a_doubt_and_no_reason_against_it(tmp_path: Path) -> None:
+    refuses = """
+if op.get_bind().exec_driver_sql("SELECT count(*) FROM items").scalar():
+    raise RuntimeError("unsupported content")
+"""
+    told = release(project(tmp_path, revision("b", "a", refuses, "pass")), "a", "b")
+
+    assert told.verdict.may is May.WITH_CARE
+    assert "the upgrade of `b` fails on generated rows: check whether yours are similar" in told.verdict.reasons
 
 
 # -- the command ----------------------------------------------------------------------------------

@@ -190,6 +190,8 @@ class Timeline:
     bands: tuple[Band, ...] = ()
     failed: str = ""
     """The revision whose upgrade failed: what is here may be of a run without rows, or not whole."""
+    doubtful: bool = False
+    """Whether it failed on generated rows only, and in a way in which the application's rows may not."""
 
     @property
     def holds(self) -> tuple[Hold, ...]:

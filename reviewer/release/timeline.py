@@ -11,7 +11,7 @@ from reviewer.release.model import Band, Duration, Estimate, Hold, Step, Timelin
 from reviewer.replay.effects import on_tables
 from reviewer.replay.effects import work as work_of
 from reviewer.replay.stream import Story, Understood, understand
-from reviewer.review import sizes
+from reviewer.review import failures, sizes
 from reviewer.review.context import Context
 from reviewer.review.durations import Duration as Measured
 from reviewer.review.durations import Durations
@@ -57,8 +57,11 @@ def timeline(recording: Recording, production: Production | None, durations: Dur
     # what is outside of a transaction commits by itself: each such statement is a band of its own
     for _, group in groupby(steps, key=lambda pair: pair[0].key if pair[0].key is not None else pair[1].number):
         bands.append(_band(len(bands) + 1, list(group)))
-    failed = next((s.revision.id for s in stories if s.failed(Direction.UPGRADE)), "")
-    return Timeline(tuple(bands), failed)
+    for story in stories:
+        failed = story.failed(Direction.UPGRADE)
+        if failed is not None:
+            return Timeline(tuple(bands), story.revision.id, doubtful=not failures.certain(story, failed))
+    return Timeline(tuple(bands))
 
 
 def judged(recording: Recording, revision: str) -> Pass | None:

@@ -50,7 +50,8 @@ def _may(
     errors = [each for each in told if each.severity is Severity.ERROR]
     warnings = [each for each in told if each.severity is Severity.WARNING]
     reasons = [" ".join(error.split("\n")) for error in report.all_errors]
-    if timeline.failed:
+    fails = bool(timeline.failed) and not timeline.doubtful
+    if fails:
         reasons.append(f"the upgrade of `{timeline.failed}` fails in the rehearsal")
     reasons += [each.message for each in (errors or warnings)[:_REASONS]]
     left = len(errors or warnings) - _REASONS
@@ -59,6 +60,10 @@ def _may(
     if gone:
         late = listed(list(dict.fromkeys(each.revision or "" for each in gone)))
         reasons.append(f"only in the order below: the old code does not survive {late}")
+    if timeline.failed and not fails:
+        reasons.append(
+            f"the upgrade of `{timeline.failed}` fails on generated rows: check whether yours are similar"
+        )
     if back and not errors:
         reasons.append(f"the way back has {len(back)} {'finding' if len(back) == 1 else 'findings'}")
     disagreeing = [each.revision.id for each in sequence.orders if each.disagrees]
@@ -66,12 +71,17 @@ def _may(
         reasons.append(sequence.conflict)
     if disagreeing:
         reasons.append(f"the order that is declared is not the one that was measured: {listed(disagreeing)}")
-    if errors or timeline.failed or any(each.when is When.SPLIT for each in sequence.orders):
+    if errors or fails or any(each.when is When.SPLIT for each in sequence.orders):
         return May.NO, tuple(dict.fromkeys(reasons))
     if report.all_errors:
         return May.UNKNOWN, tuple(dict.fromkeys(reasons))
     care = (
-        warnings or back or sequence.conflict or disagreeing or any(_at_its_side(each) for each in sequence.orders)
+        warnings
+        or back
+        or timeline.failed
+        or sequence.conflict
+        or disagreeing
+        or any(_at_its_side(each) for each in sequence.orders)
     )
     return (May.WITH_CARE if care else May.YES), tuple(dict.fromkeys(reasons))
 
