@@ -169,12 +169,12 @@ def branch(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def server(source: str) -> Iterator[RunningServer]:
-    """A running server of the kind that reviews use."""
+def server(source: str, *, large: bool = False) -> Iterator[RunningServer]:
+    """A running server of the kind that reviews use, or that rehearsals at scale use."""
     from reviewer.host.guardian import Guardian
     from reviewer.postgres import ServerRequest, start
 
-    with Guardian() as guardian, start(ServerRequest(source), guardian) as started:
+    with Guardian() as guardian, start(ServerRequest(source, large=large), guardian) as started:
         yield started
 
 
@@ -218,3 +218,34 @@ def aimed(project: Path, started: RunningServer, database: str) -> list[str]:
     ini = project / "bare.ini"
     ini.write_text(re.sub(r"(?m)^sqlalchemy.url = .*", lambda _: f"sqlalchemy.url = {url}", text))
     return [str(COMMANDS / "alembic"), "-c", str(ini)]
+
+
+_ONE_BY_ONE = """
+import sys
+from alembic import command
+from alembic.config import Config
+config = Config(sys.argv[1])
+for revision in sys.argv[2:]:
+    command.upgrade(config, revision)
+    command.downgrade(config, "-1")
+    command.upgrade(config, revision)
+"""
+
+
+def against_one_process(
+    project: Path, command: list[str], new: list[str], arguments: argparse.Namespace
+) -> tuple[list[float], list[float]]:
+    """Seconds of the reviews, and of all commands in one process, of the revisions after the one before `new`."""
+    reviews, bares = [], []
+    with server(arguments.postgres) as started:
+        base = started.create_database("base")
+        call([*aimed(project, started, base), "upgrade", f"r{int(new[0][1:]) - 1:04}"])
+        fill(started, base)
+        for number in range(arguments.runs):
+            database = started.create_database(f"run_{number}", base)
+            ini = aimed(project, started, database)[-1]
+            bare = [str(COMMANDS / "python"), "-c", _ONE_BY_ONE, ini, *new]
+            bares.append(seconds(lambda: call(bare, cwd=project)))  # noqa: B023
+            reviews.append(seconds(lambda: review(command)))
+            started.drop_database(database)
+    return reviews, bares

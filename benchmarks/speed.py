@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import action, others, projects, published
+from benchmarks import action, others, projects, published, releases
 from benchmarks.measuring import (
-    COMMANDS,
     ENVIRONMENT,
     REVIEWER,
     Benchmark,
     Failed,
     Figure,
     LeftOut,
+    against_one_process,
     aimed,
     cached,
     call,
@@ -239,7 +239,7 @@ def many(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     command = review_call(project, arguments)
     review(command)
     new = [f"r{number:04}" for number in range(10, 110)]
-    reviews, bares = _against_one_process(project, command, new, arguments)
+    reviews, bares = against_one_process(project, command, new, arguments)
     yield Figure(
         "100 new revisions, over each of them up, down, up in one process",
         ratio(reviews, bares),
@@ -260,7 +260,7 @@ def every(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure | Left
     command = review_call(project, arguments, "--revisions", "r0199:r0299", "--each")
     review(command)
     new = [f"r{number:04}" for number in range(200, 300)]
-    reviews, bares = _against_one_process(project, command, new, arguments)
+    reviews, bares = against_one_process(project, command, new, arguments)
     yield Figure(
         "`--each` over the last 100 of 300 revisions, over each of them up, down, up in one process",
         ratio(reviews, bares),
@@ -269,37 +269,6 @@ def every(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure | Left
         f"{pairs(reviews, bares)}; {statistics.median(reviews) / len(new):.2f} s a revision",
         "d2",
     )
-
-
-_ONE_BY_ONE = """
-import sys
-from alembic import command
-from alembic.config import Config
-config = Config(sys.argv[1])
-for revision in sys.argv[2:]:
-    command.upgrade(config, revision)
-    command.downgrade(config, "-1")
-    command.upgrade(config, revision)
-"""
-
-
-def _against_one_process(
-    project: Path, command: list[str], new: list[str], arguments: argparse.Namespace
-) -> tuple[list[float], list[float]]:
-    """Seconds of the reviews, and of all commands in one process, of the revisions after the one before `new`."""
-    reviews, bares = [], []
-    with server(arguments.postgres) as started:
-        base = started.create_database("base")
-        call([*aimed(project, started, base), "upgrade", f"r{int(new[0][1:]) - 1:04}"])
-        fill(started, base)
-        for number in range(arguments.runs):
-            database = started.create_database(f"run_{number}", base)
-            ini = aimed(project, started, database)[-1]
-            bare = [str(COMMANDS / "python"), "-c", _ONE_BY_ONE, ini, *new]
-            bares.append(seconds(lambda: call(bare, cwd=project)))  # noqa: B023
-            reviews.append(seconds(lambda: review(command)))
-            started.drop_database(database)
-    return reviews, bares
 
 
 def tables(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
@@ -543,6 +512,9 @@ BENCHMARKS: Mapping[str, Row] = {
     "tables": Row(tables, "g"),
     "memory": Row(memory, "h"),
     "action": Row(action_steps, "i"),
+    "release": Row(releases.release),
+    "stats": Row(releases.stats),
+    "fill": Row(releases.fill),
     "observation": Row(observation),
     "checks": Row(checks),
     "rows": Row(rows),
