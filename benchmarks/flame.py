@@ -220,7 +220,7 @@ def drawn(stacks: Sequence[Stack], seconds: float) -> str:
         "text{font:11px monospace}.title{font-weight:bold;font-size:12px}rect{stroke:#fff;stroke-width:.5}"
         "svg{background:#fff}"
     )
-    head = f'<text x="4" y="16" class="title">A review of {seconds:.2f} s; what called is above what was called, grey is waiting</text>'
+    head = f'<text x="4" y="16" class="title">A review of {seconds:.2f} s; callers above callees, grey is waiting</text>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top + 10}" width="{_WIDTH}" height="{top + 10}">'
         f"<style>{style}</style>\n{head}\n" + "\n".join(parts) + "\n</svg>\n"
