@@ -14,9 +14,8 @@ from pathlib import Path
 from environment import ROOT, prepared, run, said
 
 # Each worker takes one group of tests at a time, in the order of tests/kinds.py: what shares a server or a recording
-# stays together, and the long ones come first. One more than there are cores: a test often waits for a process.
-WORKERS = len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
-PYTEST = ["-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder", "-q"]
+# stays together, and the long ones come first.
+PYTEST = ["--dist", "loadgroup", "--no-loadscope-reorder", "-q"]
 PURE = ["-m", "not server and not processes"]
 
 
@@ -32,7 +31,9 @@ def main() -> None:
         run([python, "-m", "tests.majors"])
     run([str(commands / "ruff"), "format", "--check", "."])
     run([str(commands / "ruff"), "check", "."])
-    tests = ["-m", "pytest", *PYTEST, *(PURE if quick else []), *arguments]
+    # a test often waits for a process, but a pure one never does
+    workers = _cores() if quick else _cores() + 1
+    tests = ["-m", "pytest", "-n", str(workers), *PYTEST, *(PURE if quick else []), *arguments]
     with ThreadPoolExecutor() as beside:
         others = [
             beside.submit(said, [str(commands / name), *options])
@@ -44,6 +45,10 @@ def main() -> None:
             run([python, *tests])
     if any(other.result() for other in others):
         sys.exit(1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _taken(arguments: list[str], option: str) -> bool:
