@@ -125,6 +125,22 @@ def pairs(some: Sequence[float], others: Sequence[float]) -> str:
     return f"{median(some)} over {median(others)}, {len(some)} runs each, by turns"
 
 
+def by_turns(runs: int, *actions: Callable[[], object]) -> tuple[list[float], ...]:
+    """Seconds of each of `actions`, which run one after the other, `runs` times."""
+    times: tuple[list[float], ...] = tuple([] for _ in actions)
+    for _ in range(runs):
+        for taken, action in zip(times, actions, strict=True):
+            taken.append(seconds(action))
+    return times
+
+
+def compared(
+    what: str, some: Sequence[float], others: Sequence[float], target: float, name: str = "", more: str = ""
+) -> Figure:
+    """What `some` take over their partners in `others`; `more` is said after the medians of both."""
+    return Figure(what, ratio(some, others), "", target, pairs(some, others) + more, name)
+
+
 def processor_seconds(command: Sequence[str]) -> float:
     """Seconds of processor time that `command` takes."""
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
@@ -233,18 +249,22 @@ for revision in sys.argv[2:]:
 
 
 def against_one_process(
-    project: Path, command: list[str], new: list[str], arguments: argparse.Namespace
+    project: Path, command: list[str], new: range, arguments: argparse.Namespace
 ) -> tuple[list[float], list[float]]:
-    """Seconds of the reviews, and of all commands in one process, of the revisions after the one before `new`."""
+    """Seconds of `command`, a second time, and of all commands in one process, for the revisions with the numbers `new`
+    of a made-up history.
+    """
+    review(command)  # keeps the base state, writes the byte code
+    names = [f"r{number:04}" for number in new]
     reviews, bares = [], []
     with server(arguments.postgres) as started:
         base = started.create_database("base")
-        call([*aimed(project, started, base), "upgrade", f"r{int(new[0][1:]) - 1:04}"])
+        call([*aimed(project, started, base), "upgrade", f"r{new.start - 1:04}"])
         fill(started, base)
         for number in range(arguments.runs):
             database = started.create_database(f"run_{number}", base)
             ini = aimed(project, started, database)[-1]
-            bare = [str(COMMANDS / "python"), "-c", _ONE_BY_ONE, ini, *new]
+            bare = [str(COMMANDS / "python"), "-c", _ONE_BY_ONE, ini, *names]
             bares.append(seconds(lambda: call(bare, cwd=project)))  # noqa: B023
             reviews.append(seconds(lambda: review(command)))
             started.drop_database(database)

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from benchmarks.measuring import (
     ENVIRONMENT,
     Figure,
     LeftOut,
+    by_turns,
     call,
+    compared,
     pairs,
     ratio,
     review,
     review_call,
-    seconds,
     server,
 )
 
@@ -41,16 +43,14 @@ def static(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure | Lef
     shell = ["bash", "-o", "pipefail", "-c", f"{alembic} | {shlex.quote(squawk)} --pg-version 15.0"]
     call(shell, cwd=project, fine=(0, 1))
     review(command)
-    statics, pipes = [], []
-    for _ in range(arguments.runs):
-        pipes.append(seconds(lambda: call(shell, cwd=project, fine=(0, 1))))
-        statics.append(seconds(lambda: review(command)))
-    yield Figure(
+    pipes, statics = by_turns(
+        arguments.runs, lambda: call(shell, cwd=project, fine=(0, 1)), lambda: review(command)
+    )
+    yield compared(
         "`--static` of the four revisions of examples/blog, over `alembic upgrade A:B --sql` piped into squawk",
-        ratio(statics, pipes),
-        "",
+        statics,
+        pipes,
         1.1,
-        pairs(statics, pipes),
         "e",
     )
 
@@ -79,7 +79,6 @@ def pytest_alembic(folder: Path, arguments: argparse.Namespace) -> Iterator[Figu
         project = projects.long(folder / f"history-{length}", length, models=True)
         command = review_call(project, arguments)
         review(command)
-        reviews, tests = [], []
         with server(arguments.postgres) as started:
             url = started.address.url(started.create_database("admin")).replace(
                 "postgresql:", "postgresql+psycopg:", 1
@@ -97,9 +96,8 @@ def pytest_alembic(folder: Path, arguments: argparse.Namespace) -> Iterator[Figu
             ]
             default += ["--test-alembic", "--alembic-tests-path", "conftest.py"]
             environment = ENVIRONMENT | {"ADMIN_URL": url, "INI": str(project / "alembic.ini")}
-            for _ in range(arguments.runs):
-                tests.append(seconds(lambda: call(default, cwd=project, environment=environment)))  # noqa: B023
-                reviews.append(seconds(lambda: review(command)))  # noqa: B023
+            suites = partial(call, default, cwd=project, environment=environment)
+            tests, reviews = by_turns(arguments.runs, suites, partial(review, command))
         said.append(f"behind {length}: {pairs(reviews, tests)}")
     yield Figure(
         "one new revision behind 300, over pytest-alembic's default tests on a running server",

@@ -39,9 +39,8 @@ from benchmarks.measuring import (
     branch,
     call,
     commit,
+    compared,
     fill,
-    pairs,
-    ratio,
     review,
     review_call,
     seconds,
@@ -149,12 +148,11 @@ def _pull_request(folder: Path, project: Project, arguments: argparse.Namespace)
             reviews.append(seconds(lambda: review(command)))
             started.terminate_connections(database)
             started.drop_database(database)
-    return Figure(
+    return compared(
         f"{new.id} of {project.name}, behind {len(before)}, over upgrade, downgrade, upgrade",
-        ratio(reviews, bares),
-        "",
+        reviews,
+        bares,
         1.0,
-        pairs(reviews, bares),
         "a3",
     )
 
@@ -196,13 +194,13 @@ def _each(folder: Path, project: Project, arguments: argparse.Namespace) -> Figu
             started.terminate_connections(database)
             started.drop_database(database)
     end = f"; then the bare commands stop: {stopped}" if stopped else ""
-    return Figure(
+    return compared(
         f"`--each` over {len(last)} revisions of {project.name}, over each of them up, down, up in one process",
-        ratio(reviews, bares),
-        "",
+        reviews,
+        bares,
         2.0,
-        f"{pairs(reviews, bares)}; {statistics.median(reviews) / len(last):.2f} s a revision{end}",
         "d2",
+        more=f"; {statistics.median(reviews) / len(last):.2f} s a revision{end}",
     )
 
 

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import projects
-from benchmarks.measuring import REVIEWER, Figure, against_one_process, call, pairs, ratio, seconds, server
+from benchmarks.measuring import (
+    REVIEWER,
+    Figure,
+    against_one_process,
+    call,
+    compared,
+    seconds,
+    server,
+)
 
 _MILLION = 1_000_000
 _TABLES = """
@@ -31,15 +39,9 @@ def release(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """`release` over 50 revisions, over each of them up, down, up in one process."""
     project = projects.long(folder / "release", 10, 50)
     command = [REVIEWER, "release", "r0009", "head", str(project), "--postgres", arguments.postgres]
-    call(command, fine=(0, 1))  # keeps the base state
-    new = [f"r{number:04}" for number in range(10, 60)]
-    releases, bares = against_one_process(project, command, new, arguments)
-    yield Figure(
-        "`release` over 50 revisions, over each of them up, down, up in one process",
-        ratio(releases, bares),
-        "",
-        2.0,
-        pairs(releases, bares),
+    releases, bares = against_one_process(project, command, range(10, 60), arguments)
+    yield compared(
+        "`release` over 50 revisions, over each of them up, down, up in one process", releases, bares, 2.0
     )
 
 

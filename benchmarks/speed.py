@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,10 @@ from benchmarks.measuring import (
     LeftOut,
     against_one_process,
     aimed,
+    by_turns,
     cached,
     call,
+    compared,
     fill,
     pairs,
     peak_megabytes,
@@ -203,29 +206,20 @@ def history(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
             call([*alembic, "downgrade", "-1"])
             for length in lengths:
                 times[length].append(seconds(lambda: review(calls[length])))  # noqa: B023
-    yield Figure(
+    yield compared(
         "one new revision behind 10, over the bare upgrade, downgrade, upgrade on a running server",
-        ratio(times[10], bares),
-        "",
+        times[10],
+        bares,
         0.6,
-        pairs(times[10], bares),
         "a",
     )
     for length in lengths[1:]:
-        yield Figure(
-            f"the same behind {length:,}, over that behind 10",
-            ratio(times[length], times[10]),
-            "",
-            1.15,
-            pairs(times[length], times[10]),
-            "b",
-        )
-    yield Figure(
+        yield compared(f"the same behind {length:,}, over that behind 10", times[length], times[10], 1.15, "b")
+    yield compared(
         "first review behind 300, over `alembic upgrade` of them from empty and the start of a server",
-        ratio(firsts, wholes),
-        "",
+        firsts,
+        wholes,
         1.2,
-        pairs(firsts, wholes),
         "c",
     )
 
@@ -237,17 +231,8 @@ def many(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     """100 new revisions, over the same up, down, up, one by one, in one process."""
     project = projects.long(folder / "many", 10, 100)
     command = review_call(project, arguments)
-    review(command)
-    new = [f"r{number:04}" for number in range(10, 110)]
-    reviews, bares = against_one_process(project, command, new, arguments)
-    yield Figure(
-        "100 new revisions, over each of them up, down, up in one process",
-        ratio(reviews, bares),
-        "",
-        1.5,
-        pairs(reviews, bares),
-        "d",
-    )
+    reviews, bares = against_one_process(project, command, range(10, 110), arguments)
+    yield compared("100 new revisions, over each of them up, down, up in one process", reviews, bares, 1.5, "d")
 
 
 def every(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure | LeftOut]:
@@ -258,16 +243,15 @@ def every(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure | Left
     yield LeftOut("d2 of published projects", "needs --projects FILE; a made-up history takes their place")
     project = projects.long(folder / "each", 300)
     command = review_call(project, arguments, "--revisions", "r0199:r0299", "--each")
-    review(command)
-    new = [f"r{number:04}" for number in range(200, 300)]
+    new = range(200, 300)
     reviews, bares = against_one_process(project, command, new, arguments)
-    yield Figure(
+    yield compared(
         "`--each` over the last 100 of 300 revisions, over each of them up, down, up in one process",
-        ratio(reviews, bares),
-        "",
+        reviews,
+        bares,
         2.0,
-        f"{pairs(reviews, bares)}; {statistics.median(reviews) / len(new):.2f} s a revision",
         "d2",
+        more=f"; {statistics.median(reviews) / len(new):.2f} s a revision",
     )
 
 
@@ -276,20 +260,10 @@ def tables(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     calls = {
         number: review_call(projects.wide(folder / f"wide-{number}", number), arguments) for number in (20, 2000)
     }
-    times: dict[int, list[float]] = {20: [], 2000: []}
     for command in calls.values():
         review(command)
-    for _ in range(arguments.runs):
-        for number, command in calls.items():
-            times[number].append(seconds(lambda: review(command)))  # noqa: B023
-    yield Figure(
-        "one new revision on a base state of 2,000 tables, over one of 20",
-        ratio(times[2000], times[20]),
-        "",
-        1.3,
-        pairs(times[2000], times[20]),
-        "g",
-    )
+    few, many = by_turns(arguments.runs, *(partial(review, command) for command in calls.values()))
+    yield compared("one new revision on a base state of 2,000 tables, over one of 20", many, few, 1.3, "g")
 
 
 def memory(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
@@ -340,12 +314,8 @@ def observation(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]
                     database = started.create_database(f"run_{number}_{observe}", base)
                     times.append(upgrade(database, "new", observe))
                     started.drop_database(database)
-    yield Figure(
-        "a revision of 500 statements with observation, over the same without",
-        ratio(watched[1:], unwatched[1:]),
-        "",
-        1.5,
-        pairs(watched[1:], unwatched[1:]),
+    yield compared(
+        "a revision of 500 statements with observation, over the same without", watched[1:], unwatched[1:], 1.5
     )
 
 
@@ -443,16 +413,12 @@ def data(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     without = [*command, "--no-rows", "--no-old-code"]
     for each in (command, without):
         review(each)
-    full, bare = [], []
-    for _ in range(arguments.runs):
-        bare.append(seconds(lambda: review(without)))
-        full.append(seconds(lambda: review(command)))
-    yield Figure(
+    bare, full = by_turns(arguments.runs, lambda: review(without), lambda: review(command))
+    yield compared(
         "review of one revision of a project with 100 tables, with rows, round trip and old code, over without",
-        ratio(full, bare),
-        "",
+        full,
+        bare,
         2.5,
-        pairs(full, bare),
     )
 
 

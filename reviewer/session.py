@@ -748,13 +748,17 @@ def _one_way(config: Config, scope: Scope) -> tuple[str, ...]:
 
 def _lanes(config: Config, scopes: Sequence[Scope], guardian: Guardian, fixer: Fixer | None) -> Lanes:
     """How many rehearsals run at the same time: one on a server of the user's, which they would share, and for fixes."""
-    if config.static or fixer is not None or "://" in config.postgres or "=" in config.postgres:
+    if config.static or fixer is not None or _on_a_server_of_the_users(config):
         return Lanes()
 
     def start(stack: contextlib.ExitStack, kept: KeptStates | None) -> Future[RunningServer]:
         return start_server(config, scopes, guardian, stack, kept)
 
     return Lanes(config.jobs or min(4, _cores()), start)
+
+
+def _on_a_server_of_the_users(config: Config) -> bool:
+    return "://" in config.postgres or "=" in config.postgres
 
 
 def _cores() -> int:
@@ -765,7 +769,7 @@ def _cores() -> int:
 
 def kept_states(config: Config, scope: Scope, plan: Plan, environ: Mapping[str, str]) -> KeptStates | None:
     """Where the base state of `scope` may be kept between reviews; None where it is not to be, or cannot."""
-    elsewhere = config.static or "://" in config.postgres or "=" in config.postgres
+    elsewhere = config.static or _on_a_server_of_the_users(config)
     if not config.snapshots or elsewhere or config.base_from == "models" or not plan.base_heads:
         return None
     if plan.installs_anew:  # the history has to be run anyway

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from reviewer.project.additive import only_adds_tables
+from tests import warm
 from tests.branch import ENV, Branch
 from tests.command import revision
 from tests.repository import git
@@ -338,14 +337,8 @@ def test_nothing_of_the_repository_is_touched(tmp_path: Path) -> None:
     hooked.write_text("#!/bin/sh\ntouch hooked\n")
     hooked.chmod(0o755)
 
-    reviewed = subprocess.run(
-        [sys.executable, "-m", "alembic_reviewer", "review", ".", "--base", "main", "--python", sys.executable],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = ["review", ".", "--base", "main", "--python", sys.executable]
+    reviewed = warm.run(arguments, tmp_path, warm.environment())
 
     assert "old-code-broken" in reviewed.stdout
     after = (

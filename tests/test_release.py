@@ -32,6 +32,7 @@ from reviewer.report.release.chart import chart
 from reviewer.review.finding import Growth
 from reviewer.session import judged
 from reviewer.sql.names import Name
+from tests import warm
 from tests.branch import Branch
 from tests.command import project, revision
 from tests.postgres.test_own_server import becomes_true
@@ -482,28 +483,14 @@ if op.get_bind().exec_driver_sql("SELECT count(*) FROM items").scalar():
 
 
 def test_the_command_writes_all_that_is_asked_for(folder: Path) -> None:
-    done = subprocess.run(
+    done = warm.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "alembic_reviewer",
-                "release",
-                "v1",
-                "b",
-                "--python",
-                sys.executable,
-                "--rows",
-                "5",
-            ),
+            *("release", "v1", "b", "--python", sys.executable, "--rows", "5"),
             *("--sql", "deploy.sql", "--notes", "notes.md", "--format", "html", "--output", "page.html"),
             *("--format", "text"),
         ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
+        folder,
+        warm.environment(),
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -514,14 +501,7 @@ def test_the_command_writes_all_that_is_asked_for(folder: Path) -> None:
 
 
 def test_quiet_leaves_one_line_that_says_what_it_comes_to(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "alembic_reviewer", "release", "v2", "head", "-q"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run(["release", "v2", "head", "-q"], folder, warm.environment())
 
     (line,) = done.stdout.splitlines()
     assert line.startswith("Release v2 (f) to head (f): 0 revisions. There is nothing to deploy")

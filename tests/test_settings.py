@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import warm
 
 pytestmark = pytest.mark.processes
 
@@ -24,14 +24,8 @@ def reviewed(folder: Path, settings: str) -> dict[str, Any]:
     shutil.copytree(ROOT / "examples" / "authors", project)
     with (project / "alembic-reviewer.toml").open("a") as file:
         file.write(f"\n{settings}\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "alembic_reviewer", "review", ".", "--python", sys.executable, "--format", "json"],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = ["review", ".", "--python", sys.executable, "--format", "json"]
+    done = warm.run(arguments, project, warm.environment())
     assert done.returncode in {0, 1}, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return report

@@ -11,6 +11,7 @@ import functools
 import io
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -55,9 +56,9 @@ def _starts_like_ours(env: Mapping[str, str]) -> bool:
 
 def _forked(arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     request = json.dumps({"arguments": [*arguments], "cwd": str(cwd), "env": dict(env)}).encode()
-    with io.BytesIO(request) as text, _Output() as out, _Output() as err, _Output() as status:
+    with _Output() as out, _Output() as err, _Output() as status:
         wanted = os.memfd_create("request")
-        os.write(wanted, text.getvalue())
+        os.write(wanted, request)
         try:
             socket.send_fds(_server(), [b"r"], [wanted, out.write, err.write, status.write])
         finally:
@@ -84,8 +85,6 @@ class _Output:
 
 
 def _read(outputs: Mapping[str, _Output]) -> dict[str, bytes]:
-    import selectors
-
     found = dict.fromkeys(outputs, b"")
     deadline = time.monotonic() + PATIENCE
     with selectors.DefaultSelector() as selector:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from reviewer.host.files import read_regular
 from reviewer.host.paths import on_disk, relative
@@ -328,20 +329,11 @@ class Reader:
             transaction = self._transactions.setdefault(raw.transaction, len(self._transactions) + 1)
         return Observation(
             # the server reports all of these in any order
-            locks=tuple(sorted(_locks(raw.locks), key=lambda each: (_name(each.relation), each.mode))),
-            rewritten=tuple(sorted((_relation(each) for each in raw.rewritten), key=_name)),
-            scanned=tuple(
-                sorted(
-                    (Scan(_relation(of), rows) for of, rows in raw.scanned), key=lambda each: _name(each.relation)
-                )
-            ),
-            written=tuple(
-                sorted(
-                    (Written(_relation(each), updated, gone) for each, updated, gone in raw.written),
-                    key=lambda each: _name(each.relation),
-                )
-            ),
-            built=tuple(sorted((_relation(each) for each in raw.built), key=_name)),
+            locks=_by_name(sorted(_locks(raw.locks), key=lambda each: each.mode)),
+            rewritten=_by_name(_relation(each) for each in raw.rewritten),
+            scanned=_by_name(Scan(_relation(relation), rows) for relation, rows in raw.scanned),
+            written=_by_name(Written(_relation(each), updated, gone) for each, updated, gone in raw.written),
+            built=_by_name(_relation(each) for each in raw.built),
             messages=tuple(raw.messages),
             lock_timeout=raw.lock_timeout,
             statement_timeout=raw.statement_timeout,
@@ -390,8 +382,15 @@ def _locks(raw: Iterable[tuple[RawRelation, str]]) -> Iterable[Lock]:
             yield Lock(_relation(relation), LockMode.from_pg_locks(mode))
 
 
-def _name(relation: Relation) -> tuple[str, str, str]:
-    return relation.schema or "", relation.name, relation.kind
+_Named = TypeVar("_Named", Relation, Lock, Scan, Written)
+
+
+def _by_name(found: Iterable[_Named]) -> tuple[_Named, ...]:
+    def name(each: _Named) -> tuple[str, str, str]:
+        relation = each if isinstance(each, Relation) else each.relation
+        return relation.schema or "", relation.name, relation.kind
+
+    return tuple(sorted(found, key=name))
 
 
 def _relation(raw: RawRelation) -> Relation:
