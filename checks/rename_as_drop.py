@@ -26,7 +26,8 @@ keeps the values, but breaks the code that runs while it is deployed: see `renam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.check import (
     AddColumn,

@@ -25,7 +25,8 @@ NOT NULL afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.check import (
     AddColumn,

@@ -31,7 +31,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+
+from msgspec import Struct
 
 from reviewer.check import (
     Call,
@@ -108,9 +109,9 @@ def _names(value: object) -> Iterator[Name]:
     elif isinstance(value, tuple):
         for each in value:
             yield from _names(each)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _names(getattr(value, field.name))
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from _names(getattr(value, name))
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")'

@@ -28,7 +28,8 @@ blocks neither reads nor writes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.check import (
     AddColumn,

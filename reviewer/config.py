@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reviewer.errors import UsageError, nearest, nearest_rule
 from reviewer.host import files, toml
@@ -29,16 +31,14 @@ TABLE = "alembic-reviewer"
 _WILDCARDS = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(Struct, frozen=True):
     """One report to write: its format, and the file, or standard output."""
 
     format: str
     path: Path | None = None
 
 
-@dataclass(frozen=True)
-class PathSettings:
+class PathSettings(Struct, frozen=True):
     """Settings for revision files whose path matches a pattern."""
 
     pattern: str
@@ -53,8 +53,7 @@ class PathSettings:
         return re.search(f"(?:^|/){regex}$", path) is not None
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Struct, frozen=True):
     """All settings, from the command line or the configuration file."""
 
     path: Path = Path()
@@ -323,8 +322,7 @@ def _without_table(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     return found
 
 
-@dataclass(frozen=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     """Converts what was given into values of `Config`, and names the place if that is impossible."""
 
     where: str

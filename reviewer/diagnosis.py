@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of the diagnosis."""
 
     what: str
@@ -23,8 +22,7 @@ class Entry:
         return bool(self.way_out)
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """Everything that a review would use."""
 
     entries: tuple[Entry, ...]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from reviewer.report import FORMATS, RELEASE_FORMATS
 
@@ -61,8 +62,7 @@ class Where(Enum):
     """No command: allowed in the configuration file only."""
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Struct, frozen=True):
     """One setting."""
 
     name: str

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.config import Config
 from reviewer.errors import ProjectError, UsageError
@@ -57,8 +59,7 @@ from reviewer.session import (
 from reviewer.stats.sizes import Production
 
 
-@dataclass(frozen=True)
-class _Ends:
+class _Ends(Struct, frozen=True):
     """Where a release starts and ends, and the tree whose revisions run: that of the end."""
 
     span: Span

@@ -6,11 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer import __version__, recording
 from reviewer.config import Config
@@ -66,8 +68,7 @@ Comments = Mapping[str, tuple[Suppression, ...]]
 """The suppression comments of one tree, by the path of their file."""
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """One tree and what to review in it."""
 
     tree: Tree
@@ -92,8 +93,7 @@ class Scope:
         return self.before is not None and not self.changed
 
 
-@dataclass(frozen=True)
-class Rehearsed:
+class Rehearsed(Struct, frozen=True):
     """A tree that was rehearsed, while its server still runs: what fixes start from."""
 
     config: Config

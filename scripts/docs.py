@@ -19,6 +19,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby, pairwise
@@ -281,8 +282,8 @@ def _classes() -> Iterator[str]:
         for each in module.body
         if isinstance(each, ast.ClassDef) and not each.name.startswith("_")
     ]
-    wholes_first = [each for each in reversed(classes) if each.decorator_list]
-    for each in [*wholes_first, *(each for each in classes if not each.decorator_list)]:
+    enums = [each for each in classes if [ast.unparse(base) for base in each.bases] == ["Enum"]]
+    for each in [*(each for each in reversed(classes) if each not in enums), *enums]:
         yield from ("", f"### {each.name}", "", _sentence(ast.get_docstring(each)), "")
         for node, following in zip(each.body, [*each.body[1:], None], strict=True):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -320,7 +321,7 @@ def _interface() -> Iterator[str]:
     yield from (_entry(name, each) for name, each in every.items() if inspect.isfunction(each))
     operations = [each for each in every.values() if _is_operation(each)]
     yield from ("", "### Operations", "")
-    yield from (f"- `{each.__name__}({', '.join(_fields(each))})`: {_first(each.__doc__)}" for each in operations)
+    yield from map(_operation, operations)
     yield from ("", "### Values of the recording", "")
     yield "Described in [recording.md](recording.md): " + ", ".join(
         f"`{name}`"
@@ -331,7 +332,7 @@ def _interface() -> Iterator[str]:
 
 
 def _members(of: type) -> Iterator[str]:
-    fields = getattr(of, "__dataclass_fields__", {})
+    fields = getattr(of, "__struct_fields__", ())
     documented = _documented(of)
     for name in fields:
         if not name.startswith("_"):
@@ -347,9 +348,9 @@ def _members(of: type) -> Iterator[str]:
 
 
 def _documented(of: type) -> dict[str, str]:
-    """The first sentence that stands below each field of a dataclass."""
+    """The first sentence that stands below each field of a struct."""
     body = next(
-        each for each in ast.parse(inspect.cleandoc(inspect.getsource(of))).body if isinstance(each, ast.ClassDef)
+        each for each in ast.parse(textwrap.dedent(inspect.getsource(of))).body if isinstance(each, ast.ClassDef)
     ).body
     return {
         field.target.id: _first(str(below.value.value))
@@ -374,8 +375,10 @@ def _is_operation(each: object) -> bool:
     return inspect.isclass(each) and each.__module__ == "reviewer.sql.operations"
 
 
-def _fields(operation: type) -> Iterator[str]:
-    return (name for name in getattr(operation, "__dataclass_fields__", {}) if not name.startswith("_"))
+def _operation(each: type) -> str:
+    names = [name for name in getattr(each, "__struct_fields__", ()) if not name.startswith("_")]
+    called = f"- `{each.__name__}({', '.join(names)})`"
+    return f"{called}: {_first(each.__doc__)}" if each.__doc__ else called
 
 
 def _first(text: str | None) -> str:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,6 +178,8 @@ def pages() -> dict[str, str]:
 
 def report(exhibit: Exhibit) -> Report:
     """What the reviewer says of its recording."""
+    from msgspec.structs import replace
+
     from reviewer import recording
     from reviewer.config import Config
     from reviewer.session import judged

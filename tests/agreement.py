@@ -14,8 +14,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
@@ -64,8 +66,7 @@ REVISIONS = ("b1", "b2")
 DIRECTIONS = ("upgrade", "downgrade")
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One fault in one place; of a project with one new revision or with two."""
 
     fault: str
@@ -277,8 +278,7 @@ for line in sys.stdin:
 """
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What both said of a cell."""
 
     cell: Cell

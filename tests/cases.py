@@ -9,9 +9,10 @@ import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 import checks
 from reviewer.config import Config
@@ -89,9 +90,11 @@ ABOUT = {
 }
 """The groups of rules that are about a family of hazards; a family that is not here may be told by any rule."""
 
+RUN_MIGRATIONS = "context.run_migrations()"
+"""What env.py does in most of them."""
 
-@dataclass(frozen=True)
-class Case:
+
+class Case(Struct, frozen=True):
     """One labelled migration."""
 
     id: str
@@ -105,7 +108,7 @@ class Case:
     """What an application writes between the upgrade and the downgrade."""
     given: str = ""
     """The body of the base revision, where it is not `setup`."""
-    env: str = "context.run_migrations()"
+    env: str = RUN_MIGRATIONS
     """How env.py runs the migrations."""
 
     @property

@@ -14,8 +14,10 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 import checks
 from reviewer.host.guardian import Guardian
@@ -35,8 +37,7 @@ NO_CLAIM = "none"
 """What a cell says where a rule claims nothing of a statement, and of a version that was not tried."""
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """One example on one server."""
 
     rule: str

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.dialects import postgresql
 
 from reviewer.recording import (
@@ -32,8 +33,7 @@ UNRENDERED = (Exception,)
 """What rendering raises for code that wants an answer from a database."""
 
 
-@dataclass(frozen=True)
-class Emitted:
+class Emitted(Struct, frozen=True):
     """The statements of an example: what is deployed already, and of each new revision both ways."""
 
     given: tuple[str, ...]

@@ -13,11 +13,12 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 import checks
 from reviewer.config import Config
@@ -112,8 +113,7 @@ _ON_PURPOSE = 'raise NotImplementedError("not part of the example")'
 _FLAG = "# flagged"
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(Struct, frozen=True):
     """Revisions to be rehearsed: what is deployed already, and what is new."""
 
     given: tuple[str, ...]

@@ -7,8 +7,9 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from reviewer.host.guardian import Guardian
 from reviewer.project.discovery import Interpreter

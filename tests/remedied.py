@@ -5,7 +5,8 @@ lets code that knows only the state before go on at every step, and is not flagg
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 import checks
 from reviewer.recording import Catalogue, Direction, Outcome, Recording

@@ -28,7 +28,7 @@ class Situation:
     """The state before, in SQL."""
     new: tuple[tuple[str, str], ...]
     """The new revisions: bodies of `upgrade()` and `downgrade()`."""
-    env: str = cases.Case.env
+    env: str = cases.RUN_MIGRATIONS
     """How env.py runs the migrations."""
 
     @property

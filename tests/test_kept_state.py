@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer import session
 from reviewer.cli import main
@@ -62,8 +63,7 @@ PROJECT = {
 NEW = {"migrations/versions/c.py": revision("c", "b", 'op.add_column("items", sa.Column("size", sa.Integer()))')}
 
 
-@dataclass
-class Project:
+class Project(Struct):
     """A repository whose `main` has a history of two revisions that read files of the project, and a branch."""
 
     folder: Path
@@ -115,8 +115,7 @@ class Project:
         git(self.folder, "branch", "-f", "main")
 
 
-@dataclass
-class Reviewed:
+class Reviewed(Struct):
     report: Report
 
     @property
@@ -327,8 +326,7 @@ class Change:
     def undo(self) -> None: ...
 
 
-@dataclass
-class Written(Change):
+class Written(Change, Struct):
     path: Path
     more: str | None
 
@@ -351,8 +349,7 @@ class Written(Change):
             os.utime(self.path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-@dataclass
-class Moved(Change):
+class Moved(Change, Struct):
     path: Path
 
     def apply(self, flags: dict[str, Any]) -> dict[str, Any]:
@@ -363,8 +360,7 @@ class Moved(Change):
         self.path.with_name(".away").rename(self.path)
 
 
-@dataclass
-class Flag(Change):
+class Flag(Change, Struct):
     name: str
     value: Any
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from reviewer.recording import Direction, Location
 from reviewer.review.finding import Basis, Finding, Severity, Suppressed

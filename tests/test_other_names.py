@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 import checks
 from reviewer.recording import Recording, Revision, Table, TransactionMode
@@ -23,8 +24,7 @@ from tests.examples import Bench, Story
 CHECKS = checks.load()
 
 
-@dataclass(frozen=True)
-class Before:
+class Before(Struct, frozen=True):
     """What the deploy has done before: statements, and the names that things have after them."""
 
     statements: tuple[str, ...]

@@ -18,6 +18,7 @@ import pglast
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 from pglast import ast, enums
 from pglast.keywords import COL_NAME_KEYWORDS, UNRESERVED_KEYWORDS
 
@@ -1042,7 +1043,7 @@ def _fact(operation: op.Operation) -> Fact:
             return (kind, name, value is None, local)
         case op.DoBlock(_, body):
             return (kind, body)
-    return (kind, *(_plain(v) if isinstance(v, Name) else v for v in vars(operation).values()))
+    return (kind, *(_plain(v) if isinstance(v, Name) else v for v in astuple(operation)))
 
 
 # PostgreSQL has nodes of their own for these.

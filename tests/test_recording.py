@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reviewer.recording import Direction, Outcome, Pass, Recording, Rehearsal, Statement, dumps, furthest, loads
 from tests.command import Place, project, revision, somewhere, told

@@ -8,13 +8,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from reviewer.config import Config, load
 from reviewer.errors import ReviewerError

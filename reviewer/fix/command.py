@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.config import Config
 from reviewer.errors import CannotReview, UsageError, nearest
@@ -22,8 +24,7 @@ from reviewer.session import Progress, Scope, plan_for, production_of, scope, st
 from reviewer.sql.parse import prepare as prepare_parser
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """What became of all findings."""
 
     outcomes: tuple[Outcomes, ...]

@@ -36,7 +36,7 @@ def make(root: Path, folder: Path, tree: Tree, files: Mapping[str, bytes]) -> Pa
 
 def moved(tree: Tree, root: Path, copy: Path) -> Tree:
     """The same tree in the copy."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     def place(path: Path) -> Path:
         return copy / _inside(path, root.resolve())

@@ -6,8 +6,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from reviewer.errors import ReviewerError
 from reviewer.fix import fixers
@@ -29,8 +30,7 @@ _MOST_TRIES = 3
 """How often one fix is tried."""
 
 
-@dataclass(frozen=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """A fix that was rehearsed and kept, and the files that it changed."""
 
     fix: Fix
@@ -39,8 +39,7 @@ class Applied:
     after: Contents
 
 
-@dataclass(frozen=True)
-class Left:
+class Left(Struct, frozen=True):
     """A finding that stays, and why."""
 
     finding: Finding
@@ -50,8 +49,7 @@ class Left:
     """Whether --unsafe would try."""
 
 
-@dataclass(frozen=True)
-class Outcomes:
+class Outcomes(Struct, frozen=True):
     """What became of the findings of one tree."""
 
     trials: Trials
@@ -61,8 +59,7 @@ class Outcomes:
     left: tuple[Left, ...]
 
 
-@dataclass
-class _Work:
+class _Work(Struct):
     trials: Trials
     rules: Collection[str]
     unsafe: bool
@@ -185,8 +182,7 @@ def _applied(before: State, fix: Fix, work: _Work) -> Applied:
     return Applied(fix, {path: sources[path].data for path in changed if path in sources}, changed)
 
 
-@dataclass(frozen=True)
-class _Made:
+class _Made(Struct, frozen=True):
     contents: dict[str, bytes]
     """What the files hold."""
     ids: frozenset[str]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reviewer.fix.source import Hunk
 from reviewer.recording import Difference
 from reviewer.review.finding import Finding
 
 
-@dataclass(frozen=True)
-class NewRevision:
+class NewRevision(Struct, frozen=True):
     """A revision that comes right after another one, before all that follows it."""
 
     after: str
@@ -24,8 +24,7 @@ class NewRevision:
     """What both need at the top of the file, besides imports."""
 
 
-@dataclass(frozen=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """One finding fixed."""
 
     finding: Finding

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TypeVar
 
 import libcst as cst
+from msgspec import Struct
 
 from reviewer.fix import code
 from reviewer.fix.refused import Refused
@@ -28,8 +28,7 @@ Kind = TypeVar("Kind")
 _OTHERS = re.compile(rb"sqlite|mysql|mariadb|oracle|mssql|dialect\.name")
 
 
-@dataclass(frozen=True)
-class Files:
+class Files(Struct, frozen=True, dict=True):
     """The files of one tree as they are under review."""
 
     graph: Graph
@@ -44,8 +43,7 @@ class Files:
         return any(_OTHERS.search(each.data) for each in self.sources.values())
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True, dict=True):
     """One finding that may be fixed."""
 
     finding: Finding

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import libcst as cst
+from msgspec import Struct
 
 from reviewer.fix.code import outside_transaction, parsed, text_of
 from reviewer.fix.fix import Fix, NewRevision
@@ -19,8 +19,7 @@ from reviewer.sql.names import Name
 NEW_REVISION = "It adds a revision, because it commits and must not leave this one half applied"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """A statement in its final form."""
 
     site: Site

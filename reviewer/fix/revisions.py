@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import libcst as cst
+from msgspec import Struct
 
 from reviewer.fix.code import parsed
 from reviewer.fix.fix import NewRevision
@@ -20,8 +20,7 @@ from reviewer.project.naming import Naming
 _MARKS = ("revision", "down_revision", "branch_labels", "depends_on")
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """A revision that has its id and its file."""
 
     id: str

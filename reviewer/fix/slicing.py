@@ -7,9 +7,9 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import libcst as cst
+from msgspec import Struct, field
 
 from reviewer.fix.refused import Refused
 from reviewer.fix.source import DOWNGRADE, UPGRADE, Site, Source, Statement, alias, called, is_batch, literal
@@ -22,8 +22,7 @@ _SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars"})
 _CHANGING = re.compile(r"(create|drop|add|alter|rename|bulk|insert|delete|update|commit|rollback|autocommit)(_|\b)")
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """What a function of its own needs to run a statement as it runs where it stands."""
 
     body: tuple[Statement, ...]
@@ -46,8 +45,7 @@ def taken(
     return Slice(tuple(body), (*_top([*way.helpers, *body], site.source), *way.helpers))
 
 
-@dataclass
-class _Way:
+class _Way(Struct):
     """The way from a statement out to `upgrade()` or `downgrade()`."""
 
     site: Site

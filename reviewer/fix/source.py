@@ -11,12 +11,12 @@ import io
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar, cast
 
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, ParentNodeProvider, PositionProvider
+from msgspec import Struct
 
 from reviewer.fix.refused import Refused
 
@@ -30,8 +30,7 @@ MARKER = "# ###"
 """How the comments begin with which autogenerate frames its commands."""
 
 
-@dataclass(frozen=True)
-class Hunk:
+class Hunk(Struct, frozen=True):
     """Lines `first` to `last` (from 0, `last` not included) of a file become `lines`."""
 
     first: int
@@ -47,8 +46,7 @@ class Hunk:
         return self.first < other.last and other.first < self.last
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Struct, frozen=True):
     """A call that is a statement of its own in `upgrade()` or `downgrade()`, or in a helper of the same file."""
 
     source: Source
@@ -79,8 +77,7 @@ class Site:
         return self.source.lines_of(self.statement)[0]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True, dict=True):
     """One file."""
 
     path: str

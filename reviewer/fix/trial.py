@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import astuple, replace
 
 from reviewer.config import Config
 from reviewer.fix import copy
@@ -50,8 +52,7 @@ Contents = Mapping[str, bytes]
 """What files hold, by their path from the root of the project."""
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True, dict=True):
     """The project with some of its files rewritten, and what a review finds in it."""
 
     scope: Scope
@@ -91,7 +92,7 @@ class State:
             for each in (*story.upgrade, *story.downgrade)
             for operation in each.operations
         ]
-        names = {name for each in operations for name in vars(each).values() if isinstance(name, Name)}
+        names = {name for each in operations for name in astuple(each) if isinstance(name, Name)}
         return frozenset(name.schema for name in names if name.schema is not None) - {"public", "pg_catalog"}
 
     @property
@@ -100,8 +101,7 @@ class State:
         return frozenset(each.id for each in self.scope.selection.revisions)
 
 
-@dataclass
-class Trials:
+class Trials(Struct):
     """What all trials of one tree share."""
 
     config: Config

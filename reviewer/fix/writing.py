@@ -7,8 +7,9 @@ import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reviewer.errors import UsageError
 from reviewer.host import files
@@ -16,8 +17,7 @@ from reviewer.host import files
 _AGAIN = "Nothing was written. Run it again."
 
 
-@dataclass(frozen=True)
-class _Ready:
+class _Ready(Struct, frozen=True):
     place: Path
     written: Path
     """The new content, beside it."""

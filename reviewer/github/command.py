@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import UsageError
 from reviewer.github import comment, publication
@@ -19,8 +21,7 @@ from reviewer.review.finding import Severity
 from reviewer.review.verdict import Report
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """What was asked for on the command line. Empty means: from the environment."""
 
     report: Path

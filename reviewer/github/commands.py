@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reviewer.report import inert
 
@@ -44,8 +45,7 @@ def add_summary(environ: Mapping[str, str], page: str) -> None:
     _append(environ.get("GITHUB_STEP_SUMMARY", ""), page)
 
 
-@dataclass(frozen=True)
-class CommandFiles:
+class CommandFiles(Struct, frozen=True):
     """The runner's command files, as they were before the project's code ran."""
 
     before: Mapping[Path, bytes]

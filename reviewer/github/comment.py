@@ -7,8 +7,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.github.api import Api, ApiError, Comment, Forbidden, NotFound, Unsure
 from reviewer.report.markdown import MARKER
@@ -38,8 +40,7 @@ class Status(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What happened to the comment, and why."""
 
     status: Status
@@ -53,8 +54,7 @@ def identity(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """One comment that should be on the pull request."""
 
     body: str
@@ -95,8 +95,7 @@ def publish_all(
     return _alone(api, number, changes)
 
 
-@dataclass(frozen=True)
-class _Change:
+class _Change(Struct, frozen=True):
     outcome: Outcome
     written: Comment | None = None
     """A comment that is new."""

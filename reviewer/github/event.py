@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from reviewer.errors import UsageError
 
@@ -28,8 +29,7 @@ _SHA = re.compile("[0-9a-f]{40,64}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True)
-class PullRequest:
+class PullRequest(Struct, frozen=True):
     """The pull request that an event is about."""
 
     number: int
@@ -40,8 +40,7 @@ class PullRequest:
     from_fork: bool = False
 
 
-@dataclass(frozen=True)
-class Upstream:
+class Upstream(Struct, frozen=True):
     """The run that a `workflow_run` event is about."""
 
     head_sha: str
@@ -53,8 +52,7 @@ class Upstream:
     url: str = ""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Struct, frozen=True):
     """What GitHub says about a workflow run. Outside of Actions everything is empty."""
 
     name: str = ""

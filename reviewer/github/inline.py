@@ -6,8 +6,9 @@ import ast
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from reviewer.github.api import Api, ApiError, ChangedFile, Invalid, Thread, Unsure
 from reviewer.github.suggestion import Part, Suggestion, fenced, of_fix, parts
@@ -33,8 +34,7 @@ _ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "�
 _LONGEST_REMEDY = 4_000
 
 
-@dataclass(frozen=True)
-class Posted:
+class Posted(Struct, frozen=True):
     """What happened to the review comments."""
 
     new: int = 0
@@ -48,8 +48,7 @@ class Posted:
     """One sentence if nothing could be posted."""
 
 
-@dataclass(frozen=True)
-class _Remark:
+class _Remark(Struct, frozen=True):
     fingerprint: str
     path: str
     first: int

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.config import Config
 from reviewer.errors import UsageError
@@ -50,8 +52,7 @@ class SuggestFixes(Enum):
     FALSE = "false"
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """All inputs; those that were not given are empty."""
 
     purpose: Purpose

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import UsageError
 from reviewer.github import comment, inline
@@ -34,8 +36,7 @@ class When(Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """The pull request to comment on."""
 
     number: int
@@ -43,8 +44,7 @@ class Target:
     """The commit that the report is about, for links."""
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """How to publish a report."""
 
     marker_id: str
@@ -56,8 +56,7 @@ class Wish:
     """Where the report comes from, if not from a trusted run."""
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(Struct, frozen=True):
     """What happened to the comments, by name of the tree; the name is empty for the only one."""
 
     outcomes: Mapping[str, Outcome]

@@ -8,9 +8,10 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
+
+from msgspec.structs import replace
 
 import checks
 from reviewer import __version__

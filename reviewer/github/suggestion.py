@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reviewer.report import inert
 from reviewer.report.markdown import fence
@@ -17,8 +18,7 @@ MOST_CHARACTERS = 10_000
 _HUNK = re.compile(r"@@ -(?P<old>\d+)(?:,(?P<olds>\d+))? \+(?P<new>\d+)(?:,\d+)? @@")
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """Lines that follow on each other in a diff, as they are in the new file: a comment stays within one part."""
 
     first: int
@@ -33,8 +33,7 @@ class Part:
         return range(self.first, self.first + len(self.lines))
 
 
-@dataclass(frozen=True)
-class Suggestion:
+class Suggestion(Struct, frozen=True):
     """Lines `first` to `last`, `last` included, and the text that replaces them."""
 
     first: int
@@ -99,8 +98,7 @@ def fenced(text: str) -> list[str] | None:
     return [lines[0], *text.split("\n"), lines[-1]]
 
 
-@dataclass(frozen=True)
-class _Hunk:
+class _Hunk(Struct, frozen=True):
     old: int
     new: int
     lines: tuple[tuple[str, str], ...]

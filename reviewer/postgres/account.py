@@ -7,16 +7,16 @@ import pwd
 import stat
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from reviewer.errors import ServerError
 from reviewer.host.guardian import MARK
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(Struct, frozen=True):
     """An account that a program can run under. `drop` means that root privileges are dropped for it."""
 
     uid: int

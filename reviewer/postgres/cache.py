@@ -21,9 +21,10 @@ import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from reviewer.host.files import keep_newest
 from reviewer.host.guardian import Guardian
@@ -40,8 +41,7 @@ _SECONDS = 120.0
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """The cache entry for the fresh data folder of one installation."""
 
     folder: Path

@@ -10,11 +10,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from reviewer.errors import ServerError
 from reviewer.host.guardian import Guardian, end_processes_on, give_back_memory

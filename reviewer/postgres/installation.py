@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reviewer.postgres.account import Account, clean_environment
 from reviewer.postgres.request import Candidate
@@ -16,8 +17,7 @@ from reviewer.sql.versions import major_of
 _PROBE_SECONDS = 20.0
 
 
-@dataclass(frozen=True)
-class Installation:
+class Installation(Struct, frozen=True):
     """Working binaries: `initdb` and `postgres` in `folder`."""
 
     folder: Path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from reviewer.sql.versions import NEWEST, OLDEST, VERIFIED, major_of
 
@@ -13,8 +14,7 @@ SOURCES = ("local", "embedded", "container")
 """Sources of servers that need only their name, in the order in which `auto` tries them."""
 
 
-@dataclass(frozen=True)
-class ServerRequest:
+class ServerRequest(Struct, frozen=True):
     """The server that a review needs."""
 
     source: str = "auto"
@@ -34,8 +34,7 @@ class ServerRequest:
         return "://" in self.source
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """One server that could be started, or the reason why it cannot."""
 
     source: str

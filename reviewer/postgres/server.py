@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import ServerError
 from reviewer.postgres import sessions
@@ -33,17 +35,20 @@ ALWAYS = {"client_min_messages": "debug1", "lc_messages": "C"}
 """Settings of every scratch database: PostgreSQL reports what it does ("rewriting table"), and in English."""
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(Struct, frozen=True):
     """What a client needs to connect, apart from the name of a database."""
 
     host: str
     """The name of a host, or the folder of the unix socket."""
     port: int
     user: str
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     sslmode: str | None = None
     """As libpq spells it, if the user's URL contained it."""
+
+    def __repr__(self) -> str:
+        shown = "" if self.password is None else ", password=..."
+        return f"Address(host={self.host!r}, port={self.port}, user={self.user!r}{shown})"
 
     @property
     def is_socket(self) -> bool:
@@ -77,8 +82,7 @@ class Address:
         return f"postgresql://{quote(self.user, safe='')}{password}@{place}/{database}{query}"
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """The contents of the data folder of a stopped server, for a `Snapshot` of it."""
 
     database: str
@@ -104,8 +108,7 @@ class Machine(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Idle:
+class _Idle(Struct, frozen=True):
     connection: psycopg.Connection[Any]
     defaults: str
     """What new sessions began with when it was last used."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     import psycopg
@@ -34,8 +35,7 @@ FROM pg_catalog.pg_roles r WHERE r.oid >= 16384
 _FLAGS = ("SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "LOGIN", "REPLICATION", "BYPASSRLS")
 
 
-@dataclass(frozen=True)
-class Roles:
+class Roles(Struct, frozen=True):
     """The roles of a server, by oid: the name of each, and its properties as JSON text."""
 
     found: Mapping[int, tuple[str, str]] = field(default_factory=dict)

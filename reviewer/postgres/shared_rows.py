@@ -10,8 +10,9 @@ import json
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     import psycopg
@@ -61,8 +62,7 @@ _LISTS = frozenset(
 _SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The rows of the shared catalogs, as JSON texts."""
 
     cluster: Mapping[str, frozenset[str]]

@@ -15,9 +15,10 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from reviewer.host.files import read_regular
 from reviewer.host.guardian import Guardian
@@ -35,17 +36,16 @@ _ORPHANED = 3600.0
 _UNFINISHED = ".building-"
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """An existing snapshot."""
 
     path: Path
     """The file that describes it."""
     database: str
     superuser: str
-    shared: Mapping[str, Any] = field(repr=False)
+    shared: Mapping[str, Any]
     """The server-wide state before the project changed anything, in the format of the code that reads it."""
-    about: Mapping[str, Any] = field(repr=False)
+    about: Mapping[str, Any]
 
     @property
     def entry(self) -> Entry:

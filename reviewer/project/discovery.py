@@ -12,9 +12,11 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import InterpreterError, ProjectError, UsageError
 from reviewer.host import files, toml
@@ -31,16 +33,14 @@ _NAMED = 6
 """Up to this number, configuration files are listed by name."""
 
 
-@dataclass(frozen=True)
-class ConfigFile:
+class ConfigFile(Struct, frozen=True):
     """A configuration file as given with `--config [NAME=]FILE`."""
 
     path: Path
     name: str = ""
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """One migration tree: a script location with its revisions. All paths are absolute."""
 
     name: str
@@ -84,8 +84,7 @@ class Tree:
         )
 
 
-@dataclass(frozen=True)
-class Interpreter:
+class Interpreter(Struct, frozen=True):
     """How to start the Python that can import env.py."""
 
     command: tuple[str, ...]
@@ -332,8 +331,7 @@ def _example(folder: Path) -> str:
     return f"%(here)s/{found[0] if found else 'migrations'}"
 
 
-@dataclass(frozen=True)
-class _Options:
+class _Options(Struct, frozen=True):
     """Options as Alembic reads them: first from the ini file, then from pyproject.toml."""
 
     file: Path

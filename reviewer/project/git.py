@@ -9,8 +9,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import UsageError
 
@@ -33,8 +35,7 @@ class NoRepositoryError(GitError):
     """The project is not inside a git repository, or git is not installed."""
 
 
-@dataclass(frozen=True)
-class Base:
+class Base(Struct, frozen=True):
     """The commit that the branch is compared with."""
 
     commit: str
@@ -46,12 +47,11 @@ class Base:
     """Name of the tip, such as `origin/main`."""
     why: str
     """How it was chosen, as a phrase for people."""
-    head: str = field(default="", compare=False)
+    head: str = ""
     """Full object name of the commit that is checked out."""
 
 
-@dataclass(frozen=True)
-class Git:
+class Git(Struct, frozen=True):
     """A repository with a working tree. Paths in arguments and results are relative to `root`, with `/`."""
 
     root: Path

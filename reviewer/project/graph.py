@@ -10,8 +10,9 @@ import difflib
 import heapq
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from reviewer.errors import ProjectError, UsageError
 from reviewer.project.source import Problem, ProblemKind, SourceRevision
@@ -19,8 +20,7 @@ from reviewer.project.source import Problem, ProblemKind, SourceRevision
 _RELATIVE = re.compile(r"(?P<start>.*?)(?P<steps>[+-]\d+)")
 
 
-@dataclass(frozen=True)
-class Graph:
+class Graph(Struct, frozen=True, dict=True):
     """Every revision of one tree at one state of the source."""
 
     revisions: Mapping[str, SourceRevision]

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer import recording
 from reviewer.errors import ProjectError, UsageError
@@ -41,8 +43,7 @@ _LOADED = re.compile(r"(?!\.\#|__init__)(.*\.py)$")
 """Files that Alembic loads from a folder of revisions."""
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """The revisions under review, and the state from which they start."""
 
     revisions: tuple[SourceRevision, ...] = ()

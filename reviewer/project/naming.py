@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from reviewer.project.discovery import Tree, options_of
 
@@ -12,8 +13,7 @@ USUAL = "%(rev)s_%(slug)s"
 _WORD = re.compile(r"\w+")
 
 
-@dataclass(frozen=True)
-class Naming:
+class Naming(Struct, frozen=True):
     """The settings for file names of one migration tree."""
 
     template: str = USUAL

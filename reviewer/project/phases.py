@@ -9,8 +9,9 @@ import io
 import re
 import tokenize
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from msgspec import Struct
 
 from reviewer.project.source import SourceRevision
 from reviewer.recording import Declared
@@ -25,8 +26,7 @@ _VARIABLE = re.compile(r"phase|deploy|stage", re.IGNORECASE)
 """Variables of a module whose text says when it is to run: `phase = "expand"`."""
 
 
-@dataclass(frozen=True)
-class Phases:
+class Phases(Struct, frozen=True):
     """The words with which the revisions of a project say when they are to run."""
 
     before: tuple[str, ...] = ("expand", "pre", "pre-deploy", "pre-deployment", "before")

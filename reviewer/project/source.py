@@ -13,6 +13,8 @@ from enum import Enum
 from functools import cached_property
 from itertools import pairwise
 
+from msgspec import Struct
+
 from reviewer import recording
 from reviewer.host.paths import shown
 from reviewer.project.guards import guards
@@ -35,8 +37,7 @@ class ProblemKind(Enum):
     CYCLE = "cycle"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A reason why the history cannot be understood."""
 
     kind: ProblemKind
@@ -48,15 +49,14 @@ class Problem:
     """Whether Alembic rejects the history too; if not, only reading it from source fails."""
 
 
-@dataclass(frozen=True)
-class Import:
+class Import(Struct, frozen=True):
     """A module that a file imports, wherever in the file. A relative one has its leading dots."""
 
     module: str
     line: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # and no `Struct`, which compares all its fields
 class SourceRevision:
     """A revision as declared in its file."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reviewer.errors import ProjectError, UsageError
 from reviewer.project.discovery import Tree
@@ -18,8 +19,7 @@ from reviewer.project.history import Graph, Selection, new_revisions, selected
 _SYMBOLS = frozenset({"base", "head", "heads"})
 
 
-@dataclass(frozen=True)
-class End:
+class End(Struct, frozen=True):
     """One end of a release."""
 
     name: str
@@ -36,8 +36,7 @@ class End:
         return self.name if self.ids == (self.name,) else f"{self.name} ({at})"
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Struct, frozen=True):
     """What a release consists of."""
 
     start: End

@@ -1,7 +1,7 @@
 """The recording: what happened when the revisions ran. The interface between running and judging.
 
 Everything before it needs Python, git and PostgreSQL; everything after it is a pure function of it. It consists of
-frozen dataclasses with a JSON form (`dumps`, `loads`) that survives a round trip unchanged.
+frozen structs with a JSON form (`dumps`, `loads`) that survives a round trip unchanged.
 """
 
 from __future__ import annotations

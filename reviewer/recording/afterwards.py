@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reviewer.recording.passes import Difference
 from reviewer.sql import types
 from reviewer.sql.names import Name
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """An ordinary statement that ran before a revision and that PostgreSQL rejects after it."""
 
     subject: Name
@@ -39,8 +38,7 @@ class Refused:
     """Whether it was written for the upgraded schema, so that new code fails too."""
 
 
-@dataclass(frozen=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """A column that a sequence fills, as a revision leaves it."""
 
     table: Name
@@ -71,8 +69,7 @@ class Counter:
         return self.ends < types.LARGEST.get(self.column_type, 0)
 
 
-@dataclass(frozen=True)
-class Visible:
+class Visible(Struct, frozen=True):
     """How many rows of a table with row-level security a role sees."""
 
     table: Name
@@ -88,8 +85,7 @@ class Visible:
     """Whether the owner was subject to row-level security before the revision."""
 
 
-@dataclass(frozen=True)
-class HiddenRows:
+class HiddenRows(Struct, frozen=True):
     """A table of the base state that forces row-level security, which hides rows from the migrations: they run as
     its owner.
     """
@@ -101,8 +97,7 @@ class HiddenRows:
     """How many of them the migrations see."""
 
 
-@dataclass(frozen=True)
-class StaleIndex:
+class StaleIndex(Struct, frozen=True):
     """An index whose expression now returns other values than those that the index was built with."""
 
     table: Name
@@ -112,8 +107,7 @@ class StaleIndex:
     rows: int
 
 
-@dataclass(frozen=True)
-class Afterwards:
+class Afterwards(Struct, frozen=True):
     """What differs after a revision, found by statements and queries right before it and right after it."""
 
     revision: str

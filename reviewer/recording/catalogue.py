@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from reviewer.sql.names import Name
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of the base state. The type is written as `format_type` prints it."""
 
     name: str
@@ -23,8 +23,7 @@ class Column:
     """Whether it is a generated column, stored or virtual."""
 
 
-@dataclass(frozen=True)
-class Constraint:
+class Constraint(Struct, frozen=True):
     """A constraint of the base state. `definition` is the result of `pg_get_constraintdef`."""
 
     name: str
@@ -36,8 +35,7 @@ class Constraint:
     referenced: Name | None = None
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(Struct, frozen=True):
     """An index of the base state. `definition` is the result of `pg_get_indexdef`."""
 
     name: str
@@ -50,8 +48,7 @@ class Index:
     """The constraint that the index implements."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table, view or materialized view of the base state."""
 
     name: Name
@@ -70,16 +67,14 @@ class Table:
         return next((column for column in self.columns if column.name == name), None)
 
 
-@dataclass(frozen=True)
-class Enumeration:
+class Enumeration(Struct, frozen=True):
     """An enum type of the base state, with its labels in order."""
 
     name: Name
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Catalogue:
+class Catalogue(Struct, frozen=True, dict=True):
     """The objects of the database in the base state; without a server, as far as the text of earlier revisions
     shows.
     """

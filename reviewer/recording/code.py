@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reviewer.recording.observations import Location
 from reviewer.sql.names import Name
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """Statements of the base commit's code that ran before the new revisions and fail after them."""
 
     table: Name
@@ -28,8 +27,7 @@ class Broken:
     """The revision after which it runs again."""
 
 
-@dataclass(frozen=True)
-class Mapped:
+class Mapped(Struct, frozen=True):
     """A table that the models of the base commit define."""
 
     table: Name
@@ -39,8 +37,7 @@ class Mapped:
     """The kinds of statements that ran before the new revisions and were tried after them."""
 
 
-@dataclass(frozen=True)
-class OldCode:
+class OldCode(Struct, frozen=True):
     """The code of the base commit, which still runs on the new schema during the migration."""
 
     commit: str = ""
@@ -59,8 +56,7 @@ UNTOUCHED = "the new revisions touch no existing table"
 """The reason of an `OldCode` for which there was nothing to try."""
 
 
-@dataclass(frozen=True)
-class NewCode:
+class NewCode(Struct, frozen=True):
     """The code at head, on the schema before the new revisions: whether it may go out first."""
 
     mapped: tuple[Mapped, ...] | None = None
@@ -71,8 +67,7 @@ class NewCode:
     """Why it was not tried."""
 
 
-@dataclass(frozen=True)
-class Disagreement:
+class Disagreement(Struct, frozen=True):
     """An operation that autogenerate would write for the models at head and the upgraded database, and that it
     would not have written at base.
     """
@@ -87,8 +82,7 @@ class Disagreement:
     """The name of an index or a constraint."""
 
 
-@dataclass(frozen=True)
-class ClientDefault:
+class ClientDefault(Struct, frozen=True):
     """A new column of the models at head with a default that only Python knows."""
 
     table: Name
@@ -98,8 +92,7 @@ class ClientDefault:
     """As Python prints it; a function is followed by parentheses."""
 
 
-@dataclass(frozen=True)
-class Relationship:
+class Relationship(Struct, frozen=True):
     """A one-to-many relationship of the models at head, over a foreign key with a new column."""
 
     model: str
@@ -115,8 +108,7 @@ class Relationship:
     nullable: bool = True
 
 
-@dataclass(frozen=True)
-class Models:
+class Models(Struct, frozen=True):
     """What the models at head contain for the objects that the new revisions add."""
 
     defaults: tuple[ClientDefault, ...] = ()
@@ -126,8 +118,7 @@ class Models:
     """Whether models and upgraded database were compared."""
 
 
-@dataclass(frozen=True)
-class Control:
+class Control(Struct, frozen=True):
     """What env.py does when a revision fails, tested with a step of the reviewer that must fail."""
 
     tried: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reviewer.errors import RecordingError
 from reviewer.recording.whole import Recording
@@ -38,12 +39,10 @@ def loads(text: str | bytes, file: str = "the file") -> tuple[Recording, ...]:
         raise RecordingError(f"There is no recording in {file}, or it is cut short: {error}.", way_out) from None
 
 
-@dataclass(frozen=True)
-class _OnlyFormat:
+class _OnlyFormat(Struct, frozen=True):
     format: int
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(Struct, frozen=True):
     format: int
     recordings: tuple[Recording, ...]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reviewer.recording.observations import Location
 
 
-@dataclass(frozen=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """Lines of a revision that run only while a number is below a constant, such as `if count < 1_000_000:`."""
 
     first: int
@@ -18,8 +17,7 @@ class Guard:
     """As written; if the lines run when it is false, it begins with `not`."""
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """When a revision is to run, as its author says."""
 
     before_code: bool
@@ -29,8 +27,7 @@ class Declared:
     line: int | None = None
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """A revision under review, as read from its source."""
 
     id: str
@@ -56,8 +53,7 @@ class Revision:
         return len(self.down_revisions) > 1
 
 
-@dataclass(frozen=True)
-class HistoryEntry:
+class HistoryEntry(Struct, frozen=True):
     """A fact about one revision from source and git, and its location."""
 
     revision: str
@@ -67,8 +63,7 @@ class HistoryEntry:
     depends on it."""
 
 
-@dataclass(frozen=True)
-class History:
+class History(Struct, frozen=True):
     """Facts about the revision graph from source and git, for the rules about history."""
 
     heads: tuple[str, ...] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
@@ -20,8 +21,7 @@ class Origin(Enum):
     ALEMBIC = "alembic"
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(Struct, frozen=True):
     """A line of a file. The path is relative to the project's git root; outside git it is as given."""
 
     path: str
@@ -31,8 +31,7 @@ class Location:
         return f"{self.path}:{self.line}"
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """A table, index, view or sequence as the server knew it after the statement."""
 
     schema: str
@@ -67,24 +66,21 @@ class Relation:
         return str(self.as_name)
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(Struct, frozen=True):
     """A lock that a statement took and that its transaction did not hold before."""
 
     relation: Relation
     mode: LockMode
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(Struct, frozen=True):
     """A sequential scan of a whole table. `rows` is the number of rows that were read in the rehearsal."""
 
     relation: Relation
     rows: int
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """How many rows of an existing table were changed, by whatever code."""
 
     relation: Relation
@@ -92,8 +88,7 @@ class Written:
     deleted: int
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """What PostgreSQL did while one statement ran, as seen from inside its transaction."""
 
     locks: tuple[Lock, ...] = ()
@@ -119,8 +114,7 @@ class Observation:
         return any(words in message for message in self.messages)
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """One statement as it was sent to the server. `sql` is never rendered by the reviewer."""
 
     sql: str

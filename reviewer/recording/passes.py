@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from itertools import dropwhile
+
+from msgspec import Struct
 
 from reviewer.recording.observations import Location, Origin, Statement
 
@@ -76,8 +77,7 @@ class Moment(Enum):
     """After its own code: in Alembic's bookkeeping, `on_version_apply`, the commit, or the rest of env.py."""
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a pass failed."""
 
     kind: FailureKind
@@ -126,8 +126,7 @@ class Change(Enum):
     CHANGED = "changed"
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One difference between two states of the catalogue."""
 
     kind: str
@@ -160,8 +159,7 @@ def seen_between(passes: Iterable[Pass], first: str, last: str) -> bool:
     return None in seen or len(seen) > 1
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """Values of one column, or rows of one table, that did not survive the round trip."""
 
     table: str
@@ -184,16 +182,14 @@ class Loss:
         return self.column is not None and self.before is None and self.after is not None
 
 
-@dataclass(frozen=True)
-class FailingOld:
+class FailingOld(Struct, frozen=True):
     """A revision of the history that runs with the code of the base commit but fails with the branch's code."""
 
     revision: str
     failure: Failure
 
 
-@dataclass(frozen=True)
-class Pass:
+class Pass(Struct, frozen=True):
     """One run of one revision in one direction."""
 
     revision: str

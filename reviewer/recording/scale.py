@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reviewer.recording.observations import Location, Origin
 from reviewer.recording.passes import Direction
 from reviewer.sql.names import Name
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What one statement took in one run, or a block of code that sends several from one line."""
 
     revision: str
@@ -49,16 +48,14 @@ class Taken:
         return self.whole + self.waited
 
 
-@dataclass(frozen=True)
-class Sized:
+class Sized(Struct, frozen=True):
     """How many rows a table had in a run."""
 
     table: Name
     rows: int
 
 
-@dataclass(frozen=True)
-class ScaledRun:
+class ScaledRun(Struct, frozen=True):
     """The new revisions up and down at one size."""
 
     rows: int
@@ -71,8 +68,7 @@ class ScaledRun:
     """Whether it was the upgrade that failed."""
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(Struct, frozen=True):
     """The new revisions at several sizes of the tables that they work on."""
 
     budget: float

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from reviewer.recording.afterwards import Afterwards, HiddenRows
 from reviewer.recording.catalogue import Catalogue
@@ -21,16 +22,14 @@ class Mode(Enum):
     STATIC = "static"
 
 
-@dataclass(frozen=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     """Something that could not be checked, and the actual reason."""
 
     what: str
     reason: str
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(Struct, frozen=True):
     """The PostgreSQL server on which the revisions ran."""
 
     version: str
@@ -43,8 +42,7 @@ class Server:
         return major_of(self.version)
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """Versions of Python, Alembic, SQLAlchemy and the driver in the project's interpreter."""
 
     python: str = ""
@@ -53,16 +51,14 @@ class Environment:
     driver: str = ""
 
 
-@dataclass(frozen=True)
-class TransactionMode:
+class TransactionMode(Struct, frozen=True):
     """How env.py configures transactions."""
 
     per_migration: bool = False
     transactional_ddl: bool = True
 
 
-@dataclass(frozen=True)
-class BaseOrigin:
+class BaseOrigin(Struct, frozen=True):
     """What the base state was made from."""
 
     kind: str = ""
@@ -80,8 +76,7 @@ class BaseOrigin:
     """The commit whose code ran the history; empty for the working tree's code."""
 
 
-@dataclass(frozen=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """Everything that is known about one tree's new revisions after they have run."""
 
     tool: str

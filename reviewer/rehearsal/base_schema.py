@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from reviewer.errors import CannotReview, UsageError
 from reviewer.host import files
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 _COPY = re.compile(r"^COPY\s.+\sFROM\s+stdin;\s*$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Script:
+class Script(Struct, frozen=True):
     """A file of plain SQL. It is read before any code of the project runs, so that code cannot change what is
     applied.
     """

@@ -6,9 +6,11 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.recording import BaseOrigin, Catalogue, FailingOld, FailureKind, HiddenRows, Skipped, Table
@@ -31,8 +33,7 @@ _ELSEWHERE = 10_001
 """The number of the first row where keys must differ from those of ordinary generated rows; a `smallint` holds it."""
 
 
-@dataclass(frozen=True)
-class BaseState:
+class BaseState(Struct, frozen=True):
     """A database in the state before the new revisions, with a description of its contents."""
 
     database: str = ""
@@ -288,8 +289,7 @@ def _from_snapshot(bench: Workbench, old: Trial, kept: KeptStates, snapshot: Sna
     return database
 
 
-@dataclass(frozen=True)
-class _Done:
+class _Done(Struct, frozen=True):
     """The result of running the history."""
 
     database: str

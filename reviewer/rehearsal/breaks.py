@@ -5,7 +5,9 @@ revision that causes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import Broken, Mapped
 from reviewer.sql.names import Name
@@ -14,8 +16,7 @@ _GONE = frozenset({"42703", "42P01", "3F000"})
 """SQLSTATEs of a column, a table or a schema that is missing: no kind of statement can use it."""
 
 
-@dataclass(frozen=True)
-class Tried:
+class Tried(Struct, frozen=True):
     """What statements of models did on one state that ran on another."""
 
     mapped: tuple[Mapped, ...] = ()

@@ -9,8 +9,9 @@ import contextlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
+
+from msgspec import Struct
 
 from reviewer.recording import Change, Difference
 from reviewer.rehearsal import shared_objects
@@ -38,8 +39,7 @@ class Key(NamedTuple):
         return Name(self.table, self.schema) if self.table is not None else None
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """Every object of a database, with its properties."""
 
     objects: Mapping[Key, str]

@@ -17,8 +17,9 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reviewer import __version__
 from reviewer.errors import ReviewerError
@@ -43,8 +44,7 @@ _LARGEST = 1 << 20
 _MOST_ENTRIES = 200
 
 
-@dataclass(frozen=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """The result of one way to fail."""
 
     way: str
@@ -138,8 +138,7 @@ def _why_not(answer: Answer, ended: ControlEvent | None) -> str:
 # -- kept between reviews -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """The cache entry that records that one env.py reports failures."""
 
     path: Path

@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.host.guardian import Guardian
 from reviewer.recording import Direction, History, Outcome, Pass, Recording, Rehearsal, Revision, Skipped
@@ -81,8 +83,7 @@ _FEWEST = 3
 """Fewer revisions than this are not worth a server, on which the history has to run first."""
 
 
-@dataclass(frozen=True)
-class _Rehearsed:
+class _Rehearsed(Struct, frozen=True):
     recordings: tuple[Recording, ...]
     failed: str | None = None
     """The revision at which the history failed before it reached the state of the last recording; empty if that is

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import Catalogue, Failure, Pass
 from reviewer.rehearsal.round_trip import touched
@@ -19,8 +21,7 @@ _OPAQUE = (("bytea",), ("json", "jsonb", "xml"))
 """Types whose values mean something to the application alone, those that it can do least with first."""
 
 
-@dataclass(frozen=True)
-class Without:
+class Without(Struct, frozen=True):
     """Tables without rows, or with NULL in those of their columns that have certain types."""
 
     tables: tuple[Name, ...]

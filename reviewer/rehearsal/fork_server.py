@@ -17,10 +17,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO
+
+from msgspec.structs import replace
 
 from reviewer.host.guardian import MARK, Guardian
 from reviewer.rehearsal.interpreter import RUNNER, RunnerProcess, end

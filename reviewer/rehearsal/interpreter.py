@@ -18,11 +18,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
 import msgspec
+from msgspec import Struct, field
 
 from reviewer.errors import InterpreterError
 from reviewer.host.guardian import MARK, Guardian, kill_marked, marked
@@ -58,8 +58,7 @@ PASSED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Setup:
+class Setup(Struct, frozen=True):
     """What the runner needs to know about the project. It is the same for every command."""
 
     directory: Path
@@ -78,8 +77,7 @@ class Setup:
     """Whether commands may ask which files the project's code has read."""
 
 
-@dataclass
-class Answer:
+class Answer(Struct):
     """The outcome of one command."""
 
     events: list[AnyEvent] = field(default_factory=list)

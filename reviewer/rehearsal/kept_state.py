@@ -13,9 +13,10 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.postgres import snapshots
@@ -40,8 +41,7 @@ _WHAT_IT_CONSISTS_OF = ("RECORD", "direct_url.json")
 _END = 1 << 16
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """The base state that a review needs, and everything that is known about it before anything runs."""
 
     heads: tuple[str, ...]

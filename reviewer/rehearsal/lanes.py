@@ -6,9 +6,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.rehearsal.kept_state import KeptStates
@@ -23,8 +25,7 @@ Start = Callable[[contextlib.ExitStack, KeptStates | None], "Future[RunningServe
 """Starts another server, which ends with the stack, from a kept state if there is one."""
 
 
-@dataclass(frozen=True)
-class Lanes:
+class Lanes(Struct, frozen=True):
     """How many rehearsals may run at the same time, and how each but the first gets its server."""
 
     number: int = 1

@@ -7,9 +7,9 @@ The same trial as with the code of the base commit, with the roles of the two st
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from reviewer.recording import UNTOUCHED, Broken, Mapped, NewCode, Pass
 from reviewer.rehearsal.old_code import PATIENCE, affected, concerns, read_tried

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.errors import CANNOT_BE_BELIEVED, GIVE_SETTINGS
 from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Pass, Revision, Statement

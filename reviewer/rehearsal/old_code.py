@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from msgspec import structs
+from msgspec import Struct, field, structs
+from msgspec.structs import replace
 
 from reviewer.errors import ReviewerError
 from reviewer.host.guardian import Guardian
@@ -67,8 +67,7 @@ _CHECKING_OUT = threading.Lock()
 Ask = Callable[[Mapping[str, object]], Answer]
 
 
-@dataclass(frozen=True)
-class OldSource:
+class OldSource(Struct, frozen=True):
     """Where the old code is."""
 
     root: Path
@@ -340,8 +339,7 @@ def read_facts(answer: Answer, base: Catalogue) -> Models:
     return Models(tuple(defaults), tuple(relationships))
 
 
-@dataclass
-class Running:
+class Running(Struct):
     """The old code's process, for several rehearsals in a row."""
 
     process: OldProcess | None = None
@@ -360,8 +358,7 @@ class Running:
             self.process.close()
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     revision: str | None
     """None: after all of them."""
     command: Probe

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reviewer.host.guardian import Guardian
 from reviewer.recording import History, Revision
@@ -22,8 +24,7 @@ _OF_THE_SESSION = frozenset(
 ) | {"TMPDIR", "TEMP", "TMP", "SHELL"}
 
 
-@dataclass
-class Stage:
+class Stage(Struct):
     """How far the history has already run, for several rehearsals in a row."""
 
     database: str = ""
@@ -35,8 +36,7 @@ class Stage:
     """The code that runs in production, which all of the rehearsals try."""
 
 
-@dataclass
-class End:
+class End(Struct):
     """The state after a deploy, to be compared with the state after another one."""
 
     snapshot: Snapshot | None = None
@@ -44,8 +44,7 @@ class End:
     """
 
 
-@dataclass(frozen=True)
-class ScalePlan:
+class ScalePlan(Struct, frozen=True):
     """How to measure what grows with the tables."""
 
     seconds: float = 60.0
@@ -56,8 +55,7 @@ class ScalePlan:
     """Rows of the tables in production, by schema and name: no table is made larger than in production."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What to rehearse, and from which state."""
 
     revisions: tuple[Revision, ...]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reviewer.host.files import read_regular
 from reviewer.host.paths import on_disk, relative
@@ -68,8 +70,7 @@ _SWALLOWED = Failure(
 )
 
 
-@dataclass
-class Run:
+class Run(Struct):
     """The outcome of one command, in the types of the recording."""
 
     passes: list[Pass] = field(default_factory=list)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import Catalogue
 from reviewer.replay.schema import Schema
@@ -17,8 +19,7 @@ from reviewer.sql.names import Name
 from reviewer.sql.operations import CreateObject, DoBlock, Operation, Unrecognized
 
 
-@dataclass(frozen=True)
-class Opaque:
+class Opaque(Struct, frozen=True):
     """Code whose statements cannot be read from its text. Afterwards, nothing is known about what it names."""
 
     source: str

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import (
     Afterwards,
@@ -39,8 +41,7 @@ _MOST_TABLES = 30
 """The most tables of one revision into which new rows are written."""
 
 
-@dataclass(frozen=True)
-class _Renamed:
+class _Renamed(Struct, frozen=True):
     """The tables and columns that the downgrade renames."""
 
     old: frozenset[str]
@@ -146,8 +147,7 @@ def reads_rows(passes: Iterable[Pass]) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Departure:
+class Departure(Struct, frozen=True):
     """The state before the upgrade."""
 
     catalogue: Catalogue

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import Catalogue, Loss, Table
 from reviewer.rehearsal.catalogue_snapshot import read_plainly
@@ -30,8 +32,7 @@ Row = Mapping[str, object]
 _Keyed = Mapping[tuple[object, ...], Row]
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The rows of one table."""
 
     table: Name

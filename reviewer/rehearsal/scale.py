@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import ServerError
 from reviewer.recording import (
@@ -83,8 +85,7 @@ def measure(bench: Workbench, base: BaseState, passes: Sequence[Pass]) -> Scale 
     return replace(found, seconds=clock.passed)
 
 
-@dataclass(frozen=True)
-class _Clock:
+class _Clock(Struct, frozen=True):
     budget: float
     began: float
 
@@ -97,8 +98,7 @@ class _Clock:
         return self.budget * (1 - _RESERVE) - self.passed
 
 
-@dataclass(frozen=True)
-class _Pilot:
+class _Pilot(Struct, frozen=True):
     """A run at few rows, which tells what a row costs."""
 
     rows: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.recording import Direction, Outcome, Pass, Rehearsal, Revision
 from reviewer.rehearsal.protocol import Step, Upgrade

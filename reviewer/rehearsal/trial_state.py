@@ -5,10 +5,10 @@ tried.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import msgspec
+from msgspec import Struct
 
 from reviewer.recording import Counter
 from reviewer.rows.shape import Shape
@@ -23,8 +23,7 @@ MOST = 30
 """The most tables and views that are tried for one revision."""
 
 
-@dataclass(frozen=True)
-class Concerned:
+class Concerned(Struct, frozen=True):
     """A table or view that the revision uses, or that depends on one."""
 
     oid: int
@@ -43,8 +42,7 @@ class Concerned:
         return {"v": "view", "m": "materialized view", "f": "foreign table"}.get(self.kind, "table")
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(Struct, frozen=True):
     """A function that the user created."""
 
     oid: int
@@ -62,8 +60,7 @@ class Function:
         return f"SELECT {self.name.sql}({', '.join(arguments)})"
 
 
-@dataclass(frozen=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """An index whose expressions or predicate call a function that the user created."""
 
     oid: int
@@ -76,8 +73,7 @@ class Expression:
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     """Everything that is read at once."""
 
     concerned: tuple[Concerned, ...] = ()

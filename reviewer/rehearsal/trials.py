@@ -13,8 +13,10 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reviewer.recording import (
     Afterwards,
@@ -53,8 +55,7 @@ _NO_SUCH = frozenset({"42P01", "42703"})
 _REFERRED_TO = frozenset({"23503", "23001"})
 
 
-@dataclass(frozen=True)
-class _Attempt:
+class _Attempt(Struct, frozen=True):
     oid: int
     subject: Name
     kind: str
@@ -73,8 +74,7 @@ class _Attempt:
         return self.sql if len(self.sql) <= _MOST_SHOWN else f"{self.sql[:_MOST_SHOWN]}…"
 
 
-@dataclass(frozen=True)
-class Before:
+class Before(Struct, frozen=True):
     """What worked before a revision, and what was read then."""
 
     attempts: tuple[_Attempt, ...] = ()

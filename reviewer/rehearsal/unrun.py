@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.recording import Direction, FailureKind, Moment, Origin, Outcome, Pass, Statement, furthest
 from reviewer.rehearsal.protocol import Offline

@@ -11,11 +11,11 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.host.guardian import Guardian
@@ -43,8 +43,7 @@ _NUMBERS = itertools.count(1)
 """For names of databases: several working trees share one server."""
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A command whose outcome is believed, and the database in which it ended, which later steps use."""
 
     run: Run

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from reviewer.recording import Declared, Location, Relation, Revision, Statement
 from reviewer.review.finding import Growth
@@ -16,8 +17,7 @@ from reviewer.stats.sizes import Size, told_rows
 # -- how long -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """How long it takes at production's size, as a range; made by the code that measured how it grows."""
 
     least: float
@@ -34,8 +34,7 @@ class Estimate:
         return f"{told_seconds(self.least)} to {told_seconds(self.most)} in production ({doubt}{self.basis})"
 
 
-@dataclass(frozen=True)
-class Duration:
+class Duration(Struct, frozen=True):
     """How long something took in the rehearsal, and whether that says anything about production."""
 
     measured: float
@@ -92,8 +91,7 @@ def told_seconds(seconds: float) -> str:
 # -- the timeline ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One statement of the deploy."""
 
     number: int
@@ -115,8 +113,7 @@ class Step:
         return self.statement.location
 
 
-@dataclass(frozen=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """A lock on an existing table, from the statement that takes it to the end of its transaction."""
 
     table: Relation
@@ -147,8 +144,7 @@ class Hold:
         return self.mode.blocks if self.table.hindered_by(self.mode) else ""
 
 
-@dataclass(frozen=True)
-class Band:
+class Band(Struct, frozen=True):
     """One transaction of the deploy, or one statement outside of any."""
 
     number: int
@@ -183,8 +179,7 @@ class Band:
         return tables if self.transaction and len(tables) > 1 else ()
 
 
-@dataclass(frozen=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     """The deploy as it ran, transaction by transaction."""
 
     bands: tuple[Band, ...] = ()
@@ -239,8 +234,7 @@ class When(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(Struct, frozen=True):
     """When one revision is to run."""
 
     revision: Revision
@@ -270,8 +264,7 @@ class Order:
         return self.when is When.SPLIT or (self.when is When.BEFORE) is not said.before_code
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """One step of the deploy as a whole."""
 
     what: str
@@ -281,8 +274,7 @@ class Stage:
     revisions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     """In which order revisions and code are to go out."""
 
     orders: tuple[Order, ...]
@@ -304,8 +296,7 @@ class Sequence:
 # -- the way back ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class WayBack:
+class WayBack(Struct, frozen=True):
     """One revision, taken back."""
 
     revision: Revision
@@ -333,8 +324,7 @@ class WayBack:
 # -- the plan and the whole -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(Struct, frozen=True):
     """One thing to do."""
 
     title: str
@@ -345,8 +335,7 @@ class Action:
     location: Location | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What to do, in this order."""
 
     check: tuple[Action, ...] = ()
@@ -384,8 +373,7 @@ class May(Enum):
     NOTHING = "nothing to deploy"
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What is said first."""
 
     may: May
@@ -399,8 +387,7 @@ class Verdict:
     """The first revision over which there is no way back; None if there is none."""
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(Struct, frozen=True):
     """A release from one state to another."""
 
     start: str

@@ -7,7 +7,8 @@ what the rules say of it counts.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.recording import UNTOUCHED, Broken, Direction, NewCode, OldCode, Recording, Revision
 from reviewer.release.model import Cell, Order, Sequence, Stage, When

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import Direction, Origin, Outcome, Pass, Recording, Relation, Statement, furthest
 from reviewer.release.model import Band, Duration, Estimate, Hold, Step, Timeline
@@ -24,8 +26,7 @@ from reviewer.stats.sizes import Production
 NOT_MEASURED = Durations()
 
 
-@dataclass(frozen=True)
-class _Sent:
+class _Sent(Struct, frozen=True):
     """One statement as it was sent, with the commands that it holds."""
 
     revision: str

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from reviewer.recording import Lock, Observation, Relation, Statement
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Which statement of a recording: by the index of its pass, and by its index within that, from 0."""
 
     run: int
     statement: int
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(Struct, frozen=True):
     """A lock that the transaction holds on a relation that existed before the deploy."""
 
     relation: Relation
@@ -33,8 +32,7 @@ Kind = Literal["rewrite", "scan", "build"]
 """What takes time in proportion to a table; `build` is of an index."""
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(Struct, frozen=True):
     """Something that a statement did and that takes time in proportion to an existing table."""
 
     kind: Kind
@@ -56,8 +54,7 @@ class Work:
                 return f"reads every row of `{self.table}`"
 
 
-@dataclass(frozen=True)
-class Witness:
+class Witness(Struct, frozen=True):
     """What is known about the statement that a finding is about."""
 
     place: Place

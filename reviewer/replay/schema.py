@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reviewer.recording import Catalogue, Column, Constraint, Enumeration, Index, Table
 from reviewer.sql import types
@@ -70,8 +72,7 @@ PUBLIC = ("public",)
 """The default search path."""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The names that a table, and its added or renamed columns, had when the deploy began."""
 
     name: Name | None
@@ -80,8 +81,7 @@ class Origin:
     """By the current name of the column; None: it was created in the deploy."""
 
 
-@dataclass(frozen=True, eq=False)
-class Schema:
+class Schema(Struct, frozen=True, eq=False):
     """The tables, indexes, constraints and types that are known, and where they come from."""
 
     tables: Mapping[Key, Table] = field(default_factory=dict)

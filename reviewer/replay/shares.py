@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from reviewer.recording import Lock, Observation, Relation, Scan, Statement
 from reviewer.replay import documented_locks

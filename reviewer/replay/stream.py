@@ -7,9 +7,11 @@ and has its own share of what was observed (`shares`).
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reviewer.recording import (
     Constraint,
@@ -56,8 +58,7 @@ from reviewer.sql.parse import parse, split
 _Log = list[tuple[Operation, Statement]]
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """One command of a text, and what it means."""
 
     text: str
@@ -83,8 +84,7 @@ def operations(statement: Statement) -> tuple[Operation, ...]:
     return tuple(operation for command in found for operation in command.operations)
 
 
-@dataclass(frozen=True, eq=False)
-class Understood:
+class Understood(Struct, frozen=True, eq=False, dict=True):
     """A command as it was sent, with its parsed operations, and the state in which it ran."""
 
     statement: Statement
@@ -121,8 +121,7 @@ class Understood:
         return blocking(self.held.values())
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
+class Step(Struct, frozen=True, eq=False):
     """One operation, with the statement that it was read from and the schema before it."""
 
     operation: Operation
@@ -135,8 +134,7 @@ class Step:
         return self.understood.statement
 
 
-@dataclass(frozen=True, eq=False)
-class Story:
+class Story(Struct, frozen=True, eq=False, dict=True):
     """One revision as a whole, a subject of checks: what it does in both directions, and how the passes ended."""
 
     revision: Revision
@@ -464,14 +462,14 @@ def _each_name(value: _T, real: Any) -> _T:
         return real(value)  # type: ignore[no-any-return]
     if isinstance(value, tuple):
         return tuple(_each_name(each, real) for each in value)  # type: ignore[return-value]
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
         changes = {}
-        for each in fields(value):
-            old = getattr(value, each.name)
-            if isinstance(old, Name | tuple) or is_dataclass(old):
+        for name in value.__struct_fields__:
+            old = getattr(value, name)
+            if isinstance(old, Name | tuple | Struct):
                 new = _each_name(old, real)
                 if new != old:
-                    changes[each.name] = new
+                    changes[name] = new
         return replace(value, **changes) if changes else value
     return value
 
@@ -496,9 +494,9 @@ def _names(value: object) -> Iterator[Name]:
     elif isinstance(value, tuple):
         for each in value:
             yield from _names(each)
-    elif is_dataclass(value):
-        for one in fields(value):
-            yield from _names(getattr(value, one.name))
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from _names(getattr(value, name))
 
 
 def relations_of(seen: Any) -> Iterator[Relation]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import (
     Direction,
@@ -197,8 +199,7 @@ def _version(server: Server) -> str:
 # -- what was seen --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A finding with the observations of its statement."""
 
     finding: Finding
@@ -302,8 +303,7 @@ def _told(value: object) -> str:
             return str(value)
 
 
-@dataclass(frozen=True)
-class Timed:
+class Timed(Struct, frozen=True):
     """One line of the table of how long the deploy takes."""
 
     revision: str
@@ -344,8 +344,7 @@ def _timed(each: Duration) -> Timed:
     )
 
 
-@dataclass(frozen=True)
-class RevisionDigest:
+class RevisionDigest(Struct, frozen=True):
     """One revision as the reports show it."""
 
     tree: str
@@ -389,8 +388,7 @@ class RevisionDigest:
         return "its upgrade failed" if self.failure else "none" if self.ran else "not run"
 
 
-@dataclass(frozen=True)
-class TreeDigest:
+class TreeDigest(Struct, frozen=True):
     """One migration tree as the reports show it."""
 
     tree: TreeReport

@@ -11,8 +11,9 @@ import math
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 LONGEST_SENTENCE = 2_000
 """Characters of a message that a report for people shows."""
@@ -47,8 +48,7 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 
-@dataclass(frozen=True)
-class Excerpt:
+class Excerpt(Struct, frozen=True):
     """The beginning of a longer text, line by line."""
 
     lines: tuple[str, ...]

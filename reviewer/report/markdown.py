@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from reviewer.recording import Location, Statement
 from reviewer.report import inert, pages
@@ -45,8 +46,7 @@ SUMMARY_SIZE = 1_000_000
 """Characters and bytes of a job summary: GitHub drops one of more than 1 MiB."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where the page will be shown, and what it links to. By default it has no links and no marker."""
 
     repository: str = ""
@@ -74,8 +74,7 @@ SUMMARY = Place(characters=SUMMARY_SIZE, bytes=SUMMARY_SIZE)
 """A page for the job summary, without links."""
 
 
-@dataclass(frozen=True)
-class _Detail:
+class _Detail(Struct, frozen=True):
     """How much is shown."""
 
     sql: int
@@ -132,7 +131,7 @@ _REMEMBERED = 300
 """With more findings than that, new ones are not marked."""
 
 
-def render(report: Report, place: Place = Place()) -> str:
+def render(report: Report, place: Place = Place()) -> str:  # noqa: B008  (frozen)
     """`report` as Markdown, as much of it as fits into `place`."""
     page = ""
     trees = tuple(digest(tree) for tree in report.trees)
@@ -244,8 +243,7 @@ def _long_span(text: str) -> str:
 # -- the page -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Page:
+class _Page(Struct, frozen=True, dict=True):
     report: Report
     trees: tuple[TreeDigest, ...]
     place: Place

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
 
+from msgspec import Struct
 from rich.text import Text
 
 from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pass, Recording, Rehearsal, Table
@@ -30,8 +30,7 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """One revision; the fields are the columns."""
 
     revision: str
@@ -43,10 +42,10 @@ class _Line:
     does: str
 
     def cells(self) -> tuple[str, ...]:
-        return tuple(inert.sentence(getattr(self, each.name)) or _NOTHING for each in fields(self))
+        return tuple(inert.sentence(getattr(self, name)) or _NOTHING for name in self.__struct_fields__)
 
 
-_HEADINGS = tuple(each.name.replace("_", " ") for each in fields(_Line))
+_HEADINGS = tuple(name.replace("_", " ") for name in _Line.__struct_fields__)
 
 
 def render(report: Report, terminal: Terminal = Terminal()) -> str:  # noqa: B008  (frozen)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 Colours = Literal["standard", "256", "truecolor", "windows"]
 
 
-@dataclass(frozen=True)
-class Terminal:
+class Terminal(Struct, frozen=True):
     """What a stream can show. The default is a pipe or a file: no colours, and every line as long as it is."""
 
     width: int | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Union
+
+from msgspec import Struct
 
 from reviewer.recording import (
     Column,
@@ -53,8 +54,7 @@ _SIZE = re.compile(r"\bcount\s*\(|\breltuples\b|\bpg_(total_|table_)?relation_si
 """What a statement asks the server that wants to know how large a table is."""
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(Struct, frozen=True, dict=True):
     """The state in which one subject is checked. Relations created in the same deploy never count as existing."""
 
     recording: Recording

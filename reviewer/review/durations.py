@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import UsageError
 from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Sized, Taken
@@ -24,8 +26,7 @@ _KNOWN = 0.05
 """Seconds: what takes less and does not grow is not worth a line."""
 
 
-@dataclass(frozen=True)
-class Duration:
+class Duration(Struct, frozen=True):
     """How long one statement takes, or a block of code that sends several from one line."""
 
     revision: str
@@ -86,8 +87,7 @@ class Duration:
         return f", {NOT_CLOSER}" if self.production is not None and self.production.vague and not said else ""
 
 
-@dataclass(frozen=True)
-class Durations:
+class Durations(Struct, frozen=True):
     """Those of one tree."""
 
     all: tuple[Duration, ...] = ()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct, field
 
 from reviewer.recording import Direction, Location
 from reviewer.replay.effects import Witness
@@ -41,8 +42,7 @@ class Basis(Enum):
     COMPARED = "compared"
 
 
-@dataclass(frozen=True)
-class Concern:
+class Concern(Struct, frozen=True):
     """What a check yields: a finding before the review adds its rule, location and basis."""
 
     message: str
@@ -88,8 +88,7 @@ def concern(
     )
 
 
-@dataclass(frozen=True)
-class Growth:
+class Growth(Struct, frozen=True):
     """A table with whose size grows how long a statement takes."""
 
     table: Name
@@ -102,16 +101,14 @@ class Growth:
     """Its size in production with its indexes; None if that is unknown."""
 
 
-@dataclass(frozen=True)
-class Suppressed:
+class Suppressed(Struct, frozen=True):
     """Why a finding does not count: a comment in the source, with its reason."""
 
     reason: str
     line: int
 
 
-@dataclass(frozen=True)
-class TriedFix:
+class TriedFix(Struct, frozen=True):
     """What became of the attempt to fix a finding in the source of its revision."""
 
     title: str = ""
@@ -124,8 +121,7 @@ class TriedFix:
     """Whether there is one that somebody has to decide on."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One finding as every report shows it."""
 
     rule: str

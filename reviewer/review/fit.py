@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+
+from msgspec import Struct
 
 _LEAST_NOISE = 0.15
 """Two runs may differ by so much, even if the two that were made do not."""
@@ -53,8 +54,7 @@ class Kind(Enum):
     UNMEASURED = "could not be measured"
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(Struct, frozen=True):
     """From one number to another, both ends possible."""
 
     low: float
@@ -78,8 +78,7 @@ class Range:
         return self.high > max(WIDEST * self.low, _AT_ONCE)
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(Struct, frozen=True):
     """One measurement."""
 
     rows: int
@@ -88,8 +87,7 @@ class Point:
     """Seconds besides for which others had the processors."""
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """What measurements at several sizes say."""
 
     kind: Kind
@@ -150,8 +148,7 @@ class Fit:
         return means[-1].seconds
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """`fixed + slope * shape(rows)` seconds, through points each of which counts by what it differs in proportion."""
 
     fixed: float

@@ -8,7 +8,9 @@ of.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import CANNOT_BE_BELIEVED, GIVE_SETTINGS
 from reviewer.recording import (
@@ -38,8 +40,7 @@ _NAMED = 3
 _AGAIN = "Run the review again; if the problem persists, save a recording with --save-recording, which shows what happened."
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A pass that a recording must contain."""
 
     revision: Revision

@@ -5,7 +5,8 @@ that it covers.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.review.finding import Finding
 from reviewer.sql.names import listed

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from reviewer.recording import Direction
 from reviewer.review.finding import Concern, Severity
@@ -54,8 +56,7 @@ _TITLES = {
 }
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """The promise that users see; its documentation is the docstring of the check module."""
 
     id: str
@@ -121,8 +122,7 @@ class Rule:
         return self.rewrites or self.scans
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(Struct, frozen=True):
     """A migration that documents a rule and tests it on a live server.
 
     `given` is what is already deployed; in `upgrade` and `downgrade` the lines that must be flagged by the rule
@@ -157,9 +157,9 @@ class Example:
         for name in ("upgrade", "given", "downgrade", "models", "new_models"):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, _body(value))
+                force_setattr(self, name, _body(value))
         for name in ("then", "beside"):
-            object.__setattr__(self, name, tuple(_body(body) for body in getattr(self, name)))
+            force_setattr(self, name, tuple(_body(body) for body in getattr(self, name)))
 
 
 def _body(text: str) -> str:

@@ -9,7 +9,8 @@ that was never analyzed, is unknown: nothing changes, and the finding says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reviewer.recording import Direction
 from reviewer.replay.stream import Understood

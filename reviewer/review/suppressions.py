@@ -10,7 +10,9 @@ import io
 import re
 import tokenize
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.errors import nearest_rule
 from reviewer.recording import Direction, Location
@@ -27,8 +29,7 @@ _RIGHT = re.compile(r"#\s*reviewer:\s*(allow|allow-file)\[([^\]]*)\](.*)", re.DO
 _FORM = "# reviewer: allow[rule-id] reason"
 
 
-@dataclass(frozen=True)
-class Suppression:
+class Suppression(Struct, frozen=True):
     """One suppression comment."""
 
     path: str
@@ -91,8 +92,7 @@ def apply(
     )
 
 
-@dataclass(frozen=True)
-class _Layout:
+class _Layout(Struct, frozen=True):
     """Where the comments and the logical lines of a file are."""
 
     comments: Mapping[int, str]

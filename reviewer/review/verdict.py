@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import Mode, Recording, Relation, Skipped, Statement
 from reviewer.review.durations import Durations
@@ -37,8 +39,7 @@ class Verdict(Enum):
         return {"pass": 0, "warn": 0, "skipped": 0, "fail": 1, "error": 3}[self.value]
 
 
-@dataclass(frozen=True)
-class Strongest:
+class Strongest(Struct, frozen=True):
     """The strongest lock that a revision's upgrade takes on tables that existed before."""
 
     mode: LockMode
@@ -51,8 +52,7 @@ class Strongest:
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-@dataclass(frozen=True)
-class TreeReport:
+class TreeReport(Struct, frozen=True):
     """What was found in one migration tree."""
 
     recording: Recording
@@ -72,8 +72,7 @@ class TreeReport:
     not known."""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """A whole review: one tree or several."""
 
     tool: str

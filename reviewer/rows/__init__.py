@@ -7,8 +7,10 @@ them, by one that chooses among candidates taken from the constraint itself; if 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import Catalogue, Skipped, Table
 from reviewer.rows import insertion, shape, values
@@ -28,8 +30,7 @@ _FORCED = "SET LOCAL session_replication_role = replica"
 _NOT_FORCED = "SET LOCAL session_replication_role = origin"
 
 
-@dataclass(frozen=True)
-class Filled:
+class Filled(Struct, frozen=True):
     """The result of `fill`."""
 
     catalogue: Catalogue

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.sql.names import Name
 
@@ -78,8 +79,7 @@ class _Table(msgspec.Struct, frozen=True):
         return next(each for each in self.fields if each.name == name)
 
 
-@dataclass(frozen=True)
-class _Move:
+class _Move(Struct, frozen=True):
     """How a column differs between the copies of a row."""
 
     kind: str
@@ -91,8 +91,7 @@ class _Move:
     """The column of another table that it refers to, and moves with."""
 
 
-@dataclass
-class _State:
+class _State(Struct):
     """What is known of a table that is being filled."""
 
     table: _Table

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from reviewer.rows import pattern, values
 from reviewer.rows.shape import Condition, Field, Schema, Shape
@@ -21,16 +22,14 @@ _PATTERN_ROWS = 200
 _PRODUCT = 400
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """An expression for row `g`, and how far it is from an ordinary value. 0 is ordinary."""
 
     expression: str
     penalty: int
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(Struct, frozen=True):
     """Columns that are linked by conditions, and those conditions."""
 
     columns: tuple[str, ...]

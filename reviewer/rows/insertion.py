@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reviewer.rows import candidates, values
 from reviewer.rows.shape import Field, Key, Schema, Shape
@@ -17,8 +18,7 @@ class NoParents(Exception):
     """A table refers to one that has no rows. The message names it."""
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(Struct, frozen=True):
     """How to fill a table."""
 
     rows: int
@@ -36,8 +36,7 @@ class Way:
     """Whether to insert row by row, so that a rejected row does not prevent the others."""
 
 
-@dataclass
-class _Parts:
+class _Parts(Struct):
     joins: list[str] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
     """The expression of each column that is already determined."""

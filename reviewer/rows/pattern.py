@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _UPPER = _LOWER.upper()
@@ -40,18 +40,15 @@ def samples(pattern: str, number: int) -> tuple[str, ...]:
     return tuple(_Writer(row).write(parts) for row in range(number))
 
 
-@dataclass(frozen=True)
-class _Chars:
+class _Chars(Struct, frozen=True):
     letters: str
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(Struct, frozen=True):
     choices: tuple[tuple[_Repeat, ...], ...]
 
 
-@dataclass(frozen=True)
-class _Repeat:
+class _Repeat(Struct, frozen=True):
     what: _Chars | _Group
     least: int
     most: int | None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct, field
 
 from reviewer.sql.names import Name
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """A column, or an attribute of a composite type."""
 
     name: str
@@ -38,8 +37,7 @@ class Field:
         return self.default if self.default is not None and "nextval(" in self.default else None
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """A CHECK constraint of the table or of a domain, or a partition bound."""
 
     name: str
@@ -47,8 +45,7 @@ class Condition:
     expression: str
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True):
     """A foreign key."""
 
     name: str
@@ -60,8 +57,7 @@ class Key:
     """Whether a DELETE of the row that it refers to changes or deletes the referring rows, instead of failing."""
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A type, and how its values are composed."""
 
     oid: int
@@ -81,8 +77,7 @@ class Kind:
     """CHECK expressions of a domain, about `VALUE`."""
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """One table, and what its rows must satisfy."""
 
     oid: int
@@ -99,8 +94,7 @@ class Shape:
     """Source of its trigger functions."""
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """All tables of a database, and the types of their columns."""
 
     tables: tuple[Shape, ...]

@@ -8,8 +8,9 @@ each reader.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlglot.tokenizer_core import TokenType
 
 from reviewer.sql.definitions import (
@@ -73,8 +74,7 @@ def create(reader: Reader) -> Iterator[Operation]:
 # -- tables ---------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Parts:
+class _Parts(Struct):
     """The contents of the parentheses of CREATE TABLE."""
 
     columns: list[ColumnDefinition] = field(default_factory=list)

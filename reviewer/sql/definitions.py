@@ -7,9 +7,10 @@ all is noted at each reader.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlglot.tokenizer_core import TokenType
 
 from reviewer.sql.names import Name
@@ -93,8 +94,7 @@ def column_definition(reader: Reader) -> ColumnDefinition:
     )
 
 
-@dataclass
-class _Draft:
+class _Draft(Struct):
     """A column while it is read."""
 
     parts: dict[str, Any] = field(default_factory=dict)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlglot import exp
 
 from reviewer.sql.names import Name
@@ -18,8 +18,7 @@ _Values = dict[str, str]
 """SQL expressions by column."""
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(Struct, frozen=True):
     """A row that a statement takes."""
 
     table: Name

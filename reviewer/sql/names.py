@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 VERSION_TABLE = "alembic_version"
 """Name of Alembic's own table unless env.py sets another."""
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(Struct, frozen=True):
     """An object's name as PostgreSQL stores it: quotes removed, unquoted parts folded to lower case."""
 
     name: str

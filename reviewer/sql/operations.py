@@ -1,4 +1,4 @@
-"""The closed vocabulary of operations: what a statement means, one frozen dataclass each.
+"""The closed vocabulary of operations: what a statement means, one frozen struct each.
 
 `parse.py` creates them, checks match on them. One statement can contain several (an `ALTER TABLE` with three
 actions is three operations). What is not understood becomes `Unrecognized`, and is never dropped.
@@ -6,14 +6,14 @@ actions is three operations). What is not understood becomes `Unrecognized`, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Union
+
+from msgspec import Struct, field
 
 from reviewer.sql.names import Name
 
 
-@dataclass(frozen=True)
-class ForeignKey:
+class ForeignKey(Struct, frozen=True):
     """What a foreign key refers to; `columns` is empty where it is written on a column."""
 
     referenced: Name
@@ -23,8 +23,7 @@ class ForeignKey:
     on_update: str | None = None
 
 
-@dataclass(frozen=True)
-class ColumnDefinition:
+class ColumnDefinition(Struct, frozen=True):
     """A column as CREATE TABLE or ADD COLUMN writes it."""
 
     name: str
@@ -55,8 +54,7 @@ class ColumnDefinition:
 # -- tables ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CreateTable:
+class CreateTable(Struct, frozen=True):
     """CREATE TABLE, CREATE FOREIGN TABLE or SELECT INTO; constraints written in it are part of it, not
     separate operations. `foreign_keys`, `primary_key`, `unique` and `checks` hold those that are written on
     a column too.
@@ -81,8 +79,7 @@ class CreateTable:
     foreign: bool = False
 
 
-@dataclass(frozen=True)
-class DropTable:
+class DropTable(Struct, frozen=True):
     """DROP TABLE of one table; a list becomes one operation each."""
 
     table: Name
@@ -90,14 +87,12 @@ class DropTable:
     if_exists: bool = False
 
 
-@dataclass(frozen=True)
-class RenameTable:
+class RenameTable(Struct, frozen=True):
     table: Name
     new_name: str
 
 
-@dataclass(frozen=True)
-class SetSchema:
+class SetSchema(Struct, frozen=True):
     """ALTER ... SET SCHEMA of a table or another object."""
 
     kind: str
@@ -105,49 +100,42 @@ class SetSchema:
     new_schema: str
 
 
-@dataclass(frozen=True)
-class SetLogged:
+class SetLogged(Struct, frozen=True):
     """ALTER TABLE ... SET LOGGED or SET UNLOGGED."""
 
     table: Name
     logged: bool
 
 
-@dataclass(frozen=True)
-class SetTablespace:
+class SetTablespace(Struct, frozen=True):
     table: Name
     tablespace: str
 
 
-@dataclass(frozen=True)
-class SetAccessMethod:
+class SetAccessMethod(Struct, frozen=True):
     table: Name
     method: str
 
 
-@dataclass(frozen=True)
-class SetStorageParameters:
+class SetStorageParameters(Struct, frozen=True):
     """ALTER TABLE or INDEX ... SET (...) or RESET (...)."""
 
     object: Name
     parameters: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class ReplicaIdentity:
+class ReplicaIdentity(Struct, frozen=True):
     table: Name
 
 
-@dataclass(frozen=True)
-class RowSecurity:
+class RowSecurity(Struct, frozen=True):
     """ALTER TABLE ... ENABLE, DISABLE, FORCE or NO FORCE ROW LEVEL SECURITY."""
 
     table: Name
     action: str
 
 
-@dataclass(frozen=True)
-class Inherit:
+class Inherit(Struct, frozen=True):
     """ALTER TABLE ... INHERIT or NO INHERIT."""
 
     table: Name
@@ -155,22 +143,19 @@ class Inherit:
     inherit: bool = True
 
 
-@dataclass(frozen=True)
-class ClusterOn:
+class ClusterOn(Struct, frozen=True):
     """ALTER TABLE ... CLUSTER ON or SET WITHOUT CLUSTER: only a mark, no rows are moved."""
 
     table: Name
 
 
-@dataclass(frozen=True)
-class AttachPartition:
+class AttachPartition(Struct, frozen=True):
     table: Name
     partition: Name
     default: bool = False
 
 
-@dataclass(frozen=True)
-class DetachPartition:
+class DetachPartition(Struct, frozen=True):
     table: Name
     partition: Name
     concurrently: bool = False
@@ -180,30 +165,26 @@ class DetachPartition:
 # -- columns --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class AddColumn:
+class AddColumn(Struct, frozen=True):
     table: Name
     column: ColumnDefinition
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True)
-class DropColumn:
+class DropColumn(Struct, frozen=True):
     table: Name
     column: str
     cascade: bool = False
     if_exists: bool = False
 
 
-@dataclass(frozen=True)
-class RenameColumn:
+class RenameColumn(Struct, frozen=True):
     table: Name
     column: str
     new_name: str
 
 
-@dataclass(frozen=True)
-class AlterColumnType:
+class AlterColumnType(Struct, frozen=True):
     table: Name
     column: str
     type: str
@@ -211,53 +192,45 @@ class AlterColumnType:
     collation: str | None = None
 
 
-@dataclass(frozen=True)
-class SetDefault:
+class SetDefault(Struct, frozen=True):
     table: Name
     column: str
     default: str
 
 
-@dataclass(frozen=True)
-class DropDefault:
+class DropDefault(Struct, frozen=True):
     table: Name
     column: str
 
 
-@dataclass(frozen=True)
-class SetNotNull:
+class SetNotNull(Struct, frozen=True):
     table: Name
     column: str
 
 
-@dataclass(frozen=True)
-class DropNotNull:
+class DropNotNull(Struct, frozen=True):
     table: Name
     column: str
 
 
-@dataclass(frozen=True)
-class AddIdentity:
+class AddIdentity(Struct, frozen=True):
     table: Name
     column: str
 
 
-@dataclass(frozen=True)
-class AlterIdentity:
+class AlterIdentity(Struct, frozen=True):
     """ALTER COLUMN ... SET GENERATED, RESTART and the like."""
 
     table: Name
     column: str
 
 
-@dataclass(frozen=True)
-class DropIdentity:
+class DropIdentity(Struct, frozen=True):
     table: Name
     column: str
 
 
-@dataclass(frozen=True)
-class SetExpression:
+class SetExpression(Struct, frozen=True):
     """ALTER COLUMN ... SET EXPRESSION of a generated column."""
 
     table: Name
@@ -265,14 +238,12 @@ class SetExpression:
     expression: str
 
 
-@dataclass(frozen=True)
-class DropExpression:
+class DropExpression(Struct, frozen=True):
     table: Name
     column: str
 
 
-@dataclass(frozen=True)
-class AlterColumnOptions:
+class AlterColumnOptions(Struct, frozen=True):
     """ALTER COLUMN ... SET STATISTICS, STORAGE, COMPRESSION or (options): catalogue only."""
 
     table: Name
@@ -283,8 +254,7 @@ class AlterColumnOptions:
 # -- constraints ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class AddForeignKey:
+class AddForeignKey(Struct, frozen=True):
     table: Name
     name: str | None
     key: ForeignKey
@@ -292,8 +262,7 @@ class AddForeignKey:
     """Also for `NOT ENFORCED` (PostgreSQL 18), which does not scan the table either."""
 
 
-@dataclass(frozen=True)
-class AddCheck:
+class AddCheck(Struct, frozen=True):
     table: Name
     name: str | None
     expression: str
@@ -301,8 +270,7 @@ class AddCheck:
     """As of `AddForeignKey`."""
 
 
-@dataclass(frozen=True)
-class AddNotNull:
+class AddNotNull(Struct, frozen=True):
     """ADD CONSTRAINT ... NOT NULL column (PostgreSQL 18)."""
 
     table: Name
@@ -311,8 +279,7 @@ class AddNotNull:
     not_valid: bool = False
 
 
-@dataclass(frozen=True)
-class AddUnique:
+class AddUnique(Struct, frozen=True):
     """ADD CONSTRAINT ... UNIQUE, by columns or USING INDEX."""
 
     table: Name
@@ -321,8 +288,7 @@ class AddUnique:
     using_index: str | None = None
 
 
-@dataclass(frozen=True)
-class AddPrimaryKey:
+class AddPrimaryKey(Struct, frozen=True):
     """ADD PRIMARY KEY, by columns or USING INDEX."""
 
     table: Name
@@ -331,35 +297,30 @@ class AddPrimaryKey:
     using_index: str | None = None
 
 
-@dataclass(frozen=True)
-class AddExclusion:
+class AddExclusion(Struct, frozen=True):
     table: Name
     name: str | None
 
 
-@dataclass(frozen=True)
-class DropConstraint:
+class DropConstraint(Struct, frozen=True):
     table: Name
     name: str
     cascade: bool = False
     if_exists: bool = False
 
 
-@dataclass(frozen=True)
-class RenameConstraint:
+class RenameConstraint(Struct, frozen=True):
     table: Name
     name: str
     new_name: str
 
 
-@dataclass(frozen=True)
-class ValidateConstraint:
+class ValidateConstraint(Struct, frozen=True):
     table: Name
     name: str
 
 
-@dataclass(frozen=True)
-class AlterConstraint:
+class AlterConstraint(Struct, frozen=True):
     table: Name
     name: str
     enforced: bool | None = None
@@ -369,8 +330,7 @@ class AlterConstraint:
 # -- indexes --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CreateIndex:
+class CreateIndex(Struct, frozen=True):
     table: Name
     name: str | None
     columns: tuple[str, ...] = ()
@@ -384,30 +344,26 @@ class CreateIndex:
     include: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class DropIndex:
+class DropIndex(Struct, frozen=True):
     index: Name
     concurrently: bool = False
     if_exists: bool = False
     cascade: bool = False
 
 
-@dataclass(frozen=True)
-class RenameIndex:
+class RenameIndex(Struct, frozen=True):
     index: Name
     new_name: str
 
 
-@dataclass(frozen=True)
-class AttachIndex:
+class AttachIndex(Struct, frozen=True):
     """ALTER INDEX ... ATTACH PARTITION."""
 
     index: Name
     partition: Name
 
 
-@dataclass(frozen=True)
-class Reindex:
+class Reindex(Struct, frozen=True):
     """REINDEX of an `index`, `table`, `schema`, `database` or `system`."""
 
     kind: str
@@ -418,8 +374,7 @@ class Reindex:
 # -- views, types, and everything else that has a name --------------------------------------------
 
 
-@dataclass(frozen=True)
-class CreateView:
+class CreateView(Struct, frozen=True):
     view: Name
     replace: bool = False
     materialized: bool = False
@@ -428,49 +383,42 @@ class CreateView:
     """Names of its columns; empty if the text does not show all of them."""
 
 
-@dataclass(frozen=True)
-class DropView:
+class DropView(Struct, frozen=True):
     view: Name
     cascade: bool = False
     materialized: bool = False
 
 
-@dataclass(frozen=True)
-class RefreshMaterializedView:
+class RefreshMaterializedView(Struct, frozen=True):
     view: Name
     concurrently: bool = False
     with_data: bool = True
 
 
-@dataclass(frozen=True)
-class CreateEnum:
+class CreateEnum(Struct, frozen=True):
     type: Name
     labels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class AddEnumValue:
+class AddEnumValue(Struct, frozen=True):
     type: Name
     value: str
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True)
-class RenameEnumValue:
+class RenameEnumValue(Struct, frozen=True):
     type: Name
     value: str
     new_value: str
 
 
-@dataclass(frozen=True)
-class CreateDomain:
+class CreateDomain(Struct, frozen=True):
     domain: Name
     type: str = ""
     constrained: bool = False
 
 
-@dataclass(frozen=True)
-class AlterDomain:
+class AlterDomain(Struct, frozen=True):
     """ALTER DOMAIN; `action` is one of `add constraint`, `drop constraint`, `validate constraint`, `set not null`,
     `drop not null`, `set default`, `drop default`, `rename constraint`.
     """
@@ -481,8 +429,7 @@ class AlterDomain:
     not_valid: bool = False
 
 
-@dataclass(frozen=True)
-class CreateObject:
+class CreateObject(Struct, frozen=True):
     """CREATE of any other named object: `sequence`, `function`, `procedure`, `trigger`, `policy`, `extension`,
     `schema`, `type`, `rule`, `statistics`, `collation`, `aggregate`, `role`, `database`, `publication` …
     """
@@ -495,8 +442,7 @@ class CreateObject:
     """Of a trigger, policy or rule: the table that it is on."""
 
 
-@dataclass(frozen=True)
-class AlterObject:
+class AlterObject(Struct, frozen=True):
     """ALTER of any other named object that is not a rename, an owner or a schema change."""
 
     kind: str
@@ -505,8 +451,7 @@ class AlterObject:
     table: Name | None = None
 
 
-@dataclass(frozen=True)
-class DropObject:
+class DropObject(Struct, frozen=True):
     """DROP of any other named object, kinds as in `CreateObject`."""
 
     kind: str
@@ -516,8 +461,7 @@ class DropObject:
     table: Name | None = None
 
 
-@dataclass(frozen=True)
-class RenameObject:
+class RenameObject(Struct, frozen=True):
     """RENAME of anything that is not a table, column, index, constraint or enum value. Kinds as in
     `CreateObject`, and `view`, `materialized view`, `domain`, `attribute`.
     """
@@ -529,8 +473,7 @@ class RenameObject:
     """Of a trigger, policy or rule: its table; of an attribute: its type."""
 
 
-@dataclass(frozen=True)
-class SetTrigger:
+class SetTrigger(Struct, frozen=True):
     """ALTER TABLE ... ENABLE or DISABLE TRIGGER (or RULE); `name` may be `all` or `user`."""
 
     table: Name
@@ -538,22 +481,19 @@ class SetTrigger:
     enabled: bool
 
 
-@dataclass(frozen=True)
-class ChangeOwner:
+class ChangeOwner(Struct, frozen=True):
     kind: str
     object: Name
     owner: str
 
 
-@dataclass(frozen=True)
-class Privileges:
+class Privileges(Struct, frozen=True):
     """GRANT, REVOKE or ALTER DEFAULT PRIVILEGES."""
 
     action: str
 
 
-@dataclass(frozen=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """COMMENT ON, or SECURITY LABEL."""
 
     kind: str
@@ -563,8 +503,7 @@ class Comment:
 # -- rows -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Select:
+class Select(Struct, frozen=True):
     """SELECT, VALUES, TABLE or WITH that changes nothing; `calls` are the functions it calls."""
 
     tables: tuple[Name, ...] = ()
@@ -573,16 +512,14 @@ class Select:
     """FOR UPDATE and the like."""
 
 
-@dataclass(frozen=True)
-class Insert:
+class Insert(Struct, frozen=True):
     table: Name
     columns: tuple[str, ...] = ()
     sources: tuple[Name, ...] = ()
     """Tables that INSERT ... SELECT reads."""
 
 
-@dataclass(frozen=True)
-class Update:
+class Update(Struct, frozen=True):
     table: Name
     columns: tuple[str, ...] = ()
     filtered: bool = True
@@ -592,27 +529,23 @@ class Update:
     """Columns that the assigned expressions read."""
 
 
-@dataclass(frozen=True)
-class Delete:
+class Delete(Struct, frozen=True):
     table: Name
     filtered: bool = True
     sources: tuple[Name, ...] = ()
 
 
-@dataclass(frozen=True)
-class Merge:
+class Merge(Struct, frozen=True):
     table: Name
     sources: tuple[Name, ...] = ()
 
 
-@dataclass(frozen=True)
-class Truncate:
+class Truncate(Struct, frozen=True):
     table: Name
     cascade: bool = False
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(Struct, frozen=True):
     """COPY; `into`: whether it inserts rows."""
 
     table: Name | None
@@ -622,38 +555,32 @@ class Copy:
 # -- maintenance, sessions, code ------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class LockTable:
+class LockTable(Struct, frozen=True):
     table: Name
     mode: str = "ACCESS EXCLUSIVE"
 
 
-@dataclass(frozen=True)
-class Vacuum:
+class Vacuum(Struct, frozen=True):
     table: Name | None
     full: bool = False
 
 
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     table: Name | None
 
 
-@dataclass(frozen=True)
-class Repack:
+class Repack(Struct, frozen=True):
     """REPACK (PostgreSQL 19), which does the work of VACUUM FULL and CLUSTER."""
 
     table: Name | None
     concurrently: bool = False
 
 
-@dataclass(frozen=True)
-class Analyze:
+class Analyze(Struct, frozen=True):
     table: Name | None
 
 
-@dataclass(frozen=True)
-class SetVariable:
+class SetVariable(Struct, frozen=True):
     """SET, RESET or `SELECT set_config(...)`; `value` is None for RESET and DEFAULT."""
 
     name: str
@@ -661,8 +588,7 @@ class SetVariable:
     local: bool = False
 
 
-@dataclass(frozen=True)
-class TransactionControl:
+class TransactionControl(Struct, frozen=True):
     """BEGIN, COMMIT, ROLLBACK, SAVEPOINT and the like; `action` in lower case."""
 
     action: str
@@ -670,30 +596,26 @@ class TransactionControl:
     """Of the savepoint."""
 
 
-@dataclass(frozen=True)
-class DoBlock:
+class DoBlock(Struct, frozen=True):
     """DO: code whose effects the text does not show."""
 
     language: str = "plpgsql"
     body: str = ""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """CALL of a procedure."""
 
     procedure: Name
 
 
-@dataclass(frozen=True)
-class SessionCommand:
+class SessionCommand(Struct, frozen=True):
     """Statements that only affect the session: SHOW, EXPLAIN, PREPARE, DISCARD, LISTEN, NOTIFY, CHECKPOINT …"""
 
     command: str
 
 
-@dataclass(frozen=True)
-class Unrecognized:
+class Unrecognized(Struct, frozen=True):
     """A statement, or a part of one, that is not understood: shown as it is."""
 
     sql: str = field(default="")

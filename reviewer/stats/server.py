@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from reviewer.errors import ServerError, UsageError
 from reviewer.postgres import url as urls
@@ -100,8 +101,7 @@ def _refuse_other_versions(version: int) -> None:
         )
 
 
-@dataclass
-class _Reader:
+class _Reader(Struct):
     """One transaction, and what it could not see."""
 
     connection: Connection[tuple[Any, ...]]
@@ -326,8 +326,7 @@ ORDER BY i.relname
 """
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A table as read from the server, before its partitions are added up."""
 
     view: views.Table

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reviewer.recording import Catalogue
 from reviewer.sql.names import VERSION_TABLE, Name
@@ -17,8 +19,7 @@ OLD = 30
 """Age in days after which the file should be created again."""
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(Struct, frozen=True):
     """How large a table is in production. A partitioned table includes all its partitions."""
 
     rows: int | None
@@ -32,8 +33,7 @@ class Size:
         return f"{told_rows(self.rows)} ({told_bytes(self.bytes)})"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """The source of sizes, for the reader of a report."""
 
     file: str
@@ -67,13 +67,12 @@ class Source:
         return Source(self.file, self.database, self.postgres, self.made, max((moment - self.made).days, 0))
 
 
-@dataclass(frozen=True)
-class Production:
+class Production(Struct, frozen=True, dict=True):
     """Production as a file describes it."""
 
     source: Source
     stats: views.Stats
-    sizes: Mapping[tuple[str, str], Size] = field(repr=False)
+    sizes: Mapping[tuple[str, str], Size]
 
     @classmethod
     def of(cls, stats: views.Stats, file: str) -> Production:

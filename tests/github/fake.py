@@ -11,11 +11,13 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from msgspec import Struct
 
 DATA = Path(__file__).parent / "data"
 REPOSITORY = "octo-org/blog"
@@ -25,8 +27,7 @@ LONGEST = 65_536
 Reply = tuple[int, Any]
 
 
-@dataclass
-class Fault:
+class Fault(Struct):
     """What goes wrong with the next request that matches, once or `times` times."""
 
     verb: str
@@ -34,7 +35,7 @@ class Fault:
     """A regular expression; for GraphQL the name of the operation."""
     status: int = 500
     message: str = "Server Error"
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
     after: bool = False
     """The request is carried out, and only then answered with the fault."""
     hang: bool = False

@@ -8,8 +8,9 @@ from __future__ import annotations
 import html
 import re
 import tempfile
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from reviewer.report import text
 from reviewer.report.terminal import Terminal

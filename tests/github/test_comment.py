@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from reviewer.github import comment
 from reviewer.github.api import Api, Unavailable, _permission

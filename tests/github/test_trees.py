@@ -6,10 +6,10 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reviewer.github import publication
 from reviewer.github.api import Api

@@ -6,10 +6,10 @@ import io
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 import checks
 from reviewer import report as formats

@@ -8,9 +8,9 @@ import re
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from rich.text import Text
 
 from reviewer.recording import Direction, Outcome, Pass, Rehearsal, Skipped

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import libcst as cst
+from msgspec.structs import replace
 
 from reviewer.fix.code import outside_transaction, parsed, template, with_option, without_option
 from reviewer.fix.fix import Fix

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reviewer.release.model import Band, Hold, Release, Step, Timeline, told_seconds
 from reviewer.report import inert
@@ -30,8 +31,7 @@ _DETAIL = 600
 """Characters of a statement that are shown beside the picture."""
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """A lock, or work under it."""
 
     id: str
@@ -50,16 +50,14 @@ class Bar:
     sql: str
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """A table."""
 
     name: str
     y: float
 
 
-@dataclass(frozen=True)
-class Strip:
+class Strip(Struct, frozen=True):
     """A transaction."""
 
     title: str
@@ -71,8 +69,7 @@ class Strip:
     transaction: bool
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """The picture."""
 
     width: float
