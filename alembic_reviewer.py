@@ -20,6 +20,8 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise it is ignored, as under `nohup`
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until everything is loaded, an interrupt ends us silently
     sys.path[:] = _ours(sys.path)
+    # A server is started in a thread, which would wait 5 ms at each system call while the main thread imports.
+    sys.setswitchinterval(0.0005)
     from reviewer.host import streams
 
     streams.hold()

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -257,10 +258,19 @@ def _place_of(finding: Finding) -> tuple[object, ...]:
 
 
 def prepare_the_rest() -> None:
-    """Load what reads the events and judges them, while the server and the project's interpreter start."""
-    from reviewer.sql.parse import prepare
+    """Load what reads the events, judges and reports them, while the server and the project's interpreter start."""
+    Thread(target=_load_the_rest, name="imports", daemon=True).start()
 
-    prepare()
+
+def _load_the_rest() -> None:
+    import checks as all_checks
+    from reviewer import report
+    from reviewer.review import engine  # noqa: F401
+    from reviewer.sql.parse import parse
+
+    parse("")  # imports sqlglot
+    all_checks.load()
+    report.prepare()
 
 
 def _with_fork_server(plans: Sequence[Plan], guardian: Guardian, stack: contextlib.ExitStack) -> list[Plan]:

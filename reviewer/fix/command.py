@@ -20,8 +20,17 @@ from reviewer.postgres import trouble
 from reviewer.project.discovery import find_interpreter
 from reviewer.rehearsal.fork_server import forking
 from reviewer.review.finding import Finding
-from reviewer.session import Progress, Scope, plan_for, production_of, scope, start_server, trees, workplace
-from reviewer.sql.parse import prepare as prepare_parser
+from reviewer.session import (
+    Progress,
+    Scope,
+    plan_for,
+    prepare_the_rest,
+    production_of,
+    scope,
+    start_server,
+    trees,
+    workplace,
+)
 
 
 class Result(Struct, frozen=True):
@@ -116,7 +125,7 @@ def _fixed(
     scopes = [each for each in scopes if each.selection.revisions]
     if not scopes:
         return []
-    prepare_parser()
+    prepare_the_rest()
     production = production_of(config)
     interpreter = find_interpreter(config.path, config.python, environ)
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:

@@ -38,7 +38,8 @@ _MOST = 12
 """So many entries are kept, of 30 MB or so each. There is one for each installation, and each environment with the
 embedded server is one."""
 _SECONDS = 120.0
-_PIECE = 1 << 20
+_PIECE = 8 << 20
+"""Bytes. After each piece the thread waits for the main thread."""
 
 
 class Entry(Struct, frozen=True):

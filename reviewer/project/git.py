@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -62,12 +63,7 @@ class Git(Struct, frozen=True):
         """Return the repository that contains `path`. Raises `NoRepositoryError` if there is none, and `GitError`
         for a broken one.
         """
-        folder = path if path.is_dir() else path.parent
-        done = _run(folder, ["rev-parse", "--show-toplevel", "--is-shallow-repository"])
-        if done.returncode == 0:
-            root, shallow = os.fsdecode(done.stdout).rsplit("\n", 2)[:2]
-            return cls(Path(root).resolve(), shallow == "true")
-        raise _explained(folder, done)
+        return _repository(path if path.is_dir() else path.parent)
 
     def relative(self, path: Path) -> str:
         """Return `path` as git spells it. Raises `GitError` for a path outside the repository."""
@@ -382,6 +378,15 @@ def _line(name: str) -> str:
         return f"{name}\n"
     escaped = name.translate({ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n", ord("\r"): "\\r"})
     return f'"{escaped}"\n'
+
+
+@lru_cache(maxsize=16)
+def _repository(folder: Path) -> Git:
+    done = _run(folder, ["rev-parse", "--show-toplevel", "--is-shallow-repository"])
+    if done.returncode == 0:
+        root, shallow = os.fsdecode(done.stdout).rsplit("\n", 2)[:2]
+        return Git(Path(root).resolve(), shallow == "true")
+    raise _explained(folder, done)
 
 
 def _pathspecs(folders: Collection[str]) -> list[str]:

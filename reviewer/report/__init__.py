@@ -84,6 +84,14 @@ FORMATS: dict[str, Format] = {
 """Every value of `--format`. A terminal matters to `text` and `rollback`."""
 
 
+def prepare() -> None:
+    """Import what the formats for people need before there is anything to report."""
+    from reviewer.report import text  # noqa: F401
+    from reviewer.report.terminal import Terminal
+
+    Terminal().console()
+
+
 def _release_text(release: Release, terminal: Terminal) -> str:
     from reviewer.report.release import text
 

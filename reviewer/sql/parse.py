@@ -7,7 +7,6 @@ It is read with sqlglot (`reviewer.sql`), which is slow to import and therefore 
 from __future__ import annotations
 
 from functools import lru_cache
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from reviewer import sql  # noqa: F401  (from here on, every import of sqlglot gets the one that can be extended
@@ -51,11 +50,6 @@ def matches(text: str) -> tuple[Match, ...]:
     from reviewer.sql import dialect
 
     return tuple(dialect.matches(text))
-
-
-def prepare() -> None:
-    """Import sqlglot in the background, to be ready for the first text."""
-    Thread(target=parse, args=("",), name="import of sqlglot", daemon=True).start()
 
 
 def _parse(text: str, cut: bool = False) -> tuple[Operation, ...]:
