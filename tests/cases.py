@@ -210,7 +210,7 @@ class Bench:
             graph = read_worktree(tree, folder)
             scope = Scope(tree, between(graph, "base0:heads"), graph, folder)
             plan = forked.forking(plan_for(config, scope, forked.INTERPRETER, {}))
-            if case.env != Case.env:
+            if case.env != RUN_MIGRATIONS:
                 plan = controlled(plan, config, scope)
             work = folder / "work"
             work.mkdir()

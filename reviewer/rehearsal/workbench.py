@@ -27,6 +27,7 @@ from reviewer.rehearsal.old_code import OldProcess, OldSource, checked_out, move
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Address, AnyCommand, Begin, Command, Hello, Step
 from reviewer.rehearsal.reader import Reader, Run
+from reviewer.sql.names import VERSION_TABLE
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
@@ -99,7 +100,7 @@ class Workbench:
         self.fresh_each = False
         """Whether each command needs its own process, because one command breaks the next."""
         self.mode = TransactionMode()
-        self.version_table = Run.version_table
+        self.version_table = VERSION_TABLE
         self.origin = BaseOrigin()
         """What the base state was made from."""
         self.unreadable: list[str] = []
