@@ -314,7 +314,7 @@ def test_the_emitted_sql_leads_from_one_state_to_the_other(
 
 
 def test_a_line_break_in_a_name_does_not_end_a_comment_of_the_script(found: Release) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     script = emitted.script(replace(found, end="v2\nDROP TABLE orders;"))
 
