@@ -29,8 +29,6 @@ from benchmarks.measuring import ENVIRONMENT, REVIEWER, ROOT, cached, review, re
 
 PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "performance.svg"
-_MARKED = re.compile(r"(?<=<!-- where the time goes -->\n).*?(?=<!-- end of where the time goes -->)", re.DOTALL)
-
 PHASES = (
     ("loading our own code", r"<frozen importlib"),
     ("git", r"reviewer/project/git\.py"),
@@ -73,6 +71,12 @@ _WAITS = re.compile(
     r"|_collect|_read_output|_watch_over_the_pipe|_worker|result|communicate|_communicate|waitpid|_try_wait|_connect_gen"
     r"|connect|flock|_serve|_next_command) \("
 )
+
+
+def between(mark: str, text: str, page: str) -> str:
+    """`page` with `text` between its comments `mark` and `end of mark`."""
+    marked = rf"(?<=<!-- {mark} -->\n).*?(?=<!-- end of {mark} -->)"
+    return re.sub(marked, lambda _: text, page, flags=re.DOTALL)
 
 
 @dataclass
@@ -146,7 +150,7 @@ def main() -> int:
     (PICTURE if arguments.write else arguments.output).write_text(drawn(stacks, seconds), encoding="utf-8")
     if arguments.write:
         page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(_MARKED.sub(lambda _: text, page), encoding="utf-8")
+        PAGE.write_text(between("where the time goes", text, page), encoding="utf-8")
     print(text)
     return 0
 

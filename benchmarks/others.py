@@ -33,14 +33,14 @@ TOOLS = tools.TOOLS
 def static(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure | LeftOut]:
     """`--static` over `alembic upgrade A:B --sql` piped into squawk."""
     try:
-        squawk = _squawk(arguments)
+        command_of_squawk = squawk(arguments)
     except (OSError, subprocess.SubprocessError) as error:
         yield LeftOut("e", f"needs squawk, and {tools.reason(error)}; name it with --squawk")
         return
     project = projects.blog(folder / "blog")
     command = review_call(project, arguments, "--static")
     alembic = shlex.join([str(COMMANDS / "alembic"), "upgrade", f"{projects.BLOG_BASE}:head", "--sql"])
-    shell = ["bash", "-o", "pipefail", "-c", f"{alembic} | {shlex.quote(squawk)} --pg-version 15.0"]
+    shell = ["bash", "-o", "pipefail", "-c", f"{alembic} | {shlex.quote(command_of_squawk)} --pg-version 15.0"]
     call(shell, cwd=project, fine=(0, 1))
     review(command)
     pipes, statics = by_turns(
@@ -55,7 +55,7 @@ def static(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure | Lef
     )
 
 
-def _squawk(arguments: argparse.Namespace) -> str:
+def squawk(arguments: argparse.Namespace) -> str:
     """The command. Raises what its installation raises."""
     given: str | None = arguments.squawk or shutil.which("squawk")
     if given is not None:

@@ -26,6 +26,7 @@ import shutil
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,48 @@ def pull_requests(folder: Path, arguments: argparse.Namespace) -> Iterator[Figur
             yield _left_out("a3", project, error)
 
 
-def _pull_request(folder: Path, project: Project, arguments: argparse.Namespace) -> Figure:
+@dataclass(frozen=True)
+class PullRequest:
+    """A repository whose branch adds one revision of a project to those before it."""
+
+    project: Project
+    folder: Path
+    new: Revision
+    before: int
+    """How many revisions are there before."""
+
+    def review(self, arguments: argparse.Namespace) -> list[str]:
+        """The command that reviews it."""
+        config = ("--config", str(self.folder / self.project.config))
+        return review_call(self.folder, arguments, *config, *self.project.for_reviewer)
+
+    def by_turns(self, command: Sequence[str], arguments: argparse.Namespace) -> tuple[list[float], list[float]]:
+        """Seconds of reviews, and of the three bare commands."""
+        new, bares, reviews = self.new, list[float](), list[float]()
+        three = [["upgrade", new.id], ["downgrade", new.down[0]], ["upgrade", new.id]]
+        with server(arguments.postgres) as started:
+            base = _base(started, self.folder, self.project, new.down[0])
+            for number in range(arguments.runs):
+                database = started.create_database(f"run_{number}", base)
+
+                def bare(each: list[str], database: str = database) -> str:
+                    return _bare(self.folder, self.project, started, database, [each])
+
+                bares.append(sum(seconds(partial(bare, each)) for each in three))
+                reviews.append(seconds(lambda: review(command)))
+                started.terminate_connections(database)
+                started.drop_database(database)
+        return reviews, bares
+
+    def rendered(self) -> str:
+        """Its SQL. Raises `Failed` if the project does not render any."""
+        words = _words(Address("nowhere.invalid", 5432, "nobody", None), "x")
+        span = f"{self.new.down[0]}:{self.new.id}"
+        return _run(self.folder, self.project, words, commands=[["upgrade", span]])
+
+
+def pull_request(folder: Path, project: Project) -> PullRequest:
+    """Make one of the project's last revision, or of the one that the file names, in `folder`."""
     copied = _copied(folder, project)
     revisions = _revisions(copied, project)
     single = [each for each in revisions if len(each.down) == 1 and project.revision in ("", each.id)]
@@ -136,22 +178,16 @@ def _pull_request(folder: Path, project: Project, arguments: argparse.Namespace)
     branch(copied)
     new.path.write_text(text, encoding="utf-8")
     commit(copied)
-    command = review_call(copied, arguments, "--config", str(copied / project.config), *project.for_reviewer)
+    return PullRequest(project, copied, new, len(before))
+
+
+def _pull_request(folder: Path, project: Project, arguments: argparse.Namespace) -> Figure:
+    made = pull_request(folder, project)
+    command = made.review(arguments)
     review(command)
-    three = [["upgrade", new.id], ["downgrade", new.down[0]], ["upgrade", new.id]]
-    bares, reviews = [], []
-    with server(arguments.postgres) as started:
-        base = _base(started, copied, project, new.down[0])
-        for number in range(arguments.runs):
-            database = started.create_database(f"run_{number}", base)
-            bares.append(sum(seconds(lambda: _bare(copied, project, started, database, [each])) for each in three))  # noqa: B023
-            reviews.append(seconds(lambda: review(command)))
-            started.terminate_connections(database)
-            started.drop_database(database)
     return compared(
-        f"{new.id} of {project.name}, behind {len(before)}, over upgrade, downgrade, upgrade",
-        reviews,
-        bares,
+        f"{made.new.id} of {project.name}, behind {made.before}, over upgrade, downgrade, upgrade",
+        *made.by_turns(command, arguments),
         1.0,
         "a3",
     )
@@ -269,7 +305,7 @@ if asked["list"]:
 done, stopped = 0, ""
 for what, revision in asked["commands"]:
     try:
-        getattr(command, what)(config(), revision)
+        getattr(command, what)(config(), revision, sql=":" in revision)
     except Exception as error:
         if not asked["stop"]:
             raise
