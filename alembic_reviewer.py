@@ -7,6 +7,7 @@ The project under review can have packages called `reviewer` or `checks`, and PY
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import site
@@ -22,6 +23,8 @@ def main() -> None:
     sys.path[:] = _ours(sys.path)
     # A server is started in a thread, which would wait 5 ms at each system call while the main thread imports.
     sys.setswitchinterval(0.0005)
+    # What is imported stays: looking through it again and again takes a tenth of the time.
+    gc.set_threshold(50_000, 20, 20)
     from reviewer.host import streams
 
     streams.hold()
