@@ -43,3 +43,19 @@ def test_what_the_new_code_needs_goes_first_and_what_the_old_code_uses_goes_last
 
 def test_there_is_no_order_where_the_branch_changes_no_code(tmp_path: Path) -> None:
     assert Branch(tmp_path, GIVEN, MODELS.format(column="fax")).adds(*ADDS).review().report.trees[0].order == ""
+
+
+def test_the_order_is_known_where_a_revision_runs_only_together_with_the_one_before_it(tmp_path: Path) -> None:
+    branch = Branch(tmp_path, GIVEN, MODELS.format(column="fax"))
+    branch.adds("op.execute(\"SET app.ready = 'yes'\")", "pass")
+    branch.adds(
+        """op.execute("SELECT CAST(current_setting('app.ready') AS boolean)")
+op.add_column("users", sa.Column("phone", sa.String(80)))""",
+        ADDS[1],
+    )
+    branch.adds(*DROPS).with_models(MODELS.format(column="phone"))
+
+    report = branch.review().report
+
+    assert report.trees[0].order == "`b` and `c`, then the code, then `d`"
+    assert not [each for each in report.trees[0].recording.skipped if "new code" in each.what]

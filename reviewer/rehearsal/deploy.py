@@ -211,27 +211,14 @@ class _Rehearsal:
     def _conclude(self, database: str) -> None:
         """Collect what the old code and the new one have shown, from the base state in `database` on."""
         self._old.finish()
-        self._which_revision(database)
+        self._new.finish()
         self._old.compare(database)
 
-    def _which_revision(self, database: str) -> None:
-        """After which revision the new code runs: by trying it after each that touches what it needs, from the state
-        in `database` on.
-        """
-        if not self._new.open:
-            return
-        chain = Chain(self._bench, database, self._bench.database(database), [], [], observe=False)
-        needed = {*self._bench.databases}
-        for revision in self._plan.revisions:
-            run = chain.step(revision, Direction.UPGRADE)
-            if not run.ok:
-                why = f"revision {revision.id} fails to upgrade on its own"
-                self._bench.skip("which revision the new code needs", why)
-                return
-            self._new.look(revision.id, chain.database, self._touched_alone(revision))
-            if not self._new.open:
-                return
-            self._bench.drop_all_but(needed | chain.databases)
+    def _try_new_code(self, revision: Revision, chain: Chain) -> None:
+        """Let the new code try the state after the upgrade of `revision`, if it waits for what that touches."""
+        if self._new.waits_for(revision.id, self._touched_alone(revision)):
+            # a copy: a pool of the application may keep a connection open
+            self._new.look(revision.id, self._bench.database(chain.database))
 
     def _touched_alone(self, revision: Revision) -> frozenset[Name] | None:
         """What `revision` has touched when it ran by itself; None if that is not known. In the deploy it may have
@@ -499,6 +486,7 @@ class _Rehearsal:
                 self._skip(each, (Direction.UPGRADE, *both), blocked)
             return False
         self._try_old_code(revision, chain)
+        self._try_new_code(revision, chain)
         self._there_and_back(revision, chain, departure)
         if later and not chain.rows:
             # a failure in this revision does not have to keep the others from meeting rows

@@ -15,11 +15,11 @@ from reviewer.recording import UNTOUCHED, Broken, Mapped, NewCode, Pass
 from reviewer.rehearsal.old_code import PATIENCE, affected, concerns, read_tried
 from reviewer.rehearsal.protocol import Probe
 from reviewer.rehearsal.workbench import Workbench
-from reviewer.sql.names import Name
+from reviewer.sql.names import Name, listed
 
 
 class NewTrial:
-    """The order: `begin`, then `look` after each revision while it is `open`, then `result`."""
+    """The order: `begin`, then after each of several revisions `look` if it `waits_for` that, then `finish`, then `result`."""
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
@@ -54,17 +54,22 @@ class NewTrial:
             self._runs_after = dict.fromkeys(self._broken, self._bench.plan.revisions[0].id)
 
     @property
-    def open(self) -> bool:
-        """Whether it is not known yet after which revision something runs."""
-        return len(self._runs_after) < len(self._broken)
+    def _left(self) -> list[Broken]:
+        """What is not known to run after any revision yet."""
+        return [each for each in self._broken if each not in self._runs_after]
 
-    def look(self, revision: str, database: str, touched: frozenset[Name] | None) -> None:
-        """Try again what did not run, on the state after `revision`, which has touched these tables; None: any."""
+    def waits_for(self, revision: str, touched: frozenset[Name] | None) -> bool:
+        """Whether something that did not run may do so after `revision`, which has touched these tables; None: any."""
+        left = self._left
+        if left and concerns(left, touched):
+            return True
+        self._seen.add(revision)
+        return False
+
+    def look(self, revision: str, database: str) -> None:
+        """Try again what did not run, on the state after `revision`."""
         assert self._command is not None, "something was tried"
-        left = [each for each in self._broken if each not in self._runs_after]
-        if not concerns(left, touched):
-            self._seen.add(revision)
-            return
+        left = self._left
         tables = tuple(sorted({(each.table.schema or "public", each.table.name) for each in left}))
         found = self._ask(structs.replace(self._command, head=database, tables=tables))
         if found is None:
@@ -77,9 +82,20 @@ class NewTrial:
             if (each.table, each.column) not in still and not (each.column is None and each.table in partly):
                 self._runs_after[each] = revision
 
+    def finish(self) -> None:
+        """Say where it is not known which revision something waits for."""
+        if self._left and len(self._unseen) > 1 and not self._reason:
+            self._bench.skip(
+                "which revision the new code needs", f"{listed(self._unseen)} could not be upgraded by themselves"
+            )
+
+    @property
+    def _unseen(self) -> list[str]:
+        return [each.id for each in self._bench.plan.revisions if each.id not in self._seen]
+
     def result(self) -> NewCode:
         """What came of it, for the recording."""
-        left = [each.id for each in self._bench.plan.revisions if each.id not in self._seen]
+        left = self._unseen
         # it runs after all of them: where one alone was not looked at, that is it
         last = left[0] if len(left) == 1 else None
         known = [(each, self._runs_after.get(each, last)) for each in self._broken]

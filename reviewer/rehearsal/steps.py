@@ -36,10 +36,8 @@ class Chain:
         done: list[str],
         trials: list[Pass],
         rows: bool = True,
-        observe: bool = True,
     ) -> None:
         self._bench = bench
-        self._observe = observe
         self._base = checkpoint
         self._checkpoint = checkpoint
         self._database = database
@@ -90,7 +88,7 @@ class Chain:
         self._settle()
         if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
             self._remember()
-        run = self._run(revision.id, direction, self._observe)
+        run = self._run(revision.id, direction)
         restart = True
         if not run.ok and (not self._bench.believes(run) or self._failed_on_written(run)):
             again = self._again(run, revision, direction)
