@@ -806,6 +806,7 @@ def kept_states(config: Config, scope: Scope, plan: Plan, environ: Mapping[str, 
             folders=scope.tree.declared_locations,
             always=[place / name for place in places for name in (".env", ".flaskenv")],
             declared=bool(config.snapshot_key),
+            rows=0 if config.each or plan.seed is not None or plan.seed_command is not None else plan.rows,
             limit=config.cache_size,
         )
     )

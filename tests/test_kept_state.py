@@ -18,18 +18,22 @@ from click.testing import CliRunner
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reviewer import session
+from reviewer import rows, session
 from reviewer.cli import main
 from reviewer.config import Config, load
+from reviewer.errors import ServerError
 from reviewer.github import review_step
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import snapshots
 from reviewer.postgres.installation import Installation
 from reviewer.project.discovery import find_interpreter
 from reviewer.recording import BaseOrigin, Outcome, Recording
-from reviewer.rehearsal import kept_state
+from reviewer.rehearsal import kept_rows, kept_state
+from reviewer.rehearsal.kept_rows import KeptRows
 from reviewer.rehearsal.kept_state import KeptStates
+from reviewer.rehearsal.workbench import Workbench
 from reviewer.release_session import release_project
+from reviewer.report import kept as kept_page
 from reviewer.report import render
 from reviewer.review.verdict import Report
 from tests.command import ENV, INI, URL, lend_archives, revision
@@ -246,6 +250,141 @@ def test_a_rest_that_does_not_run_from_an_earlier_state_is_run_with_the_whole_hi
     assert (found.origin.kind, found.origin.replayed) == ("history", 3)
     assert found.recording.errors == ()
     assert project.review().origin.kind == "snapshot"
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+ROWS = """
+op.execute("CREATE TABLE log (id serial PRIMARY KEY, item int)")
+op.execute("CREATE TABLE items (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, name text, due date CHECK (due > current_date))")
+op.execute("CREATE TABLE nothing (id int NOT NULL CHECK (id <> id))")
+op.execute("CREATE FUNCTION logged() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    " INSERT INTO public.log (item) VALUES (new.id); RETURN new; END $$")
+op.execute("CREATE TRIGGER logged BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION logged()")
+"""
+
+
+@pytest.fixture
+def filled(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows the reviewer asked for, each time that it filled the tables of a base state; rows are always kept."""
+    monkeypatch.setattr(kept_state, "ROWS_PAY_AFTER", 0.0)
+    project.history(a=ROWS, b='op.execute("CREATE ROLE reader_of_rows; GRANT SELECT ON items TO reader_of_rows")')
+    up = "op.execute(\"UPDATE items SET name = 'new' WHERE name = 'wanted'\")"
+    write(project.folder, {"migrations/versions/c.py": revision("c", "b", up)})
+    asked: list[int] = []
+    fill = rows.fill
+
+    def counting(connection: Any, catalogue: Any, number: int, *others: Any, **named: Any) -> rows.Filled:
+        if not named:  # otherwise it is not the base state
+            asked.append(number)
+        return fill(connection, catalogue, number, *others, **named)
+
+    monkeypatch.setattr(rows, "fill", counting)
+    return asked
+
+
+def test_rows_that_took_long_are_kept_with_the_state_and_the_review_says_the_same(
+    project: Project, filled: list[int]
+) -> None:
+    first = project.review(no_rows=False)
+    second = project.review(no_rows=False)
+    third = project.review(no_rows=False, no_snapshot=True)
+
+    assert filled == [100, 100]  # not the second time
+    assert (first.origin.kind, second.origin.kind, third.origin.kind) == ("history", "snapshot", "history")
+    assert first.what_counts == second.what_counts == third.what_counts
+    assert {str(each.name): each.rows for each in second.recording.base.tables} == {
+        "items": 100,
+        "log": 100,
+        "nothing": 0,
+        "alembic_version": 1,
+    }
+    assert [each.what for each in second.recording.skipped if "nothing" in each.what] == ["rows of table nothing"]
+    # one of the rows is such as the revision looks for, each time
+    updates = [
+        [s.rows for s in each.recording.passes[0].statements if s.sql.startswith("UPDATE items")]
+        for each in (first, second, third)
+    ]
+    assert updates == [[1], [1], [1]]
+    with_rows, without = sorted(snapshots.found(), key=lambda each: "rows" not in each.about)
+    assert "rows" in with_rows.about
+    assert "rows" not in without.about
+    assert "with rows" in kept_page.render(snapshots.folder(), [with_rows])
+
+
+def test_rows_of_another_number_or_another_day_are_not_used(
+    project: Project, filled: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.review(no_rows=False)
+    fewer = project.review(no_rows=False, rows=7)
+    none = project.review()
+    assert filled == [100, 7, 0]
+    assert (fewer.origin.kind, none.origin.kind) == ("snapshot", "snapshot")
+    assert [
+        max(t.rows for t in each.recording.base.tables if t.name.name == "items") for each in (fewer, none)
+    ] == [7, 0]
+
+    monkeypatch.setattr(kept_rows, "today", lambda: "2001-01-01")
+    before = {each.path for each in snapshots.found() if "rows" in each.about}
+    project.review(no_rows=False)
+    assert filled == [100, 7, 0, 100]
+    (after,) = {each.path for each in snapshots.found() if "rows" in each.about}
+    assert after not in before  # they can never be used again
+
+
+def test_rows_that_something_else_decides_are_not_kept(
+    project: Project, filled: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert filled == []
+    write(tmp_path, {"seed.sql": "INSERT INTO items (name) VALUES ('wanted');"})
+    seeded = project.review(no_rows=False, seed=tmp_path / "seed.sql")
+    assert seeded.origin.kind == "history"
+    monkeypatch.setattr(rows, "_PATIENCE", "1ms")
+    slow = ROWS.replace("BEGIN", "BEGIN PERFORM pg_catalog.pg_sleep(0.01);")
+    project.history(a=slow)
+    project.review(no_rows=False)
+    assert [each for each in snapshots.found() if "rows" in each.about] == []
+
+
+def test_the_rest_of_a_history_does_not_meet_kept_rows(project: Project, filled: list[int]) -> None:
+    project.review(no_rows=False)
+    git(project.folder, "add", ".")
+    git(project.folder, "commit", "-qm", "c is on main now")
+    git(project.folder, "branch", "-f", "main")
+    later = 'op.execute("DO $$ BEGIN ASSERT (SELECT count(*) FROM items) = 100; END $$")'
+    write(project.folder, {"migrations/versions/d.py": revision("d", "c", later)})
+
+    found = project.review(no_rows=False)
+
+    assert (found.origin.kind, found.origin.replayed) == ("earlier snapshot", 1)
+    assert found.recording.errors == ()
+    assert filled == [100, 100]
+    alone = project.review(no_rows=False, each=True)  # the states between revisions have no rows
+    assert alone.origin.kind == "snapshot"
+    assert filled == [100, 100, 100]
+
+
+def test_a_server_that_does_not_come_back_with_rows_is_replaced(
+    project: Project, filled: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = KeptStates.keep_rows
+    lost: list[bool] = []
+
+    def losing(self: KeptStates, bench: Workbench, database: str, found: KeptRows) -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.server._machine, "paused", _refuse)
+            lost.append(original(self, bench, database, found))
+        return lost[-1]
+
+    monkeypatch.setattr(KeptStates, "keep_rows", losing)
+    found = project.review(no_rows=False)
+    assert (lost, filled) == ([False], [100, 100])
+    assert found.recording.errors == ()
+    assert found.what_counts == project.review(no_rows=False, no_snapshot=True).what_counts
+
+
+def _refuse(*_: object) -> None:
+    raise ServerError("it does not start")
 
 
 # -- what the key holds ---------------------------------------------------------------------------

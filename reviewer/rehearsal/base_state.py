@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reviewer.postgres.snapshots import Snapshot
     from reviewer.rehearsal.catalogue_snapshot import Snapshot as CatalogueSnapshot
     from reviewer.rehearsal.kept_state import KeptStates
+    from reviewer.rows import Filled
 
 _ELSEWHERE = 10_001
 """The number of the first row where keys must differ from those of ordinary generated rows; a `smallint` holds it."""
@@ -156,40 +157,70 @@ def prepare(bench: Workbench, old: Trial) -> BaseState:
     Raises `Stop` if the history does not reach the base revision, and `ReviewerError` if a file or command that the
     user supplied fails.
     """
-    from reviewer import rows
-    from reviewer.rehearsal import base_schema, catalogue, catalogue_snapshot, row_security, wanted_rows
+    from reviewer.rehearsal import catalogue_snapshot, row_security, wanted_rows
     from reviewer.rows import matching
 
     plan = bench.plan
-    base, failing = _build(bench, old)
-    if bench.can_elevate:
-        bench.server.share_roles(base)
+    base, failing, known, state = _filled(bench, old)
+    if known.tables:
+        matches = [*wanted_rows.of(plan.root, (r.path for r in plan.revisions))]
+        if matches:
+            with bench.as_superuser(base), bench.server.look(base) as connection, _aside(bench, connection):
+                with bench.looking("rows that the new revisions look for"):
+                    matching.make(connection, known.tables, matches)
+                state = None  # triggers of the project may have run
     with bench.server.look(base) as connection:
-        with bench.as_superuser(base):
-            bench.server.resume(connection)
-            if plan.seed is not None:
-                base_schema.apply(connection, plan.seed, "Make it fit the schema of the base revision.")
-            if plan.seed_command is not None:
-                _run_seed_command(bench, plan.seed_command, base)
-            with _aside(bench, connection):
-                filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
-                if filled.tables:
-                    with bench.looking("rows that the new revisions look for"):
-                        matching.make(
-                            connection, filled.tables, wanted_rows.of(plan.root, (r.path for r in plan.revisions))
-                        )
-        bench.server.resume(connection)
-        state = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
+        if state is None:
+            state = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
         exempt = () if bench.server.has_ordinary_owner else row_security.exempt(connection)
         owner = bench.server.address.user
-        hidden = () if plan.superuser else row_security.hidden(connection, filled.catalogue, owner)
+        hidden = () if plan.superuser else row_security.hidden(connection, known.catalogue, owner)
         newest = connection.execute(
             "SELECT coalesce(pg_catalog.max(oid), 0)::bigint FROM pg_catalog.pg_class"
         ).fetchone()
-    bench.skipped += filled.skipped
+    bench.skipped += known.skipped
     return BaseState(
-        base, filled.catalogue, filled.tables, state, newest[0] if newest else 0, failing, hidden, exempt
+        base, known.catalogue, known.tables, state, newest[0] if newest else 0, failing, hidden, exempt
     )
+
+
+def _filled(
+    bench: Workbench, old: Trial, keeps: bool = True
+) -> tuple[str, FailingOld | None, Filled, CatalogueSnapshot | None]:
+    """Return the database in the state before the new revisions, with rows in its tables, how the code under review
+    fails to run the history, and what is known of the rows. The state of the catalogue, if it was read.
+
+    Starts from a kept state with rows if there is one, and keeps one if `keeps` is true and that saves time later.
+    """
+    from reviewer import rows
+    from reviewer.rehearsal import base_schema, catalogue, catalogue_snapshot
+    from reviewer.rehearsal.kept_rows import KeptRows, today
+
+    plan, kept = bench.plan, bench.plan.kept
+    base, failing = _build(bench, old)
+    if bench.can_elevate:
+        bench.server.share_roles(base)
+    if kept is not None and kept.rows is not None and bench.server.snapshot is not None:
+        there = kept.rows
+        return base, failing, rows.Filled(there.catalogue, there.tables, there.skipped), there.snapshot
+    day, began = today(), time.monotonic()
+    with bench.as_superuser(base), bench.server.look(base) as connection:
+        bench.server.resume(connection)
+        if plan.seed is not None:
+            base_schema.apply(connection, plan.seed, "Make it fit the schema of the base revision.")
+        if plan.seed_command is not None:
+            _run_seed_command(bench, plan.seed_command, base)
+        with _aside(bench, connection):
+            filled = rows.fill(connection, catalogue.read(connection), plan.rows, bench.version_table)
+    seconds = time.monotonic() - began
+    if kept is None or not keeps or not kept.pays(seconds):
+        return base, failing, filled, None
+    with bench.server.look(base) as connection:
+        state = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
+    found = KeptRows(filled.catalogue, filled.tables, filled.skipped, state, day, filled.lasting)
+    if not kept.keep_rows(bench, base, found):
+        return _filled(bench, old, keeps=False)
+    return base, failing, filled, state
 
 
 def reach(bench: Workbench, old: Trial) -> None:

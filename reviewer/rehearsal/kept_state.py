@@ -29,12 +29,15 @@ from reviewer.rehearsal.code import Code, Folder
 
 if TYPE_CHECKING:
     from reviewer.project.graph import Graph
+    from reviewer.rehearsal.kept_rows import KeptRows
     from reviewer.rehearsal.reader import Run
     from reviewer.rehearsal.workbench import Workbench
 
 PAYS_AFTER = 0.4
 """Seconds that the revisions of a history must take for its result to be kept. Stopping the server, copying its
 folder and starting it again takes about as long."""
+ROWS_PAY_AFTER = 0.5
+"""Seconds that filling the tables must take for the state with rows to be kept as well."""
 _INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth", ".egg")
 _WHAT_IT_CONSISTS_OF = ("RECORD", "direct_url.json")
 """Files of a distribution: the digests of all its files, and the commit that it was installed from."""
@@ -61,6 +64,9 @@ class Wanted(Struct, frozen=True):
     """Files that count even if nothing was seen to open them: the code may have checked for them."""
     declared: bool = False
     """Whether the user has declared what else the state depends on."""
+    rows: int = 0
+    """The number of rows that are generated for each table, and that nothing but the state determines; 0 if a state
+    with rows is not wanted."""
     limit: int = snapshots.LIMIT
 
     @classmethod
@@ -75,6 +81,7 @@ class Wanted(Struct, frozen=True):
         folders: Iterable[Path],
         always: Iterable[Path],
         declared: bool = False,
+        rows: int = 0,
         limit: int = snapshots.LIMIT,
     ) -> Wanted:
         """Describe the state after `heads` of `graph`."""
@@ -97,6 +104,7 @@ class Wanted(Struct, frozen=True):
             tuple(_placed(str(each), root) for each in folders),
             tuple(_placed(str(each), root) for each in always),
             declared,
+            rows,
             limit,
         )
 
@@ -109,6 +117,10 @@ class KeptStates:
         self._keeps = keeps
         self._name: str | None = None
         """Name of the key; None until a server whose state can be kept is about to start."""
+        self._made: Mapping[str, Any] | None = None
+        """What the wanted state depends on, once it has been kept without rows."""
+        self.rows: KeptRows | None = None
+        """The rows in the state that was chosen; None if it has none."""
 
     def reading(self) -> KeptStates:
         """Return the same for another server, whose state is not kept: that of the first one is."""
@@ -118,19 +130,35 @@ class KeptStates:
         """Return the best kept state for a server from these binaries: the exact one, or else the closest one
         before it.
 
-        None if no kept state fits.
+        None if no kept state fits. A state with rows is chosen only if it is the exact one.
         """
-        self._name = None
+        self._name = self.rows = None
         try:
             server = [_build(installation), _extensions(installation), SETTINGS]
             self._name = snapshots.name_of([*server, *self._wanted.key])
             fitting = [each for each in snapshots.found(self._name) if self._fits(each)]
         except (OSError, ReviewerError):
             return None
-        best = max(fitting, key=lambda each: len(each.about["revisions"]), default=None)
+        empty = [each for each in fitting if "rows" not in each.about]
+        best = max(empty, key=lambda each: len(each.about["revisions"]), default=None)
         if best is not None:
             best.touch()
+        for each in fitting:
+            if self._has_rows(each) and self.is_exact(each):
+                from reviewer.rehearsal.kept_rows import KeptRows
+
+                self.rows = KeptRows.told(each.about["rows"])
+                if self.rows is not None:
+                    each.touch()
+                    return each
         return best
+
+    def _has_rows(self, snapshot: Snapshot) -> bool:
+        """Return whether `snapshot` holds the wanted rows. Those of another day may depend on its date."""
+        from reviewer.rehearsal.kept_rows import today
+
+        about = snapshot.about
+        return self._wanted.rows > 0 and (about.get("number"), about.get("day")) == (self._wanted.rows, today())
 
     def is_exact(self, snapshot: Snapshot) -> bool:
         """Return whether `snapshot` is the wanted state, and not an earlier one."""
@@ -166,10 +194,47 @@ class KeptStates:
         about = self._about(bench, run)
         if about is None:
             return True
+        about["seconds"] = seconds
+        if not self._copy(bench, database, about):
+            return False
+        self._made = about
+        return True
+
+    def pays(self, seconds: float) -> bool:
+        """Return whether rows that took `seconds` are worth keeping, and may be kept."""
+        return self._keeps and self._wanted.rows > 0 and seconds >= ROWS_PAY_AFTER
+
+    def keep_rows(self, bench: Workbench, database: str, rows: KeptRows) -> bool:
+        """Keep the wanted state in `database`, with the `rows` that were generated in it. They must depend on nothing
+        but the state, their number and the date.
+
+        Returns False if the server had to be replaced by a fresh one, in which the database does not exist.
+        """
+        from reviewer.rehearsal.kept_rows import today
+
+        about, snapshot = self._made, bench.server.snapshot
+        if about is None and snapshot is not None and self.is_exact(snapshot):
+            about = snapshot.about
+        day = today()
+        if about is None or self._name is None or not rows.lasting or day != rows.day or not snapshots.writable():
+            return True
+        if not bench.server.can_pause or bench.skipped or bench.unreadable or bench.plan.stage is not None:
+            return True
+        bench.drop_all_but({database})
+        about = {**about, "number": self._wanted.rows, "day": day, "rows": rows.text()}
+        if not self._copy(bench, database, about):
+            return False
+        for each in [*snapshots.found(self._name)]:
+            if "rows" in each.about and each.about.get("day") != day and each.about["heads"] == about["heads"]:
+                each.discard()
+        return True
+
+    def _copy(self, bench: Workbench, database: str, about: Mapping[str, object]) -> bool:
+        """Keep the state in `database`. Returns False if the server was lost."""
         name, limit = self._name, self._wanted.limit
+        assert name is not None
 
         def copy(data: Path, found: Kept) -> None:
-            about["seconds"] = seconds
             snapshots.keep(
                 name,
                 about,

@@ -50,4 +50,5 @@ def _line(each: Kept) -> str:
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.used))
     project = inert.name(str(about.get("project", "")))
     count = number(len(about.get("revisions", ())), "revision")
-    return f"{used}  {megabytes(each.size):>9}  {count:>15} up to {heads}  {project}"
+    rows = ", with rows" if "rows" in about else ""
+    return f"{used}  {megabytes(each.size):>9}  {count:>15} up to {heads}{rows}  {project}"

@@ -19,6 +19,7 @@ from reviewer.rows.shape import Key, Schema, Shape
 from reviewer.sql.names import VERSION_TABLE, Name
 
 if TYPE_CHECKING:
+    import psycopg
     from psycopg import Connection
 
 _PATIENCE = "10s"
@@ -28,6 +29,8 @@ _PATIENCE = "10s"
 _SAVEPOINT = "alembic_reviewer_row"
 _FORCED = "SET LOCAL session_replication_role = replica"
 _NOT_FORCED = "SET LOCAL session_replication_role = origin"
+_OF_THE_MOMENT = ("08", "40", "53", "55", "57", "58", "XX")
+"""Classes of errors that another run may not meet: timeouts, a full disk, deadlocks, a broken server."""
 
 
 class Filled(Struct, frozen=True):
@@ -39,6 +42,9 @@ class Filled(Struct, frozen=True):
     """Tables that hold generated rows. All of them were empty before."""
     skipped: tuple[Skipped, ...]
     """Tables that accepted no row, each with the reason."""
+    lasting: bool = True
+    """Whether another run would lead to the same: no statement was rejected for a reason of the moment, such as the
+    time that it took."""
 
 
 def fill(
@@ -66,7 +72,7 @@ def fill(
             work.fill(rows)
     counted = {table.name: work.counts.get(table.oid, 0) for table in schema.tables}
     tables = tuple(replace(table, rows=_counted(table, counted)) for table in catalogue.tables)
-    return Filled(replace(catalogue, tables=tables), tuple(work.filled), tuple(work.skipped))
+    return Filled(replace(catalogue, tables=tables), tuple(work.filled), tuple(work.skipped), work.lasting)
 
 
 def take_out(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
@@ -110,6 +116,7 @@ class _Work:
         ]
         self.filled: list[Name] = []
         self.skipped: list[Skipped] = []
+        self.lasting = True
         self.counts = self._count(schema.tables)
         self._forced = False
 
@@ -191,9 +198,13 @@ class _Work:
         try:
             with self._connection.transaction():
                 self._connection.execute(f"SELECT {', '.join(expressions)} FROM (VALUES (1)) s (g)".encode())
-        except psycopg.Error:
+        except psycopg.Error as error:
+            self._note(error)
             return False
         return True
+
+    def _note(self, error: psycopg.Error) -> None:
+        self.lasting = self.lasting and not (error.sqlstate or "XX").startswith(_OF_THE_MOMENT)
 
     def _insert(self, table: Shape, statement: str, forced: bool) -> str | None:
         """Insert rows. Returns None if any were accepted, otherwise the reason; empty if there was no error."""
@@ -206,6 +217,7 @@ class _Work:
         try:
             done = self._connection.execute(";\n".join(texts).encode())
         except psycopg.Error as error:
+            self._note(error)
             self._connection.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}; RELEASE SAVEPOINT {_SAVEPOINT}")
             return _reason(error)
         count, more = None, True
@@ -236,8 +248,8 @@ class _Work:
                 self._connection.execute(statement.encode())
                 if self._forced:
                     self._connection.execute("SET LOCAL session_replication_role = origin")
-        except psycopg.Error:
-            return
+        except psycopg.Error as error:
+            self._note(error)
 
     def _sweep(self) -> None:
         """Delete rows that were inserted with foreign keys disabled and whose references do not exist."""

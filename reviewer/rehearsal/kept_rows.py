@@ -1,0 +1,63 @@
+"""The rows of a kept base state: what the reviewer knows of a database that it has filled, as text."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from reviewer.recording import Catalogue, Skipped
+from reviewer.rehearsal.catalogue_snapshot import Key, Snapshot
+from reviewer.sql.names import Name
+
+
+@dataclass(frozen=True)
+class KeptRows:
+    """What is known of a database with generated rows."""
+
+    catalogue: Catalogue
+    """The catalogue with the number of rows of each table."""
+    tables: tuple[Name, ...]
+    """Tables that hold generated rows."""
+    skipped: tuple[Skipped, ...]
+    """Tables that accepted no row, each with the reason."""
+    snapshot: Snapshot
+    day: str = ""
+    """The date on which the rows were generated: some constraints accept only values that depend on it."""
+    lasting: bool = True
+    """Whether the same rows would be generated again on that day."""
+
+    def text(self) -> str:
+        """Return everything but the date, in a form that `told` accepts in another run."""
+        objects = [(*key, about, self.snapshot.columns.get(key)) for key, about in self.snapshot.objects.items()]
+        return msgspec.json.encode(_Told(self.catalogue, self.tables, self.skipped, objects)).decode()
+
+    @classmethod
+    def told(cls, text: str) -> KeptRows | None:
+        """Return what `text` contains; None if it cannot be read."""
+        try:
+            found = msgspec.json.decode(text, type=_Told)
+        except (msgspec.DecodeError, TypeError):
+            return None
+        objects: dict[Key, str] = {}
+        columns: dict[Key, str] = {}
+        for kind, schema, table, name, about, numbers in found.objects:
+            key = Key(kind, schema, table, name)
+            objects[key] = about
+            if numbers is not None:
+                columns[key] = numbers
+        return cls(found.catalogue, found.tables, found.skipped, Snapshot(objects, columns))
+
+
+@dataclass(frozen=True)
+class _Told:
+    catalogue: Catalogue
+    tables: tuple[Name, ...]
+    skipped: tuple[Skipped, ...]
+    objects: list[tuple[str, str | None, str | None, str, str, str | None]]
+
+
+def today() -> str:
+    """Return the date by which the server calculates."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
