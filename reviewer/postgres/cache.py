@@ -79,8 +79,11 @@ class Entry(Struct, frozen=True):
                 with ThreadPoolExecutor(1) as pool:
                     checksum = pool.submit(_checksum, packed.fileno())
                     # Times are not restored (-m): nothing reads them, and this saves one system call for each file.
+                    # A megabyte is read at a time (-b) instead of ten kilobytes.
                     done = account.run(
-                        ["tar", "-xmf", "-", "-C", str(data.parent)], timeout=_SECONDS, stdin=packed.fileno()
+                        ["tar", "-b", "2048", "-xmf", "-", "-C", str(data.parent)],
+                        timeout=_SECONDS,
+                        stdin=packed.fileno(),
                     )
                 if done.returncode == 0 and data.is_dir() and _told(archive)[1] == checksum.result():
                     with suppress(OSError):

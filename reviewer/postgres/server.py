@@ -171,7 +171,7 @@ class RunningServer:
         superuser = admin.info.parameter_status("is_superuser") == "on"
         self._options = sessions.options(sessions.settings_of(self.major, superuser))
         self._machine = machine
-        self._rows = SharedRows(admin) if own_user else None
+        self._rows = SharedRows(admin, self._owner) if own_user else None
         self._roles = None if own_user else SharedRoles(admin, prefix, watch_role or (lambda _oid: lambda: None))
         self._shared = Shared(self._rows or self._roles)  # type: ignore[arg-type]  # one of them is set
         self._prefix = prefix
@@ -224,7 +224,7 @@ class RunningServer:
         self._own = replace(self.address, user=self._own_user)
         self._owner = self._oid_of_owner()
         self._databases.clear()
-        self._rows = SharedRows(self._admin)
+        self._rows = SharedRows(self._admin, self._owner)
         self._shared = Shared(self._rows)
 
     def pause(self, database: str, use: Callable[[Path, Kept], None]) -> bool:

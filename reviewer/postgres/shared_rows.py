@@ -46,6 +46,12 @@ Rows of databases that are not in use are removed too: PostgreSQL would refuse t
 one of our copies.
 """
 
+_COUNTS: dict[str, LiteralString] = {
+    "pg_shdepend": "NOT (x.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND x.refobjid = {owner})",
+}
+"""Which of these rows count. Those about what the role of the migrations owns stay, one for each table and each
+sequence: nothing can drop that role anyway, because it owns our databases themselves."""
+
 _SINCE = {"pg_parameter_acl": 15}
 _SETTING = re.compile(r"^\s*([\w.]+)\s*=\s*'((?:[^']|'')*)'\s*$", re.MULTILINE)
 _LISTS = frozenset(
@@ -76,8 +82,10 @@ class Rows(Struct, frozen=True):
 class SharedRows:
     """Reads and restores those rows, on a connection of a superuser that is not among them."""
 
-    def __init__(self, admin: psycopg.Connection[Any]) -> None:
+    def __init__(self, admin: psycopg.Connection[Any], owner: int) -> None:
+        """`owner` is the oid of the role that the migrations run as."""
         self._admin = admin
+        self._counts = {name: _COUNTS.get(name, "true").format(owner=int(owner)) for name in _OF_A_DATABASE}
         major = admin.info.server_version // 10000
         self._major = major
         self._tables = {name: which for name, which in _CLUSTER.items() if major >= _SINCE.get(name, 0)}
@@ -90,7 +98,7 @@ class SharedRows:
         ]
         parts += [
             f"SELECT '{name}', x.{column}, (pg_catalog.to_jsonb(x) - '{column}')::pg_catalog.text"
-            f" FROM pg_catalog.{name} x WHERE x.{column} = ANY (%(oids)s)"
+            f" FROM pg_catalog.{name} x WHERE x.{column} = ANY (%(oids)s) AND {self._counts[name]}"
             for name, column in _OF_A_DATABASE.items()
         ]
         parts.append(
@@ -163,7 +171,10 @@ class SharedRows:
         for table in reversed(self._tables):
             self._take_out(table, now.cluster[table] - wanted.cluster[table])
         for table, column in _OF_A_DATABASE.items():
-            self._execute(f"DELETE FROM pg_catalog.{table} x WHERE x.{column} = ANY (%s)", [[*databases.values()]])
+            self._execute(
+                f"DELETE FROM pg_catalog.{table} x WHERE x.{column} = ANY (%s) AND {self._counts[table]}",
+                [[*databases.values()]],
+            )
         for table in self._tables:
             self._put_in(table, wanted.cluster[table] - now.cluster[table])
         for table, column in _OF_A_DATABASE.items():

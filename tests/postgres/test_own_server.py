@@ -107,6 +107,45 @@ def test_a_role_comes_back_as_the_same_one_whatever_became_of_it(guardian: Guard
     assert sorted(again) == sorted(changed)
 
 
+def test_what_the_owner_of_the_databases_owns_needs_no_restoring(guardian: Guardian) -> None:
+    restored: list[str] = []
+
+    def enter(name: str) -> None:
+        assert server.enter(name, lambda: restored.append(name)) == ()
+
+    owners = "SELECT tableowner FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+    with start(ServerRequest(), guardian) as server:
+        base = server.create_database("base")
+        enter(base)
+        with psycopg.connect(server.address.url(base)) as connection:
+            connection.execute("CREATE TABLE t (id serial)")
+        clone = server.create_database("clone", base)
+        enter(clone)
+        enter(base)
+        assert restored == []
+        server.make_superuser(clone, True)
+        restored.clear()
+        with psycopg.connect(server.address.url(clone), autocommit=True) as connection:
+            connection.execute(
+                "CREATE ROLE app; CREATE TABLE u (); ALTER TABLE u OWNER TO app; GRANT SELECT ON t TO app"
+            )
+        enter(base)
+        with psycopg.connect(server.address.url(base), autocommit=True) as connection:
+            assert connection.execute(owners).fetchall() == [("postgres",)]
+            connection.execute("DROP TABLE t")
+        enter(clone)
+        assert restored == [base, clone]
+        with psycopg.connect(server.address.url(clone), autocommit=True) as connection:
+            assert connection.execute(owners).fetchall() == [("postgres",), ("app",)]
+            with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+                connection.execute("DROP ROLE app")
+            connection.execute("DROP OWNED BY app; DROP ROLE app; DROP TABLE t")
+            left = connection.execute(
+                "SELECT count(*) FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database()"
+            ).fetchone()
+            assert left == (0,)
+
+
 def test_a_clone_has_the_limits_owner_privileges_and_comment_of_its_template(guardian: Guardian) -> None:
     asked = (
         "SELECT pg_get_userbyid(datdba), datacl::text, datconnlimit, shobj_description(oid, 'pg_database'),"
