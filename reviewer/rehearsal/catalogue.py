@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from reviewer.recording import Catalogue
+from reviewer.recording import Catalogue, Enumeration
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from typing_extensions import LiteralString
+
+_ENUMS: LiteralString = """coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', pg_catalog.json_build_object('name', t.typname, 'schema', n.nspname),
+        'labels', (SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)
+        ) ORDER BY n.nspname, t.typname)
+      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      WHERE t.typtype = 'e' AND EXISTS (SELECT FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)), '[]'::json)"""
 
 # Everything that the user created: no system schemas, nothing that belongs to an extension.
-_QUERY = """
+_QUERY: LiteralString = (
+    """
 WITH relations AS (
     SELECT c.oid, c.relname, n.nspname, c.relkind
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -76,14 +85,11 @@ SELECT pg_catalog.json_build_object(
         ) ORDER BY r.nspname, r.relname)
       FROM relations r LEFT JOIN columns USING (oid) LEFT JOIN constraints USING (oid) LEFT JOIN indexes USING (oid)),
       '[]'::json),
-    'enums', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-        'name', pg_catalog.json_build_object('name', t.typname, 'schema', n.nspname),
-        'labels', (SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)
-        ) ORDER BY n.nspname, t.typname)
-      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-      WHERE t.typtype = 'e' AND EXISTS (SELECT FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)), '[]'::json)
-)::text
+    'enums', """
+    + _ENUMS
+    + """)::text
 """
+)
 
 
 def read(connection: Connection[tuple[object, ...]]) -> Catalogue:
@@ -91,3 +97,10 @@ def read(connection: Connection[tuple[object, ...]]) -> Catalogue:
     row = connection.execute(_QUERY).fetchone()
     assert row is not None
     return msgspec.json.decode(str(row[0]), type=Catalogue)
+
+
+def enums(connection: Connection[tuple[object, ...]]) -> tuple[Enumeration, ...]:
+    """Read only the enum types."""
+    row = connection.execute(b"SELECT (" + _ENUMS.encode() + b")::text").fetchone()
+    assert row is not None
+    return msgspec.json.decode(str(row[0]), type=tuple[Enumeration, ...])

@@ -65,7 +65,7 @@ def behind_if_empty(bench: Workbench, base: BaseState, constraint: str) -> tuple
 
 
 def _counters(connection: Connection[tuple[object, ...]], tables: Collection[Name]) -> tuple[Counter, ...]:
-    known = shape.read(connection).tables
+    known = shape.read(connection, tables).tables
     return trial_state.counters(
         connection, [each for each in known if any(each.name.matches(name) for name in tables)]
     )

@@ -214,7 +214,7 @@ class RoundTrip:
         with self._look(database) as connection:
             self.upgraded = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
             self.changes = catalogue_snapshot.compare(self._before.snapshot, self.upgraded)
-            schema = shape.read(connection)
+            schema = shape.read(connection, self._near())
             if self._before.worked is not None:
                 self.afterwards, self.doubt = self._tried_again(connection, revision, self._before.worked, schema)
             if not write:
@@ -388,6 +388,13 @@ class RoundTrip:
     def _tables_now(self) -> list[Name]:
         new = [d.name for d in self.changes if d.kind == "table" and d.change is Change.LEFT_BEHIND]
         return [*self._before.tables, *map(Name.told, new[:_MOST_TABLES])]
+
+    def _near(self) -> list[Name | int]:
+        """Return the tables that are tried or written to after the upgrade."""
+        made = (d for d in self.changes if d.kind == "table" and d.change is Change.LEFT_BEHIND)
+        tried = self._before.worked.state.concerned if self._before.worked is not None else ()
+        named = (each.name for each in tried)  # a table may have been rebuilt
+        return [*(each.oid for each in tried), *named, *(Name.told(d.name) for d in made), *self._before.tables]
 
     @contextlib.contextmanager
     def _look(self, database: str) -> Iterator[Connection[tuple[object, ...]]]:

@@ -13,7 +13,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -42,6 +42,7 @@ from reviewer.sql.operations import CreateObject, Operation
 if TYPE_CHECKING:
     import psycopg
     from psycopg import Connection
+    from typing_extensions import LiteralString
 
 _FIRST = 2001
 """Number of the row that the INSERTs write, different from the numbers of rows in the base state and in other
@@ -132,7 +133,7 @@ def before(connection: Connection[tuple[object, ...]], catalogue: Catalogue, nam
     state = trial_state.read(connection, names)
     if not state.concerned and not state.functions:
         return Before(catalogue=catalogue)
-    schema = shape.read(connection)
+    schema = shape.read(connection, [each.oid for each in state.concerned])
     tables = {table.oid: table for table in schema.tables}
     mine = [tables[each.oid] for each in state.concerned if each.oid in tables]
     back = trial_state.sequences(connection, _with_parts(schema, mine))
@@ -170,7 +171,7 @@ def after(
     """
     from reviewer.rehearsal import catalogue
 
-    known = catalogue.read(connection)
+    labels = {each.name: each.labels for each in catalogue.enums(connection)} if before.catalogue.enums else {}
     names = trial_state.oids(connection, before.state.concerned)
     tables = {table.oid: table for table in schema.tables}
     old = [tables[each.oid] for each in before.state.concerned if each.oid in tables]
@@ -194,11 +195,11 @@ def after(
             found = _told(attempt, error)
             if attempt.action == "delete" and error.sqlstate in _REFERRED_TO:
                 refused += [found] if _no_longer_follows(attempt, found, schema) else []
-            elif _is_evidence(found, before, known):
+            elif _is_evidence(connection, found, before):
                 refused.append(found)
         refused += _fresh(session, schema, before, names, failed, counts, refused)
         refused += _gone_calls(session, before, changes)
-        refused += _gone_labels(session, before.catalogue, known)
+        refused += _gone_labels(session, before.catalogue, labels)
         visible = [
             Visible(
                 each.name,
@@ -244,7 +245,14 @@ class _Session:
     def _setting(self, relations: Sequence[Concerned]) -> str:
         roles = list(self._names.values())
         parts = [f"CREATE ROLE {role} NOLOGIN" for role in roles]
-        parts.append(_GRANTS.replace("%ROLES", ", ".join(roles)))
+        listed = ", ".join(roles)
+        info = self._connection.info
+        if info.server_version >= _WITH_ALL_DATA and info.parameter_status("is_superuser") == "on":
+            # without a change to any of thousands of tables
+            parts.append(f"GRANT pg_read_all_data, pg_write_all_data TO {listed}")
+            parts.append(_grants(listed, _ON_SCHEMAS))
+        else:
+            parts.append(_grants(listed, (*_ON_SCHEMAS, *_ON_TABLES)))
         owner = self._names["owner"]
         parts += [f"ALTER TABLE {each.name.sql} OWNER TO {owner}" for each in relations if each.guarded]
         return ";".join(parts)
@@ -321,13 +329,23 @@ _QUIET = (
     "SET LOCAL client_min_messages = error; SET LOCAL jit = off; SET LOCAL statement_timeout = '{patience}';"
     " SET LOCAL lock_timeout = '1s'; SET CONSTRAINTS ALL IMMEDIATE"
 )
-_GRANTS = r"""
+_WITH_ALL_DATA = 140000
+_ON_SCHEMAS = ("USAGE, CREATE ON SCHEMA %I", "EXECUTE ON ALL FUNCTIONS IN SCHEMA %I")
+_ON_TABLES = (
+    "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I",
+    "USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA %I",
+)
+
+
+def _grants(roles: str, privileges: Iterable[str]) -> str:
+    """Return a statement that grants `privileges` on every schema of the user to `roles`."""
+    grants = "\n".join(
+        f"EXECUTE pg_catalog.format('GRANT {privilege} TO {roles}', here);" for privilege in privileges
+    )
+    return rf"""
 DO $grant$ DECLARE here name; BEGIN
     FOR here IN SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname <> 'information_schema' AND nspname NOT LIKE 'pg\_%' LOOP
-        EXECUTE pg_catalog.format('GRANT USAGE, CREATE ON SCHEMA %I TO %ROLES', here);
-        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO %ROLES', here);
-        EXECUTE pg_catalog.format('GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA %I TO %ROLES', here);
-        EXECUTE pg_catalog.format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %I TO %ROLES', here);
+        {grants}
     END LOOP;
 END $grant$"""
 
@@ -511,7 +529,7 @@ _FUNCTION = re.compile(
 _COLUMN = re.compile(r'(?:column|field)(?: reference)? "?(?:[\w$]+\.)?([\w$]+)"?')
 
 
-def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
+def _is_evidence(connection: Connection[tuple[object, ...]], found: Refused, before: Before) -> bool:
     """Return whether the rejection says something about the schema, and not about a generated value or a temporary
     condition.
     """
@@ -524,7 +542,7 @@ def _is_evidence(found: Refused, before: Before, now: Catalogue) -> bool:
         return False
     old = before.catalogue.table(found.subject)
     if state == "23514":
-        return found.constraint is None or _of_new_columns(found, before, now)
+        return found.constraint is None or _of_new_columns(connection, found, before)
     if state == "23502" and old is not None and found.column is not None:
         known = old.column(found.column)
         return known is None or (found.column not in found.columns and not known.nullable)
@@ -542,14 +560,23 @@ def _no_longer_follows(attempt: _Attempt, found: Refused, now: Schema) -> bool:
     return other is not None and any(key.name == found.constraint and key.columns == columns for key in other.keys)
 
 
-def _of_new_columns(found: Refused, before: Before, now: Catalogue) -> bool:
+def _of_new_columns(connection: Connection[tuple[object, ...]], found: Refused, before: Before) -> bool:
     """Return whether the CHECK constraint covers only columns that the old code does not know."""
     old = before.catalogue.table(found.subject)
-    for table in now.tables:
-        for each in table.constraints:
-            if each.name == found.constraint and each.kind == "check":
-                return bool(each.columns) and not any(old is not None and old.column(c) for c in each.columns)
-    return False
+    row = connection.execute(_CHECKED, [found.constraint]).fetchone()
+    columns = cast("list[str]", row[0]) if row is not None else []
+    return bool(columns) and not any(old is not None and old.column(each) for each in columns)
+
+
+_CHECKED: LiteralString = r"""
+SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))
+FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE k.conname = %s AND k.contype = 'c' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+        AND d.deptype = 'e')
+ORDER BY n.nspname, c.relname LIMIT 1
+"""
+"""The columns of the first CHECK constraint of that name."""
 
 
 def _fresh(
@@ -615,9 +642,8 @@ def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]
                 yield _told(attempt, error)
 
 
-def _gone_labels(session: _Session, before: Catalogue, now: Catalogue) -> Iterator[Refused]:
-    """Yield labels of enum types that a value can no longer have."""
-    there = {each.name: each.labels for each in now.enums}
+def _gone_labels(session: _Session, before: Catalogue, there: Mapping[Name, tuple[str, ...]]) -> Iterator[Refused]:
+    """Yield labels of enum types that a value can no longer have. `there` are the labels of each type now."""
     for each in before.enums:
         labels = there.get(each.name)
         for label in [label for label in each.labels if label not in labels] if labels is not None else ():

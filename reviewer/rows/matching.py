@@ -28,7 +28,7 @@ def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name], mat
     if not wanted:
         return
     names = list(tables)
-    schema = shape.read(connection)
+    schema = shape.read(connection, [each.table for each in wanted])
     done: dict[Name, int] = {}
     statements = []
     for each in wanted:

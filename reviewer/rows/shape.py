@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +12,7 @@ from reviewer.sql.names import Name
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from typing_extensions import LiteralString
 
 
 class Field(Struct, frozen=True):
@@ -113,19 +114,39 @@ class Schema(Struct, frozen=True):
         return (table for table in self.tables if table.root == oid and not table.partitioned)
 
 
-def read(connection: Connection[tuple[object, ...]]) -> Schema:
-    """Read the shapes of all tables that do not belong to an extension."""
-    row = connection.execute(_QUERY).fetchone()
+def read(connection: Connection[tuple[object, ...]], near: Iterable[Name | int] | None = None) -> Schema:
+    """Read the shapes of all tables that do not belong to an extension.
+
+    With `near`, read only the tables with these names, in any schema, or these oids, and all that foreign keys,
+    partitions and inheritance connect them with, in any number of steps: what their rows depend on, and what depends on
+    their rows.
+    """
+    listed = None if near is None else list(near)
+    values = {
+        "all": listed is None,
+        "oids": [each for each in listed or () if isinstance(each, int)],
+        "names": [each.name for each in listed or () if isinstance(each, Name)],
+    }
+    row = connection.execute(_QUERY, values).fetchone()
     assert row is not None
     return msgspec.json.decode(str(row[0]), type=Schema)
 
 
-_QUERY = r"""
-WITH RECURSIVE relations AS (
+_QUERY: LiteralString = r"""
+WITH RECURSIVE pairs (one, other) AS MATERIALIZED (
+    SELECT k.conrelid, k.confrelid FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND NOT %(all)s
+    UNION SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i WHERE NOT %(all)s
+), edges (one, other) AS MATERIALIZED (
+    SELECT one, other FROM pairs UNION ALL SELECT other, one FROM pairs
+), near (oid) AS (
+    SELECT c.oid FROM pg_catalog.pg_class c
+    WHERE NOT %(all)s AND (c.oid = ANY (%(oids)s::bigint[]) OR c.relname = ANY (%(names)s::name[]))
+    UNION SELECT e.other FROM near n JOIN edges e ON e.one = n.oid
+), relations AS (
     SELECT c.oid, c.relname, n.nspname, c.relkind, c.relispartition
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p')
-      AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'
+    WHERE c.relkind IN ('r', 'p') AND (%(all)s OR c.oid IN (SELECT near.oid FROM near))
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
                       AND d.deptype = 'e')
 ), used (oid) AS (

@@ -24,8 +24,8 @@ def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> 
 
     If PostgreSQL rejects a change because the schema does not allow it, the row stays unchanged.
     """
-    schema = shape.read(connection)
     names = list(tables)
+    schema = shape.read(connection, names)
     wanted = [t for t in schema.tables if not t.partitioned and any(n.matches(t.name) for n in names)]
     with connection.transaction():
         connection.execute("SET LOCAL client_min_messages = error")
