@@ -249,23 +249,28 @@ WITH extended AS MATERIALIZED (
 ), comments AS MATERIALIZED (
     SELECT classoid, objoid, objsubid, description FROM pg_catalog.pg_description
     WHERE objoid >= 16384 OR classoid = 'pg_catalog.pg_namespace'::regclass
+), owned AS MATERIALIZED (
+    SELECT DISTINCT ON (d.objid) d.objid AS oid, pg_catalog.jsonb_build_array(tn.nspname, t.relname, a.attname) AS owner
+    FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_depend d ON d.objid = s.seqrelid
+    JOIN pg_catalog.pg_class t ON t.oid = d.refobjid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
+), heirs AS MATERIALIZED (
+    SELECT i.inhrelid AS oid, pg_catalog.jsonb_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) AS parents
+    FROM pg_catalog.pg_inherits i GROUP BY i.inhrelid
 )
 SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'table' END,
     c.nspname::text, NULL::text, c.relname::text, pg_catalog.json_build_object(
     'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
     'persistence', CASE WHEN c.relkind <> 'S' THEN nullif(c.relpersistence, 'p') END, -- a sequence goes with its table
-    'options', (SELECT pg_catalog.jsonb_agg(o ORDER BY o) FROM pg_catalog.unnest(c.reloptions) o),
+    'options', CASE WHEN c.reloptions IS NOT NULL THEN (SELECT pg_catalog.jsonb_agg(o ORDER BY o) FROM pg_catalog.unnest(c.reloptions) o) END,
     'replica identity', nullif(CASE c.relkind WHEN 'm' THEN 'd' WHEN 'v' THEN 'd' WHEN 'S' THEN 'd' ELSE c.relreplident END, 'd'),
     'row security', c.relrowsecurity, 'forced row security', c.relforcerowsecurity,
     'partition key', CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
     'partition bound', CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END,
-    'parents', (SELECT pg_catalog.jsonb_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
-    'tablespace', (SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace),
-    'owned by', CASE WHEN c.relkind = 'S' THEN (SELECT pg_catalog.jsonb_build_array(tn.nspname, t.relname, a.attname)
-        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class t ON t.oid = d.refobjid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
-          AND d.deptype IN ('a', 'i') LIMIT 1) END,
+    'parents', h.parents,
+    'tablespace', CASE WHEN c.reltablespace <> 0 THEN (SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace) END,
+    'owned by', o.owner,
     'sequence', CASE WHEN s.seqrelid IS NOT NULL THEN
         pg_catalog.jsonb_build_array(pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle) END,
     'grants', CASE WHEN c.relacl IS NOT NULL AND c.relacl IS DISTINCT FROM
@@ -273,7 +278,7 @@ SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHE
         (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(c.relacl) g) END,
     'comment', m.description)::text, NULL::text
 FROM relations c LEFT JOIN comments m ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = 0
-LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid
+LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid LEFT JOIN owned o ON o.oid = c.oid LEFT JOIN heirs h ON h.oid = c.oid
 UNION ALL
 SELECT 'column', c.nspname::text, c.relname::text, a.attname::text, pg_catalog.json_build_object(
     'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'not null', a.attnotnull,

@@ -15,9 +15,25 @@ from reviewer.sql.names import Name, quoted
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from typing_extensions import LiteralString
 
 _MOST_TABLES = 300
-_CHANGED_RESULT = "0A000"
+_EXECUTE_ALL = """
+DO $$ DECLARE alembic_reviewer_number int; BEGIN
+    PERFORM pg_catalog.set_config('alembic_reviewer.stale', '', false);
+    FOR alembic_reviewer_number IN 0 .. LAST LOOP
+        BEGIN
+            EXECUTE pg_catalog.concat('EXECUTE plan_', alembic_reviewer_number);
+        EXCEPTION
+            WHEN feature_not_supported THEN PERFORM pg_catalog.set_config('alembic_reviewer.stale', pg_catalog.concat(
+                pg_catalog.current_setting('alembic_reviewer.stale'), ' ', alembic_reviewer_number), false);
+            WHEN OTHERS THEN NULL;
+        END;
+    END LOOP;
+END $$
+"""
+"""Executes each by itself, in one round trip. PostgreSQL rejects one that would return other types as not supported."""
+_TOLD: LiteralString = "SELECT pg_catalog.current_setting('alembic_reviewer.stale')"
 
 
 class HeldPlans:
@@ -36,16 +52,14 @@ class HeldPlans:
         """Return the tables whose prepared SELECT PostgreSQL now rejects, because it would return other types."""
         import psycopg
 
-        found = []
-        for number, table in enumerate(self._tables):
-            try:
-                self._connection.execute(f"EXECUTE plan_{number}".encode())
-            except psycopg.OperationalError:
-                return ()
-            except psycopg.Error as error:
-                if error.sqlstate == _CHANGED_RESULT:
-                    found.append(table.name)
-        return tuple(found)
+        if not self._tables:
+            return ()
+        try:
+            self._connection.execute(_EXECUTE_ALL.replace("LAST", str(len(self._tables) - 1)).encode())
+            row = self._connection.execute(_TOLD).fetchone()
+        except psycopg.Error:
+            return ()
+        return tuple(self._tables[int(number)].name for number in str(row[0] if row else "").split())
 
     def close(self) -> None:
         """End the session."""
