@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from typing_extensions import LiteralString
 
 _LONGEST_NAME = 63
+
+_PAYS_TO_CLONE_AT_ONCE = 0.1
+"""Seconds that a clone must take: a session for a second one has to be opened first."""
 
 MAKE_ROOM = "Free some space, or set TMPDIR to another folder for temporary files."
 """The way out if the disk is full."""
@@ -181,6 +185,8 @@ class RunningServer:
         self._databases: dict[str, Callable[[], None]] = {}
         self._idle: dict[str, _Idle] = {}
         """At most one session for the next look at a database."""
+        self._cloning = 0.0
+        """Seconds that the last clone of a database took."""
 
     @property
     def major(self) -> int:
@@ -272,24 +278,16 @@ class RunningServer:
         """
         from psycopg import sql
 
-        database = (self._prefix + name)[:_LONGEST_NAME]
-        if template is not None:
-            self._forget_sessions(template)
-            still_open = self._settle(self._ours(template), seconds=1.0)
-            if still_open is not None:  # PostgreSQL itself would report this only after five more seconds
-                raise ServerError(
-                    f"The database {template} cannot be cloned: a session on it is still open, which last ran"
-                    f" `{still_open[:200]}`."
-                )
-        gone = self._watch(database)
+        began = time.monotonic()
+        database, gone = self._announced(name, template)
         try:
             self._execute(self._creation(database, template))
         except ServerError:
             if not self._admin.broken:  # otherwise it is unknown whether it was created
                 gone()
             raise
-        self._databases[database] = gone
-        self._shared.made(database, self._complete(database, template), template)
+        self._cloning = time.monotonic() - began if template is not None else self._cloning
+        self._register(database, template, gone)
         if template is None:
             self._configure(database, ALWAYS | dict(settings or {}))
         elif settings:
@@ -299,6 +297,59 @@ class RunningServer:
             with self.connect(database) as connection:
                 connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(self._owner_name()))
         return database
+
+    def clone_both(self, first: tuple[str, str], second: tuple[str, str]) -> tuple[str, str]:
+        """Create two databases, each given by its name and its template, as `create_database` does: at the same time
+        where that pays. Returns their names on the server.
+
+        Raises:
+            ServerError: the server rejects one of them.
+        """
+        if self._machine is None or self._cloning < _PAYS_TO_CLONE_AT_ONCE:
+            return self.create_database(*first), self.create_database(*second)
+        ready = [(*self._announced(*each), each[1]) for each in (first, second)]
+        (one, _, template), (other, _, others_template) = ready
+        with ThreadPoolExecutor(1) as pool:
+            beside = pool.submit(self._execute_beside, self._creation(other, others_template))
+            errors: list[BaseException | None] = [None]
+            try:
+                self._execute(self._creation(one, template))
+            except ServerError as error:
+                errors[0] = error
+            errors.append(beside.exception())
+        for failed, (database, gone, of) in zip(errors, ready, strict=True):
+            if failed is None:
+                self._register(database, of, gone)
+        for failed in filter(None, errors):
+            raise failed
+        return one, other
+
+    def _announced(self, name: str, template: str | None) -> tuple[str, Callable[[], None]]:
+        """Get ready for the creation of a database. Returns its name, and what to call once it is gone."""
+        database = (self._prefix + name)[:_LONGEST_NAME]
+        if template is not None:
+            self._forget_sessions(template)
+            still_open = self._settle(self._ours(template), seconds=1.0)
+            if still_open is not None:  # PostgreSQL itself would report this only after five more seconds
+                raise ServerError(
+                    f"The database {template} cannot be cloned: a session on it is still open, which last ran"
+                    f" `{still_open[:200]}`."
+                )
+        return database, self._watch(database)
+
+    def _register(self, database: str, template: str | None, gone: Callable[[], None]) -> None:
+        self._databases[database] = gone
+        self._shared.made(database, self._complete(database, template), template)
+
+    def _execute_beside(self, statement: sql.Composed) -> None:
+        """Execute a statement in another session of ours."""
+        import psycopg
+
+        with connected(self._own, "postgres", self._last_words, options=self._options) as connection:
+            try:
+                connection.execute(statement)
+            except psycopg.Error as error:
+                raise self._refused(error) from error
 
     @property
     def has_ordinary_owner(self) -> bool:
@@ -574,8 +625,13 @@ class RunningServer:
         except psycopg.Error as error:
             if self._admin.broken:
                 raise _broke(self._last_words(), error) from error
-            way_out = MAKE_ROOM if isinstance(error, psycopg.errors.DiskFull) else ""
-            raise ServerError(f"PostgreSQL {self.version} refuses: {_sentence(error)}.", way_out) from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: psycopg.Error) -> ServerError:
+        import psycopg
+
+        way_out = MAKE_ROOM if isinstance(error, psycopg.errors.DiskFull) else ""
+        return ServerError(f"PostgreSQL {self.version} refuses: {_sentence(error)}.", way_out)
 
 
 def _old_log(data: Path, current: str) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import time
+import zlib
 from dataclasses import dataclass
 
 import msgspec
@@ -31,14 +33,15 @@ class KeptRows:
     def text(self) -> str:
         """Return everything but the date, in a form that `told` accepts in another run."""
         objects = [(*key, about, self.snapshot.columns.get(key)) for key, about in self.snapshot.objects.items()]
-        return msgspec.json.encode(_Told(self.catalogue, self.tables, self.skipped, objects)).decode()
+        told = msgspec.json.encode(_Told(self.catalogue, self.tables, self.skipped, objects))
+        return base64.b64encode(zlib.compress(told, 1)).decode()
 
     @classmethod
     def told(cls, text: str) -> KeptRows | None:
         """Return what `text` contains; None if it cannot be read."""
         try:
-            found = msgspec.json.decode(text, type=_Told)
-        except (msgspec.DecodeError, TypeError):
+            found = msgspec.json.decode(zlib.decompress(base64.b64decode(text)), type=_Told)
+        except (msgspec.DecodeError, zlib.error, ValueError, TypeError):
             return None
         objects: dict[Key, str] = {}
         columns: dict[Key, str] = {}

@@ -115,11 +115,11 @@ class OldTrial:
             return
         bench.progress("trying the statements of the base commit's code")
         copy = self._running.before if self._running.whole else ""
-        if not copy:
-            if before not in self._copies:
-                self._copies[before] = bench.database(before)
-            copy = self._copies[before]
-        head = bench.database(after)
+        if not copy and before not in self._copies:
+            self._copies[before], head = bench.clones(before, after)
+        else:
+            head = bench.database(after)
+        copy = copy or self._copies[before]
         bench.enter(after)
         bench.finish_beside = self.code.finish
         self.code.begin(revision, bench.at(copy, Probe(head=head)), tables)

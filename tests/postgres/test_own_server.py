@@ -19,7 +19,8 @@ import pytest
 
 from reviewer.errors import ServerError
 from reviewer.host.guardian import Guardian, end_processes_on, processes_on
-from reviewer.postgres import ServerRequest, candidates, start
+from reviewer.postgres import RunningServer, ServerRequest, candidates, start
+from reviewer.postgres import server as running
 from tests.postgres.conftest import HOLDER, ROOT, as_root, environment_of, held_server, interpreter_for
 
 pytestmark = pytest.mark.processes
@@ -105,6 +106,36 @@ def test_a_role_comes_back_as_the_same_one_whatever_became_of_it(guardian: Guard
 
     assert (len(before), after, told) == (1, before, ())
     assert sorted(again) == sorted(changed)
+
+
+def test_two_clones_are_made_at_once_where_that_pays(guardian: Guardian, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside: list[str] = []
+    original = RunningServer._execute_beside
+
+    def execute(self: RunningServer, statement: psycopg.sql.Composed) -> None:
+        beside.append(statement.as_string())
+        original(self, statement)
+
+    monkeypatch.setattr(RunningServer, "_execute_beside", execute)
+    with start(ServerRequest(), guardian) as server:
+        one, other = server.create_database("one"), server.create_database("other")
+        for name in (one, other):
+            with psycopg.connect(server.address.url(name)) as connection:
+                connection.execute(f"CREATE TABLE of_{name} ()")
+        quickly = server.clone_both(("first", one), ("second", other))
+        assert beside == []
+        monkeypatch.setattr(running, "_PAYS_TO_CLONE_AT_ONCE", 0.0)
+        at_once = server.clone_both(("third", one), ("fourth", other))
+        assert len(beside) == 1
+        found = []
+        for name in (*quickly, *at_once):
+            server.enter(name)
+            with psycopg.connect(server.address.url(name)) as connection:
+                found += connection.execute("SELECT relname FROM pg_class WHERE relname ~ '^of_'").fetchall()
+        assert found == [("of_one",), ("of_other",)] * 2
+        with pytest.raises(ServerError, match="already exists"):
+            server.clone_both(("fifth", one), ("fourth", other))
+        assert server.databases == (one, other, *quickly, *at_once, "fifth")
 
 
 def test_what_the_owner_of_the_databases_owns_needs_no_restoring(guardian: Guardian) -> None:
