@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import time
 import zlib
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from reviewer.recording import Catalogue, Skipped
 from reviewer.rehearsal.catalogue_snapshot import Key, Snapshot
 from reviewer.sql.names import Name
 
 
-@dataclass(frozen=True)
-class KeptRows:
+class KeptRows(Struct, frozen=True):
     """What is known of a database with generated rows."""
 
     catalogue: Catalogue
@@ -53,8 +52,7 @@ class KeptRows:
         return cls(found.catalogue, found.tables, found.skipped, Snapshot(objects, columns))
 
 
-@dataclass(frozen=True)
-class _Told:
+class _Told(Struct, frozen=True):
     catalogue: Catalogue
     tables: tuple[Name, ...]
     skipped: tuple[Skipped, ...]
