@@ -106,12 +106,12 @@ def take(
 
 def renamed_columns(before: Snapshot, after: Snapshot) -> frozenset[tuple[str, str]]:
     """Return the columns whose names differ between `before` and `after`, as pairs of table and new name."""
-    old = {(key.of, number): key.name for key, number in before.columns.items() if key.kind == "column"}
-    return frozenset(
-        (str(key.of), key.name)
-        for key, number in after.columns.items()
-        if key.kind == "column" and key not in before.columns and old.get((key.of, number)) is not None
-    )
+    new = [key for key in after.columns if key.kind == "column" and key not in before.columns]
+    tables = {key[1:3] for key in new}
+    old = {
+        (*key[1:3], number) for key, number in before.columns.items() if key.kind == "column" and key[1:3] in tables
+    }
+    return frozenset((str(key.of), key.name) for key in new if (*key[1:3], after.columns[key]) in old)
 
 
 def compare(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:

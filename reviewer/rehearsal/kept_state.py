@@ -38,6 +38,8 @@ PAYS_AFTER = 0.4
 folder and starting it again takes about as long."""
 ROWS_PAY_AFTER = 0.5
 """Seconds that filling the tables must take for the state with rows to be kept as well."""
+_ABOUT_ROWS = frozenset({"rows", "number", "day"})
+"""What is known only of a state with rows."""
 _INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth", ".egg")
 _WHAT_IT_CONSISTS_OF = ("RECORD", "direct_url.json")
 """Files of a distribution: the digests of all its files, and the commit that it was installed from."""
@@ -136,7 +138,7 @@ class KeptStates:
         try:
             server = [_build(installation), _extensions(installation), SETTINGS]
             self._name = snapshots.name_of([*server, *self._wanted.key])
-            fitting = [each for each in snapshots.found(self._name) if self._fits(each)]
+            fitting = self._fitting(self._name)
         except (OSError, ReviewerError):
             return None
         empty = [each for each in fitting if "rows" not in each.about]
@@ -152,6 +154,19 @@ class KeptStates:
                     each.touch()
                     return each
         return best
+
+    def _fitting(self, name: str) -> list[Snapshot]:
+        found: list[Snapshot] = []
+        judged: list[tuple[dict[str, Any], bool]] = []
+        for each in snapshots.found(name):
+            # the same state may be kept with rows and without: what it depends on is read once
+            depends = {aspect: value for aspect, value in each.about.items() if aspect not in _ABOUT_ROWS}
+            fits = next((known for other, known in judged if other == depends), None)
+            if fits is None:
+                fits = self._fits(each)
+                judged.append((depends, fits))
+            found += [each] * fits
+        return found
 
     def _has_rows(self, snapshot: Snapshot) -> bool:
         """Return whether `snapshot` holds the wanted rows. Those of another day may depend on its date."""
