@@ -202,14 +202,13 @@ def _rehearsed(
     config, scope = ends.config, ends.scope
     # of the working tree: a checkout has no environment of its own
     interpreter = find_interpreter(ends.source / _below(ends), config.python, environ)
-    plan = _plan(ends, interpreter, environ)
-    if ends.span.end.commit is None:  # a checkout has another path every time, and code may depend on it
-        plan = replace(plan, kept=kept_states(config, scope, plan, environ))
     with contextlib.ExitStack() as stack:
+        plan = forking(_plan(ends, interpreter, environ), guardian, stack)  # first: nothing takes longer to start
+        if ends.span.end.commit is None:  # a checkout has another path every time, and code may depend on it
+            plan = replace(plan, kept=kept_states(config, scope, plan, environ))
         server: Future[RunningServer] = start_server(config, [scope], guardian, stack, plan.kept)
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         server.add_done_callback(partial(say_server, progress=progress))
-        plan = forking(plan, guardian, stack)
         made = rehearse(plan, server, guardian, folder, progress)
         if ends.span.end.commit is not None:
             made = replace(made, errors=tuple(f"At {ends.span.end.name}: {error}" for error in made.errors))

@@ -149,6 +149,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
     plans = [replace(plan, end=End() if fixer is not None else None) for plan in plans]
     fixes: dict[str, Sequence[tuple[Finding, TriedFix]]] = {}
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
+        plans = _with_fork_server(plans, guardian, stack)  # first, for nothing takes longer to start
         work = [n for n, each in enumerate(scopes) if each.selection.revisions]
         lanes = _lanes(config, scopes, guardian, fixer)
         at_once = lanes.of(len(work))
@@ -157,7 +158,6 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
             plans[position] = replace(plans[position], kept=kept)
         kept = plans[work[0]].kept
         server = None if config.static else start_server(config, scopes, guardian, stack, kept)
-        plans = _with_fork_server(plans, guardian, stack)
         runner = _first_started(config, plans, folder, guardian, stack)
         prepare_the_rest()
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
