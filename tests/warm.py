@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import io
 import json
 import os
@@ -21,6 +22,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
+
+from tests import template
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 120.0
@@ -128,6 +131,8 @@ def _server() -> socket.socket:
 
 def _serve(control: socket.socket) -> None:
     """Fork a process for each request; return in that process, which has become what was asked for."""
+    environ = dict(os.environ)
+    interpreters = template.started(environ)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for the reviews
     while True:
         told, descriptors, _, _ = socket.recv_fds(control, 1, 4)
@@ -150,6 +155,7 @@ def _serve(control: socket.socket) -> None:
             os._exit(0)
         os.close(status)
         _become(request, out, err)
+        template.lend(interpreters, environ)
         return
 
 
@@ -189,6 +195,8 @@ def _load() -> None:
     parse("SELECT 1")  # loads the dialect, and in no thread, which a fork would not have
     for name in ("cli", "rehearsal.deploy", "rehearsal.static", "report.terminal"):
         importlib.import_module(f"reviewer.{name}")
+    gc.collect()
+    gc.freeze()  # what is loaded here is no garbage of a review
 
 
 if __name__ == "__main__":
