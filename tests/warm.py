@@ -186,15 +186,21 @@ def _stream(number: int, like: IO[str]) -> io.TextIOWrapper:
 
 
 def _load() -> None:
+    """Import what the command may need, and what it imports only once it needs it."""
     import importlib
+    import pkgutil
 
     import checks
+    import reviewer
     from reviewer.sql.parse import parse
 
     checks.load()
     parse("SELECT 1")  # loads the dialect, and in no thread, which a fork would not have
-    for name in ("cli", "rehearsal.deploy", "rehearsal.static", "report.terminal"):
-        importlib.import_module(f"reviewer.{name}")
+    for module in pkgutil.walk_packages(reviewer.__path__, "reviewer."):
+        if not module.name.startswith(("reviewer.runner", "reviewer.__main__")):
+            importlib.import_module(module.name)
+    for name in ("psycopg", "platformdirs", "zoneinfo"):
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()  # what is loaded here is no garbage of a review
 
