@@ -92,6 +92,15 @@ def fixing_bench() -> Iterator[fixing.Fixing]:
         yield running
 
 
+@pytest.fixture
+def lent() -> Iterator[None]:
+    """Gives reviews in this process their fork servers without starting an interpreter for each."""
+    from tests import template
+
+    with template.ours().lent():
+        yield
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what each test needs, keep together what shares something, and put long ones first."""

@@ -20,7 +20,7 @@ SERVER = frozenset(
     }
 )
 """Fixtures that start a PostgreSQL, or that need one."""
-PROCESSES = frozenset({"branch", "either", "environment", "guardian", "place", "prism", "repository"})
+PROCESSES = frozenset({"branch", "either", "environment", "guardian", "lent", "place", "prism", "repository"})
 """Fixtures that start other processes."""
 
 

@@ -8,24 +8,30 @@ What it lends is a fork server like any other: in a session of its own, with the
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
+import functools
 import gc
 import json
 import os
 import select
 import signal
+import site
 import socket
 import subprocess
 import sys
+import threading
 import time
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOM = "ALEMBIC_REVIEWER_TESTS_ROOM"
 """A variable that is there to be overwritten."""
-AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "SQLALCHEMY_", "DISABLE_SQLALCHEMY", "HOME", "TZ")
+AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "SQLALCHEMY_", "DISABLE_SQLALCHEMY", "TZ")
 """How the names of variables begin that the interpreter, the C library or SQLAlchemy read once."""
 DEVNULL = subprocess.DEVNULL
 STREAMS = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
@@ -34,12 +40,77 @@ STREAMS = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
 # -- in the process that has loaded the command ---------------------------------------------------
 
 
-def started(environ: Mapping[str, str]) -> socket.socket:
-    """Start the template with what `environ` passes on to a project. It ends when nobody has the socket any more."""
+@dataclass(frozen=True)
+class Template:
+    """A template that runs, of one interpreter with one environment. It ends when nobody has its socket any more."""
+
+    python: str
+    home: bool
+    """Whether the interpreter also looks for packages in HOME."""
+    environ: Mapping[str, str]
+    socket: socket.socket
+    process: subprocess.Popen[bytes]
+
+    def lend(self) -> None:
+        """From now on, let the guardian of this process take from the template the fork servers that would be the same
+        as those that it starts.
+        """
+        from reviewer.host import guardian
+        from reviewer.rehearsal.interpreter import RUNNER
+
+        like = self._at_the_start(self.environ)
+
+        def start(command: Sequence[str], **options: Any) -> Any:
+            wanted = dict(options)
+            control, environ, cwd = (wanted.pop(name, None) for name in ("pass_fds", "env", "cwd"))
+            if (
+                not (control and environ and cwd)
+                or [*command] != [self.python, str(RUNNER), str(control[0]), "forks"]
+                or len(control) > 1
+                or wanted != {"start_new_session": True, **STREAMS}
+                or self._at_the_start(environ) != like
+                or not os.access(cwd, os.X_OK)
+            ):
+                return subprocess.Popen(command, **options)
+            request = {"argv": [*command[1:]], "env": dict(environ), "cwd": str(cwd)}
+            return Lent(self.socket, request, control[0])
+
+        setattr(guardian, "subprocess", _Subprocess(start))  # noqa: B010 - it is no name that the module exports
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """The same, for a while."""
+        from reviewer.host import guardian
+
+        self.lend()
+        try:
+            yield
+        finally:
+            setattr(guardian, "subprocess", subprocess)  # noqa: B010 - as above
+
+    def _at_the_start(self, environ: Mapping[str, str]) -> dict[str, str]:
+        names = (*AT_THE_START, "HOME") if self.home else AT_THE_START
+        return {name: value for name, value in environ.items() if name.startswith(names)}
+
+
+@functools.cache
+def ours() -> Template:
+    """That of the interpreter that runs this, for as long as it runs."""
+    template = started(sys.executable, dict(os.environ), home=bool(site.ENABLE_USER_SITE))
+    atexit.register(template.process.wait)
+    atexit.register(template.socket.close)
+    return template
+
+
+def started(python: str, environ: Mapping[str, str], *, home: bool) -> Template:
+    """Start the template of `python`, which has of `environ` what a project's interpreter gets."""
+    from reviewer.rehearsal.interpreter import environment
+
+    passed = environment(environ, {}, (), "")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    subprocess.Popen(
-        [sys.executable, __file__, str(theirs.fileno())],
-        env={**_passed(environ), ROOM: "-" * 50_000},
+    process = subprocess.Popen(
+        [python, __file__, str(theirs.fileno())],
+        env={**passed, ROOM: "-" * 50_000},
         cwd="/",
         pass_fds=(theirs.fileno(),),
         start_new_session=True,
@@ -47,28 +118,7 @@ def started(environ: Mapping[str, str]) -> socket.socket:
         stdout=DEVNULL,
     )
     theirs.close()
-    return ours
-
-
-def lend(template: socket.socket, environ: Mapping[str, str]) -> None:
-    """From now on, let the guardian of this process take fork servers from `template` where they would be the same as
-    those that it starts. `environ` is what the template was started with.
-    """
-    from reviewer.host import guardian
-    from reviewer.rehearsal.interpreter import RUNNER
-
-    like = _at_the_start(_passed(environ))
-
-    def start(command: Sequence[str], **options: Any) -> Any:
-        wanted = dict(options)
-        passed, its = wanted.pop("pass_fds", ()), wanted.pop("env", None)
-        whole = len(passed) == 1 and [*command] == [sys.executable, str(RUNNER), str(passed[0]), "forks"]
-        cwd = wanted.pop("cwd", None)
-        if not whole or its is None or wanted != {"start_new_session": True, **STREAMS} or _at_the_start(its) != like:
-            return subprocess.Popen(command, **options)
-        return Lent(template, {"argv": [*command[1:]], "env": dict(its), "cwd": str(cwd)}, passed[0])
-
-    guardian.subprocess = _Subprocess(start)  # type: ignore[assignment]
+    return Template(python, home, passed, ours, process)
 
 
 class _Subprocess:
@@ -85,8 +135,6 @@ class Lent:
     """A fork server that was forked. It has what the guardian and `ForkServer` use of `subprocess.Popen`."""
 
     def __init__(self, template: socket.socket, request: Mapping[str, Any], control: int) -> None:
-        if not os.access(request["cwd"], os.X_OK):
-            raise FileNotFoundError(request["cwd"])
         wanted, (told, tells) = os.memfd_create("request"), os.pipe()
         try:
             os.write(wanted, json.dumps(request).encode())
@@ -94,7 +142,7 @@ class Lent:
         finally:
             os.close(wanted)
             os.close(tells)
-        with open(told, "rb") as file:
+        with os.fdopen(told, "rb") as file:
             self.pid = int(file.read())
         self._ends = os.pidfd_open(self.pid)
 
@@ -103,16 +151,6 @@ class Lent:
         if not select.select([self._ends], [], [], timeout)[0]:
             raise subprocess.TimeoutExpired("a fork server", timeout)
         return 0
-
-
-def _passed(environ: Mapping[str, str]) -> dict[str, str]:
-    from reviewer.rehearsal.interpreter import environment
-
-    return environment(environ, {}, (), "")
-
-
-def _at_the_start(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name.startswith(AT_THE_START)}
 
 
 # -- in the template ------------------------------------------------------------------------------
@@ -132,7 +170,7 @@ def _serve(control: socket.socket) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()
         wanted, tells, number = descriptors
-        with open(wanted, "rb") as file:
+        with os.fdopen(wanted, "rb") as file:
             file.seek(0)
             _become(json.loads(file.read()), number)
         os.write(tells, str(os.getpid()).encode())
@@ -173,7 +211,7 @@ def _main() -> None:
         its = main.__dict__["beside"]("fork_server")
         its.imported()
         del sys.modules[name]
-        assert len(os.listdir("/proc/self/task")) == 1
+        assert threading.active_count() == 1
         gc.collect()
         gc.freeze()
         number = _serve(control)

@@ -39,7 +39,7 @@ from reviewer.review.verdict import Report
 from tests.command import ENV, INI, URL, lend_archives, revision
 from tests.repository import git, write
 
-pytestmark = [pytest.mark.server, pytest.mark.processes]
+pytestmark = [pytest.mark.server, pytest.mark.processes, pytest.mark.usefixtures("lent")]
 
 ACCOUNTS = """
 import os

@@ -12,8 +12,11 @@ import gc
 import io
 import json
 import os
+import runpy
+import select
 import selectors
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -112,38 +115,45 @@ def _read(outputs: Mapping[str, _Output]) -> dict[str, bytes]:
 @functools.cache
 def _server() -> socket.socket:
     ours, theirs = socket.socketpair()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        pass_fds=(theirs.fileno(),),
-    )
-    theirs.close()
-
-    def end() -> None:
-        ours.close()
-        process.wait()
-
-    atexit.register(end)
+    start([sys.executable, "-m", "tests.warm"], environment(), theirs)
+    atexit.register(ours.close)
     return ours
 
 
-def _serve(control: socket.socket) -> None:
-    """Fork a process for each request; return in that process, which has become what was asked for."""
-    environ = dict(os.environ)
-    interpreters = template.started(environ)
+def start(
+    command: Sequence[str], env: Mapping[str, str], control: socket.socket, listener: socket.socket | None = None
+) -> None:
+    """Start a process with this module as its program, which forks for each request from `control`, and for those who
+    connect to `listener`, until the other end of `control` is closed. It closes both here.
+    """
+    given = [control, *([listener] if listener else [])]
+    process = subprocess.Popen(
+        [*command, sys.executable, str(int(bool(site.ENABLE_USER_SITE))), *(str(each.fileno()) for each in given)],
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        pass_fds=[each.fileno() for each in given],
+    )
+    for each in given:
+        each.close()
+    atexit.register(process.wait)  # called after what is registered later, which closes the other end
+
+
+def _serve(interpreters: template.Template, control: socket.socket, listener: socket.socket | None) -> str:
+    """Fork a process for each request; return in that process, which has become what was asked for, the module that is
+    to run.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for the reviews
     while True:
-        told, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-        if not told:
-            os._exit(0)
+        descriptors = _next(control, listener)
         if os.fork():
             for each in descriptors:
                 os.close(each)
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()
+        if listener:
+            listener.close()
         request, out, err, status = descriptors
         pid = os.fork()
         if pid:
@@ -154,12 +164,29 @@ def _serve(control: socket.socket) -> None:
             os.write(status, str(code).encode())
             os._exit(0)
         os.close(status)
-        _become(request, out, err)
-        template.lend(interpreters, environ)
-        return
+        module = _become(request, out, err)
+        interpreters.lend()
+        return module
 
 
-def _become(request: int, out: int, err: int) -> None:
+def _next(control: socket.socket, listener: socket.socket | None) -> list[int]:
+    """What comes with the next request: its text, two streams, and a pipe for how it ends."""
+    while True:
+        ready, _, _ = select.select([each for each in (control, listener) if each], [], [])
+        if control in ready:
+            told, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+            if not told:
+                os._exit(0)
+            return descriptors
+        assert listener
+        connection, _ = listener.accept()
+        with connection:
+            _, descriptors, _, _ = socket.recv_fds(connection, 1, 4)
+            if len(descriptors) == 4:
+                return descriptors
+
+
+def _become(request: int, out: int, err: int) -> str:
     os.lseek(request, 0, os.SEEK_SET)
     with os.fdopen(request, "rb") as file:
         asked = json.loads(file.read())
@@ -173,6 +200,8 @@ def _become(request: int, out: int, err: int) -> None:
         os.close(source)
     sys.stdout, sys.stderr = _stream(1, sys.stdout), _stream(2, sys.stderr)
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+    module: str = asked.get("module", "alembic_reviewer")
+    return module
 
 
 def _stream(number: int, like: IO[str]) -> io.TextIOWrapper:
@@ -197,19 +226,31 @@ def _load() -> None:
     checks.load()
     parse("SELECT 1")  # loads the dialect, and in no thread, which a fork would not have
     for module in pkgutil.walk_packages(reviewer.__path__, "reviewer."):
-        if not module.name.startswith(("reviewer.runner", "reviewer.__main__")):
+        if not module.name.startswith(("reviewer.runner", "reviewer.__main__")) and not module.name.endswith(
+            "_step"
+        ):
             importlib.import_module(module.name)
-    for name in ("psycopg", "platformdirs", "zoneinfo"):
+    for name in ("psycopg", "platformdirs", "rich.console", "zoneinfo"):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # what is loaded here is no garbage of a review
 
 
-if __name__ == "__main__":
-    import alembic_reviewer
-
+def _main() -> None:
+    python, home, *sockets = sys.argv[1:]
+    interpreters = template.started(python, dict(os.environ), home=home == "1")
     _load()
     assert threading.active_count() == 1
-    with socket.socket(fileno=int(sys.argv[1])) as _control:
-        _serve(_control)
-    alembic_reviewer.main()
+    control, listener = (*(socket.socket(fileno=int(each)) for each in sockets), None)[:2]
+    assert control
+    module = _serve(interpreters, control, listener)
+    if module == "alembic_reviewer":
+        import alembic_reviewer
+
+        alembic_reviewer.main()
+    else:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _main()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.github.api import Api
-from tests.github import npm
+from tests.github import npm, warmed
 from tests.github.fake import DATA, REPOSITORY, FakeGitHub
 from tests.github.runner import made_environment
 
@@ -149,6 +149,22 @@ def _drain(process: subprocess.Popen[str]) -> Callable[[], None]:
 
 
 @pytest.fixture(scope="session")
-def environment() -> Path:
+def made() -> Path:
     """The reviewer's environment, made by the action's own script, once for each lock file."""
     return made_environment()
+
+
+@pytest.fixture(scope="session")
+def warmed_environment(made: Path) -> Iterator[Path]:
+    """The same, with an interpreter that hands the steps to a process that has loaded the product."""
+    with warmed.environment(made) as folder:
+        yield folder
+
+
+@pytest.fixture
+def environment(request: pytest.FixtureRequest, made: Path) -> Path:
+    """The reviewer's environment; where the test is about how the steps start, with an interpreter of its own."""
+    if request.node.get_closest_marker("cold"):
+        return made
+    found: Path = request.getfixturevalue("warmed_environment")
+    return found

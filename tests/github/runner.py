@@ -22,6 +22,8 @@ from typing import Any
 import platformdirs
 import yaml
 
+from tests.command import lend_archives
+
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 
@@ -110,6 +112,10 @@ class Job:
         self.files = self.temp / "_runner_file_commands"
         for each in (self.files, self.workspace):
             each.mkdir(parents=True, exist_ok=True)
+        cache = self.folder / "cache" / "alembic-reviewer"
+        if not cache.exists():
+            cache.mkdir(parents=True)
+            lend_archives(cache)
         made = self.temp / self.environment.name
         if not made.exists():
             made.symlink_to(self.environment)

@@ -34,6 +34,7 @@ def start(tmp_path: Path, environment: Path, github: FakeGitHub) -> Start:
     return start
 
 
+@pytest.mark.cold
 def test_an_unsafe_revision_fails_the_job_and_is_commented_on(start: Start, github: FakeGitHub) -> None:
     job = start({NEW: UNSAFE})
 
@@ -294,6 +295,7 @@ def test_a_shallow_checkout_says_which_depth_it_needs(start: Start, github: Fake
     assert "fetch-depth: 0" in github.bodies[0]
 
 
+@pytest.mark.cold
 def test_the_first_step_sees_no_token_and_the_second_no_code(start: Start) -> None:
     job = start({NEW: UNSAFE})
 

@@ -18,6 +18,8 @@ from tests.github.projects import PYTHON, UNSAFE, PullRequest
 from tests.github.runner import Job, commands, odd_spaces
 from tests.report import reports
 
+pytestmark = pytest.mark.cold
+
 NEW = "migrations/versions/bbb222_new.py"
 
 Start = Callable[..., Job]

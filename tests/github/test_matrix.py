@@ -243,6 +243,7 @@ def test_findings_that_cannot_be_review_comments_are_annotations(
     assert [(each.properties["file"], each.properties["line"]) for each in found] == [(NEW, "10")]
 
 
+@pytest.mark.cold
 def test_files_of_the_project_with_our_names_mean_nothing(start: Start) -> None:
     # an action that read package.json of the checkout let it choose the tool's version
     evil = 'raise SystemExit("EVIL RAN")\n'
