@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 ROOM = "ALEMBIC_REVIEWER_TESTS_ROOM"
-"""A variable that is there to be overwritten."""
+PADDING = "-" * 50_000
+"""A variable that is there to be overwritten, and its value."""
 AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "SQLALCHEMY_", "DISABLE_SQLALCHEMY", "TZ")
 """How the names of variables begin that the interpreter, the C library or SQLAlchemy read once."""
 DEVNULL = subprocess.DEVNULL
@@ -110,7 +111,7 @@ def started(python: str, environ: Mapping[str, str], *, home: bool) -> Template:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
         [python, __file__, str(theirs.fileno())],
-        env={**passed, ROOM: "-" * 50_000},
+        env={**passed, ROOM: PADDING},
         cwd="/",
         pass_fds=(theirs.fileno(),),
         start_new_session=True,
@@ -184,15 +185,18 @@ def _become(request: Mapping[str, Any], number: int) -> None:
     os.dup2(1, 2)
     environ = request["env"]
     os.environ.clear()
-    _overwrite(b"".join(os.fsencode(f"{name}={value}") + b"\0" for name, value in environ.items()))
+    overwrite(environ)
     os.environ.update(environ)
     time.tzset()
     sys.argv[:] = [*request["argv"]]
     sys.argv[1] = str(number)
 
 
-def _overwrite(block: bytes) -> None:
-    """Let the system tell of our environment what it tells of a process that was started with this one."""
+def overwrite(environ: Mapping[str, str]) -> None:
+    """Let the system tell of this process the environment `environ`, as of one that was started with it. The variables
+    that it was started with must not be in use any more.
+    """
+    block = b"".join(os.fsencode(f"{name}={value}") + b"\0" for name, value in environ.items())
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = int(fields[47]), int(fields[48])
     assert len(block) <= end - start
@@ -219,7 +223,7 @@ def _main() -> None:
 
     sys.modules[name] = types.SimpleNamespace(serve=serve)  # type: ignore[assignment]
     main = sys.modules["__main__"] = types.ModuleType("__main__")
-    main.__file__ = str(runner)
+    main.__dict__.update({"__annotations__": {}, "__cached__": None, "__file__": str(runner)})
     sys.argv[:] = [str(runner), "-1", "forks"]
     exec(compile(runner.read_bytes(), str(runner), "exec"), main.__dict__)
 

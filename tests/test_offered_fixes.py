@@ -37,7 +37,7 @@ BESIDE = revision(
 )
 
 
-@pytest.mark.processes
+@pytest.mark.usefixtures("lent")
 def test_each_finding_has_the_fix_that_was_rehearsed_or_the_reason_why_there_is_none(tmp_path: Path) -> None:
     folder = project(tmp_path / "one", THREE_INDEXES, BESIDE)
     second = project(tmp_path / "one/second", THREE_INDEXES)

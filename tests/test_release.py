@@ -32,7 +32,7 @@ from reviewer.report.release.chart import chart
 from reviewer.review.finding import Growth
 from reviewer.session import judged
 from reviewer.sql.names import Name
-from tests import warm
+from tests import template, warm
 from tests.branch import Branch
 from tests.command import project, revision
 from tests.postgres.test_own_server import becomes_true
@@ -109,7 +109,8 @@ def declares(folder: Path, name: str, line: str) -> None:
 
 def release(folder: Path, start: str, end: str, **flags: Any) -> Release:
     given = {"path": folder, "python": sys.executable, **flags}
-    return release_project(load(given, root_of(folder)), start, end, os.environ)
+    with template.ours().lent():
+        return release_project(load(given, root_of(folder)), start, end, os.environ)
 
 
 @pytest.fixture(scope="module")

@@ -130,7 +130,7 @@ def start(
     process = subprocess.Popen(
         [*command, sys.executable, str(int(bool(site.ENABLE_USER_SITE))), *(str(each.fileno()) for each in given)],
         cwd=ROOT,
-        env=env,
+        env={**env, template.ROOM: template.PADDING},
         stdin=subprocess.DEVNULL,
         pass_fds=[each.fileno() for each in given],
     )
@@ -191,6 +191,7 @@ def _become(request: int, out: int, err: int) -> str:
     with os.fdopen(request, "rb") as file:
         asked = json.loads(file.read())
     os.environ.clear()
+    template.overwrite(asked["env"])
     os.environ.update(asked["env"])
     time.tzset()
     os.chdir(asked["cwd"])

@@ -16,11 +16,13 @@ import pytest
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.recording import Rehearsal
-from reviewer.rehearsal.interpreter import Answer, RunnerProcess, Setup, environment
+from reviewer.rehearsal import interpreter
+from reviewer.rehearsal.interpreter import RUNNER, Answer, RunnerProcess, Setup, environment
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Address, AnyCommand
 from reviewer.rehearsal.reader import Reader, Run
 from reviewer.rehearsal.workbench import Workbench
+from tests import forked
 from tests.command import project
 
 PATIENCE = 120.0
@@ -65,7 +67,7 @@ class Project:
         """Give the process a command, in a new database."""
         if self._process is None:
             plan = self.plan
-            self._process = RunnerProcess(
+            self._process = self._start(
                 plan.interpreter, plan.setup, plan.environ, Path(self._work.name), self._guardian
             )
             self._process.hello()
@@ -86,9 +88,14 @@ class Project:
         """Where a rehearsal of the project would be at work."""
         future: Future[RunningServer] = Future()
         future.set_result(self._server)
-        bench = Workbench(plan, future, self._guardian, Path(self._work.name), lambda _: None, RunnerProcess)
+        bench = Workbench(plan, future, self._guardian, Path(self._work.name), lambda _: None, self._start)
         bench.greet()
         return bench
+
+    @property
+    def _start(self) -> Callable[..., RunnerProcess]:
+        """A fork, as in a review; of a runner that a test has changed, a process that has started with it."""
+        return forked.runner(**self.plan.environ) if interpreter.RUNNER == RUNNER else RunnerProcess
 
     def close(self) -> None:
         """End the process."""
