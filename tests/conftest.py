@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -123,6 +124,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Make sure that what belongs together stays together: without it each worker would rehearse every example anew."""
     if getattr(session.config.option, "loadgroup", False) and not all("@" in each.nodeid for each in session.items):
         raise pytest.UsageError("This pytest-xdist does not keep groups of tests together with this pytest.")
+    gc.collect()
+    gc.freeze()  # ten thousand tests stay to the end, and are looked through for garbage again and again
 
 
 _running: list[pytest.Item] = []

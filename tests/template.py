@@ -74,7 +74,10 @@ class Template:
             ):
                 return subprocess.Popen(command, **options)
             request = {"argv": [*command[1:]], "env": dict(environ), "cwd": str(cwd)}
-            return Lent(self.socket, request, control[0])
+            try:
+                return Lent(self.socket, request, control[0])
+            except (OSError, ValueError):  # a project has ended the template
+                return subprocess.Popen(command, **options)
 
         setattr(guardian, "subprocess", _Subprocess(start))  # noqa: B010 - it is no name that the module exports
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import command
+from tests import command, warm
 from tests.command import Place, files_in, project, revision, somewhere
 from tests.repository import Repository, git
 
@@ -33,25 +33,7 @@ def a_place() -> Iterator[Place]:
 
 def fix(place: Place, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     span = [] if "--base" in arguments else ["--revisions", "a:head"]
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "alembic_reviewer",
-            "fix",
-            "--python",
-            sys.executable,
-            *span,
-            *arguments,
-        ],
-        cwd=path,
-        env=dict(place.environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return warm.run(["fix", "--python", sys.executable, *span, *arguments], path, place.environ)
 
 
 def test_a_diff_is_printed_and_applies_and_is_written(place: Place, tmp_path: Path) -> None:

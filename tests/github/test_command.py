@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reviewer.report import json as report_json
+from tests import warm
 from tests.github.fake import REPOSITORY, FakeGitHub
 from tests.report import reports
 
@@ -27,15 +27,8 @@ def report(tmp_path: Path) -> Path:
 
 
 def comment(*arguments: str | Path, token: str = "secret") -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-    return subprocess.run(
-        [sys.executable, "-m", "alembic_reviewer", "comment", *map(str, arguments)],
-        env={**environ, "GITHUB_TOKEN": token},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    environ = {name: value for name, value in warm.environment().items() if not name.startswith("GITHUB_")}
+    return warm.run(["comment", *map(str, arguments)], Path.cwd(), {**environ, "GITHUB_TOKEN": token})
 
 
 def test_writes_the_comment_and_says_where(report: Path, github: FakeGitHub) -> None:
