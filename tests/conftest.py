@@ -98,7 +98,7 @@ def lent() -> Iterator[None]:
     """Gives reviews in this process their fork servers without starting an interpreter for each."""
     from tests import template
 
-    with template.ours().lent():
+    with template.lent():
         yield
 
 

@@ -81,25 +81,28 @@ class Template:
 
         setattr(guardian, "subprocess", _Subprocess(start))  # noqa: B010 - it is no name that the module exports
 
-    @contextlib.contextmanager
-    def lent(self) -> Iterator[None]:
-        """The same, for a while."""
-        from reviewer.host import guardian
-
-        self.lend()
-        try:
-            yield
-        finally:
-            setattr(guardian, "subprocess", subprocess)  # noqa: B010 - as above
-
     def _at_the_start(self, environ: Mapping[str, str]) -> dict[str, str]:
         names = (*AT_THE_START, "HOME") if self.home else AT_THE_START
         return {name: value for name, value in environ.items() if name.startswith(names)}
 
 
+@contextlib.contextmanager
+def lent() -> Iterator[None]:
+    """Let this process have, for a while, fork servers of its own interpreter from a template."""
+    from reviewer.host import guardian
+
+    if sys.platform != "linux":
+        yield
+        return
+    _ours().lend()
+    try:
+        yield
+    finally:
+        setattr(guardian, "subprocess", subprocess)  # noqa: B010 - as above
+
+
 @functools.cache
-def ours() -> Template:
-    """That of the interpreter that runs this, for as long as it runs."""
+def _ours() -> Template:
     template = started(sys.executable, dict(os.environ), home=bool(site.ENABLE_USER_SITE))
     atexit.register(template.process.wait)
     atexit.register(template.socket.close)

@@ -109,7 +109,7 @@ def declares(folder: Path, name: str, line: str) -> None:
 
 def release(folder: Path, start: str, end: str, **flags: Any) -> Release:
     given = {"path": folder, "python": sys.executable, **flags}
-    with template.ours().lent():
+    with template.lent():
         return release_project(load(given, root_of(folder)), start, end, os.environ)
 
 
