@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -97,6 +98,25 @@ def test_what_still_works_on_a_folder_ends_with_it(temporary: Path) -> None:
 
     assert process.wait(60) < 0
     assert not folder.exists()
+
+
+@pytest.mark.processes
+def test_a_folder_that_is_being_removed_is_no_dead_ones(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    remove = shutil.rmtree
+
+    def meanwhile(folder: Path, ignore_errors: bool) -> None:
+        monkeypatch.setattr("reviewer.host.folders.end_processes_on", ended.append)
+        clear_stale_folders()  # of another reviewer
+        monkeypatch.undo()
+        remove(folder, ignore_errors)
+
+    monkeypatch.setattr("reviewer.host.folders.temporary_folders", lambda: [temporary])
+    with Guardian() as guardian, own_folder(temporary, guardian, serves=False) as folder:
+        monkeypatch.setattr("reviewer.host.folders.shutil.rmtree", meanwhile)
+
+    assert not folder.exists()
+    assert ended == []
 
 
 @pytest.mark.processes

@@ -235,7 +235,6 @@ class KeptStates:
             return True
         if not bench.server.can_pause or bench.skipped or bench.unreadable or bench.plan.stage is not None:
             return True
-        bench.drop_all_but({database})
         about = {**about, "number": self._wanted.rows, "day": day, "rows": rows.text()}
         if not self._copy(bench, database, about):
             return False
@@ -264,6 +263,7 @@ class KeptStates:
 
         bench.progress("keeping the base state")
         try:
+            bench.drop_all_but({database})
             bench.server.drop_all(keep={database})
             bench.server.pause(database, copy)
         except ServerError:
