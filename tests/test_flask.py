@@ -70,9 +70,9 @@ def refused(folder: Path, python: str, **given: str) -> tuple[str, str]:
         return failed.kind, failed.message
 
 
-@pytest.mark.parametrize("name", FLASK)
+@pytest.mark.parametrize("name", [*FLASK, "4.0"])
 def test_the_application_is_found_through_flask_app(name: str, tmp_path: Path) -> None:
-    version, *packages = FLASK[name]
+    version, *packages = FLASK.get(name) or [each.replace("migrate>=4", "migrate==4.0.6") for each in FLASK["new"]]
     python = interpreter(version, *packages)
     folder = made(tmp_path / "project")
 

@@ -113,8 +113,10 @@ class EnvPy:
                 raise Expected(kind, f"Flask's application could not be made: {said}") from error
             self.flask_context = app.app_context()
             self.flask_context.push()
-        from flask import current_app
+        from flask import current_app, g
 
+        if not hasattr(g, "x_arg"):
+            g.x_arg = []  # what `flask db` sets, and Flask-Migrate 4.0 reads
         migrate = current_app.extensions["migrate"].migrate
         return migrate.get_config(self.setup["script_location"], x_arg=list(self.setup.get("x") or ()) or None)
 
