@@ -59,3 +59,4 @@ def test_what_is_made_with_the_documented_commands_is_where_the_history_goes_on(
     assert done.stdout.startswith("pass: nothing found in 1 revision\n  b  adds `audit.log.mood`"), (
         done.stdout + done.stderr
     )
+    assert "base state from the base schema;" in done.stdout

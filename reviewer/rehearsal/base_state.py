@@ -289,7 +289,7 @@ def _replayed(bench: Workbench, old: Trial, given: BaseOrigin) -> tuple[str, Bas
     if plan.stage is not None:
         plan.stage.database = bench.database(done.database)
     kind = "history" if plan.depth else ""
-    return done.database, replace(made, kind=kind, replayed=plan.depth, commit=done.commit), failing
+    return done.database, replace(made, kind=kind, replayed=done.ran, commit=done.commit), failing
 
 
 def _from_snapshot(bench: Workbench, old: Trial, kept: KeptStates, snapshot: Snapshot) -> str | None:
@@ -329,6 +329,8 @@ class _Done(Struct, frozen=True):
     """The commit whose code ran the history; empty for the working tree."""
     failing: FailingOld | None = None
     """How the working tree's code fails to run the history."""
+    ran: int = 0
+    """How many revisions ran: a base schema may contain some already."""
 
 
 def _run_and_kept(bench: Workbench, old: Trial, begin: Callable[[], str]) -> _Done:
@@ -352,7 +354,7 @@ def _run(
         try:
             with bench.beside(source) as other:
                 ended, _ = _upgraded(other, None, begin)
-            return _Done(ended.database if keep(other, ended) else "", source.commit)
+            return _Done(ended.database if keep(other, ended) else "", source.commit, ran=_ran(ended))
         except Stop as stop:
             if bench.is_late():
                 raise
@@ -366,8 +368,12 @@ def _run(
         # this code's state may differ from the one that production is in
         bench.skip(f"the history with the code of the base commit {source.commit[:12]}", why.rstrip("."))
     if failing is not None:
-        return _Done(ended.database, bench.plan.old.commit if bench.plan.old else "", failing)
-    return _Done(ended.database if keep(bench, ended) else "")
+        return _Done(ended.database, bench.plan.old.commit if bench.plan.old else "", failing, _ran(ended))
+    return _Done(ended.database if keep(bench, ended) else "", ran=_ran(ended))
+
+
+def _ran(ended: Ended) -> int:
+    return len({each.revision for each in ended.run.passes})
 
 
 def _failing_anew(bench: Workbench) -> FailingOld | None:

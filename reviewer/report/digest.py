@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reviewer.recording import (
+    BaseOrigin,
     Direction,
     Location,
     Origin,
@@ -178,13 +179,16 @@ def _origins(report: Report) -> Iterator[str]:
                 before = number(each.revisions - each.replayed, "revision")
                 yield f"base state from a snapshot of {before} and {each.replayed:,} replayed"
             case "history":
-                yield (
-                    f"base state from {number(each.revisions, 'revision')} replayed"
-                    if each.revisions
-                    else "base state from the history"
-                )
+                yield f"base state from {_history(each)}"
             case "models":
                 yield "base state from the models of the base commit"
+
+
+def _history(origin: BaseOrigin) -> str:
+    replayed = f"{number(origin.replayed, 'revision')} replayed"
+    if origin.schema and origin.replayed < origin.revisions:  # which has a version number in it
+        return f"the base schema and {replayed}" if origin.replayed else "the base schema"
+    return replayed if origin.replayed else "the history"
 
 
 def sizes(report: Report) -> tuple[str, ...]:
