@@ -493,9 +493,8 @@ def test_sqlglot_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
 def test_sqlglot_waits_for_the_first_text() -> None:
     program = """
 import sys
-from reviewer.sql.parse import parse, prepare
+from reviewer.sql.parse import parse
 assert "sqlglot" not in sys.modules
-prepare()
 parse("SELECT 1")
 assert "sqlglot" in sys.modules
 """
