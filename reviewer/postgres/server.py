@@ -342,7 +342,7 @@ class RunningServer:
         self._shared.made(database, self._complete(database, template), template)
 
     def _execute_beside(self, statement: sql.Composed) -> None:
-        """Execute a statement in another session of ours."""
+        """Execute a statement in a session of its own."""
         import psycopg
 
         with connected(self._own, "postgres", self._last_words, options=self._options) as connection:
