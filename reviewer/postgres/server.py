@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -724,9 +725,12 @@ def connected(
     hidden = sessions.without_variables() if address.is_socket else sessions.for_a_server_of_the_users()
     try:
         with hidden:
-            return psycopg.connect(dbname=database, autocommit=True, connect_timeout=seconds, **parameters)
+            connection = psycopg.connect(dbname=database, autocommit=True, connect_timeout=seconds, **parameters)
     except psycopg.OperationalError as error:
         raise _broke(last_words(), error) from error
+    # What psycopg has prepared by itself it forgets after a ROLLBACK, and with it what is prepared in `prepared`.
+    connection.prepare_threshold = sys.maxsize
+    return connection
 
 
 def _broke(last_words: str, error: psycopg.Error) -> ServerError:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from reviewer.postgres import prepared
 from reviewer.recording import Catalogue, Enumeration
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ SELECT pg_catalog.json_build_object(
 
 def read(connection: Connection[tuple[object, ...]]) -> Catalogue:
     """Read the tables, views and enum types of the connection's database. Rows are not counted."""
-    row = connection.execute(_QUERY).fetchone()
+    row = prepared.execute(connection, _QUERY).fetchone()
     assert row is not None
     return msgspec.json.decode(str(row[0]), type=Catalogue)
 

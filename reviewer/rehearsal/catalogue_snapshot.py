@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from msgspec import Struct
 
+from reviewer.postgres import prepared
 from reviewer.recording import Change, Difference
 from reviewer.rehearsal import shared_objects
 from reviewer.sql.names import VERSION_TABLE, Name
@@ -92,7 +93,7 @@ def take(
     objects: dict[Key, str] = {}
     columns: dict[Key, str] = {}
     with read_plainly(connection):
-        found = cast("list[tuple[str, ...]]", connection.execute(_QUERY.encode()).fetchall())
+        found = cast("list[tuple[str, ...]]", prepared.execute(connection, _QUERY).fetchall())
         found += shared_objects.read(connection, roles)
     for kind, schema, table, name, about, numbers in found:
         if table == version_table or (name == version_table and kind == "table"):

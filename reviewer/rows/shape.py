@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct, field
 
+from reviewer.postgres import prepared
 from reviewer.sql.names import Name
 
 if TYPE_CHECKING:
@@ -122,31 +123,29 @@ def read(connection: Connection[tuple[object, ...]], near: Iterable[Name | int] 
     their rows.
     """
     listed = None if near is None else list(near)
-    values = {
-        "all": listed is None,
-        "oids": [each for each in listed or () if isinstance(each, int)],
-        "names": [each.name for each in listed or () if isinstance(each, Name)],
-    }
-    row = connection.execute(_QUERY, values).fetchone()
+    oids = [each for each in listed or () if isinstance(each, int)]
+    names = [each.name for each in listed or () if isinstance(each, Name)]
+    values = (listed is None, oids, names)
+    row = prepared.execute(connection, _QUERY, ("boolean", "bigint[]", "name[]"), values).fetchone()
     assert row is not None
     return msgspec.json.decode(str(row[0]), type=Schema)
 
 
 _QUERY: LiteralString = r"""
 WITH RECURSIVE pairs (one, other) AS MATERIALIZED (
-    SELECT k.conrelid, k.confrelid FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND NOT %(all)s
-    UNION SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i WHERE NOT %(all)s
+    SELECT k.conrelid, k.confrelid FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND NOT $1
+    UNION SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i WHERE NOT $1
 ), edges (one, other) AS MATERIALIZED (
     SELECT one, other FROM pairs UNION ALL SELECT other, one FROM pairs
 ), near (oid) AS (
     SELECT c.oid FROM pg_catalog.pg_class c
-    WHERE NOT %(all)s AND (c.oid = ANY (%(oids)s::bigint[]) OR c.relname = ANY (%(names)s::name[]))
+    WHERE NOT $1 AND (c.oid = ANY ($2::bigint[]) OR c.relname = ANY ($3::name[]))
     UNION SELECT e.other FROM near n JOIN edges e ON e.one = n.oid
 ), relations AS (
     SELECT c.oid, c.relname, n.nspname, c.relkind, c.relispartition
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND (%(all)s OR c.oid IN (SELECT near.oid FROM near))
-      AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
+    WHERE c.relkind IN ('r', 'p') AND ($1 OR c.oid IN (SELECT near.oid FROM near))
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
                       AND d.deptype = 'e')
 ), used (oid) AS (
