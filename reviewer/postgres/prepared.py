@@ -1,7 +1,7 @@
-"""Queries of ours that several looks at a database repeat: the server plans each once in a session, which takes longer
-than running it.
+"""Queries that several looks at a database repeat: the server plans each once in a session, which takes longer than
+running it.
 
-They are prepared by statements of ours. What psycopg prepares by itself, it forgets at every ROLLBACK.
+They are prepared with SQL. What psycopg prepares by itself, it forgets at every ROLLBACK.
 """
 
 from __future__ import annotations

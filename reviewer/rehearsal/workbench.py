@@ -436,8 +436,10 @@ class Workbench:
 
     def drop_all_but(self, keep: Collection[str]) -> None:
         """Drop databases that are no longer needed: a long history would fill the disk with them."""
+        there = {*self.server.databases}  # it may have started over since, or another workbench have dropped some
         for name in [each for each in self.databases if each not in keep]:
-            self.server.drop_database(name)
+            if name in there:
+                self.server.drop_database(name)
             self.databases.remove(name)
 
     def adopted(self) -> str:
