@@ -289,7 +289,7 @@ def _replayed(bench: Workbench, old: Trial, given: BaseOrigin) -> tuple[str, Bas
     if plan.stage is not None:
         plan.stage.database = bench.database(done.database)
     kind = "history" if plan.depth else ""
-    return done.database, replace(made, kind=kind, replayed=done.ran, commit=done.commit), failing
+    return done.database, replace(made, kind=kind, replayed=min(done.ran, plan.depth), commit=done.commit), failing
 
 
 def _from_snapshot(bench: Workbench, old: Trial, kept: KeptStates, snapshot: Snapshot) -> str | None:
