@@ -263,14 +263,15 @@ def prepare_the_rest() -> None:
 
 
 def _load_the_rest() -> None:
-    import checks as all_checks
-    from reviewer import report
-    from reviewer.review import engine  # noqa: F401
-    from reviewer.sql.parse import parse
+    with contextlib.suppress(Exception):  # what fails here fails again, and is told, where it is needed
+        import checks as all_checks
+        from reviewer import report
+        from reviewer.review import engine  # noqa: F401
+        from reviewer.sql.parse import parse
 
-    parse("")  # imports sqlglot
-    all_checks.load()
-    report.prepare()
+        parse("")  # imports sqlglot
+        all_checks.load()
+        report.prepare()
 
 
 def _with_fork_server(plans: Sequence[Plan], guardian: Guardian, stack: contextlib.ExitStack) -> list[Plan]:

@@ -99,3 +99,20 @@ def test_its_own_examples_are_judged_as_they_say(installed: Path) -> None:
         0,
         ["a table that does not say when", "a table that says when"],
     ), done.stderr
+
+
+def test_one_that_cannot_be_loaded_is_no_traceback_of_the_imports_in_the_background(installed: Path) -> None:
+    (installed / "house_rules" / "table_without_created_at.py").write_text("raise ValueError('broken')\n")
+    program = f"""
+import sys, threading
+sys.path.insert(0, {str(installed)!r})
+from reviewer.session import prepare_the_rest
+prepare_the_rest()
+for each in threading.enumerate():
+    if each is not threading.current_thread():
+        each.join()
+assert "checks.renamed_column" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
