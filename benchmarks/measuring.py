@@ -115,9 +115,9 @@ def ratio(some: Sequence[float], others: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(some, others, strict=True))
 
 
-def median(times: Sequence[float]) -> str:
+def median(times: Sequence[float], digits: int = 2) -> str:
     """The median of `times`, as it is told."""
-    return f"{statistics.median(times):.2f} s"
+    return f"{statistics.median(times):.{digits}f} s"
 
 
 def pairs(some: Sequence[float], others: Sequence[float]) -> str:

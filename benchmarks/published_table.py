@@ -8,17 +8,16 @@ FILE is what benchmarks/published.py describes. --write puts the table into docs
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import others, published, tools
 from benchmarks.flame import PAGE, between
-from benchmarks.measuring import Failed, cached, call, peak_megabytes, review, seconds
+from benchmarks.measuring import Failed, cached, call, median, peak_megabytes, review, seconds
 
 _VERSIONS = "import alembic, sqlalchemy; print(*('.'.join(each.__version__.split('.')[:2]) for each in (alembic, sqlalchemy)))"
 _HEAD = (
@@ -59,8 +58,8 @@ def cells(folder: Path, project: published.Project, arguments: argparse.Namespac
     yield str(made.before)
     yield f"{seconds(lambda: review(command)):.1f} s"
     reviews, bares = made.by_turns(command, arguments)
-    yield _median(reviews)
-    yield _median(bares)
+    yield median(reviews, 1)
+    yield median(bares, 1)
     yield _with_squawk(made, arguments)
     yield f"{peak_megabytes(command):.0f} MB"
 
@@ -68,17 +67,13 @@ def cells(folder: Path, project: published.Project, arguments: argparse.Namespac
 def _with_squawk(made: published.PullRequest, arguments: argparse.Namespace) -> str:
     squawk = others.squawk(arguments)
     try:
-        return _median([seconds(lambda: _piped(made, squawk)) for _ in range(arguments.runs)])
+        return median([seconds(lambda: _piped(made, squawk)) for _ in range(arguments.runs)], 1)
     except Failed:
         return "renders no SQL"
 
 
 def _piped(made: published.PullRequest, squawk: str) -> None:
     call([squawk, "--pg-version", "15.0"], text=made.rendered(), fine=(0, 1))
-
-
-def _median(times: Sequence[float]) -> str:
-    return f"{statistics.median(times):.1f} s"
 
 
 def _arguments() -> argparse.Namespace:

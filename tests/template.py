@@ -163,26 +163,38 @@ class Lent:
 # -- in the template ------------------------------------------------------------------------------
 
 
+def forked(following: Callable[[], list[int]]) -> list[int]:
+    """Fork for each request, as long as `following` returns the descriptors that come with one. Return in that process
+    those of its request. Nobody waits for it here.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        descriptors = following()
+        if not os.fork():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            return descriptors
+        for each in descriptors:
+            os.close(each)
+
+
+def received(control: socket.socket, number: int) -> list[int]:
+    """The descriptors of the next request; after the last one, end this process."""
+    told, descriptors, _, _ = socket.recv_fds(control, 1, number)
+    if not told:
+        os._exit(0)
+    return descriptors
+
+
 def _serve(control: socket.socket) -> int:
     """Fork for each request. Return in that process the number of the socket that it shall serve."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the reviews wait for the forks, and not their parent
-    while True:
-        told, descriptors, _, _ = socket.recv_fds(control, 1, 3)
-        if not told:
-            os._exit(0)
-        if os.fork():
-            for each in descriptors:
-                os.close(each)
-            continue
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        control.close()
-        wanted, tells, number = descriptors
-        with os.fdopen(wanted, "rb") as file:
-            file.seek(0)
-            _become(json.loads(file.read()), number)
-        os.write(tells, str(os.getpid()).encode())
-        os.close(tells)
-        return number
+    wanted, tells, number = forked(lambda: received(control, 3))
+    control.close()
+    with os.fdopen(wanted, "rb") as file:
+        file.seek(0)
+        _become(json.loads(file.read()), number)
+    os.write(tells, str(os.getpid()).encode())
+    os.close(tells)
+    return number
 
 
 def _become(request: Mapping[str, Any], number: int) -> None:

@@ -143,30 +143,22 @@ def _serve(interpreters: template.Template, control: socket.socket, listener: so
     """Fork a process for each request; return in that process, which has become what was asked for, the module that is
     to run.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for the reviews
-    while True:
-        descriptors = _next(control, listener)
-        if os.fork():
-            for each in descriptors:
-                os.close(each)
-            continue
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        control.close()
-        if listener:
-            listener.close()
-        request, out, err, status = descriptors
-        pid = os.fork()
-        if pid:
-            os.close(out)
-            os.close(err)
-            os.write(status, f"{pid} ".encode())
-            _, code = os.waitpid(pid, 0)
-            os.write(status, str(code).encode())
-            os._exit(0)
-        os.close(status)
-        module = _become(request, out, err)
-        interpreters.lend()
-        return module
+    request, out, err, status = template.forked(lambda: _next(control, listener))
+    control.close()
+    if listener:
+        listener.close()
+    pid = os.fork()
+    if pid:
+        os.close(out)
+        os.close(err)
+        os.write(status, f"{pid} ".encode())
+        _, code = os.waitpid(pid, 0)
+        os.write(status, str(code).encode())
+        os._exit(0)
+    os.close(status)
+    module = _become(request, out, err)
+    interpreters.lend()
+    return module
 
 
 def _next(control: socket.socket, listener: socket.socket | None) -> list[int]:
@@ -174,10 +166,7 @@ def _next(control: socket.socket, listener: socket.socket | None) -> list[int]:
     while True:
         ready, _, _ = select.select([each for each in (control, listener) if each], [], [])
         if control in ready:
-            told, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-            if not told:
-                os._exit(0)
-            return descriptors
+            return template.received(control, 4)
         assert listener
         connection, _ = listener.accept()
         with connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from msgspec import Struct
@@ -40,6 +40,10 @@ class Key(NamedTuple):
         return Name(self.table, self.schema) if self.table is not None else None
 
 
+Row = tuple[str, str | None, str | None, str, str, str | None]
+"""An object as it is read: its `Key`, its properties as JSON text, and its column numbers if it has any."""
+
+
 class Snapshot(Struct, frozen=True):
     """Every object of a database, with its properties."""
 
@@ -47,6 +51,18 @@ class Snapshot(Struct, frozen=True):
     """The properties of each object as JSON text. Objects with equal texts are equal."""
     columns: Mapping[Key, str]
     """The column numbers of columns, constraints and indexes, as text."""
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Snapshot:
+        """Return the snapshot of these objects."""
+        found = [(Key(*row[:4]), *row[4:]) for row in rows]
+        columns = {key: numbers for key, _, numbers in found if numbers is not None}
+        return cls({key: about for key, about, _ in found}, columns)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Its objects as `of` takes them."""
+        return [(*key, about, self.columns.get(key)) for key, about in self.objects.items()]
 
     def about(self, key: Key) -> dict[str, object]:
         """Return the properties of one object. Properties that are not set are left out."""
@@ -90,19 +106,12 @@ def take(
 
     `roles` limits which roles count, for servers on which others create roles at any time; None counts all.
     """
-    objects: dict[Key, str] = {}
-    columns: dict[Key, str] = {}
     with read_plainly(connection):
-        found = cast("list[tuple[str, ...]]", prepared.execute(connection, _QUERY).fetchall())
-        found += shared_objects.read(connection, roles)
-    for kind, schema, table, name, about, numbers in found:
-        if table == version_table or (name == version_table and kind == "table"):
-            continue
-        key = Key(kind, schema, table, name)
-        objects[key] = about
-        if numbers is not None:
-            columns[key] = numbers
-    return Snapshot(objects, columns)
+        found = cast("list[Row]", prepared.execute(connection, _QUERY).fetchall())
+        found += cast("list[Row]", shared_objects.read(connection, roles))
+    return Snapshot.of(
+        row for row in found if row[2] != version_table and (row[0], row[3]) != ("table", version_table)
+    )
 
 
 def renamed_columns(before: Snapshot, after: Snapshot) -> frozenset[tuple[str, str]]:

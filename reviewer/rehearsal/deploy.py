@@ -215,10 +215,8 @@ class _Rehearsal:
         self._old.compare(database)
 
     def _try_new_code(self, revision: Revision, chain: Chain) -> None:
-        """Let the new code try the state after the upgrade of `revision`, if it waits for what that touches."""
-        if self._new.waits_for(revision.id, self._touched_alone(revision)):
-            # a copy: a pool of the application may keep a connection open
-            self._new.look(revision.id, self._bench.database(chain.database))
+        """Let the new code try the state after the upgrade of `revision`."""
+        self._new.look(revision.id, chain.database, self._touched_alone(revision))
 
     def _touched_alone(self, revision: Revision) -> frozenset[Name] | None:
         """What `revision` has touched when it ran by itself; None if that is not known. In the deploy it may have

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from reviewer.recording import Catalogue, Skipped
-from reviewer.rehearsal.catalogue_snapshot import Key, Snapshot
+from reviewer.rehearsal.catalogue_snapshot import Row, Snapshot
 from reviewer.sql.names import Name
 
 
@@ -31,8 +31,7 @@ class KeptRows(Struct, frozen=True):
 
     def text(self) -> str:
         """Return everything but the date, in a form that `told` accepts in another run."""
-        objects = [(*key, about, self.snapshot.columns.get(key)) for key, about in self.snapshot.objects.items()]
-        told = msgspec.json.encode(_Told(self.catalogue, self.tables, self.skipped, objects))
+        told = msgspec.json.encode(_Told(self.catalogue, self.tables, self.skipped, self.snapshot.rows))
         return base64.b64encode(zlib.compress(told, 1)).decode()
 
     @classmethod
@@ -42,21 +41,14 @@ class KeptRows(Struct, frozen=True):
             found = msgspec.json.decode(zlib.decompress(base64.b64decode(text)), type=_Told)
         except (msgspec.DecodeError, zlib.error, ValueError, TypeError):
             return None
-        objects: dict[Key, str] = {}
-        columns: dict[Key, str] = {}
-        for kind, schema, table, name, about, numbers in found.objects:
-            key = Key(kind, schema, table, name)
-            objects[key] = about
-            if numbers is not None:
-                columns[key] = numbers
-        return cls(found.catalogue, found.tables, found.skipped, Snapshot(objects, columns))
+        return cls(found.catalogue, found.tables, found.skipped, Snapshot.of(found.objects))
 
 
 class _Told(Struct, frozen=True):
     catalogue: Catalogue
     tables: tuple[Name, ...]
     skipped: tuple[Skipped, ...]
-    objects: list[tuple[str, str | None, str | None, str, str, str | None]]
+    objects: list[Row]
 
 
 def today() -> str:

@@ -19,7 +19,7 @@ from reviewer.sql.names import Name, listed
 
 
 class NewTrial:
-    """The order: `begin`, then after each of several revisions `look` if it `waits_for` that, then `finish`, then `result`."""
+    """The order: `begin`, then `look` after each of several revisions, then `finish`, then `result`."""
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
@@ -58,20 +58,19 @@ class NewTrial:
         """What is not known to run after any revision yet."""
         return [each for each in self._broken if each not in self._runs_after]
 
-    def waits_for(self, revision: str, touched: frozenset[Name] | None) -> bool:
-        """Whether something that did not run may do so after `revision`, which has touched these tables; None: any."""
+    def look(self, revision: str, database: str, touched: frozenset[Name] | None) -> None:
+        """Try again what did not run, on the state in `database` after `revision`, which has touched these tables; None:
+        any.
+        """
         left = self._left
-        if left and concerns(left, touched):
-            return True
-        self._seen.add(revision)
-        return False
-
-    def look(self, revision: str, database: str) -> None:
-        """Try again what did not run, on the state after `revision`."""
+        if not left or not concerns(left, touched):
+            self._seen.add(revision)
+            return
         assert self._command is not None, "something was tried"
-        left = self._left
         tables = tuple(sorted({(each.table.schema or "public", each.table.name) for each in left}))
-        found = self._ask(structs.replace(self._command, head=database, tables=tables))
+        # a copy: a pool of the application may keep a connection open
+        copy = self._bench.database(database)
+        found = self._ask(structs.replace(self._command, head=copy, tables=tables))
         if found is None:
             return
         self._seen.add(revision)
