@@ -339,8 +339,8 @@ def test_rows_that_something_else_decides_are_not_kept(
     write(tmp_path, {"seed.sql": "INSERT INTO items (name) VALUES ('wanted');"})
     seeded = project.review(no_rows=False, seed=tmp_path / "seed.sql")
     assert seeded.origin.kind == "history"
-    monkeypatch.setattr(rows, "_PATIENCE", "300ms")  # as long as counting rows may take on a busy machine
-    slow = ROWS.replace("BEGIN", "BEGIN PERFORM pg_catalog.pg_sleep(1);")
+    monkeypatch.setattr(rows, "_PATIENCE", "100ms")  # as long as counting rows may take on a busy machine
+    slow = ROWS.replace("BEGIN", "BEGIN PERFORM pg_catalog.pg_sleep(0.3);")
     project.history(a=slow)
     project.review(no_rows=False)
     assert [each for each in snapshots.found() if "rows" in each.about] == []
