@@ -46,9 +46,9 @@ def scaled(rehearsal_bench: rehearsals.Rehearsals, tmp_path_factory: pytest.Temp
     return rehearsal_bench.of(folder, scale=1800)[0]
 
 
-def _sizes(scale: Scale) -> list[int]:
-    """The sizes, each of which ran twice at least."""
-    rows = [each.rows for each in scale.runs]
+def _sizes(scale: Scale, revision: str = "") -> list[int]:
+    """The sizes at which `revision` ran, or any did, twice at least."""
+    rows = [each.rows for each in scale.runs if not revision or any(t.revision == revision for t in each.taken)]
     assert rows == sorted(rows)
     return [each for each in dict.fromkeys(rows) if rows.count(each) > 1]
 
@@ -205,6 +205,33 @@ def test_what_a_revision_fails_on_is_left_out_and_all_others_are_measured(
     (found,) = [each for each in durations(made).all if each.revision == "d"]
     assert [str(each) for each in found.tables] == ["things"]
     assert sorted({point.rows for point in found.fit.points}) == [200, 600, 1800]
+
+
+@pytest.mark.processes
+def test_what_works_on_rows_that_a_later_revision_fails_on_is_measured_with_them(
+    rehearsal_bench: rehearsals.Rehearsals, tmp_path: Path
+) -> None:
+    given, fails, left_out = FAILING["rows that a constraint refuses"]
+    folder = project(
+        tmp_path,
+        revision("b", "a", given),
+        revision("c", "b", 'op.create_index("ix_kinds_id", "kinds", ["id"])', 'op.drop_index("ix_kinds_id")'),
+        revision("d", "c", fails, 'op.execute("ALTER TABLE kinds DROP CONSTRAINT kinds_id_check")'),
+        revision("e", "d", 'op.execute("UPDATE things SET id = id + 1000000")'),
+    )
+
+    made = rehearsal_bench.of(folder, "b:head", scale=1800)[0]
+
+    assert made.scale is not None
+    assert made.scale.reason == ""
+    assert [each.what for each in made.skipped if "at scale" in each.what] == [left_out]
+    assert [_sizes(made.scale, each) for each in "ce"] == [[200, 600, 1800]] * 2
+    found = {(each.revision, each.direction): each for each in durations(made).all if each.tables}
+    (built,) = [each for (revision, _), each in found.items() if revision == "c"]
+    assert [str(each) for each in built.tables] == ["kinds"]
+    assert max(point.rows for point in built.fit.points) == 1800
+    assert {point.rows for each in found.values() if each.revision == "d" for point in each.fit.points} == {0}
+    assert ("c", Direction.DOWNGRADE) in {(each.revision, each.direction) for each in durations(made).all}
 
 
 # -- judging, from made-up times ------------------------------------------------------------------

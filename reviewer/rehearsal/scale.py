@@ -3,12 +3,14 @@
 Each run starts from a clone of one database whose tables are filled further and further. Every size runs twice, which
 tells how much two runs of the same differ. First runs at few rows tell what a row costs, and so which sizes the budget
 allows.
+
+Where a revision fails on the rows, it and those after it run without them, and those before it with them: a stage each.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -88,6 +90,8 @@ def measure(bench: Workbench, base: BaseState, passes: Sequence[Pass]) -> Scale 
 class _Clock(Struct, frozen=True):
     budget: float
     began: float
+    kept: float = _RESERVE
+    """The part of the budget that is not for running."""
 
     @property
     def passed(self) -> float:
@@ -95,7 +99,18 @@ class _Clock(Struct, frozen=True):
 
     @property
     def left(self) -> float:
-        return self.budget * (1 - _RESERVE) - self.passed
+        return self.budget * (1 - self.kept) - self.passed
+
+    def share(self, parts: int) -> _Clock:
+        """The clock of the next of so many stages that share the time that is left."""
+        return _Clock(max(self.left, 0.0) / parts, time.monotonic(), 0.0)
+
+
+class _Stage(Struct, frozen=True):
+    """New revisions that run on the same rows."""
+
+    revisions: tuple[str, ...]
+    without: tuple[Without, ...] = ()
 
 
 class _Pilot(Struct, frozen=True):
@@ -129,11 +144,12 @@ class _Measuring:
         self._clock = clock
         self._seen = _Seen(passes)
         self._passes = passes
-        down = {
+        self._go_down = {
             run.revision for run in passes if run.direction is Direction.DOWNGRADE and run.outcome is Outcome.OK
         }
-        # one that fails keeps those before it from going down too
-        self._downs = list(takewhile(down.__contains__, (each.id for each in reversed(bench.plan.revisions))))
+        self._done: list[ScaledRun] = []
+        """The runs of the stages before this one."""
+        self._stage = _Stage(tuple(each.id for each in bench.plan.revisions))
         self._runs: list[ScaledRun] = []
         self._reason = ""
         self._failed: tuple[str, Failure] | None = None
@@ -150,7 +166,7 @@ class _Measuring:
             self._measure()
         finally:
             bench.drop_all_but(before)
-        return Scale(self._plan.seconds, 0.0, tuple(self._runs), self._filling, self._reason)
+        return Scale(self._plan.seconds, 0.0, (*self._done, *self._runs), self._filling, self._reason)
 
     _filling = 0.0
     """Rows per second."""
@@ -160,21 +176,56 @@ class _Measuring:
     """Seconds of the last run, with the clone."""
 
     def _measure(self) -> None:
-        bench, clock = self._bench, self._clock
+        bench = self._bench
         tables = self._tables()
         if not tables:
             self._reason = "the revisions work on no table that was there before"
             return
-        few, more = self._pilots
         self._worked = frozenset(tables)
-        state, bulk = self._started(tables)
-        first = self._pilot(state, tables, bulk, few)
-        # what fails on rows ends the run there, and what comes after it would not be measured
-        while self._failed is not None and clock.left > 0 and self._do_without(*self._failed):
-            state, bulk = self._started(tables)
-            first = self._pilot(state, tables, bulk, few)
+        state, bulk, first, stages = self._first_runs(tables)
         for each in self._without:
             bench.skip(f"{each.phrase} at scale", self._why[each])
+        whole, last = self._clock, self._stage
+        for left, stage in zip(range(len(stages), 0, -1), stages, strict=True):
+            self._stage, self._without, self._clock = stage, list(stage.without), whole.share(left + 1)
+            self._one_stage(tables, *self._begun(tables))
+            self._done, self._runs = [*self._done, *self._runs], []
+        self._stage, self._without, self._clock = last, list(last.without), whole
+        self._one_stage(tables, state, bulk, first)
+
+    def _first_runs(self, tables: Sequence[Name]) -> tuple[str, Bulk, _Pilot, list[_Stage]]:
+        """The first run of the last stage, with the database that it starts from, and the stages before it."""
+        bench, stages = self._bench, list[_Stage]()
+        state, bulk, first = self._begun(tables)
+        # what fails on rows ends the run there, and what comes after it would not be measured
+        while self._failed is not None and self._clock.left > 0 and self._do_without(*self._failed):
+            before = self._before(self._failed[0])
+            if before.revisions:
+                stages.append(before)
+            rest = tuple(each for each in self._stage.revisions if each not in before.revisions)
+            self._stage = replace(self._stage, revisions=rest)
+            bench.drop_all_but({*bench.databases} - {state})
+            state, bulk, first = self._begun(tables)
+            self._stage = replace(self._stage, without=tuple(self._without))
+        return state, bulk, first, stages
+
+    def _begun(self, tables: Sequence[Name]) -> tuple[str, Bulk, _Pilot]:
+        state, bulk = self._started(tables)
+        return state, bulk, self._pilot(state, tables, bulk, self._pilots[0])
+
+    def _before(self, revision: str) -> _Stage:
+        """Those of this stage before `revision`, if one of them works on what cannot stay for it; empty if none does."""
+        ids = self._stage.revisions
+        earlier = ids[: ids.index(revision)] if revision in ids else ()
+        gone = {table for each in self._without if each not in self._stage.without for table in each.tables}
+        worked = [name for each in earlier for name in self._seen.of(each)]
+        if not any(table.matches(name) for table in gone for name in worked):
+            earlier = ()
+        return _Stage(earlier, self._stage.without)
+
+    def _one_stage(self, tables: Sequence[Name], state: str, bulk: Bulk, first: _Pilot) -> None:
+        bench, clock = self._bench, self._clock
+        few, more = self._pilots
         pilots = [first]
         if self._costs(first.works / few) * more > clock.left:
             # its rows cost much, or the statements that have nothing to do with rows do: a little more of them tells
@@ -192,6 +243,7 @@ class _Measuring:
         for name, why in bulk.refused.items():
             had = bulk.rows_of(name)
             bench.skip(f"a size of table {name} beyond {had:,} rows", why)
+        bench.drop_all_but({*bench.databases} - {state})
 
     def _small_runs(self, pilots: Iterable[_Pilot]) -> Iterable[ScaledRun]:
         """The first runs, where too few sizes came after them."""
@@ -268,8 +320,10 @@ class _Measuring:
                 continue
             self._tried.add(each)
             self._without.append(each)
-            why = f"revision {revision} fails on them: {failure.message.strip().split(chr(10))[0].rstrip('.')}"
-            self._why[each] = why
+            message = failure.message.strip().split("\n")[0].rstrip(".")
+            self._why[each] = (
+                f"revision {revision} fails on them, and runs without, as do those after it: {message}"
+            )
             return True
         return False
 
@@ -374,6 +428,19 @@ class _Measuring:
 
     # -- one run ----------------------------------------------------------------------------------
 
+    def _commands(self) -> Iterator[Upgrade | Step]:
+        """Up to the end of the stage, and down to its beginning."""
+        plan, last = self._bench.plan, self._stage.revisions[-1]
+        ids = [each.id for each in plan.revisions]
+        run = plan.revisions[: ids.index(last) + 1]
+        below = {parent for each in run for parent in (*each.down_revisions, *each.depends_on)}
+        whole = len(run) == len(ids)
+        yield Upgrade(to=tuple(plan.heads) if whole else tuple(each.id for each in run if each.id not in below))
+        # one that fails keeps those before it from going down too
+        downs = list(takewhile(self._go_down.__contains__, reversed(self._stage.revisions)))
+        if downs:
+            yield Step(revision=downs[0], direction="downgrade", then=tuple(downs[1:]))
+
     def _once(self, state: str, tables: Sequence[Name], bulk: Bulk, rows: int) -> ScaledRun:
         """The revisions up and down on the rows of `state`, in a clone of it."""
         bench = self._bench
@@ -382,12 +449,10 @@ class _Measuring:
         sized += tuple(Sized(name, 0) for name in tables if name in self._cleared and bulk.rows_of(name) is None)
         taken: list[Taken] = []
         failure, self._failed = "", None
-        commands: list[Upgrade | Step] = [Upgrade(to=tuple(bench.plan.heads))]
-        if self._downs:
-            commands.append(Step(revision=self._downs[0], direction="downgrade", then=tuple(self._downs[1:])))
+        commands = list(self._commands())
         for command in commands:
             run = bench.time(command, database, max(self._clock.left, 1.0))
-            taken += run.taken
+            taken += (each for each in run.taken if each.revision in self._stage.revisions)
             if run.failure is not None:
                 late = run.failure.kind is FailureKind.TIMEOUT
                 what = f"revision {run.failed_revision}" if run.failed_revision else "env.py"
@@ -424,6 +489,12 @@ class _Seen:
                     found.update((Name(each.name, each.schema or "public"), None) for each in _worked_on(statement))
                     if _works(statement):
                         self._works.add(key)
+
+    def of(self, revision: str) -> Iterator[Name]:
+        """The tables that `revision` works on."""
+        for key, names in self.tables.items():
+            if key[0] == revision:
+                yield from names
 
     def told(self, taken: Taken) -> Taken:
         """The same with the tables that it works on."""

@@ -158,7 +158,7 @@ def durations(
     if scale is None or not scale.runs:
         return Durations()
     found = tuple(_sized(each, production) for each in _measured(scale, recording))
-    made = Durations(found, tuple(dict.fromkeys(each.rows for each in scale.runs)))
+    made = Durations(found, tuple(sorted({each.rows for each in scale.runs})))
     factors: list[tuple[str, float]] = []
     unused: list[tuple[str, str]] = []
     for name, seconds in calibrate:
