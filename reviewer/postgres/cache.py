@@ -31,8 +31,9 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres.account import Account, clean_environment
 from reviewer.postgres.installation import Installation
 
-FORMAT = 2
-"""Increased whenever the arguments of `initdb` or the names of entries change, so that old entries are not used."""
+FORMAT = 3
+"""Increased whenever the arguments of `initdb`, what is removed from its folder or the names of entries change, so that
+old entries are not used."""
 
 _MOST = 12
 """So many entries are kept, of 30 MB or so each. There is one for each installation, and each environment with the

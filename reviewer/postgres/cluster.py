@@ -155,6 +155,16 @@ def own_server(
         yield server
 
 
+def _without_maps(data: Path) -> None:
+    """Remove the free space maps and visibility maps, a quarter of the files that each new database gets. PostgreSQL does
+    without: https://www.postgresql.org/docs/current/storage-file-layout.html
+    """
+    for folder in (data / "global", *(data / "base").iterdir()):
+        for each in folder.iterdir():
+            if each.name.endswith(("_fsm", "_vm")):
+                each.unlink()
+
+
 class _Cluster:
     """One data folder and the server on it."""
 
@@ -301,6 +311,7 @@ class _Cluster:
             shutil.rmtree(self._data, ignore_errors=True)
             done = self._run_initdb(locale)
             if done.returncode == 0:
+                _without_maps(self._data)
                 entry.keep(self._data, self._guardian)
                 return
         said = [line for line in done.stdout.splitlines() if "error:" in line] if done else []

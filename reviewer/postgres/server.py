@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 63
 
+_MOST_IDLE = 2
+"""So many databases are looked at by turns: the one that a revision starts from, and the one that it runs in."""
+
 _PAYS_TO_CLONE_AT_ONCE = 0.1
 """Seconds that a clone must take: a session for a second one has to be opened first."""
 
@@ -185,7 +188,7 @@ class RunningServer:
         self._others = others
         self._databases: dict[str, Callable[[], None]] = {}
         self._idle: dict[str, _Idle] = {}
-        """At most one session for the next look at a database."""
+        """Sessions for the next look at a database, the one that was used last at the end."""
         self._cloning = 0.0
         """Seconds that the last clone of a database took."""
 
@@ -472,7 +475,7 @@ class RunningServer:
         except BaseException:
             connection.close()
             raise
-        self._forget_sessions()
+        self._forget_sessions(name, *list(self._idle)[: 1 - _MOST_IDLE])
         if connection.closed or connection.info.transaction_status:
             connection.close()
         else:
@@ -494,7 +497,7 @@ class RunningServer:
 
     def _defaults(self) -> str:
         """What a new session begins with, to be compared."""
-        row = self._execute(_DEFAULTS).fetchone()
+        row = self._asked(_DEFAULTS).fetchone()
         return str(row[0]) if row else ""
 
     def _forget_sessions(self, *names: str) -> None:
@@ -505,13 +508,20 @@ class RunningServer:
 
     def resume(self, connection: psycopg.Connection[Any]) -> None:
         """Give `connection`, which `connect` has opened, the role and the search path that it would get now."""
-        if self._own_user:
-            connection.execute(_AS_THE_MIGRATIONS, [self.address.user, sessions.MIGRATES_AS, self.address.user])
+        if not self._own_user:
+            return
+        values = {"user": self.address.user, "database": connection.info.dbname}
+        # asked here, where the answer is prepared: a new session reads much of the catalogue for it
+        row = self._asked(_ROLE_OF_THE_MIGRATIONS, values).fetchone()
+        if row is not None:
+            path, user, role = row
+            values = {"path": path, "setting": sessions.MIGRATES_AS, "user": user, "role": role}
+            connection.execute(_AS_THE_MIGRATIONS, values)
 
     def terminate_connections(self, name: str) -> None:
         """End every other session on the database `name`, and wait until they have ended."""
         self._forget_sessions(name)
-        self._execute(
+        self._asked(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
             " AND pid <> pg_catalog.pg_backend_pid()",
             [self._ours(name)],
@@ -551,7 +561,7 @@ class RunningServer:
         """Return the present name of the role that the migrations run as."""
         from psycopg import sql
 
-        row = self._execute("SELECT rolname FROM pg_catalog.pg_roles WHERE oid = %s", [str(self._owner)]).fetchone()
+        row = self._asked("SELECT rolname FROM pg_catalog.pg_roles WHERE oid = %s", [str(self._owner)]).fetchone()
         return sql.Identifier(str(row[0]) if row else self.address.user)
 
     def _ours(self, name: str) -> str:
@@ -576,7 +586,7 @@ class RunningServer:
     def _complete(self, database: str, template: str | None) -> int:
         """Give a new database what CREATE DATABASE does not copy. Returns its oid."""
         if self._own_user and template is not None:
-            found = self._execute(_LIKE_TEMPLATE, {"new": database, "template": template})
+            found = self._asked(_LIKE_TEMPLATE, {"new": database, "template": template})
         else:
             if template is not None:
                 copy_by_statements(self._admin, template, database)
@@ -607,7 +617,7 @@ class RunningServer:
         """
         deadline = time.monotonic() + seconds
         while True:
-            busy = self._execute(
+            busy = self._asked(
                 "SELECT query FROM pg_catalog.pg_stat_activity WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"
                 " AND backend_type = 'client backend' LIMIT 1",
                 [name],
@@ -616,13 +626,20 @@ class RunningServer:
                 return None if busy is None else str(busy[0] or "")
             time.sleep(0.002)
 
+    def _asked(self, query: LiteralString, values: list[str] | dict[str, str] | None = None) -> psycopg.Cursor[Any]:
+        """Execute what is executed again and again."""
+        return self._execute(query, values, prepare=True)
+
     def _execute(
-        self, statement: LiteralString | sql.Composed, values: list[str] | dict[str, str] | None = None
+        self,
+        statement: LiteralString | sql.Composed,
+        values: list[str] | dict[str, str] | None = None,
+        prepare: bool | None = None,
     ) -> psycopg.Cursor[Any]:
         import psycopg
 
         try:
-            return self._admin.execute(statement, values)
+            return self._admin.execute(statement, values, prepare=prepare)
         except psycopg.Error as error:
             if self._admin.broken:
                 raise _broke(self._last_words(), error) from error
@@ -644,18 +661,22 @@ def _old_log(data: Path, current: str) -> Iterator[str]:
     yield from (f"pg_wal/{name}" for name in (*(each for each in names if each < current), *behind[4:]))
 
 
+_ROLE_OF_THE_MIGRATIONS: LiteralString = """
+SELECT (SELECT pg_catalog.substr(c, 13) FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) c
+        WHERE s.setrole = r.oid AND pg_catalog.starts_with(c, 'search_path=') AND (s.setdatabase = 0 OR s.setdatabase =
+            (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = %(database)s))
+        ORDER BY s.setdatabase DESC LIMIT 1), r.rolname, CASE WHEN r.rolsuper THEN r.rolname ELSE first.rolname END
+FROM pg_catalog.pg_authid r JOIN pg_catalog.pg_authid first ON first.oid = 10 WHERE r.rolname = %(user)s
+"""
+"""The role's own search path, its name, and the role that our sessions get. The one with oid 10 is the superuser that the
+server was created with, whatever its name is now.
+"""
+
 _AS_THE_MIGRATIONS: LiteralString = """
 SELECT pg_catalog.set_config('search_path', pg_catalog.replace(
-    coalesce((SELECT pg_catalog.substr(c, 13) FROM pg_catalog.pg_db_role_setting s
-        JOIN pg_catalog.pg_roles r ON r.oid = s.setrole CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) c
-        WHERE r.rolname = %s AND pg_catalog.starts_with(c, 'search_path=') AND (s.setdatabase = 0 OR s.setdatabase =
-            (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
-        ORDER BY s.setdatabase DESC LIMIT 1), pg_catalog.current_setting('search_path')),
-    '"$user"', pg_catalog.quote_ident(r.rolname)), false),
-    pg_catalog.set_config(%s, r.rolname, false), pg_catalog.set_config('role', CASE WHEN r.rolsuper THEN r.rolname ELSE first.rolname END, false)
-FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_roles first ON first.oid = 10 WHERE r.rolname = %s
+        coalesce(%(path)s::pg_catalog.text, pg_catalog.current_setting('search_path')), '"$user"', pg_catalog.quote_ident(%(user)s)), false),
+    pg_catalog.set_config(%(setting)s, %(user)s, false), pg_catalog.set_config('role', %(role)s, false)
 """
-"""The role with oid 10 is the superuser that the server was created with, whatever its name is now."""
 
 _AS_NEW: LiteralString = """
 CLOSE ALL; UNLISTEN *; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DISCARD TEMP; DISCARD SEQUENCES;

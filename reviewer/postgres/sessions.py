@@ -38,6 +38,8 @@ STEADY = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "quote_all_identifiers": "off",
+    # what is prepared, is planned once, and not for each of the first five executions
+    "plan_cache_mode": "force_generic_plan",
     "role": "none",
 }
 """Settings of all our sessions. Connection settings override those of roles and databases."""

@@ -604,7 +604,8 @@ class _Rehearsal:
                 known = catalogue.read(connection) if earlier else self._base.catalogue
                 with self._bench.looking(f"ordinary statements before revision {revision.id}"):
                     seen = [p for each in (revision.id, *earlier) for p in self._deployed_of(each)]
-                    worked = trials.before(connection, known, trials.concerned(seen, known))
+                    schema = None if earlier else self._base.schema
+                    worked = trials.before(connection, known, trials.concerned(seen, known), schema)
                 if self._plan.has_rows:
                     since = [each.name for each in known.tables if self._base.catalogue.table(each.name) is None]
                     names = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
-from reviewer.postgres import sessions
+from reviewer.postgres import prepared, sessions
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -34,7 +34,7 @@ _OURS = ("client_min_messages=debug1", "lc_messages=C", "lock_timeout=29973ms")
 
 _QUERY = r"""
 WITH here AS MATERIALIZED (
-    SELECT d.*, coalesce(nullif(pg_catalog.current_setting(%(owner)s, true), ''), CURRENT_USER) AS migrates
+    SELECT d.*, coalesce(nullif(pg_catalog.current_setting($1, true), ''), CURRENT_USER) AS migrates
     FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
 ), settings AS MATERIALIZED (
     SELECT s.setdatabase, s.setrole, pg_catalog.split_part(c, '=', 1) AS name,
@@ -56,8 +56,8 @@ SELECT 'role', r.rolname::pg_catalog.text, pg_catalog.json_build_object(
     'security labels', (SELECT pg_catalog.jsonb_agg(l.label ORDER BY l.provider) FROM pg_catalog.pg_shseclabel l
         WHERE l.objoid = r.oid AND l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass))::pg_catalog.text
 FROM pg_catalog.pg_roles r
-WHERE (r.oid >= 16384 OR r.oid = 10) AND r.rolname <> SESSION_USER AND (%(roles)s::pg_catalog.text[] IS NULL
-    OR r.rolname = ANY (%(roles)s::pg_catalog.text[]))
+WHERE (r.oid >= 16384 OR r.oid = 10) AND r.rolname <> SESSION_USER AND ($2 IS NULL
+    OR r.rolname = ANY ($2))
 UNION ALL
 SELECT 'role', 'ALL', pg_catalog.json_build_object('settings', pg_catalog.jsonb_agg(s.c ORDER BY s.c))::pg_catalog.text
 FROM settings s WHERE s.setrole = 0 AND s.setdatabase = 0 HAVING pg_catalog.count(*) > 0
@@ -70,9 +70,9 @@ SELECT 'tablespace', t.spcname::pg_catalog.text, pg_catalog.json_build_object(
 FROM pg_catalog.pg_tablespace t WHERE t.oid >= 16384
 UNION ALL
 SELECT 'database', d.datname::pg_catalog.text, '{}'
-FROM pg_catalog.pg_database d WHERE NOT d.datname ~ '^(alembic_reviewer_\w+|review_\d+)$' AND %(roles)s::pg_catalog.text[] IS NULL
+FROM pg_catalog.pg_database d WHERE NOT d.datname ~ '^(alembic_reviewer_\w+|review_\d+)$' AND $2 IS NULL
 UNION ALL
-SELECT 'database', %(this)s::pg_catalog.text, pg_catalog.json_build_object(
+SELECT 'database', $3, pg_catalog.json_build_object(
     'owner', nullif(pg_catalog.pg_get_userbyid(d.datdba), d.migrates),
     'grants', (SELECT pg_catalog.jsonb_agg(g::pg_catalog.text ORDER BY g::pg_catalog.text)
         FROM pg_catalog.unnest(d.datacl) g WHERE d.datacl IS DISTINCT FROM pg_catalog.acldefault('d', d.datdba)),
@@ -84,12 +84,12 @@ FROM here d
 UNION ALL
 SELECT 'database setting', s.name || CASE WHEN s.setrole = 0 THEN '' ELSE ' of role ' || pg_catalog.pg_get_userbyid(s.setrole) END,
     pg_catalog.json_build_object('value', s.value)::pg_catalog.text
-FROM here d JOIN settings s ON s.setdatabase = d.oid WHERE NOT (s.setrole = 0 AND s.c = ANY (%(ours)s))
+FROM here d JOIN settings s ON s.setdatabase = d.oid WHERE NOT (s.setrole = 0 AND s.c = ANY ($4))
 UNION ALL
-SELECT 'replication origin', o.roname, '{}' FROM pg_catalog.pg_replication_origin o WHERE %(roles)s::pg_catalog.text[] IS NULL
+SELECT 'replication origin', o.roname, '{}' FROM pg_catalog.pg_replication_origin o WHERE $2 IS NULL
 UNION ALL
 SELECT 'replication slot', s.slot_name::pg_catalog.text, '{}' FROM pg_catalog.pg_replication_slots s
-WHERE NOT s.temporary AND (s.database IS NULL OR s.database = pg_catalog.current_database()) AND %(roles)s::pg_catalog.text[] IS NULL
+WHERE NOT s.temporary AND (s.database IS NULL OR s.database = pg_catalog.current_database()) AND $2 IS NULL
 """
 
 _SUPERUSERS = r"""
@@ -111,11 +111,7 @@ def read(connection: Connection[tuple[object, ...]], roles: Collection[str] | No
     roles that it creates.
     """
     query = _QUERY if roles is not None else _QUERY + _SUPERUSERS
-    values = {
-        "roles": None if roles is None else sorted(roles),
-        "ours": list(_OURS),
-        "this": THIS,
-        "owner": sessions.MIGRATES_AS,
-    }
-    rows = cast("list[tuple[str, str, str]]", connection.execute(query.encode(), values).fetchall())
+    values = (sessions.MIGRATES_AS, None if roles is None else sorted(roles), THIS, list(_OURS))
+    types = ("text", "text[]", "text", "text[]")
+    rows = cast("list[tuple[str, str, str]]", prepared.execute(connection, query, types, values).fetchall())
     return [(kind, None, None, name, about, None) for kind, name, about in rows]  # type: ignore[misc] # as a snapshot's

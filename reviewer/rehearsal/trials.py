@@ -126,14 +126,20 @@ def _named(operation: Operation, catalogue: Catalogue) -> Iterator[Name]:
             yield owner if attribute == "index" else name
 
 
-def before(connection: Connection[tuple[object, ...]], catalogue: Catalogue, names: Iterable[Name]) -> Before:
-    """Try what can be tried on `names`, and on what depends on them, before the revision runs. Raises
-    `psycopg.Error`.
+def before(
+    connection: Connection[tuple[object, ...]],
+    catalogue: Catalogue,
+    names: Iterable[Name],
+    schema: Schema | None = None,
+) -> Before:
+    """Try what can be tried on `names`, and on what depends on them, before the revision runs. `schema` is what there is,
+    if it is known. Raises `psycopg.Error`.
     """
     state = trial_state.read(connection, names)
     if not state.concerned and not state.functions:
         return Before(catalogue=catalogue)
-    schema = shape.read(connection, [each.oid for each in state.concerned])
+    if schema is None:
+        schema = shape.read(connection, [each.oid for each in state.concerned])
     tables = {table.oid: table for table in schema.tables}
     mine = [tables[each.oid] for each in state.concerned if each.oid in tables]
     back = trial_state.sequences(connection, _with_parts(schema, mine))

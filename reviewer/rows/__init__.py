@@ -42,6 +42,8 @@ class Filled(Struct, frozen=True):
     """Tables that hold generated rows. All of them were empty before."""
     skipped: tuple[Skipped, ...]
     """Tables that accepted no row, each with the reason."""
+    schema: Schema | None = None
+    """The tables, as they were read for it."""
     lasting: bool = True
     """Whether another run would lead to the same: no statement was rejected for a reason of the moment, such as the
     time that it took."""
@@ -72,7 +74,8 @@ def fill(
             work.fill(rows)
     counted = {table.name: work.counts.get(table.oid, 0) for table in schema.tables}
     tables = tuple(replace(table, rows=_counted(table, counted)) for table in catalogue.tables)
-    return Filled(replace(catalogue, tables=tables), tuple(work.filled), tuple(work.skipped), work.lasting)
+    known = replace(catalogue, tables=tables)
+    return Filled(known, tuple(work.filled), tuple(work.skipped), schema, work.lasting)
 
 
 def take_out(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
