@@ -27,6 +27,7 @@ backup")`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -36,6 +37,7 @@ from reviewer.check import (
     Direction,
     Example,
     Group,
+    Name,
     Pass,
     Rule,
     Severity,
@@ -91,7 +93,7 @@ def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
                 the upgrade makes possible: {words}.
                 """,
                 about=about.failure(revision.id, Direction.DOWNGRADE, "new data"),
-                severity=Severity.WARNING if _wants_values(trial) else Severity.NOTICE,
+                severity=Severity.WARNING if _wants_values(trial, story) else Severity.NOTICE,
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, trial),
                 direction=Direction.DOWNGRADE,
@@ -99,9 +101,19 @@ def _on_new_data(story: Story, context: Context) -> Iterator[Concern]:
             )
 
 
-def _wants_values(trial: Pass) -> bool:
-    """Whether NULL alone is in its way: code that leaves the column out is all it takes."""
-    return trial.failure is not None and trial.failure.sqlstate == "23502"
+def _wants_values(trial: Pass, story: Story) -> bool:
+    """Whether NULL alone is in its way: code that leaves the column out is all it takes. Where the upgraded schema does
+    not allow NULL there, the downgrade has made it of another value.
+    """
+    failure = trial.failure
+    if failure is None or failure.sqlstate != "23502":
+        return False
+    named = _COLUMN.search(failure.message)
+    upgraded = story.after.column(Name.told(named[2]), named[1]) if named else None
+    return upgraded is None or upgraded.nullable
+
+
+_COLUMN = re.compile(r'column "([^"]+)" of relation "([^"]+)"')
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age integer)")'

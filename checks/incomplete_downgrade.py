@@ -33,13 +33,18 @@ defaults of a column that is added again, and everything that `op.execute()` cre
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reviewer.check import (
     AddCheck,
+    AddColumn,
     AddForeignKey,
+    AddIdentity,
+    AddNotNull,
     AddPrimaryKey,
     AddUnique,
+    AlterColumnType,
+    AlterIdentity,
     Basis,
     Call,
     Change,
@@ -52,6 +57,10 @@ from reviewer.check import (
     Difference,
     Direction,
     DoBlock,
+    DropDefault,
+    DropExpression,
+    DropIdentity,
+    DropNotNull,
     DropObject,
     Example,
     Group,
@@ -60,9 +69,14 @@ from reviewer.check import (
     Operation,
     Outcome,
     Pass,
+    RenameColumn,
     RenameObject,
+    RenameTable,
     Rule,
     Select,
+    SetDefault,
+    SetExpression,
+    SetNotNull,
     Severity,
     Step,
     Story,
@@ -222,20 +236,46 @@ def _guilty(difference: Difference, story: Story) -> Location | None:
     table = Name.told(difference.table)
     if difference.kind == "index" and difference.change is Change.MISSING:
         return guilty.of_missing(story, Name(difference.name, table.schema))
-    column = difference.name if difference.kind == "column" else None
+    if difference.kind == "column":
+        return _guilty_of_column(table, difference, story)
     for step in reversed(story.steps(Direction.DOWNGRADE)):
-        operation = step.operation
-        on = getattr(operation, "table", None)
-        if not isinstance(on, Name) or not on.matches(table):
-            continue
-        said = getattr(operation, "column", None)
-        if column is not None and difference.name == (
-            said if isinstance(said, str) else getattr(said, "name", None)
-        ):
-            return step.statement.location
-        if column is None and getattr(operation, "name", None) == difference.name:
+        on = getattr(step.operation, "table", None)
+        named = getattr(step.operation, "name", None) == difference.name
+        if isinstance(on, Name) and on.matches(table) and named:
             return step.statement.location
     return None
+
+
+_SAYS: Mapping[str, tuple[type[Operation], ...]] = {
+    "type": (AlterColumnType,),
+    "collation": (AlterColumnType,),
+    "not null": (SetNotNull, DropNotNull, AddNotNull),
+    "default": (SetDefault, DropDefault),
+    "identity": (AddIdentity, AlterIdentity, DropIdentity),
+    "generated": (SetExpression, DropExpression),
+}
+"""What says something of one aspect of a column, besides what adds the column."""
+
+
+def _guilty_of_column(table: Name, difference: Difference, story: Story) -> Location | None:
+    """The last line that decides this aspect of the column, or says anything of it."""
+    name, last = difference.name, None
+    for step in reversed(story.steps(Direction.DOWNGRADE)):
+        match step.operation:
+            case RenameTable(table=old, new_name=new) if Name(new, old.schema).matches(table):
+                table = old
+            case RenameColumn(table=on, column=old_name, new_name=new) if on.matches(table) and new == name:
+                name = old_name
+            case AddColumn(table=on, column=column) if on.matches(table) and column.name == name:
+                return step.statement.location
+            case operation:
+                where, said = getattr(operation, "table", None), getattr(operation, "column", None)
+                if not (isinstance(where, Name) and where.matches(table) and said == name):
+                    continue
+                if isinstance(operation, _SAYS.get(difference.aspect, ())):
+                    return step.statement.location
+                last = last or step.statement.location
+    return last
 
 
 def _follows(difference: Difference, others: Sequence[Difference]) -> bool:

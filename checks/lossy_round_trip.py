@@ -112,10 +112,12 @@ def _evidence(loss: Loss) -> dict[str, object]:
 
 
 def _told_by_a_drop(loss: Loss, story: Story) -> bool:
+    """Whether another rule reports it: of rows that the downgrade puts back with other values, none does."""
+    whole = loss.column is None
     for step in story.steps(Direction.UPGRADE):
         match step.operation:
             case DropTable(table=table) | Truncate(table=table) | Delete(table=table, filtered=False) if (
-                str(step.now.origin(table) or table) == loss.table
+                whole and str(step.now.origin(table) or table) == loss.table
             ):
                 return True
             case DropColumn(table=table, column=column):

@@ -61,8 +61,9 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Delete(table=table, filtered=False) if context.exists(table):
+            then = "" if context.survived(table) else ", and no downgrade restores them"
             yield concern(
-                f"DELETE without WHERE destroys all rows of `{table}`, and no downgrade restores them.",
+                f"DELETE without WHERE destroys all rows of `{table}`{then}.",
                 about=about.rows(table),
             )
         case DoBlock(body=body) if not _leaves_out(body, context):

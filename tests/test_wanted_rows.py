@@ -60,6 +60,8 @@ def upgrade():
     if True:
         op.execute("DELETE FROM users WHERE n = 7")
     op.execute(users.update().where(users.c.state == "core").where(users.c.n.is_(None)).values(n=1))
+    op.execute(sa.delete(users).where(users.c.state == "gone"))
+    op.get_bind().execute(sa.select(users.c.n).where(users.c.state == "only read"))
     reset(op.get_bind())
 
 def downgrade():
@@ -77,6 +79,7 @@ def test_texts_bound_values_and_expressions_are_read_and_a_downgrade_is_not(tmp_
         ("users", {"state": "'old'"}),
         ("users", {"n": "7"}),
         ("app.users", {"state": "'core'", "n": "NULL"}),
+        ("app.users", {"state": "'gone'"}),
     ]
 
 

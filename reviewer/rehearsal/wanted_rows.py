@@ -115,11 +115,12 @@ def _tables(tree: ast.Module) -> Mapping[str, Name]:
 
 
 def _of_expressions(statement: ast.stmt, tables: Mapping[str, Name]) -> Iterator[Match]:
-    """Of `users.update().where(users.c.status == "x")`."""
+    """Of `users.update().where(users.c.status == "x")`. What is only read may be read by code that knows its own rows."""
     from reviewer.sql.matching import Match
 
     wanted: dict[str, dict[str, str]] = {}
     calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call) and _called(node) == "where"]
+    calls = [each for each in calls if any(word in {"update", "delete"} for word in _chain(each))]
     for part in (part for call in calls for argument in call.args for part in ast.walk(argument)):
         match part:
             case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
@@ -143,7 +144,18 @@ def _of_expressions(statement: ast.stmt, tables: Mapping[str, Name]) -> Iterator
 
 
 def _called(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    match call.func:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""
+
+
+def _chain(call: ast.Call) -> Iterator[str]:
+    """What is called before it in `sa.update(users).values(...).where(...)`, itself first."""
+    node: ast.expr = call
+    while isinstance(node, ast.Call):
+        yield _called(node)
+        node = node.func.value if isinstance(node.func, ast.Attribute) else node.func
 
 
 def _constant(node: ast.expr) -> str | None:

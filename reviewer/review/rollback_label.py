@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, Literal
 
-from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal, Statement
+from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal, Statement, Table
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import listed
 from reviewer.sql.operations import Delete, Operation, Update
@@ -61,7 +61,7 @@ def label(recording: Recording, revision: str) -> Label:
     trials = [each for each in recording.trials if each.revision == revision and each.written]
     if _fails_with_rows(passes) or any(each.direction is not Direction.UPGRADE for each in trials):
         return DATA_DEPENDENT
-    if not down.compared or not down.rows or down.unread or _met_no_row(recording, revision):
+    if not down.compared or not down.rows or down.unread or _met_no_row(recording, revision, down.brought):
         return UNTESTED
     if _unwritable(recording, revision):
         return UNTESTED
@@ -83,7 +83,7 @@ def why_untested(recording: Recording, revision: str) -> str:
         return "it only ran on empty tables"
     if down.unread:
         return f"the rows of {listed([f'`{name}`' for name in down.unread], _NAMED)} could not be compared"
-    if missed := _met_no_row(recording, revision):
+    if missed := _met_no_row(recording, revision, down.brought):
         return f"none of the rows was one that {listed(missed, _NAMED)} changes"
     unwritable = _unwritable(recording, revision)
     return f"nothing could be written to {listed(unwritable, _NAMED)} after the upgrade" if unwritable else ""
@@ -98,19 +98,32 @@ def _unwritable(recording: Recording, revision: str) -> list[str]:
     return [table for table, found in actions.items() if {"insert", "update"} <= found]
 
 
-def _met_no_row(recording: Recording, revision: str) -> list[str]:
-    """What the upgrade changes in rows that it did not find: `its UPDATE of users`, for tables that had rows."""
+def _met_no_row(recording: Recording, revision: str, new: Collection[str]) -> list[str]:
+    """What the upgrade changes in rows that it did not find: `its UPDATE of users`, for tables that had rows. `new` are
+    the columns that it adds.
+    """
     found: dict[str, int] = {}
     for each in recording.passes:
         if each.revision == revision and each.direction is Direction.UPGRADE and each.rows:
             for statement, operation in _changes(each):
                 table = recording.base.table(operation.table)
-                if table is not None and table.rows and statement.rows is not None:
+                if (
+                    table is None
+                    or not table.rows
+                    or (isinstance(operation, Update) and _fills(operation, table, new))
+                ):
+                    continue
+                if statement.rows is not None:
                     what = f"its {type(operation).__name__.upper()} of `{operation.table}`"
                     found[what] = found.get(what, 0) + statement.rows
             for what, rows in _by_code(each, recording):
                 found[what] = found.get(what, 0) + rows
     return [what for what, rows in found.items() if not rows]
+
+
+def _fills(operation: Update, table: Table, new: Collection[str]) -> bool:
+    """Whether it writes only to columns that the downgrade removes again: no existing value is lost by it."""
+    return bool(operation.columns) and all(f"{table.name}.{each}" in new for each in operation.columns)
 
 
 def _by_code(ran: Pass, recording: Recording) -> Iterator[tuple[str, int]]:

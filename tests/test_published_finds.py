@@ -1,0 +1,115 @@
+"""What migrations of published projects were once judged wrongly for, each as small as it can be."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewer.review.finding import Finding, Severity
+from reviewer.review.rollback_label import label
+from tests import examples
+from tests.examples import Bench, Story
+
+CHILDREN = """op.execute("CREATE TABLE assets (id int PRIMARY KEY, name text)")
+op.execute("CREATE TABLE watchers (id int PRIMARY KEY, asset_id int REFERENCES assets ON DELETE CASCADE)")"""
+CHANGES_WHAT_REFERS = {
+    "is dropped": ('op.drop_table("watchers")', 'op.execute("CREATE TABLE watchers (id int)")'),
+    "has another name": (
+        'op.rename_table("watchers", "observers")',
+        'op.rename_table("observers", "watchers")',
+    ),
+    "lost the column": (
+        'op.drop_column("watchers", "asset_id")',
+        'op.add_column("watchers", sa.Column("asset_id", sa.Integer()))',
+    ),
+    "has the column under another name": (
+        'op.alter_column("watchers", "asset_id", new_column_name="of_asset")',
+        'op.alter_column("watchers", "of_asset", new_column_name="asset_id")',
+    ),
+}
+
+
+def found(bench: Bench, story: Story, rule: str) -> list[Finding]:
+    return [each for each in bench.findings(bench.record(story)) if each.rule == rule]
+
+
+@pytest.mark.parametrize(("upgrade", "downgrade"), CHANGES_WHAT_REFERS.values(), ids=CHANGES_WHAT_REFERS)
+def test_rows_can_be_deleted_though_the_table_that_refers_to_them_has_changed(
+    upgrade: str, downgrade: str, bench: Bench
+) -> None:
+    touched = 'op.execute("CREATE TABLE others (asset_id int REFERENCES assets)")'
+    undone = 'op.drop_table("others")'
+
+    story = Story((CHILDREN,), (f"{upgrade}\n{touched}",), downgrade=f"{undone}\n{downgrade}")
+
+    refused = found(bench, story, "refused-after-upgrade")
+    assert [each.message for each in refused if "DELETE" in each.message] == []
+
+
+def test_a_trigger_that_refuses_rows_that_follow_is_told(bench: Bench) -> None:
+    refuses = """op.execute("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
+op.execute("CREATE TRIGGER no BEFORE DELETE ON watchers FOR EACH ROW EXECUTE FUNCTION no()")
+op.execute("COMMENT ON TABLE assets IS 'kept'")"""
+
+    refused = found(bench, Story((CHILDREN,), (refuses,)), "refused-after-upgrade")
+
+    assert any("DELETE" in each.message for each in refused)
+
+
+def test_rows_that_come_back_with_other_values_are_told_also_where_all_were_deleted(bench: Bench) -> None:
+    given = 'op.execute("CREATE TABLE limits (id int PRIMARY KEY, slots text)")'
+    up = 'op.execute("CREATE TABLE kept AS SELECT id FROM limits")\nop.execute("DELETE FROM limits")'
+    down = """op.execute("INSERT INTO limits SELECT id, '[]' FROM kept")\nop.drop_table("kept")"""
+
+    story = Story((given,), (up,), downgrade=down)
+
+    (changed,) = found(bench, story, "lossy-round-trip")
+    assert "of `limits.slots` in the rehearsal are changed" in changed.message
+    (deleted,) = found(bench, story, "unfiltered-change")
+    assert deleted.message == "DELETE without WHERE destroys all rows of `limits`."
+
+
+def test_an_update_that_fills_only_what_the_revision_adds_can_lose_nothing_that_was_there(bench: Bench) -> None:
+    given = 'op.execute("CREATE TABLE runs (id int PRIMARY KEY, state int)")'
+    add = 'op.add_column("runs", sa.Column("kind", sa.Text()))\n'
+    drop = 'op.drop_column("runs", "kind")'
+    other = "op.execute(\"UPDATE runs SET kind = 'x' WHERE state > state + 1\")"
+    also = other.replace("SET kind = 'x'", "SET kind = 'x', state = 0")
+
+    labels = [
+        label(bench.record(Story((given,), (f"{add}{update}",), downgrade=drop)), "new1")
+        for update in (other, also)
+    ]
+
+    assert labels == ["loses-new-data", "untested"]
+
+
+@pytest.mark.parametrize(
+    ("nullable", "severity"), [(False, Severity.NOTICE), (True, Severity.WARNING)], ids=["never", "may be"]
+)
+def test_a_downgrade_that_makes_null_of_new_values_is_a_notice_where_the_upgraded_schema_has_none(
+    nullable: bool, severity: Severity, bench: Bench
+) -> None:
+    given = 'op.execute("CREATE TABLE alerts (id int PRIMARY KEY, pause int NOT NULL)")'
+    up = f"""op.execute("ALTER TABLE alerts ALTER pause TYPE text USING pause::text{", ALTER pause DROP NOT NULL" if nullable else ""}")"""
+    down = """op.execute("UPDATE alerts SET pause = CASE WHEN pause ~ '^[0-9]{1,5}$' THEN pause END")
+op.execute("ALTER TABLE alerts ALTER pause SET NOT NULL, ALTER pause TYPE int USING pause::int")"""
+
+    told = found(bench, Story((given,), (up,), downgrade=down), "failing-downgrade")
+
+    assert [each.severity for each in told] == [severity]
+
+
+def test_of_a_column_the_line_that_decides_what_differs_is_named(bench: Bench) -> None:
+    given = 'op.execute("CREATE TABLE teams (id uuid NOT NULL, name text PRIMARY KEY)")'
+    down = """op.add_column("teams", sa.Column("key", sa.String(36)))  # flagged
+op.execute("UPDATE teams SET key = name")
+op.alter_column("teams", "key", existing_type=sa.String(36), nullable=False)
+op.alter_column("teams", "key", new_column_name="id")"""
+    story = Story((given,), ('op.drop_column("teams", "id")',), downgrade=down)
+
+    told = found(bench, story, "incomplete-downgrade")
+
+    recording = bench.record(story)
+    first = recording.revisions[0].downgrade_line or 0
+    assert [line - first for _, line in examples.places(told)] == [1]
+    assert "`teams.id`" in told[0].message
