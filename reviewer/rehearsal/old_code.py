@@ -351,6 +351,8 @@ class Running(Struct):
     """Whether every revision so far has been tried."""
     failed: str = ""
     """Why it cannot be asked any more."""
+    modelless: bool | None = None
+    """Whether its env.py names no models; None until it has answered."""
 
     def close(self) -> None:
         """End the process."""
@@ -459,7 +461,8 @@ class Trial:
     def result(self, counts: Callable[[Broken], bool]) -> OldCode:
         """What came of it. `counts` says whether what breaks only for some revisions is ever seen by running code."""
         if not self._mapped:
-            nothing = "its env.py names no models as target_metadata" if self._tried else _NO_STATE
+            asked = self._tried or self._shared.modelless
+            nothing = "its env.py names no models as target_metadata" if asked else _NO_STATE
             return OldCode(self._commit, reason=self.reason or nothing)
         return OldCode(
             self._commit,
@@ -467,6 +470,15 @@ class Trial:
             tuple(each for each in self._broken if each.until is None or counts(each)),
             tuple(name for name in self.stale if name in self._mapped),
         )
+
+    @property
+    def names_no_models(self) -> bool:
+        """Whether an answer has come that tells of no model, so that there is nothing to try on any state."""
+        if self._shared.modelless is None:
+            known = next((each.answer for each in self._asked if each.answer.done()), None)
+            if known is not None and not known.cancelled() and known.exception() is None:
+                self._shared.modelless = not any(isinstance(event, MappedEvent) for event in known.result().events)
+        return self._shared.modelless or False
 
     def models(self, base: Callable[[], Compare]) -> Models:
         """What the models at head say, less what autogenerate would have written before: `base` makes the command

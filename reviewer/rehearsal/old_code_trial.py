@@ -113,6 +113,9 @@ class OldTrial:
         bench = self._bench
         if self.code.failed:
             return
+        if self.code.names_no_models:
+            self._left = []
+            return
         bench.progress("trying the statements of the base commit's code")
         copy = self._running.before if self._running.whole else ""
         if not copy and before not in self._copies:
