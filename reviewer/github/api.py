@@ -150,7 +150,7 @@ class Api:
     """Seconds to spend waiting in total, over all requests."""
     pause: Callable[[float], None] = time.sleep
     between_writes: float = 1.0
-    """Seconds; GitHub asks for at least one."""
+    """Seconds between requests that change something; GitHub asks for at least one."""
     timeout: int = _TIMEOUT
 
     def __post_init__(self) -> None:
@@ -171,7 +171,7 @@ class Api:
             timeout=self.timeout,
             user_agent=f"alembic-reviewer/{__version__}",
             seconds_between_requests=0,
-            seconds_between_writes=self.between_writes,
+            seconds_between_writes=0,  # it takes a query of GraphQL, which is posted, for one
             per_page=_PAGE,
             # PyGithub would repeat a POST on a 502, which makes a second comment, and never a PATCH
             retry=None,
@@ -180,6 +180,8 @@ class Api:
         self._github = github
         self._repository = github.get_repo(self.repository)  # lazy: sends no request
         self._waited = 0.0
+        self._written = -self.between_writes
+        """When something was last changed, as `time.monotonic` tells it."""
 
     def __enter__(self) -> Api:
         return self
@@ -204,7 +206,7 @@ class Api:
     def create(self, number: int, body: str) -> Comment:
         """Write a new comment. Raises `Unsure` if it may have been created after all."""
         issue = self._repository.get_issue(number)
-        return self._asked(lambda: _written(issue.create_comment(body)), repeat=False)
+        return self._changed(lambda: _written(issue.create_comment(body)), repeat=False)
 
     def update(self, comment: Comment, body: str) -> Comment:
         """Replace the text of `comment`. Raises `NotFound` if it has been deleted."""
@@ -214,18 +216,18 @@ class Api:
             found.edit(body)
             return _written(found)
 
-        return self._asked(edited)
+        return self._changed(edited)
 
     def delete(self, comment: Comment) -> None:
         """Delete `comment`; one that no longer exists is not an error."""
         try:
-            self._asked(self._at(comment).delete)
+            self._changed(self._at(comment).delete)
         except NotFound:
             return
 
     def minimize(self, node_id: str, why: str) -> None:
         """Minimize a comment or review comment; `why` is OUTDATED, DUPLICATE or RESOLVED."""
-        self._graphql(queries.MINIMIZE, {"id": node_id, "why": why})
+        self._graphql(queries.MINIMIZE, {"id": node_id, "why": why}, changes=True)
 
     # -- the diff ---------------------------------------------------------------------------------
 
@@ -250,7 +252,7 @@ class Api:
         # made here: PyGithub would request it, and only its name is needed
         commit = self._github.create_from_raw_data(Commit, {"sha": sha})
         pull_request = self._repository.get_pull(number)
-        self._asked(lambda: pull_request.create_review(commit, body, "COMMENT", comments), repeat=False)
+        self._changed(lambda: pull_request.create_review(commit, body, "COMMENT", comments), repeat=False)
 
     # -- pull requests ----------------------------------------------------------------------------
 
@@ -316,9 +318,10 @@ class Api:
                 return
             after = info.endCursor
 
-    def _graphql(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
+    def _graphql(self, query: str, variables: Mapping[str, object], *, changes: bool = False) -> dict[str, Any]:
         requester, payload = self._github.requester, {"query": query, "variables": dict(variables)}
-        found = self._asked(lambda: requester.requestJsonAndCheck("POST", requester.graphql_url, input=payload)[1])
+        asked = self._changed if changes else self._asked
+        found = asked(lambda: requester.requestJsonAndCheck("POST", requester.graphql_url, input=payload)[1])
         if not isinstance(found, dict):
             raise _unexpected()
         if errors := found.get("errors"):
@@ -333,6 +336,20 @@ class Api:
         if not isinstance(data, dict):
             raise _unexpected()
         return data
+
+    def _changed(self, ask: Callable[[], T], *, repeat: bool = True) -> T:
+        """The result of `ask`, which changes something, as `_asked` gets it: not too soon after the last change."""
+
+        def paced() -> T:
+            early = self._written + self.between_writes - time.monotonic()
+            if early > 0:
+                self.pause(early)
+            try:
+                return ask()
+            finally:
+                self._written = time.monotonic()
+
+        return self._asked(paced, repeat=repeat)
 
     def _asked(self, ask: Callable[[], T], *, repeat: bool = True) -> T:
         """The result of `ask`, retried where that does no harm. `repeat`: whether it may be carried out twice."""

@@ -404,3 +404,15 @@ def test_alternatives_of_permissions_are_read_as_alternatives(header: str, words
     headers = {"x-accepted-github-permissions": header} if header else {}
 
     assert _permission(headers) == f"Give the job {words}"
+
+
+def test_waits_a_second_between_two_changes_and_not_for_a_query(github: FakeGitHub) -> None:
+    pauses: list[float] = []
+    with Api("secret", "octo-org/blog", github.public_url, pause=pauses.append) as api:
+        first = publish(api, body())
+        assert (first.status, pauses) == (Status.CREATED, [])
+
+        api.comments(7)
+        publish(api, body(reports.CLEAN, run="101.1"))
+
+    assert [0 < each <= 1 for each in pauses] == [True]
