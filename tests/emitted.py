@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import textwrap
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ class Emitted(Struct, frozen=True):
         return "\n".join(each for statements in (*self.upgrades, self.downgrade) for each in statements)
 
 
+@functools.cache
 def emitted(example: Example) -> Emitted | None:
     """What the example sends; None where its code cannot be rendered without a database."""
     if example.beside or example.models:
