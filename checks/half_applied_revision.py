@@ -146,7 +146,8 @@ def _steps(story: Story) -> list[_Together]:
         ):
             continue
         # a transaction that a statement has ended was not observed: it is the one that was open before
-        transaction = last if statement.error and statement.in_transaction else _transaction(statement)
+        ended = statement.error and statement.in_transaction and last is not None
+        transaction = last if ended else _transaction(statement)
         same_statement = bool(found) and found[-1][-1].understood.place == each.understood.place
         if not same_statement and (not found or transaction is None or transaction != last):
             found.append([])

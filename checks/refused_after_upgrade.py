@@ -140,7 +140,7 @@ def _left_out(first: Refused) -> bool:
 
 
 def _why(first: Refused) -> str:
-    if first.sqlstate in {"23502", "23514"}:
+    if first.sqlstate in {"23502", "23514"} and (first.column or first.constraint):
         return ", and the running code does not write what it requires"
     if first.sqlstate in _REFERRED_TO:
         return ", because the foreign key no longer deletes or clears them"

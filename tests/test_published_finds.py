@@ -113,3 +113,42 @@ op.alter_column("teams", "key", new_column_name="id")"""
     first = recording.revisions[0].downgrade_line or 0
     assert [line - first for _, line in examples.places(told)] == [1]
     assert "`teams.id`" in told[0].message
+
+
+EVENTS = """op.execute("CREATE TABLE events (id int NOT NULL, at date NOT NULL) PARTITION BY RANGE (at)")
+op.execute("CREATE TABLE events_24 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")"""
+LATER = (
+    """op.execute("CREATE TABLE events_25 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2035-01-01')")"""
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"), [(f"{EVENTS}\n{LATER}", False), (EVENTS, True)], ids=["one of two", "the only one"]
+)
+def test_rows_of_a_partition_that_is_detached_can_go_to_another_that_is_there(
+    given: str, refused: bool, bench: Bench
+) -> None:
+    up = 'op.execute("ALTER TABLE events DETACH PARTITION events_24")'
+
+    told = found(bench, Story((given,), (up,)), "refused-after-upgrade")
+
+    assert bool(told) is refused
+    assert not any("running code does not write" in each.message for each in told)
+
+
+def test_what_follows_a_failure_that_was_caught_is_told_with_the_way_out(bench: Bench) -> None:
+    given = 'op.execute("CREATE TABLE jobs (id int PRIMARY KEY)")'
+    caught = """try:
+    op.execute("DROP INDEX nope")
+except sa.exc.ProgrammingError:
+    pass
+op.add_column("jobs", sa.Column("b", sa.Text()))"""
+    savepoint = caught.replace("    op.execute", "    with op.get_bind().begin_nested():\n        op.execute")
+
+    told = {each.rule: each.message for each in bench.findings(bench.record(Story((given,), (caught,))))}
+    fine = {each.rule for each in bench.findings(bench.record(Story((given,), (savepoint,))))}
+
+    assert "current transaction is aborted" in told["failing-upgrade"]
+    assert "begin_nested()" in told["failing-upgrade"]
+    assert "half-applied-revision" not in told
+    assert not {"failing-upgrade", "half-applied-revision"} & fine

@@ -203,7 +203,7 @@ def after(
             failed.setdefault(attempt.oid, set()).add(attempt.action)
             if attempt.action == "delete" and error.sqlstate in _REFERRED_TO:
                 refused += [found] if _no_longer_follows(attempt, found, schema) else []
-            elif _is_evidence(connection, found, before):
+            elif _is_evidence(connection, found, before) and not _of_another_part(found, attempt, schema):
                 refused.append(found)
         refused += _fresh(session, schema, before, names, failed, counts, refused)
         refused += _gone_calls(session, before, changes)
@@ -557,6 +557,12 @@ def _is_evidence(connection: Connection[tuple[object, ...]], found: Refused, bef
     if state.startswith("22"):
         return state == "22P02" and "enum" in found.error
     return True
+
+
+def _of_another_part(found: Refused, attempt: _Attempt, now: Schema) -> bool:
+    """Whether a partition is missing for the row, and others are there: what the application writes may go there."""
+    missing = found.sqlstate == "23514" and found.constraint is None and "no partition of relation" in found.error
+    return missing and any(now.leaves(attempt.oid))
 
 
 def _no_longer_follows(attempt: _Attempt, found: Refused, now: Schema) -> bool:

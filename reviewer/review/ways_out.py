@@ -96,6 +96,13 @@ _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
             " revision of its own with `transaction_per_migration=True` in env.py.",
         ),
     ),
+    "25P02": (
+        (
+            r"",
+            "An earlier statement of the same transaction has failed, and its error was caught: send what may fail inside"
+            " `with op.get_bind().begin_nested():`, or ask for what is there before.",
+        ),
+    ),
     "2BP01": (
         (
             r"",

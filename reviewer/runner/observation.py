@@ -54,6 +54,7 @@ READS_ROWS = re.compile(
 SIZES = """SELECT CAST(pg_catalog.json_object_agg(
     CAST(oid AS pg_catalog.text), pg_catalog.pg_relation_size(oid)) AS pg_catalog.text)
 FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) ANY (CAST('{%s}' AS pg_catalog.oid[]))"""
+FAILED_TRANSACTION = "25P02"
 SEQSCAN_OFF = "SET enable_seqscan = off"
 # Statements that may change statement_timeout. A statement that is wrongly included only costs a guard.
 SETS_LIMITS = re.compile(
@@ -98,8 +99,8 @@ class Watched:
 
 
 class Gone(Exception):
-    """The connection is gone. The answer is lost, and the driver reports the failure to the next user of the
-    connection.
+    """The connection is gone, or its transaction has failed. The answer is lost, and the next user of the connection
+    meets the failure.
     """
 
 
@@ -451,7 +452,7 @@ class Watcher:
                 connection, raw, texts, relations.UNGUARD.format(local=local) if limited else None
             )
         except Exception as error:
-            if drivers.is_gone(raw):
+            if drivers.is_gone(raw) or drivers.server_words(driver_error(error))[1] == FAILED_TRANSACTION:
                 raise Gone() from error
             raise self.not_answered(error) from error
         finally:
@@ -481,7 +482,7 @@ class Watcher:
 
     def not_answered(self, error: BaseException) -> Expected:
         """Return an error that is attributed to the reviewer and not to the current statement."""
-        words = drivers.server_words(getattr(error, "orig", None) or error)[0].rstrip(".")
+        words = drivers.server_words(driver_error(error))[0].rstrip(".")
         if "statement timeout" in words:
             words += (
                 " (a statement_timeout that the project has set, past SQLAlchemy, is shorter than the look takes)"
@@ -569,6 +570,11 @@ class Watcher:
             transaction=answer.now if inside else None,
             messages=messages,
         )
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """Return the driver's exception, of which SQLAlchemy may have made its own."""
+    return getattr(error, "orig", None) or error
 
 
 def milliseconds(setting: str) -> int:
