@@ -171,7 +171,7 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
         made = _made(difference, story)
         fix = _fix(difference) if made is None else ""
         told = (
-            _sentence(difference)
+            _sentence(difference) + _with_it(difference, story)
             if made is None
             else f"{_object(difference)} is there, which was not before: the downgrade makes it"
         )
@@ -190,6 +190,14 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
             direction=Direction.DOWNGRADE,
             evidence=_evidence(difference),
         )
+
+
+def _with_it(difference: Difference, story: Story) -> str:
+    """What a missing schema held."""
+    if difference.kind != "schema" or difference.change is not Change.MISSING:
+        return ""
+    tables = [str(table.name) for key, table in story.before.tables.items() if key[0] == difference.name]
+    return f", and with it {_listed(tables[:_MOST])}" if tables else ""
 
 
 def _cannot_be_undone(difference: Difference) -> bool:

@@ -152,3 +152,17 @@ op.add_column("jobs", sa.Column("b", sa.Text()))"""
     assert "begin_nested()" in told["failing-upgrade"]
     assert "half-applied-revision" not in told
     assert not {"failing-upgrade", "half-applied-revision"} & fine
+
+
+def test_a_schema_that_a_downgrade_drops_takes_the_tables_that_were_there_along(bench: Bench) -> None:
+    given = 'op.execute("CREATE SCHEMA audit")\nop.execute("CREATE TABLE audit.log (id int PRIMARY KEY)")'
+    story = Story(
+        (given,),
+        ('op.execute("CREATE SCHEMA IF NOT EXISTS audit")',),
+        downgrade='op.execute("DROP SCHEMA IF EXISTS audit CASCADE")',
+    )
+
+    (missing,) = found(bench, story, "incomplete-downgrade")
+
+    assert "schema `audit` is missing, and with it `audit.log`" in missing.message
+    assert label(bench.record(story), "new1") == "loses-existing-data"

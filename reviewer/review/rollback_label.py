@@ -6,7 +6,18 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, Literal
 
-from reviewer.recording import Change, Direction, Origin, Outcome, Pass, Recording, Rehearsal, Statement, Table
+from reviewer.recording import (
+    Change,
+    Difference,
+    Direction,
+    Origin,
+    Outcome,
+    Pass,
+    Recording,
+    Rehearsal,
+    Statement,
+    Table,
+)
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import listed
 from reviewer.sql.operations import Delete, Operation, Update
@@ -56,7 +67,7 @@ def label(recording: Recording, revision: str) -> Label:
         return BROKEN
     if refused:  # under a condition, which holds where there are rows
         return DATA_DEPENDENT
-    if down.losses or any(d.change is Change.MISSING and d.kind in _HOLDS_DATA for d in down.differences):
+    if down.losses or any(_held_data(each, recording) for each in down.differences):
         return LOSES_EXISTING_DATA
     trials = [each for each in recording.trials if each.revision == revision and each.written]
     if _fails_with_rows(passes) or any(each.direction is not Direction.UPGRADE for each in trials):
@@ -66,6 +77,15 @@ def label(recording: Recording, revision: str) -> Label:
     if _unwritable(recording, revision):
         return UNTESTED
     return LOSES_NEW_DATA if down.brought or down.new_losses or _deletes(down) else LOSSLESS
+
+
+def _held_data(difference: Difference, recording: Recording) -> bool:
+    """Whether what does not come back is a table or a column, or a schema that had tables."""
+    if difference.change is not Change.MISSING:
+        return False
+    if difference.kind == "schema":
+        return any(table.name.schema == difference.name for table in recording.base.tables)
+    return difference.kind in _HOLDS_DATA
 
 
 def why_untested(recording: Recording, revision: str) -> str:
