@@ -51,6 +51,7 @@ from reviewer.check import (
     Severity,
     Statement,
     Subject,
+    Understood,
     concern,
     remedies,
 )
@@ -67,10 +68,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Recording():
             waiting = [
-                (story.revision.id, statement, *strongest)
+                (story.revision.id, understood.statement, *strongest)
                 for story in context.stories
-                for statement in (understood.statement for understood in story.upgrade)
-                if (strongest := _unbounded(statement)) is not None
+                for understood in story.upgrade
+                if (strongest := _unbounded(understood)) is not None
             ]
             if not waiting:
                 return
@@ -87,13 +88,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 """,
                 remedy=[
                     "# set it for all migrations in env.py, as `alembic-reviewer explain endless-lock-wait` shows, or here:\n"
-                    + remedies.execute("SET LOCAL lock_timeout = '5s'")
-                    + "\n"
-                    + remedies.execute(told.sql),
+                    + _with_a_timeout(told),
                 ]
                 if quick and not told.parameters
                 else [],
-                basis=Basis.OBSERVED,
+                basis=Basis.OBSERVED if told.in_transaction else Basis.PARSED,
                 location=told.location,
                 evidence={
                     "statements": [
@@ -109,14 +108,21 @@ def _how_long(statement: Statement) -> str:
     return f"until `statement_timeout` ends it after {limit / 1000:g} s" if limit else "with no time limit"
 
 
-def _unbounded(statement: Statement) -> tuple[Relation, LockMode] | None:
-    """The strongest lock that blocks others and that has no timeout."""
-    seen = statement.observation
-    if seen is None or seen.lock_timeout or statement.location is None:
+def _with_a_timeout(statement: Statement) -> str:
+    """The statement again. SET LOCAL sets nothing outside of a transaction."""
+    local = "LOCAL " if statement.in_transaction else ""
+    body = remedies.execute(f"SET {local}lock_timeout = '5s'") + "\n" + remedies.execute(statement.sql)
+    return body if statement.in_transaction else remedies.outside_transaction(body)
+
+
+def _unbounded(understood: Understood) -> tuple[Relation, LockMode] | None:
+    """The strongest lock that blocks others and that has no timeout: outside of a transaction, as documented."""
+    seen = understood.statement.observation
+    if seen is None or seen.lock_timeout or understood.statement.location is None:
         return None
     blocking = [
         (lock.relation, lock.mode)
-        for lock in seen.locks
+        for lock in understood.locks
         if lock.relation.hindered_by(lock.mode) and lock.relation.is_table and not lock.relation.new
     ]
     return max(blocking, key=lambda found: found[1].strength, default=None)
@@ -147,6 +153,25 @@ EXAMPLES = [
         op.execute("SET lock_timeout = 0")
         op.create_index("ix_users_name", "users", ["name"])
         op.add_column("users", sa.Column("age", sa.Integer()))  # flagged
+        """,
+    ),
+    Example(
+        "a timeout that outside of a transaction is in force nowhere",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("SET lock_timeout = 0")
+            op.execute("SET LOCAL lock_timeout = '5s'")
+            op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS age int")  # flagged
+        """,
+    ),
+    Example(
+        "a timeout of the session, outside of a transaction",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("SET lock_timeout = '5s'")
+            op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS age int")
         """,
     ),
     Example(
