@@ -58,7 +58,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case CreateIndex(concurrently=False, table=table) as index if context.exists(table):
-            if context.observed and not context.scanned(table):
+            if (context.observed and not context.scanned(table)) or context.statement.sqlstate == NEVER:
                 return
             if index.only and not context.observed:
                 return
@@ -71,6 +71,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 remedy=_remedy(index, context),
                 about=about.index(index.name),
             )
+
+
+NEVER = "0A000"
+"""PostgreSQL supports no such index: the failure is reported."""
 
 
 def _remedy(index: CreateIndex, context: Context) -> tuple[str, ...]:

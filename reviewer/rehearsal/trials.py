@@ -560,7 +560,7 @@ def _is_evidence(connection: Connection[tuple[object, ...]], found: Refused, bef
 
 
 def _of_another_part(found: Refused, attempt: _Attempt, now: Schema) -> bool:
-    """Whether a partition is missing for the row, and others are there: what the application writes may go there."""
+    """Whether the row has no partition while the table has others: those may take what the application writes."""
     missing = found.sqlstate == "23514" and found.constraint is None and "no partition of relation" in found.error
     return missing and any(now.leaves(attempt.oid))
 

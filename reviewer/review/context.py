@@ -163,12 +163,16 @@ class Context(Struct, frozen=True, dict=True):
         return severity if self.observed else severity.lower
 
     @property
-    def lock_timeout_in_force(self) -> bool:
-        """Whether a `lock_timeout` bounds the statement's waiting, as far as a server or the text tells."""
+    def lock_timeout_in_force(self) -> str:
+        """The `lock_timeout` that bounds the statement's waiting, as SQL, as far as a server or the text tells; empty if
+        none does.
+        """
         if self.observation is not None:
-            return bool(self.observation.lock_timeout)
+            limit = self.observation.lock_timeout
+            return "" if not limit else f"'{limit // 1000}s'" if limit % 1000 == 0 else f"'{limit}ms'"
         known = [o.value for o, _ in self.earlier if isinstance(o, SetVariable) and o.name == "lock_timeout"]
-        return bool(known) and (known[-1] or "").strip("'") not in {"", "0", "default"}
+        value = ((known[-1] or "") if known else "").strip("'")
+        return f"'{value}'" if value not in {"", "0", "default"} else ""
 
     def plain_partitions(self, index: CreateIndex) -> tuple[Name, ...] | None:
         """The partitions of the table of an index that is no more than its columns; None if it is more, or if they are

@@ -53,10 +53,10 @@ def outside_transaction(body: str) -> str:
     return "with op.get_context().autocommit_block():\n" + textwrap.indent(body, "    ")
 
 
-def create_index(index: CreateIndex, sql: str, *, timeout: bool = False) -> str:
+def create_index(index: CreateIndex, sql: str, *, timeout: str = "") -> str:
     """The same index, built CONCURRENTLY outside a transaction, after what a build that failed may have left. `sql` is
-    the statement that was emitted, empty where the index is no more than its columns. `timeout`: a `lock_timeout` is
-    in force, which would end the build behind any older transaction.
+    the statement that was emitted, empty where the index is no more than its columns. `timeout` is the `lock_timeout`
+    in force, which would end the build behind any older transaction; it is set again afterwards.
     """
     if index.name and (not sql or _only_columns(index, sql)):
         body = call(
@@ -72,17 +72,16 @@ def create_index(index: CreateIndex, sql: str, *, timeout: bool = False) -> str:
     return outside_transaction(_unbounded(body, timeout=timeout, leftover=index.name, schema=index.table.schema))
 
 
-def _unbounded(body: str, *, timeout: bool, leftover: str | None, schema: str | None) -> str:
+def _unbounded(body: str, *, timeout: str, leftover: str | None, schema: str | None) -> str:
     """A concurrent build that can be run once more, and that waits for older transactions as long as they last."""
     first = [execute("SET lock_timeout = 0")] if timeout else []
     if leftover:
         first.append(execute(f"DROP INDEX CONCURRENTLY IF EXISTS {Name(leftover, schema).sql}"))
-    return "\n".join((*first, body))
+    last = [execute(f"SET lock_timeout = {timeout}")] if timeout else []
+    return "\n".join((*first, body, *last))
 
 
-def index_on_partitions(
-    index: CreateIndex, partitions: Sequence[Name], *, timeout: bool = False
-) -> tuple[str, ...]:
+def index_on_partitions(index: CreateIndex, partitions: Sequence[Name], *, timeout: str = "") -> tuple[str, ...]:
     """The bodies that give a partitioned table an index that is no more than its columns: one on the table alone, one
     built CONCURRENTLY on each partition, and then they are attached.
     """
@@ -141,7 +140,7 @@ def constraint_from_index(
     sql: str,
     *,
     replaces: bool = False,
-    timeout: bool = False,
+    timeout: str = "",
 ) -> tuple[str, ...]:
     """The bodies that build a unique index CONCURRENTLY and make it the constraint's. `kind` is `UNIQUE` or `PRIMARY
     KEY`, `sql` the statement that was emitted; none if it contains more than columns. `replaces`: it takes the place
