@@ -166,3 +166,15 @@ def test_a_schema_that_a_downgrade_drops_takes_the_tables_that_were_there_along(
 
     assert "schema `audit` is missing, and with it `audit.log`" in missing.message
     assert label(bench.record(story), "new1") == "loses-existing-data"
+
+
+def test_a_wait_for_a_lock_of_its_own_is_told_without_our_queries(bench: Bench) -> None:
+    given = 'op.execute("CREATE TABLE items (id int PRIMARY KEY)")'
+    both = """op.add_column("items", sa.Column("b", sa.Text()))
+with sa.create_engine(op.get_bind().engine.url).begin() as second:
+    second.execute(sa.text("DELETE FROM items"))"""
+
+    (failed,) = found(bench, Story((given,), (both,)), "failing-upgrade")
+
+    assert "`DELETE FROM items` on one connection waits for a lock that another" in failed.message
+    assert "alembic_reviewer" not in failed.message
