@@ -178,3 +178,16 @@ with sa.create_engine(op.get_bind().engine.url).begin() as second:
 
     assert "`DELETE FROM items` on one connection waits for a lock that another" in failed.message
     assert "alembic_reviewer" not in failed.message
+
+
+def test_postgresql_accepts_set_null_on_not_null_and_refuses_each_delete_then(bench: Bench) -> None:
+    """What `impossible-set-null` says of the server."""
+    refuses = """op.execute("CREATE TABLE users (id int PRIMARY KEY)")
+op.execute("CREATE TABLE notes (user_id int NOT NULL REFERENCES users ON DELETE SET NULL)")
+op.execute("INSERT INTO users VALUES (1)")
+op.execute("INSERT INTO notes VALUES (1)")
+op.execute("DELETE FROM users")"""
+
+    failures = [each.failure for each in bench.record(Story(("",), (refuses,))).passes if each.failure is not None]
+
+    assert {failure.sqlstate for failure in failures} == {"23502"}
