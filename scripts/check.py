@@ -7,6 +7,7 @@ reach, in every process that runs our code, and shows it. Other arguments go to 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,9 +63,12 @@ def _taken(arguments: list[str], option: str) -> bool:
 
 def _measure(python: str, tests: list[str]) -> None:
     """Run the tests with coverage.py. What a process reaches that is killed is not counted."""
-    for old in Path(ROOT).glob(".coverage*"):
-        if old.is_file():
-            old.unlink()
+    data = Path(ROOT) / ".coverage"
+    if data.is_file():
+        data.unlink()
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir()
+    data.chmod(0o1777)  # some tests run the command as another user
     run([python, "-m", "coverage", "run", *tests])
     run([python, "-m", "coverage", "combine", "--quiet"])
     run([python, "-m", "coverage", "report"])
