@@ -9,6 +9,9 @@ before the revision and right after it, with values that the schema allows: it r
 It does not matter how the revision caused that: in a DO block, in a function, through a publication, or by a
 constraint on a column that the running code does not know and does not fill.
 
+A statement that succeeds and writes nothing any more is worse, because nobody is told: a BEFORE trigger that returns
+NULL, or a rule with DO INSTEAD NOTHING.
+
 ## Do this instead
 
 First deploy what makes the statement valid, and tighten the schema one release later: a default, or a trigger that
@@ -22,6 +25,7 @@ the running code satisfies before row security.
   statement writes.
 - As a warning only: the DELETE of a row whose references were deleted or cleared with it until now, through ON DELETE
   CASCADE or SET NULL. Code that deletes them first still works.
+- A statement that writes into another table instead, or marks the row that it was to delete.
 - Tables on which the statement already failed before.
 
 ## References
@@ -48,6 +52,7 @@ from reviewer.check import (
     Step,
     Story,
     Subject,
+    Vanished,
     about,
     cause_of,
     concern,
@@ -82,6 +87,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 )
                 step = gone or cause_of(subject, each.subject, column=each.column, named=each.constraint)
                 yield _said(each, [each, *more], step)
+            for vanished in after.vanished if after is not None else ():
+                yield _written_nowhere(vanished, cause_of(subject, vanished.table))
 
 
 _REFERRED_TO = frozenset({"23503", "23001"})
@@ -125,6 +132,22 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
         basis=Basis.OBSERVED,
         location=place_of(cause),
         evidence=_evidence(first, alike),
+    )
+
+
+def _written_nowhere(vanished: Vanished, cause: Step | None) -> Concern:
+    done = {"insert": "writes no row", "update": "changes nothing"}.get(vanished.action, "deletes no row")
+    return concern(
+        f"""
+        {verbs({vanished.action})} on `{vanished.table}` succeeds and {done} after this revision{
+            "" if vanished.always else ", for some values"
+        }: a trigger or rule drops it without an error.
+        """,
+        about=about.rows(vanished.table),
+        severity=Severity.ERROR if vanished.always else Severity.WARNING,
+        basis=Basis.OBSERVED,
+        location=place_of(cause),
+        evidence={"sql": vanished.sql, "statements": [vanished.action]},
     )
 
 
@@ -239,6 +262,22 @@ EXAMPLES = [
             BEGIN RAISE EXCEPTION 'items are frozen'; END $$""")
         op.execute("CREATE TRIGGER frozen BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION only_cheap()")  # flagged
         ''',
+    ),
+    Example(
+        "a trigger that drops each row without an error",
+        given=ITEMS,
+        upgrade="""
+        op.execute("CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
+        op.execute("CREATE TRIGGER seen BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION seen()")  # flagged
+        """,
+    ),
+    Example(
+        "a trigger that returns NULL after the row is written",
+        given=ITEMS,
+        upgrade="""
+        op.execute("CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
+        op.execute("CREATE TRIGGER seen AFTER INSERT ON items FOR EACH ROW EXECUTE FUNCTION seen()")
+        """,
     ),
     Example(
         "a function with another argument",

@@ -31,6 +31,7 @@ from reviewer.recording import (
     Revision,
     Statement,
     Table,
+    Vanished,
     seen_between,
 )
 from reviewer.replay.effects import (
@@ -301,6 +302,7 @@ __all__ = [
     "Update",
     "Vacuum",
     "ValidateConstraint",
+    "Vanished",
     "about",
     "cause_of",
     "column_of",

@@ -9,6 +9,8 @@ from tests import cases
 
 ITEMS = ("CREATE TABLE items (id int PRIMARY KEY, old text)", "INSERT INTO items SELECT generate_series(1, 50)")
 
+NO_WAY_BACK = "raise NotImplementedError"
+
 
 @pytest.fixture(name="bench")
 def bench_of_cases(case_bench: cases.Bench) -> cases.Bench:
@@ -350,3 +352,73 @@ def test_rows_that_are_lost_are_told_once(change: str, told: list[str], bench: c
     report = bench.review(replace(made, setup=(*ITEMS, "UPDATE items SET old = 'Ab'")))
 
     assert [each.rule for each in cases.loud(report.findings)] == told
+
+
+def trigger(when: str, body: str) -> str:
+    return (
+        f"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"
+        f"CREATE TRIGGER t {when} ON items FOR EACH ROW EXECUTE FUNCTION f()"
+    )
+
+
+def vanished(bench: cases.Bench, sql: str, *setup: str) -> list[str]:
+    report = bench.review(replace(case((f"op.execute({sql!r})", NO_WAY_BACK)), setup=(*ITEMS, *setup)))
+    told = [f for f in report.findings if f.rule == "refused-after-upgrade"]
+    assert [f.severity.value for f in told] == ["error"] * len(told)
+    return [f.message for f in told]
+
+
+@pytest.mark.parametrize(
+    ("sql", "action"),
+    [
+        (trigger("BEFORE INSERT", "RETURN NULL;"), "INSERT"),
+        (trigger("BEFORE DELETE", "RETURN NEW;"), "DELETE"),
+        (trigger("BEFORE UPDATE", "RETURN OLD;"), "UPDATE"),
+        (trigger("BEFORE UPDATE", "RETURN NULL;"), "UPDATE"),
+        ("CREATE RULE r AS ON INSERT TO items DO INSTEAD NOTHING", "INSERT"),
+    ],
+    ids=["INSERT", "DELETE", "UPDATE that is undone", "UPDATE that is left out", "rule"],
+)
+def test_a_statement_that_succeeds_and_writes_nothing_is_told(sql: str, action: str, bench: cases.Bench) -> None:
+    (told,) = vanished(bench, sql)
+
+    assert told.startswith(f"{action} on `items` succeeds and ")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        trigger("AFTER INSERT", "RETURN NULL;"),
+        trigger("BEFORE DELETE", "RETURN OLD;"),
+        trigger("BEFORE UPDATE", "NEW.old := lower(NEW.old); RETURN NEW;"),
+        trigger("BEFORE INSERT", "INSERT INTO others VALUES (NEW.id); RETURN NULL;"),
+        trigger("BEFORE DELETE", "UPDATE items SET old = 'gone' WHERE id = OLD.id; RETURN NULL;"),
+        trigger("BEFORE UPDATE", "INSERT INTO others VALUES (OLD.id); RETURN OLD;"),
+        "CREATE RULE r AS ON INSERT TO items DO ALSO NOTIFY items",
+        "CREATE RULE r AS ON INSERT TO items DO INSTEAD INSERT INTO others VALUES (NEW.id)",
+        "CREATE TRIGGER t BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "DELETE FROM items",
+        "ALTER TABLE items ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON items USING (id < 0) WITH CHECK (true)",
+    ],
+    ids=[
+        "AFTER INSERT",
+        "deleted",
+        "changed",
+        "routed",
+        "marked",
+        "kept elsewhere",
+        "also",
+        "instead elsewhere",
+        "redundant",
+        "no rows",
+        "hidden",
+    ],
+)
+def test_a_statement_that_writes_something_or_finds_no_row_does_not_vanish(sql: str, bench: cases.Bench) -> None:
+    assert vanished(bench, sql, "CREATE TABLE others (id int)") == []
+
+
+def test_a_statement_that_wrote_nothing_before_does_not_vanish(bench: cases.Bench) -> None:
+    dropped = (trigger("BEFORE INSERT", "RETURN NULL;"), "INSERT INTO items VALUES (99)")
+
+    assert vanished(bench, "COMMENT ON TABLE items IS 'x'; ALTER TABLE items ADD a text", *dropped) == []

@@ -6,7 +6,7 @@ frozen structs with a JSON form (`dumps`, `loads`) that survives a round trip un
 
 from __future__ import annotations
 
-from reviewer.recording.afterwards import Afterwards, Counter, HiddenRows, Refused, StaleIndex, Visible
+from reviewer.recording.afterwards import Afterwards, Counter, HiddenRows, Refused, StaleIndex, Vanished, Visible
 from reviewer.recording.catalogue import Catalogue, Column, Constraint, Enumeration, Index, Table
 from reviewer.recording.code import (
     UNTOUCHED,
@@ -110,6 +110,7 @@ __all__ = [
     "Table",
     "Taken",
     "TransactionMode",
+    "Vanished",
     "Visible",
     "Written",
     "dumps",

@@ -38,6 +38,21 @@ class Refused(Struct, frozen=True):
     """Whether it was written for the upgraded schema, so that new code fails too."""
 
 
+class Vanished(Struct, frozen=True):
+    """An ordinary statement that wrote a row before a revision, and that succeeds after it and writes none, in no
+    table.
+    """
+
+    table: Name
+    """The table, by its name before the revision."""
+    action: str
+    """`insert`, `update` or `delete`."""
+    sql: str
+    """The statement, shortened if it is long."""
+    always: bool = True
+    """Whether each form of the statement that was tried writes nothing."""
+
+
 class Counter(Struct, frozen=True):
     """A column that a sequence fills, as a revision leaves it."""
 
@@ -118,5 +133,6 @@ class Afterwards(Struct, frozen=True):
     """Sequence-filled columns of the tables that it uses or creates."""
     visible: tuple[Visible, ...] = ()
     stale: tuple[StaleIndex, ...] = ()
+    vanished: tuple[Vanished, ...] = ()
     changes: tuple[Difference, ...] = ()
     """What it changed in the catalogue."""

@@ -26,6 +26,7 @@ from reviewer.recording import (
     Pass,
     Refused,
     StaleIndex,
+    Vanished,
     Visible,
 )
 from reviewer.rehearsal import trial_state
@@ -68,6 +69,12 @@ class _Attempt(Struct, frozen=True):
     """SQL that runs before the statement, in the same savepoint."""
     follows: tuple[int, tuple[str, ...]] | None = None
     """For a DELETE of a row that others refer to, which follow it: the oid of their table and their columns."""
+    finds: str = ""
+    """A query that returns the row that it changes or deletes."""
+    compares: str = ""
+    """For an UPDATE that gives a row other values: RETURNING whether the row is as before. Errors do not count."""
+    wrote: bool = False
+    """Whether it wrote a row before the revision that was not there as it is: PostgreSQL may leave out others."""
 
     @property
     def shown(self) -> str:
@@ -152,7 +159,12 @@ def before(
                 attempts += _of_relation(session, schema, tables.get(each.oid), each, counts, role)
             attempts += _arbiters(catalogue, each)
         attempts += [_call(each) for each in state.functions if each.mentions]
-        worked = [each for each in attempts if session.refusal(each) is None]
+        worked = [
+            replace(each, wrote=result and (each.action in {"insert", "delete"} or each.compares != ""))
+            for each in attempts
+            for result in [session.tried(each)]
+            if isinstance(result, bool) and (result or not each.compares)
+        ]
         seen = {
             (each.oid, role): session.seen(each, role)
             for each in state.concerned
@@ -192,10 +204,15 @@ def after(
     ) as session:
         counts = writing.counted(connection, schema, _with_parts(schema, mine))
         failed: dict[int, set[str]] = {}
+        idle: dict[_Attempt, bool] = {}
+        guarded = _guarded(connection, before, names)
         for attempt in before.attempts:
             alone = attempt.first and "insert" in failed.get(attempt.oid, ())
-            error = session.refusal(replace(attempt, first="") if alone else attempt)
-            if error is None:
+            tried = replace(attempt, first="") if alone else attempt
+            error = session.tried(tried)
+            if attempt.compares or isinstance(error, bool):
+                if attempt.wrote and attempt.oid not in guarded:
+                    idle[attempt] = error is not True and session.writes_nothing(tried)
                 continue
             found = _told(attempt, error)
             if attempt.follows is not None and error.sqlstate not in _REFERRED_TO and found.function is None:
@@ -221,12 +238,19 @@ def after(
             for role in ("owner", "application")
             if (each.oid, role) in before.seen
         ]
-        visible += _newly_guarded(session, before, names, connection)
+        visible += _newly_guarded(session, before, names, guarded)
         stale = tuple(_stale(connection, before, changes))
     for statement in back:
         connection.execute(statement.encode())
     return Afterwards(
-        revision, len(before.attempts), tuple(_each_once(refused)), counters, tuple(visible), stale, tuple(changes)
+        revision,
+        len(before.attempts),
+        tuple(_each_once(refused)),
+        counters,
+        tuple(visible),
+        stale,
+        tuple(_vanished(idle)),
+        tuple(changes),
     )
 
 
@@ -273,17 +297,57 @@ class _Session:
 
     def refusal(self, attempt: _Attempt) -> psycopg.Error | None:
         """Return the error with which PostgreSQL rejects a statement; None if it succeeds."""
+        result = self.tried(attempt)
+        return None if isinstance(result, bool) else result
+
+    def tried(self, attempt: _Attempt) -> psycopg.Error | bool:
+        """Return the error with which PostgreSQL rejects a statement; if it succeeds, whether it reads or writes a row,
+        and one that differs if `compares` tells.
+        """
         import psycopg
 
         try:
-            self._connection.execute(
-                f"SAVEPOINT trial;{self._as(attempt.role)}{_then(attempt.first)}{attempt.sql}".encode()
+            *_, (count, row) = self._results(
+                f"{self._as(attempt.role)}{_then(attempt.first)}{attempt.sql} {attempt.compares}"
             )
         except psycopg.Error as error:
             return error
+        return count > 0 and not (attempt.compares and row and row[0])
+
+    def writes_nothing(self, attempt: _Attempt) -> bool:
+        """Return whether a statement finds the row that it is for, and yet no row of any table is written, or only
+        that row with the same values.
+        """
+        import psycopg
+
+        start = self._as(attempt.role) + _then(attempt.first)
+        found = attempt.finds or "SELECT"
+        for compares in dict.fromkeys(("", attempt.compares)):
+            counted = f"{start}{found};{_WRITES};{attempt.sql} {compares};{_WRITES}"
+            try:
+                *_, (there, _), (_, before), (count, row), (_, after) = self._results(counted)
+            except psycopg.Error:
+                return False
+            if not there or not before or not after or before[0] is None:
+                return False
+            if before == after:
+                return True
+            if compares and row and row[0] is True:
+                return int(str(after[0])) - int(str(before[0])) <= count
+        return False
+
+    def _results(self, sql: str) -> Iterator[tuple[int, tuple[object, ...] | None]]:
+        """Yield the number of rows and the first row of each of several statements. Their effects are undone. Raises
+        `psycopg.Error`.
+        """
+        try:
+            self._connection.execute(b"SAVEPOINT trial")
+            found = self._connection.execute(sql.encode())
+            yield found.rowcount, found.fetchone() if found.description else None
+            while found.nextset():
+                yield found.rowcount, found.fetchone() if found.description else None
         finally:
             self._connection.execute(b"ROLLBACK TO SAVEPOINT trial; RELEASE SAVEPOINT trial")
-        return None
 
     def row(self, sql: str) -> tuple[object, ...] | None:
         """Return the first row that the last of several statements returns. Their effects are undone. Raises
@@ -337,6 +401,11 @@ _QUIET = (
     "SET LOCAL client_min_messages = error; SET LOCAL jit = off; SET LOCAL statement_timeout = '{patience}';"
     " SET LOCAL lock_timeout = '1s'; SET CONSTRAINTS ALL IMMEDIATE"
 )
+_WRITES = (
+    "SELECT CASE WHEN pg_catalog.current_setting('track_counts')::bool THEN pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del) END"
+    " FROM pg_catalog.pg_stat_xact_user_tables"
+)
+"""How many rows this transaction has written; NULL if they are not counted."""
 _WITH_ALL_DATA = 140000
 _ON_SCHEMAS = ("USAGE, CREATE ON SCHEMA %I", "EXECUTE ON ALL FUNCTIONS IN SCHEMA %I")
 _ON_TABLES = (
@@ -386,9 +455,11 @@ def _of_relation(
             role,
         )
     if table is not None:
-        made = _inserts(session, schema, table, each.oid, each.name, counts, role)
+        values = _row(session, schema, table, counts) or {}
+        made = _inserts(table, each.name, values, role)
         yield from made
         yield from _changes(table, each.oid, each.name, made, role)
+        yield from _other_values(table, each.name, values, role)
         yield from _with_what_follows(schema, table, each.name, role)
 
 
@@ -403,7 +474,17 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
         )
     last = _row_of(table, name, " DESC")
     first = inserts[0].sql if inserts else ""
-    yield _Attempt(oid, name, "table", "delete", f"DELETE FROM {name.sql} {last}", (), role, first)
+    yield _Attempt(
+        oid,
+        name,
+        "table",
+        "delete",
+        f"DELETE FROM {name.sql} {last}",
+        (),
+        role,
+        first,
+        finds=f"SELECT FROM {name.sql} {last}",
+    )
 
 
 def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> Iterator[_Attempt]:
@@ -416,32 +497,72 @@ def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> I
                 one = f"SELECT {columns} FROM {other.name.sql} WHERE {given} ORDER BY {columns} DESC LIMIT 1"
                 referenced = ", ".join(map(quoted, key.referenced_columns))
                 sql = f"DELETE FROM {name.sql} WHERE ({referenced}) = ({one})"
-                yield _Attempt(table.oid, name, "table", "delete", sql, role=role, follows=(other.oid, key.columns))
+                yield _Attempt(
+                    table.oid,
+                    name,
+                    "table",
+                    "delete",
+                    sql,
+                    role=role,
+                    follows=(other.oid, key.columns),
+                    finds=f"SELECT{sql.removeprefix('DELETE')}",
+                )
 
 
 def _row_of(table: Shape, name: Name, order: str) -> str:
     """Return the condition that selects one row: by its key, as application code does, or by its ctid if there is
     no key.
     """
+    key = _key_of(table)
+    columns = ", ".join(key)
+    sorts = ", ".join(f"{column}{order}" for column in key)
+    return f"WHERE ({columns}) = (SELECT {columns} FROM {name.sql} ORDER BY {sorts} LIMIT 1)"
+
+
+def _key_of(table: Shape) -> list[str]:
     required = {f.name for f in table.fields if not f.nullable}
     key = next((columns for columns in table.unique if all(columns) and set(columns) <= required), ("ctid",))
-    columns = ", ".join(column if column == "ctid" else quoted(column) for column in key)
-    sorts = ", ".join(f"{column}{order}" for column in columns.split(", "))
-    return f"WHERE ({columns}) = (SELECT {columns} FROM {name.sql} ORDER BY {sorts} LIMIT 1)"
+    return [column if column == "ctid" else quoted(column) for column in key]
 
 
 def _same(columns: Iterable[str]) -> str:
     return ", ".join(f"{quoted(column)} = {quoted(column)}" for column in columns)
 
 
-def _inserts(
-    session: _Session, schema: Schema, table: Shape, oid: int, name: Name, counts: Mapping[int, int], role: str
-) -> list[_Attempt]:
+def _other_values(table: Shape, name: Name, values: Mapping[str, object], role: str) -> Iterator[_Attempt]:
+    """Yield an UPDATE that gives a row the `values` of another."""
+    keys = {column for columns in table.unique for column in columns}
+    given = {
+        f.name: literal(str(values[f.name]))
+        for f in table.fields
+        if f.generated is None and f.counts is None and f.name not in keys and values.get(f.name) is not None
+    }
+    if not given:
+        return
+    new, old = "alembic_reviewer_new", "alembic_reviewer_old"
+    key = _key_of(table)
+    differs = " OR ".join(f"{quoted(c)}::text IS DISTINCT FROM {value}" for c, value in given.items())
+    row = f"SELECT {', '.join(key)}, {old}::text AS alembic_reviewer_row FROM {name.sql} AS {old} WHERE {differs} LIMIT 1"
+    sets = ", ".join(f"{quoted(column)} = {value}" for column, value in given.items())
+    same = " AND ".join(f"{new}.{column} = {old}.{column}" for column in key)
+    yield _Attempt(
+        table.oid,
+        name,
+        "table",
+        "update",
+        f"UPDATE {name.sql} AS {new} SET {sets} FROM ({row}) AS {old} WHERE {same}",
+        tuple(given),
+        role,
+        finds=row,
+        compares=f"RETURNING {new}::text = {old}.alembic_reviewer_row",
+    )
+
+
+def _inserts(table: Shape, name: Name, values: Mapping[str, object], role: str) -> list[_Attempt]:
     """Return INSERTs of an ordinary row: one with all columns except those that a sequence fills, and one with only
     those that have no default. Empty if no row can be made.
     """
-    values = _row(session, schema, table, counts)
-    if values is None:
+    if not values:
         return []
     given = [f for f in table.fields if f.generated is None and f.counts is None and values.get(f.name) is not None]
     found: list[_Attempt] = []
@@ -455,7 +576,7 @@ def _inserts(
             if fields
             else f"INSERT INTO {name.sql} DEFAULT VALUES"
         )
-        found.append(_Attempt(oid, name, "table", "insert", sql, tuple(f.name for f in fields), role))
+        found.append(_Attempt(table.oid, name, "table", "insert", sql, tuple(f.name for f in fields), role))
     return found
 
 
@@ -669,17 +790,24 @@ def _gone_labels(session: _Session, before: Catalogue, there: Mapping[Name, tupl
                 yield _told(attempt, error)
 
 
-def _newly_guarded(
-    session: _Session, before: Before, names: Mapping[int, Name], connection: Connection[tuple[object, ...]]
-) -> Iterator[Visible]:
-    """Yield the tables on which row-level security has been enabled."""
-    rest = [e for e in before.state.concerned if e.oid in names and e.kind in {"r", "p"} and not e.guarded]
+def _guarded(
+    connection: Connection[tuple[object, ...]], before: Before, names: Mapping[int, Name]
+) -> dict[int, bool]:
+    """Return the tables on which row-level security is or was enabled, and whether it applies to the owner."""
     row = connection.execute(
         b"SELECT pg_catalog.json_agg(pg_catalog.json_build_array(oid::bigint, relforcerowsecurity)) FROM pg_catalog.pg_class"
         b" WHERE relrowsecurity AND oid::bigint = ANY (%s::bigint[])",
-        [[each.oid for each in rest]],
+        [list(names)],
     ).fetchone()
-    guarded: dict[int, bool] = dict(row[0]) if row and row[0] else {}  # type: ignore[call-overload]
+    now: dict[int, bool] = dict(row[0]) if row and row[0] else {}  # type: ignore[call-overload]
+    return {each.oid: each.forced for each in before.state.concerned if each.guarded} | now
+
+
+def _newly_guarded(
+    session: _Session, before: Before, names: Mapping[int, Name], guarded: Mapping[int, bool]
+) -> Iterator[Visible]:
+    """Yield the tables on which row-level security has been enabled."""
+    rest = [e for e in before.state.concerned if e.oid in names and e.kind in {"r", "p"} and not e.guarded]
     for each in rest:
         if each.oid in guarded:
             now = replace(each, name=names[each.oid])
@@ -687,6 +815,15 @@ def _newly_guarded(
             yield Visible(each.name, "application", rows, rows, seen)
             if guarded[each.oid]:
                 yield Visible(each.name, "owner", rows, rows, session.seen_as_owner(now), forced=True)
+
+
+def _vanished(idle: Mapping[_Attempt, bool]) -> Iterator[Vanished]:
+    """Yield the kinds of statements of which some write nothing."""
+    for key in dict.fromkeys((attempt.subject, attempt.action) for attempt in idle):
+        alike = {each: nothing for each, nothing in idle.items() if (each.subject, each.action) == key}
+        first = next((each for each, nothing in alike.items() if nothing), None)
+        if first is not None:
+            yield Vanished(*key, first.shown, all(alike.values()))
 
 
 def _stale(
