@@ -25,14 +25,17 @@ Redefine the function in the same revision, with the new names, and again in `do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
     Basis,
     Concern,
     Context,
+    CreateObject,
     Example,
     Group,
+    Name,
     Refused,
     Rule,
     Severity,
@@ -69,10 +72,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _ON_PURPOSE = frozenset({"P0001"})
+_SEVERAL = "42725"
+"""A call fits several functions."""
 
 
 def _cause(story: Story, first: Refused, context: Context) -> Step | None:
     """The operation that removed what the function uses: on its table, or on another one."""
+    if first.sqlstate == _SEVERAL:
+        return next((step for step in story.steps() if _creates(step, first.error)), None)
     of_column = [s for s in story.steps() if first.column is not None and column_of(s.operation) == first.column]
     if first.kind != "function":
         step = cause_of(story, first.subject, column=first.column, named_only=bool(of_column))
@@ -85,6 +92,13 @@ def _cause(story: Story, first: Refused, context: Context) -> Step | None:
     return next((step for step in steps if step is not None), None)
 
 
+def _creates(step: Step, error: str) -> bool:
+    match step.operation:
+        case CreateObject(object=Name(name=name)):
+            return re.search(rf"\b{re.escape(name)}\(", error) is not None
+    return False
+
+
 def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
     line = f" (line {first.function_line} of its body)" if first.function_line else ""
     if first.kind == "function":
@@ -93,10 +107,13 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
         actions = {each.action for each in alike} - {"call"}
         fails = "fails" if len(actions) == 1 else "fail"
         what, severity = f"every {verbs(actions)} on `{first.subject}` {fails}", Severity.ERROR
+    way_out = "Redefine it in the same revision."
+    if first.sqlstate == _SEVERAL:
+        way_out = "Drop the function that was there before in the same revision."
     return concern(
         f"""
         The function `{first.function}` does not fit the new schema{line}: once the migration commits, {what}, even
-        for new code, with `{first.error}`. Redefine it in the same revision.
+        for new code, with `{first.error}`. {way_out}
         """,
         about=about.object_("function", first.function),
         severity=severity,
@@ -118,6 +135,33 @@ op.execute("CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON links FOR EACH ROW E
 '''
 
 EXAMPLES = [
+    Example(
+        "a second function that a call of the first also fits",
+        given='''
+        op.execute("CREATE FUNCTION price(item int) RETURNS int LANGUAGE sql AS 'SELECT item'")
+        op.execute("CREATE TABLE sales (id int PRIMARY KEY, price int)")
+        op.execute("""CREATE FUNCTION set_price() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.price := price(NEW.id); RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER price BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION set_price()")
+        ''',
+        upgrade="""
+        op.execute("CREATE OR REPLACE FUNCTION price(item int, rebate int DEFAULT 0) RETURNS int LANGUAGE sql AS 'SELECT item'")  # flagged
+        """,
+    ),
+    Example(
+        "a function that takes the place of another",
+        given='''
+        op.execute("CREATE FUNCTION price(item int) RETURNS int LANGUAGE sql AS 'SELECT item'")
+        op.execute("CREATE TABLE sales (id int PRIMARY KEY, price int)")
+        op.execute("""CREATE FUNCTION set_price() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.price := price(NEW.id); RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER price BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION set_price()")
+        ''',
+        upgrade="""
+        op.execute("DROP FUNCTION price(int)")
+        op.execute("CREATE FUNCTION price(item int, rebate int DEFAULT 0) RETURNS int LANGUAGE sql AS 'SELECT item'")
+        """,
+    ),
     Example(
         "a trigger's function that reads a renamed column",
         given=LINKS,

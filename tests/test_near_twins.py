@@ -422,3 +422,57 @@ def test_a_statement_that_wrote_nothing_before_does_not_vanish(bench: cases.Benc
     dropped = (trigger("BEFORE INSERT", "RETURN NULL;"), "INSERT INTO items VALUES (99)")
 
     assert vanished(bench, "COMMENT ON TABLE items IS 'x'; ALTER TABLE items ADD a text", *dropped) == []
+
+
+PRICE = "CREATE FUNCTION price(a int) RETURNS int LANGUAGE sql STABLE AS 'SELECT a'"
+OTHER_PRICE = "CREATE FUNCTION price(a int, b int{}) RETURNS int LANGUAGE sql STABLE AS 'SELECT a + b'"
+PRICED = trigger("BEFORE INSERT", "NEW.old := price(NEW.id)::text; RETURN NEW;")
+BY_DEFAULT = """CREATE FUNCTION first() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN price(1); END $$;
+CREATE TABLE priced (id int PRIMARY KEY, a int DEFAULT first())"""
+
+BY_FUNCTION = """CREATE FUNCTION total() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN price(1); END'"""
+
+
+@pytest.mark.parametrize(
+    ("given", "rule", "message"),
+    [
+        (PRICED, "stale-function", "every INSERT on `items` fails"),
+        (BY_DEFAULT, "stale-function", "every INSERT on `priced` fails"),
+        (BY_FUNCTION, "stale-function", "what calls `total` fails"),
+        ("SELECT 1", "refused-after-upgrade", "`price` cannot be called as before"),
+    ],
+    ids=["a trigger", "a default", "a function", "nothing"],
+)
+def test_a_second_function_that_a_call_also_fits_is_told_with_what_calls_it(
+    given: str, rule: str, message: str, bench: cases.Bench
+) -> None:
+    def told(sql: str) -> list[str]:
+        made = case((f"op.execute({sql!r})", NO_WAY_BACK))
+        report = bench.review(replace(made, setup=(*ITEMS, PRICE, given)))
+        assert all(f.location is not None for f in report.findings)
+        return [
+            f"{f.rule} {f.message}"
+            for f in report.findings
+            if f.rule in {"stale-function", "refused-after-upgrade"}
+        ]
+
+    ambiguous = OTHER_PRICE.format(" DEFAULT 0")
+    assert any(each.startswith(rule) and message in each and "is not unique" in each for each in told(ambiguous))
+    assert told(f"DROP FUNCTION price(int); {ambiguous}") == []
+    assert told(OTHER_PRICE.format("")) == []
+
+
+def test_a_call_that_was_ambiguous_before_is_not_told(bench: cases.Bench) -> None:
+    made = case(
+        (
+            "op.execute(\"CREATE FUNCTION price(a int, b int, c text DEFAULT '') RETURNS int LANGUAGE sql AS 'SELECT 1'\")",
+            NO_WAY_BACK,
+        )
+    )
+    report = bench.review(replace(made, setup=(*ITEMS, PRICE, OTHER_PRICE.format(" DEFAULT 0"))))
+
+    assert [
+        f.message
+        for f in report.findings
+        if f.rule == "refused-after-upgrade" and "price(NULL::integer)" in f.message
+    ] == []

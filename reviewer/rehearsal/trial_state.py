@@ -53,7 +53,7 @@ class Function(Struct, frozen=True):
     """How many of the last arguments may be left out."""
     strict: bool
     mentions: bool
-    """Whether its body names a table that the revision uses."""
+    """Whether its body names a table that the revision uses, or calls a function that it creates."""
 
     def call(self, arguments: Iterable[str]) -> str:
         """Return a call with these arguments."""
@@ -82,8 +82,8 @@ class State(Struct, frozen=True):
 
 
 def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> State:
-    """Read the tables and views in `names` and what depends on them: views, and tables whose triggers name them or
-    call a function in `names`; also the functions.
+    """Read the tables and views in `names` and what depends on them: views, and tables whose triggers name them;
+    also the functions, and tables whose triggers, defaults or constraints call one in `names`, or one that names it.
     """
     pairs = [[name.schema or "public", name.name] for name in names]
     row = connection.execute(_QUERY.encode(), [msgspec.json.encode(pairs).decode()]).fetchone()
@@ -236,13 +236,29 @@ WITH RECURSIVE asked AS (
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid >= 16384 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
+), callers AS (
+    SELECT u.oid, u.proname, false AS by_text FROM users u WHERE EXISTS (SELECT FROM asked g WHERE g.name = u.proname AND g.schema = u.nspname)
+    UNION
+    SELECT u.oid, u.proname, true FROM callers k
+    JOIN users u ON u.oid <> k.oid
+        AND u.prosrc ~* ('\m' || pg_catalog.regexp_replace(k.proname::text, '(\W)', '\\\1', 'g') || '"?\s*\(')
 ), tops AS (
     SELECT CASE WHEN g.relispartition THEN pg_catalog.pg_partition_root(g.oid)::oid ELSE g.oid END AS oid FROM given g
     UNION
     SELECT CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END
     FROM pg_catalog.pg_trigger t JOIN users u ON u.oid = t.tgfoid JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
     WHERE NOT t.tgisinternal
-      AND (u.mentions OR EXISTS (SELECT FROM asked g WHERE g.name = u.proname AND g.schema = u.nspname))
+      AND (u.mentions OR u.oid IN (SELECT oid FROM callers))
+    UNION
+    SELECT CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END
+    FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_attrdef d ON d.oid = p.objid JOIN pg_catalog.pg_class c ON c.oid = d.adrelid
+    WHERE p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.refclassid = 'pg_catalog.pg_proc'::regclass
+      AND p.refobjid IN (SELECT oid FROM callers)
+    UNION
+    SELECT CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END
+    FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_constraint k ON k.oid = p.objid JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+    WHERE p.classid = 'pg_catalog.pg_constraint'::regclass AND p.refclassid = 'pg_catalog.pg_proc'::regclass
+      AND p.refobjid IN (SELECT oid FROM callers)
 ), concerned AS (
     SELECT oid FROM tops
     UNION
@@ -263,7 +279,7 @@ SELECT pg_catalog.json_build_object(
         'oid', u.oid::bigint, 'name', pg_catalog.json_build_object('name', u.proname, 'schema', u.nspname),
         'arguments', coalesce((SELECT pg_catalog.json_agg(pg_catalog.format_type(a.type, NULL) ORDER BY a.position)
             FROM pg_catalog.unnest(u.proargtypes) WITH ORDINALITY a (type, position)), '[]'),
-        'defaults', u.pronargdefaults, 'strict', u.proisstrict, 'mentions', u.mentions) ORDER BY u.nspname, u.proname, u.oid)
+        'defaults', u.pronargdefaults, 'strict', u.proisstrict, 'mentions', u.mentions OR u.oid IN (SELECT oid FROM callers WHERE by_text)) ORDER BY u.nspname, u.proname, u.oid)
       FROM users u WHERE u.prokind = 'f' AND u.provariadic = 0 AND u.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)), '[]'),
     'expressions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
         'oid', i.oid::bigint, 'node', i.relfilenode::bigint, 'name', i.relname,

@@ -760,16 +760,21 @@ def _fresh(
 
 
 def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]) -> Iterator[Refused]:
-    """Yield calls of functions that no longer exist in their old form: PostgreSQL finds none when it parses the
-    call.
+    """Yield calls of functions that no longer exist in their old form, or beside which there is another that fits: PostgreSQL
+    finds none, or several, when it parses the call.
     """
-    gone = {
-        Name.told(each.name.partition("(")[0])
-        for each in changes
-        if each.kind == "function" and each.change.value == "missing"
+    changed = {
+        change: {
+            Name.told(each.name.partition("(")[0])
+            for each in changes
+            if each.kind == "function" and each.change.value == change
+        }
+        for change in ("missing", "left behind")
     }
+    named = [each.name for each in before.state.functions]
     for each in before.state.functions:
-        if any(each.name.matches(name) for name in gone):
+        gone = any(each.name.matches(name) for name in changed["missing"])
+        if gone or (named.count(each.name) == 1 and any(each.name.matches(n) for n in changed["left behind"])):
             call = each.call(f"NULL::{type_}" for type_ in each.arguments)
             attempt = _Attempt(each.oid, each.name, "function", "call", call)
             error = session.refusal(replace(attempt, sql=f"PREPARE alembic_reviewer_call AS {call}"))
