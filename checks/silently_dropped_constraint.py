@@ -6,7 +6,7 @@ Dropping the column also drops a key, unique constraint or index over several co
 PostgreSQL drops every constraint and index that a dropped column is part of, without CASCADE and without a message.
 A `UNIQUE (a, b)` is dropped with `b`: duplicates of `a` are possible from then on, and the downgrade that adds
 the column again does not restore it. The same goes for a multi-column index: queries that used its other columns
-become slow.
+become slow. And for an index that uses the column only in its WHERE, in an expression or in INCLUDE.
 
 ## Do this instead
 
@@ -82,8 +82,10 @@ def _gone(table: Name, column: str, context: Context) -> dict[str, str]:
         and each.kind != "not null"
     }
     for index in known.indexes:
-        if column in index.columns and len(index.columns) > 1 and index.constraint is None:
-            found[index.name] = f"the index `{index.name}` over `{', '.join(index.columns)}`"
+        uses = {*index.columns, *index.reads} - {""}
+        if column in uses and len(uses) > 1 and index.constraint is None:
+            over = f"over `{', '.join(index.columns)}`" if not index.reads else f"(`{index.definition}`)"
+            found[index.name] = f"the index `{index.name}` {over}"
     for operation, _ in (*context.earlier, *context.later()):
         match operation:
             case (
@@ -115,6 +117,39 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.drop_constraint("a_b", "users", type_="unique")
+        op.drop_column("users", "b")
+        """,
+    ),
+    Example(
+        "a column that only the WHERE of an index uses",
+        given=USERS
+        + """
+op.drop_constraint("a_b", "users", type_="unique")
+op.execute("CREATE UNIQUE INDEX live ON users (a) WHERE b IS NULL")
+""",
+        upgrade="""
+        op.drop_column("users", "b")  # flagged
+        """,
+    ),
+    Example(
+        "a column that an index over an expression of two uses",
+        given=USERS
+        + """
+op.drop_constraint("a_b", "users", type_="unique")
+op.execute("CREATE INDEX total ON users ((a + b))")
+""",
+        upgrade="""
+        op.drop_column("users", "b")  # flagged
+        """,
+    ),
+    Example(
+        "an index whose WHERE uses the column that it is on",
+        given=USERS
+        + """
+op.drop_constraint("a_b", "users", type_="unique")
+op.execute("CREATE INDEX given ON users (b) WHERE b IS NOT NULL")
+""",
+        upgrade="""
         op.drop_column("users", "b")
         """,
     ),

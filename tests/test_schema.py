@@ -92,6 +92,15 @@ def test_what_takes_the_name_of_another_table_is_what_it_was() -> None:
     assert now.origin(Name("old")) == Name("users")
 
 
+def test_an_index_goes_with_a_column_that_its_where_reads() -> None:
+    index = "CREATE INDEX first ON users (id) WHERE name IS NULL"
+    renamed = after(index, "ALTER TABLE users RENAME name TO called")
+    dropped = after(index, "ALTER TABLE users DROP name")
+
+    assert [each.reads for each in renamed.indexes(Name("users")) if each.name == "first"] == [("called",)]
+    assert dropped.indexes(Name("users")) == ()
+
+
 def test_indexes_and_references_follow_a_table_that_is_renamed() -> None:
     now = after("CREATE TABLE orders (user_id bigint REFERENCES users)", "ALTER TABLE users RENAME TO people")
 

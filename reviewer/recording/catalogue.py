@@ -46,6 +46,8 @@ class Index(Struct, frozen=True):
     valid: bool = True
     constraint: str | None = None
     """The constraint that the index implements."""
+    reads: tuple[str, ...] = ()
+    """Further columns without which it cannot be: those of its WHERE, its expressions and its INCLUDE."""
 
 
 class Table(Struct, frozen=True):

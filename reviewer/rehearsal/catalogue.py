@@ -64,7 +64,15 @@ WITH relations AS (
         'unique', x.indisunique,
         'valid', x.indisvalid,
         'constraint', (SELECT k.conname FROM pg_catalog.pg_constraint k
-            WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('u', 'p', 'x') LIMIT 1)
+            WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('u', 'p', 'x') LIMIT 1),
+        'reads', CASE WHEN x.indpred IS NULL AND x.indexprs IS NULL AND x.indnatts = x.indnkeyatts THEN '[]'::json ELSE
+            coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = x.indrelid AND a.attnum > 0
+                  AND NOT a.attnum = ANY ((x.indkey::pg_catalog.int2[])[0:x.indnkeyatts - 1])
+                  AND (a.attnum = ANY (x.indkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = x.indexrelid
+                      AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = x.indrelid AND d.refobjsubid = a.attnum))),
+            '[]'::json) END
         ) ORDER BY c.relname) AS found
     FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid WHERE x.indrelid IN (SELECT oid FROM relations)
     GROUP BY x.indrelid

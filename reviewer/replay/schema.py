@@ -581,7 +581,7 @@ class Schema(Struct, frozen=True, eq=False):
             table,
             columns=tuple(each for each in known.columns if each.name != name),
             constraints=tuple(each for each in known.constraints if name not in each.columns),
-            indexes=tuple(each for each in known.indexes if name not in each.columns),
+            indexes=tuple(each for each in known.indexes if name not in (*each.columns, *each.reads)),
         )
 
     def _rename_column(self, table: Name, old: str, new: str) -> Schema:
@@ -606,7 +606,12 @@ class Schema(Struct, frozen=True, eq=False):
                 for each in known.constraints
             ),
             indexes=tuple(
-                replace(each, columns=renamed(each.columns), definition=rewritten(each.definition))
+                replace(
+                    each,
+                    columns=renamed(each.columns),
+                    definition=rewritten(each.definition),
+                    reads=renamed(each.reads),
+                )
                 for each in known.indexes
             ),
         )
@@ -679,8 +684,10 @@ class Schema(Struct, frozen=True, eq=False):
             return self
         names = {column.name for column in known.columns} if _key(table) not in noted.partial else set()
         columns = tuple(each if each in names or not names else "" for each in index.columns)
+        words = {*re.findall(r"\w+", index.definition.partition(" USING ")[2]), *index.reads} & names
+        reads = tuple(column.name for column in known.columns if column.name in words - {*columns})
         return replace(
-            noted._change(table, indexes=(*known.indexes, replace(index, columns=columns))),
+            noted._change(table, indexes=(*known.indexes, replace(index, columns=columns, reads=reads))),
             new_indexes=self.new_indexes | {(_key(table)[0], index.name)},
         )
 
@@ -865,7 +872,7 @@ def _index(made: CreateIndex) -> Index:
     unique = "UNIQUE " if made.unique else ""
     where = f" WHERE {made.where}" if made.where else ""
     definition = f"CREATE {unique}INDEX {name} ON {made.table} USING {made.method or 'btree'} ({', '.join(made.columns)}){where}"
-    return Index(name, made.columns, definition, unique=made.unique)
+    return Index(name, made.columns, definition, unique=made.unique, reads=made.include)
 
 
 def _foreign_key(table: Name, name: str | None, key: ForeignKey, *, valid: bool) -> Constraint:
