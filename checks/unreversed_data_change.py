@@ -73,6 +73,21 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=about.table(table),
                 severity=Severity.WARNING,
             )
+        case Merge(table=table, does=does) if context.exists(table):
+            if "delete" in does and not (
+                _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge)
+            ):
+                yield concern(
+                    f"The rows that this deletes from `{table}` are lost for good: there is no copy, and no downgrade restores them.",
+                    about=about.table(table),
+                    severity=Severity.WARNING,
+                )
+            elif (
+                does and _known_way_back(context) and not _undone(table, context, Update, Delete, Merge, DropTable)
+            ):
+                yield concern(
+                    f"The downgrade does not undo what this MERGE changes in `{table}`.", about=about.rows(table)
+                )
         case Call() | DoBlock() | Select():
             for each, every in context.written_by_code():
                 table = each.relation.as_name
@@ -146,6 +161,22 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
         upgrade="""
         op.execute("DELETE FROM users WHERE id < 10")  # flagged
         """,
+    ),
+    Example(
+        "rows that MERGE deletes for good",
+        given=USERS + '\nop.execute("CREATE TABLE former (id bigint PRIMARY KEY)")',
+        upgrade="""
+        op.execute("MERGE INTO users u USING former f ON u.id = f.id WHEN MATCHED THEN DELETE")  # flagged
+        """,
+        since=15,
+    ),
+    Example(
+        "a MERGE that does nothing with the rows that are there",
+        given=USERS + '\nop.execute("CREATE TABLE former (id bigint PRIMARY KEY)")',
+        upgrade="""
+        op.execute("MERGE INTO users u USING former f ON u.id = f.id WHEN MATCHED THEN DO NOTHING")
+        """,
+        since=15,
     ),
     Example(
         "rows that the downgrade leaves",

@@ -838,7 +838,8 @@ def _DeleteStmt(node: Any) -> Iterator[Fact]:
 
 
 def _MergeStmt(node: Any) -> Iterator[Fact]:
-    yield ("Merge", _relation(node.relation), _read(node).tables)
+    does = {clause.commandType.name.removeprefix("CMD_").lower() for clause in node.mergeWhenClauses}
+    yield ("Merge", _relation(node.relation), _read(node).tables, does - {"nothing"})
 
 
 def _filters(where: Any) -> bool:
@@ -1037,8 +1038,8 @@ def _fact(operation: op.Operation) -> Fact:
             return (kind, _plain(table), columns, filtered, set(map(_plain, sources)))
         case op.Delete(table, filtered, sources):
             return (kind, _plain(table), filtered, set(map(_plain, sources)))
-        case op.Merge(table, sources):
-            return (kind, _plain(table), set(map(_plain, sources)))
+        case op.Merge(table, sources, does):
+            return (kind, _plain(table), set(map(_plain, sources)), set(does))
         case op.SetVariable(name, value, local):
             return (kind, name, value is None, local)
         case op.DoBlock(_, body):

@@ -87,7 +87,21 @@ def merge(reader: Reader) -> Iterator[Operation]:
     table = _target(reader)
     if not reader.at("USING"):
         raise NotUnderstood
-    yield Merge(table, _sources(reader))
+    mark = reader.mark
+    sources = _sources(reader)
+    reader.back_to(mark)
+    yield Merge(table, sources, _after_then(reader))
+
+
+def _after_then(reader: Reader) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    while not reader.done:
+        if reader.skip_until({"THEN"}):
+            reader.next()
+            found |= {each.lower(): None for each in ("INSERT", "UPDATE", "DELETE") if reader.at(each)}
+        elif not reader.done:
+            reader.next()
+    return tuple(found)
 
 
 def select(reader: Reader) -> Iterator[Operation]:

@@ -538,6 +538,8 @@ class Delete(Struct, frozen=True):
 class Merge(Struct, frozen=True):
     table: Name
     sources: tuple[Name, ...] = ()
+    does: tuple[str, ...] = ()
+    """What follows THEN, each once: `insert`, `update` or `delete`; not DO NOTHING."""
 
 
 class Truncate(Struct, frozen=True):

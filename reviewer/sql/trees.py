@@ -79,7 +79,11 @@ def _change(node: exp.Expr) -> Operation:
             return Update(table, columns, _filtered(node), sources, reads)
         case exp.Delete():
             return Delete(table, _filtered(node), sources)
-    return Merge(table, sources)
+    clauses = node.args.get("whens")
+    actions = [when.args.get("then") for when in clauses.expressions] if isinstance(clauses, exp.Whens) else []
+    words = [then.name if isinstance(then, exp.Var) else then.key for then in actions if isinstance(then, exp.Expr)]
+    does = (word.lower() for word in words if word.lower() in {"insert", "update", "delete"})
+    return Merge(table, sources, tuple(dict.fromkeys(does)))
 
 
 def _name(table: exp.Expr) -> Name:
