@@ -27,7 +27,7 @@ deliberately: `raise NotImplementedError("restore orders from the backup")`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reviewer.check import (
     Basis,
@@ -51,8 +51,10 @@ from reviewer.check import (
     Subject,
     Truncate,
     Update,
+    Written,
     about,
     concern,
+    listed,
 )
 
 RULE = Rule(
@@ -65,18 +67,22 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case Delete(table=table, filtered=True) if context.exists(table):
-            if _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge):
-                return
-            yield concern(
-                f"The rows that this deletes from `{table}` are lost for good: there is no copy, and no downgrade restores them.",
-                about=about.table(table),
-                severity=Severity.WARNING,
-            )
+        case Delete(table=table, filtered=filtered) if context.exists(table):
+            gone = [f"`{table}`"] if filtered and not _kept(table, context) else []
+            followers = [each for each in context.followers(table) if not _kept(each.relation.as_name, context)]
+            with_them = [f"{each.deleted:,} of `{each.relation.as_name}`" for each in followers]
+            if gone or with_them:
+                yield concern(
+                    f"""
+                    The rows that this deletes from {listed([*gone, *with_them])} are lost for good: there is no copy,
+                    and no downgrade restores them{_because(followers)}.
+                    """,
+                    about=about.table(table),
+                    severity=Severity.WARNING,
+                    evidence={str(each.relation.as_name): each.deleted for each in followers},
+                )
         case Merge(table=table, does=does) if context.exists(table):
-            if "delete" in does and not (
-                _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge)
-            ):
+            if "delete" in does and not _kept(table, context):
                 yield concern(
                     f"The rows that this deletes from `{table}` are lost for good: there is no copy, and no downgrade restores them.",
                     about=about.table(table),
@@ -114,6 +120,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     f"The downgrade does not restore the values of `{table}.{old[0]}` from before this UPDATE.",
                     about=about.column(table, old[0]),
                 )
+
+
+def _kept(table: Name, context: Context) -> bool:
+    return _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge)
+
+
+def _because(followers: Sequence[Written]) -> str:
+    if not followers:
+        return ""
+    names = listed([f"`{each.relation.as_name}`" for each in followers])
+    return f". Those of {names} were seen to go with them in the rehearsal, by ON DELETE CASCADE"
 
 
 def _known_way_back(context: Context) -> bool:
@@ -160,6 +177,33 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
         given=USERS,
         upgrade="""
         op.execute("DELETE FROM users WHERE id < 10")  # flagged
+        """,
+    ),
+    Example(
+        "rows that go with those that are put aside",
+        given=USERS
+        + """
+op.execute("CREATE TABLE posts (id int PRIMARY KEY, user_id bigint REFERENCES users ON DELETE CASCADE)")
+op.execute("INSERT INTO users VALUES (1, 'a'), (2, 'b')")
+op.execute("INSERT INTO posts VALUES (1, 1), (2, 2)")
+""",
+        upgrade="""
+        op.execute("INSERT INTO users (id, name) SELECT id + 1000, name FROM users WHERE id = 2")
+        op.execute("DELETE FROM users WHERE id = 2")  # flagged
+        """,
+    ),
+    Example(
+        "rows that referred to them and have been moved",
+        given=USERS
+        + """
+op.execute("CREATE TABLE posts (id int PRIMARY KEY, user_id bigint REFERENCES users ON DELETE CASCADE)")
+op.execute("INSERT INTO users VALUES (1, 'a'), (2, 'b')")
+op.execute("INSERT INTO posts VALUES (1, 1), (2, 2)")
+""",
+        upgrade="""
+        op.execute("INSERT INTO users (id, name) SELECT id + 1000, name FROM users WHERE id = 2")
+        op.execute("UPDATE posts SET user_id = 1002 WHERE user_id = 2")
+        op.execute("DELETE FROM users WHERE id = 2")
         """,
     ),
     Example(

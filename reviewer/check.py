@@ -32,6 +32,7 @@ from reviewer.recording import (
     Statement,
     Table,
     Vanished,
+    Written,
     seen_between,
 )
 from reviewer.replay.effects import (
@@ -303,6 +304,7 @@ __all__ = [
     "Vacuum",
     "ValidateConstraint",
     "Vanished",
+    "Written",
     "about",
     "cause_of",
     "column_of",

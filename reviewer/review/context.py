@@ -388,6 +388,31 @@ class Context(Struct, frozen=True, dict=True):
             and rows >= max(known.rows, _FEW)
         )
 
+    def followers(self, table: Name) -> tuple[Written, ...]:
+        """What the statement was seen to delete of other existing tables, because their rows refer to `table` with
+        ON DELETE CASCADE, themselves or through others.
+        """
+        if self.observation is None or self.understood is None:
+            return ()
+        named = [each.table for each in self.understood.operations if isinstance(each, Delete)]
+        reached, seen = [table], []
+        for origin in reached:
+            for each in self.now.tables.values():
+                follows = any(
+                    key.kind == "foreign key"
+                    and key.referenced is not None
+                    and key.referenced.matches(origin)
+                    and "ON DELETE CASCADE" in key.definition
+                    for key in each.constraints
+                )
+                if follows and not any(each.name.matches(name) for name in (*reached, *named)):
+                    reached.append(each.name)
+        for written in self.observation.written:
+            name = written.relation.as_name
+            if written.deleted and any(name.matches(each) for each in reached[1:]) and not self.is_new(name):
+                seen.append(written)
+        return tuple(seen)
+
     def written_by_code(self) -> Iterator[tuple[Written, bool]]:
         """What a function, a procedure or a DO block that the statement runs has changed in existing tables whose
         name the statement need not tell, and whether that was every row.
