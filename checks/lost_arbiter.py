@@ -6,6 +6,7 @@
 `ON CONFLICT (email)` asks PostgreSQL for a unique index or constraint on exactly those columns. Once the last one
 is dropped, each such statement of the running code fails with SQLSTATE 42P10: upserts, `on_conflict_do_update()`,
 `bulk_save` of many libraries. A partial index is no substitute: it only matches statements that repeat its WHERE.
+Neither is a DEFERRABLE constraint: PostgreSQL rejects it with SQLSTATE 55000, even if there is another index.
 
 ## Do this instead
 
@@ -28,6 +29,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AddPrimaryKey,
+    AddUnique,
     Basis,
     Concern,
     Context,
@@ -36,6 +39,7 @@ from reviewer.check import (
     Example,
     Group,
     Name,
+    Refused,
     Rule,
     Severity,
     Step,
@@ -57,6 +61,9 @@ RULE = Rule(
 )
 
 
+_DEFERRABLE = "55000"
+
+
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision):
@@ -65,11 +72,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 yield from _read(subject, context)
                 return
             for each in after.refused:
-                if each.action == "on conflict" and each.sqlstate == "42P10":
+                if each.action != "on conflict":
+                    continue
+                if each.sqlstate == "42P10":
                     step = cause_of(
                         subject, each.subject, wanted=lambda o: isinstance(o, DropConstraint | DropIndex)
                     )
                     yield _said(each.subject, each.columns, step, subject, Basis.OBSERVED)
+                elif each.sqlstate == _DEFERRABLE and "ON CONFLICT" in each.error:
+                    step = cause_of(
+                        subject, each.subject, wanted=lambda o: isinstance(o, AddUnique | AddPrimaryKey)
+                    )
+                    yield _put_off(each, step)
 
 
 def _read(story: Story, context: Context) -> Iterator[Concern]:
@@ -103,6 +117,20 @@ def _key(step: Step) -> tuple[Name | None, tuple[str, ...]]:
             ):
                 return known.name, dropped.columns
     return None, ()
+
+
+def _put_off(refused: Refused, step: Step | None) -> Concern:
+    return concern(
+        f"""
+        `INSERT INTO {refused.subject} … ON CONFLICT ({", ".join(refused.columns)})` of the running code fails from
+        now on (SQLSTATE {_DEFERRABLE}): a constraint on these columns is DEFERRABLE now, and ON CONFLICT cannot use it.
+        """,
+        about=about.other("arbiter", str(refused.subject), *refused.columns),
+        severity=Severity.WARNING,
+        basis=Basis.OBSERVED,
+        location=place_of(step),
+        evidence={"columns": list(refused.columns), "sqlstate": _DEFERRABLE},
+    )
 
 
 def _said(table: Name, columns: tuple[str, ...], step: Step | None, story: Story, basis: Basis) -> Concern:
@@ -143,6 +171,22 @@ EXAMPLES = [
         """,
         upgrade="""
         op.drop_index("uq_both", "accounts")  # flagged
+        """,
+    ),
+    Example(
+        "a unique constraint that becomes DEFERRABLE",
+        given=ACCOUNTS,
+        upgrade="""
+        op.drop_constraint("uq_email", "accounts")
+        op.create_unique_constraint("uq_email", "accounts", ["email"], deferrable=True)  # flagged
+        """,
+    ),
+    Example(
+        "a unique constraint that is made again",
+        given=ACCOUNTS,
+        upgrade="""
+        op.drop_constraint("uq_email", "accounts")
+        op.create_unique_constraint("uq_email", "accounts", ["email"])
         """,
     ),
     Example(

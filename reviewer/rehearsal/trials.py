@@ -53,6 +53,7 @@ _MOST_SHOWN = 200
 _NUMBERS = itertools.count(1)
 
 _OF_THE_MOMENT = ("08", "25", "40", "53", "55P03", "57", "58", "XX")
+_NO_ARBITER = frozenset({"42P10", "55000"})
 _NO_SUCH = frozenset({"42P01", "42703"})
 _REFERRED_TO = frozenset({"23503", "23001"})
 
@@ -214,6 +215,8 @@ def after(
                 if attempt.wrote and attempt.oid not in guarded:
                     idle[attempt] = error is not True and session.writes_nothing(tried)
                 continue
+            if attempt.action == "on conflict" and error.sqlstate not in _NO_ARBITER:
+                continue  # an INSERT without it fails too
             found = _told(attempt, error)
             if attempt.follows is not None and error.sqlstate not in _REFERRED_TO and found.function is None:
                 continue  # how the row is found may be what fails: the table that refers to it has changed
@@ -599,10 +602,12 @@ def _row(session: _Session, schema: Schema, table: Shape, counts: Mapping[int, i
 
 
 def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
-    """Yield an INSERT … ON CONFLICT for each unique index that can serve as its arbiter, without a row: PostgreSQL
-    looks for the index when it plans the statement.
+    """Yield an INSERT … ON CONFLICT for each unique index that can serve as its arbiter: one without a row, because
+    PostgreSQL looks for the index when it plans the statement, and one of an existing row, because only then it
+    rejects an index that is checked later.
     """
     known = catalogue.table(each.name)
+    all_columns = [c.name for c in known.columns if not c.generated] if known else []
     for columns in (
         dict.fromkeys(index.columns for index in known.indexes if index.unique and index.valid) if known else ()
     ):
@@ -611,6 +616,13 @@ def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
         listed = ", ".join(map(quoted, columns))
         name = each.name.sql
         sql = f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {name} WHERE false ON CONFLICT ({listed}) DO NOTHING"
+        yield _Attempt(each.oid, each.name, each.word, "on conflict", sql, columns)
+        row = ", ".join(map(quoted, all_columns))
+        there = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
+        sql = (
+            f"INSERT INTO {name} ({row}) OVERRIDING SYSTEM VALUE SELECT {row} FROM {name} WHERE {there} LIMIT 1"
+            f" ON CONFLICT ({listed}) DO NOTHING"
+        )
         yield _Attempt(each.oid, each.name, each.word, "on conflict", sql, columns)
 
 
