@@ -18,8 +18,8 @@ data that may be needed again.
 - Tables that the same deploy has created.
 - `DROP TABLE IF EXISTS` if there is no such table.
 - A table that was copied into one that takes its name in the same revision, as
-  `batch_alter_table(recreate="always")` does: the rows are kept (see `work-under-lock` for how the copy affects
-  others).
+  `batch_alter_table(recreate="always")` does, if a lock keeps others from writing during the copy: the rows are kept
+  (see `work-under-lock` for how the copy affects others).
 - A table that looks renamed by drop and create: see `rename-as-drop`.
 
 ## References
@@ -34,6 +34,7 @@ from collections.abc import Iterator
 from reviewer.check import (
     Concern,
     Context,
+    CreateObject,
     CreateTable,
     Direction,
     DropTable,
@@ -64,7 +65,18 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case DropTable(table=table, if_exists=if_exists) if context.exists(table):
-            if (if_exists and context.absent(table)) or _replaced(table, context):
+            if if_exists and context.absent(table):
+                return
+            if _replaced(table, context):
+                if _written_meanwhile(table, context):
+                    yield concern(
+                        f"""
+                        Rows of `{table}` that others write after the copy and before this DROP are lost: nothing keeps
+                        them from it. Before the copy: `LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE`.
+                        """,
+                        about=about.rows(table),
+                        severity=Severity.WARNING,
+                    )
                 return
             kept = _copied(table, context) or context.survived(table) or context.moved_in_python(table)
             unused = context.old_code_uses(table) is False
@@ -99,6 +111,18 @@ def _replaced(table: Name, context: Context) -> bool:
         isinstance(later, RenameTable) and Name(later.new_name, later.table.schema).matches(table)
         for later, _ in context.later()
     )
+
+
+def _written_meanwhile(table: Name, context: Context) -> bool:
+    """Whether others can write to the table while it is copied, and no trigger was made that could copy that too."""
+    for step in context.story.steps() if context.story is not None else ():
+        match step.operation:
+            case CreateObject(kind="trigger" | "rule", table=Name() as on) if on.matches(table):
+                return False
+            case Insert(sources=sources) | Merge(sources=sources) if any(each.matches(table) for each in sources):
+                held = [each for each in step.understood.held.values() if each.relation.as_name.matches(table)]
+                return not any(each.mode.blocks_writes for each in held)
+    return False
 
 
 def _comes_back_empty(table: Name, context: Context, kept: bool) -> str:

@@ -476,3 +476,63 @@ def test_a_call_that_was_ambiguous_before_is_not_told(bench: cases.Bench) -> Non
         for f in report.findings
         if f.rule == "refused-after-upgrade" and "price(NULL::integer)" in f.message
     ] == []
+
+
+COPIED = """CREATE TABLE copy (LIKE parts INCLUDING ALL);
+INSERT INTO copy SELECT * FROM parts;{}
+DROP TABLE parts;
+ALTER TABLE copy RENAME TO parts;{}"""
+PARTS = (
+    "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "CREATE TABLE parts (id int PRIMARY KEY, item_id int CONSTRAINT of_item REFERENCES items, size int CHECK (size > 0))",
+    "CREATE INDEX ON parts (item_id)",
+    "CREATE TRIGGER touch BEFORE UPDATE ON parts FOR EACH ROW EXECUTE FUNCTION touched()",
+)
+KEY = "ALTER TABLE parts ADD CONSTRAINT of_item FOREIGN KEY (item_id) REFERENCES items NOT VALID;"
+TOUCH = "CREATE TRIGGER touch BEFORE UPDATE ON parts FOR EACH ROW EXECUTE FUNCTION touched();"
+
+
+def replaced(bench: cases.Bench, sql: str, rule: str) -> list[tuple[str, str]]:
+    report = bench.review(replace(case((f"op.execute({sql!r})", NO_WAY_BACK)), setup=(*ITEMS, *PARTS)))
+    return [(f.severity.value, f.message) for f in report.findings if f.rule == rule]
+
+
+def test_what_a_copy_of_a_table_does_not_take_over_is_told(bench: cases.Bench) -> None:
+    ((severity, told),) = replaced(bench, COPIED.format("", ""), "silently-dropped-constraint")
+
+    assert severity == "warning"
+    assert "the foreign key `of_item`" in told
+    assert "the trigger `touch`" in told
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", KEY + TOUCH),
+        ("", KEY.replace("of_item", "of_its_item") + TOUCH),
+        ("ALTER TABLE parts DROP CONSTRAINT of_item; DROP TRIGGER touch ON parts;", ""),
+    ],
+    ids=["made again", "made again with another name", "dropped by name"],
+)
+def test_what_a_copy_gets_again_or_a_statement_drops_is_not_told(
+    before: str, after: str, bench: cases.Bench
+) -> None:
+    assert replaced(bench, COPIED.format(before, after), "silently-dropped-constraint") == []
+
+
+@pytest.mark.parametrize(
+    ("first", "severities"),
+    [
+        ("", ["warning"]),
+        ("LOCK TABLE parts IN ROW EXCLUSIVE MODE;", ["warning"]),
+        ("LOCK TABLE parts IN SHARE ROW EXCLUSIVE MODE;", []),
+        ("CREATE TRIGGER sync AFTER INSERT ON parts FOR EACH ROW EXECUTE FUNCTION touched();", []),
+    ],
+    ids=["no lock", "a weak lock", "a lock", "a trigger"],
+)
+def test_rows_that_come_between_a_copy_and_the_drop_are_lost_without_a_lock(
+    first: str, severities: list[str], bench: cases.Bench
+) -> None:
+    told = replaced(bench, first + COPIED.format("", ""), "dropped-table")
+
+    assert [severity for severity, _ in told] == severities
