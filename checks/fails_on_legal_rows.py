@@ -27,6 +27,7 @@ first, which applies to new rows immediately, and validate it in a later deploy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -50,6 +51,7 @@ from reviewer.check import (
     Severity,
     Story,
     Subject,
+    Update,
     ValidateConstraint,
     about,
     concern,
@@ -72,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if failed is None or failed.failure is None:
                 return
             operation = failures.operation(story, failed)
-            query = _query(operation)
+            query = _query(operation, _filled(story, operation))
             ask = f" Query production: `{query}`" if query else ""
             yield concern(
                 f"""
@@ -87,9 +89,29 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
-def _query(operation: Operation | None) -> str | None:
-    """A query that finds such rows in production."""
+def _filled(story: Story, operation: Operation | None) -> str | None:
+    """The column from which the revision has filled the column before it requires it; empty where it has filled it with
+    something else, None if it has not.
+    """
     match operation:
+        case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column):
+            for each, sent in story.operations():
+                if each is operation:
+                    break
+                if isinstance(each, Update) and each.table.matches(table) and column in each.columns:
+                    copied = re.search(
+                        rf'\b{re.escape(column)}"?\s*=\s*"?(\w+)"?\s*(?:,|;|$|\bWHERE\b)', sent.sql, re.IGNORECASE
+                    )
+                    return copied[1] if copied is not None and copied[1] in each.reads else ""
+    return None
+
+
+def _query(operation: Operation | None, filled: str | None) -> str | None:
+    """A query that finds such rows in production; `filled` is the column from which the column has been filled."""
+    match operation:
+        case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column) if filled is not None:
+            empty = f"{quoted(column)} IS NULL AND {quoted(filled)} IS NULL"
+            return _count(table, empty) if filled else None
         case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column):
             return _count(table, f"{quoted(column)} IS NULL")
         case AddCheck(table=table, expression=expression):

@@ -12,7 +12,8 @@ Leave it out. If the new index replaces the old one, drop that in the same chang
 
 ## Not flagged
 
-- A unique index: it forbids duplicates that the other one allows.
+- A unique index: it forbids duplicates that the other one allows, as one with `NULLS NOT DISTINCT` forbids a second
+  NULL.
 - Partial indexes, expressions, access methods other than btree, other sort orders.
 - An index that the same revision drops.
 
@@ -38,6 +39,7 @@ from reviewer.check import (
     Subject,
     about,
     concern,
+    forbids_nulls_too,
     is_partial,
 )
 
@@ -69,6 +71,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 ):
                     continue
                 if subject.unique and not (other.unique and other.columns == columns):
+                    continue
+                if not forbids_nulls_too(other, subject, context.now):
                     continue
                 if other.columns[: len(columns)] == columns:
                     which = f"`{other.name}`" if other.name else "a key"

@@ -45,6 +45,7 @@ from reviewer.check import (
     Subject,
     about,
     concern,
+    forbids_nulls_too,
 )
 
 RULE = Rule(
@@ -75,7 +76,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case CreateIndex(table=table, name=name, unique=True) if context.exists(table):
             if all(context.is_new_column(table, column) for column in subject.columns):
                 return
-            if any(each.unique and each.columns == subject.columns for each in context.now.indexes(table)):
+            same = (i for i in context.now.indexes(table) if i.unique and i.columns == subject.columns)
+            if any(forbids_nulls_too(each, subject, context.now) for each in same):
                 return
             yield concern(
                 f"From now on the unique index `{name}` rejects duplicates in `{table}` that the running code may still write.",

@@ -40,6 +40,7 @@ from reviewer.replay.effects import (
 )
 from reviewer.replay.schema import (
     Schema,
+    forbids_nulls_too,
     is_partial,
     keys_of,
 )
@@ -310,6 +311,7 @@ __all__ = [
     "column_of",
     "concern",
     "failures",
+    "forbids_nulls_too",
     "guilty",
     "implications",
     "is_partial",

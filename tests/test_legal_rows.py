@@ -100,3 +100,67 @@ def test_a_value_that_the_new_type_does_not_take_is_told_with_a_query_that_runs(
     with bench.server.connect(bench.server.create_database(f"query_{old.partition('(')[0]}")) as connection:
         connection.execute(given.encode())
         connection.execute(str(found.evidence.get("query", "SELECT 1")).encode())
+
+
+FILLS = 'op.execute("UPDATE items SET a = {} WHERE a IS NULL")\nop.alter_column("items", "a", nullable=False)'
+REQUIRES = 'op.alter_column("items", "a", nullable=False)'
+
+
+@pytest.mark.parametrize(
+    ("columns", "upgrade", "fails"),
+    [
+        ("a text, nickname text, name text NOT NULL", FILLS.format("nickname"), True),
+        ("a text, nickname text, name text NOT NULL", FILLS.format("name"), False),
+        ("a text, b text, c text, CHECK (b IS NOT NULL OR c IS NOT NULL)", FILLS.format("coalesce(b, c)"), False),
+        ("a text, b text, c text, CHECK (b IS NOT NULL OR c IS NOT NULL)", FILLS.format("b"), True),
+        ("a text, b text, c text, CHECK (b IS NOT NULL OR c IS NOT NULL)", FILLS.format("c"), True),
+        ("a int, b int NOT NULL, CHECK (a IS NOT NULL OR b > 5000)", REQUIRES, True),
+        ("a int, b text NOT NULL, CHECK (a IS NOT NULL OR b = 'none')", REQUIRES, True),
+        ("a int, b int NOT NULL, CHECK (a IS NOT NULL AND b > 5)", REQUIRES, False),
+    ],
+)
+def test_null_is_tried_in_all_columns_at_once_and_beside_what_a_check_wants(
+    columns: str, upgrade: str, fails: bool, bench: Bench
+) -> None:
+    given = f'op.execute("CREATE TABLE items (id serial PRIMARY KEY, {columns})")'
+
+    assert bool(told(bench, Story((given,), (upgrade,)))) == fails
+
+
+@pytest.mark.parametrize(
+    ("value", "query"),
+    [
+        ("b WHERE a IS NULL", "SELECT count(*) FROM items WHERE a IS NULL AND b IS NULL"),
+        ("nullif(b, '')", None),
+        ("'' WHERE b <> ''", None),
+    ],
+)
+def test_the_query_looks_for_what_the_backfill_leaves(value: str, query: str | None, bench: Bench) -> None:
+    given = 'op.execute("CREATE TABLE items (id serial PRIMARY KEY, a text, b text)")'
+    upgrade = f'op.execute("UPDATE items SET a = {value}")\n{REQUIRES}'
+
+    (found,) = told(bench, Story((given,), (upgrade,))).values()
+
+    assert found.evidence.get("query") == query
+
+
+@pytest.mark.parametrize(
+    ("columns", "index", "fails"),
+    [
+        ("a int NOT NULL, b int, UNIQUE (a, b)", "(a, b) NULLS NOT DISTINCT", True),
+        ("a int NOT NULL, b int, UNIQUE (a, b)", "(a, b, id) NULLS NOT DISTINCT", False),
+        ("a int NOT NULL, b int NOT NULL, UNIQUE (a, b)", "(a, b) NULLS NOT DISTINCT", False),
+        ("a int, UNIQUE (a)", "(a) NULLS NOT DISTINCT", True),
+        ("a int NOT NULL, b int, UNIQUE (a, b)", "(a, coalesce(b, 0))", True),
+        ("a int NOT NULL UNIQUE, b int", "(a, coalesce(b, 0))", False),
+        ("a int NOT NULL, b date, c text UNIQUE, UNIQUE (a, b)", "(a, coalesce(b, 'infinity'))", True),
+        ("a int NOT NULL, b uuid, UNIQUE (a, b)", "(a, b)", False),
+    ],
+)
+def test_rows_that_are_the_same_but_for_null_are_tried(columns: str, index: str, fails: bool, bench: Bench) -> None:
+    if "NULLS" in index and bench.major < 15:
+        pytest.skip("NULLS NOT DISTINCT is new in PostgreSQL 15")
+    given = f'op.execute("CREATE TABLE items (id serial PRIMARY KEY, {columns})")'
+    upgrade = f'op.execute("CREATE UNIQUE INDEX ix ON items {index}")'
+
+    assert bool(told(bench, Story((given,), (upgrade,)))) == fails

@@ -536,3 +536,19 @@ def test_rows_that_come_between_a_copy_and_the_drop_are_lost_without_a_lock(
     told = replaced(bench, first + COPIED.format("", ""), "dropped-table")
 
     assert [severity for severity, _ in told] == severities
+@pytest.mark.parametrize(
+    ("nulls", "told"),
+    [("", {"redundant-index"}), (" NULLS NOT DISTINCT", {"stricter-for-old-code", "fails-on-legal-rows"})],
+    ids=["allows", "forbids"],
+)
+def test_a_second_unique_index_that_forbids_what_the_first_allows_is_not_redundant(
+    nulls: str, told: set[str], bench: cases.Bench
+) -> None:
+    sql = f"CREATE UNIQUE INDEX CONCURRENTLY uq2 ON pairs (a, b){nulls}"
+    made = case(
+        (f"with op.get_context().autocommit_block():\n    op.execute({sql!r})", "raise NotImplementedError")
+    )
+    report = bench.review(replace(made, setup=("CREATE TABLE pairs (a int NOT NULL, b int, UNIQUE (a, b))",)))
+
+    rules = {"redundant-index", "stricter-for-old-code", "fails-on-legal-rows"}
+    assert {each.rule for each in report.findings} & rules == told

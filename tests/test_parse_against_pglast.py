@@ -448,6 +448,7 @@ def _IndexStmt(node: Any) -> Iterator[Fact]:
         node.accessMethod if node.accessMethod != "btree" else None,
         node.whereClause is not None,
         tuple(element.name for element in node.indexIncludingParams or ()),
+        bool(node.nulls_not_distinct),
     )
 
 
@@ -1013,7 +1014,7 @@ def _fact(operation: op.Operation) -> Fact:
             key_columns = tuple(None if _is_expression(column) else column for column in i.columns)
             method = i.method if i.method != "btree" else None
             head = (kind, _plain(i.table), i.name, key_columns, i.unique, i.concurrently, i.if_not_exists, i.only)
-            return (*head, method, i.where is not None, i.include)
+            return (*head, method, i.where is not None, i.include, i.nulls_not_distinct)
         case op.CreateView(view, replace, materialized):
             return (kind, _plain(view), replace, materialized)
         case op.CreateDomain(domain, _, constrained):

@@ -774,6 +774,14 @@ def is_partial(index: Index) -> bool:
     return " WHERE " in index.definition
 
 
+def forbids_nulls_too(index: Index, made: CreateIndex, now: Schema) -> bool:
+    """Whether a unique index on the same columns forbids NULL twice where the new one does, or has no NULL."""
+    if not made.nulls_not_distinct or " NULLS NOT DISTINCT" in index.definition:
+        return True
+    found = [now.column(made.table, each) for each in made.columns]
+    return all(each is not None and not each.nullable for each in found)
+
+
 def _with(known: Mapping[Key, Any], name: Name, value: object) -> dict[Key, Any]:
     return {**known, _key(name): value}
 
@@ -871,7 +879,8 @@ def _index(made: CreateIndex) -> Index:
     name = made.name or _made_up(made.table, made.columns, "index")
     unique = "UNIQUE " if made.unique else ""
     where = f" WHERE {made.where}" if made.where else ""
-    definition = f"CREATE {unique}INDEX {name} ON {made.table} USING {made.method or 'btree'} ({', '.join(made.columns)}){where}"
+    nulls = " NULLS NOT DISTINCT" if made.nulls_not_distinct else ""
+    definition = f"CREATE {unique}INDEX {name} ON {made.table} USING {made.method or 'btree'} ({', '.join(made.columns)}){nulls}{where}"
     return Index(name, made.columns, definition, unique=made.unique, reads=made.include)
 
 

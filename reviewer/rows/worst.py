@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from reviewer.rows import shape, values, writing
+from reviewer.rows import candidates, shape, values, writing
 from reviewer.rows.shape import Field, Schema, Shape
 from reviewer.sql.names import Name, quoted
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_TABLES = 10
 _MOST_CHANGES = 300
+_MOST_PAIRS = 40
 _FIRST = 2001
 """Number of the first of the rows that are added so that there is one for each change."""
 
@@ -55,22 +57,90 @@ def _changes(schema: Schema, table: Shape) -> Iterator[str]:
     name = table.name.sql
     # an updated row moves to the end, so the first one has not been changed yet
     first = f"WHERE ctid = (SELECT ctid FROM ONLY {name} ORDER BY ctid LIMIT 1)"
-    for field in table.fields:
-        if field.generated is not None or field.counts is not None:
-            continue
+    settable = [f for f in table.fields if f.generated is None and f.counts is None]
+    yield from _nothing(table, settable, first)
+    for field in settable:
         column = quoted(field.name)
         for value in _worst(schema, table, field):
             yield f"UPDATE ONLY {name} SET {column} = {value} {first}"
         last = f"(SELECT {column} FROM ONLY {name} WHERE {column} IS NOT NULL ORDER BY ctid DESC LIMIT 1)"
         yield f"UPDATE ONLY {name} SET {column} = {last} {first}"
+    yield from itertools.islice(_null_beside(schema, table, settable, first), _MOST_PAIRS)
     yield from _nearly_twice(schema, table, first)
-    settable = [f for f in table.fields if f.generated is None and f.counts is None]
+    yield from itertools.islice(_null_twice(schema, table, settable, first), _MOST_PAIRS)
     keys = {column for columns in table.unique for column in columns}
     twice = [quoted(f.name) for f in settable if f.name not in keys]
     if len(twice) > 1:
         # two rows that are the same except for their key, for unique constraints over several columns
         source = f"(SELECT {', '.join(twice)} FROM ONLY {name} ORDER BY ctid DESC OFFSET 1 LIMIT 1)"
         yield f"UPDATE ONLY {name} SET ({', '.join(twice)}) = {source} {first}"
+
+
+def _nothing(table: Shape, settable: Iterable[Field], first: str) -> Iterator[str]:
+    """Yield a row in which every column is NULL that may be, for an UPDATE that fills one column from another."""
+    name = table.name.sql
+    nullable = [quoted(field.name) for field in settable if field.nullable]
+    if len(nullable) < 2:
+        return
+    if not table.conditions:
+        yield f"UPDATE ONLY {name} SET {', '.join(f'{each} = NULL' for each in nullable)} {first}"
+        return
+    # a CHECK may want one of several columns: which one is left depends on the order
+    last = f"WHERE ctid = (SELECT ctid FROM ONLY {name} ORDER BY ctid DESC LIMIT 1)"
+    for order in (nullable, nullable[::-1]):
+        yield f"UPDATE ONLY {name} SET {order[0]} = {order[0]} {first}"
+        yield from (f"UPDATE ONLY {name} SET {each} = NULL {last}" for each in order)
+
+
+def _null_beside(schema: Schema, table: Shape, settable: Iterable[Field], first: str) -> Iterator[str]:
+    """Yield rows that are NULL where a CHECK allows it only beside certain values of another column."""
+    name = table.name.sql
+    fields = {field.name: field for field in settable}
+    for condition in candidates.all_conditions(schema, table):
+        linked = [fields[each] for each in condition.columns if each in fields]
+        for field in (each for each in linked if each.nullable):
+            column = quoted(field.name)
+            for other in (each for each in linked if each is not field):
+                ordinary = values.ordinary(schema, other, str(table.name))
+                for each in candidates.pool(schema, other, ordinary, (condition.expression,), len(linked))[:8]:
+                    value = f"(SELECT {each.expression} FROM (SELECT {_FIRST} AS g) n)"
+                    there = f"EXISTS (SELECT FROM ONLY {name} WHERE {column} IS NULL)"
+                    yield f"UPDATE ONLY {name} SET {column} = NULL, {quoted(other.name)} = {value} {first} AND NOT {there}"
+
+
+def _null_twice(schema: Schema, table: Shape, settable: Sequence[Field], first: str) -> Iterator[str]:
+    """Yield rows that are the same in the columns of a unique index, with NULL in some: it allows them, unlike one with
+    NULLS NOT DISTINCT. Then the same with the value that an index on `coalesce(…)` takes NULL for.
+    """
+    name = table.name.sql
+    fields = {field.name: field for field in settable}
+    for columns in table.unique:
+        nullable = [fields[each] for each in columns if each in fields and fields[each].nullable]
+        if not nullable:
+            continue
+        keys = {each for key in table.unique for each in key}
+        copied = [each for each in settable if each.name not in keys or each.name in columns]
+        listed = ", ".join(quoted(each.name) for each in copied)
+        empty = " AND ".join(f"{quoted(each.name)} IS NULL" for each in nullable)
+        source = f"FROM ONLY {name} WHERE {empty} ORDER BY ctid DESC LIMIT 1"
+        yield f"UPDATE ONLY {name} SET {', '.join(f'{quoted(each.name)} = NULL' for each in nullable)} {first}"
+        yield f"UPDATE ONLY {name} SET ({listed}) = (SELECT {listed} {source}) {first}"
+        for field in nullable:
+            for value in _stand_ins(schema, field):
+                made = ", ".join(
+                    f"CAST({value} AS {field.text})" if each is field else quoted(each.name) for each in copied
+                )
+                yield f"UPDATE ONLY {name} SET ({listed}) = (SELECT {made} {source}) {first}"
+
+
+def _stand_ins(schema: Schema, field: Field) -> Iterable[str]:
+    """What an application writes where it has no value and NULL would not do."""
+    plain, _ = values.base(schema, field)
+    if values.is_text(plain):
+        return ("''",)
+    if values.is_number(plain):
+        return ("0", "-1")
+    return _STAND_INS.get(plain, ())
 
 
 def _nearly_twice(schema: Schema, table: Shape, first: str) -> Iterator[str]:
@@ -122,6 +192,14 @@ def _worst(schema: Schema, table: Shape, field: Field) -> Iterator[str]:
         yield f"-{most or '0'}.{'9' * scale or '0'}"
         yield "0"
 
+
+_STAND_INS = {
+    "boolean": ("false", "true"),
+    "uuid": ("'00000000-0000-0000-0000-000000000000'",),
+    "date": ("'infinity'", "'-infinity'", "'1970-01-01'", "'0001-01-01'", "'9999-12-31'"),
+    "timestamp without time zone": ("'infinity'", "'-infinity'", "'1970-01-01'", "'0001-01-01'", "'9999-12-31'"),
+    "timestamp with time zone": ("'infinity'", "'-infinity'", "'1970-01-01Z'", "'0001-01-01Z'", "'9999-12-31Z'"),
+}
 
 _ENDS = {
     "smallint": ("0", "-32768", "32767"),

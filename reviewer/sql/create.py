@@ -211,7 +211,7 @@ def _index(reader: Reader) -> CreateIndex:
         if reader.accept("INCLUDE"):
             index = replace(index, include=index_columns(reader))
         elif reader.accept("NULLS"):
-            reader.accept("NOT")
+            index = replace(index, nulls_not_distinct=reader.accept("NOT"))
             reader.expect("DISTINCT")
         elif reader.accept("WITH"):
             reader.group()

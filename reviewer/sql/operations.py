@@ -342,6 +342,7 @@ class CreateIndex(Struct, frozen=True):
     method: str | None = None
     where: str | None = None
     include: tuple[str, ...] = ()
+    nulls_not_distinct: bool = False
 
 
 class DropIndex(Struct, frozen=True):
