@@ -164,3 +164,41 @@ def test_rows_that_are_the_same_but_for_null_are_tried(columns: str, index: str,
     upgrade = f'op.execute("CREATE UNIQUE INDEX ix ON items {index}")'
 
     assert bool(told(bench, Story((given,), (upgrade,)))) == fails
+
+
+DATED = """op.execute("CREATE TABLE events (id int NOT NULL, kind text, at date NOT NULL) PARTITION BY {}")
+op.execute("CREATE TABLE events_other PARTITION OF events DEFAULT")"""
+
+
+@pytest.mark.parametrize(
+    ("key", "added"),
+    [
+        ("RANGE (at)", "CREATE TABLE new PARTITION OF events FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')"),
+        (
+            "RANGE (at)",
+            "CREATE TABLE new (LIKE events); ALTER TABLE events ATTACH PARTITION new FOR VALUES FROM (DATE '2030-01-01') TO ('2031-01-01')",
+        ),
+        (
+            "RANGE (at, id)",
+            "CREATE TABLE new PARTITION OF public.events FOR VALUES FROM ('2030-01-01', MINVALUE) TO ('2031-01-01', 3)",
+        ),
+        ("LIST (kind)", "CREATE TABLE new PARTITION OF \"events\" FOR VALUES IN ('it''s', 'b')"),
+    ],
+)
+def test_rows_of_the_default_partition_that_belong_into_a_new_one_are_tried(
+    key: str, added: str, bench: Bench
+) -> None:
+    upgrade = "".join(f"op.execute({each.strip()!r})\n" for each in added.split(";"))
+
+    assert told(bench, Story((DATED.format(key),), (upgrade,)))
+
+
+def test_rows_that_the_default_partition_forbids_are_no_reason_to_fail(bench: Bench) -> None:
+    given = (
+        DATED.format("RANGE (at)")
+        + """
+op.execute("ALTER TABLE events_other ADD CHECK (at < '2030-01-01')")"""
+    )
+    upgrade = "CREATE TABLE new PARTITION OF events FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')"
+
+    assert not told(bench, Story((given,), (f'op.execute("{upgrade}")',)))

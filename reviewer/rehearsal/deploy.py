@@ -69,6 +69,7 @@ from reviewer.sql.names import Name
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
     from reviewer.rehearsal.catalogue_snapshot import Snapshot
+    from reviewer.rows.bounds import Bound
 
 _MOST_READ = 100
 """The most tables whose rows are read before one revision. Nothing is claimed about the rows of further tables."""
@@ -277,11 +278,15 @@ class _Rehearsal:
         well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
         if not (deployed and well and tables and reads_rows(deployed)):
             return
+        from reviewer.rows import bounds
+
         self._bench.progress("upgrading the worst rows that the schema allows")
         with self._bench.looking("the worst rows that the schema allows"):
             state = self._base.database
             left = {each.id for each in self._plan.revisions}
-            while (failed := self._upgrade_worst(state, tables)) is not None:
+            sent = (statement.sql for each in deployed for statement in each.statements)
+            added = [bound for sql in sent for bound in bounds.of(sql)]
+            while (failed := self._upgrade_worst(state, tables, added)) is not None:
                 left -= {each.revision for each in failed.passes}
                 if not left:
                     return
@@ -295,7 +300,7 @@ class _Rehearsal:
                     self._bench.skip(what, self._unless_late(ended.run, "its upgrade fails on its own"))
                     return
 
-    def _upgrade_worst(self, state: str, tables: Iterable[Name]) -> Run | None:
+    def _upgrade_worst(self, state: str, tables: Iterable[Name], added: Iterable[Bound]) -> Run | None:
         """Upgrade a copy of `state` with the worst rows in `tables`. Returns the failure that these rows cause;
         None if there is none.
         """
@@ -304,7 +309,7 @@ class _Rehearsal:
         def start() -> str:
             database = self._bench.database(state)
             with self._bench.server.connect(database) as connection:
-                worst.make(connection, tables)
+                worst.make(connection, tables, added)
             return database
 
         run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False).run

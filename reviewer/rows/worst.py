@@ -6,12 +6,15 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from reviewer.rows import bounds as partition_bounds
 from reviewer.rows import candidates, shape, values, writing
 from reviewer.rows.shape import Field, Schema, Shape
 from reviewer.sql.names import Name, quoted
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+    from reviewer.rows.bounds import Bound
 
 _MOST_TABLES = 10
 _MOST_CHANGES = 300
@@ -20,9 +23,9 @@ _FIRST = 2001
 """Number of the first of the rows that are added so that there is one for each change."""
 
 
-def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> None:
+def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name], bounds: Iterable[Bound] = ()) -> None:
     """Turn rows of `tables`, which hold ordinary generated rows, into the worst ones: NULL, empty, duplicates,
-    maximum length, the ends of the range, dangling references.
+    maximum length, the ends of the range, dangling references. `bounds` are those of the partitions to come.
 
     If PostgreSQL rejects a change because the schema does not allow it, the row stays unchanged.
     """
@@ -33,8 +36,10 @@ def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name]) -> 
         connection.execute("SET LOCAL client_min_messages = error")
         connection.execute("SET LOCAL statement_timeout = '5s'")
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        moved = list(partition_bounds.changes(connection, bounds))
         for table in wanted[:_MOST_TABLES]:
             changes = list(_changes(schema, table))[:_MOST_CHANGES]
+            changes += [_to(table, key, made) for name, key, made in moved if name.matches(table.name)]
             if changes:
                 writing.add_rows(connection, schema, table, len(changes), first=_FIRST)
                 connection.execute(each_by_itself(changes).encode())
@@ -74,6 +79,11 @@ def _changes(schema: Schema, table: Shape) -> Iterator[str]:
         # two rows that are the same except for their key, for unique constraints over several columns
         source = f"(SELECT {', '.join(twice)} FROM ONLY {name} ORDER BY ctid DESC OFFSET 1 LIMIT 1)"
         yield f"UPDATE ONLY {name} SET ({', '.join(twice)}) = {source} {first}"
+
+
+def _to(table: Shape, key: str, made: str) -> str:
+    first = f"(SELECT ctid FROM ONLY {table.name.sql} ORDER BY ctid LIMIT 1)"
+    return f"UPDATE ONLY {table.name.sql} SET ({key}) = ROW({made}) WHERE ctid = {first}"
 
 
 def _nothing(table: Shape, settable: Iterable[Field], first: str) -> Iterator[str]:
