@@ -5,7 +5,8 @@ An invalid index left behind by a failed build is taken for a valid one.
 
 When `CREATE INDEX CONCURRENTLY` fails or is cancelled, an invalid index remains: no query uses it, a unique one
 enforces nothing, and each write still pays for it. `IF NOT EXISTS` finds its name, skips the build and reports
-success: the deploy succeeds, but the index that everybody relies on does not exist.
+success: the deploy succeeds, but the index that everybody relies on does not exist. An index ON ONLY a partitioned
+table is invalid too, until every partition has an index attached to it.
 
 ## Do this instead
 
@@ -20,6 +21,7 @@ First drop possible leftovers, and build without IF NOT EXISTS:
 - `IF NOT EXISTS` after a `DROP INDEX ... IF EXISTS` of the same name, or after a query that asks `pg_index.indisvalid` for it.
 - `IF NOT EXISTS` if the valid index exists: see `masking-if-exists`.
 - Builds that are not concurrent: they leave nothing behind.
+- An index ON ONLY a partitioned table, once every partition has an index attached to it.
 
 ## References
 
@@ -32,6 +34,9 @@ import re
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AttachIndex,
+    Basis,
+    Change,
     Concern,
     Context,
     CreateIndex,
@@ -42,9 +47,11 @@ from reviewer.check import (
     Rule,
     Select,
     Severity,
+    Story,
     Subject,
     about,
     concern,
+    place_of,
     remedies,
 )
 
@@ -58,6 +65,8 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
+        case Story():
+            yield from _incomplete(subject, context)
         case CreateIndex(table=table, name=str() as name, concurrently=True, if_not_exists=True):
             if context.statement.error is not None or context.now.is_partitioned(table):
                 return  # PostgreSQL refuses it, and nothing is left behind
@@ -90,6 +99,33 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
+def _incomplete(story: Story, context: Context) -> Iterator[Concern]:
+    """An index ON ONLY a partitioned table is invalid until each of its partitions has an index attached to it."""
+    stories = context.recording.revisions
+    later = stories[[each.id for each in stories].index(story.revision.id) :]
+    changes = [change for each in later if (after := context.recording.after(each.id)) for change in after.changes]
+    left = {
+        d.name for d in changes if d.kind == "index" and d.change is Change.LEFT_BEHIND and d.aspect == "invalid"
+    }
+    left -= {d.name for d in changes if d.kind == "index" and d.change is Change.CHANGED and d.aspect == "invalid"}
+    left -= {d.name for d in changes if d.kind == "index" and d.change is Change.MISSING}
+    begun = {each.index.name for each, _ in story.operations() if isinstance(each, AttachIndex)}
+    for step in story.steps():
+        match step.operation:
+            case CreateIndex(table=table, name=str() as name, only=True) if name in left:
+                yield concern(
+                    f"""
+                    The index `{name}` is invalid after the upgrade: it is on the partitioned table `{table}` only, and not
+                    every partition has an index that is attached to it.
+                    """,
+                    about=about.index(name),
+                    basis=Basis.OBSERVED,
+                    location=place_of(step),
+                    # where nothing is attached yet, a later deploy may do it
+                    severity=RULE.severity if name in begun else RULE.severity.lower,
+                )
+
+
 def _asks(sql: str, name: str) -> bool:
     """Whether a query asks if an index is invalid: it drops one that is."""
     return re.search(r"\bindisvalid\b", sql, re.IGNORECASE) is not None and name in sql
@@ -97,7 +133,40 @@ def _asks(sql: str, name: str) -> bool:
 
 USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text)")"""
 
+EVENTS = """
+op.execute("CREATE TABLE events (id int, at date) PARTITION BY RANGE (at)")
+op.execute("CREATE TABLE events_24 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+op.execute("CREATE TABLE events_25 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')")
+"""
+
 EXAMPLES = [
+    Example(
+        "one partition has no index",
+        given=EVENTS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("by_id_24", "events_24", ["id"], postgresql_concurrently=True)
+        op.execute("CREATE INDEX by_id ON ONLY events (id)")  # flagged
+        op.execute("ALTER INDEX by_id ATTACH PARTITION by_id_24")
+        """,
+    ),
+    Example(
+        "each partition has one, in the end",
+        given=EVENTS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("by_id_24", "events_24", ["id"], postgresql_concurrently=True)
+        op.execute("CREATE INDEX by_id ON ONLY events (id)")
+        op.execute("ALTER INDEX by_id ATTACH PARTITION by_id_24")
+        """,
+        then=(
+            """
+            with op.get_context().autocommit_block():
+                op.create_index("by_id_25", "events_25", ["id"], postgresql_concurrently=True)
+            op.execute("ALTER INDEX by_id ATTACH PARTITION by_id_25")
+            """,
+        ),
+    ),
     Example(
         "if it is not there",
         given=USERS,

@@ -15,7 +15,8 @@ not as expected. It has its place in autocommit blocks, which may have to be run
 
 - Statements that did something.
 - Schemas and extensions, which cannot differ.
-- In an autocommit block, where it makes the statement repeatable.
+- In an autocommit block, where it makes the statement repeatable, unless the index of that name has other columns or
+  is not unique.
 
 ## References
 
@@ -24,6 +25,7 @@ not as expected. It has its place in autocommit blocks, which may have to be run
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -57,6 +59,14 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
+        case CreateIndex(name=str(name), if_not_exists=True) if _nothing(context) and (
+            how := _otherwise(subject, context)
+        ):
+            yield concern(
+                f"The index `{name}` exists already, {how}: the statement does nothing, and the revision continues as if it had succeeded.",
+                about=about.other("nothing", name),
+                severity=Severity.WARNING,
+            )
         case (
             CreateTable(table=name, if_not_exists=True)
             | AddColumn(table=name, if_not_exists=True)
@@ -70,12 +80,32 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         ) if context.statement.in_transaction:
             if isinstance(subject, CreateObject) and subject.kind in {"schema", "extension"}:
                 return
-            said = next((each for each in _messages(context) if each.endswith(", skipping")), None)
+            said = _nothing(context)
             if said:
                 yield concern(
                     f"The statement does nothing, and the revision continues as if it had succeeded: {said.removesuffix(', skipping')}.",
                     about=about.other("nothing", str(name)),
                 )
+
+
+def _otherwise(made: CreateIndex, context: Context) -> str:
+    """How the index of that name differs from the one that was meant, if it is known to."""
+    known = next((each for each in context.now.indexes(made.table) if each.name == made.name), None)
+    if known is None or made.name in {
+        each.index.name for each, _ in context.earlier if isinstance(each, DropIndex)
+    }:
+        return ""
+    meant = tuple(column.strip('"') for column in made.columns)
+    if all(known.columns) and all(re.fullmatch(r"\w+", each) for each in meant) and known.columns != meant:
+        return f"on `{', '.join(known.columns)}` instead of `{', '.join(meant)}`"
+    if made.unique and not known.unique:
+        return "and is not unique"
+    return ""
+
+
+def _nothing(context: Context) -> str | None:
+    """What PostgreSQL said if the statement did nothing."""
+    return next((each for each in _messages(context) if each.endswith(", skipping")), None)
 
 
 def _messages(context: Context) -> tuple[str, ...]:
@@ -90,6 +120,16 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("CREATE TABLE IF NOT EXISTS users (id bigint PRIMARY KEY, name text)")  # flagged
+        """,
+    ),
+    Example(
+        "an index of that name on another column",
+        given=USERS + '\nop.create_index("by_name", "users", ["name"])',
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_name ON users (name)")
+            op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_name ON users (id, name)")  # flagged
+            op.execute("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS by_name ON users (name)")  # flagged
         """,
     ),
     Example(

@@ -137,7 +137,8 @@ class Difference(Struct, frozen=True):
     table: str | None = None
     """The table that the object belongs to."""
     aspect: str = ""
-    """For a changed object: what has changed, for example `type` or `default`."""
+    """For a changed object: what has changed, for example `type` or `default`. For an index that came and that no query
+    can use: `invalid`."""
     before: str | None = None
     after: str | None = None
     """For a changed object: the two values. For one that is missing or left behind: `after` is its definition."""

@@ -133,7 +133,7 @@ def compare(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
     found = list(_renamed(before, after, gone, came))
     for change, state, keys in ((Change.MISSING, before, gone), (Change.LEFT_BEHIND, after, came)):
         found += [
-            _difference(key, change, "", None, _definition(key, state.about(key)))
+            _difference(key, change, _unusable(key, state.about(key)), None, _definition(key, state.about(key)))
             for key in keys
             if not _goes_with(key, state, keys)
         ]
@@ -179,6 +179,10 @@ def _definition(key: Key, about: Mapping[str, object]) -> str | None:
     wanted = {"column": "type", "enum type": "labels"}.get(key.kind, "definition")
     value = about.get(wanted)
     return None if value is None else _text(value)
+
+
+def _unusable(key: Key, about: Mapping[str, object]) -> str:
+    return "invalid" if key.kind == "index" and about.get("invalid") else ""
 
 
 def _changed(key: Key, before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[Difference]:
