@@ -6,7 +6,8 @@ A default that was meant for each new row is one value for all of them: the mome
 PostgreSQL reads the text `'now()'` as a time when the default is set, and stores that time. So does a Python
 expression such as `str(datetime.now())` or `str(uuid4())`: Alembic runs it once, and sends its result. Every row
 that is ever inserted without the column gets that same value. Nothing fails, and nobody notices until the times are
-needed; the rows cannot be repaired.
+needed; the rows cannot be repaired. In a column of texts, `'gen_random_uuid()'` is not even a key: every row gets these
+letters.
 
 ## Do this instead
 
@@ -66,6 +67,14 @@ _AT_ONCE = re.compile(
 )
 """A text that PostgreSQL reads as a time at once."""
 
+_CALL = re.compile(
+    r"\(*\s*'\s*(?P<call>(?:\w+\.)?(?:now|(?:clock|statement|transaction)_timestamp|gen_random_uuid|uuid_generate_v\w+|uuidv[47]"
+    r"|random)\s*\(\s*\)|current_(?:timestamp|date|time)|localtime(?:stamp)?)\s*'"
+    r"(?:\s*::\s*(?:text|varchar|character varying)(?:\s*\(\d+\))?)?\s*\)*$",
+    re.IGNORECASE,
+)
+"""A text that is a call which somebody wanted for each row."""
+
 _EXPRESSIONS = {
     "now": "now()",
     "today": "CURRENT_DATE",
@@ -80,7 +89,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for table, column in _defaults(subject, context):
                 default = str(column.default)
                 moment = _AT_ONCE.match(default.strip()) if _is_time(column.type) else None
-                if moment is not None:
+                call = _CALL.match(default.strip()) if _is_text(column.type) else None
+                if call is not None:
+                    why = "is a text and no call"
+                    instead = call["call"]
+                elif moment is not None:
                     word = moment["word"].lower()
                     why = "PostgreSQL reads once, when the default is set"
                     instead = _EXPRESSIONS[word]
@@ -98,6 +111,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     remedy=_remedy(subject, table, column, instead),
                     about=about.column(table, column.name, "frozen"),
                 )
+
+
+def _is_text(type_: str) -> bool:
+    return types.canonical(type_).startswith(("text", "character", "varchar", "char"))
 
 
 def _is_time(type_: str) -> bool:
@@ -135,7 +152,9 @@ def _made_again(operation: Operation, table: Name, column: ColumnDefinition, con
 
 
 def _remedy(operation: Operation, table: Name, column: ColumnDefinition, instead: str) -> list[str]:
-    if not instead or isinstance(operation, CreateTable):
+    # a column that is added with a default of its own for each row rewrites the table
+    for_each_row = isinstance(operation, AddColumn) and re.search(r"uuid|random|clock", instead, re.IGNORECASE)
+    if not instead or for_each_row or isinstance(operation, CreateTable):
         return []
     if isinstance(operation, AddColumn):
         return [remedies.add_column(table, column, default=instead, nullable=column.nullable)]
@@ -159,6 +178,20 @@ EXAMPLES = [
         """,
     ),
     Example(
+        "a call in quotes, for a text",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("token", sa.String(36), server_default="gen_random_uuid()"))  # flagged
+        op.add_column("users", sa.Column("made", sa.Text(), server_default="CURRENT_TIMESTAMP"))  # flagged
+        op.add_column("users", sa.Column("at", sa.Text(), server_default=sa.text("now()")))
+        op.add_column("users", sa.Column("hint", sa.Text(), server_default="call now() first"))
+        """,
+        downgrade="""
+        for name in ("hint", "at", "made", "token"):
+            op.drop_column("users", name)
+        """,
+    ),
+    Example(
         "what Python makes, once",
         given=USERS,
         upgrade="""
@@ -175,7 +208,7 @@ EXAMPLES = [
         upgrade="""
         op.add_column("users", sa.Column("made", sa.DateTime(), server_default=sa.func.now()))
         op.add_column("users", sa.Column("since", sa.Date(), server_default="2020-01-01"))
-        op.add_column("users", sa.Column("word", sa.Text(), server_default="now()"))
+        op.add_column("users", sa.Column("word", sa.Text(), server_default="now"))
         op.alter_column("users", "seen", server_default=sa.text("'now'::text::timestamp"))
         """,
         downgrade="""
