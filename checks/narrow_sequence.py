@@ -66,7 +66,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     wanted=lambda o: isinstance(o, AlterColumnType),
                     named_only=True,
                 )
-                step = altered or cause_of(subject, each.table)
+                step = altered or cause_of(subject, each.table) or cause_of(subject, each.sequence)
                 if step is None:
                     continue
                 sequence = each.sequence.sql.removeprefix("public.")
@@ -106,6 +106,20 @@ EXAMPLES = [
         upgrade="""
         op.execute("CREATE SEQUENCE builds_seq AS integer START 1000000 OWNED BY builds.id")
         op.execute("ALTER TABLE builds ALTER id SET DEFAULT nextval('builds_seq')")  # flagged
+        """,
+    ),
+    Example(
+        "a sequence that becomes smaller than its key",
+        given='op.execute("CREATE TABLE builds (id bigserial PRIMARY KEY)")',
+        upgrade="""
+        op.execute("ALTER SEQUENCE builds_id_seq AS smallint")  # flagged
+        """,
+    ),
+    Example(
+        "another attribute of the sequence",
+        given='op.execute("CREATE TABLE builds (id bigserial PRIMARY KEY)")',
+        upgrade="""
+        op.execute("ALTER SEQUENCE builds_id_seq CACHE 10")
         """,
     ),
     Example(
