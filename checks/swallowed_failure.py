@@ -1,12 +1,13 @@
 """
-A revision that fails goes unnoticed: env.py catches the error, `alembic upgrade` reports success, and the database
-stays behind.
+A failure goes unnoticed: env.py or a DO block catches the error, `alembic upgrade` reports success, and the database stays
+behind.
 
 ## Why it hurts
 
 Deployment tools check the exit status of `alembic upgrade`. If env.py catches the error of a revision, logs it and
 continues to its end, that status is 0: the pipeline is green, the new code starts, and the schema that it needs is
-missing. Nobody notices, and every later release stops at the same revision.
+missing. Nobody notices, and every later release stops at the same revision. `EXCEPTION WHEN OTHERS THEN NULL` in a DO
+block does the same to what the block was to make, and the revision counts as done.
 
 ## Do this instead
 
@@ -25,6 +26,7 @@ except Exception:
 ## Not flagged
 
 - An env.py that catches errors to retry, or to reword them, and raises the last one.
+- A DO block that catches `duplicate_object` or the like, and one whose objects are there afterwards.
 - An env.py that ends with `sys.exit` and a status other than 0.
 
 The reviewer does not guess this from the text. It runs a test: a step of its own that must fail goes through env.py
@@ -39,28 +41,43 @@ swallowed-failure` skips it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AddCheck,
+    AddColumn,
+    AddForeignKey,
+    AddPrimaryKey,
+    AddUnique,
     Basis,
+    Change,
     Concern,
     Context,
+    CreateIndex,
+    DoBlock,
     Example,
     Group,
+    Name,
+    Operation,
     Recording,
     Rule,
+    Schema,
     Severity,
+    Statement,
+    Story,
     Subject,
     about,
     concern,
+    operations_of,
+    place_of,
 )
 
 RULE = Rule(
     id="swallowed-failure",
-    summary="production can stay behind with a green pipeline: env.py hides that a revision fails",
+    summary="production can stay behind with a green pipeline: a failure is hidden",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
-    needs="an env.py that catches errors",
 )
 
 _WAYS = {
@@ -72,6 +89,8 @@ _WAYS = {
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
+        case Story():
+            yield from _hidden(subject, context)
         case Recording(control=control) if control.swallowed:
             ways = " or ".join(_WAYS.get(way, way) for way in control.swallowed)
             yield concern(
@@ -86,9 +105,89 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
+_CAUGHT = re.compile(
+    r"\bBEGIN\b(?P<tried>.*?)\bEXCEPTION\s+WHEN\s+OTHERS\s+THEN\s+(?:NULL\s*;\s*)?END\b", re.IGNORECASE | re.DOTALL
+)
+_DEPENDS = re.compile(
+    r"\b(?:BEGIN|DECLARE|EXECUTE|LOOP|CASE|RETURN|PERFORM)\b|\bIF\b(?!\s+(?:NOT\s+)?EXISTS\s+[\w\"])", re.IGNORECASE
+)
+"""What a block has of which a part may not have been run."""
+
+
+def _hidden(story: Story, context: Context) -> Iterator[Concern]:
+    """What a DO block wanted to make, ignoring every error, and what is not there after it has run."""
+    after = context.recording.after(story.revision.id)
+    if after is None:
+        return
+    for step in story.steps():
+        block = step.operation
+        caught = _CAUGHT.search(block.body) if isinstance(block, DoBlock) and not step.statement.error else None
+        if caught is None or _DEPENDS.search(caught["tried"]):
+            continue
+        others = [each.statement.sql for each in story.steps() if each.statement is not step.statement]
+        for wanted in operations_of(Statement(caught["tried"].strip())):
+            for table, kind, name, known in _made(wanted, step.now):
+                came = any(
+                    d.name == name and d.kind == kind and d.change is not Change.MISSING for d in after.changes
+                )
+                if known or came or any(re.search(rf"\b{re.escape(name)}\b", sql) for sql in others):
+                    continue
+                yield concern(
+                    f"""
+                    The {kind} `{name}` of `{table}` is not there after this block, which ended without an error: WHEN OTHERS
+                    hides why. Catch what may be there already, such as `duplicate_object`, and nothing else.
+                    """,
+                    about=about.other("hidden", name),
+                    severity=RULE.severity.lower,
+                    basis=Basis.OBSERVED,
+                    location=place_of(step),
+                )
+
+
+def _made(wanted: Operation, now: Schema) -> Iterator[tuple[Name, str, str, bool]]:
+    """Table, kind and name of what an operation makes, and whether there was something of that name before."""
+    match wanted:
+        case AddColumn(table=table, column=column) if now.table(table):
+            yield table, "column", column.name, now.column(table, column.name) is not None
+        case CreateIndex(table=table, name=str(name)) if now.table(table):
+            yield table, "index", name, any(each.name == name for each in now.indexes(table))
+        case (
+            AddCheck(table=table, name=str(name))
+            | AddForeignKey(table=table, name=str(name))
+            | AddUnique(table=table, name=str(name))
+            | AddPrimaryKey(table=table, name=str(name))
+        ) if now.table(table):
+            yield table, "constraint", name, any(each.name == name for each in now.constraints(table))
+
+
 USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
 
 EXAMPLES = [
+    Example(
+        "a block that ignores every error",
+        given=USERS,
+        upgrade="""
+        op.execute("DO $$ BEGIN ALTER TABLE users ADD CONSTRAINT adult CHECK (age > 17); EXCEPTION WHEN OTHERS THEN NULL; END $$")  # flagged
+        """,
+    ),
+    Example(
+        "a block that ignores what is there already",
+        given=USERS,
+        upgrade="""
+        op.execute("DO $$ BEGIN CREATE TYPE mood AS ENUM ('good'); EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        """,
+    ),
+    Example(
+        "errors that did not come, and one that something is there",
+        given=USERS,
+        upgrade="""
+        op.execute("DO $$ BEGIN ALTER TABLE users ADD COLUMN age int; EXCEPTION WHEN OTHERS THEN NULL; END $$")
+        op.execute("DO $$ BEGIN ALTER TABLE users ADD COLUMN id int; EXCEPTION WHEN OTHERS THEN NULL; END $$")
+        """,
+        downgrade="""
+        op.drop_column("users", "age")
+        """,
+    ),
     Example(
         "an env.py that lets errors out",
         given=USERS,
