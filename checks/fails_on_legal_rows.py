@@ -18,8 +18,7 @@ first, which applies to new rows immediately, and validate it in a later deploy.
 - Rows that the base schema already rejects, by NOT NULL, UNIQUE, CHECK or a foreign key.
 - Rows that the same upgrade has cleaned up before.
 - Tables that the history itself has filled: their contents are known.
-- As a notice only: `VALIDATE CONSTRAINT`, which can fail without harm and be retried; and texts that are too long for
-  an index, which are rare.
+- As a notice only: `VALIDATE CONSTRAINT`, which can fail without harm and be retried.
 
 ## References
 
@@ -75,31 +74,19 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if failed is None or failed.failure is None:
                 return
             operation = failures.operation(story, failed)
-            long = failed.failure.sqlstate == failures.TOO_LARGE
-            query = _long(operation) if long else _query(operation, _filled(story, operation))
+            query = _query(operation, _filled(story, operation))
             ask = f" Query production: `{query}`" if query else ""
             yield concern(
                 f"""
                 The upgrade of `{revision.id}` fails on rows that the schema allows: {failures.words(failed)}.{ask}
                 """,
                 about=about.failure(revision.id, Direction.UPGRADE),
-                severity=Severity.NOTICE if long or isinstance(operation, ValidateConstraint) else None,
+                severity=Severity.NOTICE if isinstance(operation, ValidateConstraint) else None,
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, failed),
                 direction=Direction.UPGRADE,
                 evidence={**failures.evidence(failed), **({"query": query} if query else {})},
             )
-
-
-def _long(operation: Operation | None) -> str | None:
-    """A query that finds texts for which a B-tree has no room, unless they can be compressed."""
-    match operation:
-        case CreateIndex(table=table, columns=columns) | AddUnique(table=table, columns=columns) if columns:
-            if len(columns) == 1:
-                return _count(table, f"octet_length({columns[0]}) > 2700")
-            size = " + ".join(f"coalesce(octet_length(({each})::text), 0)" for each in map(_key, columns))
-            return _count(table, f"{size} > 2700")
-    return None
 
 
 def _filled(story: Story, operation: Operation | None) -> str | None:

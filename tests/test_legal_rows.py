@@ -202,36 +202,3 @@ op.execute("ALTER TABLE events_other ADD CHECK (at < '2030-01-01')")"""
     upgrade = "CREATE TABLE new PARTITION OF events FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')"
 
     assert not told(bench, Story((given,), (f'op.execute("{upgrade}")',)))
-
-
-@pytest.mark.parametrize(
-    ("upgrade", "fails"),
-    [
-        ("CREATE INDEX ix ON docs (id, body)", True),
-        ("CREATE INDEX ix ON docs (lower(wide))", True),
-        ("ALTER TABLE docs ADD UNIQUE (id, body)", True),
-        ("CREATE INDEX ix ON docs (title)", False),
-        ("CREATE INDEX ix ON docs (md5(body))", False),
-        ("CREATE INDEX ix ON docs USING hash (body)", False),
-        ("CREATE INDEX ix ON docs (left(body, 100))", False),
-        ("CREATE INDEX ix ON docs (key)", False),
-    ],
-)
-def test_an_index_has_no_room_for_every_text(upgrade: str, fails: bool, bench: Bench) -> None:
-    given = """op.execute("CREATE TABLE docs (id serial PRIMARY KEY, body text, wide varchar(4000), title varchar(255), key text UNIQUE)")"""
-
-    found = told(bench, Story((given,), (f'op.execute("{upgrade}")',)))
-
-    told_of = [
-        (f.severity.value, "octet_length" in f.message) for f in found.values() if "54000" in str(f.evidence)
-    ]
-    assert told_of == [("notice", True)] * fails
-
-
-def test_what_fails_behind_an_index_without_room_is_told_too(bench: Bench) -> None:
-    given = 'op.execute("CREATE TABLE docs (id serial PRIMARY KEY, body text)")'
-    index, required = 'op.create_index("ix", "docs", ["body"])', 'op.alter_column("docs", "body", nullable=False)'
-
-    found = told(bench, Story((given,), (index, required)))
-
-    assert {name: each.severity.value for name, each in found.items()} == {"new1": "notice", "new2": "warning"}

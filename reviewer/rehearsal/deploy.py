@@ -73,8 +73,6 @@ if TYPE_CHECKING:
 
 _MOST_READ = 100
 """The most tables whose rows are read before one revision. Nothing is claimed about the rows of further tables."""
-_TOO_LARGE = "54000"
-"""SQLSTATE of a row that an index has no room for."""
 _MOST_PARTS = 4
 """How many times an upgrade that fails on generated rows is tried again with part of them."""
 
@@ -280,57 +278,27 @@ class _Rehearsal:
         well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
         if not (deployed and well and tables and reads_rows(deployed)):
             return
-        self._bench.progress("upgrading the worst rows that the schema allows")
-        with self._bench.looking("the worst rows that the schema allows"):
-            self._on_each_of_the_worst(deployed, tables)
-            self._on_longest_texts(deployed, tables)
-
-    def _on_each_of_the_worst(self, deployed: Iterable[Pass], tables: Iterable[Name]) -> None:
         from reviewer.rows import bounds
 
-        state = self._base.database
-        left = {each.id for each in self._plan.revisions}
-        sent = (statement.sql for each in deployed for statement in each.statements)
-        added = [bound for sql in sent for bound in bounds.of(sql)]
-        while (failed := self._upgrade_worst(state, tables, added)) is not None:
-            left -= {each.revision for each in failed.passes}
-            if not left:
-                return
-            # Users who deploy the later revisions have fixed the rows for this one by then, so the later ones
-            # meet the worst rows that its schema allows.
-            command = Upgrade(to=(failed.failed_revision,) if failed.failed_revision else ())
-            ended = self._bench.believed(command, partial(self._bench.database, state), observe=False)
-            state = ended.database
-            if not ended.run.ok:
-                what = f"the worst rows for the revisions after {failed.failed_revision}"
-                self._bench.skip(what, self._unless_late(ended.run, "its upgrade fails on its own"))
-                return
-
-    def _on_longest_texts(self, deployed: Iterable[Pass], tables: Iterable[Name]) -> None:
-        """If the upgrade indexes texts that an index may have no room for, upgrade such texts. They come after the other
-        rows and without them: hardly any such index accepts them, and nothing behind it would be tried.
-        """
-        from reviewer.rows import longest
-
-        built = (s.sql for each in deployed for s in each.statements if s.observation and s.observation.built)
-        indexes = [index for sql in built for index in longest.indexed(sql)]
-        if not indexes:
-            return
-        with self._bench.server.connect(self._base.database) as connection:
-            columns = longest.texts(connection, tables, indexes)
-        if not columns:
-            return
-
-        def start() -> str:
-            database = self._bench.database(self._base.database)
-            with self._bench.server.connect(database) as connection:
-                longest.make(connection, columns)
-            return database
-
-        run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False).run
-        told = {each.revision for each in self._trials if each.worst}
-        if not run.ok and run.failed_revision not in told and run.failure and run.failure.sqlstate == _TOO_LARGE:
-            self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))
+        self._bench.progress("upgrading the worst rows that the schema allows")
+        with self._bench.looking("the worst rows that the schema allows"):
+            state = self._base.database
+            left = {each.id for each in self._plan.revisions}
+            sent = (statement.sql for each in deployed for statement in each.statements)
+            added = [bound for sql in sent for bound in bounds.of(sql)]
+            while (failed := self._upgrade_worst(state, tables, added)) is not None:
+                left -= {each.revision for each in failed.passes}
+                if not left:
+                    return
+                # Users who deploy the later revisions have fixed the rows for this one by then, so the later ones
+                # meet the worst rows that its schema allows.
+                command = Upgrade(to=(failed.failed_revision,) if failed.failed_revision else ())
+                ended = self._bench.believed(command, partial(self._bench.database, state), observe=False)
+                state = ended.database
+                if not ended.run.ok:
+                    what = f"the worst rows for the revisions after {failed.failed_revision}"
+                    self._bench.skip(what, self._unless_late(ended.run, "its upgrade fails on its own"))
+                    return
 
     def _upgrade_worst(self, state: str, tables: Iterable[Name], added: Iterable[Bound]) -> Run | None:
         """Upgrade a copy of `state` with the worst rows in `tables`. Returns the failure that these rows cause;

@@ -36,8 +36,6 @@ _NOT_THE_REVISIONS = frozenset(
 
 _NOT_NULL_VIOLATION = "23502"
 _UNIQUE_VIOLATION = "23505"
-TOO_LARGE = "54000"
-"""A row for which an index has no room, above all."""
 _NOT_IN_THE_SCHEMA = "42"
 """Class of the SQLSTATEs that no value causes: no such table, column, function, type or operator, and the like."""
 _DYNAMIC = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
@@ -194,7 +192,6 @@ _REFUSED_BY: dict[str, tuple[type, ...]] = {
     "22001": (AlterColumnType, Insert, Update),
     "22003": (AlterColumnType, Insert, Update),
     "22P02": (AlterColumnType, Insert, Update),
-    TOO_LARGE: (CreateIndex, AddUnique, AddPrimaryKey),
 }
 """By SQLSTATE: what PostgreSQL refuses with it because of rows."""
 
