@@ -122,7 +122,7 @@ def _incomplete(story: Story, context: Context) -> Iterator[Concern]:
                     basis=Basis.OBSERVED,
                     location=place_of(step),
                     # where nothing is attached yet, a later deploy may do it
-                    severity=RULE.severity if name in begun else RULE.severity.lower,
+                    severity=RULE.severity if name in begun else Severity.NOTICE,
                 )
 
 

@@ -536,6 +536,8 @@ def test_rows_that_come_between_a_copy_and_the_drop_are_lost_without_a_lock(
     told = replaced(bench, first + COPIED.format("", ""), "dropped-table")
 
     assert [severity for severity, _ in told] == severities
+
+
 @pytest.mark.parametrize(
     ("nulls", "told"),
     [("", {"redundant-index"}), (" NULLS NOT DISTINCT", {"stricter-for-old-code", "fails-on-legal-rows"})],

@@ -191,3 +191,16 @@ op.execute("DELETE FROM users")"""
     failures = [each.failure for each in bench.record(Story(("",), (refuses,))).passes if each.failure is not None]
 
     assert {failure.sqlstate for failure in failures} == {"23502"}
+
+
+def test_a_column_that_comes_back_with_another_type_and_name_is_told_beside_what_its_line_would_cut_off(
+    bench: Bench,
+) -> None:
+    given = 'op.execute("CREATE TABLE teams (team_id uuid)")'
+    up = """op.alter_column("teams", "team_id", type_=sa.String(50))
+op.alter_column("teams", "team_id", new_column_name="team_name")"""
+    down = 'op.alter_column("teams", "team_name", new_column_name="team_id", type_=sa.String(36))'
+
+    (other,) = found(bench, Story((given,), (up,), downgrade=down), "incomplete-downgrade")
+
+    assert "the type of column `teams.team_id` is `character varying(36)` and was `uuid`" in other.message

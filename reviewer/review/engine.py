@@ -329,8 +329,11 @@ def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> l
     rules = {check.RULE.id: check.RULE for check in checks}
 
     def replaced(finding: Finding, other: Finding) -> bool:
-        named = finding.rule in rules[other.rule].replaces and other.revision == finding.revision
-        return named and _same(finding, other)
+        if finding.rule not in rules[other.rule].replaces or other.revision != finding.revision:
+            return False
+        # what is about something else and only at the same line does not make less of it
+        alike = finding.about and finding.about == other.about
+        return bool(alike) or (_same(finding, other) and other.severity.rank >= finding.severity.rank)
 
     def explained(finding: Finding, other: Finding) -> bool:
         if rules[other.rule].yields or other.revision != finding.revision:
