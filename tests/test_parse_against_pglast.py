@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import pglast
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 from pglast import ast, enums
@@ -1166,6 +1166,7 @@ def written(draw: st.DrawFn) -> str:
 
 
 @given(written())
+@example("INSERT INTO abort ( values , abort ) VALUES ( 1 , 'x' )")
 def test_reads_any_names_the_same_as_postgresql(sql: str) -> None:
     theirs = _expected_or_none(sql)
     assume(theirs is not None)

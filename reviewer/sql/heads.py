@@ -42,7 +42,9 @@ def insert(reader: Reader) -> Iterator[Operation]:
     columns: tuple[str, ...] = ()
     mark = reader.mark
     if reader.accept_symbol(TokenType.L_PAREN):
-        is_query = reader.word in {"SELECT", "WITH", "VALUES"}
+        # a column may be called `values`
+        rows = reader.accept("VALUES") and reader.accept_symbol(TokenType.L_PAREN)
+        is_query = bool(rows) or reader.word in {"SELECT", "WITH"}
         reader.back_to(mark)
         if not is_query:
             columns = tuple(reader.within(lambda: reader.listed(lambda: _target_column(reader))))
