@@ -42,7 +42,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropObject(kind="schema", object=schema, cascade=True) if not context.now.has_made(schema, "schema"):
             if context.observed and not context.says("drop cascades to"):
                 return
-            tables = [str(table.name) for key, table in context.now.tables.items() if key[0] == schema.name]
+            tables = list(map(str, context.now.tables_in(schema.name)))
             with_it = f" with {', '.join(f'`{table}`' for table in tables[:5])}" if tables else ""
             more = f" and {len(tables) - 5} more tables" if len(tables) > 5 else ""
             yield concern(

@@ -196,7 +196,7 @@ def _with_it(difference: Difference, story: Story) -> str:
     """What a missing schema held."""
     if difference.kind != "schema" or difference.change is not Change.MISSING:
         return ""
-    tables = [str(table.name) for key, table in story.before.tables.items() if key[0] == difference.name]
+    tables = list(map(str, story.before.tables_in(difference.name)))
     return f", and with it {_listed(tables[:_MOST])}" if tables else ""
 
 

@@ -134,29 +134,25 @@ op.execute("""CREATE FUNCTION touch_link() RETURNS trigger LANGUAGE plpgsql AS $
 op.execute("CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON links FOR EACH ROW EXECUTE FUNCTION touch_link()")
 '''
 
+PRICES = '''
+op.execute("CREATE FUNCTION price(item int) RETURNS int LANGUAGE sql AS 'SELECT item'")
+op.execute("CREATE TABLE sales (id int PRIMARY KEY, price int)")
+op.execute("""CREATE FUNCTION set_price() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN NEW.price := price(NEW.id); RETURN NEW; END $$""")
+op.execute("CREATE TRIGGER price BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION set_price()")
+'''
+
 EXAMPLES = [
     Example(
         "a second function that a call of the first also fits",
-        given='''
-        op.execute("CREATE FUNCTION price(item int) RETURNS int LANGUAGE sql AS 'SELECT item'")
-        op.execute("CREATE TABLE sales (id int PRIMARY KEY, price int)")
-        op.execute("""CREATE FUNCTION set_price() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN NEW.price := price(NEW.id); RETURN NEW; END $$""")
-        op.execute("CREATE TRIGGER price BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION set_price()")
-        ''',
+        given=PRICES,
         upgrade="""
         op.execute("CREATE OR REPLACE FUNCTION price(item int, rebate int DEFAULT 0) RETURNS int LANGUAGE sql AS 'SELECT item'")  # flagged
         """,
     ),
     Example(
         "a function that takes the place of another",
-        given='''
-        op.execute("CREATE FUNCTION price(item int) RETURNS int LANGUAGE sql AS 'SELECT item'")
-        op.execute("CREATE TABLE sales (id int PRIMARY KEY, price int)")
-        op.execute("""CREATE FUNCTION set_price() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN NEW.price := price(NEW.id); RETURN NEW; END $$""")
-        op.execute("CREATE TRIGGER price BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION set_price()")
-        ''',
+        given=PRICES,
         upgrade="""
         op.execute("DROP FUNCTION price(int)")
         op.execute("CREATE FUNCTION price(item int, rebate int DEFAULT 0) RETURNS int LANGUAGE sql AS 'SELECT item'")

@@ -72,22 +72,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             followers = [each for each in context.followers(table) if not _kept(each.relation.as_name, context)]
             with_them = [f"{each.deleted:,} of `{each.relation.as_name}`" for each in followers]
             if gone or with_them:
-                yield concern(
-                    f"""
-                    The rows that this deletes from {listed([*gone, *with_them])} are lost for good: there is no copy,
-                    and no downgrade restores them{_because(followers)}.
-                    """,
-                    about=about.table(table),
-                    severity=Severity.WARNING,
-                    evidence={str(each.relation.as_name): each.deleted for each in followers},
-                )
+                yield _lost(table, [*gone, *with_them], followers)
         case Merge(table=table, does=does) if context.exists(table):
             if "delete" in does and not _kept(table, context):
-                yield concern(
-                    f"The rows that this deletes from `{table}` are lost for good: there is no copy, and no downgrade restores them.",
-                    about=about.table(table),
-                    severity=Severity.WARNING,
-                )
+                yield _lost(table, [f"`{table}`"], ())
             elif (
                 does and _known_way_back(context) and not _undone(table, context, Update, Delete, Merge, DropTable)
             ):
@@ -124,6 +112,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _kept(table: Name, context: Context) -> bool:
     return _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge)
+
+
+def _lost(table: Name, told: Sequence[str], followers: Sequence[Written]) -> Concern:
+    return concern(
+        f"""
+        The rows that this deletes from {listed(told)} are lost for good: there is no copy, and no downgrade restores
+        them{_because(followers)}.
+        """,
+        about=about.table(table),
+        severity=Severity.WARNING,
+        evidence={str(each.relation.as_name): each.deleted for each in followers},
+    )
 
 
 def _because(followers: Sequence[Written]) -> str:

@@ -194,7 +194,9 @@ class Found(Struct, frozen=True, dict=True):
     def limited(self, body: str) -> str:
         """`body`, which runs in another transaction than the statement, with the same lock_timeout."""
         limit = self.own_limit
-        return remedies.execute(f"SET LOCAL lock_timeout = '{span(limit)}'") + f"\n{body}" if limit else body
+        return (
+            remedies.execute(f"SET LOCAL lock_timeout = '{remedies.span(limit)}'") + f"\n{body}" if limit else body
+        )
 
     def here(self, body: str, bind: str = "op.get_bind()") -> str:
         """`body`, which only PostgreSQL understands, kept away from other databases that the project knows."""
@@ -213,11 +215,6 @@ class Found(Struct, frozen=True, dict=True):
         """The version of the project's Alembic."""
         parts = self.recording.environment.alembic.split(".")
         return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in parts[:3])
-
-
-def span(milliseconds: int) -> str:
-    """A time as PostgreSQL reads it."""
-    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
 def sql_of(site: Site) -> code.Text:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from reviewer.fix.code import outside_transaction, parsed, text_of
 from reviewer.fix.fix import Fix, NewRevision
-from reviewer.fix.found import Found, span
+from reviewer.fix.found import Found
 from reviewer.fix.refused import Refused
 from reviewer.fix.slicing import Slice, taken
 from reviewer.fix.source import MARKER, Rewriting, Site, Statement
@@ -139,7 +139,7 @@ def bounded(build: str, found: Found) -> str:
 
 def limit_locks(milliseconds: int) -> str:
     """Code that sets `lock_timeout`; 0 is no limit."""
-    limit = f"'{span(milliseconds)}'" if milliseconds else "0"
+    limit = f"'{remedies.span(milliseconds)}'" if milliseconds else "0"
     return remedies.execute(f"SET lock_timeout = {limit}")
 
 

@@ -143,6 +143,10 @@ class Schema(Struct, frozen=True, eq=False):
         key = _key(name)
         return None if key in self.partial else self.tables.get(key)
 
+    def tables_in(self, schema: str) -> tuple[Name, ...]:
+        """The tables and views of a schema."""
+        return tuple(table.name for key, table in self.tables.items() if key[0] == schema)
+
     def column(self, table: Name, column: str) -> Column | None:
         """The column; None if it is unknown."""
         known = self.tables.get(_key(table))

@@ -28,6 +28,7 @@ from reviewer.replay import effects
 from reviewer.replay.effects import Held, Place, Witness, Work, on_tables
 from reviewer.replay.schema import Schema
 from reviewer.replay.stream import Story, Understood, of_line, relations_of
+from reviewer.review import remedies
 from reviewer.review.finding import Severity
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
@@ -169,7 +170,7 @@ class Context(Struct, frozen=True, dict=True):
         """
         if self.observation is not None:
             limit = self.observation.lock_timeout
-            return "" if not limit else f"'{limit // 1000}s'" if limit % 1000 == 0 else f"'{limit}ms'"
+            return f"'{remedies.span(limit)}'" if limit else ""
         known = [o.value for o, _ in self.earlier if isinstance(o, SetVariable) and o.name == "lock_timeout"]
         value = ((known[-1] or "") if known else "").strip("'")
         return f"'{value}'" if value not in {"", "0", "default"} else ""

@@ -48,6 +48,11 @@ def execute(sql: str) -> str:
     return call("op.execute", _safe(sql))
 
 
+def span(milliseconds: int) -> str:
+    """A time as PostgreSQL reads it."""
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
+
+
 def outside_transaction(body: str) -> str:
     """`body` inside an autocommit block."""
     return "with op.get_context().autocommit_block():\n" + textwrap.indent(body, "    ")
