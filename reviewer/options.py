@@ -173,10 +173,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "jobs",
         Kind.NUMBER,
-        "Revisions of --each, or trees, to rehearse at the same time, each on a server of its own"
-        " (the number of cores, at most 4).",
+        "Revisions, or trees, to rehearse at the same time, on a server for each lane (the number of cores, at most 4).",
         "N",
         least=1,
+        where=Where.RUN,
     ),
     Option("static", Kind.SWITCH, "Start no server: read what `alembic upgrade --sql` renders."),
     Option(

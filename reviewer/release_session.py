@@ -41,6 +41,7 @@ from reviewer.session import (
     controlled,
     judged,
     kept_states,
+    lanes_of,
     located,
     nothing_new,
     plan_for,
@@ -209,7 +210,7 @@ def _rehearsed(
         server: Future[RunningServer] = start_server(config, [scope], guardian, stack, plan.kept)
         progress(f"interpreter: {' '.join(interpreter.command)} ({interpreter.why})")
         server.add_done_callback(partial(say_server, progress=progress))
-        made = rehearse(plan, server, guardian, folder, progress)
+        made = rehearse(plan, server, guardian, folder, progress, lanes=lanes_of(config, [scope], guardian))
         if ends.span.end.commit is not None:
             made = replace(made, errors=tuple(f"At {ends.span.end.name}: {error}" for error in made.errors))
         made = completed(made, config, scope)

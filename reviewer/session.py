@@ -151,7 +151,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
     with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
         plans = _with_fork_server(plans, guardian, stack)  # first, for nothing takes longer to start
         work = [n for n, each in enumerate(scopes) if each.selection.revisions]
-        lanes = _lanes(config, scopes, guardian, fixer)
+        lanes = lanes_of(config, scopes, guardian, fixer)
         at_once = lanes.of(len(work))
         for position in work[:at_once]:  # whatever runs later on the same server, runs after more than a history
             kept = kept_states(config, scopes[position], plans[position], environ)
@@ -213,7 +213,7 @@ def _rehearsed_tree(
         return rehearse_each(plan, server, guardian, folder, progress, lanes)
     from reviewer.rehearsal.deploy import rehearse
 
-    return (rehearse(plan, server, guardian, folder, progress, runner),)
+    return (rehearse(plan, server, guardian, folder, progress, runner, lanes),)
 
 
 def _by_position(
@@ -757,7 +757,7 @@ def _one_way(config: Config, scope: Scope) -> tuple[str, ...]:
     return tuple(each.id for each in scope.selection.revisions if each.id in accepted)
 
 
-def _lanes(config: Config, scopes: Sequence[Scope], guardian: Guardian, fixer: Fixer | None) -> Lanes:
+def lanes_of(config: Config, scopes: Sequence[Scope], guardian: Guardian, fixer: Fixer | None = None) -> Lanes:
     """How many rehearsals run at the same time: one on a server of the user's, which they would share, and for fixes."""
     if config.static or fixer is not None or _on_a_server_of_the_users(config):
         return Lanes()

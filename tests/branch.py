@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -79,7 +80,8 @@ class Branch:
 
     def review(self, *arguments: str, base: tuple[str, ...] = ("--base", "main")) -> Reviewed:
         """Review the branch, committed."""
-        self.commit("branch")
+        if git(self.folder, "status", "--porcelain"):
+            self.commit("branch")
         done = warm.run(
             [
                 *("review", ".", "--python", sys.executable, *base, "--format", "json", "--output", "report.json"),
@@ -91,15 +93,18 @@ class Branch:
         assert done.returncode in {0, 1, 3}, done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         recording = loads((self.folder / "recording.json").read_bytes())[0]
-        return Reviewed(load((self.folder / "report.json").read_text()), recording)
+        text = (self.folder / "report.json").read_text()
+        return Reviewed(load(text), recording, json.loads(text))
 
 
 class Reviewed:
     """What a review of a branch says."""
 
-    def __init__(self, report: Report, recording: Recording) -> None:
+    def __init__(self, report: Report, recording: Recording, told: object) -> None:
         self.report = report
         self.recording = recording
+        self.told = told
+        """The report as JSON."""
 
     def rules(self) -> list[str]:
         """Rules of the findings that this file is about."""

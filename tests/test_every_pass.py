@@ -162,6 +162,17 @@ def test_an_error_that_env_py_swallows_is_a_failure(bench: Bench, tmp_path: Path
     assert "env.py continued as if it had" in report.findings[0].message
 
 
+def test_env_py_can_ask_for_the_revision_that_it_goes_to(bench: Bench, tmp_path: Path) -> None:
+    asks = """
+    assert context.get_revision_argument() in ("a", "b", "b-1", "c", "c-1")
+"""
+    env = ENV.replace("    section =", f"{asks}    section =")
+    assert asks in env
+    report = bench.review(project(tmp_path, revision("b", "a"), revision("c", "b"), env=env))
+
+    assert report.all_errors == ()
+
+
 def test_what_comes_after_a_statement_that_fails_is_judged_as_it_reads(bench: Bench, tmp_path: Path) -> None:
     body = """
 op.add_column("items", sa.Column("v", sa.Text()))

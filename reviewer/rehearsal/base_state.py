@@ -108,6 +108,13 @@ class BaseState(Struct, frozen=True):
         """Clone the state without any generated rows, as the history leaves it."""
         return self.without(bench, self.filled)
 
+    def rows_matter(self, run: Run) -> bool:
+        """Return whether a failure may be caused by the rows in the tables."""
+        failure = run.failure
+        if not self.filled or failure is None:
+            return False
+        return failure.kind in {FailureKind.STATEMENT, FailureKind.RAISED}
+
     def together(self, names: Iterable[Name]) -> tuple[Name, ...]:
         """Return the filled tables that must be emptied together with those in `names`: partitions and parents of
         the same table, and tables with foreign keys to them.

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from reviewer.recording import Direction, History, Outcome, Pass, Recording, Reh
 from reviewer.rehearsal import base_state
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess
-from reviewer.rehearsal.lanes import Lanes, Processes, side_by_side
+from reviewer.rehearsal.lanes import Lanes, Processes, divided, side_by_side
 from reviewer.rehearsal.obstacles import Stop
 from reviewer.rehearsal.old_code_trial import OldTrial
 from reviewer.rehearsal.plan import Plan, Stage
@@ -48,7 +47,7 @@ def rehearse_each(
     plan = processes.of(plan)
     # the running code is followed through all of the revisions: what one breaks is broken for the next ones too
     spans = len(plan.revisions) // _FEWEST if plan.old is None else 1
-    first, *further = _spans(len(plan.revisions), lanes.of(spans))
+    first, *further = divided(len(plan.revisions), lanes.of(spans))
 
     def beside(span: range) -> _Rehearsed:
         kept = plan.kept.reading() if plan.kept is not None else None
@@ -88,12 +87,6 @@ class _Rehearsed(Struct, frozen=True):
     failed: str | None = None
     """The revision at which the history failed before it reached the state of the last recording; empty if that is
     not known, None if nothing failed."""
-
-
-def _spans(revisions: int, lanes: int) -> list[range]:
-    """Divide the positions of the revisions among the lanes."""
-    ends = [revisions * number // lanes for number in range(lanes + 1)]
-    return [range(begin, end) for begin, end in pairwise(ends)]
 
 
 def _reach(

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,6 +77,12 @@ class Processes:
             self._stopped = True
         for each in self._started:
             each.close()
+
+
+def divided(number: int, parts: int) -> list[range]:
+    """Divide the first `number` positions into `parts` of the same length, as far as possible."""
+    ends = [number * part // parts for part in range(parts + 1)]
+    return [range(begin, end) for begin, end in pairwise(ends)]
 
 
 def side_by_side(tasks: Sequence[Callable[[], T]], stop: Callable[[], None]) -> list[T]:

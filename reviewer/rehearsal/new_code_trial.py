@@ -53,6 +53,23 @@ class NewTrial:
         elif len(self._bench.plan.revisions) == 1:
             self._runs_after = dict.fromkeys(self._broken, self._bench.plan.revisions[0].id)
 
+    def twin(self, bench: Workbench, before: str, deployed: Iterable[Pass]) -> NewTrial:
+        """Return the same trial for some of the revisions, on another server, where the state before all of them is in
+        the database `before`. `take_in` takes in what came of it.
+        """
+        other = NewTrial(bench)
+        if self._left:
+            ended = bench.upgraded([each.id for each in bench.plan.revisions], before)
+            if ended.run.ok:
+                other.begin(before, ended.database, deployed)
+        return other
+
+    def take_in(self, twin: NewTrial) -> None:
+        """Take in what was seen after later revisions than here."""
+        self._seen |= twin._seen
+        for each, revision in twin._runs_after.items():
+            self._runs_after.setdefault(each, revision)
+
     @property
     def _left(self) -> list[Broken]:
         """What is not known to run after any revision yet."""

@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from reviewer.errors import CANNOT_BE_BELIEVED, GIVE_SETTINGS
-from reviewer.recording import NOT_THERE, Failure, FailureKind, Lock, Origin, Pass, Revision, Statement
+from reviewer.recording import (
+    NOT_THERE,
+    Direction,
+    Failure,
+    FailureKind,
+    Lock,
+    Origin,
+    Outcome,
+    Pass,
+    Rehearsal,
+    Revision,
+    Statement,
+)
 from reviewer.rehearsal.reader import Run
 from reviewer.rehearsal.version_table import stamped
 from reviewer.rehearsal.workbench import Workbench
@@ -26,6 +38,11 @@ class Stop(Exception):
     def __init__(self, sentence: str, way_out: str = "") -> None:
         super().__init__(f"{sentence}\n{way_out}".strip())
         self.sentence, self.way_out = sentence, way_out
+
+
+def not_run(revision: Revision, direction: Direction, rehearsal: Rehearsal, reason: str) -> Pass:
+    """Return the pass of a revision that did not run in `direction`."""
+    return Pass(revision.id, direction, rehearsal, Outcome.SKIPPED, reason=reason)
 
 
 def environment_failed(bench: Workbench, failure: Failure) -> Stop:

@@ -435,6 +435,10 @@ class Trial:
         """Wait until what was begun has ended, however it ends."""
         wait([each.answer for each in self._asked])
 
+    def go_on(self, other: Trial) -> None:
+        """Continue with what was begun in `other`, on states after those here."""
+        self._asked += other._asked
+
     def take_in(self) -> None:
         """Take in what was tried, in the order in which it was begun. Raises `Unavailable` where something that was
         begun could not be tried; what came before it is taken in.

@@ -8,6 +8,8 @@ import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from reviewer.errors import ServerError
 from reviewer.recording import UNTOUCHED, Broken, Catalogue, Models, OldCode, Pass, seen_between
 from reviewer.rehearsal.interpreter import Answer
@@ -41,6 +43,21 @@ class OldTrial:
         self._left = [each.id for each in bench.plan.revisions]
         """Revisions that have not been tried and may change something for the code."""
         self._deployed: tuple[str, str, frozenset[Name] | None] | None = None
+
+    def twin(self, bench: Workbench) -> OldTrial:
+        """Return the same trial for some of the revisions, on another server. `take_in` takes in what came of it."""
+        if not self._left or self.code.names_no_models or self.code.failed:
+            bench.plan = replace(bench.plan, old=None)
+        other = OldTrial(bench)
+        other._left = [*self._left]
+        return other
+
+    def take_in(self, twin: OldTrial) -> None:
+        """Take in what was tried for later revisions than here."""
+        if twin.code.wanted:
+            self._left = [each for each in self._left if each in twin._left]
+            self.code.go_on(twin.code)
+            self._bench.unreadable += twin.code.unreadable
 
     def close(self) -> None:
         """End its process, unless the next rehearsal continues with it, and its session."""

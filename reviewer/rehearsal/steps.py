@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from reviewer.recording import Direction, Outcome, Pass, Rehearsal, Revision
-from reviewer.rehearsal.protocol import Step, Upgrade
+from reviewer.rehearsal.protocol import Step
 from reviewer.rehearsal.reader import Run, time_is_over
 from reviewer.rehearsal.workbench import Workbench
 
@@ -87,7 +87,7 @@ class Chain:
         """Run `revision` in `direction`. A failure that may not be the revision's own is tried again elsewhere."""
         self._settle()
         if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
-            self._remember()
+            self.continue_from(self._bench.database(self._database))
         run = self._run(revision.id, direction)
         restart = True
         if not run.ok and (not self._bench.believes(run) or self._failed_on_written(run)):
@@ -137,7 +137,7 @@ class Chain:
     def jump(self, revision: Revision) -> bool:
         """Go to the state after `revision` in one upgrade from the base state. Returns whether that worked."""
         done = [*self._done, revision.id]
-        ended = self._bench.believed(self._upgrade(done), self._from(self._base), observe=False)
+        ended = self._bench.upgraded(done, self._base)
         if not ended.run.ok:
             return False
         self._done, self._owed, self.rows = done, None, self._base_rows
@@ -174,15 +174,6 @@ class Chain:
         self._done.append(revision)
         self._since.append(revision)
 
-    def _upgrade(self, revisions: Sequence[str]) -> Upgrade:
-        """Return the command that runs all of `revisions` in one upgrade."""
-        wanted = [each for each in self._bench.plan.revisions if each.id in revisions]
-        parents = {parent for each in wanted for parent in (*each.down_revisions, *each.depends_on)}
-        return Upgrade(to=tuple(each.id for each in wanted if each.id not in parents))
-
-    def _from(self, template: str) -> Callable[[], str]:
-        return lambda: self._bench.database(template)
-
     def _run(self, revision: str, direction: Direction, observe: bool = True) -> Run:
         down = direction is Direction.DOWNGRADE
         command = Step(revision=revision, direction="downgrade" if down else "upgrade")
@@ -203,9 +194,9 @@ class Chain:
             run.passes.append(Pass(revision, direction, Rehearsal.STEPWISE, Outcome.FAILED, failure=run.failure))
         return run
 
-    def _remember(self) -> None:
-        self._checkpoint = self._bench.database(self._database)
-        self._since, self._replayable = [], True
+    def continue_from(self, checkpoint: str) -> None:
+        """Return to `checkpoint`, which has the same state, when the present state has to be restored."""
+        self._checkpoint, self._since, self._replayable = checkpoint, [], True
 
     def _settle(self) -> None:
         """Restore the state that the last failure destroyed: the one before the revision if its first upgrade failed,
@@ -263,7 +254,7 @@ class Chain:
         rest = steps[len(ups) :]
         if len(ups) < 2:
             return False
-        ended = self._bench.believed(self._upgrade(ups), self._from(self._checkpoint), observe=False)
+        ended = self._bench.upgraded(ups, self._checkpoint)
         if not ended.run.ok:
             return False
         self._database = ended.database

@@ -25,8 +25,8 @@ from reviewer.rehearsal.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProce
 from reviewer.rehearsal.lock_waits import Blockade
 from reviewer.rehearsal.old_code import OldProcess, OldSource, checked_out, moved
 from reviewer.rehearsal.plan import Plan
-from reviewer.rehearsal.protocol import Address, AnyCommand, Begin, Command, Hello, Step
-from reviewer.rehearsal.reader import Reader, Run
+from reviewer.rehearsal.protocol import Address, AnyCommand, Begin, Command, Hello, Step, Upgrade
+from reviewer.rehearsal.reader import Reader, Run, time_is_over
 from reviewer.sql.names import VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -223,6 +223,13 @@ class Workbench:
             self.fresh_each = True
         return Ended(run, database)
 
+    def upgraded(self, revisions: Collection[str], template: str) -> Ended:
+        """Run all of the new `revisions` in one upgrade of a clone of `template`, unobserved."""
+        wanted = [each for each in self.plan.revisions if each.id in revisions]
+        parents = {parent for each in wanted for parent in (*each.down_revisions, *each.depends_on)}
+        command = Upgrade(to=tuple(each.id for each in wanted if each.id not in parents))
+        return self.believed(command, lambda: self.database(template), observe=False)
+
     def believes(self, run: Run) -> bool:
         """Return whether the failure of `run` needs no confirmation: the same failure occurred in a fresh process,
         or it cannot be caused by what the process did before.
@@ -333,6 +340,19 @@ class Workbench:
             self.skip(each.what, each.reason)
         self.privileged += other.privileged
         self.version_table = other.version_table
+
+    def twin(self, plan: Plan, server: Future[RunningServer], folder: Path) -> Workbench:
+        """Create another workbench, on another server and with the same time limit."""
+        other = Workbench(plan, server, self.guardian, folder, self.progress)
+        other._deadline = self._deadline
+        return other
+
+    def take_in(self, twin: Workbench) -> None:
+        """Keep what was skipped there, and what could not be believed."""
+        for each in twin.skipped:
+            self.skip(each.what, each.reason)
+        self.privileged += [each for each in twin.privileged if each not in self.privileged]
+        self.unreadable += twin.unreadable
 
     def old_process(self, source: OldSource) -> OldProcess:
         """Return the same project's interpreter with the code of the base commit."""
@@ -454,6 +474,10 @@ class Workbench:
     def is_late(self) -> bool:
         """Return whether the time limit of the rehearsal has passed."""
         return self.seconds_left <= 0
+
+    def unless_late(self, run: Run, reason: str) -> str:
+        """Return why nothing follows on `run`: `reason`, or that the time was up if that is why it failed."""
+        return time_is_over(self.plan) if run.out_of_time else reason
 
     def skip(self, what: str, reason: str) -> None:
         """Record what was skipped and why, once."""

@@ -45,7 +45,8 @@ class EnvPy:
         if not os.path.exists(env):
             raise Expected("environment", f"There is no env.py in {script.dir}")
         self.sources.learn(script, env, final=False)
-        with EnvironmentContext(config, script, fn=lambda rev, context: fn(rev, context, script), **options):
+        given = {"starting_rev": None, "destination_rev": self.asked[-1], **options}  # as `alembic upgrade` does
+        with EnvironmentContext(config, script, fn=lambda rev, context: fn(rev, context, script), **given):
             self.run_env(script)
         return script
 
