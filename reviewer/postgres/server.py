@@ -469,7 +469,8 @@ class RunningServer:
         Raises:
             ServerError: the server no longer responds.
         """
-        connection = self._idle_session(name) or self.connect(name)
+        idle = self._idle_session(name) or _Idle(self.connect(name), "")
+        connection = idle.connection
         try:
             yield connection
         except BaseException:
@@ -479,9 +480,9 @@ class RunningServer:
         if connection.closed or connection.info.transaction_status:
             connection.close()
         else:
-            self._idle[name] = _Idle(connection, self._defaults())
+            self._idle[name] = replace(idle, defaults=idle.defaults or self._defaults())
 
-    def _idle_session(self, name: str) -> psycopg.Connection[Any] | None:
+    def _idle_session(self, name: str) -> _Idle | None:
         import psycopg
 
         idle = self._idle.pop(self._ours(name), None)
@@ -491,7 +492,7 @@ class RunningServer:
             with suppress(psycopg.Error):  # a revision has ended it
                 idle.connection.execute(_AS_NEW)
                 self.resume(idle.connection)
-                return idle.connection
+                return idle
         idle.connection.close()
         return None
 

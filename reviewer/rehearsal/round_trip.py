@@ -401,6 +401,5 @@ class RoundTrip:
         self._server.enter(database)
         with self._server.look(database) as connection:
             # the process of the migration may have left a transaction open
-            connection.execute("SET lock_timeout = '2s'")
-            connection.execute("SET client_min_messages = error")
+            connection.execute("SET lock_timeout = '2s'; SET client_min_messages = error")
             yield connection

@@ -54,22 +54,36 @@ def read(
     """Read the rows of those of `tables` that exist, as JSON values. Of a large table, the first rows by key are
     read. A table that cannot be read, and a large one without a key, is left out.
     """
-    import psycopg
-
     wanted = [table for name in tables if (table := catalogue.table(name)) is not None]
+    keys = [_key(table) for table in wanted]
     found = []
     with read_plainly(connection):
-        for table in wanted:
-            key = _key(table)
-            try:
-                with connection.transaction():
-                    answer = connection.execute(_query(table, key).encode()).fetchall()
-            except psycopg.Error:
-                continue
-            if key or len(answer) <= _MOST:
-                rows = tuple(_decoded(str(text)) for (text,) in answer[:_MOST])
-                found.append(Rows(table.name, key, rows))
+        answers = _answers(connection, [*map(_query, wanted, keys)])
+    for table, key, answer in zip(wanted, keys, answers, strict=True):
+        if answer is not None and (key or len(answer) <= _MOST):
+            found.append(Rows(table.name, key, tuple(_decoded(str(text)) for (text,) in answer[:_MOST])))
     return tuple(found)
+
+
+def _answers(
+    connection: Connection[tuple[object, ...]], queries: Sequence[str]
+) -> Sequence[Sequence[tuple[object, ...]] | None]:
+    """Run `queries` in one round trip. If one of them fails, each by itself, and it gets None."""
+    import psycopg
+
+    if not queries:
+        return ()
+    try:
+        with connection.transaction():
+            cursor = connection.execute(";\n".join(queries).encode())
+            answers = [cursor.fetchall()]
+            while cursor.nextset():
+                answers.append(cursor.fetchall())
+            return answers
+    except psycopg.Error:
+        if len(queries) == 1:
+            return (None,)
+    return [answer for query in queries for answer in _answers(connection, [query])]
 
 
 def _query(table: Table, key: Sequence[str]) -> str:

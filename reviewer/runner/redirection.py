@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import sys
+import weakref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Redirection:
         self.database = ""
         self.connected = 0
         self.offline = False
-        self.engines: list[Any] = []
+        self.engines: Any = weakref.WeakSet()  # those that may keep connections: env.py makes one for each command
 
     def install(self) -> None:
         from sqlalchemy import event
@@ -137,13 +138,15 @@ class Redirection:
         return place in ((host, port), (f"{host}/.s.PGSQL.{port}", port)) and database == self.database
 
     def remember(self, connection: Any, *_: Any) -> None:
-        if not any(engine is connection.engine for engine in self.engines):
-            self.engines.append(connection.engine)
+        from sqlalchemy.pool import NullPool
+
+        if not isinstance(connection.engine.pool, NullPool):
+            self.engines.add(connection.engine)
 
     def move(self, address: dict[str, Any], database: str) -> None:
         """Direct all later connections to another database. Pooled connections are released."""
         self.address, self.database, self.connected = address, database, 0
-        for engine in self.engines:
+        for engine in list(self.engines):
             try:
                 engine.dispose(close=False)
             except TypeError:  # SQLAlchemy < 1.4.33

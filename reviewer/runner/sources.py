@@ -56,6 +56,7 @@ class Sources:
     def __init__(self) -> None:
         self.folders: tuple[str, ...] = ()
         self.env = ""
+        self.here = ""
         self.cache: dict[str, tuple[bool, str]] = {}
         self.flush: CodeType | None = None  # the code that sends the operations of a batch
 
@@ -96,11 +97,14 @@ class Sources:
         locations = locations or getattr(script, "version_locations", None)
         if not isinstance(locations, (list, tuple)) or not locations:
             locations = [os.path.join(str(script.dir), "versions")]
+        before = self.folders, self.env, self.here
         self.folders = tuple(
             os.path.realpath(os.path.abspath(str(folder))) + os.sep for folder in locations if folder
         )
         self.env = os.path.realpath(os.path.abspath(env))
-        self.cache = {}
+        self.here = os.getcwd()
+        if before != (self.folders, self.env, self.here):
+            self.cache = {}
 
     def is_revision(self, filename: str) -> tuple[bool, str]:
         known = self.cache.get(filename)
