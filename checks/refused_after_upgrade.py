@@ -95,9 +95,15 @@ _REFERRED_TO = frozenset({"23503", "23001"})
 
 
 def _unused(refused: Refused, context: Context) -> bool:
-    """Whether it names a table or a column that the models of the running code do not have."""
+    """Whether it names a table or a column that the running code does not know: its models do not have it, or the same
+    deploy has added it.
+    """
     gone = refused.sqlstate in {"42703", "42P01"} and (refused.sqlstate == "42P01" or refused.column is not None)
-    return gone and context.old_code_uses(refused.subject, refused.column) is False
+    if not gone:
+        return False
+    table = context.before.table(refused.subject)
+    added = table is not None and refused.column is not None and table.column(refused.column) is None
+    return added or context.old_code_uses(refused.subject, refused.column) is False
 
 
 _OF_OTHERS = frozenset({"on conflict", "label"})

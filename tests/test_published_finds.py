@@ -204,3 +204,26 @@ op.alter_column("teams", "team_id", new_column_name="team_name")"""
     (other,) = found(bench, Story((given,), (up,), downgrade=down), "incomplete-downgrade")
 
     assert "the type of column `teams.team_id` is `character varying(36)` and was `uuid`" in other.message
+
+
+REFUSES = """op.execute("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
+op.execute("CREATE TRIGGER no BEFORE INSERT ON runs FOR EACH ROW EXECUTE FUNCTION no()")"""
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ('op.alter_column("runs", "attempt", new_column_name="tries")', []),
+        ('op.drop_column("runs", "attempt")', []),
+        (REFUSES, ["INSERT"]),
+    ],
+)
+def test_a_column_that_the_same_deploy_has_added_is_missed_by_no_running_code(
+    change: str, told: list[str], bench: Bench
+) -> None:
+    given = 'op.execute("CREATE TABLE runs (id int PRIMARY KEY, name text)")'
+    adds = 'op.add_column("runs", sa.Column("attempt", sa.Integer()))'
+
+    refused = found(bench, Story((given,), (adds, change)), "refused-after-upgrade")
+
+    assert [each.message.split()[0] for each in refused] == told
