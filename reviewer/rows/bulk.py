@@ -306,13 +306,23 @@ class Bulk:
             if key.referenced not in self._states:
                 continue
             theirs = self._moves(key.referenced)
-            for name, other in zip(key.columns, key.referenced_columns, strict=True):
-                # a text is made different by the number of the parent's row, which a child does not know
-                if other in theirs and theirs[other].kind != "text" and name not in moved and name in names:
+            followed = [pair for pair in zip(key.columns, key.referenced_columns, strict=True) if pair[1] in theirs]
+            if any(theirs[other].kind == "text" for _, other in followed):
+                # it is made different by the number of the parent's row, which a child does not know: all copies of the
+                # child refer to the row that there was
+                continue
+            for name, other in followed:
+                if name not in moved and name in names:
                     moved[name] = _Move(theirs[other].kind, parent=(key.referenced, other))
-        for name in self._differing(table, [each for each in names - referring if each not in moved]):
+        left = names - referring - self._referred_to(oid) - moved.keys()
+        for name in self._differing(table, left):
             moved[name] = replace(self._move(state, table.field(name)), wished=True)
         return moved
+
+    def _referred_to(self, oid: int) -> set[str]:
+        """The columns that keys of other tables name."""
+        keys = (key for each in self._known.values() for key in each.keys if key.referenced == oid)
+        return {name for key in keys for name in key.referenced_columns}
 
     def _differing(self, table: _Table, names: Iterable[str]) -> list[str]:
         """Those of the columns that have another value in every row: a revision may make them unique."""

@@ -37,6 +37,15 @@ FILLABLE = {
         CREATE TABLE tenants (id int PRIMARY KEY);
         CREATE TABLE users (tenant int REFERENCES tenants, id int, PRIMARY KEY (tenant, id));
         CREATE TABLE t (tenant int, a int, id int PRIMARY KEY, FOREIGN KEY (tenant, a) REFERENCES users)""",
+    "a reference to texts and a number": """
+        CREATE TABLE runs (id serial PRIMARY KEY, dag varchar(250) NOT NULL, run varchar(250) NOT NULL, UNIQUE (dag, run));
+        CREATE TABLE tasks (dag text, task text, run text, n int, state text, PRIMARY KEY (dag, task, run, n),
+            FOREIGN KEY (dag, run) REFERENCES runs (dag, run));
+        CREATE TABLE t (dag text, task text, run text, n int, x json, PRIMARY KEY (dag, task, run, n),
+            FOREIGN KEY (dag, task, run, n) REFERENCES tasks, FOREIGN KEY (dag, run) REFERENCES runs (dag, run))""",
+    "a reference to a unique text beside the key": """
+        CREATE TABLE a (id int PRIMARY KEY, code text NOT NULL UNIQUE, UNIQUE (id, code));
+        CREATE TABLE t (id serial PRIMARY KEY, a int, code text, FOREIGN KEY (a, code) REFERENCES a (id, code))""",
     "a tree": "CREATE TABLE t (id serial PRIMARY KEY, parent int REFERENCES t)",
     "partitions": """
         CREATE TABLE t (id int, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
