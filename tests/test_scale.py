@@ -130,6 +130,7 @@ def test_every_format_of_a_release_tells_first_what_takes_longest(scaled: Record
         assert "Order" not in first
         assert "1.8 to 2.3 s per million rows" in told
         assert "items" in told
+    assert '(<span class="option">--calibrate</span>)' in release_html.render(made)
 
 
 @pytest.mark.processes

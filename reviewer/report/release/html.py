@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jinja2
@@ -15,6 +16,7 @@ from reviewer.report.release import chart, words
 
 _SQL = 120
 """Characters of a statement in a table."""
+_OPTION = re.compile(r"(--[a-z][a-z-]*)")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -70,5 +72,14 @@ def _prose(text: str) -> Markup:
     if len(parts) % 2 == 0:
         return escape("`".join(parts))
     return Markup().join(
-        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts)
+        Markup("<code>{}</code>").format(part) if n % 2 else _with_options(part) for n, part in enumerate(parts)
+    )
+
+
+def _with_options(text: str) -> Markup:
+    """`text`, in which no line ends within the name of an option."""
+    parts = _OPTION.split(text)
+    return Markup().join(
+        Markup('<span class="option">{}</span>').format(part) if n % 2 else escape(part)
+        for n, part in enumerate(parts)
     )
