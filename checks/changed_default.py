@@ -6,15 +6,19 @@ Rows get a different value than before if the code omits the column.
 While the migration is deployed two versions of the code run. Both now get the new default, and their rows differ
 from earlier ones, although the code that wrote them is the same.
 
+A generated column that becomes an ordinary one is worse: no code could write it, so all code leaves it out. New rows
+have NULL there, and an UPDATE no longer changes it.
+
 ## Do this instead
 
-Let the new code write the value explicitly, and change the default when no old code is running.
+Let the new code write the value explicitly, and change the default when no old code is running. Before DROP EXPRESSION, create a trigger that computes the same.
 
 ## Not flagged
 
 - A first default on a column that had none.
 - The same default in another spelling, and defaults that only move a sequence.
 - Columns that the same deploy has added.
+- DROP EXPRESSION in a revision that creates a trigger on the table, or drops the column.
 
 ## References
 
@@ -26,7 +30,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, Example, Group, Rule, SetDefault, Severity, Subject, about, concern
+from reviewer.check import (
+    Concern,
+    Context,
+    CreateObject,
+    DropColumn,
+    DropExpression,
+    Example,
+    Group,
+    Name,
+    Rule,
+    SetDefault,
+    Severity,
+    Subject,
+    about,
+    concern,
+)
 
 RULE = Rule(
     id="changed-default",
@@ -46,6 +65,27 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"The default of `{table}.{column}` changes from `{known.default}` to `{new}`, for the running code too.",
                 about=about.column(table, column, "default"),
             )
+        case DropExpression(table=table, column=column) if not context.is_new_column(table, column):
+            if any(_goes_on(other, table, column) for other, _ in (*context.same_revision(), *context.later())):
+                return
+            yield concern(
+                f"""
+                From now on nothing computes `{table}.{column}`: the running code could not write it, so its new rows lack
+                the value, and its UPDATEs leave an old one.
+                """,
+                about=about.column(table, column, "default"),
+                severity=Severity.WARNING,
+            )
+
+
+def _goes_on(operation: object, table: Name, column: str) -> bool:
+    """Whether the operation may fill the column, or drops it."""
+    match operation:
+        case CreateObject(kind="trigger", table=Name() as on):
+            return on.matches(table)
+        case DropColumn(table=on, column=name):
+            return on.matches(table) and name == column
+    return False
 
 
 def _bare(default: str) -> str:
@@ -61,6 +101,22 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.alter_column("users", "mood", server_default="bad")  # flagged
+        """,
+    ),
+    Example(
+        "a column that is not computed any more",
+        given='op.execute("CREATE TABLE sizes (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED)")',
+        upgrade="""
+        op.execute("ALTER TABLE sizes ALTER twice DROP EXPRESSION")  # flagged
+        """,
+    ),
+    Example(
+        "a column that a trigger computes from now on",
+        given='op.execute("CREATE TABLE sizes (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED)")',
+        upgrade="""
+        op.execute("CREATE FUNCTION twice() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.twice = NEW.a * 2; RETURN NEW; END'")
+        op.execute("ALTER TABLE sizes ALTER twice DROP EXPRESSION")
+        op.execute("CREATE TRIGGER twice BEFORE INSERT OR UPDATE ON sizes FOR EACH ROW EXECUTE FUNCTION twice()")
         """,
     ),
     Example(

@@ -562,16 +562,16 @@ def _other_values(table: Shape, name: Name, values: Mapping[str, object], role: 
 
 
 def _inserts(table: Shape, name: Name, values: Mapping[str, object], role: str) -> list[_Attempt]:
-    """Return INSERTs of an ordinary row: one with all columns except those that a sequence fills, and one with only
-    those that have no default. Empty if no row can be made.
+    """Return INSERTs of an ordinary row: one with all columns except those that a sequence fills, one with only
+    those that have no default, and one with all columns. Empty if no row can be made.
     """
     if not values:
         return []
-    given = [f for f in table.fields if f.generated is None and f.counts is None and values.get(f.name) is not None]
+    every = [f for f in table.fields if f.generated is None and values.get(f.name) is not None]
+    given = [f for f in every if f.counts is None]
+    forms = [given, [f for f in given if f.default is None], every]
     found: list[_Attempt] = []
-    for fields in (given, [f for f in given if f.default is None]):
-        if fields == given and found:
-            continue
+    for fields in (form for n, form in enumerate(forms) if form not in forms[:n]):
         listed = ", ".join(quoted(f.name) for f in fields)
         values_sql = ", ".join(literal(str(values[f.name])) for f in fields)
         sql = (
