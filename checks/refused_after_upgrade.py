@@ -23,6 +23,8 @@ the running code satisfies before row security.
 - Anything that another rule explains at the same line, such as `renamed-column` or `required-column`.
 - Errors that can be due to the generated values: duplicates, missing references, a CHECK on columns that the
   statement writes.
+- As a warning only: REFRESH MATERIALIZED VIEW CONCURRENTLY without a unique index, and an INSERT through a view that its
+  new check option rejects: not all code does that.
 - As a warning only: an INSERT that gives an identity column a value, which most code leaves to PostgreSQL.
 - As a warning only: the DELETE of a row whose references were deleted or cleared with it until now, through ON DELETE
   CASCADE or SET NULL. Code that deletes them first still works.
@@ -44,6 +46,7 @@ from reviewer.check import (
     Basis,
     Concern,
     Context,
+    DropIndex,
     DropTable,
     DropView,
     Example,
@@ -87,6 +90,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 gone = cause_of(
                     subject, each.subject, wanted=lambda o: isinstance(o, DropTable | DropView), named_only=True
                 )
+                if each.action == "refresh":
+                    gone = cause_of(
+                        subject, each.subject, wanted=lambda o: isinstance(o, DropIndex | DropView), named_only=True
+                    )
                 step = gone or cause_of(subject, each.subject, column=each.column, named=each.constraint)
                 yield _said(each, [each, *more], step, keys=after is not None and _of_keys(each, after))
             for vanished in after.vanished if after is not None else ():
@@ -133,11 +140,13 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None, keys: bool =
             location=place_of(cause),
             evidence=_evidence(first, alike),
         )
+    if first.action == "refresh":
+        return _not_refreshed(first, cause)
     actions = {each.action for each in alike}
     known = {"owner", "application"} - {each.role for each in alike}
     # with row security both were tried: an error for only one of them need not affect the code
     who = " by a role that does not own it" if first.sqlstate == "42501" and known == {"owner"} else ""
-    some = first.sqlstate in {"P0001", *_REFERRED_TO} or bool(who) or _left_out(first) or keys
+    some = first.sqlstate in {"P0001", "44000", *_REFERRED_TO} or bool(who) or _left_out(first) or keys
     which = f"that gives `{first.column}` a value " if keys else _which(first, actions)
     return concern(
         f"""
@@ -150,6 +159,20 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None, keys: bool =
         basis=Basis.OBSERVED,
         location=place_of(cause),
         evidence=_evidence(first, alike),
+    )
+
+
+def _not_refreshed(refused: Refused, cause: Step | None) -> Concern:
+    return concern(
+        f"""
+        REFRESH MATERIALIZED VIEW CONCURRENTLY of `{refused.subject}` ran before this revision and fails after it: no
+        unique index on its columns without WHERE is left, and PostgreSQL needs one.
+        """,
+        about=about.table(refused.subject),
+        severity=Severity.WARNING,
+        basis=Basis.OBSERVED,
+        location=place_of(cause),
+        evidence=_evidence(refused, [refused]),
     )
 
 
@@ -172,6 +195,8 @@ def _written_nowhere(vanished: Vanished, cause: Step | None) -> Concern:
 def _which(first: Refused, actions: set[str]) -> str:
     if actions == {"update"} and first.sqlstate in {"23514", "23502"}:
         return "of a row not yet filled "
+    if first.sqlstate == "44000":
+        return "of a row like those shown "
     return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
 
 
@@ -252,6 +277,48 @@ EXAMPLES = [
         given=ITEMS,
         upgrade="""
         op.execute("DO $$ BEGIN EXECUTE 'ALTER TABLE items DROP COLUMN price'; END $$")  # flagged
+        """,
+    ),
+    Example(
+        "the unique index of a materialized view",
+        given=f"""
+        {ITEMS}
+        op.execute("CREATE MATERIALIZED VIEW cheap AS SELECT id, name FROM items")
+        op.execute("CREATE UNIQUE INDEX cheap_id ON cheap (id)")
+        """,
+        upgrade="""
+        op.execute("DROP INDEX cheap_id")  # flagged
+        """,
+    ),
+    Example(
+        "another index of a materialized view",
+        given=f"""
+        {ITEMS}
+        op.execute("CREATE MATERIALIZED VIEW cheap AS SELECT id, name FROM items")
+        op.execute("CREATE UNIQUE INDEX cheap_id ON cheap (id); CREATE INDEX cheap_name ON cheap (name)")
+        """,
+        upgrade="""
+        op.execute("DROP INDEX cheap_name")
+        """,
+    ),
+    Example(
+        "a view that refuses rows like those that it showed",
+        given=f"""
+        {ITEMS}
+        op.execute("CREATE VIEW named AS SELECT id, name FROM items WHERE name IS NOT NULL")
+        """,
+        upgrade="""
+        op.execute("CREATE OR REPLACE VIEW named AS SELECT id, name FROM items WHERE name = 'x' WITH CHECK OPTION")  # flagged
+        """,
+    ),
+    Example(
+        "a view that refuses only rows that it did not show",
+        given=f"""
+        {ITEMS}
+        op.execute("CREATE VIEW named AS SELECT id, name FROM items WHERE name IS NOT NULL")
+        """,
+        upgrade="""
+        op.execute("CREATE OR REPLACE VIEW named AS SELECT id, name FROM items WHERE name IS NOT NULL WITH CHECK OPTION")
         """,
     ),
     Example(

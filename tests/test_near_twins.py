@@ -554,3 +554,47 @@ def test_a_second_unique_index_that_forbids_what_the_first_allows_is_not_redunda
 
     rules = {"redundant-index", "stricter-for-old-code", "fails-on-legal-rows"}
     assert {each.rule for each in report.findings} & rules == told
+
+
+SUMMED = (
+    "CREATE MATERIALIZED VIEW summed AS SELECT id, old FROM items",
+    "CREATE UNIQUE INDEX summed_id ON summed (id)",
+)
+AGAIN = "DROP MATERIALIZED VIEW summed; CREATE MATERIALIZED VIEW summed AS SELECT id, upper(old) AS old FROM items"
+
+
+@pytest.mark.parametrize(
+    ("sql", "severities"),
+    [
+        (AGAIN, ["warning"]),
+        (f"{AGAIN}; CREATE UNIQUE INDEX summed_new ON summed (id)", []),
+        ("CREATE UNIQUE INDEX summed_new ON summed (id) WHERE id > 0; DROP INDEX summed_id", ["warning"]),
+        ("CREATE UNIQUE INDEX summed_new ON summed (id, old); DROP INDEX summed_id", []),
+    ],
+    ids=["none", "another", "a partial one", "a wider one"],
+)
+def test_a_materialized_view_needs_a_unique_index_to_be_refreshed_concurrently(
+    sql: str, severities: list[str], bench: cases.Bench
+) -> None:
+    made = replace(case((f"op.execute({sql!r})", NO_WAY_BACK)), setup=(*ITEMS, *SUMMED))
+    told = [f for f in bench.review(made).findings if "REFRESH MATERIALIZED VIEW CONCURRENTLY of" in f.message]
+
+    assert [f.severity.value for f in told] == severities
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("old IS NOT NULL AND id < 0 WITH CHECK OPTION", True),
+        ("old IS NOT NULL AND id < 0", False),
+        ("old IS NOT NULL WITH CHECK OPTION", False),
+    ],
+    ids=["fewer rows, checked", "fewer rows", "the same rows, checked"],
+)
+def test_a_view_with_a_check_option_refuses_rows_that_it_showed(where: str, told: bool, bench: cases.Bench) -> None:
+    sql = f"CREATE OR REPLACE VIEW named AS SELECT id, old FROM items WHERE {where}"
+    view = "CREATE VIEW named AS SELECT id, old FROM items WHERE old IS NOT NULL"
+    made = replace(case((f"op.execute({sql!r})", NO_WAY_BACK)), setup=(*ITEMS, "UPDATE items SET old = 'x'", view))
+    found = [f for f in bench.review(made).findings if f.rule == "refused-after-upgrade"]
+
+    assert ["check option" in f.message for f in found] == ([True] if told else [])

@@ -35,6 +35,8 @@ class Concerned(Struct, frozen=True):
     """Whether row-level security is enabled."""
     forced: bool = False
     """Whether row-level security also applies to the owner."""
+    base: int = 0
+    """For a view that reads one table or view and no other: the oid of that; 0 otherwise."""
 
     @property
     def word(self) -> str:
@@ -271,7 +273,12 @@ SELECT pg_catalog.json_build_object(
         'oid', c.oid::bigint, 'name', pg_catalog.json_build_object('name', c.relname, 'schema', n.nspname), 'kind', c.relkind::text,
         'columns', coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
-        'guarded', c.relrowsecurity, 'forced', c.relrowsecurity AND c.relforcerowsecurity)
+        'guarded', c.relrowsecurity, 'forced', c.relrowsecurity AND c.relforcerowsecurity,
+        'base', CASE WHEN c.relkind = 'v' THEN coalesce((
+            SELECT pg_catalog.min(d.refobjid::bigint) FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.objid = r.oid
+            WHERE r.ev_class = c.oid AND r.ev_type = '1' AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+                AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> c.oid
+            HAVING pg_catalog.count(DISTINCT d.refobjid) = 1), 0) ELSE 0 END)
         ORDER BY c.oid NOT IN (SELECT oid FROM tops), c.relkind NOT IN ('r', 'p'), n.nspname, c.relname)
       FROM concerned k JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')), '[]'),

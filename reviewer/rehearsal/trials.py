@@ -53,7 +53,12 @@ _MOST_SHOWN = 200
 _NUMBERS = itertools.count(1)
 
 _OF_THE_MOMENT = ("08", "25", "40", "53", "55P03", "57", "58", "XX")
-_NO_ARBITER = frozenset({"42P10", "55000"})
+_OWN = {
+    ("table", "on conflict"): frozenset({"42P10", "55000"}),
+    ("view", "insert"): frozenset({"44000", "55000"}),
+    ("materialized view", "refresh"): frozenset({"55000"}),
+}
+"""The errors of statements that tell more than a simpler one: of ON CONFLICT, a check option, a missing index."""
 _NO_SUCH = frozenset({"42P01", "42703"})
 _REFERRED_TO = frozenset({"23503", "23001"})
 
@@ -147,7 +152,7 @@ def before(
     if not state.concerned and not state.functions:
         return Before(catalogue=catalogue)
     if schema is None:
-        schema = shape.read(connection, [each.oid for each in state.concerned])
+        schema = shape.read(connection, [oid for each in state.concerned for oid in (each.oid, each.base) if oid])
     tables = {table.oid: table for table in schema.tables}
     mine = [tables[each.oid] for each in state.concerned if each.oid in tables]
     back = trial_state.sequences(connection, _with_parts(schema, mine))
@@ -215,8 +220,8 @@ def after(
                 if attempt.wrote and attempt.oid not in guarded:
                     idle[attempt] = error is not True and session.writes_nothing(tried)
                 continue
-            if attempt.action == "on conflict" and error.sqlstate not in _NO_ARBITER:
-                continue  # an INSERT without it fails too
+            if error.sqlstate not in _OWN.get((attempt.kind, attempt.action), {error.sqlstate}):
+                continue  # simpler statements fail too
             found = _told(attempt, error)
             if attempt.follows is not None and error.sqlstate not in _REFERRED_TO and found.function is None:
                 continue  # how the row is found may be what fails: the table that refers to it has changed
@@ -457,6 +462,10 @@ def _of_relation(
             columns[:1],
             role,
         )
+        yield from _through_view(session, schema, each, counts, role)
+    if each.kind == "m":
+        sql = f"REFRESH MATERIALIZED VIEW CONCURRENTLY {name}"
+        yield _Attempt(each.oid, each.name, each.word, "refresh", sql)
     if table is not None:
         values = _row(session, schema, table, counts) or {}
         made = _inserts(table, each.name, values, role)
@@ -464,6 +473,36 @@ def _of_relation(
         yield from _changes(table, each.oid, each.name, made, role)
         yield from _other_values(table, each.name, values, role)
         yield from _with_what_follows(schema, table, each.name, role)
+
+
+def _through_view(
+    session: _Session, schema: Schema, view: Concerned, counts: Mapping[int, int], role: str
+) -> Iterator[_Attempt]:
+    """Yield an INSERT through a view of a row like one that the view shows: of the table below it come the values
+    that have to be new.
+    """
+    import psycopg
+
+    table = schema.table(view.base)
+    if table is None:
+        return
+    keys = {column for columns in table.unique for column in columns}
+    fields = [f for f in table.fields if f.name in view.columns and f.generated is None and f.counts is None]
+    shown = ", ".join(f"{quoted(f.name)}::text" for f in fields)
+    with contextlib.suppress(psycopg.Error):
+        there = session.row(f"SELECT {shown} FROM {view.name.sql} LIMIT 1") if fields else None
+        if there is None:
+            return
+        values: dict[str, object] = {f.name: value for f, value in zip(fields, there, strict=True)}
+        if keys & values.keys():
+            values |= {
+                c: v for c, v in (_row(session, schema, table, counts) or {}).items() if c in keys & values.keys()
+            }
+        given = {column: literal(str(value)) for column, value in values.items() if value is not None}
+        if given:
+            listed = ", ".join(map(quoted, given))
+            sql = f"INSERT INTO {view.name.sql} ({listed}) VALUES ({', '.join(given.values())})"
+            yield _Attempt(view.oid, view.name, view.word, "insert", sql, tuple(given), role)
 
 
 def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], role: str) -> Iterator[_Attempt]:
