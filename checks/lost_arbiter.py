@@ -8,6 +8,9 @@ is dropped, each such statement of the running code fails with SQLSTATE 42P10: u
 `bulk_save` of many libraries. A partial index is no substitute: it only matches statements that repeat its WHERE.
 Neither is a DEFERRABLE constraint: PostgreSQL rejects it with SQLSTATE 55000, even if there is another index.
 
+`ON CONFLICT ON CONSTRAINT uq_email` asks for a constraint by its name. It fails with SQLSTATE 42704 once the constraint
+is renamed, or its index, which renames both.
+
 ## Do this instead
 
 Build the new unique index first, CONCURRENTLY, deploy code whose ON CONFLICT names it, and drop the old one a
@@ -16,6 +19,7 @@ release later. Before that, search the code for `on_conflict` and `ON CONFLICT`.
 ## Not flagged
 
 - Another non-partial unique index on the same columns that stays or is created in the same revision.
+- A constraint that becomes an index: a statement that names columns finds it.
 - Tables and indexes that the same deploy has created.
 - A key whose columns are dropped too: no statement can name them.
 
@@ -40,6 +44,8 @@ from reviewer.check import (
     Group,
     Name,
     Refused,
+    RenameConstraint,
+    RenameIndex,
     Rule,
     Severity,
     Step,
@@ -71,7 +77,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if after is None:
                 yield from _read(subject, context)
                 return
+            lost = {(r.subject, r.columns) for r in after.refused if r.action == "on conflict"}
             for each in after.refused:
+                if each.action == "on constraint" and (each.subject, each.columns) not in lost:
+                    yield from _named_otherwise(each, subject)
                 if each.action != "on conflict":
                     continue
                 if each.sqlstate == "42P10":
@@ -86,9 +95,39 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     yield _put_off(each, step)
 
 
+def _named_otherwise(refused: Refused, story: Story) -> Iterator[Concern]:
+    """Where another constraint on the same columns is there, under another name. Of an index without a constraint it is
+    known that ON CONFLICT has to name the columns.
+    """
+    there = (i for i in story.after.indexes(refused.subject) if i.constraint not in {None, refused.constraint})
+    new = next((i.constraint for i in there if i.unique and set(i.columns) == set(refused.columns)), None)
+    if new is not None and refused.constraint is not None:
+        renames = RenameConstraint | RenameIndex | DropConstraint
+        step = cause_of(story, refused.subject, named=refused.constraint, wanted=lambda o: isinstance(o, renames))
+        yield _renamed(refused.subject, refused.constraint, new, step, Basis.OBSERVED)
+
+
+def _renamed(table: Name, old: str, new: str, step: Step | None, basis: Basis) -> Concern:
+    return concern(
+        f"""
+        `INSERT INTO {table} … ON CONFLICT ON CONSTRAINT {old}` of the running code fails from now on (SQLSTATE 42704):
+        the constraint is called `{new}` now.
+        """,
+        about=about.other("arbiter", str(table), old),
+        severity=Severity.WARNING if basis is Basis.OBSERVED else Severity.NOTICE,
+        basis=basis,
+        location=place_of(step),
+        evidence={"constraint": old, "sqlstate": "42704"},
+    )
+
+
 def _read(story: Story, context: Context) -> Iterator[Concern]:
     """The same from the text alone."""
     for step in story.steps():
+        match step.operation:
+            case RenameConstraint(table=named, name=old, new_name=new) if context.exists(named):
+                if any(i.unique and i.constraint == old for i in step.now.indexes(named)):
+                    yield _renamed(named, old, new, step, Basis.PARSED)
         table, columns = _key(step)
         if table is None or not columns or step.now.is_new(table) or not context.exists(table):
             continue
@@ -179,6 +218,30 @@ EXAMPLES = [
         upgrade="""
         op.drop_constraint("uq_email", "accounts")
         op.create_unique_constraint("uq_email", "accounts", ["email"], deferrable=True)  # flagged
+        """,
+    ),
+    Example(
+        "a unique constraint that is renamed",
+        given=ACCOUNTS,
+        upgrade="""
+        op.execute("ALTER TABLE accounts RENAME CONSTRAINT uq_email TO accounts_email_key")  # flagged
+        """,
+    ),
+    Example(
+        "the index of a unique constraint that is renamed",
+        given=ACCOUNTS,
+        upgrade="""
+        op.execute("ALTER INDEX uq_email RENAME TO accounts_email_key")  # flagged
+        """,
+    ),
+    Example(
+        "a unique index that is renamed",
+        given=f"""
+        {ACCOUNTS.strip()}
+        op.create_index("uq_both", "accounts", ["email", "deleted"], unique=True)
+        """,
+        upgrade="""
+        op.execute("ALTER INDEX uq_both RENAME TO accounts_both")
         """,
     ),
     Example(

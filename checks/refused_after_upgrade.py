@@ -115,7 +115,7 @@ def _unused(refused: Refused, context: Context) -> bool:
     return added or context.old_code_uses(refused.subject, refused.column) is False
 
 
-_OF_OTHERS = frozenset({"on conflict", "label"})
+_OF_OTHERS = frozenset({"on conflict", "on constraint", "label"})
 """Those have their own rules: `lost-arbiter`, `removed-enum-value`."""
 
 

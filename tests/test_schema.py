@@ -108,6 +108,16 @@ def test_indexes_and_references_follow_a_table_that_is_renamed() -> None:
     assert now.constraints(Name("orders"))[0].referenced == Name("people", "public")
 
 
+@pytest.mark.parametrize(
+    "rename", ["ALTER TABLE users RENAME CONSTRAINT uq TO unique_name", "ALTER INDEX uq RENAME TO unique_name"]
+)
+def test_a_unique_constraint_and_its_index_are_renamed_together(rename: str) -> None:
+    now = after("ALTER TABLE users ADD CONSTRAINT uq UNIQUE (name)", rename)
+
+    assert ("unique_name", "unique_name") in {(i.name, i.constraint) for i in now.indexes(Name("users"))}
+    assert [each.name for each in now.constraints(Name("users"))] == ["unique_name"]
+
+
 def test_of_a_table_that_nobody_knows_it_keeps_what_was_done_to_it() -> None:
     now = after("ALTER TABLE things ADD COLUMN age int NOT NULL DEFAULT 1", "ALTER TABLE things RENAME TO other")
 

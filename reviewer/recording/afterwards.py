@@ -17,7 +17,7 @@ class Refused(Struct, frozen=True):
     kind: str
     """What the subject is: `table`, `view`, `function`, `enum type` …"""
     action: str
-    """`select`, `insert`, `update`, `delete`, `on conflict`, `refresh`, `call` or `label`."""
+    """`select`, `insert`, `update`, `delete`, `on conflict`, `on constraint`, `refresh`, `call` or `label`."""
     sql: str
     """The statement, shortened if it is long."""
     error: str

@@ -55,6 +55,7 @@ _NUMBERS = itertools.count(1)
 _OF_THE_MOMENT = ("08", "25", "40", "53", "55P03", "57", "58", "XX")
 _OWN = {
     ("table", "on conflict"): frozenset({"42P10", "55000"}),
+    ("table", "on constraint"): frozenset({"42704"}),
     ("view", "insert"): frozenset({"44000", "55000"}),
     ("materialized view", "refresh"): frozenset({"55000"}),
 }
@@ -75,6 +76,8 @@ class _Attempt(Struct, frozen=True):
     """SQL that runs before the statement, in the same savepoint."""
     follows: tuple[int, tuple[str, ...]] | None = None
     """For a DELETE of a row that others refer to, which follow it: the oid of their table and their columns."""
+    constraint: str = ""
+    """The constraint that it names."""
     finds: str = ""
     """A query that returns the row that it changes or deletes."""
     compares: str = ""
@@ -641,7 +644,8 @@ def _row(session: _Session, schema: Schema, table: Shape, counts: Mapping[int, i
 
 
 def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
-    """Yield an INSERT … ON CONFLICT for each unique index that can serve as its arbiter: one without a row, because
+    """Yield an INSERT … ON CONFLICT for each unique constraint by its name, and for each unique index that can serve as its
+    arbiter: one without a row, because
     PostgreSQL looks for the index when it plans the statement, and one of an existing row, because only then it
     rejects an index that is checked later.
     """
@@ -663,6 +667,16 @@ def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
             f" ON CONFLICT ({listed}) DO NOTHING"
         )
         yield _Attempt(each.oid, each.name, each.word, "on conflict", sql, columns)
+    for index in known.indexes if known else ():
+        if index.constraint and index.unique and all(index.columns):
+            listed, name = ", ".join(map(quoted, index.columns)), each.name.sql
+            sql = (
+                f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {name} WHERE false"
+                f" ON CONFLICT ON CONSTRAINT {quoted(index.constraint)} DO NOTHING"
+            )
+            yield _Attempt(
+                each.oid, each.name, each.word, "on constraint", sql, index.columns, constraint=index.constraint
+            )
 
 
 def _call(function: Function) -> _Attempt:
@@ -695,7 +709,7 @@ def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refus
         error.sqlstate or "",
         attempt.columns,
         column,
-        error.diag.constraint_name,
+        error.diag.constraint_name or attempt.constraint or None,
         where.group(1) if where else None,
         int(where.group(2)) if where and where.group(2) else None,
         attempt.role,

@@ -377,7 +377,7 @@ class Schema(Struct, frozen=True, eq=False):
             case DropConstraint(table=table, name=name):
                 return self._drop_constraint(table, name)
             case RenameConstraint(table=table, name=name, new_name=new):
-                return self._each_constraint(table, name, name=new)
+                return self._rename_constraint(table, name, new)
             case ValidateConstraint(table=table, name=name):
                 return self._each_constraint(table, name, valid=True)
         return self._apply_object(operation)
@@ -704,15 +704,28 @@ class Schema(Struct, frozen=True, eq=False):
         }
         return replace(self, tables={**self.tables, **tables}, new_indexes=self.new_indexes - {key})
 
+    def _rename_constraint(self, table: Name, name: str, new: str) -> Schema:
+        known = self.tables.get(_key(table))
+        for index in known.indexes if known is not None else ():
+            if index.constraint == name:
+                return self._rename_index(Name(index.name, table.schema), new)
+        return self._each_constraint(table, name, name=new)
+
     def _rename_index(self, index: Name, new: str) -> Schema:
+        """The index has another name, and with it the constraint that it implements."""
         key = _key(index)
-        tables = {
-            each: replace(
+        tables = {}
+        for each, table in self._holders(key).items():
+            old = next(i for i in table.indexes if i.name == index.name)
+            called = replace(old, name=new, constraint=old.constraint and new)
+            tables[each] = replace(
                 table,
-                indexes=tuple(replace(i, name=new) if i.name == index.name else i for i in table.indexes),
+                indexes=tuple(called if i is old else i for i in table.indexes),
+                constraints=tuple(
+                    replace(k, name=new) if old.constraint is not None and k.name == old.constraint else k
+                    for k in table.constraints
+                ),
             )
-            for each, table in self._holders(key).items()
-        }
         return replace(self, tables={**self.tables, **tables})._retitled(key, new)
 
     def _holders(self, index: Key) -> dict[Key, Table]:
