@@ -598,3 +598,16 @@ def test_a_view_with_a_check_option_refuses_rows_that_it_showed(where: str, told
     found = [f for f in bench.review(made).findings if f.rule == "refused-after-upgrade"]
 
     assert ["check option" in f.message for f in found] == ([True] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"), [("id int NOT NULL", True), ("id int PRIMARY KEY", False)], ids=["no key", "a key"]
+)
+def test_a_new_table_that_is_published_with_all_others_needs_a_key(
+    columns: str, told: bool, bench: cases.Bench
+) -> None:
+    made = case((f'op.execute("CREATE TABLE fresh ({columns})")', 'op.drop_table("fresh")'))
+    report = bench.review(replace(made, setup=(*ITEMS, "CREATE PUBLICATION everything FOR ALL TABLES")))
+    found = [f.message for f in report.findings if f.rule == "refused-after-upgrade"]
+
+    assert [m.startswith("UPDATE and DELETE on the new table `fresh` fail:") for m in found] == [True] * told

@@ -202,8 +202,8 @@ def after(
     names = trial_state.oids(connection, before.state.concerned)
     tables = {table.oid: table for table in schema.tables}
     old = [tables[each.oid] for each in before.state.concerned if each.oid in tables]
-    made = {each.name for each in changes if each.kind == "table" and each.change.value == "left behind"}
-    made |= {str(each.name) for each in before.state.concerned if each.oid not in tables}  # rebuilt
+    new = {each.name for each in changes if each.kind == "table" and each.change.value == "left behind"}
+    made = new | {str(each.name) for each in before.state.concerned if each.oid not in tables}  # rebuilt
     mine = [*old, *(table for table in schema.tables if table not in old and str(table.name) in made)]
     back = trial_state.sequences(connection, _with_parts(schema, mine))
     counters = _compared(trial_state.counters(connection, mine), before.counters)
@@ -234,6 +234,7 @@ def after(
             elif _is_evidence(connection, found, before) and not _of_another_part(found, attempt, schema):
                 refused.append(found)
         refused += _fresh(session, schema, before, names, failed, counts, refused)
+        refused += _published(session, [table for table in schema.tables if str(table.name) in new])
         refused += _gone_calls(session, before, changes)
         refused += _gone_labels(session, before.catalogue, labels)
         visible = [
@@ -822,6 +823,24 @@ def _fresh(
                 if found.function is not None:
                     shown = f"{attempt.action.upper()} on {name}"
                     yield replace(found, sql=shown, columns=())
+
+
+def _published(session: _Session, tables: Iterable[Shape]) -> Iterator[Refused]:
+    """Yield UPDATE and DELETE for new tables that a publication covers and that have no replica identity: PostgreSQL
+    rejects them before it looks for a row.
+    """
+    if session.row("SELECT FROM pg_catalog.pg_publication LIMIT 1") is None:
+        return
+    for table in tables:
+        free = [f.name for f in table.fields if f.generated is None]
+        for action, sql in (
+            ("update", f"UPDATE {table.name.sql} SET {_same(free[:1])} WHERE false"),
+            ("delete", f"DELETE FROM {table.name.sql} WHERE false"),
+        ):
+            attempt = _Attempt(table.oid, table.name, "table", action, sql)
+            error = session.refusal(attempt) if free and not table.root else None
+            if error is not None and error.sqlstate == "55000":
+                yield _told(attempt, error, fresh=True)
 
 
 def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]) -> Iterator[Refused]:
