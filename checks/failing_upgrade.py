@@ -6,7 +6,8 @@ The upgrade fails.
 The deploy stops halfway. In Alembic's default mode everything is rolled back and the new code starts on the old
 schema; if a revision has committed in between, the database is in a state that no revision describes. Some upgrades
 fail only if tables contain rows, and some only when several revisions are run by one `alembic upgrade`: a test on
-an empty database, one step at a time, passes.
+an empty database, one step at a time, passes. Others fail only where the tables that they read are empty: the deploy
+succeeds, and each fresh install stops.
 
 ## Do this instead
 
@@ -21,6 +22,7 @@ or commit in between with `op.get_context().autocommit_block()`.
   exception in the revision's own code, or a conflict with the key of a row that it inserts, is a notice. Provide
   realistic rows with `--seed FILE`. Failures on any row remain an error: a NULL where the revision forbids it, a
   trigger that names a missing column.
+- As an error: an exception on purpose (`raise`) on empty tables only. It is a warning.
 - Failures that the revision does not cause: a missing driver, an env.py that fails before the revision is run. The
   verdict is then `error`. What env.py raises during or after the revision stops its deploy and is flagged.
 
@@ -77,6 +79,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             failed = failures.gravest(story, Direction.UPGRADE)
             if failed is None:
                 yield from _collided(revision, context)
+                yield from _without_rows(revision, context)
                 return
             if failures.told_before(context, failed):
                 return
@@ -123,6 +126,24 @@ def _collided(revision: Revision, context: Context) -> Iterator[Concern]:
                 of the generated rows had: {failures.words(trial)}. Check that production has no row with such a key.
                 """,
                 severity=Severity.NOTICE,
+                about=failures.about(trial),
+                basis=Basis.OBSERVED,
+                location=failures.place(revision, trial),
+                direction=Direction.UPGRADE,
+                evidence=failures.evidence(trial),
+            )
+
+
+def _without_rows(revision: Revision, context: Context) -> Iterator[Concern]:
+    """What a fresh install meets."""
+    for trial in context.recording.trials if not context.static else ():
+        if not trial.rows and not trial.written and trial.revision == revision.id:
+            yield concern(
+                f"""
+                The upgrade of `{revision.id}` fails where the tables that it reads are empty, as in a fresh install:
+                {failures.words(trial)}.
+                """,
+                severity=Severity.WARNING if failures.on_purpose(trial) else Severity.ERROR,
                 about=failures.about(trial),
                 basis=Basis.OBSERVED,
                 location=failures.place(revision, trial),
@@ -184,6 +205,22 @@ EXAMPLES = [
         upgrade="""
         op.execute("UPDATE users SET name = NULL")  # flagged
         """,
+    ),
+    Example(
+        "only where there are no rows",
+        given='op.execute("CREATE TABLE roles (id serial PRIMARY KEY, name text)")',
+        upgrade="""
+        op.execute("SELECT setval('roles_id_seq', (SELECT coalesce(max(id), 0) FROM roles))")  # flagged
+        """,
+        downgrade="pass",
+    ),
+    Example(
+        "on a table that may be empty",
+        given='op.execute("CREATE TABLE roles (id serial PRIMARY KEY, name text)")',
+        upgrade="""
+        op.execute("SELECT setval('roles_id_seq', (SELECT coalesce(max(id), 1) FROM roles))")
+        """,
+        downgrade="pass",
     ),
     Example(
         "a row with a key that a made-up row has",

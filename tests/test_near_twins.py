@@ -611,3 +611,31 @@ def test_a_new_table_that_is_published_with_all_others_needs_a_key(
     found = [f.message for f in report.findings if f.rule == "refused-after-upgrade"]
 
     assert [m.startswith("UPDATE and DELETE on the new table `fresh` fail:") for m in found] == [True] * told
+
+
+FIRST = """first = op.get_bind().execute(sa.text("SELECT id FROM items ORDER BY id")).{}
+op.execute(f"UPDATE items SET old = 'first' WHERE id = {{first or 0}}")"""
+REFUSES = """if not op.get_bind().execute(sa.text("SELECT id FROM items")).all():
+    raise RuntimeError("load the items first")"""
+EMPTY = "CREATE TABLE items (id int PRIMARY KEY, old text)"
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "setup", "severities"),
+    [
+        (FIRST.format("first()[0]"), (EMPTY,), ["error"]),
+        (FIRST.format("scalar_one()"), ITEMS, ["error"]),
+        (FIRST.format("first()[0]"), ITEMS, []),
+        (FIRST.format("scalar()"), (EMPTY,), []),
+        (REFUSES, (EMPTY,), ["warning"]),
+    ],
+    ids=["a row is needed", "it fails anyway", "the history has a row", "no row is needed", "it says so"],
+)
+def test_an_upgrade_that_needs_a_row_fails_in_a_fresh_install(
+    upgrade: str, setup: tuple[str, ...], severities: list[str], bench: cases.Bench
+) -> None:
+    report = bench.review(replace(case((upgrade, "pass")), setup=setup))
+    told = [f for f in report.findings if f.rule == "failing-upgrade"]
+
+    assert [f.severity.value for f in told] == severities
+    assert ["as in a fresh install" in f.message for f in told] == [setup != ITEMS for _ in told]

@@ -52,6 +52,7 @@ from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Upgrade
 from reviewer.rehearsal.reader import Run, time_is_over
 from reviewer.rehearsal.round_trip import (
+    asks_for_rows,
     blamed,
     locked,
     reads_rows,
@@ -178,6 +179,7 @@ class _Rehearsal:
         """The two rehearsals, and what is tried besides."""
         self._rehearse()
         self._look_at_sequences()
+        self._on_no_rows()
         self._on_worst_rows()
 
     def _rehearse(self) -> None:
@@ -241,6 +243,23 @@ class _Rehearsal:
         bench = self._bench
         with bench.looking("the schema that the deploy leads to"), bench.server.connect(database) as connection:
             end.snapshot = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
+
+    def _on_no_rows(self) -> None:
+        """If the upgrade asks for rows and succeeds, run it on the tables as a fresh install has them: with no row but
+        those of the history.
+        """
+        deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
+        well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
+        origin = self._bench.origin
+        fresh = origin.kind != "models" and not origin.schema
+        if not (deployed and well and fresh and asks_for_rows(deployed, self._base.filled)):
+            return
+        self._bench.progress("upgrading empty tables")
+        with self._bench.looking("the upgrade of empty tables"):
+            start = partial(self._base.empty, self._bench)
+            run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False).run
+            if not run.ok and run.failed_revision is not None and self._base.rows_matter(run):
+                self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, rows=False))
 
     def _on_worst_rows(self) -> None:
         """If the upgrade reads rows and succeeds on ordinary ones, upgrade the worst rows that the schema allows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -30,7 +30,7 @@ from reviewer.rows import shape, writing
 from reviewer.rows.shape import Schema
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
-from reviewer.sql.operations import Insert, Merge, RenameColumn, RenameTable, SetSchema, Update
+from reviewer.sql.operations import DoBlock, Insert, Merge, RenameColumn, RenameTable, Select, SetSchema, Update
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -144,6 +144,19 @@ def reads_rows(passes: Iterable[Pass]) -> bool:
             return True
         if any(not index.table_new for index in seen.built):
             return True
+    return False
+
+
+def asks_for_rows(passes: Iterable[Pass], tables: Collection[Name]) -> bool:
+    """Return whether what follows a statement may depend on what it reads in one of `tables`."""
+    for each in passes:
+        for statement in each.statements:
+            for operation in operations(statement):
+                match operation:
+                    case Select(tables=read) if any(name.matches(table) for name in read for table in tables):
+                        return True
+                    case DoBlock(body=body) if any(table.name in body for table in tables):
+                        return True
     return False
 
 

@@ -131,6 +131,8 @@ def _failed(each: Pass) -> str:
 def _tried(trial: Pass) -> str:
     if trial.worst:
         on = "the worst rows that the schema allows"
+    elif not trial.rows and not trial.written:
+        on = "empty tables"
     else:
         on = "a row with the same key" if trial.collided else " or ".join(trial.written).replace("`", "")
     return f"{_direction(trial)} fails on {on}: {trial.failure.message if trial.failure else ''}"
