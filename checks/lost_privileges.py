@@ -8,6 +8,9 @@ options such as `security_barrier` or `security_invoker` of the old one are lost
 that reads the view under a separate role fails once the migration commits; without `security_barrier` a query can
 see rows that it should not.
 
+A new owner takes the rights of the one before. `CREATE OR REPLACE FUNCTION` without SECURITY DEFINER takes it away, and
+`security_invoker` asks for rights on the tables below a view. Whoever may read or call it was tried before and after.
+
 ## Do this instead
 
 `CREATE OR REPLACE VIEW` keeps privileges if columns are only added at the end. Otherwise repeat the GRANTs and the
@@ -17,7 +20,9 @@ them on objects that are created later.
 ## Not flagged
 
 - Objects that get their privileges back in the same revision.
-- Objects that are not recreated, and objects of the same deploy.
+- Objects of the same deploy.
+- Roles that the history does not create.
+- As a notice only: a function that is no longer SECURITY DEFINER, where no role is known that needs it.
 
 ## References
 
@@ -28,7 +33,7 @@ them on objects that are created later.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from reviewer.check import (
     Afterwards,
@@ -47,6 +52,7 @@ from reviewer.check import (
     Group,
     Name,
     Privileges,
+    Refused,
     Rule,
     Severity,
     Step,
@@ -90,8 +96,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             after = context.recording.after(revision.id)
             if after is not None:
-                for name in dict.fromkeys((each.kind, each.name, each.table) for each in after.changes):
-                    yield from _told(name, after, subject)
+                told: set[Name] = set()
+                for key in dict.fromkeys((each.kind, each.name, each.table) for each in after.changes):
+                    for lost in _told(key, after, subject):
+                        told.add(_of(key))
+                        yield lost
+                denied = [each for each in after.refused if each.action == "as role" and not _known(each, told)]
+                for name in dict.fromkeys(each.subject for each in denied):
+                    yield _denied([each for each in denied if each.subject == name], after, subject)
+                for name in _of_the_caller(after):
+                    if not any(each.subject.matches(name) for each in denied):
+                        yield _weaker(name, subject)
 
 
 def _revoked_by_text(context: Context) -> Iterator[Concern]:
@@ -136,7 +151,7 @@ def _told(key: tuple[str, str, str | None], after: Afterwards, story: Story) -> 
     comment = any(each.aspect == "comment" and each.after is None for each in changes)
     more = [*(f"the option `{option}`" for option in options), *(["its comment"] if comment else [])]
     told = f"{table}.{name}" if table else name
-    of = Name.told(table or name.partition("(")[0])
+    of = _of(key)
     parts = listed([*lost, *more])
     anew = _made_anew(of, story)
     yield concern(
@@ -148,6 +163,60 @@ def _told(key: tuple[str, str, str | None], after: Afterwards, story: Story) -> 
         basis=Basis.COMPARED,
         location=place_of(anew or _revoked(story, of)),
         evidence={"lost": [*lost, *more]},
+    )
+
+
+def _of(key: tuple[str, str, str | None]) -> Name:
+    _, name, table = key
+    return Name.told(table or name.partition("(")[0])
+
+
+def _known(refused: Refused, told: Collection[Name]) -> bool:
+    """Whether it fails because of privileges that are told as lost."""
+    return any(each.matches(refused.subject) or refused.error.endswith(f" {each.name}") for each in told)
+
+
+def _denied(refused: list[Refused], after: Afterwards, story: Story) -> Concern:
+    first = refused[0]
+    roles = listed([f"`{each.role}`" for each in refused])
+    does = "call" if first.kind == "function" else "read"
+    definer = any(each.matches(first.subject) for each in _of_the_caller(after))
+    why = ", because it is no longer SECURITY DEFINER" if definer else ""
+    return concern(
+        f"""
+        {roles} could {does} `{first.subject}` before this revision and cannot any more{why}: PostgreSQL says `{first.error}`.
+        """,
+        about=about.other("privileges", first.kind, str(first.subject)),
+        basis=Basis.OBSERVED,
+        location=place_of(cause_of(story, first.subject)),
+        evidence={"sql": first.sql, "sqlstate": first.sqlstate, "roles": [each.role for each in refused]},
+    )
+
+
+def _of_the_caller(after: Afterwards) -> list[Name]:
+    """The functions that ran with the rights of their owner, and run with those of the caller now."""
+    return [
+        Name.told(each.name.partition("(")[0])
+        for each in after.changes
+        if (each.kind, each.aspect, each.change) == ("function", "definition", Change.CHANGED)
+        and _is_definer(each.before)
+        and not _is_definer(each.after)
+    ]
+
+
+def _is_definer(definition: str | None) -> bool:
+    return "SECURITY DEFINER" in re.split(r"\n(?:AS|BEGIN)\b", definition or "")[0]
+
+
+def _weaker(name: Name, story: Story) -> Concern:
+    return concern(
+        f"""
+        The function `{name}` is no longer SECURITY DEFINER: from now on it may only do what the role that calls it may.
+        """,
+        severity=Severity.NOTICE,
+        about=about.other("privileges", "function", str(name)),
+        basis=Basis.COMPARED,
+        location=place_of(cause_of(story, name)),
     )
 
 
@@ -196,6 +265,12 @@ op.execute("CREATE VIEW report AS SELECT id FROM sales")
 op.execute("GRANT SELECT ON report, sales TO example_reader")
 """
 
+APART = f"""{SALES}
+op.execute("REVOKE SELECT ON sales FROM example_reader")
+op.execute("CREATE FUNCTION sold() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM sales'")
+op.execute("GRANT EXECUTE ON FUNCTION sold() TO example_reader")
+"""
+
 EXAMPLES = [
     Example(
         "a view that is recreated",
@@ -226,6 +301,37 @@ EXAMPLES = [
         given=SALES,
         upgrade="""
         op.execute("REVOKE SELECT ON sales FROM example_reader")  # flagged
+        """,
+    ),
+    Example(
+        "a view that asks for rights on its tables",
+        given=APART,
+        upgrade="""
+        op.execute("ALTER VIEW report SET (security_barrier = true)")
+        op.execute("ALTER VIEW report SET (security_invoker = true)")  # flagged
+        """,
+        since=15,
+    ),
+    Example(
+        "a view that asks for rights that the role has",
+        given=SALES,
+        upgrade="""
+        op.execute("ALTER VIEW report SET (security_invoker = true)")
+        """,
+        since=15,
+    ),
+    Example(
+        "a function that runs with the rights of the caller from now on",
+        given=APART,
+        upgrade="""
+        op.execute("CREATE OR REPLACE FUNCTION sold() RETURNS bigint LANGUAGE sql AS 'SELECT count(id) FROM sales'")  # flagged
+        """,
+    ),
+    Example(
+        "a function that keeps the rights of its owner",
+        given=APART,
+        upgrade="""
+        op.execute("CREATE OR REPLACE FUNCTION sold() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(id) FROM sales'")
         """,
     ),
     Example(

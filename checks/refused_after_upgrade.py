@@ -125,8 +125,8 @@ def _unused(refused: Refused, context: Context) -> bool:
     return added or context.old_code_uses(refused.subject, refused.column) is False
 
 
-_OF_OTHERS = frozenset({"on conflict", "on constraint", "label"})
-"""Those have their own rules: `lost-arbiter`, `removed-enum-value`."""
+_OF_OTHERS = frozenset({"on conflict", "on constraint", "label", "as role"})
+"""Those have their own rules: `lost-arbiter`, `removed-enum-value`, `lost-privileges`."""
 
 
 def _of_keys(refused: Refused, after: Afterwards) -> bool:

@@ -64,7 +64,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             after = context.recording.after(revision.id)
             alike: dict[tuple[str, str], list[Refused]] = {}
             for each in after.refused if after is not None else ():
-                if each.function is not None and each.sqlstate not in _ON_PURPOSE:
+                if each.function is not None and each.sqlstate not in _ON_PURPOSE and each.action != "as role":
                     alike.setdefault((each.function, each.error), []).append(each)
             for found in alike.values():
                 first = next((each for each in found if each.kind != "function"), found[0])

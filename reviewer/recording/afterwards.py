@@ -17,7 +17,8 @@ class Refused(Struct, frozen=True):
     kind: str
     """What the subject is: `table`, `view`, `function`, `enum type` …"""
     action: str
-    """`select`, `insert`, `update`, `delete`, `on conflict`, `on constraint`, `refresh`, `call` or `label`."""
+    """`select`, `insert`, `update`, `delete`, `on conflict`, `on constraint`, `refresh`, `call` or `label`; `as role`
+    for a SELECT or call that only says what one of the project's roles may do."""
     sql: str
     """The statement, shortened if it is long."""
     error: str
@@ -33,7 +34,8 @@ class Refused(Struct, frozen=True):
     function_line: int | None = None
     """The line in that function's body."""
     role: str = ""
-    """The role that it ran as: `owner` or `application`; empty if the role makes no difference."""
+    """The role that it ran as: `owner` or `application`, or for `as role` its name; empty if the role makes no
+    difference."""
     fresh: bool = False
     """Whether it was written for the upgraded schema, so that new code fails too."""
 

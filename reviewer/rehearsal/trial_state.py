@@ -37,6 +37,8 @@ class Concerned(Struct, frozen=True):
     """Whether row-level security also applies to the owner."""
     base: int = 0
     """For a view that reads one table or view and no other: the oid of that; 0 otherwise."""
+    readers: tuple[str, ...] = ()
+    """Roles of the project that may read it: not a superuser, nor the owner of the database."""
 
     @property
     def word(self) -> str:
@@ -56,6 +58,8 @@ class Function(Struct, frozen=True):
     strict: bool
     mentions: bool
     """Whether its body names a table that the revision uses, or calls a function that it creates."""
+    callers: tuple[str, ...] = ()
+    """Roles of the project that may call it. Only for a function that the revision creates, or `mentions`."""
 
     def call(self, arguments: Iterable[str]) -> str:
         """Return a call with these arguments."""
@@ -233,11 +237,15 @@ WITH RECURSIVE asked AS (
             AND d.objid = named.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
         WHERE named.relkind = 'S')
 ), users AS (
-    SELECT p.oid, p.proname, n.nspname, p.prosrc, p.proargtypes, p.pronargdefaults, p.proisstrict, p.prorettype, p.prokind, p.provariadic,
+    SELECT p.oid, p.proname, n.nspname, p.prosrc, p.proargtypes, p.pronargdefaults, p.proisstrict, p.prorettype, p.prokind, p.provariadic, p.proacl, p.proowner,
         EXISTS (SELECT FROM given g WHERE pg_catalog.strpos(pg_catalog.lower(p.prosrc), pg_catalog.lower(g.relname)) > 0) AS mentions
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid >= 16384 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
+), roles AS (
+    SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r
+    WHERE NOT r.rolsuper AND r.oid >= 16384 AND r.rolname NOT LIKE 'alembic\_reviewer\_%%' AND r.rolname <> CURRENT_USER
+      AND r.oid <> (SELECT datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 ), callers AS (
     SELECT u.oid, u.proname, false AS by_text FROM users u WHERE EXISTS (SELECT FROM asked g WHERE g.name = u.proname AND g.schema = u.nspname)
     UNION
@@ -278,7 +286,9 @@ SELECT pg_catalog.json_build_object(
             SELECT pg_catalog.min(d.refobjid::bigint) FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.objid = r.oid
             WHERE r.ev_class = c.oid AND r.ev_type = '1' AND d.classid = 'pg_catalog.pg_rewrite'::regclass
                 AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> c.oid
-            HAVING pg_catalog.count(DISTINCT d.refobjid) = 1), 0) ELSE 0 END)
+            HAVING pg_catalog.count(DISTINCT d.refobjid) = 1), 0) ELSE 0 END,
+        'readers', coalesce((SELECT pg_catalog.json_agg(r.rolname ORDER BY r.rolname) FROM roles r WHERE r.oid = c.relowner OR r.oid IN (
+            SELECT a.grantee FROM pg_catalog.aclexplode(c.relacl) a WHERE a.privilege_type = 'SELECT')), '[]'))
         ORDER BY c.oid NOT IN (SELECT oid FROM tops), c.relkind NOT IN ('r', 'p'), n.nspname, c.relname)
       FROM concerned k JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')), '[]'),
@@ -286,7 +296,9 @@ SELECT pg_catalog.json_build_object(
         'oid', u.oid::bigint, 'name', pg_catalog.json_build_object('name', u.proname, 'schema', u.nspname),
         'arguments', coalesce((SELECT pg_catalog.json_agg(pg_catalog.format_type(a.type, NULL) ORDER BY a.position)
             FROM pg_catalog.unnest(u.proargtypes) WITH ORDINALITY a (type, position)), '[]'),
-        'defaults', u.pronargdefaults, 'strict', u.proisstrict, 'mentions', u.mentions OR u.oid IN (SELECT oid FROM callers WHERE by_text)) ORDER BY u.nspname, u.proname, u.oid)
+        'defaults', u.pronargdefaults, 'strict', u.proisstrict, 'mentions', u.mentions OR u.oid IN (SELECT oid FROM callers WHERE by_text),
+        'callers', CASE WHEN u.mentions OR u.oid IN (SELECT oid FROM callers) THEN coalesce((SELECT pg_catalog.json_agg(r.rolname ORDER BY r.rolname)
+            FROM roles r WHERE r.oid = u.proowner OR r.oid IN (SELECT a.grantee FROM pg_catalog.aclexplode(u.proacl) a)), '[]') ELSE '[]' END) ORDER BY u.nspname, u.proname, u.oid)
       FROM users u WHERE u.prokind = 'f' AND u.provariadic = 0 AND u.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)), '[]'),
     'expressions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
         'oid', i.oid::bigint, 'node', i.relfilenode::bigint, 'name', i.relname,

@@ -50,6 +50,7 @@ _FIRST = 2001
 passes."""
 _PATIENCE = "2s"
 _MOST_SHOWN = 200
+_MOST_ROLES = 3
 _NUMBERS = itertools.count(1)
 
 _OF_THE_MOMENT = ("08", "25", "40", "53", "55P03", "57", "58", "XX")
@@ -78,6 +79,8 @@ class _Attempt(Struct, frozen=True):
     """For a DELETE of a row that others refer to, which follow it: the oid of their table and their columns."""
     constraint: str = ""
     """The constraint that it names."""
+    as_role: str = ""
+    """The role of the project that runs it."""
     finds: str = ""
     """A query that returns the row that it changes or deletes."""
     compares: str = ""
@@ -168,6 +171,7 @@ def before(
                 attempts += _of_relation(session, schema, tables.get(each.oid), each, counts, role)
             attempts += _arbiters(catalogue, each)
         attempts += [_call(each) for each in state.functions if each.mentions]
+        attempts += _as_roles(state)
         worked = [
             replace(each, wrote=result and (each.action in {"insert", "delete"} or each.compares != ""))
             for each in attempts
@@ -223,6 +227,8 @@ def after(
                 if attempt.wrote and attempt.oid not in guarded:
                     idle[attempt] = error is not True and session.writes_nothing(tried)
                 continue
+            if attempt.as_role and error.sqlstate != "42501":
+                continue  # the others fail too
             if error.sqlstate not in _OWN.get((attempt.kind, attempt.action), {error.sqlstate}):
                 continue  # simpler statements fail too
             found = _told(attempt, error)
@@ -320,7 +326,7 @@ class _Session:
 
         try:
             *_, (count, row) = self._results(
-                f"{self._as(attempt.role)}{_then(attempt.first)}{attempt.sql} {attempt.compares}"
+                f"{self._as(attempt.role, attempt.as_role)}{_then(attempt.first)}{attempt.sql} {attempt.compares}"
             )
         except psycopg.Error as error:
             return error
@@ -395,7 +401,9 @@ class _Session:
             return 0
         return int(str(row[0])) if row else 0
 
-    def _as(self, role: str) -> str:
+    def _as(self, role: str, of_project: str = "") -> str:
+        if of_project:
+            return f"SET LOCAL ROLE {quoted(of_project)};"
         return f"SET LOCAL ROLE {self._names[role]};" if role and not self.plain else ""
 
 
@@ -680,6 +688,17 @@ def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
             )
 
 
+def _as_roles(state: State) -> Iterator[_Attempt]:
+    """Yield the plainest use of each relation and function by the roles to which it was given."""
+    for each in state.concerned:
+        for role in each.readers[:_MOST_ROLES] if each.columns else ():
+            sql = f"SELECT {quoted(each.columns[0])} FROM {each.name.sql} LIMIT 1"
+            yield _Attempt(each.oid, each.name, each.word, "as role", sql, as_role=role)
+    for function in state.functions:
+        for role in function.callers[:_MOST_ROLES]:
+            yield replace(_call(function), action="as role", as_role=role)
+
+
 def _call(function: Function) -> _Attempt:
     required = function.arguments[: len(function.arguments) - function.defaults]
     return _Attempt(
@@ -713,7 +732,7 @@ def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refus
         error.diag.constraint_name or attempt.constraint or None,
         where.group(1) if where else None,
         int(where.group(2)) if where and where.group(2) else None,
-        attempt.role,
+        attempt.as_role or attempt.role,
         fresh,
     )
 
@@ -955,6 +974,7 @@ def _each_once(refused: Iterable[Refused]) -> Iterator[Refused]:
             each.error,
             each.function,
             each.columns if each.action in {"on conflict", "label"} else (),
+            each.role if each.action == "as role" else "",
         )
         if key not in told:
             told.add(key)
