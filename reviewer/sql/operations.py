@@ -511,6 +511,8 @@ class Select(Struct, frozen=True):
     calls: tuple[str, ...] = ()
     locking: bool = False
     """FOR UPDATE and the like."""
+    locks_all: bool = False
+    """Whether it locks each row of its only table for other writers: FOR UPDATE or FOR SHARE without WHERE or LIMIT."""
 
 
 class Insert(Struct, frozen=True):

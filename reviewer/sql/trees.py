@@ -56,7 +56,16 @@ def _operations(tree: exp.Expr) -> Iterator[Operation]:
                 temporary=bool(into.args.get("temporary")),
                 unlogged=bool(into.args.get("unlogged")),
             )
-        yield Select(_tables(tree), _calls(tree), any(node.args.get("locks") for node in tree.find_all(exp.Select)))
+        tables = _tables(tree)
+        locking = any(node.args.get("locks") for node in tree.find_all(exp.Select))
+        yield Select(tables, _calls(tree), locking, len(tables) == 1 and _locks_all(tree))
+
+
+def _locks_all(query: exp.Expr) -> bool:
+    """Whether writers wait for each row of the table below; FOR KEY SHARE is for those that delete it only."""
+    strong = any(lock.args.get("update") or not lock.args.get("key") for lock in query.args.get("locks") or ())
+    fewer = any(query.args.get(each) for each in ("limit", "offset", "joins", "with_"))
+    return strong and not fewer and not _filtered(query)
 
 
 def _change(node: exp.Expr) -> Operation:
