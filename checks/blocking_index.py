@@ -17,6 +17,7 @@ partition, and attach them.
 
 ## Not flagged
 
+- As a notice only: an index on a materialized view, which can be read meanwhile.
 - Indexes on a table that the same deploy creates.
 - `CREATE INDEX CONCURRENTLY`, and `ON ONLY` a partitioned table: nothing is built.
 
@@ -63,13 +64,15 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if index.only and not context.observed:
                 return
             lock = context.strongest(table, LockMode.SHARE)
+            waits = context.waiting(table, lock)
             yield concern(
                 f"""
                 Building {f"index `{index.name}`" if index.name else "an index"} on `{table}` reads every row under
-                {lock}, so {lock.blocks} of `{table}` wait until the transaction ends.
+                {lock}, so {waits} of `{table}` wait until the transaction ends.
                 """,
                 remedy=_remedy(index, context),
                 about=about.index(index.name),
+                severity=Severity.NOTICE if waits == "refreshes" else None,
             )
 
 

@@ -64,6 +64,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             of = f" of `{tables[0]}`" if tables else ""
             on = f"`{tables[0]}`" if tables else "its table"
+            lock = LockMode.ACCESS_EXCLUSIVE
+            waits = context.waiting(tables[0], lock) if tables else lock.blocks
             remedy = remedies.outside_transaction(
                 remedies.call(
                     "op.drop_index",
@@ -75,7 +77,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
             yield concern(
                 f"""
-                Dropping index `{index}`{of} takes ACCESS EXCLUSIVE on {on}: later reads and writes queue behind it
+                Dropping index `{index}`{of} takes ACCESS EXCLUSIVE on {on}: later {waits} queue behind it
                 while it waits for running queries, and then wait until the transaction ends.
                 """,
                 remedy=[] if tables and context.now.is_partitioned(tables[0]) else [remedy],

@@ -51,7 +51,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"""
                 This statement {" and ".join(each.phrase for each in work[:2])} under {mode} on `{table}`, so
-                {mode.blocks} of `{table}` wait until the transaction ends.
+                {table.waiting(mode)} of `{table}` wait until the transaction ends.
                 """,
                 about=about.table(table),
             )

@@ -1,5 +1,5 @@
 """
-The new type holds less than the old one: values are rejected or truncated.
+The new type holds less than the old one: values are rejected, truncated or rounded.
 
 ## Why it hurts
 
@@ -44,7 +44,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="narrowing-type-change",
-    summary="values that do not fit the new type stop the deploy or are truncated",
+    summary="values that do not fit the new type stop the deploy or lose a part",
     severity=Severity.ERROR,
     group=Group.LOSING_DATA,
     lock=LockMode.ACCESS_EXCLUSIVE,
@@ -65,12 +65,25 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"""
                 `{table}.{column}` holds less as `{types.canonical(new)}` than as `{types.canonical(known.type)}`:
-                values that do not fit stop the deploy or are truncated.
+                {_happens(known.type, new)}.
                 """,
                 about=about.column(table, column, "narrower"),
                 evidence={"from": known.type, "to": types.canonical(new)},
             )
 
+
+def _happens(old: str, new: str) -> str:
+    """What PostgreSQL does with a value that does not fit."""
+    before, after = types.base(old), types.base(new)
+    if after.startswith(("timestamp", "time ", "interval")) and before == after:
+        return "PostgreSQL rounds every time to fewer digits"
+    if before.startswith("timestamp"):
+        return f"PostgreSQL keeps only the {'date' if after == 'date' else 'time of day'}"
+    rounds = after in _NUMBERS and before in {"numeric", "real", "double precision"}
+    return f"values that do not fit stop the deploy or are {'rounded' if rounds else 'truncated'}"
+
+
+_NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real"})
 
 _DOES_NOT_FIT = frozenset({"22001", "22003", "22008", "22P02", "22007"})
 """SQLSTATEs for a value that the new type does not accept."""
@@ -91,6 +104,13 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.alter_column("users", "paid", type_=sa.Numeric(10, 0))  # flagged
+        """,
+    ),
+    Example(
+        "times with fewer digits",
+        given='op.execute("CREATE TABLE visits (id bigint PRIMARY KEY, at timestamp)")',
+        upgrade="""
+        op.execute("ALTER TABLE visits ALTER at TYPE timestamp(0)")  # flagged
         """,
     ),
     Example(

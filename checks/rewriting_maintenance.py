@@ -66,9 +66,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             what = "VACUUM FULL" if isinstance(subject, Vacuum) else type(subject).__name__.upper()
             on = f"`{table}`" if table else "every table"
+            lock = LockMode.ACCESS_EXCLUSIVE
+            waits = context.waiting(table, lock) if table else lock.blocks
             yield concern(
                 f"""
-                {what} rewrites {on} under ACCESS EXCLUSIVE, so reads and writes of {on} wait until it is done.
+                {what} rewrites {on} under ACCESS EXCLUSIVE, so {waits} of {on} wait until it is done.
                 """,
                 remedy=_concurrently(table, context),
                 about=about.table(table),

@@ -63,10 +63,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     what = f"Moving `{table}` to tablespace `{tablespace}`"
                 case SetAccessMethod(method=method):
                     what = f"Giving `{table}` the access method `{method}`"
+            waits = context.waiting(table, LockMode.ACCESS_EXCLUSIVE)
             yield concern(
                 f"""
-                {what} copies every row of it under ACCESS EXCLUSIVE, so reads and writes of `{table}` wait until
-                the transaction ends.
+                {what} copies every row of it under ACCESS EXCLUSIVE, so {waits} of `{table}` wait until the transaction
+                ends.
                 """,
                 about=about.table(table),
                 severity=context.certainty(RULE.severity) if context.statement.error is None else None,

@@ -74,8 +74,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"""
                 ACCESS EXCLUSIVE on `{others[0]}` is requested while the transaction holds it on
-                `{first.relation}`{since}, so reads and writes of `{first.relation}` wait as long as this statement
-                waits for `{others[0]}`.
+                `{first.relation}`{since}, so {first.relation.waiting(first.mode)} of `{first.relation}` wait as long as
+                this statement waits for `{others[0]}`.
                 """,
                 about=about.other("tables", str(first.relation), str(others[0])),
                 evidence={"held": {str(h.relation): str(h.mode) for h in held}},

@@ -76,7 +76,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"""
                 {work[:1].upper()}{work[1:]} while the transaction holds {first.mode} on `{first.relation}`{
                     _since(first, context)
-                }, so {first.mode.blocks} of `{first.relation}` wait until it is done.{_of_batch(operations)}
+                }, so {first.relation.waiting(first.mode)} of `{first.relation}` wait until it is done.{
+                    _of_batch(operations)
+                }
                 """,
                 remedy=_remedy(operations, context),
                 about=about.table(first.relation),

@@ -639,3 +639,54 @@ def test_an_upgrade_that_needs_a_row_fails_in_a_fresh_install(
 
     assert [f.severity.value for f in told] == severities
     assert ["as in a fresh install" in f.message for f in told] == [setup != ITEMS for _ in told]
+
+
+VISITS = "CREATE TABLE visits (id bigint PRIMARY KEY, at timestamp, paid numeric(10, 2), name varchar(50))"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("at TYPE timestamp(0)", "PostgreSQL rounds every time to fewer digits."),
+        ("at TYPE date", "PostgreSQL keeps only the date."),
+        ("paid TYPE numeric(10, 0)", "values that do not fit stop the deploy or are rounded."),
+        ("name TYPE varchar(10)", "values that do not fit stop the deploy or are truncated."),
+    ],
+)
+def test_what_becomes_of_values_that_a_type_does_not_hold_is_said(
+    change: str, told: str, bench: cases.Bench
+) -> None:
+    made = case((f'op.execute("ALTER TABLE visits ALTER {change}")', NO_WAY_BACK))
+    (found,) = [
+        f for f in bench.review(replace(made, setup=(VISITS,))).findings if f.rule == "narrowing-type-change"
+    ]
+
+    assert found.message.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("sql", "rule", "severity", "told"),
+    [
+        ("CREATE INDEX ON summed (old)", "blocking-index", "notice", "so refreshes of `summed` wait"),
+        (AGAIN, "blocking-statement", "error", "so reads of `summed` wait"),
+        ("CLUSTER summed USING summed_id", "rewriting-maintenance", "error", "so reads of `summed` wait"),
+        ("DROP INDEX summed_id", "blocking-index-drop", "warning", ": later reads queue behind it"),
+    ],
+)
+def test_nothing_writes_to_a_materialized_view(
+    sql: str, rule: str, severity: str, told: str, bench: cases.Bench
+) -> None:
+    made = replace(case((f"op.execute({sql!r})", NO_WAY_BACK)), setup=(*ITEMS, *SUMMED))
+    found = bench.review(made).findings
+
+    assert not any("reads and writes of `summed`" in f.message or "writes of `summed`" in f.message for f in found)
+    assert [(f.severity.value, told in f.message) for f in found if f.rule == rule] == [(severity, True)]
+
+
+def test_a_temporary_table_that_is_there_already_is_of_the_same_session(bench: cases.Bench) -> None:
+    up = 'op.execute("CREATE TEMPORARY TABLE ids AS SELECT id FROM items")'
+    report = bench.review(case((up, NO_WAY_BACK), (up, NO_WAY_BACK)))
+    (found,) = [f for f in report.findings if f.rule == "failing-upgrade"]
+
+    assert "A temporary table lives as long as its session" in found.message
+    assert "nother revision made it" not in found.message

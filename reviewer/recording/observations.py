@@ -62,6 +62,14 @@ class Relation(Struct, frozen=True):
         """
         return mode.blocks_reads or (mode.blocks_writes and self.kind != "materialized view")
 
+    def waiting(self, mode: LockMode) -> str:
+        """What waits while `mode` is held on it, as `LockMode.blocks` says it: of a materialized view reads, or only
+        what refreshes it.
+        """
+        if self.kind != "materialized view":
+            return mode.blocks
+        return "reads" if mode.blocks_reads else "refreshes" if mode.blocks_writes else ""
+
     def __str__(self) -> str:
         return str(self.as_name)
 

@@ -322,6 +322,13 @@ class Context(Struct, frozen=True, dict=True):
         held = [held.mode for held in self.held.values() if held.relation.as_name.matches(name)]
         return max([at_least, *held, self.lock(name) or at_least])
 
+    def waiting(self, name: Name, mode: LockMode) -> str:
+        """What waits while `mode` is held on the relation: `reads and writes`, `writes`; of a materialized view `reads`,
+        or only `refreshes`.
+        """
+        known = self.now.table(name)
+        return Relation(name.schema or "public", name.name, known.kind if known else "table").waiting(mode)
+
     @property
     def evidence(self) -> dict[str, object]:
         """The observation of the statement, for programs; empty without a server."""

@@ -122,6 +122,13 @@ _BY_WORDS = (
 """What Alembic and SQLAlchemy say before anything is sent, and what helps then."""
 
 
+_TEMPORARY = re.compile(r"\s*CREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?TEMP", re.IGNORECASE)
+_UNTIL_THE_END = (
+    "A temporary table lives as long as its session, which runs all revisions of an upgrade: drop it once it is not needed"
+    " any more, or create it with ON COMMIT DROP."
+)
+
+
 def way_out(failed: Pass) -> str:
     """What helps against the failure, as a sentence; empty where nobody knows."""
     failure = failed.failure
@@ -130,6 +137,8 @@ def way_out(failed: Pass) -> str:
     if failure.kind is FailureKind.STATEMENT:
         if is_of_its_id(failed):
             return too_long(failed.revision)
+        if failure.sqlstate == "42P07" and _TEMPORARY.match(failure.sql or ""):
+            return _UNTIL_THE_END
         known = _BY_SQLSTATE.get(failure.sqlstate or "", ())
     else:
         known = _BY_WORDS if failure.kind is FailureKind.RAISED else ()
