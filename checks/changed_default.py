@@ -45,6 +45,7 @@ from reviewer.check import (
     Subject,
     about,
     concern,
+    types,
 )
 
 RULE = Rule(
@@ -59,7 +60,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case SetDefault(table=table, column=column, default=new) if not context.is_new_column(table, column):
             known = context.was(table, column)
-            if known is None or known.default is None or _bare(known.default) == _bare(new):
+            if known is None or known.default is None:
+                return
+            if _value(known.default, known.type) == _value(new, known.type):
                 return
             yield concern(
                 f"The default of `{table}.{column}` changes from `{known.default}` to `{new}`, for the running code too.",
@@ -91,6 +94,28 @@ def _goes_on(operation: object, table: Name, column: str) -> bool:
 def _bare(default: str) -> str:
     """Without casts, parentheses and case, where PostgreSQL's spelling differs from the user's."""
     return re.sub(r"::[\w .\"]+(\(\d+\))?(\[\])?|[()\s]", "", default).lower()
+
+
+def _value(default: str, type_: str) -> str:
+    """A constant as PostgreSQL reads it: `server_default="1"` is `'1'`, which is 1 to a number."""
+    bare = _bare(default)
+    found = re.fullmatch(r"'([^']*)'", bare)
+    if found is None or types.base(type_) not in _UNQUOTED:
+        return bare
+    return _BOOLEANS.get(found[1], found[1]) if types.base(type_) == "boolean" else found[1]
+
+
+_UNQUOTED = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean"})
+_BOOLEANS = {
+    "t": "true",
+    "1": "true",
+    "on": "true",
+    "yes": "true",
+    "f": "false",
+    "0": "false",
+    "off": "false",
+    "no": "false",
+}
 
 
 USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, mood text DEFAULT 'good', age int)")"""
@@ -125,6 +150,21 @@ EXAMPLES = [
         upgrade="""
         op.alter_column("users", "age", server_default="0")
         op.alter_column("users", "mood", server_default="good")
+        """,
+    ),
+    Example(
+        "the same number and truth in quotes",
+        given='op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age int DEFAULT 1, active bool DEFAULT true)")',
+        upgrade="""
+        op.alter_column("users", "age", server_default="1")
+        op.alter_column("users", "active", server_default="t")
+        """,
+    ),
+    Example(
+        "another number",
+        given='op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age int DEFAULT 1)")',
+        upgrade="""
+        op.alter_column("users", "age", server_default="2")  # flagged
         """,
     ),
 ]

@@ -16,7 +16,7 @@ nothing.
 ## Not flagged
 
 - Nullable columns: the old code's rows have NULL there.
-- A default that is dropped and set again in the same revision, as around a change of type.
+- A default that is dropped and set again in the same revision, as around a change of type, or in the same transaction.
 - Tables that the same deploy has created, and columns that it drops.
 
 ## References
@@ -70,6 +70,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ):
                 return
             if any(_comes_back(later, table, column) for later, _ in context.later()):
+                return
+            then = context.committed.column(table, column)
+            if then is not None and (then.nullable or then.default is not None):
                 return
             if known is not None and context.now.is_new_column(table, column):
                 yield concern(

@@ -23,7 +23,8 @@ Not before `context.configure()`: what is executed there begins a transaction th
 
 ## Not flagged
 
-- Statements with a timeout in effect, wherever it was set: env.py, the role, the database, the revision.
+- Statements with a timeout in effect, wherever it was set: env.py, the role, the database, the revision. A
+  `statement_timeout` of up to a minute is one too: it ends the wait like the work.
 - Locks on tables that the same deploy creates, and locks that block nobody, such as those of CONCURRENTLY.
 - Any but the first fast statement of the deploy that can wait endlessly: it is reported once. If all of them are
   slow, it is reported at the first one, without a remedy: the rule for that work says what to do instead.
@@ -103,6 +104,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
+_SHORT = 60_000
+"""Milliseconds after which `statement_timeout` ends a wait soon enough."""
+
+
 def _how_long(statement: Statement) -> str:
     limit = statement.observation.statement_timeout if statement.observation is not None else 0
     return f"until `statement_timeout` ends it after {limit / 1000:g} s" if limit else "with no time limit"
@@ -118,6 +123,8 @@ def _with_a_timeout(statement: Statement) -> str:
 def _unbounded(understood: Understood) -> tuple[Relation, LockMode] | None:
     """The strongest lock that blocks others and that has no timeout: outside of a transaction, as documented."""
     seen = understood.statement.observation
+    if seen is not None and 0 < seen.statement_timeout <= _SHORT:
+        return None  # it ends the wait as well
     if seen is None or seen.lock_timeout or understood.statement.location is None:
         return None
     blocking = [
@@ -188,6 +195,24 @@ EXAMPLES = [
         op.execute("SET lock_timeout = 0")
         op.create_table("notes", sa.Column("id", sa.BigInteger()))
         op.add_column("notes", sa.Column("text", sa.Text()))
+        """,
+    ),
+    Example(
+        "a short statement_timeout ends the wait, too",
+        given=USERS,
+        upgrade="""
+        op.execute("SET lock_timeout = 0")
+        op.execute("SET LOCAL statement_timeout = '10s'")
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+    ),
+    Example(
+        "a long one lets everybody wait for that long",
+        given=USERS,
+        upgrade="""
+        op.execute("SET lock_timeout = 0")
+        op.execute("SET LOCAL statement_timeout = '30min'")
+        op.add_column("users", sa.Column("age", sa.Integer()))  # flagged
         """,
     ),
 ]

@@ -108,6 +108,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if isinstance(step.operation, DropIndex | DropObject) and step.operation.if_exists
             }
             stays = next((n for n, step in enumerate(steps[:-1]) if not _repeatable(step, cleared)), None)
+            if any(
+                isinstance(s.operation, TransactionControl) and s.operation.action == "commit"
+                for s in story.steps()
+            ):
+                return  # transaction-control says the same
             if stays is None or len(steps) < 2 or revision.id in context.recording.repeatable or _ran_again(story):
                 return
             kept = next((s for s in steps[stays] if not _again(s.operation, cleared)), steps[stays][0]).statement

@@ -109,8 +109,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             again = _compared(story, Direction.UPGRADE_AGAIN)
             if down is not None and down.differences:
                 yield from _told(story, down.differences)
-            elif again is not None and again.differences:
-                yield _another(story, again.differences)
+            elif again is not None and (others := [each for each in again.differences if not _made_once(each)]):
+                yield _another(story, others)
             elif context.static:
                 yield from _types_left(story)
 
@@ -305,6 +305,12 @@ def _another(story: Story, differences: Sequence[Difference]) -> Concern:
         direction=Direction.UPGRADE_AGAIN,
         evidence=_evidence(differences[0]),
     )
+
+
+def _made_once(difference: Difference) -> bool:
+    """Whether a default is another constant: Python makes it each time, which frozen-default tells."""
+    values = (difference.before, difference.after)
+    return difference.aspect == "default" and all(re.match(r"'|-?\d", str(each or "")) for each in values)
 
 
 def _cause(differences: Sequence[Difference], failed: Pass) -> Difference | None:

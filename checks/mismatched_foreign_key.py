@@ -9,7 +9,8 @@ ids.
 
 ## Do this instead
 
-Give the column exactly the type of the key.
+Give the column exactly the type of the key. A key that is widened is one half of the change: the columns that refer to
+it are the other.
 
 ## Not flagged
 
@@ -24,11 +25,13 @@ Give the column exactly the type of the key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
     AddColumn,
     AddForeignKey,
+    AlterColumnType,
     Concern,
     Context,
     CreateTable,
@@ -73,6 +76,39 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         about=about.column(table, column, "key type"),
                         severity=RULE.severity.lower if smaller else RULE.severity,
                     )
+
+        case AlterColumnType(table=table, column=column) if not context.statement.error:
+            yield from _left_apart(table, column, context)
+
+
+def _left_apart(table: Name, column: str, context: Context) -> Iterator[Concern]:
+    """A key that is widened, and columns that refer to it and are as small as before when the deploy has ended."""
+    end = context.stories[-1].after if context.stories else context.now
+    for child in context.now.tables.values():
+        for key in child.constraints:
+            if key.kind != "foreign key" or key.referenced is None or not key.referenced.matches(table):
+                continue
+            others = _named_in(key.definition)
+            for mine, theirs in zip(key.columns, others, strict=False):
+                before, was = context.now.column(child.name, mine), context.now.column(table, theirs)
+                small, large = end.column(child.name, mine), end.column(table, theirs)
+                if theirs != column or small is None or large is None or before is None or was is None:
+                    continue
+                if _size(before.type) == _size(was.type) and _size(small.type) < _size(large.type):
+                    yield concern(
+                        f"""
+                        `{child.name}.{mine}` remains `{types.canonical(small.type)}`, and `{table}.{column}`, which it
+                        refers to, becomes `{types.canonical(large.type)}`: it cannot hold the larger keys to come.
+                        """,
+                        about=about.column(child.name, mine, "key type"),
+                        severity=RULE.severity,
+                    )
+
+
+def _named_in(definition: str) -> tuple[str, ...]:
+    """The columns that `FOREIGN KEY (…) REFERENCES table(…)` refers to."""
+    found = re.search(r"\bREFERENCES\s+.+?\(([^)]*)\)", definition)
+    return tuple(each.strip().strip('"') for each in found[1].split(",")) if found else ()
 
 
 def _referenced(key: ForeignKey, context: Context) -> tuple[str, ...]:
@@ -124,6 +160,26 @@ EXAMPLES = [
             sa.Column("user_id", sa.Uuid(), sa.ForeignKey("users.id"), index=True),
             sa.Column("user_name", sa.Text(), sa.ForeignKey("users.name"), index=True),
         )
+        """,
+    ),
+    Example(
+        "a key that is widened, without the column that refers to it",
+        given="""
+        op.execute("CREATE TABLE teams (id int PRIMARY KEY)")
+        op.execute("CREATE TABLE players (id int PRIMARY KEY, team_id int REFERENCES teams)")
+        """,
+        upgrade="""
+        op.alter_column("teams", "id", type_=sa.BigInteger())  # flagged
+        """,
+    ),
+    Example(
+        "a key that is widened to the type that the column has",
+        given="""
+        op.execute("CREATE TABLE teams (id int PRIMARY KEY)")
+        op.execute("CREATE TABLE players (id int PRIMARY KEY, team_id bigint REFERENCES teams)")
+        """,
+        upgrade="""
+        op.alter_column("teams", "id", type_=sa.BigInteger())
         """,
     ),
 ]

@@ -15,6 +15,7 @@ old ones in batches, and then keep the type: the CHECK enforces the same without
 
 - Columns that the same deploy has added.
 - Changes that keep every value: wider `varchar`, `varchar` to `text`, more digits.
+- A text that a valid CHECK on its length keeps as short as the new type.
 - The table rewrite: see `rewriting-type-change`.
 
 ## References
@@ -24,6 +25,7 @@ old ones in batches, and then keep the type: the CHECK enforces the same without
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -33,6 +35,7 @@ from reviewer.check import (
     Example,
     Group,
     LockMode,
+    Name,
     Rule,
     Severity,
     Subject,
@@ -58,7 +61,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             known = context.now.column(table, column)
             if known is None or not types.narrows(known.type, new):
                 return
-            if any(refusals(subject, context)):
+            if any(refusals(subject, context)) or (subject.using is None and _fits(table, column, new, context)):
                 return
             if context.statement.sqlstate is not None and context.statement.sqlstate not in _DOES_NOT_FIT:
                 return
@@ -84,6 +87,27 @@ def _happens(old: str, new: str) -> str:
 
 
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real"})
+
+
+def _fits(table: Name, column: str, new: str, context: Context) -> bool:
+    """Whether a valid CHECK keeps out what is longer than the new type."""
+    length = re.search(r"\((\d+)\)", new)
+    if length is None:
+        return False
+    name = re.escape(column)
+    limit = re.compile(rf'\b(?:char_|character_)?length\(\(*"?{name}"?\)?(?:::text)?\)\s*(<=?)\s*(\d+)')
+    for each in context.now.constraints(table):
+        if (
+            each.kind != "check"
+            or not each.valid
+            or re.search(r"\b(?:OR|NOT|CASE)\b", each.definition, re.IGNORECASE)
+        ):
+            continue
+        for sign, most in limit.findall(each.definition):
+            if int(most) - (sign == "<") <= int(length[1]):
+                return True
+    return False
+
 
 _DOES_NOT_FIT = frozenset({"22001", "22003", "22008", "22P02", "22007"})
 """SQLSTATEs for a value that the new type does not accept."""
@@ -118,6 +142,26 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.alter_column("users", "name", type_=sa.String(100))
+        """,
+    ),
+    Example(
+        "a CHECK keeps it that short",
+        given=f"""
+        {USERS}
+        op.create_check_constraint("short_name", "users", "length(name) <= 20")
+        """,
+        upgrade="""
+        op.alter_column("users", "name", type_=sa.String(20))
+        """,
+    ),
+    Example(
+        "a CHECK allows longer ones",
+        given=f"""
+        {USERS}
+        op.create_check_constraint("short_name", "users", "length(name) <= 20 OR paid > 0")
+        """,
+        upgrade="""
+        op.alter_column("users", "name", type_=sa.String(20))  # flagged
         """,
     ),
 ]

@@ -31,7 +31,8 @@ the running code satisfies before row security.
 - As a warning only: the DELETE of a row whose references were deleted or cleared with it until now, through ON DELETE
   CASCADE or SET NULL. Code that deletes them first still works.
 - A statement that writes into another table instead, or marks the row that it was to delete.
-- Tables on which the statement already failed before.
+- What is there again when the transaction commits, such as a column that is renamed and renamed back.
+- Tables on which the statement already failed before, and columns that an earlier revision of the same deploy has added.
 
 ## References
 
@@ -41,11 +42,13 @@ the running code satisfies before row security.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
     Afterwards,
     Basis,
+    Column,
     Concern,
     Context,
     DropIndex,
@@ -56,6 +59,7 @@ from reviewer.check import (
     Name,
     Refused,
     Rule,
+    Schema,
     Severity,
     Step,
     Story,
@@ -86,7 +90,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             refused = after.refused if after is not None else ()
             labels = {each.error for each in refused if each.action == "label"}
             for each in refused:
-                of_others = each.action in _OF_OTHERS or each.error in labels or _unused(each, context)
+                of_others = each.action in _OF_OTHERS or each.error in labels
+                of_others = of_others or _unused(each, context) or _restored(each, subject, context)
                 if (each.function is None or each.sqlstate == "P0001") and not each.fresh and not of_others:
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
@@ -98,7 +103,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         subject, each.subject, wanted=lambda o: isinstance(o, DropIndex | DropView), named_only=True
                     )
                 step = gone or cause_of(subject, each.subject, column=each.column, named=each.constraint)
-                yield _said(each, [each, *more], step, keys=after is not None and _of_keys(each, after))
+                yield _said(
+                    each, [each, *more], step, context.now, keys=after is not None and _of_keys(each, after)
+                )
             new = [each for each in refused if each.fresh and each.function is None]
             for table in dict.fromkeys(each.subject for each in new):
                 yield _published(
@@ -114,15 +121,33 @@ _REFERRED_TO = frozenset({"23503", "23001"})
 
 
 def _unused(refused: Refused, context: Context) -> bool:
-    """Whether it names a table or a column that the running code does not know: its models do not have it, or the same
-    deploy has added it.
+    """Whether it names a table or a column that the running code cannot know: its models do not have it, or an earlier
+    revision of the same deploy has added it.
     """
     gone = refused.sqlstate in {"42703", "42P01"} and (refused.sqlstate == "42P01" or refused.column is not None)
     if not gone:
         return False
-    table = context.before.table(refused.subject)
-    added = table is not None and refused.column is not None and table.column(refused.column) is None
-    return added or context.old_code_uses(refused.subject, refused.column) is False
+    table, column = refused.subject, refused.column
+    added = context.is_new_column(table, column) if column is not None else context.is_new(table)
+    return added or context.old_code_uses(table, column) is False
+
+
+def _restored(refused: Refused, story: Story, context: Context) -> bool:
+    """Whether what it lacks after the revision is there again when the transaction commits, which a later one shares."""
+    after, then, table, column = story.after, context.committed, refused.subject, refused.column
+    match refused.sqlstate:
+        case "42P01":
+            return after.table(table) is None and context.is_back(table)
+        case "42703" if column is not None:
+            return after.column(table, column) is None and context.is_back(table, column)
+        case "23502" if column is not None:
+            left, known = after.column(table, column), then.column(table, column)
+            return _required(left) and known is not None and not _required(known)
+    return False
+
+
+def _required(column: Column | None) -> bool:
+    return column is not None and not column.nullable and column.default is None
 
 
 _OF_OTHERS = frozenset({"on conflict", "on constraint", "label", "as role"})
@@ -138,7 +163,7 @@ def _of_keys(refused: Refused, after: Afterwards) -> bool:
     )
 
 
-def _said(first: Refused, alike: list[Refused], cause: Step | None, keys: bool = False) -> Concern:
+def _said(first: Refused, alike: list[Refused], cause: Step | None, before: Schema, keys: bool = False) -> Concern:
     if first.kind == "function":
         return concern(
             f"""
@@ -156,7 +181,7 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None, keys: bool =
     known = {"owner", "application"} - {each.role for each in alike}
     # with row security both were tried: an error for only one of them need not affect the code
     who = " by a role that does not own it" if first.sqlstate == "42501" and known == {"owner"} else ""
-    some = first.sqlstate in {"P0001", "44000", *_REFERRED_TO} or bool(who) or _left_out(first) or keys
+    some = first.sqlstate in {"P0001", "44000", *_REFERRED_TO} or bool(who) or _left_out(first, before) or keys
     which = f"that gives `{first.column}` a value " if keys else _which(first, actions)
     return concern(
         f"""
@@ -225,9 +250,13 @@ def _which(first: Refused, actions: set[str]) -> str:
     return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
 
 
-def _left_out(first: Refused) -> bool:
-    """Whether it fails only if the code relies on a default that existed before."""
-    return first.sqlstate == "23502" and first.column is not None and first.column in first.columns
+def _left_out(first: Refused, before: Schema) -> bool:
+    """Whether it fails only if the code relies on a default that existed before. Numbers everybody leaves out."""
+    if first.sqlstate != "23502" or first.column is None:
+        return False
+    known = before.column(first.subject, first.column)
+    had = known.default if known is not None else None
+    return first.column in first.columns or (had is not None and not re.match(r"nextval\(|identity", had))
 
 
 def _why(first: Refused) -> str:

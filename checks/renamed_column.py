@@ -17,6 +17,7 @@ the new one, and drop the old column a release later.
 
 - Columns that the same deploy has added: no running code knows them.
 - Columns of a table that the same deploy creates.
+- A column that has its old name again when the transaction commits.
 
 ## References
 
@@ -55,7 +56,9 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case RenameColumn(table=table, column=old, new_name=new) if not context.is_new_column(table, old):
+        case RenameColumn(table=table, column=old, new_name=new) if not (
+            context.is_new_column(table, old) or context.is_back(table, old)
+        ):
             yield concern(
                 f"""
                 Renaming `{table}.{old}` to `{new}` breaks every query of the running code that names `{old}`, from
@@ -90,6 +93,22 @@ EXAMPLES = [
         upgrade="""
         op.add_column("users", sa.Column("nick", sa.Text()))
         op.alter_column("users", "nick", new_column_name="nickname")
+        """,
+    ),
+    Example(
+        "renamed, and renamed back before anybody sees it",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", new_column_name="full_name")
+        op.alter_column("users", "full_name", new_column_name="name")
+        """,
+    ),
+    Example(
+        "another column takes its name",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "name", new_column_name="full_name")  # flagged
+        op.add_column("users", sa.Column("name", sa.String(50)))
         """,
     ),
 ]

@@ -16,6 +16,7 @@ Drop the view one release later.
 
 - A rename with a view of all its columns under the old name in the same revision.
 - Tables that the same deploy has created.
+- A table that has its old name again when the transaction commits.
 
 ## References
 
@@ -55,7 +56,7 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case RenameTable(table=table, new_name=new) if context.exists(table):
+        case RenameTable(table=table, new_name=new) if context.exists(table) and not context.is_back(table):
             view = implications.view_instead(context, table)
             columns = implications.left_out(context, table, view) if view else ()
             left_out = [column for column in columns if context.old_code_uses(table, column) is not False]

@@ -1,6 +1,6 @@
 """
-A failure goes unnoticed: env.py or a DO block catches the error, `alembic upgrade` reports success, and the database stays
-behind.
+A failure goes unnoticed: env.py, a revision or a DO block catches the error, `alembic upgrade` reports success, and the
+database stays behind.
 
 ## Why it hurts
 
@@ -27,6 +27,8 @@ except Exception:
 
 - An env.py that catches errors to retry, or to reword them, and raises the last one.
 - A DO block that catches `duplicate_object` or the like, and one whose objects are there afterwards.
+- A revision that catches the error of a statement and then gets there in another way. As a notice only: one that catches
+  that something exists already, or is gone already.
 - An env.py that ends with `sys.exit` and a status other than 0.
 
 The reviewer does not guess this from the text. It runs a test: a step of its own that must fail goes through env.py
@@ -51,22 +53,38 @@ from reviewer.check import (
     AddPrimaryKey,
     AddUnique,
     Basis,
+    Call,
     Change,
     Concern,
     Context,
     CreateIndex,
+    Delete,
+    Direction,
     DoBlock,
+    DropColumn,
+    DropConstraint,
+    DropIndex,
+    DropObject,
+    DropTable,
     Example,
     Group,
+    Insert,
+    LockTable,
+    Merge,
     Name,
     Operation,
     Recording,
     Rule,
     Schema,
+    Select,
+    SetVariable,
     Severity,
     Statement,
     Story,
     Subject,
+    TransactionControl,
+    Unrecognized,
+    Update,
     about,
     concern,
     operations_of,
@@ -91,6 +109,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story():
             yield from _hidden(subject, context)
+            yield from _caught(subject)
         case Recording(control=control) if control.swallowed:
             ways = " or ".join(_WAYS.get(way, way) for way in control.swallowed)
             yield concern(
@@ -144,6 +163,61 @@ def _hidden(story: Story, context: Context) -> Iterator[Concern]:
                 )
 
 
+def _caught(story: Story) -> Iterator[Concern]:
+    """Changes of the schema that PostgreSQL rejected and that the revision went on without: in a savepoint, with the error
+    caught.
+    """
+    if story.failed(Direction.UPGRADE) is not None:
+        return
+    ran = [each for each in story.upgrade if each.operations]
+    for position, each in enumerate(ran):
+        statement = each.statement
+        if statement.error is None or statement.sqlstate is None or isinstance(each.operations[0], _NO_CHANGES):
+            continue
+        # another way to the same
+        if any(
+            _alike(other.operations[0], each.operations[0]) for other in ran[position + 1 :] if not other.undone
+        ):
+            continue
+        there = statement.sqlstate in (_GONE if isinstance(each.operations[0], _DROPS) else _THERE)
+        yield concern(
+            f"""
+            PostgreSQL rejects this statement ({
+                statement.error
+            }), and the revision catches the error: `alembic upgrade` reports success
+            without the change. {"Ask the inspector whether it is needed" if there else "Let the error propagate"}.
+            """,
+            about=about.other("caught", statement.sql[:60]),
+            severity=Severity.NOTICE if there else Severity.WARNING,
+            basis=Basis.OBSERVED,
+            location=statement.location,
+        )
+
+
+def _alike(one: Operation, other: Operation) -> bool:
+    """Whether both do the same kind of thing with the same table, if there is one."""
+    return type(one) is type(other) and getattr(one, "table", None) == getattr(other, "table", None)
+
+
+_THERE = frozenset({"42701", "42P06", "42P07", "42710", "42723"})
+"""SQLSTATEs of what exists already."""
+_GONE = frozenset({"42703", "42704", "42P01", "42883", "3F000"})
+_DROPS = (DropColumn, DropConstraint, DropIndex, DropObject, DropTable)
+_NO_CHANGES = (
+    Select,
+    Insert,
+    Update,
+    Delete,
+    Merge,
+    Call,
+    DoBlock,
+    TransactionControl,
+    Unrecognized,
+    SetVariable,
+    LockTable,
+)
+
+
 def _made(wanted: Operation, now: Schema) -> Iterator[tuple[Name, str, str, bool]]:
     """Table, kind and name of what an operation makes, and whether there was something of that name before."""
     match wanted:
@@ -193,6 +267,28 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.add_column("users", sa.Column("age", sa.Integer()))
+        """,
+    ),
+    Example(
+        "a revision that catches every error",
+        given=USERS,
+        upgrade="""
+        try:
+            with op.get_bind().begin_nested():
+                op.create_index("by_id", "userz", ["id"])  # flagged
+        except Exception:
+            pass
+        """,
+    ),
+    Example(
+        "a revision that tries another way",
+        given=USERS,
+        upgrade="""
+        try:
+            with op.get_bind().begin_nested():
+                op.execute("CREATE INDEX by_id ON users USING bloom (id)")
+        except Exception:
+            op.create_index("by_id", "users", ["id"])
         """,
     ),
 ]

@@ -182,6 +182,26 @@ EXAMPLES = [
         """,
     ),
     Example(
+        "all rows, with a list of values",
+        given=USERS,
+        upgrade="""
+        bind = op.get_bind()
+        ids = bind.execute(sa.text("SELECT id FROM users")).scalars().all()
+        change = sa.text("UPDATE users SET name = :name WHERE id = :key")
+        bind.execute(change, [{"name": f"u{key}", "key": key} for key in ids])  # flagged
+        """,
+    ),
+    Example(
+        "some rows, with a list of values",
+        given=USERS,
+        upgrade="""
+        bind = op.get_bind()
+        ids = bind.execute(sa.text("SELECT id FROM users LIMIT 2")).scalars().all()
+        change = sa.text("UPDATE users SET name = :name WHERE id = :key")
+        bind.execute(change, [{"name": f"u{key}", "key": key} for key in ids])
+        """,
+    ),
+    Example(
         "one by one, and some are left out",
         given=USERS,
         upgrade="""

@@ -42,6 +42,7 @@ from reviewer.rehearsal.deploy import rehearse
 from reviewer.rehearsal.interpreter import Answer, RunnerProcess
 from reviewer.rehearsal.old_code import OldSource
 from reviewer.rehearsal.protocol import AnyCommand, Hello, Step, Upgrade
+from reviewer.replay.stream import sent_for_many
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Check, Example
 from reviewer.session import Scope, comments_in, judged, plan_for
@@ -238,7 +239,7 @@ def in_one_text(recording: Recording) -> tuple[str, ...] | None:
     for revision in recording.revisions:
         ran = furthest(recording.passes_of(revision.id), Direction.UPGRADE)
         sent = [each for each in ran.statements if each.origin is Origin.REVISION] if ran else []
-        if ran is None or any(s.parameters or s.error or not s.in_transaction for s in sent):
+        if ran is None or any(s.parameters or sent_for_many(s) or s.error or not s.in_transaction for s in sent):
             return None
         several = several or len(sent) > 1
         text = ";\n".join(each.sql.strip().rstrip(";") for each in sent)

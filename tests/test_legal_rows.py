@@ -202,3 +202,42 @@ op.execute("ALTER TABLE events_other ADD CHECK (at < '2030-01-01')")"""
     upgrade = "CREATE TABLE new PARTITION OF events FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')"
 
     assert not told(bench, Story((given,), (f'op.execute("{upgrade}")',)))
+
+
+@pytest.mark.parametrize(
+    ("value", "fails"),
+    [("100 / amount", True), ("100 / NULLIF(amount, 0)", False)],
+    ids=["divides", "leaves 0 out"],
+)
+def test_what_an_update_computes_is_tried_on_the_worst_of_the_rows_that_an_index_finds(
+    value: str, fails: bool, bench: Bench
+) -> None:
+    given = 'op.execute("CREATE TABLE users (id bigserial PRIMARY KEY, amount int NOT NULL, part int)")'
+    upgrade = f'op.execute("UPDATE users SET part = {value} WHERE id < 1000")'
+
+    assert bool(told(bench, Story((given,), (upgrade,)))) == fails
+
+
+PARENTS = """op.execute(
+    "CREATE TABLE users (id bigserial PRIMARY KEY, tag text, team_id bigint);"
+    "CREATE TABLE teams (id bigserial PRIMARY KEY); ALTER TABLE users ADD FOREIGN KEY (team_id) REFERENCES teams;"
+    "CREATE TABLE tags (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, name text);"
+    "CREATE TABLE nicks (id bigserial PRIMARY KEY, user_id bigint NOT NULL UNIQUE REFERENCES users, name text);"
+    "CREATE INDEX by_user ON tags (user_id)"
+)"""
+
+
+@pytest.mark.parametrize(
+    ("change", "fails"),
+    [
+        ("tag = (SELECT name FROM tags WHERE user_id = users.id) WHERE id < 1000", True),
+        ("tag = (SELECT name FROM nicks WHERE user_id = users.id) WHERE id < 1000", False),
+        ("team_id = 987654 WHERE id < 1000 AND team_id IS NULL", True),
+        ("team_id = (SELECT min(id) FROM teams) WHERE team_id IS NULL", False),
+    ],
+    ids=["a second row", "at most one row", "a parent that may be missing", "a parent that is there"],
+)
+def test_what_an_update_reads_of_other_tables_is_tried(change: str, fails: bool, bench: Bench) -> None:
+    upgrade = f'op.execute("UPDATE users SET {change}")'
+
+    assert bool(told(bench, Story((PARENTS,), (upgrade,)))) == fails

@@ -690,3 +690,96 @@ def test_a_temporary_table_that_is_there_already_is_of_the_same_session(bench: c
 
     assert "A temporary table lives as long as its session" in found.message
     assert "nother revision made it" not in found.message
+
+
+WITH_NEW = ('op.add_column("items", sa.Column("new", sa.Integer()))', 'op.drop_column("items", "new")')
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (WITH_NEW[::-1], []),
+        (("op.execute(\"DO $$ BEGIN EXECUTE 'ALTER TABLE items DROP COLUMN old'; END $$\")", NO_WAY_BACK), ["r2"]),
+    ],
+    ids=["that the deploy has added", "that was there before"],
+)
+def test_a_column_that_goes_breaks_what_runs_only_if_that_knew_it(
+    last: tuple[str, str], told: list[str], bench: cases.Bench
+) -> None:
+    report = bench.review(case(WITH_NEW, last, per_migration=True))
+
+    assert [f.revision for f in report.findings if f.rule == "refused-after-upgrade"] == told
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["in two transactions", "in one transaction"])
+@pytest.mark.parametrize(
+    ("there", "back", "rules"),
+    [
+        (
+            'op.alter_column("items", "old", new_column_name="new")',
+            'op.alter_column("items", "new", new_column_name="old")',
+            {"renamed-column"},
+        ),
+        ('op.rename_table("items", "things")', 'op.rename_table("things", "items")', {"renamed-table"}),
+        (
+            'op.alter_column("items", "n", server_default=None)',
+            'op.alter_column("items", "n", server_default="5")',
+            {"dropped-default"},
+        ),
+    ],
+    ids=["a column", "a table", "a default"],
+)
+def test_what_is_taken_away_and_given_back_breaks_the_code_only_if_anybody_sees_it(
+    there: str, back: str, rules: set[str], apart: bool, bench: cases.Bench
+) -> None:
+    made = case((there, back), (back, there), per_migration=apart)
+    report = bench.review(
+        replace(made, setup=("CREATE TABLE items (id int PRIMARY KEY, old text, n int NOT NULL DEFAULT 5)",))
+    )
+
+    told = {(f.revision, f.rule) for f in cases.loud(report.findings) if f.revision is not None}
+    assert told == ({("r1", rule) for rule in rules} if apart else set())
+
+
+def test_a_value_that_was_made_up_says_nothing_of_the_code_that_writes_a_column(bench: cases.Bench) -> None:
+    upgrade = "op.execute(\"ALTER TABLE pets ALTER m TYPE kind USING 'a'::kind\")"
+    setup = ("CREATE TYPE kind AS ENUM ('a', 'b')", "CREATE TABLE pets (id int PRIMARY KEY, m text NOT NULL)")
+    report = bench.review(replace(case((upgrade, NO_WAY_BACK)), setup=setup))
+
+    told = {f.rule for f in report.findings}
+    assert "type-changed-for-old-code" in told
+    assert "refused-after-upgrade" not in told
+
+
+@pytest.mark.parametrize(
+    ("statement", "severity"),
+    [
+        ('op.create_index("ix", "itemz", ["old"])', ["warning"]),
+        ('op.add_column("items", sa.Column("old", sa.Text()))', ["notice"]),
+        ('op.drop_column("items", "gone")', ["notice"]),
+        ('op.add_column("items", sa.Column("new", sa.Text()))', []),
+        ('op.execute("SELECT gone FROM items")', []),
+    ],
+    ids=["that has no table", "that is done", "that is undone", "that succeeds", "that only asks"],
+)
+def test_a_change_that_fails_in_a_savepoint_is_told(
+    statement: str, severity: list[str], bench: cases.Bench
+) -> None:
+    upgrade = f"try:\n    with op.get_bind().begin_nested():\n        {statement}\nexcept Exception:\n    pass"
+    report = bench.review(case((upgrade, NO_WAY_BACK)))
+
+    assert [f.severity.value for f in report.findings if f.rule == "swallowed-failure"] == severity
+
+
+def test_a_default_that_python_makes_is_told_once(bench: cases.Bench) -> None:
+    upgrade = 'import uuid\nop.add_column("items", sa.Column("t", sa.Text(), server_default=str(uuid.uuid4())))'
+    report = bench.review(case((upgrade, 'op.drop_column("items", "t")')))
+
+    assert [f.rule for f in cases.loud(report.findings)] == ["frozen-default"]
+
+
+def test_a_commit_in_a_revision_is_told_once(bench: cases.Bench) -> None:
+    upgrade = 'op.add_column("items", sa.Column("t", sa.Text()))\nop.execute("COMMIT")\nop.execute("SELECT 1")'
+    report = bench.review(case((upgrade, 'op.drop_column("items", "t")')))
+
+    assert [f.rule for f in cases.loud(report.findings)] == ["transaction-control"]

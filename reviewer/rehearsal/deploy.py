@@ -267,7 +267,8 @@ class _Rehearsal:
         This comes last, because a process in which an upgrade has failed is not used again.
         """
         deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
-        tables = [name for name in touched(deployed) if any(name.matches(filled) for filled in self._base.filled)]
+        used = dict.fromkeys((*touched(deployed), *sorted(locked(deployed), key=str)))
+        tables = [name for name in used if any(name.matches(filled) for filled in self._base.filled)]
         well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
         if not (deployed and well and tables and reads_rows(deployed)):
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -137,14 +137,21 @@ def _observed(passes: Iterable[Pass]) -> Iterator[Observation]:
                 yield statement.observation
 
 
-def reads_rows(passes: Iterable[Pass]) -> bool:
+def reads_rows(passes: Sequence[Pass]) -> bool:
     """Return whether the success of a statement may depend on the rows of existing tables."""
     for seen in _observed(passes):
         if any(not scan.relation.new for scan in seen.scanned) or any(not r.new for r in seen.rewritten):
             return True
         if any(not index.table_new for index in seen.built):
             return True
-    return False
+    # what an UPDATE computes depends on the rows that an index finds, too, or would find
+    return any(
+        isinstance(operation, Update | Merge)
+        for each in passes
+        for statement in each.statements
+        if statement.origin is Origin.REVISION
+        for operation in operations(statement)
+    )
 
 
 def asks_for_rows(passes: Iterable[Pass], tables: Collection[Name]) -> bool:

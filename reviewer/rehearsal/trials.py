@@ -761,7 +761,9 @@ def _is_evidence(connection: Connection[tuple[object, ...]], found: Refused, bef
         known = old.column(found.column)
         return known is None or (found.column not in found.columns and not known.nullable)
     if state.startswith("22"):
-        return state == "22P02" and "enum" in found.error
+        # a label that there was; what was a text before may never have had the value that was made up for it
+        labels = [label for enum in before.catalogue.enums for label in enum.labels]
+        return state == "22P02" and "enum" in found.error and any(f': "{each}"' in found.error for each in labels)
     return True
 
 

@@ -6,6 +6,7 @@ and has its own share of what was observed (`shares`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
@@ -185,7 +186,9 @@ class Story(Struct, frozen=True, eq=False, dict=True):
             if len(each.operations) == 1 and isinstance(operation := each.operations[0], Update | Delete):
                 key = of_line(operation, each.statement)
                 statements, rows = found.get(key, (0, 0))
-                found[key] = (statements + 1, rows + (each.statement.rows or 0))
+                changed = each.statement.rows or 0
+                sent = max(changed, 1) if sent_for_many(each.statement) else 1
+                found[key] = (statements + sent, rows + changed)
         return found
 
     @cached_property
@@ -203,6 +206,14 @@ class Story(Struct, frozen=True, eq=False, dict=True):
     @cached_property
     def _downgraded(self) -> tuple[Step, ...]:
         return tuple(_steps(self.downgrade))
+
+
+_PLACEHOLDER = re.compile(r"%\(\w+\)s|%s|\$\d")
+
+
+def sent_for_many(statement: Statement) -> bool:
+    """Whether it was sent with a list of values (`executemany`), once for each: those are not recorded."""
+    return not statement.parameters and _PLACEHOLDER.search(statement.sql) is not None
 
 
 def of_line(operation: Update | Delete, statement: Statement) -> tuple[object, ...]:

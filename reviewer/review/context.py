@@ -19,6 +19,7 @@ from reviewer.recording import (
     Mode,
     Observation,
     Recording,
+    Rehearsal,
     Relation,
     Revision,
     Statement,
@@ -38,6 +39,8 @@ from reviewer.sql.operations import (
     Insert,
     Merge,
     Operation,
+    RenameColumn,
+    RenameTable,
     Select,
     SetVariable,
     Truncate,
@@ -302,6 +305,69 @@ class Context(Struct, frozen=True, dict=True):
     def _pairs(self) -> tuple[tuple[Operation, Statement], ...]:
         return self.story.pairs(self.direction) if self.story is not None else ()
 
+    @cached_property
+    def committed(self) -> Schema:
+        """The schema that others see first: that at the end of the transaction of the statement, or of the last one of
+        a `Story`, which later revisions may share.
+        """
+        story = self.story
+        sent = story.understood(self.direction) if story is not None else ()
+        last = self.understood or (sent[-1] if sent else None)
+        if last is None or story is None or not last.schemas:
+            return self.now
+        mine, schema = self._transaction(last, story), last.schemas[-1]
+        if mine is None:
+            return schema
+        here = next((n for n, each in enumerate(self.stories) if each is story), len(self.stories))
+        later = [] if self.direction is Direction.DOWNGRADE else self.stories[here + 1 :]
+        found = False
+        for each in (story, *later):
+            for understood in each.understood(self.direction):
+                if found and self._transaction(understood, each) != mine:
+                    return schema
+                found = found or understood is last
+                if found and understood.schemas:
+                    schema = understood.schemas[-1]
+        return schema
+
+    def _transaction(self, understood: Understood, story: Story) -> object:
+        """What statements of one transaction have in common; None for one that is committed by itself."""
+        statement, place, rehearsal = understood.statement, understood.place, None
+        if place is not None:
+            judged = self.recording.passes[place.run]
+            # steps have transactions of their own, numbered from 1
+            rehearsal = story.revision.id if judged.rehearsal is Rehearsal.STEPWISE else ""
+        if statement.observation is not None:
+            number = statement.observation.transaction
+            return None if number is None else (rehearsal, number)
+        if not statement.in_transaction:
+            return None
+        return (rehearsal, story.revision.id if self.recording.transactions.per_migration else "")
+
+    def is_back(self, table: Name, column: str | None = None) -> bool:
+        """Whether the table, or its column, has the name again that it had before the deploy by the time that others
+        see it.
+        """
+        if self.static:  # nobody knows which tables there are
+            was = self.now.origin(table) if column is None else self.now.column_origin(table, column)
+            called = was.name if isinstance(was, Name) else was[1] if was is not None else None
+            return any(
+                each.new_name == called
+                for each, _ in self._pairs[self.place :]
+                if isinstance(each, RenameTable if column is None else RenameColumn)
+            )
+        then = self.committed
+        name = self.now.origin(table)
+        if name is None or then.table(name) is None:
+            return False
+        if column is None:
+            return _same(then.origin(name), name)
+        before = self.now.column_origin(table, column)
+        if before is None or then.column(*before) is None:
+            return False
+        after = then.column_origin(*before)
+        return after is not None and _same(after[0], before[0]) and after[1] == before[1]
+
     # -- what the statement did -------------------------------------------------------------------
 
     def lock(self, name: Name) -> LockMode | None:
@@ -492,3 +558,7 @@ def _is_of(difference: Difference, table: str, column: str | None) -> bool:
     if difference.kind == "table":
         return difference.name == table
     return difference.kind == "column" and difference.table == table and difference.name == column
+
+
+def _same(one: Name | None, other: Name) -> bool:
+    return one is not None and one.matches(other)
