@@ -102,8 +102,6 @@ class _Rehearsal:
         self._passes: list[Pass] = []
         self._trials: list[Pass] = []
         self._base = BaseState()
-        self._prepared = self._base
-        """The base state as anyone would prepare it again."""
         self._lanes = lanes
         self._old = OldTrial(bench)
         self._new = NewTrial(bench)
@@ -119,7 +117,6 @@ class _Rehearsal:
         self._bench.greet()
         try:
             self._base = base_state.prepare(self._bench, self._old.code)
-            self._prepared = self._base
             self._with_the_privileges_it_needs()
             self._passes = unrun.told(self._bench, self._passes)
             self._control = control.ask(self._bench, self._base.database)
@@ -151,7 +148,6 @@ class _Rehearsal:
         bench.finish_beside = lambda: None
         bench.restart()
         self._base = self._base.for_superuser(bench)
-        self._prepared = self._base
         self._passes, self._trials, self._afterwards, self._behind, self._repeatable = [], [], [], [], []
         self._old, self._new = OldTrial(bench), NewTrial(bench)
         self._everything()
@@ -183,6 +179,10 @@ class _Rehearsal:
         self._on_worst_rows()
 
     def _rehearse(self) -> None:
+        with Segments(self._bench, self._base, self._lanes) as segments:
+            self._rehearse_in(segments)
+
+    def _rehearse_in(self, segments: Segments) -> None:
         deployed = self._deployed()
         if (elsewhere := self._on_other_keys(deployed.run)) is not None:
             deployed = elsewhere
@@ -199,7 +199,7 @@ class _Rehearsal:
             self._old.begin(before, well.database, base.catalogue, self._passes)
             self._new.begin(before, well.database, self._passes)
         try:
-            for each in self._step_by_step(deployed, before, well):
+            for each in self._step_by_step(segments, deployed, before, well):
                 self._passes += each.passes
                 self._trials += each.trials
                 self._afterwards += each.afterwards
@@ -211,7 +211,7 @@ class _Rehearsal:
             raise
         self._conclude(base.database)
 
-    def _step_by_step(self, deployed: Ended, before: str, well: Ended | None) -> list[Stepwise]:
+    def _step_by_step(self, segments: Segments, deployed: Ended, before: str, well: Ended | None) -> list[Stepwise]:
         """Rehearse each revision by itself. `well` is the deploy that succeeded, from the state in the database
         `before`; None if none did.
         """
@@ -221,9 +221,8 @@ class _Rehearsal:
             whole.run_alone(well or deployed, before, well is not None)
             return [whole]
         if well is not None and before == base.database:
-            lanes = self._lanes if base is self._prepared else Lanes()
             with suppress(NotReached):
-                return Segments(bench, base, passes, self._old, self._new).run(lanes)
+                return segments.run(base, passes, self._old, self._new)
         chain = whole.chain(base.database, bench.database(base.database))
         whole.run(self._plan.revisions, chain, bench.databases)
         return [whole]

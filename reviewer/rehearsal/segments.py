@@ -6,9 +6,10 @@ divided depends on the number of revisions only, so the recording is the same on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -18,9 +19,10 @@ from reviewer.errors import ReviewerError
 from reviewer.recording import Pass
 from reviewer.rehearsal import base_state
 from reviewer.rehearsal.base_state import BaseState
-from reviewer.rehearsal.lanes import Lanes, Processes, divided, side_by_side
+from reviewer.rehearsal.lanes import Lanes, Processes, divided
 from reviewer.rehearsal.new_code_trial import NewTrial
 from reviewer.rehearsal.obstacles import Stop
+from reviewer.rehearsal.old_code import Running, Trial
 from reviewer.rehearsal.old_code_trial import OldTrial
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.stepwise import Stepwise
@@ -34,6 +36,7 @@ _SHORTEST = 10
 _MOST = 4
 _LONGEST_WAIT = 3.0
 """Seconds. If the base state takes longer, it is not made a second time for another lane."""
+_NUMBERS = itertools.count(1)
 
 
 class NotReached(Exception):
@@ -43,6 +46,14 @@ class NotReached(Exception):
 class _Start(Struct, frozen=True):
     database: str
     state: Snapshot | None
+
+
+class _Told(Struct, frozen=True):
+    """What is known once the deploy has run."""
+
+    deployed: Sequence[Pass]
+    old: OldTrial
+    new: NewTrial
 
 
 class _Lane(Struct, frozen=True):
@@ -56,39 +67,60 @@ class _Lane(Struct, frozen=True):
 
 
 class Segments:
-    """The stepwise rehearsal of the revisions of `bench`, which all ran in a deploy that met rows. `deployed` are its
-    passes.
+    """The stepwise rehearsal of the revisions of `bench`, in lanes. Within this context, all but the first prepare the
+    same base state, each on a server of its own, while the deploy is rehearsed.
     """
 
-    def __init__(
-        self, bench: Workbench, base: BaseState, deployed: Sequence[Pass], old: OldTrial, new: NewTrial
-    ) -> None:
-        self._bench, self._base, self._deployed, self._old, self._new = bench, base, deployed, old, new
+    def __init__(self, bench: Workbench, base: BaseState, lanes: Lanes) -> None:
+        self._bench, self._base, self._lanes = bench, base, lanes
         number = len(bench.plan.revisions)
         self._spans = divided(number, max(1, min(_MOST, number // _SHORTEST)))
+        at_once = lanes.of(len(self._spans)) if self._can_be_made_again else 1
+        self._first, *self._further = (
+            [self._spans[n] for n in group] for group in divided(len(self._spans), at_once)
+        )
+        self._processes = Processes()
+        self._told: Future[_Told] = Future()
+        self._pool = ThreadPoolExecutor(at_once)
+        self._lanes_beside: list[Future[_Lane | None]] = []
 
-    def run(self, lanes: Lanes) -> list[Stepwise]:
-        """Rehearse all segments. Raises `NotReached` if one of them cannot start."""
+    def __enter__(self) -> Segments:
+        plan = self._processes.of(self._bench.plan)
+        self._lanes_beside = [self._pool.submit(self._beside, plan, spans) for spans in self._further]
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._told.cancel() or error is not None:
+            self._processes.stop()
+        self._pool.shutdown(wait=True)
+
+    def run(self, base: BaseState, deployed: Sequence[Pass], old: OldTrial, new: NewTrial) -> list[Stepwise]:
+        """Rehearse all segments from `base`. `deployed` are the passes of the deploy, in which all of the revisions ran and
+        met rows. Raises `NotReached` if a segment cannot start.
+        """
         if len(self._spans) == 1:
             raise NotReached
-        number = lanes.of(len(self._spans)) if self._can_be_made_again else 1
-        first, *further = ([self._spans[n] for n in group] for group in divided(len(self._spans), number))
-        processes = Processes()
-        plan = processes.of(self._bench.plan)
-        here = _Lane(self._bench, self._base, self._old, self._new)
-        tasks: list[Callable[[], _Lane | None]] = [partial(self._one_after_the_other, here, first)]
-        tasks += (partial(self._beside, plan, lanes, spans) for spans in further)
-        mine, *others = side_by_side(tasks, processes.stop)
-        assert mine is not None
-        found = mine.done
-        for spans, lane in zip(further, others, strict=True):
+        here = _Lane(self._bench, base, old, new)
+        if base is not self._base:  # nobody else has its rows
+            return self._one_after_the_other(here, deployed, self._spans).done
+        self._told.set_result(_Told(deployed, old, new))
+        try:
+            return self._run(here, deployed)
+        except BaseException:
+            self._processes.stop()
+            raise
+
+    def _run(self, here: _Lane, deployed: Sequence[Pass]) -> list[Stepwise]:
+        found = self._one_after_the_other(here, deployed, self._first).done
+        for spans, beside in zip(self._further, self._lanes_beside, strict=True):
+            lane = beside.result()
             if lane is None:
-                found += self._one_after_the_other(here, spans).done
+                found += self._one_after_the_other(here, deployed, spans).done
                 continue
             found += lane.done
-            self._bench.take_in(lane.bench)
-            self._old.take_in(lane.old)
-            self._new.take_in(lane.new)
+            here.bench.take_in(lane.bench)
+            here.old.take_in(lane.old)
+            here.new.take_in(lane.new)
         return found
 
     @property
@@ -97,7 +129,7 @@ class Segments:
         own = bench.plan.seed_command is None and not bench.plan.from_models and self._base.failing is None
         return own and bench.origin.seconds < _LONGEST_WAIT
 
-    def _one_after_the_other(self, lane: _Lane, spans: Sequence[range]) -> _Lane:
+    def _one_after_the_other(self, lane: _Lane, deployed: Sequence[Pass], spans: Sequence[range]) -> _Lane:
         """Rehearse `spans`. Returns the lane with what came of it."""
         bench, base = lane.bench, lane.base
         revisions = bench.plan.revisions
@@ -105,7 +137,7 @@ class Segments:
         kept = frozenset(bench.databases)
         found = []
         for span, start in zip(spans, starts, strict=True):
-            work = Stepwise(bench, replace(base, snapshot=start.state), self._deployed, lane.old, lane.new)
+            work = Stepwise(bench, replace(base, snapshot=start.state), deployed, lane.old, lane.new)
             done = [each.id for each in revisions[: span.start]]
             chain = work.chain(base.database, bench.database(start.database), *done)
             chain.continue_from(start.database)
@@ -135,29 +167,34 @@ class Segments:
             found.append(_Start(ended.database, state))
         return found if spans[0].start == 0 else found[1:]
 
-    def _beside(self, plan: Plan, lanes: Lanes, spans: Sequence[range]) -> _Lane | None:
-        """Rehearse `spans` on another server. Returns None if the same base state cannot be made there."""
+    def _beside(self, plan: Plan, spans: Sequence[range]) -> _Lane | None:
+        """Rehearse `spans` on another server. Returns None if the same base state cannot be made there, or if the deploy
+        did not run.
+        """
         kept = plan.kept.reading() if plan.kept is not None else None
-        place = self._bench.folder / f"segment{spans[0].start}"
-        with suppress(ReviewerError, Stop), lanes.further(kept, place) as (server, folder):
+        place = self._bench.folder / f"segment{next(_NUMBERS)}"
+        with suppress(ReviewerError, Stop, CancelledError), self._lanes.further(kept, place) as (server, folder):
             bench = self._bench.twin(replace(plan, kept=kept, end=None), server, folder)
-            old = self._old.twin(bench)
             try:
-                return self._on(bench, old, spans)
+                return self._on(bench, spans)
             finally:
-                old.close()
                 bench.close()
         return None
 
-    def _on(self, bench: Workbench, old: OldTrial, spans: Sequence[range]) -> _Lane | None:
+    def _on(self, bench: Workbench, spans: Sequence[range]) -> _Lane | None:
         bench.greet()
-        base = base_state.prepare(bench, old.code)
+        base = base_state.prepare(bench, Trial(None, bench.old_process, "", Running()))
         if (base.catalogue, base.filled) != (self._base.catalogue, self._base.filled):
             return None
         if self._bench.can_elevate and not self._bench.as_owner:
             base = base.for_superuser(bench)
         bench.as_owner = self._bench.as_owner
-        new = self._new.twin(bench, base.database, self._deployed)
-        lane = self._one_after_the_other(_Lane(bench, base, old, new), spans)
-        old.code.finish()
+        told = self._told.result()
+        old = told.old.twin(bench)
+        try:
+            new = told.new.twin(bench, base.database, told.deployed)
+            lane = self._one_after_the_other(_Lane(bench, base, old, new), told.deployed, spans)
+            old.code.finish()
+        finally:
+            old.close()
         return lane
