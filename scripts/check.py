@@ -33,7 +33,6 @@ def main() -> None:
     run([str(commands / "ruff"), "format", "--check", "."])
     run([str(commands / "ruff"), "check", "."])
     # a test often waits for a process, but a pure one never does
-    # a test often waits for a process, but a pure one never does
     workers = _cores() if quick else _cores() + 1
     tests = ["-m", "pytest", "-n", str(workers), *PYTEST, *(PURE if quick else []), *arguments]
     with ThreadPoolExecutor() as beside:
