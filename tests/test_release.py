@@ -245,6 +245,17 @@ def test_the_page_says_whether_an_order_does_harm_or_is_not_known(found: Release
     assert "<b>The order is not known:</b>" in render_release("html", replace(found, sequence=unknown))
 
 
+def test_where_neither_code_was_tried_that_is_said_once_and_not_for_each_revision(found: Release) -> None:
+    orders = tuple(replace(each, old=Cell.UNKNOWN, new=Cell.UNKNOWN, why=()) for each in found.sequence.orders)
+    untried = Sequence(orders, untried=("the code was not tried: its env.py names no models",))
+
+    shown = render_release("text", replace(found, sequence=untried))
+
+    assert "on the new schema" in render_release("text", found)
+    assert shown.count("was not tried: its env.py") == 1
+    assert "on the new schema" not in shown.partition("Order")[2].partition("Plan")[0]
+
+
 def test_every_short_name_of_a_lock_in_the_picture_is_explained(found: Release) -> None:
     drawn = chart(found)
     full = {hold.mode.value for hold in found.timeline.holds}

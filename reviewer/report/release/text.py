@@ -61,8 +61,12 @@ def _lines(release: Release) -> Iterator[tuple[int, Text]]:
         line = Text.assemble((inert.name(each.revision.id), "bold"), "  ", (each.when.value, "bold"), "  ")
         line.append_text(_prose(release.phrase(each.revision.id)))
         yield 2, line
-        yield 4, _prose(words.order_line(each).partition(" (")[2].rstrip(")"))
-        for sentence in (*alone[each.revision.id], *each.how, *filter(None, [words.declared(each)])):
+        for sentence in (
+            *filter(None, [words.cells(each)]),
+            *alone[each.revision.id],
+            *each.how,
+            *filter(None, [words.declared(each)]),
+        ):
             yield 4, _prose(sentence)
     for title, actions in release.plan.parts:
         yield from _heading(title)

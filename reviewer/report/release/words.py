@@ -146,11 +146,11 @@ def band_revisions(band: Band) -> str:
     return listed(list(band.revisions), _NAMED) or "env.py"
 
 
-def order_line(each: Order) -> str:
-    """`before the code (old code runs, new code breaks)`."""
-    return (
-        f"{each.when.value} (old code on the new schema {cell(each.old)}, new code on the old one {cell(each.new)})"
-    )
+def cells(each: Order) -> str:
+    """`old code on the new schema runs, new code on the old one breaks`; empty if neither was tried."""
+    if {each.old, each.new} == {Cell.UNKNOWN}:
+        return ""
+    return f"old code on the new schema {cell(each.old)}, new code on the old one {cell(each.new)}"
 
 
 def cell(found: Cell) -> str:
