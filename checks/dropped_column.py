@@ -32,6 +32,7 @@ from collections.abc import Iterator
 
 from reviewer.check import (
     AddColumn,
+    Column,
     Concern,
     Context,
     Direction,
@@ -83,13 +84,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     yield concern(
                         f"""
                         `{table}.{column}`, which is generated, becomes an empty plain column: nothing computes its values any
-                        more. `ALTER TABLE {table.sql} ALTER COLUMN {quoted(column)} DROP EXPRESSION` keeps them.
+                        more.{" `DROP EXPRESSION` keeps those that are there, and a trigger computes new ones." if known.stored else ""}
                         """,
-                        remedy=[
-                            remedies.execute(
-                                f"ALTER TABLE {table.sql} ALTER COLUMN {quoted(column)} DROP EXPRESSION"
-                            )
-                        ],
+                        remedy=[_made_plain(table, known)] if known.stored and known.default else [],
                         about=about.column(table, column),
                     )
                     return
@@ -104,7 +101,6 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"Dropping `{table}.{column}` {lost}{_comes_back_empty(subject, context, kept)}.",
                 about=about.column(table, column),
-                remedy=_keep_values(subject, context),
                 severity=Severity.NOTICE
                 if unused
                 else context.certainty(RULE.severity)
@@ -114,23 +110,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
 
 
-def _keep_values(dropped: DropColumn, context: Context) -> tuple[str, ...]:
-    """For a generated column that is added again as a plain one: it can become that, with its values."""
-    table, name = dropped.table, dropped.column
-    known = context.now.column(table, name)
-    plain = any(
-        isinstance(each, AddColumn)
-        and each.table.matches(table)
-        and each.column.name == name
-        and each.column.generated is None
-        for each, _ in context.later()
-    )
-    if known is None or not known.stored or not plain:
-        return ()
-    return (
-        f"# instead of dropping and adding the column: {remedies.shown(table, name)} keeps its values\n"
-        + remedies.execute(f"ALTER TABLE {table.sql} ALTER COLUMN {quoted(name)} DROP EXPRESSION"),
-    )
+def _made_plain(table: Name, column: Column) -> str:
+    """For a stored generated column: it becomes a plain one, with its values."""
+    plain = f"ALTER TABLE {table.sql} ALTER COLUMN {quoted(column.name)} DROP EXPRESSION"
+    return f"{remedies.kept_filled(table, column.name, column.default or '')}\n{remedies.execute(plain)}"
 
 
 def _adds(operation: Operation, table: Name, column: str) -> bool:
@@ -207,14 +190,6 @@ EXAMPLES = [
         op.add_column("users", sa.Column("name", sa.String(50)))
         op.execute("UPDATE users SET name = names.name FROM names WHERE names.user_id = users.id")
         op.drop_table("names")
-        """,
-    ),
-    Example(
-        "a generated column that becomes a plain one",
-        given='op.execute("CREATE TABLE lines (id int PRIMARY KEY, price int NOT NULL, total int GENERATED ALWAYS AS (price * 2) STORED)")',
-        upgrade="""
-        op.drop_column("lines", "total")  # flagged
-        op.add_column("lines", sa.Column("total", sa.Integer()))
         """,
     ),
     Example(

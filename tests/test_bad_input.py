@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import venv
 from collections.abc import Iterator
@@ -365,6 +366,7 @@ def test_disk_that_is_full(room: str, place: Place, folder: Path) -> None:
     """In a mount namespace of its own, where every place for temporary files is small."""
     small = f"mount -t tmpfs -o size={room},mode=1777 none"
     # /tmp holds this test's own files: it stays, and cannot be written.
+    folder = Path(shutil.move(folder, place.folder / "project"))
     mounts = f"mount --bind /tmp /tmp && {small} $TMPDIR && mount -o remount,bind,ro /tmp"
     mounts += f" && {small} /var/tmp && {small} /dev/shm"
     command = ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh"]

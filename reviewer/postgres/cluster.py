@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -165,6 +166,10 @@ def _without_maps(data: Path) -> None:
                 each.unlink()
 
 
+_SAYS_WHY = re.compile(r"error:|FATAL:|PANIC:")
+_TROUBLE = re.compile(r"^.*\b(?:FATAL|PANIC):\s+")
+
+
 class _Cluster:
     """One data folder and the server on it."""
 
@@ -314,7 +319,10 @@ class _Cluster:
                 _without_maps(self._data)
                 entry.keep(self._data, self._guardian)
                 return
-        said = [line for line in done.stdout.splitlines() if "error:" in line] if done else []
+        # what the server says that initdb starts comes behind "running bootstrap script ... " and the time
+        said = (
+            [_TROUBLE.sub("", line) for line in done.stdout.splitlines() if _SAYS_WHY.search(line)] if done else []
+        )
         reason = (
             said or (done.stdout.strip().splitlines()[-1:] if done else []) or ["it exited without a message"]
         )[0]

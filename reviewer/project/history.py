@@ -250,11 +250,14 @@ def _revision_files(tree: Tree) -> Iterator[Path]:
     seen: set[str] = set()
     for location in tree.version_locations:
         for folder, names, found in os.walk(location):
+            real = os.path.realpath(folder)
             names.sort()
             names[:] = [name for name in names if not name.endswith("__pycache__")]
             for name in sorted(found):
                 if _LOADED.match(name):
-                    file = os.path.realpath(f"{folder}/{name}")
+                    file = f"{real}/{name}"
+                    if os.path.islink(file):  # noqa: PTH114 - text, and many
+                        file = os.path.realpath(file)
                     if file not in seen:
                         seen.add(file)
                         yield Path(file)

@@ -170,6 +170,8 @@ def of_python() -> Callable[[str], bool]:
     """Return a function that recognizes files of Python, of installed packages, of the system and of the reviewer."""
     import sysconfig
 
+    in_memory = "/dev/shm/"  # holds files like any other folder
+
     paths = sysconfig.get_paths()
     names = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if paths.get(name)]
     names += [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(os.__file__))]
@@ -183,6 +185,7 @@ def of_python() -> Callable[[str], bool]:
 
     def outside(path: str) -> bool:
         inside = os.sep + "site-packages" in path or os.sep + "dist-packages" in path
-        return inside or path.startswith(prefixes) or path + os.sep in prefixes or not os.path.isabs(path)
+        beside = path.startswith(prefixes) and not path.startswith(in_memory)
+        return inside or beside or path + os.sep in prefixes or not os.path.isabs(path)
 
     return outside
