@@ -114,7 +114,7 @@ def _renamed(table: Name, old: str, new: str, step: Step | None, basis: Basis) -
         the constraint is called `{new}` now.
         """,
         about=about.other("arbiter", str(table), old),
-        severity=Severity.WARNING if basis is Basis.OBSERVED else Severity.NOTICE,
+        severity=Severity.NOTICE,  # few statements name a constraint
         basis=basis,
         location=place_of(step),
         evidence={"constraint": old, "sqlstate": "42704"},
