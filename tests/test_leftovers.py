@@ -154,6 +154,25 @@ def test_leaves_nothing_when_several_rehearsals_at_once_are_interrupted(place: P
     assert not alive(runner)
 
 
+def test_leaves_nothing_when_segments_are_interrupted(place: Place, tmp_path: Path) -> None:
+    """The second lane waits, the first is in the middle of its work."""
+    names = "bcdefghijklmnopqrstu"
+    waits = "from alembic import context\nif context.get_revision_argument() == 'p':\n    " + WAITS.strip().replace(
+        "\n", "\n    "
+    )
+    revisions = (revision(n, b, waits if n == "p" else "pass") for b, n in zip("a" + names, names, strict=False))
+    folder = project(tmp_path / "project", *revisions)
+    with started(place, folder, tmp_path, "--revisions", "a:head", "--jobs", "2") as reviewer:
+        runner = number_in(tmp_path / "here")
+
+        os.kill(reviewer.pid, signal.SIGINT)
+        stderr = reviewer.communicate(timeout=60)[1]
+
+    assert (reviewer.returncode, stderr.strip()) == (130, "alembic-reviewer: interrupted")
+    assert place.clean(), place.left_behind()
+    assert not alive(runner)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda n: n.name)
 def test_leaves_nothing_when_the_migration_ends_its_parent(
     number: signal.Signals, place: Place, tmp_path: Path

@@ -743,6 +743,7 @@ def connected(
     """
     import psycopg
 
+    _quieten()
     parameters: dict[str, Any] = {**address.parameters, "options": options}
     hidden = sessions.without_variables() if address.is_socket else sessions.for_a_server_of_the_users()
     try:
@@ -753,6 +754,16 @@ def connected(
     # What psycopg has prepared by itself it forgets after a ROLLBACK, and with it what is prepared in `prepared`.
     connection.prepare_threshold = sys.maxsize
     return connection
+
+
+def _quieten() -> None:
+    """Keep psycopg from complaining of the transactions that it cannot end when a review is interrupted."""
+    import logging
+
+    log = logging.getLogger("psycopg")
+    if log.propagate:
+        log.propagate = False
+        log.addHandler(logging.NullHandler())
 
 
 def _broke(last_words: str, error: psycopg.Error) -> ServerError:
