@@ -10,7 +10,7 @@ import pytest
 
 from reviewer.recording import Outcome, Rehearsal
 from reviewer.rehearsal.lanes import divided
-from tests.branch import Branch, Reviewed
+from tests.branch import Branch
 
 pytestmark = pytest.mark.processes
 
@@ -55,11 +55,6 @@ def branch(folder: Path, revisions: Sequence[Step]) -> Branch:
     return made.with_models(NEW)
 
 
-def reviewed(made: Branch) -> list[Reviewed]:
-    """Reviews of it in one lane and in two."""
-    return [made.review("--jobs", jobs, "--rows", "5") for jobs in "12"]
-
-
 def untimed(told: object) -> object:
     """Without how long anything took."""
     if isinstance(told, dict):
@@ -98,7 +93,8 @@ AGAIN = steps(
 
 
 def test_the_report_is_the_same_on_any_number_of_lanes(tmp_path: Path) -> None:
-    one, two = reviewed(branch(tmp_path, MANY))
+    made = branch(tmp_path, MANY)
+    one, two = (made.review("--jobs", jobs, "--rows", "5") for jobs in "12")
 
     assert untimed(one.told) == untimed(two.told)
     broken = [(each.column, each.revision) for each in two.recording.old_code.broken]
@@ -107,13 +103,17 @@ def test_the_report_is_the_same_on_any_number_of_lanes(tmp_path: Path) -> None:
     assert needs == {("phone", "d"), ("mail", "o")}
 
 
-def test_what_has_to_be_rehearsed_again_is_the_same_on_any_number_of_lanes(tmp_path: Path) -> None:
-    one, two = reviewed(branch(tmp_path, AGAIN))
+def test_what_has_to_be_rehearsed_again_is_in_two_lanes_too(tmp_path: Path) -> None:
+    two = branch(tmp_path, AGAIN).review("--jobs", "2", "--rows", "5")
 
-    assert untimed(one.told) == untimed(two.told)
     assert "revision r needs a superuser" in two.skipped
     alone = [each for each in two.recording.passes if each.revision == "l" and each.rehearsal is Rehearsal.STEPWISE]
     assert alone[0].outcome is Outcome.FAILED
+    others = [
+        each for each in two.recording.passes if each.revision != "l" and each.rehearsal is Rehearsal.STEPWISE
+    ]
+    assert [each.failure for each in others if each.outcome is not Outcome.OK] == []
+    assert len(others) == 19 * 3
 
 
 def test_where_a_segment_cannot_start_all_revisions_are_rehearsed_one_after_the_other(tmp_path: Path) -> None:
@@ -125,9 +125,8 @@ if context.get_revision_argument() == "k" and "went on" in op.get_bind().info:
     raise RuntimeError("not together")"""
     revisions[9] = (f"{fails}\n{revisions[9][0]}", revisions[9][1])
 
-    one, two = reviewed(branch(tmp_path, revisions))
+    two = branch(tmp_path, revisions).review("--jobs", "2", "--rows", "5")
 
-    assert untimed(one.told) == untimed(two.told)
     assert [each.failure for each in two.recording.passes if each.outcome is not Outcome.OK] == []
     assert len(two.recording.passes) == 20 * 4
 
