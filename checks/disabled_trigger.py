@@ -15,7 +15,8 @@ transaction: others then never see it disabled.
 
 ## Not flagged
 
-- A trigger that is named, and enabled again in the same revision.
+- A trigger that is named, and enabled again in the same revision. `DISABLE TRIGGER USER` too, because it leaves the
+  foreign keys enforced.
 - Tables that the same deploy creates.
 
 ## References
@@ -53,15 +54,14 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case SetTrigger(table=table, enabled=False, name=name) if context.exists(table):
-            every = name.lower() in {"all", "user"}
             again = any(
                 isinstance(later, SetTrigger)
                 and later.enabled
                 and later.table.matches(table)
-                and later.name == name
+                and later.name.lower() in {name.lower(), "all"}
                 for later, _ in context.later()
             )
-            if again and not every:
+            if again and name.lower() != "all":
                 return
             what = {"all": "all triggers, foreign keys among them,", "user": "all triggers of the application"}.get(
                 name.lower(), f"trigger `{name}`"
@@ -107,6 +107,24 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("ALTER TABLE users DISABLE TRIGGER trim")
+        op.execute("UPDATE users SET name = 'a' WHERE id = 1")
+        op.execute("ALTER TABLE users ENABLE TRIGGER trim")
+        """,
+    ),
+    Example(
+        "those of the application, for a change of rows",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users DISABLE TRIGGER USER")
+        op.execute("UPDATE users SET name = 'a' WHERE id = 1")
+        op.execute("ALTER TABLE users ENABLE TRIGGER USER")
+        """,
+    ),
+    Example(
+        "those of the application, of which only one is on again",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users DISABLE TRIGGER USER")  # flagged
         op.execute("UPDATE users SET name = 'a' WHERE id = 1")
         op.execute("ALTER TABLE users ENABLE TRIGGER trim")
         """,

@@ -104,7 +104,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     )
                 step = gone or cause_of(subject, each.subject, column=each.column, named=each.constraint)
                 yield _said(
-                    each, [each, *more], step, context.now, keys=after is not None and _of_keys(each, after)
+                    each,
+                    [each, *more],
+                    step,
+                    context.now,
+                    keys=after is not None and _of_keys(each, after),
+                    view=gone is not None and isinstance(gone.operation, DropView),
                 )
             new = [each for each in refused if each.fresh and each.function is None]
             for table in dict.fromkeys(each.subject for each in new):
@@ -163,7 +168,7 @@ def _of_keys(refused: Refused, after: Afterwards) -> bool:
     )
 
 
-def _said(first: Refused, alike: list[Refused], cause: Step | None, before: Schema, keys: bool = False) -> Concern:
+def _said(first: Refused, alike: list[Refused], cause: Step | None, before: Schema, keys: bool, view: bool) -> Concern:
     if first.kind == "function":
         return concern(
             f"""
@@ -182,6 +187,7 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None, before: Sche
     # with row security both were tried: an error for only one of them need not affect the code
     who = " by a role that does not own it" if first.sqlstate == "42501" and known == {"owner"} else ""
     some = first.sqlstate in {"P0001", "44000", *_REFERRED_TO} or bool(who) or _left_out(first, before) or keys
+    some = some or (view and first.sqlstate == "42P01")  # dropped in the open, and not all code reads it
     which = f"that gives `{first.column}` a value " if keys else _which(first, actions)
     return concern(
         f"""
