@@ -23,8 +23,8 @@ Not before `context.configure()`: what is executed there begins a transaction th
 
 ## Not flagged
 
-- Statements with a timeout in effect, wherever it was set: env.py, the role, the database, the revision. A
-  `statement_timeout` of up to a minute is one too: it ends the wait like the work.
+- Statements with a timeout of up to a minute in effect, wherever it was set: env.py, the role, the database, the
+  revision. A `statement_timeout` is one too: it ends the wait like the work.
 - Locks on tables that the same deploy creates, and locks that block nobody, such as those of CONCURRENTLY.
 - Any but the first fast statement of the deploy that can wait endlessly: it is reported once. If all of them are
   slow, it is reported at the first one, without a remedy: the rule for that work says what to do instead.
@@ -82,7 +82,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             others = len(waiting) - 1
             yield concern(
                 f"""
-                `lock_timeout` is 0 when {mode} on `{table}` is requested{
+                `lock_timeout` is {_timeout(told)} when {mode} on `{table}` is requested{
                     f" (and at {others} more statement{'s' if others > 1 else ''})" if others else ""
                 }: while it waits behind a running query, everybody else who needs `{table}` queues behind it,
                 {_how_long(told)}.
@@ -105,11 +105,19 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _SHORT = 60_000
-"""Milliseconds after which `statement_timeout` ends a wait soon enough."""
+"""Milliseconds after which a timeout ends a wait soon enough."""
+
+
+def _timeout(statement: Statement) -> str:
+    limit = statement.observation.lock_timeout if statement.observation is not None else 0
+    return remedies.span(limit) if limit else "0"
 
 
 def _how_long(statement: Statement) -> str:
-    limit = statement.observation.statement_timeout if statement.observation is not None else 0
+    seen = statement.observation
+    limit = seen.statement_timeout if seen is not None else 0
+    if seen is not None and seen.lock_timeout and (not limit or seen.lock_timeout <= limit):
+        return "for up to that long"
     return f"until `statement_timeout` ends it after {limit / 1000:g} s" if limit else "with no time limit"
 
 
@@ -123,9 +131,9 @@ def _with_a_timeout(statement: Statement) -> str:
 def _unbounded(understood: Understood) -> tuple[Relation, LockMode] | None:
     """The strongest lock that blocks others and that has no timeout: outside of a transaction, as documented."""
     seen = understood.statement.observation
-    if seen is not None and 0 < seen.statement_timeout <= _SHORT:
-        return None  # it ends the wait as well
-    if seen is None or seen.lock_timeout or understood.statement.location is None:
+    if seen is not None and any(0 < limit <= _SHORT for limit in (seen.lock_timeout, seen.statement_timeout)):
+        return None  # either ends the wait
+    if seen is None or understood.statement.location is None:
         return None
     blocking = [
         (lock.relation, lock.mode)
@@ -179,6 +187,14 @@ EXAMPLES = [
         with op.get_context().autocommit_block():
             op.execute("SET lock_timeout = '5s'")
             op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS age int")
+        """,
+    ),
+    Example(
+        "a timeout that is longer than anybody wants to wait",
+        given=USERS,
+        upgrade="""
+        op.execute("SET LOCAL lock_timeout = '10min'")
+        op.add_column("users", sa.Column("age", sa.Integer()))  # flagged
         """,
     ),
     Example(
