@@ -9,6 +9,9 @@ from earlier ones, although the code that wrote them is the same.
 A generated column that becomes an ordinary one is worse: no code could write it, so all code leaves it out. New rows
 have NULL there, and an UPDATE no longer changes it.
 
+A default that is a new label of an enum is worse: SQLAlchemy's Enum raises a LookupError when the running code reads
+a row that it has written itself.
+
 ## Do this instead
 
 Let the new code write the value explicitly, and change the default when no old code is running. Before DROP EXPRESSION, create a trigger that computes the same.
@@ -64,6 +67,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             if _value(known.default, known.type) == _value(new, known.type):
                 return
+            labels = context.before.labels(Name.told(known.type))
+            label = _LABEL.match(new)
+            if labels is not None and label is not None and label[1] not in labels:
+                yield concern(
+                    f"""
+                    INSERTs of the running code that leave `{table}.{column}` out write `{label[1]}` from now on, a new
+                    value of `{known.type}` that it does not know: SQLAlchemy's Enum cannot read such a row.
+                    """,
+                    about=about.column(table, column, "default"),
+                    severity=Severity.WARNING,
+                )
+                return
             yield concern(
                 f"The default of `{table}.{column}` changes from `{known.default}` to `{new}`, for the running code too.",
                 about=about.column(table, column, "default"),
@@ -79,6 +94,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=about.column(table, column, "default"),
                 severity=Severity.WARNING,
             )
+
+
+_LABEL = re.compile(r"\s*'([^']+)'")
 
 
 def _goes_on(operation: object, table: Name, column: str) -> bool:
@@ -165,6 +183,18 @@ EXAMPLES = [
         given='op.execute("CREATE TABLE users (id bigint PRIMARY KEY, age int DEFAULT 1)")',
         upgrade="""
         op.alter_column("users", "age", server_default="2")  # flagged
+        """,
+    ),
+    Example(
+        "a label that the running code does not know",
+        given="""
+        op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, mood mood DEFAULT 'good')")
+        """,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'sad'")
+        op.alter_column("users", "mood", server_default="sad")  # flagged
         """,
     ),
 ]
