@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 READ, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
-MOST_ROWS = 20
+MOST_ROWS = 200
 MOST_LABELS = 30
 MOST_REFUSALS = 10
 
