@@ -30,11 +30,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AlterObject,
     Basis,
     Concern,
     Context,
     CreateObject,
     Delete,
+    DropObject,
     Example,
     Group,
     Insert,
@@ -74,22 +76,31 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             found = [v for v in (after.visible if after is not None else ()) if v.before > v.after == 0]
             for table in dict.fromkeys(each.table for each in found):
                 roles = [each.role for each in found if each.table == table]
-                step = cause_of(
-                    subject, table, wanted=lambda o: isinstance(o, RowSecurity | CreateObject), named_only=True
-                )
+                step = cause_of(subject, table, wanted=_of_policies, named_only=True)
                 if step is None:
                     continue
                 who = "every role, the owner too," if "owner" in roles else "a role that does not own it"
+                unless = (
+                    "because no policy that shows a row is left"
+                    if isinstance(step.operation, DropObject)
+                    else "unless it sets what the policies read, which the running code does not do"
+                )
                 yield concern(
-                    f"""
-                    Row security on `{table}` hides all of its rows from {who} unless it sets what the policies
-                    read, which the running code does not do.
-                    """,
+                    f"Row security on `{table}` hides all of its rows from {who} {unless}.",
                     about=about.table(table, "row security"),
                     basis=Basis.OBSERVED,
                     location=place_of(step),
                     evidence={"roles": roles},
                 )
+
+
+def _of_policies(operation: object) -> bool:
+    match operation:
+        case RowSecurity() | CreateObject():
+            return True
+        case AlterObject(kind=kind) | DropObject(kind=kind):
+            return kind == "policy"
+    return False
 
 
 def _hidden(table: Name, what: str, context: Context) -> Iterator[Concern]:
@@ -208,6 +219,25 @@ op.execute("ALTER TABLE documents FORCE ROW LEVEL SECURITY")
         upgrade="""
         op.execute("CREATE POLICY everybody ON documents USING (true)")
         op.execute("ALTER TABLE documents ENABLE ROW LEVEL SECURITY")
+        """,
+    ),
+    Example(
+        "the last policy dropped",
+        given=f"""{DOCUMENTS}
+op.execute("CREATE POLICY everybody ON documents USING (true)")
+op.execute("DROP POLICY by_tenant ON documents")
+""",
+        upgrade="""
+        op.execute("DROP POLICY everybody ON documents")  # flagged
+        """,
+    ),
+    Example(
+        "one of several policies dropped",
+        given=f"""{DOCUMENTS}
+op.execute("CREATE POLICY everybody ON documents USING (true)")
+""",
+        upgrade="""
+        op.execute("DROP POLICY by_tenant ON documents")
         """,
     ),
 ]
