@@ -386,7 +386,8 @@ def _sentence(difference: Difference) -> str:
             return f"{what} no longer has {_aspect(aspect)}, which was `{_short(before)}`"
         case Difference(aspect=aspect, before=before, after=after):
             was, now = _apart(before, after)
-            return f"the {_aspect(aspect)} of {what} is `{now}` and was `{was}`"
+            is_, had = ("are", "were") if aspect in {"grants", "options"} else ("is", "was")
+            return f"the {_aspect(aspect)} of {what} {is_} `{now}` and {had} `{was}`"
 
 
 def _object(difference: Difference) -> str:

@@ -161,7 +161,8 @@ def check_committed(bench: Workbench, run: Run, database: str) -> None:
         raise Stop(
             "env.py ran the history to its end and then everything was rolled back: no version number is in the database.",
             "A statement that env.py executes before context.configure() begins a transaction that Alembic does not"
-            " commit: move it after `with context.begin_transaction():`, or commit it.",
+            " commit: move it after `with context.begin_transaction():`, or commit it. Without `with"
+            " context.begin_transaction():` around context.run_migrations(), nothing commits either.",
         )
 
 
