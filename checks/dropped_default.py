@@ -17,6 +17,7 @@ nothing.
 
 - Nullable columns: the old code's rows have NULL there.
 - A default that is dropped and set again in the same revision, as around a change of type, or in the same transaction.
+- A column that a trigger fills: an INSERT that leaves it out was tried after the revision, and succeeded.
 - Tables that the same deploy has created, and columns that it drops.
 
 ## References
@@ -74,6 +75,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             then = context.committed.column(table, column)
             if then is not None and (then.nullable or then.default is not None):
                 return
+            if _filled(table, column, context):
+                return
             if known is not None and context.now.is_new_column(table, column):
                 yield concern(
                     f"""
@@ -102,6 +105,21 @@ def _old_code_inserts(table: Name, context: Context) -> bool | None:
     ):
         return None
     return not any(each.table.matches(before) and "insert" in each.statements for each in old.broken)
+
+
+def _filled(table: Name, column: str, context: Context) -> bool:
+    """Whether an INSERT that leaves the column out was tried after the revision, and wrote a row."""
+    after = context.recording.after(context.revision.id) if context.revision is not None else None
+    if after is None:
+        return False
+    named = [name for name in (context.now.origin(table), table) if name is not None]
+    tried = any(
+        column not in each.columns and any(each.table.matches(name) for name in named) for each in after.inserted
+    )
+    return tried and not any(
+        each.action == "insert" and each.column == column and any(each.subject.matches(name) for name in named)
+        for each in after.refused
+    )
 
 
 def _may_be_null(nullable: bool, table: Name, column: str, context: Context) -> bool:
@@ -161,6 +179,30 @@ EXAMPLES = [
         upgrade="""
         op.alter_column("users", "mood", server_default=None)
         op.alter_column("users", "mood", type_=sa.Text(), server_default="bad")
+        """,
+    ),
+    Example(
+        "that a trigger replaces",
+        given=USERS,
+        upgrade="""
+        op.execute(
+            "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN NEW.mood = coalesce(NEW.mood, ''good''); RETURN NEW; END'"
+        )
+        op.execute("CREATE TRIGGER fill BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION fill()")
+        op.alter_column("users", "mood", server_default=None)
+        """,
+    ),
+    Example(
+        "that a trigger replaces too late",
+        given=USERS,
+        upgrade="""
+        op.execute(
+            "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN NEW.mood = coalesce(NEW.mood, ''good''); RETURN NEW; END'"
+        )
+        op.execute("CREATE TRIGGER fill AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION fill()")
+        op.alter_column("users", "mood", server_default=None)  # flagged
         """,
     ),
 ]

@@ -23,7 +23,7 @@ the running code satisfies before row security.
 ## Not flagged
 
 - Anything that another rule explains at the same line, such as `renamed-column` or `required-column`.
-- Errors that can be due to the generated values: duplicates, missing references, a CHECK on columns that the
+- Errors that can be due to the generated values: duplicates in columns that the statement writes, missing references, a CHECK on columns that the
   statement writes.
 - As a warning only: REFRESH MATERIALIZED VIEW CONCURRENTLY without a unique index, and an INSERT through a view that its
   new check option rejects: not all code does that.
@@ -168,7 +168,9 @@ def _of_keys(refused: Refused, after: Afterwards) -> bool:
     )
 
 
-def _said(first: Refused, alike: list[Refused], cause: Step | None, before: Schema, keys: bool, view: bool) -> Concern:
+def _said(
+    first: Refused, alike: list[Refused], cause: Step | None, before: Schema, keys: bool, view: bool
+) -> Concern:
     if first.kind == "function":
         return concern(
             f"""
@@ -253,6 +255,8 @@ def _which(first: Refused, actions: set[str]) -> str:
         return "of a row not yet filled "
     if first.sqlstate == "44000":
         return "of a row like those shown "
+    if first.sqlstate == "23505":
+        return "of a second row "
     return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
 
 
@@ -268,6 +272,8 @@ def _left_out(first: Refused, before: Schema) -> bool:
 def _why(first: Refused) -> str:
     if first.sqlstate in {"23502", "23514"} and (first.column or first.constraint):
         return ", and the running code does not write what it requires"
+    if first.sqlstate == "23505":
+        return ", because all rows that the running code writes have the same default there"
     if first.sqlstate in _REFERRED_TO:
         return ", because the foreign key no longer deletes or clears them"
     return ""
@@ -302,6 +308,23 @@ EXAMPLES = [
         upgrade="""
         op.add_column("items", sa.Column("state", sa.Text()))
         op.create_check_constraint("has_state", "items", "state IS NULL OR state <> ''", postgresql_not_valid=True)
+        """,
+    ),
+    Example(
+        "a unique column that the running code does not write, with one default for all",
+        given=ITEMS,
+        upgrade="""
+        op.add_column("items", sa.Column("code", sa.Text()))
+        op.alter_column("items", "code", server_default="none")
+        op.create_unique_constraint("one_code", "items", ["code"])  # flagged
+        """,
+    ),
+    Example(
+        "a unique column that the running code does not write, without a default",
+        given=ITEMS,
+        upgrade="""
+        op.add_column("items", sa.Column("code", sa.Text()))
+        op.create_unique_constraint("one_code", "items", ["code"])
         """,
     ),
     Example(

@@ -783,3 +783,36 @@ def test_a_commit_in_a_revision_is_told_once(bench: cases.Bench) -> None:
     report = bench.review(case((upgrade, 'op.drop_column("items", "t")')))
 
     assert [f.rule for f in cases.loud(report.findings)] == ["transaction-control"]
+
+
+TRIGGER = """
+op.execute("CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.a := 1; RETURN NEW; END'")
+op.execute("CREATE TRIGGER fill {when} INSERT ON items FOR EACH ROW EXECUTE FUNCTION fill()")
+"""
+
+
+@pytest.mark.parametrize(("when", "rules"), [("BEFORE", set()), ("AFTER", {"dropped-default"})])
+def test_a_trigger_may_fill_what_a_dropped_default_filled(when: str, rules: set[str], bench: cases.Bench) -> None:
+    up = """
+op.add_column("items", sa.Column("a", sa.Integer(), nullable=False, server_default="1"))
+op.alter_column("items", "a", server_default=None)
+"""
+    report = bench.review(case((up + TRIGGER.format(when=when), NO_WAY_BACK)))
+    assert {each.rule for each in report.findings if each.severity.name != "NOTICE"} & {
+        "dropped-default",
+        "refused-after-upgrade",
+    } == rules
+
+
+@pytest.mark.parametrize(("default", "refused"), [("'none'", True), ("gen_random_uuid()", False), (None, False)])
+def test_a_unique_column_with_one_default_for_all_takes_one_row_of_the_running_code(
+    default: str | None, refused: bool, bench: cases.Bench
+) -> None:
+    given = f'op.execute("ALTER TABLE items ALTER code SET DEFAULT {default}")' if default else "pass"
+    up = f"""
+op.add_column("items", sa.Column("code", sa.Text()))
+{given}
+op.create_unique_constraint("one_code", "items", ["code"])
+"""
+    told = [each for each in bench.review(case((up, NO_WAY_BACK))).findings if each.rule == "refused-after-upgrade"]
+    assert [("INSERT of a second row" in each.message) for each in told] == [True] * refused

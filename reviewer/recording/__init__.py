@@ -6,7 +6,16 @@ frozen structs with a JSON form (`dumps`, `loads`) that survives a round trip un
 
 from __future__ import annotations
 
-from reviewer.recording.afterwards import Afterwards, Counter, HiddenRows, Refused, StaleIndex, Vanished, Visible
+from reviewer.recording.afterwards import (
+    Afterwards,
+    Counter,
+    HiddenRows,
+    Inserted,
+    Refused,
+    StaleIndex,
+    Vanished,
+    Visible,
+)
 from reviewer.recording.catalogue import Catalogue, Column, Constraint, Enumeration, Index, Table
 from reviewer.recording.code import (
     UNTOUCHED,
@@ -80,6 +89,7 @@ __all__ = [
     "History",
     "HistoryEntry",
     "Index",
+    "Inserted",
     "Location",
     "Lock",
     "Loss",

@@ -55,6 +55,15 @@ class Vanished(Struct, frozen=True):
     """Whether each form of the statement that was tried writes nothing."""
 
 
+class Inserted(Struct, frozen=True):
+    """An INSERT that wrote a row before a revision and writes one after it."""
+
+    table: Name
+    """The table, by its name before the revision."""
+    columns: tuple[str, ...] = ()
+    """The columns that it names."""
+
+
 class Counter(Struct, frozen=True):
     """A column that a sequence fills, as a revision leaves it."""
 
@@ -138,3 +147,4 @@ class Afterwards(Struct, frozen=True):
     vanished: tuple[Vanished, ...] = ()
     changes: tuple[Difference, ...] = ()
     """What it changed in the catalogue."""
+    inserted: tuple[Inserted, ...] = ()

@@ -23,6 +23,7 @@ from reviewer.recording import (
     Catalogue,
     Counter,
     Difference,
+    Inserted,
     Pass,
     Refused,
     StaleIndex,
@@ -218,11 +219,14 @@ def after(
         counts = writing.counted(connection, schema, _with_parts(schema, mine))
         failed: dict[int, set[str]] = {}
         idle: dict[_Attempt, bool] = {}
+        inserted: dict[Inserted, None] = {}
         guarded = _guarded(connection, before, names)
         for attempt in before.attempts:
             alone = attempt.first and "insert" in failed.get(attempt.oid, ())
             tried = replace(attempt, first="") if alone else attempt
             error = session.tried(tried)
+            if attempt.kind == "table" and attempt.action == "insert" and error is True:
+                inserted[Inserted(attempt.subject, attempt.columns)] = None
             if attempt.compares or isinstance(error, bool):
                 if attempt.wrote and attempt.oid not in guarded:
                     idle[attempt] = error is not True and session.writes_nothing(tried)
@@ -240,6 +244,7 @@ def after(
             elif _is_evidence(connection, found, before) and not _of_another_part(found, attempt, schema):
                 refused.append(found)
         refused += _fresh(session, schema, before, names, failed, counts, refused)
+        refused += _second_rows(session, schema, before, counts, failed)
         refused += _published(session, [table for table in schema.tables if str(table.name) in new])
         refused += _gone_calls(session, before, changes)
         refused += _gone_labels(session, before.catalogue, labels)
@@ -269,6 +274,7 @@ def after(
         stale,
         tuple(_vanished(idle)),
         tuple(changes),
+        tuple(inserted),
     )
 
 
@@ -634,7 +640,9 @@ def _inserts(table: Shape, name: Name, values: Mapping[str, object], role: str) 
     return found
 
 
-def _row(session: _Session, schema: Schema, table: Shape, counts: Mapping[int, int]) -> dict[str, object] | None:
+def _row(
+    session: _Session, schema: Schema, table: Shape, counts: Mapping[int, int], number: int = _FIRST
+) -> dict[str, object] | None:
     """Return the values of an ordinary new row as text; None, without raising, if no row can be made."""
     import psycopg
 
@@ -645,7 +653,7 @@ def _row(session: _Session, schema: Schema, table: Shape, counts: Mapping[int, i
     returned = ", ".join(f"{quoted(f.name)}::text" for f in fields)
     for judged in (False, True):
         with contextlib.suppress(NoParents, psycopg.Error):
-            sql = insertion.statement(schema, leaf, counts, Way(1, _FIRST, judged=judged))
+            sql = insertion.statement(schema, leaf, counts, Way(1, number, judged=judged))
             row = session.row(f"{sql} RETURNING {returned}")
             if row is not None:
                 return {f.name: value for f, value in zip(fields, row, strict=True)}
@@ -844,6 +852,36 @@ def _fresh(
                 if found.function is not None:
                     shown = f"{attempt.action.upper()} on {name}"
                     yield replace(found, sql=shown, columns=())
+
+
+def _second_rows(
+    session: _Session,
+    schema: Schema,
+    before: Before,
+    counts: Mapping[int, int],
+    failed: Mapping[int, set[str]],
+) -> Iterator[Refused]:
+    """Yield INSERTs that write one row and not a second: a unique index covers only columns that the old code does not
+    know, and all its rows have the same there.
+    """
+    for each in before.state.concerned:
+        table, old = schema.table(each.oid), before.catalogue.table(each.name)
+        if table is None or old is None or "insert" in failed.get(each.oid, ()):
+            continue
+        if not any(all(c and old.column(c) is None for c in columns) for columns in table.unique):
+            continue
+        known = {index.name for index in old.indexes}
+        other = _row(session, schema, table, counts, _FIRST + 1) or {}
+        for attempt in before.attempts:
+            values = [other.get(column) for column in attempt.columns]
+            if attempt.oid != each.oid or attempt.action != "insert" or None in values:
+                continue
+            listed = ", ".join(map(quoted, attempt.columns))
+            given = ", ".join(literal(str(value)) for value in values)
+            first = f"INSERT INTO {table.name.sql} ({listed}) VALUES ({given})" if values else attempt.sql
+            error = session.refusal(replace(attempt, first=first))
+            if error is not None and error.sqlstate == "23505" and error.diag.constraint_name not in known:
+                yield _told(attempt, error)
 
 
 def _published(session: _Session, tables: Iterable[Shape]) -> Iterator[Refused]:
