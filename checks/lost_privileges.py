@@ -9,7 +9,9 @@ that reads the view under a separate role fails once the migration commits; with
 see rows that it should not.
 
 A new owner takes the rights of the one before. `CREATE OR REPLACE FUNCTION` without SECURITY DEFINER takes it away, and
-`security_invoker` asks for rights on the tables below a view. Whoever may read or call it was tried before and after.
+`security_invoker` asks for rights on the tables below a view. A new trigger writes its audit table with the rights of
+whoever inserts, and a new serial column needs USAGE of its sequence. Whoever may read, insert or call was tried before
+and after.
 
 ## Do this instead
 
@@ -179,7 +181,8 @@ def _known(refused: Refused, told: Collection[Name]) -> bool:
 def _denied(refused: list[Refused], after: Afterwards, story: Story) -> Concern:
     first = refused[0]
     roles = listed([f"`{each.role}`" for each in refused])
-    does = "call" if first.kind == "function" else "read"
+    inserts = first.sql.startswith("INSERT ")
+    does = "call" if first.kind == "function" else "insert rows into" if inserts else "read"
     definer = any(each.matches(first.subject) for each in _of_the_caller(after))
     why = ", because it is no longer SECURITY DEFINER" if definer else ""
     return concern(
@@ -271,6 +274,12 @@ op.execute("CREATE FUNCTION sold() RETURNS bigint LANGUAGE sql SECURITY DEFINER 
 op.execute("GRANT EXECUTE ON FUNCTION sold() TO example_reader")
 """
 
+WRITERS = f"""{SALES}
+op.execute("GRANT INSERT ON sales TO example_reader")
+"""
+
+AUDIT = 'op.create_table("audit", sa.Column("id", sa.BigInteger(), primary_key=True))'
+
 EXAMPLES = [
     Example(
         "a view that is recreated",
@@ -340,6 +349,24 @@ EXAMPLES = [
         upgrade="""
         op.execute("DROP VIEW report")
         op.execute("CREATE VIEW report AS SELECT 1 AS id, 2 AS step")
+        """,
+    ),
+    Example(
+        "a trigger that writes where the role may not",
+        given=WRITERS,
+        upgrade=f"""
+        {AUDIT}
+        op.execute("CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO audit VALUES (NEW.id); RETURN NEW; END'")
+        op.execute("CREATE TRIGGER log AFTER INSERT ON sales FOR EACH ROW EXECUTE FUNCTION log()")  # flagged
+        """,
+    ),
+    Example(
+        "a trigger that writes with the rights of its owner",
+        given=WRITERS,
+        upgrade=f"""
+        {AUDIT}
+        op.execute("CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN INSERT INTO audit VALUES (NEW.id); RETURN NEW; END'")
+        op.execute("CREATE TRIGGER log AFTER INSERT ON sales FOR EACH ROW EXECUTE FUNCTION log()")
         """,
     ),
 ]

@@ -39,6 +39,8 @@ class Concerned(Struct, frozen=True):
     """For a view that reads one table or view and no other: the oid of that; 0 otherwise."""
     readers: tuple[str, ...] = ()
     """Roles of the project that may read it: not a superuser, nor the owner of the database."""
+    writers: tuple[str, ...] = ()
+    """Those that may insert rows into it."""
 
     @property
     def word(self) -> str:
@@ -288,7 +290,9 @@ SELECT pg_catalog.json_build_object(
                 AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> c.oid
             HAVING pg_catalog.count(DISTINCT d.refobjid) = 1), 0) ELSE 0 END,
         'readers', coalesce((SELECT pg_catalog.json_agg(r.rolname ORDER BY r.rolname) FROM roles r WHERE r.oid = c.relowner OR r.oid IN (
-            SELECT a.grantee FROM pg_catalog.aclexplode(c.relacl) a WHERE a.privilege_type = 'SELECT')), '[]'))
+            SELECT a.grantee FROM pg_catalog.aclexplode(c.relacl) a WHERE a.privilege_type = 'SELECT')), '[]'),
+        'writers', coalesce((SELECT pg_catalog.json_agg(r.rolname ORDER BY r.rolname) FROM roles r WHERE r.oid IN (
+            SELECT a.grantee FROM pg_catalog.aclexplode(c.relacl) a WHERE a.privilege_type = 'INSERT')), '[]'))
         ORDER BY c.oid NOT IN (SELECT oid FROM tops), c.relkind NOT IN ('r', 'p'), n.nspname, c.relname)
       FROM concerned k JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')), '[]'),

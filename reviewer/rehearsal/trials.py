@@ -231,7 +231,7 @@ def after(
                 if attempt.wrote and attempt.oid not in guarded:
                     idle[attempt] = error is not True and session.writes_nothing(tried)
                 continue
-            if attempt.as_role and error.sqlstate != "42501":
+            if attempt.as_role and (error.sqlstate != "42501" or "row-level security" in str(error)):
                 continue  # the others fail too
             if error.sqlstate not in _OWN.get((attempt.kind, attempt.action), {error.sqlstate}):
                 continue  # simpler statements fail too
@@ -488,6 +488,8 @@ def _of_relation(
         values = _row(session, schema, table, counts) or {}
         made = _inserts(table, each.name, values, role)
         yield from made
+        for writer in each.writers[:_MOST_ROLES] if made and role != "owner" else ():
+            yield replace(made[0], action="as role", role="", as_role=writer)
         yield from _changes(table, each.oid, each.name, made, role)
         yield from _other_values(table, each.name, values, role)
         yield from _with_what_follows(schema, table, each.name, role)
