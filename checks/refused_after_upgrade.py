@@ -195,7 +195,7 @@ def _said(
         f"""
         {verbs(actions)} {which}on `{first.subject}`{who} ran before this revision and {
             "fails" if len(actions) == 1 else "fail"
-        } after it: PostgreSQL says `{first.error}`{_why(first)}.
+        } after it: PostgreSQL says `{first.error}`{_why(first, before)}.
         """,
         about=_about(first),
         severity=Severity.WARNING if some else Severity.ERROR,
@@ -261,19 +261,25 @@ def _which(first: Refused, actions: set[str]) -> str:
 
 
 def _left_out(first: Refused, before: Schema) -> bool:
-    """Whether it fails only if the code relies on a default that existed before. Numbers everybody leaves out."""
+    """Whether it fails only if the code relies on a default, or on a trigger, that existed before. Numbers everybody
+    leaves out.
+    """
     if first.sqlstate != "23502" or first.column is None:
         return False
     known = before.column(first.subject, first.column)
     had = known.default if known is not None else None
+    if known is not None and had is None and not known.nullable:
+        return True  # something else has filled it
     return first.column in first.columns or (had is not None and not re.match(r"nextval\(|identity", had))
 
 
-def _why(first: Refused) -> str:
+def _why(first: Refused, before: Schema) -> str:
+    if first.sqlstate == "23502" and first.column and _left_out(first, before):
+        return f", where the running code leaves `{first.column}` out"
     if first.sqlstate in {"23502", "23514"} and (first.column or first.constraint):
         return ", and the running code does not write what it requires"
     if first.sqlstate == "23505":
-        return ", because all rows that the running code writes have the same default there"
+        return ", because all rows that the running code writes have the same value there"
     if first.sqlstate in _REFERRED_TO:
         return ", because the foreign key no longer deletes or clears them"
     return ""

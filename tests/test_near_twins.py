@@ -816,3 +816,52 @@ op.create_unique_constraint("one_code", "items", ["code"])
 """
     told = [each for each in bench.review(case((up, NO_WAY_BACK))).findings if each.rule == "refused-after-upgrade"]
     assert [("INSERT of a second row" in each.message) for each in told] == [True] * refused
+
+
+@pytest.mark.parametrize("default", [True, False], ids=["a default instead", "nothing instead"])
+def test_a_trigger_that_filled_a_column_is_missed(default: bool, bench: cases.Bench) -> None:
+    filled = (
+        *ITEMS,
+        "ALTER TABLE items ADD COLUMN k int NOT NULL DEFAULT 1",
+        "ALTER TABLE items ALTER k DROP DEFAULT",
+        "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.k := coalesce(NEW.k, 1); RETURN NEW; END'",
+        "CREATE TRIGGER fill BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION fill()",
+    )
+    up = 'op.execute("DROP TRIGGER fill ON items")'
+    up += '\nop.alter_column("items", "k", server_default="1")' if default else ""
+    told = bench.review(replace(case((up, NO_WAY_BACK)), setup=filled)).findings
+    assert [(each.rule, each.severity.name) for each in told if each.rule == "refused-after-upgrade"] == [
+        ("refused-after-upgrade", "WARNING")
+    ] * (not default)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("IF NEW.old IS NULL THEN RAISE EXCEPTION ''no text''; END IF;", True),
+        ("NEW.old := coalesce(NEW.old, ''none'');", False),
+    ],
+    ids=["refuses it", "fills it"],
+)
+def test_a_trigger_that_refuses_what_the_running_code_may_leave_out_is_told(
+    body: str, told: bool, bench: cases.Bench
+) -> None:
+    up = f"""
+op.execute("CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {body} RETURN NEW; END'")
+op.execute("CREATE TRIGGER look BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION look()")
+"""
+    found = bench.review(case((up, NO_WAY_BACK))).findings
+    assert [each.severity.name for each in found if each.rule == "refused-after-upgrade"] == ["WARNING"] * told
+
+
+AFTERWARDS = """
+context.run_migrations()
+with create_engine(url).begin() as other:
+    other.exec_driver_sql("CREATE TABLE IF NOT EXISTS log (id int)")
+"""
+
+
+def test_what_env_py_does_after_a_revision_is_no_step_of_it(bench: cases.Bench) -> None:
+    made = case(('op.add_column("items", sa.Column("a", sa.Integer()))', 'op.drop_column("items", "a")'))
+    told = {each.rule for each in bench.review(replace(made, env=AFTERWARDS)).findings}
+    assert "half-applied-revision" not in told

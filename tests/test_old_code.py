@@ -156,6 +156,17 @@ def test_a_renamed_label_breaks_code_that_sends_it(tmp_path: Path) -> None:
     assert "renamed-enum-value" not in found.rules()
 
 
+def test_a_row_with_a_label_that_the_running_code_does_not_know_breaks_its_reads(tmp_path: Path) -> None:
+    """PostgreSQL puts the changed rows behind all others."""
+    upgrade = """
+with op.get_context().autocommit_block():
+    op.execute("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'sad'")
+op.execute("UPDATE users SET mood = 'sad' WHERE mood = 'bad'")
+"""
+    said = branch(tmp_path).adds(upgrade).review().finding("old-code-broken")
+    assert "SELECT on `users` fails with `LookupError: 'sad' is not among the defined enum values" in said
+
+
 def test_what_a_made_up_row_violates_is_no_evidence(tmp_path: Path) -> None:
     found = (
         branch(tmp_path)

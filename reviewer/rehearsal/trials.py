@@ -622,13 +622,16 @@ def _other_values(table: Shape, name: Name, values: Mapping[str, object], role: 
 
 def _inserts(table: Shape, name: Name, values: Mapping[str, object], role: str) -> list[_Attempt]:
     """Return INSERTs of an ordinary row: one with all columns except those that a sequence fills, one with only
-    those that have no default, and one with all columns. Empty if no row can be made.
+    those that have no default, one with only those that are NOT NULL, one without what the table's triggers seem to
+    fill, and one with all columns. Empty if no row can be made.
     """
     if not values:
         return []
     every = [f for f in table.fields if f.generated is None and values.get(f.name) is not None]
     given = [f for f in every if f.counts is None]
-    forms = [given, [f for f in given if f.default is None], every]
+    least = [f for f in given if f.default is None]
+    required = [f for f in least if not f.nullable]
+    forms = [given, least, required, [f for f in required if not _filled(table, f.name)], every]
     found: list[_Attempt] = []
     for fields in (form for n, form in enumerate(forms) if form not in forms[:n]):
         listed = ", ".join(quoted(f.name) for f in fields)
@@ -640,6 +643,12 @@ def _inserts(table: Shape, name: Name, values: Mapping[str, object], role: str) 
         )
         found.append(_Attempt(table.oid, name, "table", "insert", sql, tuple(f.name for f in fields), role))
     return found
+
+
+def _filled(table: Shape, column: str) -> bool:
+    """Whether a trigger of the table names the column of the new row. Whether it fills it, the INSERT shows."""
+    named = rf'\bNEW\s*\.\s*(?:"{re.escape(column)}"|{re.escape(column)}\b)'
+    return bool(table.triggers) and re.search(named, table.triggers, re.IGNORECASE) is not None
 
 
 def _row(
@@ -873,17 +882,17 @@ def _second_rows(
         if not any(all(c and old.column(c) is None for c in columns) for columns in table.unique):
             continue
         known = {index.name for index in old.indexes}
-        other = _row(session, schema, table, counts, _FIRST + 1) or {}
-        for attempt in before.attempts:
-            values = [other.get(column) for column in attempt.columns]
-            if attempt.oid != each.oid or attempt.action != "insert" or None in values:
-                continue
-            listed = ", ".join(map(quoted, attempt.columns))
-            given = ", ".join(literal(str(value)) for value in values)
-            first = f"INSERT INTO {table.name.sql} ({listed}) VALUES ({given})" if values else attempt.sql
-            error = session.refusal(replace(attempt, first=first))
-            if error is not None and error.sqlstate == "23505" and error.diag.constraint_name not in known:
-                yield _told(attempt, error)
+        # the one with most columns: what a trigger makes of others need not be the same in all rows
+        attempt = next((a for a in before.attempts if a.oid == each.oid and a.action == "insert"), None)
+        other = _row(session, schema, table, counts, _FIRST + 1) if attempt is not None else None
+        if attempt is None or other is None or any(other.get(column) is None for column in attempt.columns):
+            continue
+        listed = ", ".join(map(quoted, attempt.columns))
+        given = ", ".join(literal(str(other[column])) for column in attempt.columns)
+        first = f"INSERT INTO {table.name.sql} ({listed}) VALUES ({given})" if given else attempt.sql
+        error = session.refusal(replace(attempt, first=first))
+        if error is not None and error.sqlstate == "23505" and error.diag.constraint_name not in known:
+            yield _told(attempt, error)
 
 
 def _published(session: _Session, tables: Iterable[Shape]) -> Iterator[Refused]:
