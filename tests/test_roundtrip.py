@@ -145,6 +145,15 @@ CASES = {
         '"replace(email #>> \'{}\', chr(34), chr(39))")', "loses-new-data",
         ["What is written after the upgrade of `new1`, and only fits the upgraded schema, does not survive its downgrade:"
          """ 5 of 5 values of `users.email` in the rehearsal are changed: `{"row": 1001}` became `{'row': 1001}`."""]),
+    "a label that a type made again lets in is turned into an old one": (
+        'op.execute("ALTER TYPE mood RENAME TO mood_old")\nop.execute("CREATE TYPE mood AS ENUM (\'odd\', \'good\', \'bad\')")\n'
+        'op.execute("ALTER TABLE users ALTER mood TYPE mood USING mood::text::mood")\nop.execute("DROP TYPE mood_old")',
+        'op.execute("UPDATE users SET mood = \'bad\' WHERE mood = \'odd\'")\nop.execute("ALTER TYPE mood RENAME TO mood_old")\n'
+        'op.execute("CREATE TYPE mood AS ENUM (\'good\', \'bad\')")\n'
+        'op.execute("ALTER TABLE users ALTER mood TYPE mood USING mood::text::mood")\nop.execute("DROP TYPE mood_old")',
+        "loses-new-data",
+        ["What is written after the upgrade of `new1`, and only fits the upgraded schema, does not survive its downgrade:"
+         " 2 of 5 values of `users.mood` in the rehearsal are changed: `odd` became `bad`."]),
     "a sequence counts further than before": (
         'op.execute("ALTER SEQUENCE users_id_seq MAXVALUE 99999")', 'op.execute("ALTER SEQUENCE users_id_seq MAXVALUE 9999999")',
         "lossless", ["After the downgrade of `new1`, the range of sequence `users_id_seq` is `bigint, 1, 1, 1, 9999999, False`"
@@ -185,6 +194,20 @@ def test_tells_what_the_way_there_and_back_leaves(
     told = [found.message for found in review(recording, CHECKS).findings if found.rule in OURS]
 
     assert (label(recording, "new1"), told) == (wanted, messages)
+
+
+def test_a_value_that_a_wider_check_lets_in_did_not_fit_before(bench: Bench) -> None:
+    given = """op.execute("CREATE TABLE t (id int PRIMARY KEY, kind text CONSTRAINT kinds CHECK (kind IN ('a', 'b')))")"""
+    drop = 'op.drop_constraint("kinds", "t")\n'
+    wider = """op.create_check_constraint("kinds", "t", "kind IN ('c', 'a', 'b')")"""
+    back = """op.create_check_constraint("kinds", "t", "kind IN ('a', 'b')")"""
+    down = f"""op.execute("UPDATE t SET kind = 'a' WHERE kind = 'c'")\n{drop}{back}"""
+
+    recording = bench.record(Story((given,), (drop + wider,), downgrade=down))
+
+    told = [f for f in review(recording, CHECKS).findings if f.rule == "lossy-round-trip"]
+    assert [f.severity.value for f in told] == ["notice"]
+    assert "only fits the upgraded schema" in told[0].message
 
 
 AGE = ('op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")')

@@ -291,8 +291,9 @@ class RoundTrip:
         ours = row_comparison.added(self._rows, self._written) if written else ()
         losses = row_comparison.compare(self._before.rows, rows, ours) if same else ()
         losses = tuple(loss for loss in losses if not self._told_above(loss, losses))
-        new = self._new_losses(rows) if written else ()
+        new = self._new_losses(rows) if written else []
         known = {(loss.table, loss.column) for loss in losses}
+        told = known | {(loss.table, loss.column) for loss in new}
         renamed = _Renamed.by(each)
         # the columns of a partition, or of another table that inherits, have the names that the parent's columns
         # have
@@ -315,7 +316,10 @@ class RoundTrip:
             unread=self._unread(each, rows if same else (), differences, renamed),
             differences=differences,
             losses=losses,
-            new_losses=tuple(loss for loss in (*new, *self._bent) if (loss.table, loss.column) not in known),
+            new_losses=(
+                *(loss for loss in new if (loss.table, loss.column) not in known),
+                *(loss for loss in self._bent if (loss.table, loss.column) not in told),
+            ),
             brought=tuple(
                 name
                 for name in brought
@@ -382,15 +386,32 @@ class RoundTrip:
         """Return what rows lost that were written after the upgrade.
 
         It is not certain that the schema before the upgrade would allow a value of a column that the upgrade
-        changed, or a row of a table that has a new partition.
+        changed, by its type, the labels of the type or a constraint, or a row of a table that has a new partition.
         """
         changed = {(d.table, d.name) for d in self.changes if d.kind == "column" and d.change is Change.CHANGED}
         tables = {table for table, _ in changed} | self._with_new_partitions()
+        changed |= set(self._with_other_values())
         found = []
         for loss in row_comparison.survivors(self._before.rows, self._rows, self._written, rows):
             doubt = loss.table in tables if loss.column is None else (loss.table, loss.column) in changed
             found.append(replace(loss, allowed_before=loss.allowed_before and not doubt))
         return found
+
+    def _with_other_values(self) -> Iterator[tuple[str, str]]:
+        """Return the columns whose enum type has other labels now, and those of constraints that are gone or read
+        otherwise.
+        """
+        changed = [d for d in self.changes if d.change in {Change.CHANGED, Change.MISSING}]
+        labels = {Name.told(d.name).name for d in changed if d.kind == "enum type"}
+        constraints = {(d.table, d.name) for d in changed if d.kind == "constraint"}
+        for table in self._before.catalogue.tables:
+            name = str(table.name)
+            for column in table.columns:
+                if Name.told(column.type.removesuffix("[]")).name in labels:
+                    yield name, column.name
+            for constraint in table.constraints:
+                if (name, constraint.name) in constraints:
+                    yield from ((name, column) for column in constraint.columns)
 
     def _with_new_partitions(self) -> set[str | None]:
         """Return the partitioned tables that may have a new partition. A row that was written may be in it, and was
