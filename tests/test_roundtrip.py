@@ -210,6 +210,20 @@ def test_a_value_that_a_wider_check_lets_in_did_not_fit_before(bench: Bench) -> 
     assert "only fits the upgraded schema" in told[0].message
 
 
+@pytest.mark.parametrize(
+    ("back", "told"),
+    [("CURRENT_TIMESTAMP", []), ("transaction_timestamp()", []), ("clock_timestamp()", ["incomplete-downgrade"])],
+)
+def test_the_same_moment_in_other_words_is_the_same_default(back: str, told: list[str], bench: Bench) -> None:
+    given = 'op.execute("CREATE TABLE t (id int PRIMARY KEY, made timestamptz DEFAULT now())")'
+    ways = [f'op.alter_column("t", "made", server_default={each})' for each in ("None", f"sa.text('{back}')")]
+
+    recording = bench.record(Story((given,), (ways[0],), downgrade=ways[1]))
+
+    found = [f.rule for f in review(recording, CHECKS).findings if f.rule in OURS]
+    assert found == told
+
+
 AGE = ('op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")')
 MAIL = ('op.drop_column("users", "email")', 'op.add_column("users", sa.Column("email", sa.Text()))')
 TEAMS = ('op.rename_table("groups", "teams")', 'op.rename_table("teams", "groups")')
