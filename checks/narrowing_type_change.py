@@ -14,7 +14,7 @@ old ones in batches, and then keep the type: the CHECK enforces the same without
 ## Not flagged
 
 - Columns that the same deploy has added.
-- Changes that keep every value: wider `varchar`, `varchar` to `text`, more digits.
+- Changes that keep every value: wider `varchar`, `varchar` to `text`, more digits, `to_jsonb()` of a text.
 - A text that a valid CHECK on its length keeps as short as the new type.
 - The table rewrite: see `rewriting-type-change`.
 
@@ -61,7 +61,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             known = context.now.column(table, column)
             if known is None or not types.narrows(known.type, new):
                 return
-            if any(refusals(subject, context)) or (subject.using is None and _fits(table, column, new, context)):
+            if (
+                any(refusals(subject, context))
+                or _makes_json(subject)
+                or (subject.using is None and _fits(table, column, new, context))
+            ):
                 return
             if context.statement.sqlstate is not None and context.statement.sqlstate not in _DOES_NOT_FIT:
                 return
@@ -87,6 +91,16 @@ def _happens(old: str, new: str) -> str:
 
 
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real"})
+
+
+def _makes_json(change: AlterColumnType) -> bool:
+    """Whether USING wraps the value as it is: each text is a JSON string."""
+    column = re.escape(change.column)
+    return bool(
+        re.match(
+            rf'\s*\(*(?:pg_catalog\.)?to_jsonb?\(\s*"?{column}"?(?:::text)?\s*\)', change.using or "", re.IGNORECASE
+        )
+    )
 
 
 def _fits(table: Name, column: str, new: str, context: Context) -> bool:
@@ -142,6 +156,20 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.alter_column("users", "name", type_=sa.String(100))
+        """,
+    ),
+    Example(
+        "texts that are cast to documents",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ALTER name TYPE jsonb USING name::jsonb")  # flagged
+        """,
+    ),
+    Example(
+        "texts that become strings in documents",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ALTER name TYPE jsonb USING to_jsonb(name)")
         """,
     ),
     Example(
