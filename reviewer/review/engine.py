@@ -339,7 +339,7 @@ def _without_replaced(findings: Sequence[Finding], checks: Sequence[Check]) -> l
         if rules[other.rule].yields or other.revision != finding.revision:
             return False
         harms = rules[other.rule].group in _HARMS and other.severity.rank >= finding.severity.rank
-        return harms and _same(finding, other)
+        return harms and other.direction is finding.direction and _same(finding, other)
 
     replacing = [finding for finding in findings if rules[finding.rule].replaces]
     kept = [finding for finding in findings if not any(replaced(finding, other) for other in replacing)]
