@@ -69,7 +69,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if context.absent(table, column) and subject.if_exists:
                 return
             kept = (
-                any(_copies(*earlier, table, column) for earlier in context.same_revision())
+                any(_copies(*earlier, table, column) for earlier in context.earlier)
                 or context.survived(table, column)
                 or context.moved_in_python(table)
             )

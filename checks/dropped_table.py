@@ -100,8 +100,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 def _copied(table: Name, context: Context) -> bool:
     """Whether the rows were copied into another table before."""
     return any(
-        isinstance(earlier, Insert | Merge | Update) and any(source.matches(table) for source in earlier.sources)
-        for earlier, _ in context.same_revision()
+        isinstance(earlier, CreateTable | Insert | Merge | Update)
+        and any(source.matches(table) for source in earlier.sources)
+        for earlier, _ in context.earlier
     )
 
 
@@ -119,7 +120,9 @@ def _written_meanwhile(table: Name, context: Context) -> bool:
         match step.operation:
             case CreateObject(kind="trigger" | "rule", table=Name() as on) if on.matches(table):
                 return False
-            case Insert(sources=sources) | Merge(sources=sources) if any(each.matches(table) for each in sources):
+            case CreateTable(sources=sources) | Insert(sources=sources) | Merge(sources=sources) if any(
+                each.matches(table) for each in sources
+            ):
                 held = [each for each in step.understood.held.values() if each.relation.as_name.matches(table)]
                 return not any(each.mode.blocks_writes for each in held)
     return False

@@ -152,9 +152,7 @@ def _undone(table: Name, context: Context, *kinds: type) -> bool:
 def _put_aside(table: Name, context: Context) -> bool:
     for operation, _ in context.earlier:
         match operation:
-            case Insert(sources=sources) if any(source.matches(table) for source in sources):
-                return True
-            case CreateTable(as_query=True):
+            case Insert(sources=sources) | CreateTable(sources=sources) if any(s.matches(table) for s in sources):
                 return True
     return False
 
@@ -177,6 +175,22 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
         given=USERS,
         upgrade="""
         op.execute("DELETE FROM users WHERE id < 10")  # flagged
+        """,
+    ),
+    Example(
+        "rows of another table that are put aside",
+        given=USERS + '\nop.execute("CREATE TABLE posts (id int PRIMARY KEY)")',
+        upgrade="""
+        op.execute("CREATE TABLE kept AS SELECT * FROM posts")
+        op.execute("DELETE FROM users WHERE id < 10")  # flagged
+        """,
+    ),
+    Example(
+        "rows that are put aside",
+        given=USERS,
+        upgrade="""
+        op.execute("CREATE TABLE kept AS SELECT * FROM users WHERE id < 10")
+        op.execute("DELETE FROM users WHERE id < 10")
         """,
     ),
     Example(

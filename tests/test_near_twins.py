@@ -878,3 +878,19 @@ def test_a_mistake_in_the_way_back_hides_none_of_the_way_there(bench: cases.Benc
     told = {(f.rule, f.direction.value) for f in bench.review(made).findings if f.severity.value == "error"}
 
     assert told == {("refused-after-upgrade", "upgrade"), ("incomplete-downgrade", "downgrade")}
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_what_an_earlier_revision_of_the_deploy_has_copied_is_not_destroyed(
+    copied: bool, bench: cases.Bench
+) -> None:
+    add, copy = 'op.add_column("items", sa.Column("new", sa.Text()))', 'op.execute("UPDATE items SET new = old")'
+    kept = 'op.execute("CREATE TABLE kept AS SELECT * FROM others")'
+    first = "\n".join([add, *([copy, kept] if copied else [])])
+    made = case((first, NO_WAY_BACK), ('op.drop_column("items", "old")\nop.drop_table("others")', NO_WAY_BACK))
+    report = bench.review(replace(made, setup=(*ITEMS, "CREATE TABLE others (id int PRIMARY KEY)")))
+
+    told = [f.message for f in report.findings if f.rule in {"dropped-column", "dropped-table"}]
+
+    assert len(told) == 2
+    assert ["destroys" in each for each in told] == [not copied, not copied]

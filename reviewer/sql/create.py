@@ -21,7 +21,7 @@ from reviewer.sql.definitions import (
     table_constraint,
     type_name,
 )
-from reviewer.sql.heads import output_columns
+from reviewer.sql.heads import output_columns, sources
 from reviewer.sql.kinds import accept_kind, signature
 from reviewer.sql.names import Name
 from reviewer.sql.operations import (
@@ -185,11 +185,25 @@ def _table_tail(reader: Reader, draft: CreateTable) -> CreateTable:
             reader.expect_any("DROP", "DELETE", "PRESERVE")
             reader.accept("ROWS")
         elif reader.accept("AS"):
-            reader.skip_all()
-            draft = replace(draft, as_query=True)
+            draft = replace(draft, as_query=True, sources=_copied(reader))
         else:
             raise NotUnderstood
     return draft
+
+
+def _copied(reader: Reader) -> tuple[Name, ...]:
+    """The tables that the query after AS reads, unless it ends in WITH NO DATA."""
+    if reader.accept("TABLE"):
+        found: tuple[Name, ...] = (reader.table(),)
+    else:
+        mark = reader.mark
+        found = sources(reader)
+        reader.back_to(mark)
+    while not reader.done:
+        if reader.accept("WITH", "NO", "DATA"):
+            return ()
+        reader.next()
+    return found
 
 
 # -- indexes and views ----------------------------------------------------------------------------

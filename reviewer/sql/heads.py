@@ -50,7 +50,7 @@ def insert(reader: Reader) -> Iterator[Operation]:
             columns = tuple(reader.within(lambda: reader.listed(lambda: _target_column(reader))))
     if reader.done:
         raise NotUnderstood
-    yield Insert(table, columns, () if reader.at("VALUES") else _sources(reader))
+    yield Insert(table, columns, () if reader.at("VALUES") else sources(reader))
 
 
 def _target_column(reader: Reader) -> str:
@@ -71,16 +71,16 @@ def update(reader: Reader) -> Iterator[Operation]:
         reader.skip_until({"FROM", "WHERE", "RETURNING"}, expression=True)
         if not reader.accept_symbol(TokenType.COMMA):
             break
-    filtered, sources = _tail(reader)
-    yield Update(table, tuple(columns), filtered, sources)
+    filtered, read = _tail(reader)
+    yield Update(table, tuple(columns), filtered, read)
 
 
 def delete(reader: Reader) -> Iterator[Operation]:
     """DELETE."""
     reader.expect("DELETE", "FROM")
     table = _target(reader)
-    filtered, sources = _tail(reader)
-    yield Delete(table, filtered, sources)
+    filtered, read = _tail(reader)
+    yield Delete(table, filtered, read)
 
 
 def merge(reader: Reader) -> Iterator[Operation]:
@@ -90,9 +90,9 @@ def merge(reader: Reader) -> Iterator[Operation]:
     if not reader.at("USING"):
         raise NotUnderstood
     mark = reader.mark
-    sources = _sources(reader)
+    read = sources(reader)
     reader.back_to(mark)
-    yield Merge(table, sources, _after_then(reader))
+    yield Merge(table, read, _after_then(reader))
 
 
 def _after_then(reader: Reader) -> tuple[str, ...]:
@@ -114,9 +114,9 @@ def select(reader: Reader) -> Iterator[Operation]:
         yield Select((reader.table(),))
         return
     mark = reader.mark
-    sources = _sources(reader)
+    read = sources(reader)
     reader.back_to(mark)
-    yield Select(sources, _calls(reader))
+    yield Select(read, _calls(reader))
 
 
 def output_columns(reader: Reader) -> tuple[str, ...]:
@@ -203,10 +203,10 @@ def _tail(reader: Reader) -> tuple[bool, tuple[Name, ...]]:
     while not reader.done and not filtered:
         filtered = reader.skip_until({"WHERE"}) or not (reader.done or reader.next())
     reader.back_to(mark)
-    return filtered, _sources(reader)
+    return filtered, sources(reader)
 
 
-def _sources(reader: Reader) -> tuple[Name, ...]:
+def sources(reader: Reader) -> tuple[Name, ...]:
     """The names behind FROM, JOIN and USING in the rest, each once."""
     found: dict[Name, None] = {}
     syntax = [False]

@@ -74,6 +74,8 @@ class CreateTable(Struct, frozen=True):
     unlogged: bool = False
     temporary: bool = False
     as_query: bool = False
+    sources: tuple[Name, ...] = ()
+    """The tables from which it gets rows."""
     inherits: tuple[Name, ...] = ()
     like: tuple[Name, ...] = ()
     foreign: bool = False

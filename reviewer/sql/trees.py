@@ -49,14 +49,15 @@ def _operations(tree: exp.Expr) -> Iterator[Operation]:
         yield _change(tree)
     elif isinstance(tree, exp.Query | exp.Values):
         into = tree.args.get("into")
+        tables = _tables(tree)
         if isinstance(into, exp.Into):
             yield CreateTable(
                 _name(into.this),
                 as_query=True,
                 temporary=bool(into.args.get("temporary")),
                 unlogged=bool(into.args.get("unlogged")),
+                sources=tables,
             )
-        tables = _tables(tree)
         locking = any(node.args.get("locks") for node in tree.find_all(exp.Select))
         yield Select(tables, _calls(tree), locking, len(tables) == 1 and _locks_all(tree))
 
