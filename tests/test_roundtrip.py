@@ -224,6 +224,31 @@ def test_the_same_moment_in_other_words_is_the_same_default(back: str, told: lis
     assert found == told
 
 
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        (
+            "",
+            [
+                "The downgrade of `new1` fails once the tables hold a row of `members` that refers to a new one of"
+                " `roles`, which the upgrade makes possible: PostgreSQL says update or delete on table"
+                ' "roles" violates foreign key constraint "members_role_id_fkey" on table "members".'
+            ],
+        ),
+        ("ON DELETE CASCADE", []),
+    ],
+)
+def test_a_downgrade_deletes_what_rows_may_refer_to_by_then(action: str, told: list[str], bench: Bench) -> None:
+    given = f"""op.execute("CREATE TABLE roles (id serial PRIMARY KEY, name text NOT NULL UNIQUE)")
+op.execute("CREATE TABLE members (id serial PRIMARY KEY, role_id int NOT NULL REFERENCES roles {action})")"""
+    ways = ("INSERT INTO roles (name) VALUES ('auditor')", "DELETE FROM roles WHERE name = 'auditor'")
+    up, down = (f'op.execute("{each}")' for each in ways)
+
+    recording = bench.record(Story((given,), (up,), downgrade=down))
+
+    assert [f.message for f in review(recording, CHECKS).findings if f.rule in OURS] == told
+
+
 AGE = ('op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")')
 MAIL = ('op.drop_column("users", "email")', 'op.add_column("users", sa.Column("email", sa.Text()))')
 TEAMS = ('op.rename_table("groups", "teams")', 'op.rename_table("teams", "groups")')

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from reviewer.postgres import RunningServer
 
+_SIMPLE_KEY = re.compile(r"FOREIGN KEY \(\w+\) REFERENCES [^(]+\((\w+)\)(?!.* ON DELETE (?:CASCADE|SET)).*")
 _MOST_TABLES = 30
 """The most tables of one revision into which new rows are written."""
 
@@ -263,7 +264,7 @@ class RoundTrip:
         """
         with self._look(database) as connection:
             before = self._read(connection)
-            told = writing.stretch(connection, self._tables_now(), self.changes, self._first)
+            told = writing.stretch(connection, self._tables_now(), self.changes, self._first, self._new_parents())
             self._stretched = row_comparison.changed(before, self._read(connection)) if told else ()
             return told
 
@@ -276,7 +277,21 @@ class RoundTrip:
     @property
     def stretches(self) -> bool:
         """Whether the upgraded schema allows anything that the old one does not."""
-        return bool(self._before.rows) and writing.stretches(self.changes)
+        return bool(self._before.rows) and (writing.stretches(self.changes) or bool(self._new_parents()))
+
+    def _new_parents(self) -> tuple[writing.Parent, ...]:
+        """Return the rows that the upgrade has inserted and that rows of other tables can refer to. A foreign key that
+        follows a DELETE does not count.
+        """
+        found = []
+        for rows in row_comparison.added(self._before.rows, self._rows):
+            for table in self._before.catalogue.tables if rows.rows else ():
+                for each in table.constraints:
+                    key = _SIMPLE_KEY.fullmatch(each.definition)
+                    if key and each.referenced == rows.table != table.name and key[1] in rows.rows[0]:
+                        value = rows.rows[0][key[1]]
+                        found.append(writing.Parent(rows.table, table.name, each.columns[0], str(value)))
+        return tuple(found)
 
     def went_down(self, database: str, each: Pass, written: bool) -> Pass:
         """Return the pass of the downgrade with what it left behind, lost and removed.

@@ -5,8 +5,10 @@ what only the upgraded schema allows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from reviewer.recording import Change, Difference
 from reviewer.rows import insertion, shape, values
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
 
 _FIRST = 1001
 _NEW_ROWS = 5
+
+
+class Parent(Struct, frozen=True):
+    """A row that is new, and a column of another table that can refer to it."""
+
+    table: Name
+    child: Name
+    column: str
+    value: str
 
 
 def first_row(position: int) -> int:
@@ -92,9 +103,10 @@ def stretch(
     tables: Iterable[Name],
     differences: Iterable[Difference],
     first: int = _FIRST,
+    parents: Iterable[Parent] = (),
 ) -> tuple[str, ...]:
-    """Write what only the upgraded schema allows. `differences` say how the upgrade has changed it. New rows are
-    numbered from `first`.
+    """Write what only the upgraded schema allows, and what refers to `parents`. `differences` say how the upgrade has
+    changed it. New rows are numbered from `first`.
 
     Returns what was written, each as a noun phrase: "NULL in `users.age`".
     """
@@ -109,6 +121,8 @@ def stretch(
                 told += _stretch(connection, schema, table, difference, first)
             elif difference.kind == "enum type" and difference.change is Change.CHANGED:
                 told += _new_labels(connection, schema, schema.tables, difference)
+        for parent in parents:
+            told += _refer(connection, schema, parent, first)
     return tuple(told)
 
 
@@ -219,6 +233,17 @@ def _new_labels(
             if same and new and _set(connection, table, field, values.literal(new[0])):
                 told.append(f"`{new[0]}` in `{table.name}.{field.name}`")
     return told
+
+
+def _refer(connection: Connection[tuple[object, ...]], schema: Schema, parent: Parent, first: int) -> Iterator[str]:
+    for table in _wanted(schema, [parent.child]):
+        field = next((each for each in table.fields if each.name == parent.column), None)
+        if field is None:
+            continue
+        some = connection.execute(f"SELECT FROM ONLY {table.name.sql} LIMIT 1".encode()).fetchone()
+        there = some is not None or add_rows(connection, schema, table, 1, first)
+        if there and _set(connection, table, field, values.literal(parent.value)):
+            yield f"a row of `{table.name}` that refers to a new one of `{parent.table}`"
 
 
 def _wider(old: str, new: str) -> tuple[str, str] | None:
