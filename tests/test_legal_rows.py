@@ -241,3 +241,24 @@ def test_what_an_update_reads_of_other_tables_is_tried(change: str, fails: bool,
     upgrade = f'op.execute("UPDATE users SET {change}")'
 
     assert bool(told(bench, Story((PARENTS,), (upgrade,)))) == fails
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "fails"),
+    [
+        ("UPDATE docs SET age = (data ->> 'age')::int WHERE data ? 'age'", True),
+        ("UPDATE docs SET age = (data ->> 'age')::int WHERE data ->> 'age' ~ '^[0-9]{1,9}$'", False),
+        ("INSERT INTO tags SELECT id, unnest(string_to_array(list, ',')) FROM docs", True),
+        ("INSERT INTO tags SELECT DISTINCT id, unnest(string_to_array(list, ',')) FROM docs", False),
+    ],
+    ids=["no number", "only numbers", "the same twice", "each once"],
+)
+def test_what_a_statement_takes_from_a_document_or_a_text_may_be_anything(
+    upgrade: str, fails: bool, bench: Bench
+) -> None:
+    given = """op.execute("CREATE TABLE docs (id int PRIMARY KEY, data jsonb NOT NULL, list text, age int)")
+op.execute("CREATE TABLE tags (doc int, tag text, PRIMARY KEY (doc, tag))")"""
+
+    found = told(bench, Story((given,), (f"op.get_bind().exec_driver_sql({upgrade!r})",)))
+
+    assert list(found) == (["new1"] if fails else [])

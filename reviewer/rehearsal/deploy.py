@@ -277,9 +277,9 @@ class _Rehearsal:
         with self._bench.looking("the worst rows that the schema allows"):
             state = self._base.database
             left = {each.id for each in self._plan.revisions}
-            sent = (statement.sql for each in deployed for statement in each.statements)
+            sent = [statement.sql for each in deployed for statement in each.statements]
             added = [bound for sql in sent for bound in bounds.of(sql)]
-            while (failed := self._upgrade_worst(state, tables, added)) is not None:
+            while (failed := self._upgrade_worst(state, tables, added, sent)) is not None:
                 left -= {each.revision for each in failed.passes}
                 if not left:
                     return
@@ -293,7 +293,9 @@ class _Rehearsal:
                     self._bench.skip(what, self._bench.unless_late(ended.run, "its upgrade fails on its own"))
                     return
 
-    def _upgrade_worst(self, state: str, tables: Iterable[Name], added: Iterable[Bound]) -> Run | None:
+    def _upgrade_worst(
+        self, state: str, tables: Iterable[Name], added: Iterable[Bound], sent: Iterable[str]
+    ) -> Run | None:
         """Upgrade a copy of `state` with the worst rows in `tables`. Returns the failure that these rows cause;
         None if there is none.
         """
@@ -302,7 +304,7 @@ class _Rehearsal:
         def start() -> str:
             database = self._bench.database(state)
             with self._bench.server.connect(database) as connection:
-                worst.make(connection, tables, added)
+                worst.make(connection, tables, added, sent)
             return database
 
         run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False).run

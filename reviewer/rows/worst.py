@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,9 +25,15 @@ _FIRST = 2001
 """Number of the first of the rows that are added so that there is one for each change."""
 
 
-def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name], bounds: Iterable[Bound] = ()) -> None:
+def make(
+    connection: Connection[tuple[object, ...]],
+    tables: Iterable[Name],
+    bounds: Iterable[Bound] = (),
+    statements: Iterable[str] = (),
+) -> None:
     """Turn rows of `tables`, which hold ordinary generated rows, into the worst ones: NULL, empty, duplicates,
-    maximum length, the ends of the range, dangling references. `bounds` are those of the partitions to come.
+    maximum length, the ends of the range, dangling references. `bounds` are those of the partitions to come;
+    `statements`, what the upgrade sends, name keys of documents and what separates parts of a text.
 
     If PostgreSQL rejects a change because the schema does not allow it, the row stays unchanged.
     """
@@ -37,8 +45,9 @@ def make(connection: Connection[tuple[object, ...]], tables: Iterable[Name], bou
         connection.execute("SET LOCAL statement_timeout = '5s'")
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         moved = list(partition_bounds.changes(connection, bounds))
+        documents, texts = _read_from(statements)
         for table in wanted[:_MOST_TABLES]:
-            changes = list(_changes(schema, table))[:_MOST_CHANGES]
+            changes = list(_changes(schema, table, documents, texts))[:_MOST_CHANGES]
             changes += [_to(table, key, made) for name, key, made in moved if name.matches(table.name)]
             if changes:
                 writing.add_rows(connection, schema, table, len(changes), first=_FIRST)
@@ -58,7 +67,29 @@ END"""
     return f"DO {values.literal(body)}"
 
 
-def _changes(schema: Schema, table: Shape) -> Iterator[str]:
+def _read_from(statements: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Documents and texts that are as bad for what `statements` take from them: values that are no numbers under their
+    keys, and the same part twice.
+    """
+    keys, marks = dict[str, None](), dict[str, None]()
+    for statement in statements:
+        keys.update(dict.fromkeys(_KEY.findall(statement)))
+        marks.update(dict.fromkeys(_SEPARATOR.findall(statement)))
+    named = list(keys)[:_MOST_PAIRS]
+    documents = [json.dumps(dict.fromkeys(named, value)) for value in ("x", None)] if named else []
+    return [*map(values.literal, documents)], [values.literal(f"W{mark}W") for mark in list(marks)[:5]]
+
+
+_KEY = re.compile(r"->>?\s*'(\w+)'")
+_SEPARATOR = re.compile(
+    r"\b(?:string_to_(?:array|table)|regexp_split_to_(?:array|table))\s*\(.{1,60}?,\s*'([^'\\]{1,3})'",
+    re.IGNORECASE,
+)
+
+
+def _changes(
+    schema: Schema, table: Shape, documents: Sequence[str] = (), texts: Sequence[str] = ()
+) -> Iterator[str]:
     name = table.name.sql
     # an updated row moves to the end, so the first one has not been changed yet
     first = f"WHERE ctid = (SELECT ctid FROM ONLY {name} ORDER BY ctid LIMIT 1)"
@@ -66,7 +97,9 @@ def _changes(schema: Schema, table: Shape) -> Iterator[str]:
     yield from _nothing(table, settable, first)
     for field in settable:
         column = quoted(field.name)
-        for value in _worst(schema, table, field):
+        plain = values.base(schema, field)[0]
+        read = documents if plain in {"json", "jsonb"} else texts if values.is_text(plain) else ()
+        for value in (*_worst(schema, table, field), *read):
             yield f"UPDATE ONLY {name} SET {column} = {value} {first}"
         last = f"(SELECT {column} FROM ONLY {name} WHERE {column} IS NOT NULL ORDER BY ctid DESC LIMIT 1)"
         yield f"UPDATE ONLY {name} SET {column} = {last} {first}"
