@@ -43,6 +43,7 @@ from reviewer.check import (
     CreateIndex,
     Direction,
     Example,
+    FailureKind,
     Group,
     Name,
     Operation,
@@ -76,9 +77,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             operation = failures.operation(story, failed)
             query = _query(operation, _filled(story, operation))
             ask = f" Query production: `{query}`" if query else ""
+            how = "fails"
+            if failed.failure.kind is FailureKind.TIMEOUT:
+                how, ask = "does not end", " Let each round of a loop leave fewer rows to the next."
             yield concern(
                 f"""
-                The upgrade of `{revision.id}` fails on rows that the schema allows: {failures.words(failed)}.{ask}
+                The upgrade of `{revision.id}` {how} on rows that the schema allows: {failures.words(failed)}.{ask}
                 """,
                 about=about.failure(revision.id, Direction.UPGRADE),
                 severity=Severity.NOTICE if isinstance(operation, ValidateConstraint) else None,

@@ -262,3 +262,26 @@ op.execute("CREATE TABLE tags (doc int, tag text, PRIMARY KEY (doc, tag))")"""
     found = told(bench, Story((given,), (f"op.get_bind().exec_driver_sql({upgrade!r})",)))
 
     assert list(found) == (["new1"] if fails else [])
+
+
+@pytest.mark.parametrize("only", ["", " AND price IS NOT NULL"], ids=["all of them", "those that it fills"])
+def test_batches_that_leave_rows_to_the_next_for_ever_are_told(
+    only: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reviewer.rehearsal.deploy._ENOUGH", 4.0)
+    given = 'op.execute("CREATE TABLE items (id int PRIMARY KEY, price int, total int)")'
+    upgrade = f"""
+batch = "UPDATE items SET total = price WHERE id IN (SELECT id FROM items WHERE total IS NULL{only} LIMIT 50)"
+while op.get_bind().execute(sa.text(batch)).rowcount:
+    pass"""
+
+    messages = [f.message for f in told(bench, Story((given,), (upgrade,))).values()]
+
+    assert messages == (
+        []
+        if only
+        else [
+            "The upgrade of `new1` does not end on rows that the schema allows: it was still running after 4 seconds."
+            " Let each round of a loop leave fewer rows to the next."
+        ]
+    )

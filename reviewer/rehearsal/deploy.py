@@ -68,6 +68,10 @@ if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
     from reviewer.rows.bounds import Bound
 
+_ENOUGH = 20.0
+_MANY_TIMES = 10
+"""An upgrade of the worst rows, of which there are few, that takes both these seconds and as many times what that of
+ordinary rows has taken does not end."""
 _MOST_PARTS = 4
 """How many times an upgrade that fails on generated rows is tried again with part of them."""
 
@@ -307,10 +311,13 @@ class _Rehearsal:
                 worst.make(connection, tables, added, sent)
             return database
 
-        run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False).run
+        took = sum(each.seconds for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED)
+        limit = max(_ENOUGH, _MANY_TIMES * took)
+        run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False, seconds=limit).run
         if run.ok:
             return None
-        if run.failed_revision is not None and self._base.rows_matter(run):
+        endless = run.failure is not None and run.failure.kind is FailureKind.TIMEOUT and not self._bench.is_late()
+        if run.failed_revision is not None and (endless or self._base.rows_matter(run)):
             if other_keys.has_collided(run, self._trials):
                 return run
             self._trials.append(replace(run.passes[-1], rehearsal=Rehearsal.DEPLOYED, worst=True))

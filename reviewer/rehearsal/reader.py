@@ -151,8 +151,12 @@ _ADDED = frozenset({"detail", "hint", "context"})
 class Reader:
     """Converts the events of one command to the types of the recording."""
 
-    def __init__(self, plan: Plan, rehearsal: Rehearsal, again: bool, downgrade: bool) -> None:
+    def __init__(
+        self, plan: Plan, rehearsal: Rehearsal, again: bool, downgrade: bool, limit: float | None = None
+    ) -> None:
         self._plan = plan
+        self._limit = limit
+        """The seconds after which this command alone was ended, if it was still running."""
         self._rehearsal = rehearsal
         self._direction = (
             Direction.UPGRADE_AGAIN if again else Direction.DOWNGRADE if downgrade else Direction.UPGRADE
@@ -217,7 +221,7 @@ class Reader:
                 # also if it failed after the revision's own code, for example when its transaction commits
                 run.failed_revision = revision
                 run.passes[-1] = replace(run.passes[-1], outcome=Outcome.FAILED, failure=run.failure)
-            if answer.timed_out and answer.running < self._plan.timeout * _TO_BLAME:
+            if answer.timed_out and self._limit is None and answer.running < self._plan.timeout * _TO_BLAME:
                 run.out_of_time = True
                 run.passes = [
                     each
@@ -237,7 +241,12 @@ class Reader:
             location = self._location(open_begin.path, open_begin.line) if open_begin else None
             location = location or self._stack_location(answer.stack)
             if answer.timed_out:
-                kind, message = FailureKind.TIMEOUT, f"it was still running when {time_is_over(self._plan)}"
+                until = (
+                    f"when {time_is_over(self._plan)}"
+                    if self._limit is None
+                    else f"after {self._limit:.0f} seconds"
+                )
+                kind, message = FailureKind.TIMEOUT, f"it was still running {until}"
             else:
                 kind, message = FailureKind.EXITED, _how_it_ended(answer.exit_status)
             return Failure(kind, message, location, open_begin.sql if open_begin else None)

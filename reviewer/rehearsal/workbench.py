@@ -164,8 +164,10 @@ class Workbench:
         rehearsal: Rehearsal = Rehearsal.STEPWISE,
         again: bool = False,
         observe: bool = True,
+        seconds: float = math.inf,
     ) -> Run:
-        """Send a command to the project's process, and read its outcome.
+        """Send a command to the project's process, and read its outcome. It may take `seconds`, but not longer than
+        the rehearsal.
 
         Raises `ServerError` if the server has no disk space left, or rejects the reviewer's own query, and
         `NeedsSuperuser` where that is asked for.
@@ -173,14 +175,15 @@ class Workbench:
         process, fresh = self._ready(), self._fresh
         self._leave(database)
         self.enter(database)
+        within = min(self._deadline, time.monotonic() + seconds)
         answer = process.run(
             self.at(database, command, observe=observe),
-            self._deadline,
+            within,
             Blockade(self.server, database),
         )
-        run = Reader(
-            self.plan, rehearsal, again, isinstance(command, Step) and command.direction == "downgrade"
-        ).read(answer)
+        back = isinstance(command, Step) and command.direction == "downgrade"
+        limit = seconds if within < self._deadline else None
+        run = Reader(self.plan, rehearsal, again, back, limit).read(answer)
         self.server.heard(event.sql for event in answer.events if isinstance(event, Begin))
         if self.as_owner and run.lacks_privilege:
             self._let_go(answer)
@@ -204,21 +207,22 @@ class Workbench:
         rehearsal: Rehearsal = Rehearsal.STEPWISE,
         observe: bool = True,
         first: bool = False,
+        seconds: float = math.inf,
     ) -> Ended:
         """Run a command in the database that `start` creates. A failure is believed only if it occurs again in a
         fresh process, in another database that `start` creates. If the command succeeds there, each later command
         gets a fresh process.
 
         `first` means that nothing similar has run in this process, so what PostgreSQL reports about a value is
-        believed at once.
+        believed at once. The command may take `seconds`.
         """
         database = start()
-        run = self.run(command, database, rehearsal, observe=observe)
+        run = self.run(command, database, rehearsal, observe=observe, seconds=seconds)
         if run.ok or self.believes(run) or (first and run.about_values):
             return Ended(run, database)
         self.restart()
         database = start()
-        run = self.run(command, database, rehearsal, observe=observe)
+        run = self.run(command, database, rehearsal, observe=observe, seconds=seconds)
         if run.ok:
             self.fresh_each = True
         return Ended(run, database)
