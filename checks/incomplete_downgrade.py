@@ -155,7 +155,12 @@ def _compared(story: Story, direction: Direction) -> Pass | None:
 def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
     revision = story.revision
     failed = story.failed(Direction.UPGRADE_AGAIN)
-    differences = [each for each in differences if not (_follows(each, differences) or _cannot_be_undone(each))]
+    above = {_of(each, each.table) for each in differences if each.table is not None}
+    differences = [
+        each
+        for each in differences
+        if not (_follows(each, differences) or _cannot_be_undone(each) or _of(each, _parent(each, story)) in above)
+    ]
     if not differences:
         return
     cause = _cause(differences, failed) if failed is not None else None
@@ -291,6 +296,17 @@ def _follows(difference: Difference, others: Sequence[Difference]) -> bool:
     return difference.change is Change.MISSING and any(
         other.kind == "column" and other.aspect == "type" and other.before == difference.name for other in others
     )
+
+
+def _parent(difference: Difference, story: Story) -> str | None:
+    """The partitioned table of which the table is a partition."""
+    known = story.before.table(Name.told(difference.table)) if difference.table is not None else None
+    return str(known.partition_of) if known is not None and known.partition_of is not None else None
+
+
+def _of(difference: Difference, table: str | None) -> tuple[object, ...]:
+    """What has the same name in a table and in its partitions: a column, a trigger."""
+    return (table, difference.kind, difference.name, difference.change, difference.aspect)
 
 
 def _another(story: Story, differences: Sequence[Difference]) -> Concern:

@@ -894,3 +894,20 @@ def test_what_an_earlier_revision_of_the_deploy_has_copied_is_not_destroyed(
 
     assert len(told) == 2
     assert ["destroys" in each for each in told] == [not copied, not copied]
+
+
+def test_a_column_that_is_missing_in_each_partition_is_told_once(bench: cases.Bench) -> None:
+    setup = (
+        "CREATE TABLE ev (id int NOT NULL, a text NOT NULL, b text, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+        "CREATE TABLE ev_1 PARTITION OF ev FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE ev_2 PARTITION OF ev FOR VALUES FROM (10) TO (20)",
+    )
+    add = 'op.add_column("ev", sa.Column("x", sa.Integer()))'
+    back = 'op.drop_column("ev", "x")\nop.drop_column("ev", "b")\nop.alter_column("ev", "a", nullable=True)'
+    report = bench.review(replace(case((add, back)), setup=setup))
+
+    told = [(f.rule, f.message) for f in report.findings if f.severity.value == "error"]
+
+    assert [rule for rule, _ in told] == ["destructive-downgrade", "incomplete-downgrade"]
+    assert "`ev.b`" in told[0][1]
+    assert "`ev.a`" in told[1][1]
