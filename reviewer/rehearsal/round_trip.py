@@ -304,7 +304,8 @@ class RoundTrip:
             rows = self._read(connection)
         same = self._before.replayable or database == self._before.database
         ours = row_comparison.added(self._rows, self._written) if written else ()
-        losses = row_comparison.compare(self._before.rows, rows, ours) if same else ()
+        theirs = row_comparison.taken_back(rows, self._rows, self._written) if written else rows
+        losses = row_comparison.compare(self._before.rows, theirs, ours) if same else ()
         losses = tuple(loss for loss in losses if not self._told_above(loss, losses))
         new = self._new_losses(rows) if written else []
         known = {(loss.table, loss.column) for loss in losses}

@@ -167,6 +167,41 @@ def changed(before: Iterable[Rows], after: Iterable[Rows]) -> tuple[Rows, ...]:
     return tuple(found)
 
 
+def taken_back(after: Iterable[Rows], before: Iterable[Rows], written: Iterable[Rows]) -> tuple[Rows, ...]:
+    """Return `after` with the values that rows had `before` others were `written` over them, a trigger's too, as far as
+    the written ones are still there.
+    """
+    old, new = ({rows.table: rows for rows in state} for state in (before, written))
+    found = []
+    for rows in after:
+        last = new.get(rows.table)
+        was = old[rows.table].keyed() if last is not None and rows.table in old else None
+        wrote = last.keyed() if last is not None else None
+        if (
+            last is None
+            or not was
+            or not wrote
+            or any(each not in row for each in last.key for row in rows.rows[:1])
+        ):
+            found.append(rows)
+            continue
+        made = []
+        for row in rows.rows:
+            key = tuple(_comparable(row[column]) for column in last.key)
+            ours = wrote.get(key, {})
+            restored = {
+                column: value
+                for column, value in was.get(key, {}).items()
+                if column in row
+                and column in ours
+                and not _equal(value, ours[column])
+                and _equal(row[column], ours[column])
+            }
+            made.append({**row, **restored})
+        found.append(Rows(rows.table, rows.key, tuple(made)))
+    return tuple(found)
+
+
 def _left_alone(before: Rows, after: Rows) -> frozenset[str]:
     """Return the columns that hold the same values before and after the upgrade, as far as there are rows to
     compare.
