@@ -249,23 +249,24 @@ op.execute("CREATE TABLE members (id serial PRIMARY KEY, role_id int NOT NULL RE
     assert [f.message for f in review(recording, CHECKS).findings if f.rule in OURS] == told
 
 
+@pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
 @pytest.mark.parametrize(
-    ("more", "lost"),
-    [("", []), ("\nop.execute('UPDATE t SET made = made - interval $$1 day$$')", ["t.made"])],
+    ("more", "losses"),
+    [("", 0), ("\nop.execute('UPDATE t SET made = made - interval $$1 day$$')", 1)],
     ids=["by our rows alone", "by the revision"],
 )
 def test_what_a_trigger_writes_when_we_fill_a_new_column_is_no_loss(
-    more: str, lost: list[str], bench: Bench
+    more: str, losses: int, key: str, bench: Bench
 ) -> None:
-    given = """op.execute("CREATE TABLE t (id int PRIMARY KEY, made timestamp)")
+    given = f"""op.execute("CREATE TABLE t (id int {key}, made timestamp)")
 op.execute("CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.made := now(); RETURN NEW; END'")
 op.execute("CREATE TRIGGER touched BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touch()")"""
     ways = ('op.add_column("t", sa.Column("x", sa.Integer()))' + more, 'op.drop_column("t", "x")')
 
     recording = bench.record(Story((given,), (ways[0],), downgrade=ways[1]))
 
-    told = [f for f in review(recording, CHECKS).findings if f.rule == "lossy-round-trip"]
-    assert [name for name in ("t.made",) for f in told if name in f.message] == lost
+    rules = [f.rule for f in review(recording, CHECKS).findings]
+    assert rules.count("lossy-round-trip") == losses
 
 
 AGE = ('op.add_column("users", sa.Column("age", sa.Integer()))', 'op.drop_column("users", "age")')

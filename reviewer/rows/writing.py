@@ -178,8 +178,12 @@ def _add(
     new: Set[tuple[str | None, str]],
     first: int,
 ) -> bool:
-    """Insert new rows, and set the new columns in half of the old rows. Returns whether rows were inserted."""
+    """Insert new rows, and set the new columns in half of the old rows, unless it has a trigger, which may change more,
+    and no key by which that is found. Returns whether rows were inserted.
+    """
     done = add_rows(connection, schema, table, _NEW_ROWS, first, counts)
+    if table.triggers and not table.unique:
+        return done
     empty = [each for each in table.fields if each.nullable and each.generated is None and each.default is None]
     for each in (each for each in empty if (str(table.name), each.name) in new):
         value = values.ordinary(schema, each, str(table.name))
