@@ -108,7 +108,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     [each, *more],
                     step,
                     context.now,
-                    keys=after is not None and _of_keys(each, after),
+                    numbered=after is not None and _is_numbered(each, after),
                     view=gone is not None and isinstance(gone.operation, DropView),
                 )
             new = [each for each in refused if each.fresh and each.function is None]
@@ -159,9 +159,9 @@ _OF_OTHERS = frozenset({"on conflict", "on constraint", "label", "as role"})
 """Those have their own rules: `lost-arbiter`, `removed-enum-value`, `lost-privileges`."""
 
 
-def _of_keys(refused: Refused, after: Afterwards) -> bool:
-    """Whether it fails because an identity column takes no value any more: most code leaves it out."""
-    return refused.sqlstate == "428C9" and any(
+def _is_numbered(refused: Refused, after: Afterwards) -> bool:
+    """Whether it is about an identity column that the revision has changed: most code leaves it out."""
+    return any(
         (each.kind, each.name, each.table, each.aspect)
         == ("column", refused.column, str(refused.subject), "identity")
         for each in after.changes
@@ -169,7 +169,7 @@ def _of_keys(refused: Refused, after: Afterwards) -> bool:
 
 
 def _said(
-    first: Refused, alike: list[Refused], cause: Step | None, before: Schema, keys: bool, view: bool
+    first: Refused, alike: list[Refused], cause: Step | None, before: Schema, numbered: bool, view: bool
 ) -> Concern:
     if first.kind == "function":
         return concern(
@@ -188,14 +188,20 @@ def _said(
     known = {"owner", "application"} - {each.role for each in alike}
     # with row security both were tried: an error for only one of them need not affect the code
     who = " by a role that does not own it" if first.sqlstate == "42501" and known == {"owner"} else ""
-    some = first.sqlstate in {"P0001", "44000", *_REFERRED_TO} or bool(who) or _left_out(first, before) or keys
+    keys = numbered and first.sqlstate == "428C9"
+    some = (
+        first.sqlstate in {"P0001", "44000", *_REFERRED_TO}
+        or bool(who)
+        or _left_out(first, before, numbered)
+        or keys
+    )
     some = some or (view and first.sqlstate == "42P01")  # dropped in the open, and not all code reads it
     which = f"that gives `{first.column}` a value " if keys else _which(first, actions)
     return concern(
         f"""
         {verbs(actions)} {which}on `{first.subject}`{who} ran before this revision and {
             "fails" if len(actions) == 1 else "fail"
-        } after it: PostgreSQL says `{first.error}`{_why(first, before)}.
+        } after it: PostgreSQL says `{first.error}`{_why(first, before, numbered)}.
         """,
         about=_about(first),
         severity=Severity.WARNING if some else Severity.ERROR,
@@ -260,11 +266,11 @@ def _which(first: Refused, actions: set[str]) -> str:
     return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
 
 
-def _left_out(first: Refused, before: Schema) -> bool:
+def _left_out(first: Refused, before: Schema, numbered: bool) -> bool:
     """Whether it fails only if the code relies on a default, or on a trigger, that existed before. Numbers everybody
     leaves out.
     """
-    if first.sqlstate != "23502" or first.column is None:
+    if first.sqlstate != "23502" or first.column is None or numbered:
         return False
     known = before.column(first.subject, first.column)
     had = known.default if known is not None else None
@@ -273,8 +279,8 @@ def _left_out(first: Refused, before: Schema) -> bool:
     return first.column in first.columns or (had is not None and not re.match(r"nextval\(|identity", had))
 
 
-def _why(first: Refused, before: Schema) -> str:
-    if first.sqlstate == "23502" and first.column and _left_out(first, before):
+def _why(first: Refused, before: Schema, numbered: bool) -> str:
+    if first.sqlstate == "23502" and first.column and _left_out(first, before, numbered):
         return f", where the running code leaves `{first.column}` out"
     if first.sqlstate in {"23502", "23514"} and (first.column or first.constraint):
         return ", and the running code does not write what it requires"

@@ -69,6 +69,9 @@ def _temporary_files_in_memory() -> Iterator[bool]:
         found = os.statvfs(folder)
         meminfo = Path("/proc/meminfo").read_text()
         available = next(int(line.split()[1]) << 10 for line in meminfo.splitlines() if "MemAvailable" in line)
+        limit = Path("/sys/fs/cgroup/memory.max")  # of a container
+        if limit.exists() and (most := limit.read_text().strip()).isdigit():
+            available = min(available, int(most))
         fits = min(found.f_bavail * found.f_frsize, available // 2) >= _ROOM
         usable = fits and not found.f_flag & os.ST_NOEXEC and os.access(folder, os.W_OK)
     except (OSError, StopIteration, AttributeError):
@@ -87,8 +90,8 @@ def _temporary_files_in_memory() -> Iterator[bool]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-_ROOM = 4 << 30
-"""Bytes. About 2 GiB are used."""
+_ROOM = 6 << 30
+"""Bytes. Up to 5 GiB are used with four workers, the servers' data folders among them."""
 
 
 def _cores() -> int:
