@@ -31,9 +31,10 @@ from reviewer.rehearsal.workbench import Workbench
 if TYPE_CHECKING:
     from reviewer.rehearsal.catalogue_snapshot import Snapshot
 
-_SHORTEST = 10
-"""Revisions. A shorter segment is not worth a server of its own."""
-_MOST = 4
+_PARTS = ((80, 4), (20, 2))
+"""From how many revisions on there are how many segments: shorter ones are not worth a server of their own, nor the
+upgrade to the state that they start from.
+"""
 _LONGEST_WAIT = 3.0
 """Seconds. If the base state takes longer, it is not made a second time for another lane."""
 _NUMBERS = itertools.count(1)
@@ -74,7 +75,7 @@ class Segments:
     def __init__(self, bench: Workbench, base: BaseState, lanes: Lanes) -> None:
         self._bench, self._base, self._lanes = bench, base, lanes
         number = len(bench.plan.revisions)
-        self._spans = divided(number, max(1, min(_MOST, number // _SHORTEST)))
+        self._spans = divided(number, next((parts for least, parts in _PARTS if number >= least), 1))
         at_once = lanes.of(len(self._spans)) if self._can_be_made_again else 1
         self._first, *self._further = (
             [self._spans[n] for n in group] for group in divided(len(self._spans), at_once)
