@@ -23,8 +23,8 @@ the running code satisfies before row security.
 ## Not flagged
 
 - Anything that another rule explains at the same line, such as `renamed-column` or `required-column`.
-- Errors that can be due to the generated values: duplicates in columns that the statement writes, missing references, a CHECK on columns that the
-  statement writes.
+- Errors that can be due to the generated values: duplicates in columns that the statement writes, missing references, a
+  CHECK on columns that it writes.
 - As a warning only: REFRESH MATERIALIZED VIEW CONCURRENTLY without a unique index, and an INSERT through a view that its
   new check option rejects: not all code does that.
 - As a warning only: an INSERT that gives an identity column a value, which most code leaves to PostgreSQL.
@@ -95,13 +95,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if (each.function is None or each.sqlstate == "P0001") and not each.fresh and not of_others:
                     alike.setdefault((each.subject, each.sqlstate, each.column, each.constraint), []).append(each)
             for each, *more in alike.values():
-                gone = cause_of(
-                    subject, each.subject, wanted=lambda o: isinstance(o, DropTable | DropView), named_only=True
-                )
-                if each.action == "refresh":
-                    gone = cause_of(
-                        subject, each.subject, wanted=lambda o: isinstance(o, DropIndex | DropView), named_only=True
-                    )
+                drops = _drops_what_refreshes if each.action == "refresh" else _drops
+                gone = cause_of(subject, each.subject, wanted=drops, named_only=True)
                 step = gone or cause_of(subject, each.subject, column=each.column, named=each.constraint)
                 yield _said(
                     each,
@@ -123,6 +118,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _REFERRED_TO = frozenset({"23503", "23001"})
+
+
+def _drops(operation: object) -> bool:
+    return isinstance(operation, DropTable | DropView)
+
+
+def _drops_what_refreshes(operation: object) -> bool:
+    return isinstance(operation, DropIndex | DropView)
 
 
 def _unused(refused: Refused, context: Context) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.command import Place, project, revision, somewhere, told
+from tests.command import Place, project, revision, somewhere, told, untimed
 
 HISTORY = ("--revisions", "base:head", "--each")
 COLUMN = 'op.add_column("items", sa.Column("note", sa.Text()))'
@@ -166,10 +165,3 @@ def test_the_report_is_the_same_however_many_are_rehearsed_at_once(
 
     assert [each["id"] for each in one["revisions"]] == [*names]
     assert untimed(two) == untimed(one)
-
-
-def untimed(told: object) -> object:
-    """Without how long anything took."""
-    if isinstance(told, dict):
-        return {name: untimed(value) for name, value in told.items() if not re.search("seconds|made", name)}
-    return [*map(untimed, told)] if isinstance(told, list) else told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from reviewer.recording import Outcome, Rehearsal
 from reviewer.rehearsal.lanes import divided
 from tests.branch import Branch
+from tests.command import untimed
 
 pytestmark = pytest.mark.processes
 
@@ -53,13 +53,6 @@ def branch(folder: Path, revisions: Sequence[Step]) -> Branch:
     for upgrade, downgrade in revisions:
         made.adds(upgrade, downgrade)
     return made.with_models(NEW)
-
-
-def untimed(told: object) -> object:
-    """Without how long anything took."""
-    if isinstance(told, dict):
-        return {name: untimed(value) for name, value in told.items() if not re.search("seconds|made", name)}
-    return [*map(untimed, told)] if isinstance(told, list) else told
 
 
 MANY = steps(

@@ -247,15 +247,19 @@ class _Rehearsal:
         with bench.looking("the schema that the deploy leads to"), bench.server.connect(database) as connection:
             end.snapshot = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
 
+    @property
+    def _well_on_rows(self) -> list[Pass]:
+        """The passes of the deploy, if all of them met rows and succeeded; empty otherwise."""
+        deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
+        return deployed if all(each.outcome is Outcome.OK and each.rows for each in deployed) else []
+
     def _on_no_rows(self) -> None:
         """If the upgrade asks for rows and succeeds, run it on the tables as a fresh install has them: with no row but
         those of the history.
         """
-        deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
-        well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
         origin = self._bench.origin
         fresh = origin.kind != "models" and not origin.schema
-        if not (deployed and well and fresh and asks_for_rows(deployed, self._base.filled)):
+        if not (fresh and asks_for_rows(self._well_on_rows, self._base.filled)):
             return
         self._bench.progress("upgrading empty tables")
         with self._bench.looking("the upgrade of empty tables"):
@@ -269,11 +273,10 @@ class _Rehearsal:
 
         This comes last, because a process in which an upgrade has failed is not used again.
         """
-        deployed = [each for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED]
+        deployed = self._well_on_rows
         used = dict.fromkeys((*touched(deployed), *sorted(locked(deployed), key=str)))
         tables = [name for name in used if any(name.matches(filled) for filled in self._base.filled)]
-        well = all(each.outcome is Outcome.OK and each.rows for each in deployed)
-        if not (deployed and well and tables and reads_rows(deployed)):
+        if not (tables and reads_rows(deployed)):
             return
         from reviewer.rows import bounds
 

@@ -50,9 +50,8 @@ def rehearse_each(
     first, *further = divided(len(plan.revisions), lanes.of(spans))
 
     def beside(span: range) -> _Rehearsed:
-        kept = plan.kept.reading() if plan.kept is not None else None
-        mine = replace(plan, kept=kept)
-        with lanes.further(kept, folder / f"lane{span.start}") as (another, place):
+        mine = plan.of_another_lane()
+        with lanes.further(mine.kept, folder / f"lane{span.start}") as (another, place):
             stage = Stage()
             with suppress(Stop):  # the first lane has met, and tells, the same
                 _reach(_part(mine, 0, stage), another, guardian, place, partial(_about, progress, first_of(span)))

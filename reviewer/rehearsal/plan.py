@@ -122,6 +122,10 @@ class Plan(Struct, frozen=True):
         setup = replace(self.setup, depends=self.kept is not None)
         return (runner or self.runner)(self.interpreter, setup, self.environ, folder, guardian)
 
+    def of_another_lane(self) -> Plan:
+        """Return the same for another server, whose base state is not kept: that of the first one is."""
+        return replace(self, kept=self.kept.reading() if self.kept is not None else None)
+
     @property
     def steady_environ(self) -> list[tuple[str, str]]:
         """The environment for env.py without variables that differ in each session and that no env.py reads."""

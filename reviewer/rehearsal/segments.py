@@ -172,10 +172,13 @@ class Segments:
         """Rehearse `spans` on another server. Returns None if the same base state cannot be made there, or if the deploy
         did not run.
         """
-        kept = plan.kept.reading() if plan.kept is not None else None
+        mine = replace(plan.of_another_lane(), end=None)
         place = self._bench.folder / f"segment{next(_NUMBERS)}"
-        with suppress(ReviewerError, Stop, CancelledError), self._lanes.further(kept, place) as (server, folder):
-            bench = self._bench.twin(replace(plan, kept=kept, end=None), server, folder)
+        with (
+            suppress(ReviewerError, Stop, CancelledError),
+            self._lanes.further(mine.kept, place) as (server, folder),
+        ):
+            bench = self._bench.twin(mine, server, folder)
             try:
                 return self._on(bench, spans)
             finally:

@@ -673,9 +673,8 @@ def _row(
 
 def _arbiters(catalogue: Catalogue, each: Concerned) -> Iterator[_Attempt]:
     """Yield an INSERT … ON CONFLICT for each unique constraint by its name, and for each unique index that can serve as its
-    arbiter: one without a row, because
-    PostgreSQL looks for the index when it plans the statement, and one of an existing row, because only then it
-    rejects an index that is checked later.
+    arbiter: one without a row, because PostgreSQL looks for the index when it plans the statement, and one of an
+    existing row, because only then it rejects an index that is checked later.
     """
     known = catalogue.table(each.name)
     all_columns = [c.name for c in known.columns if not c.generated] if known else []
