@@ -33,7 +33,7 @@ PHASES = (
     ("loading our own code", r"<frozen importlib"),
     ("git", r"reviewer/project/git\.py"),
     ("reading the project", r"reviewer/project/|_config \(.*reviewer/cli\.py"),
-    ("starting the project's interpreter", r"RunnerProcess\.hello |_first_started|_with_fork_server"),
+    ("starting the project's interpreter", r"RunnerProcess\.hello |_first_started|_forks"),
     ("waiting for the server", r"Workbench\.server .* result \(|start_server"),
     ("env.py and history", r" _build \(.*reviewer/rehearsal/base_state\.py|_with_kept_state"),
     (

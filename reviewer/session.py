@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from reviewer import __version__, recording
 from reviewer.config import Config
-from reviewer.errors import ProjectError, UsageError
+from reviewer.errors import ProjectError, ReviewerError, UsageError
 from reviewer.host import files
 from reviewer.host.folders import work_folder
 from reviewer.host.guardian import Guardian
@@ -135,21 +135,22 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
         return replace(replayed(config, production), head=_head(config.path))
     if config.save_recording is not None:
         refuse_unwritable(config.save_recording)
-    scopes = [each for tree in trees(config) for each in [scope(config, tree, environ)]]
-    refuse_unknown(config.calibrate, [new.id for each in scopes for new in each.selection.revisions])
-    if not any(each.selection.revisions for each in scopes):
-        recordings = [nothing_new(each) for each in scopes]
-        report = judged(config, recordings, {each.tree.name: comments_of(each) for each in scopes}, production)
-        return replace(report, head=scopes[0].head)
-    interpreter = find_interpreter(config.path, config.python, environ)
-    recordings = []
-    # Everything is read now, so that nothing the project's code writes while it runs can change what is reviewed.
-    comments = {each.tree.name: comments_of(each) for each in scopes}
-    plans = [controlled(plan_for(config, each, interpreter, environ), config, each) for each in scopes]
-    plans = [replace(plan, end=End() if fixer is not None else None) for plan in plans]
+    found = trees(config)
+    recordings: list[Recording] = []
     fixes: dict[str, Sequence[tuple[Finding, TriedFix]]] = {}
-    with trouble.told(), workplace() as (guardian, folder), contextlib.ExitStack() as stack:
-        plans = _with_fork_server(plans, guardian, stack)  # first, for nothing takes longer to start
+    with trouble.told(), Guardian() as guardian, contextlib.ExitStack() as stack:
+        forked = _forks(config, found[0], environ, guardian, stack)  # first, for nothing takes longer to start
+        scopes = [scope(config, tree, environ) for tree in found]
+        refuse_unknown(config.calibrate, [new.id for each in scopes for new in each.selection.revisions])
+        # Everything is read now, so that nothing the project's code writes while it runs can change what is reviewed.
+        comments = {each.tree.name: comments_of(each) for each in scopes}
+        if not any(each.selection.revisions for each in scopes):
+            report = judged(config, [nothing_new(each) for each in scopes], comments, production)
+            return replace(report, head=scopes[0].head)
+        interpreter = find_interpreter(config.path, config.python, environ)
+        plans = [controlled(plan_for(config, each, interpreter, environ), config, each) for each in scopes]
+        plans = [replace(plan, runner=forked, end=End() if fixer is not None else None) for plan in plans]
+        folder = stack.enter_context(work_folder(guardian))
         work = [n for n, each in enumerate(scopes) if each.selection.revisions]
         lanes = lanes_of(config, scopes, guardian, fixer)
         at_once = lanes.of(len(work))
@@ -274,14 +275,18 @@ def _load_the_rest() -> None:
         report.prepare()
 
 
-def _with_fork_server(plans: Sequence[Plan], guardian: Guardian, stack: contextlib.ExitStack) -> list[Plan]:
-    first = next((each for each in plans if each.revisions), None)
-    if first is None:
-        return [*plans]
-    from reviewer.rehearsal.fork_server import forking
+def _forks(
+    config: Config, tree: Tree, environ: Mapping[str, str], guardian: Guardian, stack: contextlib.ExitStack
+) -> Callable[..., RunnerProcess]:
+    """Starts processes of the one interpreter, with the one environment, that all trees have."""
+    from reviewer.rehearsal.fork_server import forks
 
-    runner = forking(first, guardian, stack).runner  # one interpreter and one environment for all trees
-    return [replace(plan, runner=runner) for plan in plans]
+    try:
+        command = find_interpreter(config.path, config.python, environ).command
+    except ReviewerError:  # told if one is needed
+        return RunnerProcess
+    seen = environment(environ, config.env, config.pass_env, "{url}")
+    return forks(command, setup_of(config, tree), seen, guardian, stack)
 
 
 def _first_started(

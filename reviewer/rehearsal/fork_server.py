@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import select
 import signal
@@ -23,9 +24,13 @@ from typing import IO
 
 from msgspec.structs import replace
 
+from reviewer.host.files import read_regular
 from reviewer.host.guardian import MARK, Guardian
-from reviewer.rehearsal.interpreter import RUNNER, RunnerProcess, end
+from reviewer.rehearsal.interpreter import RUNNER, RunnerProcess, Setup, end
 from reviewer.rehearsal.plan import Plan
+
+_DRIVER = re.compile(r"\bpostgres(?:ql)?\+(psycopg2|psycopg|asyncpg|pg8000)")
+"""A database's URL with a driver, as SQLAlchemy reads it."""
 
 
 class Fork:
@@ -90,14 +95,19 @@ class ForkServer:
     """Starts processes of one interpreter with one environment. Use it as a context manager: all of them end with it."""
 
     def __init__(
-        self, interpreter: tuple[str, ...], environ: Mapping[str, str], directory: Path, guardian: Guardian
+        self,
+        interpreter: tuple[str, ...],
+        environ: Mapping[str, str],
+        directory: Path,
+        guardian: Guardian,
+        driver: str = "",
     ) -> None:
         self._token = secrets.token_hex(12)
         self._guardian = guardian
         self._control, theirs = socket.socketpair()
         try:
             self._process, self._watched = guardian.start(
-                [*interpreter, str(RUNNER), str(theirs.fileno()), "forks"],
+                [*interpreter, str(RUNNER), str(theirs.fileno()), "forks", driver],
                 environ,
                 self._token,
                 cwd=directory,
@@ -141,10 +151,34 @@ class ForkServer:
         return partial(RunnerProcess, forks=self.fork)
 
 
+def forks(
+    interpreter: tuple[str, ...],
+    setup: Setup,
+    environ: Mapping[str, str],
+    guardian: Guardian,
+    stack: contextlib.ExitStack,
+) -> Callable[..., RunnerProcess]:
+    """Return what starts processes of `interpreter` with `environ`: forked ones, until `stack` is closed."""
+    try:
+        server = ForkServer(interpreter, environ, setup.directory, guardian, driver(setup, environ))
+    except OSError:  # the interpreter does not start, which the first process will report
+        return RunnerProcess
+    return stack.enter_context(server).start
+
+
 def forking(plan: Plan, guardian: Guardian, stack: contextlib.ExitStack) -> Plan:
     """Return `plan` with processes that are forked, until `stack` is closed."""
-    try:
-        server = ForkServer(plan.interpreter, plan.environ, plan.setup.directory, guardian)
-    except OSError:  # the interpreter does not start, which the first process will report
-        return plan
-    return replace(plan, runner=stack.enter_context(server).start)
+    return replace(plan, runner=forks(plan.interpreter, plan.setup, plan.environ, guardian, stack))
+
+
+def driver(setup: Setup, environ: Mapping[str, str]) -> str:
+    """Return the driver in the first URL that the environment or the configuration has; empty if none names one.
+
+    It only saves time: what is imported once does not have to be imported in each fork.
+    """
+    texts = [*environ.values()]
+    for file in (setup.config, setup.toml):
+        with contextlib.suppress(OSError):
+            texts.append(read_regular(file).decode("utf-8", "replace") if file is not None else "")
+    found = (_DRIVER.search(text) for text in texts)
+    return next((each[1] for each in found if each), "")

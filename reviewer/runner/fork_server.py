@@ -33,8 +33,13 @@ CHILDREN = f"/proc/self/task/{os.getpid()}/children"
 DESCRIPTORS = 3
 
 
-def serve(number: int, become: Callable[[int], None]) -> None:
-    """Fork until the reviewer closes its end of the socket `number`. `become` is the runner's main function."""
+DRIVERS = ("psycopg", "psycopg2", "asyncpg", "pg8000")
+
+
+def serve(number: int, become: Callable[[int], None], prepare: Callable[[], object], driver: str) -> None:
+    """Fork until the reviewer closes its end of the socket `number`. `become` is the runner's main function, `prepare`
+    finds what each of them tells, and `driver` is the one that the project's URL names; empty if it is not known.
+    """
     control = socket.socket(fileno=number)
     os.set_inheritable(number, False)
     if (
@@ -45,6 +50,8 @@ def serve(number: int, become: Callable[[int], None]) -> None:
         return
     gc.disable()  # what is imported stays: looking through it again and again takes a tenth of the time
     imported()
+    import_driver(driver)
+    prepare()
     gc.enable()
     if (
         len(os.listdir("/proc/self/task")) > 1
@@ -63,6 +70,31 @@ def imported() -> None:
     import alembic.script  # noqa: F401
     import sqlalchemy.dialects.postgresql
     import sqlalchemy.orm  # noqa: F401
+
+
+def import_driver(named: str) -> None:
+    """Import the driver that the project's code will: the one that is named, else the only one that is installed, else
+    the one that SQLAlchemy takes.
+    """
+    from importlib import import_module
+
+    found = [each for each in DRIVERS if is_installed(each)]
+    if named not in found:
+        from sqlalchemy.dialects.postgresql import dialect
+
+        named = found[0] if len(found) == 1 else str(dialect.driver)
+    if named in found:
+        with contextlib.suppress(Exception):  # it fails again where the project imports it
+            import_module(named)
+
+
+def is_installed(package: str) -> bool:
+    """Whether it is an installed package; not a module of the project, which belongs to each fork alone."""
+    from importlib.util import find_spec
+
+    spec = find_spec(package)
+    parts = (spec.origin or "").split(os.sep) if spec else []
+    return "site-packages" in parts or "dist-packages" in parts
 
 
 def operate(what: int, value: int) -> bool:

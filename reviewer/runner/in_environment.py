@@ -14,7 +14,8 @@ Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing,
     timing          how long each line takes          fork_server     (loaded on demand)
 
 It speaks the protocol of `reviewer/rehearsal/protocol.py`, over the socket whose descriptor number is argv[1]. With
-`forks` as argv[2], it is a fork server instead, and argv[1] the socket of its requests.
+`forks` as argv[2], it is a fork server instead, argv[1] the socket of its requests, and argv[3] the driver that the
+project's URL names, or empty.
 
 What is expected to go wrong (no env.py, a missing module, a migration that raises) is a `failed` event with a kind.
 If the process ends without `done` or `failed`, the migration ended it.
@@ -79,6 +80,16 @@ for each in (
 
 
 def versions() -> dict[str, Any]:
+    """The versions of what matters here. A fork is told what its server has found: to look takes longer than to fork."""
+    if not known:
+        known.update(looked_up())
+    return known
+
+
+known: dict[str, Any] = {}
+
+
+def looked_up() -> dict[str, Any]:
     found: dict[str, Any] = {
         "python": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
@@ -147,7 +158,7 @@ def main(number: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[2:] == ["forks"]:
-        beside("fork_server").serve(int(sys.argv[1]), main)
+    if sys.argv[2:3] == ["forks"]:
+        beside("fork_server").serve(int(sys.argv[1]), main, versions, sys.argv[3])
     else:
         main(int(sys.argv[1]))
