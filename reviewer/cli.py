@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from reviewer.config import Config
+    from reviewer.early import Early
     from reviewer.release.model import Release
     from reviewer.review.verdict import Report
     from reviewer.session import Fixer
@@ -90,13 +92,23 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
         config = _config(flags, pairs)
         if any(each.path is None for each in config.outputs):
             streams.refuse_closed_output()
-        from reviewer.session import review_project
+        with _begun(config) as begun:  # before the rest is loaded
+            from reviewer.session import review_project
 
-        fixer = _fixer() if config.fixes else None
-        with _progress(quiet=config.quiet, verbose=config.verbose) as progress:
-            report = review_project(config, os.environ, progress, fixer)
+            fixer = _fixer() if config.fixes else None
+            with _progress(quiet=config.quiet, verbose=config.verbose) as progress:
+                report = review_project(config, os.environ, progress, fixer, begun)
         _write(report, config)
         ctx.exit(report.verdict.exit_status)
+
+
+def _begun(config: Config) -> AbstractContextManager[Early | None]:
+    """What a review starts first; nothing where a recording is replayed."""
+    if config.recording is not None:
+        return nullcontext()
+    from reviewer.early import started
+
+    return started(config, os.environ)
 
 
 def _fixer() -> Fixer:

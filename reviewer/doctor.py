@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reviewer.config import Config
 from reviewer.diagnosis import Diagnosis, Entry
+from reviewer.early import trees
 from reviewer.errors import ReviewerError
 from reviewer.host.folders import work_folder
 from reviewer.host.guardian import Guardian
@@ -22,7 +23,7 @@ from reviewer.rehearsal.obstacles import env_py_failed, ran_nothing
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Address, Describe
 from reviewer.rehearsal.reader import Reader
-from reviewer.session import Scope, scope, setup_of, start_server, trees, why_no_old_code, workplace
+from reviewer.session import Scope, scope, setup_of, start_server, why_no_old_code, workplace
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reviewer.config import Config
+from reviewer.early import trees
 from reviewer.errors import ProjectError, UsageError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, trouble
@@ -52,7 +53,6 @@ from reviewer.session import (
     say_server,
     setup_of,
     start_server,
-    trees,
     unread,
     with_rules,
     workplace,

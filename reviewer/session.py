@@ -17,14 +17,15 @@ from msgspec.structs import replace
 
 from reviewer import __version__, recording
 from reviewer.config import Config
-from reviewer.errors import ProjectError, ReviewerError, UsageError
+from reviewer.early import Early, started
+from reviewer.errors import ProjectError, UsageError
 from reviewer.host import files
 from reviewer.host.folders import work_folder
 from reviewer.host.guardian import Guardian
 from reviewer.host.paths import on_disk, relative, shown
 from reviewer.postgres import trouble
 from reviewer.project.additive import only_adds_tables
-from reviewer.project.discovery import Interpreter, Tree, find_interpreter, find_trees, mentions_flask
+from reviewer.project.discovery import Interpreter, Tree, find_interpreter, mentions_flask
 from reviewer.project.git import Git, GitError, root_of
 from reviewer.project.history import (
     Graph,
@@ -118,29 +119,35 @@ Fixer = Callable[[Rehearsed], Sequence[tuple[Finding, TriedFix]]]
 
 
 def review_project(
-    config: Config, environ: Mapping[str, str], progress: Progress = lambda _: None, fixer: Fixer | None = None
+    config: Config,
+    environ: Mapping[str, str],
+    progress: Progress = lambda _: None,
+    fixer: Fixer | None = None,
+    begun: Early | None = None,
 ) -> Report:
-    """Review what `config` asks for; `fixer` tries the fixes, if it asks for them. Raises `ReviewerError` if nothing at
-    all can be reviewed.
+    """Review what `config` asks for; `fixer` tries the fixes, if it asks for them. What has `begun` already is not
+    started again. Raises `ReviewerError` if nothing at all can be reviewed.
     """
     now = datetime.now(timezone.utc)
-    report = _reviewed(with_rules(config), environ, progress, fixer if config.fixes else None)
+    report = _reviewed(with_rules(config), environ, progress, fixer if config.fixes else None, begun)
     sizes = report.sizes.at(now) if report.sizes is not None else None
     return replace(report, made=now.strftime("%Y-%m-%d %H:%M UTC"), sizes=sizes)
 
 
-def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fixer: Fixer | None = None) -> Report:
+def _reviewed(
+    config: Config, environ: Mapping[str, str], progress: Progress, fixer: Fixer | None, begun: Early | None
+) -> Report:
     production = production_of(config)
     if config.recording is not None:
         return replace(replayed(config, production), head=_head(config.path))
     if config.save_recording is not None:
         refuse_unwritable(config.save_recording)
-    found = trees(config)
     recordings: list[Recording] = []
     fixes: dict[str, Sequence[tuple[Finding, TriedFix]]] = {}
-    with trouble.told(), Guardian() as guardian, contextlib.ExitStack() as stack:
-        forked = _forks(config, found[0], environ, guardian, stack)  # first, for nothing takes longer to start
-        scopes = [scope(config, tree, environ) for tree in found]
+    with trouble.told(), contextlib.ExitStack() as stack:
+        early = begun or stack.enter_context(started(config, environ))
+        guardian = early.guardian
+        scopes = [scope(config, tree, environ) for tree in early.trees]
         refuse_unknown(config.calibrate, [new.id for each in scopes for new in each.selection.revisions])
         # Everything is read now, so that nothing the project's code writes while it runs can change what is reviewed.
         comments = {each.tree.name: comments_of(each) for each in scopes}
@@ -149,7 +156,7 @@ def _reviewed(config: Config, environ: Mapping[str, str], progress: Progress, fi
             return replace(report, head=scopes[0].head)
         interpreter = find_interpreter(config.path, config.python, environ)
         plans = [controlled(plan_for(config, each, interpreter, environ), config, each) for each in scopes]
-        plans = [replace(plan, runner=forked, end=End() if fixer is not None else None) for plan in plans]
+        plans = [replace(plan, runner=early.runner, end=End() if fixer is not None else None) for plan in plans]
         folder = stack.enter_context(work_folder(guardian))
         work = [n for n, each in enumerate(scopes) if each.selection.revisions]
         lanes = lanes_of(config, scopes, guardian, fixer)
@@ -275,20 +282,6 @@ def _load_the_rest() -> None:
         report.prepare()
 
 
-def _forks(
-    config: Config, tree: Tree, environ: Mapping[str, str], guardian: Guardian, stack: contextlib.ExitStack
-) -> Callable[..., RunnerProcess]:
-    """Starts processes of the one interpreter, with the one environment, that all trees have."""
-    from reviewer.rehearsal.fork_server import forks
-
-    try:
-        command = find_interpreter(config.path, config.python, environ).command
-    except ReviewerError:  # told if one is needed
-        return RunnerProcess
-    seen = environment(environ, config.env, config.pass_env, "{url}")
-    return forks(command, setup_of(config, tree), seen, guardian, stack)
-
-
 def _first_started(
     config: Config, plans: Sequence[Plan], folder: Path, guardian: Guardian, stack: contextlib.ExitStack
 ) -> Callable[..., RunnerProcess] | None:
@@ -339,11 +332,6 @@ def with_rules(config: Config) -> Config:
     for check in all_checks.load():
         rules.setdefault(check.RULE.group.value, []).append(check.RULE.id)
     return config.without_groups({name: rules.get(name, []) for name in named})
-
-
-def trees(config: Config) -> tuple[Tree, ...]:
-    """The migration trees that `config` names, or the one that is found."""
-    return find_trees(config.path, config.configs, config.section, git_root=root_of(config.path))
 
 
 def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
@@ -941,7 +929,6 @@ __all__ = [
     "scope",
     "setup_of",
     "start_server",
-    "trees",
     "unread",
     "with_rules",
     "workplace",

@@ -290,7 +290,7 @@ exec {python} "$@"
 """
 
 MOMENTS = {
-    "before the guardian": "reviewer.session:trees",
+    "before the guardian": "reviewer.early:trees",
     "guardian started": "reviewer.session:start_server",
     "server starting": "reviewer.postgres.cluster:_Cluster._await_ready",
     "interpreter starting": "interpreter",

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 import checks
 from reviewer import __version__
 from reviewer.config import Config
+from reviewer.early import trees
 from reviewer.recording import (
     Direction,
     Mode,
@@ -23,7 +24,7 @@ from reviewer.recording import (
 )
 from reviewer.review.engine import review
 from reviewer.review.finding import Severity
-from reviewer.session import history_of, scope, trees
+from reviewer.session import history_of, scope
 from tests.repository import PROJECT, Repository, revision
 
 pytestmark = pytest.mark.processes

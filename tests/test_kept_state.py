@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reviewer import rows, session
+from reviewer import early, rows, session
 from reviewer.cli import main
 from reviewer.config import Config, load
 from reviewer.errors import ServerError
@@ -98,7 +98,7 @@ class Project(Struct):
     def kept(self, **flags: Any) -> KeptStates:
         """What a review with these flags would look for."""
         config = self.config(**flags)
-        (tree,) = session.trees(config)
+        (tree,) = early.trees(config)
         scope = session.scope(config, tree, os.environ)
         interpreter = find_interpreter(config.path, config.python, os.environ)
         plan = session.plan_for(config, scope, interpreter, os.environ)

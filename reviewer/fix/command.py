@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reviewer.config import Config
+from reviewer.early import trees
 from reviewer.errors import CannotReview, UsageError, nearest
 from reviewer.fix import engine, fixers, writing
 from reviewer.fix.diff import unified
@@ -28,7 +29,6 @@ from reviewer.session import (
     production_of,
     scope,
     start_server,
-    trees,
     workplace,
 )
 

@@ -10,11 +10,13 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from reviewer.project.source import SourceRevision
-from reviewer.recording import Declared
+if TYPE_CHECKING:
+    from reviewer.project.source import SourceRevision
+    from reviewer.recording import Declared
 
 _COMMENT = re.compile(
     r"^[\s#]*(?:pre/post[\s_-]?deploy(?:ment|ed)?|deploy(?:ment)?(?:[\s_-](?:phase|stage))?|(?:migration[\s_-])?phase)\s*:\s*"
@@ -44,6 +46,8 @@ def declared(revision: SourceRevision, labels: Iterable[str], phases: Phases) ->
     """When `revision` is to run, as it says itself, else as the labels of its branch say or the folder that it is in;
     None if none of them does.
     """
+    from reviewer.recording import Declared
+
     own = revision.branch_labels
     words = [
         *_in_text(revision.text),

@@ -17,17 +17,19 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from reviewer.host.files import read_regular
 from reviewer.host.guardian import MARK, Guardian
-from reviewer.rehearsal.interpreter import RUNNER, RunnerProcess, Setup, end
-from reviewer.rehearsal.plan import Plan
+from reviewer.rehearsal.interpreter import RUNNER, RunnerProcess, end
+
+if TYPE_CHECKING:
+    from reviewer.rehearsal.plan import Plan
 
 _DRIVER = re.compile(r"\bpostgres(?:ql)?\+(psycopg2|psycopg|asyncpg|pg8000)")
 """A database's URL with a driver, as SQLAlchemy reads it."""
@@ -153,14 +155,18 @@ class ForkServer:
 
 def forks(
     interpreter: tuple[str, ...],
-    setup: Setup,
     environ: Mapping[str, str],
+    directory: Path,
+    configuration: Iterable[Path | None],
     guardian: Guardian,
     stack: contextlib.ExitStack,
 ) -> Callable[..., RunnerProcess]:
-    """Return what starts processes of `interpreter` with `environ`: forked ones, until `stack` is closed."""
+    """Return what starts processes of `interpreter` with `environ`: forked ones, until `stack` is closed.
+
+    The files of the `configuration` may name the driver, which is imported once and not in each fork then.
+    """
     try:
-        server = ForkServer(interpreter, environ, setup.directory, guardian, driver(setup, environ))
+        server = ForkServer(interpreter, environ, directory, guardian, _driver(environ, configuration))
     except OSError:  # the interpreter does not start, which the first process will report
         return RunnerProcess
     return stack.enter_context(server).start
@@ -168,16 +174,15 @@ def forks(
 
 def forking(plan: Plan, guardian: Guardian, stack: contextlib.ExitStack) -> Plan:
     """Return `plan` with processes that are forked, until `stack` is closed."""
-    return replace(plan, runner=forks(plan.interpreter, plan.setup, plan.environ, guardian, stack))
+    setup = plan.setup
+    files = (setup.config, setup.toml)
+    return replace(plan, runner=forks(plan.interpreter, plan.environ, setup.directory, files, guardian, stack))
 
 
-def driver(setup: Setup, environ: Mapping[str, str]) -> str:
-    """Return the driver in the first URL that the environment or the configuration has; empty if none names one.
-
-    It only saves time: what is imported once does not have to be imported in each fork.
-    """
+def _driver(environ: Mapping[str, str], configuration: Iterable[Path | None]) -> str:
+    """The driver in the first URL that the environment or the configuration has; empty if none names one."""
     texts = [*environ.values()]
-    for file in (setup.config, setup.toml):
+    for file in configuration:
         with contextlib.suppress(OSError):
             texts.append(read_regular(file).decode("utf-8", "replace") if file is not None else "")
     found = (_DRIVER.search(text) for text in texts)

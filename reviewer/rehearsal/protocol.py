@@ -13,12 +13,14 @@ from a process that runs untrusted code, so each one is validated.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import msgspec
 
-from reviewer.postgres.server import Address as ServerAddress
 from reviewer.sql.names import VERSION_TABLE
+
+if TYPE_CHECKING:
+    from reviewer.postgres.server import Address as ServerAddress
 
 PROTOCOL = 2
 """Protocol version. The runner sends its own version first: it differs if the package was replaced during a
