@@ -66,7 +66,7 @@ class Template:
             control, environ, cwd = (wanted.pop(name, None) for name in ("pass_fds", "env", "cwd"))
             if (
                 not (control and environ and cwd)
-                or [*command] != [self.python, str(RUNNER), str(control[0]), "forks"]
+                or [*command][:-1] != [self.python, str(RUNNER), str(control[0]), "forks"]
                 or len(control) > 1
                 or wanted != {"start_new_session": True, **STREAMS}
                 or self._at_the_start(environ) != like
@@ -228,21 +228,23 @@ def _main() -> None:
     control.set_inheritable(False)
     name = "_alembic_reviewer_fork_server"
 
-    def serve(_number: int, become: Callable[[int], None]) -> None:
+    def serve(_number: int, become: Callable[[int], None], prepare: Callable[[], object], driver: str) -> None:
         del sys.modules[name]  # it was this one
         its = main.__dict__["beside"]("fork_server")
         its.imported()
+        its.import_driver(driver)
+        prepare()
         del sys.modules[name]
         assert threading.active_count() == 1
         gc.collect()
         gc.freeze()
         number = _serve(control)
-        main.__dict__["beside"]("fork_server").serve(number, become)
+        main.__dict__["beside"]("fork_server").serve(number, become, prepare, sys.argv[3])
 
     sys.modules[name] = types.SimpleNamespace(serve=serve)  # type: ignore[assignment]
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     main.__dict__.update({"__annotations__": {}, "__cached__": None, "__file__": str(runner)})
-    sys.argv[:] = [str(runner), "-1", "forks"]
+    sys.argv[:] = [str(runner), "-1", "forks", "psycopg"]
     exec(compile(runner.read_bytes(), str(runner), "exec"), main.__dict__)
 
 

@@ -180,3 +180,33 @@ def test_an_interpreter_without_alembic_is_named(guardian: Guardian, tmp_path: P
             pytest.raises(InterpreterError, match="has no Alembic"),
         ):
             process.hello()
+
+
+def test_the_driver_that_is_named_is_imported_once_for_all_forks(guardian: Guardian, tmp_path: Path) -> None:
+    body = "import sys\nop.execute(\"SELECT '%s'\" % [each for each in ('psycopg2', 'asyncpg') if each in sys.modules])"
+    place = project(tmp_path, revision("b", "a", body))
+    with (
+        ForkServer((sys.executable,), environ(), tmp_path, guardian, "psycopg2") as server,
+        started(server, place, guardian) as process,
+    ):
+        process.hello()
+
+        assert "['psycopg2']" in str(render(process).events).replace("\\", "")
+
+
+def test_a_driver_of_the_project_itself_is_left_to_each_fork(guardian: Guardian, tmp_path: Path) -> None:
+    place = project(tmp_path / "project", revision("b", "a", "import psycopg2\nop.execute(psycopg2.TEXT)"))
+    write(
+        tmp_path / "vendored",
+        {
+            "psycopg2/__init__.py": f"import os\nopen({str(tmp_path / 'told')!r}, 'a').write(f'{{os.getpid()}} ')\nTEXT = 'SELECT 1'\n"
+        },
+    )
+    variables = environ(PYTHONPATH=str(tmp_path / "vendored"))
+    with ForkServer((sys.executable,), variables, tmp_path, guardian, "psycopg2") as server:
+        setup = Setup(place, place / "alembic.ini")
+        with server.start((sys.executable,), setup, variables, place, guardian) as process:
+            pid = process.hello().pid
+            render(process)
+
+    assert noted(tmp_path / "told") in ([pid], [])

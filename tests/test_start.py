@@ -76,3 +76,28 @@ assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 """
 
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_others_have_registered_for_the_end_still_runs_and_the_status_stays() -> None:
+    start = (
+        "import atexit, sys; atexit.register(lambda: (print('over'), sys.stdout.flush()));"
+        "sys.argv = ['alembic-reviewer', 'explain', '{}']; from alembic_reviewer import main; main()"
+    )
+    known, unknown = (
+        subprocess.run([sys.executable, "-c", start.format(rule)], capture_output=True, text=True, check=False)
+        for rule in ("dropped-table", "no-such-rule")
+    )
+
+    assert (known.returncode, known.stdout.splitlines()[-1]) == (0, "over")
+    assert (unknown.returncode, unknown.stdout) == (2, "over\n")
+    assert "no-such-rule" in unknown.stderr
+
+
+def test_a_thread_that_still_runs_is_waited_for() -> None:
+    start = (
+        "import sys, threading, time; threading.Thread(target=lambda: (time.sleep(0.3), print('done'))).start();"
+        "sys.argv = ['alembic-reviewer', '--version']; from alembic_reviewer import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.splitlines()[-1] == "done"

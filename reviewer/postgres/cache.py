@@ -39,8 +39,8 @@ _MOST = 12
 """So many entries are kept, of 30 MB or so each. There is one for each installation, and each environment with the
 embedded server is one."""
 _SECONDS = 120.0
-_BLOCKS = "2048"
-"""Blocks of half a kilobyte that `tar` reads or writes at a time: a megabyte instead of ten kilobytes."""
+_READ_AT_ONCE, _WRITTEN_AT_ONCE = "2048", "128"
+"""Blocks of half a kilobyte that `tar` reads or writes at a time, instead of 20. What it writes is padded to a multiple."""
 _PIECE = 2 << 20
 """Bytes. After each piece the thread waits for the main thread; larger ones do not stay in the processor's cache."""
 
@@ -83,7 +83,7 @@ class Entry(Struct, frozen=True):
                     checksum = pool.submit(_checksum, packed.fileno())
                     # Times are not restored (-m): nothing reads them, and this saves one system call for each file.
                     done = account.run(
-                        ["tar", "-b", _BLOCKS, "-xmf", "-", "-C", str(data.parent)],
+                        ["tar", "-b", _READ_AT_ONCE, "-xmf", "-", "-C", str(data.parent)],
                         timeout=_SECONDS,
                         stdin=packed.fileno(),
                     )
@@ -108,7 +108,7 @@ class Entry(Struct, frozen=True):
             try:
                 done = subprocess.run(
                     [
-                        *("tar", "-b", _BLOCKS, "-cf", "-"),
+                        *("tar", "-b", _WRITTEN_AT_ONCE, "-cf", "-"),
                         *(f"--exclude={data.name}/{each}" for each in without),
                         *("-C", str(data.parent), data.name),
                     ],
