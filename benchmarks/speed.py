@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import action, others, projects, published, releases
 from benchmarks.measuring import (
+    COMMANDS,
     ENVIRONMENT,
     REVIEWER,
     Benchmark,
@@ -183,7 +184,10 @@ def history(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
     times: dict[int, list[float]] = {length: [] for length in lengths}
     with server(arguments.postgres) as started:
         for length in lengths:
-            review([*calls[length], "--no-snapshot"])  # keeps the fresh data folder, writes the byte code
+            review([*calls[length], "--no-snapshot"])  # keeps the fresh data folder, writes our byte code
+            call(
+                [str(COMMANDS / "alembic"), "history"], cwd=made[length]
+            )  # writes that of the revisions, as in any checkout
         for number in range(max(1, arguments.runs // 2)):
             shutil.rmtree(folder / "cache" / "snapshots", ignore_errors=True)
             firsts.append(seconds(lambda: review(calls[300])))

@@ -53,12 +53,12 @@ class Runner:
         self.setup = setup
         self.beside = beside
         self.sources = sources.Sources()
-        self.env_py = env_py.EnvPy(setup, self.sources)
+        self.old_revisions = env_py.OldRevisions()
+        self.env_py = env_py.EnvPy(setup, self.sources, self.old_revisions)
         self.redirection = redirection.Redirection()
         self.watcher = observation.Watcher(channel, self.redirection, self.sources)
         self.watcher.own_lock_timeout = setup.get("own_lock_timeout")
         self.dependencies: Any = None
-        self.old_revisions = env_py.OldRevisions()
 
     def install(self) -> None:
         if self.setup.get("depends"):

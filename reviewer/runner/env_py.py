@@ -25,9 +25,10 @@ else:  # loaded earlier by path, so the project cannot have modules with these n
 class EnvPy:
     """The project's env.py and its configuration."""
 
-    def __init__(self, setup: dict[str, Any], sources: Sources) -> None:
+    def __init__(self, setup: dict[str, Any], sources: Sources, old_revisions: OldRevisions) -> None:
         self.setup = setup
         self.sources = sources
+        self.old_revisions = old_revisions
         self.flask_context: Any = None
         self.worker_thread = False
         self.parser: Any = None
@@ -41,6 +42,7 @@ class EnvPy:
 
         config = self.config()
         script = ScriptDirectory.from_config(config)
+        self.old_revisions.lend(script)
         env = os.path.join(str(script.dir), "env.py")
         if not os.path.exists(env):
             raise Expected("environment", f"There is no env.py in {script.dir}")
@@ -197,7 +199,7 @@ def tolerate_missing_logging_sections() -> None:
 
 
 class OldRevisions:
-    """The modules of revisions that do not run, loaded once: Alembic loads every file again for every command.
+    """The revisions that do not run, loaded once: Alembic loads every file again for every command.
 
     A revision that runs is loaded afresh, as a command of its own would load it: what an earlier run has left in its
     module must not help it, and connections that its module holds have been closed.
@@ -207,6 +209,8 @@ class OldRevisions:
         self.running: tuple[str, ...] | None = None
         """The revisions that the current command runs; None if nobody knows before it does."""
         self.known: dict[str, tuple[tuple[int, int], Any]] = {}
+        self.last: tuple[Any, list[Any]] = (None, [])
+        """What the folders and files of revisions looked like when Alembic read them, and what it made of them."""
 
     def install(self) -> None:
         """Take the place of Alembic's loader of files."""
@@ -231,6 +235,43 @@ class OldRevisions:
 
         changed.load_python_file = load
 
+    def lend(self, script: Any) -> None:
+        """Let `script` have what Alembic has made of the revisions for an earlier command, while they are the same."""
+        read = script._load_revisions
+
+        def revisions() -> Any:
+            seen, made = self.last
+            if self.running is None or seen is None or seen != look(script, made):
+                made = list(read())
+                self.last = look(script, made), made
+                return iter(made)
+            return map(self.afresh, made)
+
+        script.revision_map = type(script.revision_map)(revisions)
+
+    def afresh(self, revision: Any) -> Any:
+        """Return `revision`, with a new module if it runs."""
+        from alembic import util
+
+        if revision.revision in (self.running or ()):
+            revision.module = util.load_python_file(*os.path.split(revision.path))
+        return revision
+
     def is_idle(self, module: Any) -> bool:
         """Whether the current command is known not to run the revision in `module`."""
         return self.running is not None and getattr(module, "revision", None) not in self.running
+
+
+def look(script: Any, revisions: list[Any]) -> Any:
+    """Return how the folders and files of the revisions look: what changes where one is added, removed or written. None
+    if that cannot be seen.
+    """
+    if getattr(script, "recursive_version_locations", False) or script.sourceless:
+        return None
+    files = [str(each.path) for each in revisions]
+    folders = sorted({str(each) for each in script._version_locations} | {os.path.dirname(each) for each in files})
+    try:
+        found = [os.stat(each) for each in (*folders, *files)]
+    except OSError:
+        return None
+    return folders, files, [(each.st_mtime_ns, each.st_size, each.st_ino) for each in found]

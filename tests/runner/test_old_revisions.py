@@ -92,3 +92,20 @@ def test_a_downgrade_gets_nothing_of_what_the_upgrade_has_left_in_the_module(mak
 
     assert failure is not None
     assert "division by zero" in failure.message
+
+
+def test_a_revision_that_is_new_in_its_folder_is_seen(chain: Project) -> None:
+    chain.run(do="step", revision="b", direction="upgrade")
+    (file,) = (each for each in chain.folder.glob("migrations/versions/*.py") if "'d'" in each.read_text())
+    file.with_name("later.py").write_text(revision("e", "d", 'op.execute("CREATE TABLE e (id int)")'))
+
+    assert chain.run(do="step", revision="e", direction="upgrade").failure is None
+
+
+def test_a_revision_that_has_gone_from_its_folder_is_missed(chain: Project) -> None:
+    chain.run(do="step", revision="b", direction="upgrade")
+    (file,) = (each for each in chain.folder.glob("migrations/versions/*.py") if "'d'" in each.read_text())
+    file.unlink()
+
+    assert chain.run(do="step", revision="c", direction="upgrade").failure is None
+    assert chain.run(do="step", revision="d", direction="upgrade").failure is not None
