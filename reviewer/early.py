@@ -38,7 +38,7 @@ def started(config: Config, environ: Mapping[str, str]) -> Iterator[Early]:
             runner: Callable[..., RunnerProcess] = RunnerProcess
         else:
             first, seen = found[0], environment(environ, config.env, config.pass_env, "{url}")
-            files = (first.config_file, first.toml_file)
+            files = None if config.static else (first.config_file, first.toml_file)
             runner = forks(command, seen, first.directory, files, guardian, stack)
         yield Early(found, guardian, runner)
 

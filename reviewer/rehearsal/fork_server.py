@@ -31,6 +31,8 @@ from reviewer.rehearsal.interpreter import RUNNER, RunnerProcess, end
 if TYPE_CHECKING:
     from reviewer.rehearsal.plan import Plan
 
+NO_DRIVER = "none"
+"""The driver of processes that only render SQL."""
 _DRIVER = re.compile(r"\bpostgres(?:ql)?\+(psycopg2|psycopg|asyncpg|pg8000)")
 """A database's URL with a driver, as SQLAlchemy reads it."""
 
@@ -157,16 +159,18 @@ def forks(
     interpreter: tuple[str, ...],
     environ: Mapping[str, str],
     directory: Path,
-    configuration: Iterable[Path | None],
+    configuration: Iterable[Path | None] | None,
     guardian: Guardian,
     stack: contextlib.ExitStack,
 ) -> Callable[..., RunnerProcess]:
     """Return what starts processes of `interpreter` with `environ`: forked ones, until `stack` is closed.
 
-    The files of the `configuration` may name the driver, which is imported once and not in each fork then.
+    The files of the `configuration` may name the driver, which is imported once and not in each fork then; None if no
+    fork will connect.
     """
+    driver = NO_DRIVER if configuration is None else _driver(environ, configuration)
     try:
-        server = ForkServer(interpreter, environ, directory, guardian, _driver(environ, configuration))
+        server = ForkServer(interpreter, environ, directory, guardian, driver)
     except OSError:  # the interpreter does not start, which the first process will report
         return RunnerProcess
     return stack.enter_context(server).start

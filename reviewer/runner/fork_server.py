@@ -38,7 +38,8 @@ DRIVERS = ("psycopg", "psycopg2", "asyncpg", "pg8000")
 
 def serve(number: int, become: Callable[[int], None], prepare: Callable[[], object], driver: str) -> None:
     """Fork until the reviewer closes its end of the socket `number`. `become` is the runner's main function, `prepare`
-    finds what each of them tells, and `driver` is the one that the project's URL names; empty if it is not known.
+    finds what each of them tells, and `driver` is the one that the project's URL names; empty if it is not known, `none`
+    if nobody will connect.
     """
     control = socket.socket(fileno=number)
     os.set_inheritable(number, False)
@@ -50,7 +51,8 @@ def serve(number: int, become: Callable[[int], None], prepare: Callable[[], obje
         return
     gc.disable()  # what is imported stays: looking through it again and again takes a tenth of the time
     imported()
-    import_driver(driver)
+    if driver != "none":
+        import_driver(driver)
     prepare()
     gc.enable()
     if (
