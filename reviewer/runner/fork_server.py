@@ -54,13 +54,12 @@ def serve(number: int, become: Callable[[int], None], prepare: Callable[[], obje
     if driver != "none":
         import_driver(driver)
     prepare()
-    gc.enable()
     if (
         len(os.listdir("/proc/self/task")) > 1
     ):  # a fork would lack the other threads, and keep the locks that they hold
         return
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # and no fork looks through it either
+    gc.enable()
     Server(control, become).serve()
 
 
