@@ -82,14 +82,20 @@ class Runner:
         self.env_py.asked = as_typed(command)
         self.watcher.begin(bool(command.get("observe")), bool(command.get("timed")))
         hold_streams()
-        self.old_revisions.running = ran_by(command)
+        self.old_revisions.begin(known_to_run(command))
         getattr(self, command["do"])(command)
 
     def upgrade(self, command: dict[str, Any]) -> None:
         target = tuple(command["to"])
-        self.online(
-            lambda script, rev: script._upgrade_revs(target, rev) if target else [], bool(command.get("depends"))
-        )
+
+        def steps(script: Any, rev: Any) -> list[Any]:
+            found: list[Any] = script._upgrade_revs(target, rev) if target else []
+            renewed = [self.old_revisions.renew(each.revision) for each in found]
+            return (
+                script._upgrade_revs(target, rev) if any(renewed) else found
+            )  # they hold functions of the modules
+
+        self.online(steps, bool(command.get("depends")))
 
     def offline(self, command: dict[str, Any]) -> None:
         """Render revisions as SQL, each by itself, so that one that cannot be rendered does not hide the others."""
@@ -328,9 +334,13 @@ DUPLICATE = (
 )
 
 
-def ran_by(command: dict[str, Any]) -> tuple[str, ...] | None:
-    """Return the revisions that a command runs; None if that shows only when it has run."""
-    return (command["revision"], *command.get("then", ())) if command["do"] == "step" else None
+def known_to_run(command: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the revisions that a command runs; none for an upgrade, which renews those that it finds. None if nobody
+    knows.
+    """
+    if command["do"] == "offline":
+        return None
+    return (command["revision"], *command.get("then", ())) if command["do"] == "step" else ()
 
 
 def as_typed(command: dict[str, Any]) -> list[str]:

@@ -207,10 +207,17 @@ class OldRevisions:
 
     def __init__(self) -> None:
         self.running: tuple[str, ...] | None = None
-        """The revisions that the current command runs; None if nobody knows before it does."""
+        """The revisions that the current command is known to run; None if nobody knows."""
+        self.fresh: set[str] = set()
+        """Files that the current command has loaded."""
         self.known: dict[str, tuple[tuple[int, int], Any]] = {}
         self.last: tuple[Any, list[Any]] = (None, [])
         """What the folders and files of revisions looked like when Alembic read them, and what it made of them."""
+
+    def begin(self, running: tuple[str, ...] | None) -> None:
+        """Begin a command that is known to run these revisions."""
+        self.running = running
+        self.fresh.clear()
 
     def install(self) -> None:
         """Take the place of Alembic's loader of files."""
@@ -229,6 +236,7 @@ class OldRevisions:
             before, module = self.known.get(path, (None, None))
             if before != written or not self.is_idle(module):
                 module = original(folder, name)
+                self.fresh.add(path)
                 if isinstance(getattr(module, "revision", None), str) and os.path.basename(path) != "env.py":
                     self.known[path] = written, module
             return module
@@ -250,12 +258,22 @@ class OldRevisions:
         script.revision_map = type(script.revision_map)(revisions)
 
     def afresh(self, revision: Any) -> Any:
-        """Return `revision`, with a new module if it runs."""
+        """Return `revision`, with a new module if it is known to run."""
+        if revision.revision in (self.running or ()):
+            self.renew(revision)
+        return revision
+
+    def renew(self, revision: Any) -> bool:
+        """Give `revision` a new module, unless the current command has loaded it; return whether it got one."""
         from alembic import util
 
-        if revision.revision in (self.running or ()):
-            revision.module = util.load_python_file(*os.path.split(revision.path))
-        return revision
+        path = str(revision.path)
+        if path in self.fresh:
+            return False
+        self.known.pop(path, None)
+        revision.module = util.load_python_file(*os.path.split(path))
+        self.fresh.add(path)
+        return True
 
     def is_idle(self, module: Any) -> bool:
         """Whether the current command is known not to run the revision in `module`."""

@@ -109,3 +109,21 @@ def test_a_revision_that_has_gone_from_its_folder_is_missed(chain: Project) -> N
 
     assert chain.run(do="step", revision="c", direction="upgrade").failure is None
     assert chain.run(do="step", revision="d", direction="upgrade").failure is not None
+
+
+def test_an_upgrade_loads_those_that_it_runs_and_no_other_that_is_known(chain: Project, log: Path) -> None:
+    assert chain.run(do="upgrade", to=["c"]).failure is None
+    assert _loaded(log) == ["b", "c", "d"]
+
+    assert chain.run(do="upgrade", to=["c"]).failure is None
+
+    assert _loaded(log) == ["b", "c"]
+
+
+def test_an_upgrade_gets_nothing_of_what_another_has_left_in_the_module(make: Callable[..., Project]) -> None:
+    project = make(
+        revision("b", "a", 'saved.append(1)\nassert len(saved) == 1\nop.execute("SELECT 1")', top="saved = []")
+    )
+
+    for _ in range(2):
+        assert project.run(do="upgrade", to=["b"]).failure is None
