@@ -25,7 +25,6 @@ it are the other.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -88,8 +87,7 @@ def _left_apart(table: Name, column: str, context: Context) -> Iterator[Concern]
         for key in child.constraints:
             if key.kind != "foreign key" or key.referenced is None or not key.referenced.matches(table):
                 continue
-            others = _named_in(key.definition)
-            for mine, theirs in zip(key.columns, others, strict=False):
+            for mine, theirs in zip(key.columns, key.referenced_columns, strict=False):
                 before, was = context.now.column(child.name, mine), context.now.column(table, theirs)
                 small, large = end.column(child.name, mine), end.column(table, theirs)
                 if theirs != column or small is None or large is None or before is None or was is None:
@@ -103,12 +101,6 @@ def _left_apart(table: Name, column: str, context: Context) -> Iterator[Concern]
                         about=about.column(child.name, mine, "key type"),
                         severity=RULE.severity,
                     )
-
-
-def _named_in(definition: str) -> tuple[str, ...]:
-    """The columns that `FOREIGN KEY (…) REFERENCES table(…)` refers to."""
-    found = re.search(r"\bREFERENCES\s+.+?\(([^)]*)\)", definition)
-    return tuple(each.strip().strip('"') for each in found[1].split(",")) if found else ()
 
 
 def _referenced(key: ForeignKey, context: Context) -> tuple[str, ...]:

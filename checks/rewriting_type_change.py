@@ -140,7 +140,7 @@ def _key_notes(changed: AlterColumnType, context: Context) -> tuple[str, ...]:
         for other in context.now.catalogue().tables
         for each in other.constraints
         if each.kind == "foreign key" and each.referenced is not None and each.referenced.matches(table)
-        if len(each.columns) == 1 and f"({column})" in each.definition.partition("REFERENCES")[2]
+        if each.referenced_columns == (column,)
     ]
     if referring:
         notes.append(f"the same for what refers to it: {', '.join(sorted(referring))}")

@@ -109,6 +109,28 @@ def test_indexes_and_references_follow_a_table_that_is_renamed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("named", "statements", "there"),
+    [
+        ("", (), ("id",)),
+        (" (name)", (), ("name",)),
+        ("", ("ALTER TABLE users RENAME id TO number",), ("number",)),
+        (" (name)", ("ALTER TABLE users RENAME id TO number",), ("name",)),
+    ],
+)
+def test_a_foreign_key_knows_the_columns_that_it_refers_to(
+    named: str, statements: tuple[str, ...], there: tuple[str, ...]
+) -> None:
+    now = after(
+        "ALTER TABLE users ADD PRIMARY KEY (id)",
+        f"CREATE TABLE pets (id bigint PRIMARY KEY, owner text REFERENCES users{named})",
+        *statements,
+    )
+
+    found = [each.referenced_columns for each in now.constraints(Name("pets")) if each.kind == "foreign key"]
+    assert found == [there]
+
+
+@pytest.mark.parametrize(
     "rename", ["ALTER TABLE users RENAME CONSTRAINT uq TO unique_name", "ALTER INDEX uq RENAME TO unique_name"]
 )
 def test_a_unique_constraint_and_its_index_are_renamed_together(rename: str) -> None:

@@ -33,6 +33,8 @@ class Constraint(Struct, frozen=True):
     definition: str
     valid: bool = True
     referenced: Name | None = None
+    referenced_columns: tuple[str, ...] = ()
+    """What a foreign key refers to, in the order of `columns`."""
 
 
 class Index(Struct, frozen=True):

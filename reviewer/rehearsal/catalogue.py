@@ -49,7 +49,10 @@ WITH relations AS (
         'definition', pg_catalog.pg_get_constraintdef(k.oid),
         'valid', k.convalidated,
         'referenced', (SELECT pg_catalog.json_build_object('name', r.relname, 'schema', rn.nspname)
-            FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.confrelid)
+            FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.confrelid),
+        'referenced_columns', coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY u.position)
+            FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY u (number, position)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number), '[]'::json)
         ) ORDER BY k.conname) AS found
     FROM pg_catalog.pg_constraint k WHERE k.conrelid IN (SELECT oid FROM relations)
     GROUP BY k.conrelid

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from reviewer.postgres import RunningServer
 
-_SIMPLE_KEY = re.compile(r"FOREIGN KEY \(\w+\) REFERENCES [^(]+\((\w+)\)(?!.* ON DELETE (?:CASCADE|SET)).*")
+_FOLLOWS = re.compile(r" ON DELETE (?:CASCADE|SET)")
 _MOST_TABLES = 30
 """The most tables of one revision into which new rows are written."""
 
@@ -287,9 +287,14 @@ class RoundTrip:
         for rows in row_comparison.added(self._before.rows, self._rows):
             for table in self._before.catalogue.tables if rows.rows else ():
                 for each in table.constraints:
-                    key = _SIMPLE_KEY.fullmatch(each.definition)
-                    if key and each.referenced == rows.table != table.name and key[1] in rows.rows[0]:
-                        value = rows.rows[0][key[1]]
+                    if (
+                        _FOLLOWS.search(each.definition)
+                        or each.referenced != rows.table
+                        or rows.table == table.name
+                    ):
+                        continue
+                    if len(each.referenced_columns) == 1 and each.referenced_columns[0] in rows.rows[0]:
+                        value = rows.rows[0][each.referenced_columns[0]]
                         found.append(writing.Parent(rows.table, table.name, each.columns[0], str(value)))
         return tuple(found)
 

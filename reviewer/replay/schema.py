@@ -446,7 +446,7 @@ class Schema(Struct, frozen=True, eq=False):
             _named(key),
             kind,
             columns=(*(column for each in known for column in each.columns), *own),
-            constraints=tuple(_constraints_of(made, named=unnamed)),
+            constraints=tuple(map(self._keyed, _constraints_of(made, named=unnamed))),
             indexes=tuple(_indexes_of(made, named=unnamed)),
             partition_of=_named(_key(made.partition_of)) if made.partition_of else None,
         )
@@ -571,7 +571,7 @@ class Schema(Struct, frozen=True, eq=False):
             noted._change(
                 table,
                 columns=(*known.columns, _column(table, column, alone.primary_key)),
-                constraints=(*known.constraints, *_constraints_of(alone, named=unnamed)),
+                constraints=(*known.constraints, *map(self._keyed, _constraints_of(alone, named=unnamed))),
                 indexes=(*known.indexes, *indexes),
             )._come(table, column.name, None),
             new_indexes=self.new_indexes | {(schema, each.name) for each in indexes},
@@ -602,11 +602,20 @@ class Schema(Struct, frozen=True, eq=False):
         def rewritten(definition: str) -> str:
             return re.sub(rf"\b{re.escape(old)}\b", lambda _: new, definition)
 
+        def referring(each: Constraint) -> Constraint:
+            if each.referenced is None or _key(each.referenced) != _key(table):
+                return each
+            return replace(each, referenced_columns=renamed(each.referenced_columns))
+
+        for other in self.tables.values():
+            keys = tuple(map(referring, other.constraints))
+            if keys != other.constraints and _key(other.name) != _key(table):
+                followed = followed._change(other.name, constraints=keys)
         return followed._change(
             table,
             columns=tuple(replace(each, name=renamed((each.name,))[0]) for each in known.columns),
             constraints=tuple(
-                replace(each, columns=renamed(each.columns), definition=rewritten(each.definition))
+                referring(replace(each, columns=renamed(each.columns), definition=rewritten(each.definition)))
                 for each in known.constraints
             ),
             indexes=tuple(
@@ -633,7 +642,15 @@ class Schema(Struct, frozen=True, eq=False):
 
     def _constrain(self, table: Name, constraint: Constraint) -> Schema:
         noted = self._noted(table)
-        return noted._change(table, constraints=(*noted.tables[_key(table)].constraints, constraint))
+        return noted._change(table, constraints=(*noted.tables[_key(table)].constraints, self._keyed(constraint)))
+
+    def _keyed(self, constraint: Constraint) -> Constraint:
+        """`constraint` with the columns that it refers to: those of the primary key, if none are named."""
+        if constraint.referenced is None or constraint.referenced_columns:
+            return constraint
+        known = self.tables.get(_key(constraint.referenced))
+        keys = (each.columns for each in known.constraints if each.kind == "primary key") if known else iter(())
+        return replace(constraint, referenced_columns=next(keys, ()))
 
     def _add_key(
         self, table: Name, name: str | None, columns: tuple[str, ...], kind: str, using: str | None
@@ -908,7 +925,7 @@ def _foreign_key(table: Name, name: str | None, key: ForeignKey, *, valid: bool)
         definition += f" ON DELETE {key.on_delete}"
     if name is None:
         name = _made_up(table, key.columns, "foreign key")
-    return Constraint(name, "foreign key", key.columns, definition, valid, referenced)
+    return Constraint(name, "foreign key", key.columns, definition, valid, referenced, key.referenced_columns)
 
 
 def _check(
