@@ -67,6 +67,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             if _value(known.default, known.type) == _value(new, known.type):
                 return
+            if {known.default.lower(), new.strip().lower()} <= types.START_OF_TRANSACTION:
+                return
             labels = context.before.labels(Name.told(known.type))
             label = _LABEL.match(new)
             if labels is not None and label is not None and label[1] not in labels:
@@ -176,6 +178,20 @@ EXAMPLES = [
         upgrade="""
         op.alter_column("users", "age", server_default="1")
         op.alter_column("users", "active", server_default="t")
+        """,
+    ),
+    Example(
+        "the start of the transaction in another spelling",
+        given='op.execute("CREATE TABLE users (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")',
+        upgrade="""
+        op.alter_column("users", "at", server_default=sa.text("CURRENT_TIMESTAMP"))
+        """,
+    ),
+    Example(
+        "another moment",
+        given='op.execute("CREATE TABLE users (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")',
+        upgrade="""
+        op.alter_column("users", "at", server_default=sa.text("clock_timestamp()"))  # flagged
         """,
     ),
     Example(

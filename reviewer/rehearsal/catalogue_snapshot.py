@@ -16,6 +16,7 @@ from msgspec import Struct
 from reviewer.postgres import prepared
 from reviewer.recording import Change, Difference
 from reviewer.rehearsal import shared_objects
+from reviewer.sql import types
 from reviewer.sql.names import VERSION_TABLE, Name
 
 if TYPE_CHECKING:
@@ -167,8 +168,6 @@ _ORDER = (
 )
 _MADE_UP = re.compile(r"_(pkey|key|fkey|check|excl|idx|not_null)\d*$|^SYS_|_seq\d*$")
 _SEQUENCE = re.compile(r"^nextval\('[^']*_seq\d*\"?'::regclass\)$")
-_START_OF_TRANSACTION = frozenset({"now()", "current_timestamp", "transaction_timestamp()"})
-"""One value in three spellings."""
 _MOMENT = re.compile(r"^'\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
 
 
@@ -194,7 +193,7 @@ def _changed(key: Key, before: Mapping[str, object], after: Mapping[str, object]
             continue
         if aspect == "default" and _MOMENT.match(str(old)) and _MOMENT.match(str(new)):
             continue  # `server_default=datetime.now()` is evaluated again in each run
-        if aspect == "default" and {str(old).lower(), str(new).lower()} <= _START_OF_TRANSACTION:
+        if aspect == "default" and {str(old).lower(), str(new).lower()} <= types.START_OF_TRANSACTION:
             continue
         if aspect == "default" and _SEQUENCE.match(str(old)) and _SEQUENCE.match(str(new)):
             continue  # a serial column of a table that was created under another name

@@ -58,6 +58,10 @@ _SQLALCHEMY = {
     "tsvector": "postgresql.TSVECTOR()",
 }
 
+START_OF_TRANSACTION = frozenset({"now()", "current_timestamp", "transaction_timestamp()"})
+"""One value in three spellings, in small letters:
+<https://www.postgresql.org/docs/current/functions-datetime.html#FUNCTIONS-DATETIME-CURRENT>."""
+
 # A neutral value of the type, as an SQL expression.
 _NEUTRAL = {
     "smallint": "0",
