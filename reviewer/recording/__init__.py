@@ -39,6 +39,7 @@ from reviewer.recording.observations import (
     Origin,
     Relation,
     Scan,
+    Slept,
     Statement,
     Written,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "Server",
     "Sized",
     "Skipped",
+    "Slept",
     "StaleIndex",
     "Statement",
     "Table",

@@ -122,6 +122,13 @@ class Observation(Struct, frozen=True):
         return any(words in message for message in self.messages)
 
 
+class Slept(Struct, frozen=True):
+    """A line of a revision that has slept."""
+
+    location: Location
+    seconds: float
+
+
 class Statement(Struct, frozen=True):
     """One statement as it was sent to the server. `sql` is never rendered by the reviewer."""
 
@@ -143,3 +150,5 @@ class Statement(Struct, frozen=True):
     observation: Observation | None = None
     left_out: int = 0
     """Number of characters missing at the end of `sql`: a very long text is not kept in full."""
+    slept: tuple[Slept, ...] = ()
+    """How the revision slept between it and the next statement."""

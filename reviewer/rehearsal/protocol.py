@@ -262,6 +262,15 @@ class Observed(Event, tag="observed", frozen=True):
     observation: RawObservation
 
 
+class Slept(Event, tag="slept", frozen=True):
+    """A revision has slept after the statement with this number."""
+
+    n: int
+    path: str | None
+    line: int | None
+    seconds: float
+
+
 class Counted(Event, tag="counted", frozen=True):
     """One line has sent more statements than are reported: the first `told` of `count` were."""
 
@@ -451,6 +460,7 @@ AnyEvent = Union[
     Begin,
     Ended,
     Observed,
+    Slept,
     Counted,
     Timed,
     Rendered,

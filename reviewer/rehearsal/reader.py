@@ -28,6 +28,7 @@ from reviewer.recording import (
     Rehearsal,
     Relation,
     Scan,
+    Slept,
     Statement,
     Taken,
     TransactionMode,
@@ -49,6 +50,7 @@ from reviewer.rehearsal.protocol import (
     RevisionEvent,
     Timed,
 )
+from reviewer.rehearsal.protocol import Slept as SleptEvent
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import VERSION_TABLE
 
@@ -164,6 +166,7 @@ class Reader:
         self._transactions: dict[str, int] = {}
         self._later: dict[int, RawObservation] = {}
         self._statements: dict[int, Statement] = {}
+        self._slept: dict[int, list[Slept]] = {}
 
     def read(self, answer: Answer) -> Run:
         """Return the outcome of the command, pass by pass."""
@@ -174,6 +177,7 @@ class Reader:
         revision: str | None = None
         moment = Moment.BEFORE
         self._later = {event.n: event.observation for event in answer.events if isinstance(event, Observed)}
+        self._slept = self._pauses(answer)
         for event in answer.events:
             match event:
                 case ModeEvent():
@@ -331,7 +335,17 @@ class Reader:
             sqlstate=ended.sqlstate,
             observation=self._observation(observed) if observed else None,
             left_out=begin.left_out,
+            slept=tuple(self._slept.get(begin.n, ())),
         )
+
+    def _pauses(self, answer: Answer) -> dict[int, list[Slept]]:
+        """How the revisions slept, by the number of the statement before."""
+        found: dict[int, list[Slept]] = {}
+        for event in answer.events:
+            location = self._location(event.path, event.line) if isinstance(event, SleptEvent) else None
+            if isinstance(event, SleptEvent) and location is not None:
+                found.setdefault(event.n, []).append(Slept(location, event.seconds))
+        return found
 
     def _observation(self, raw: RawObservation) -> Observation:
         transaction = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -26,6 +26,18 @@ class Held(Struct, frozen=True):
     mode: LockMode
     since: Statement
     """The statement that took it."""
+
+
+def also_holding(
+    held: Mapping[tuple[str, str], Held], locks: Iterable[Lock], since: Statement
+) -> Mapping[tuple[str, str], Held]:
+    """`held` after the statement `since` has taken `locks`: the strongest on each existing relation."""
+    for lock in locks:
+        key = (lock.relation.schema, lock.relation.name)
+        known = held.get(key)
+        if not lock.relation.new and (known is None or known.mode < lock.mode):
+            held = {**held, key: Held(lock.relation, lock.mode, since)}
+    return held
 
 
 Kind = Literal["rewrite", "scan", "build"]

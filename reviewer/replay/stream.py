@@ -30,7 +30,7 @@ from reviewer.recording import (
     furthest,
 )
 from reviewer.replay import documented_locks, shares
-from reviewer.replay.effects import Held, Place, blocking
+from reviewer.replay.effects import Held, Place, also_holding, blocking
 from reviewer.replay.savepoints import Savepoints, transaction_of, undone
 from reviewer.replay.schema import Schema
 from reviewer.sql.locks import LockMode
@@ -120,6 +120,11 @@ class Understood(Struct, frozen=True, eq=False, dict=True):
     def blocked(self) -> tuple[Held, ...]:
         """Those locks that were held before and that others wait for, strongest first."""
         return blocking(self.held.values())
+
+    @property
+    def blocked_after(self) -> tuple[Held, ...]:
+        """Those that are held after it, unless it has ended its transaction."""
+        return blocking(also_holding(self.held, self.locks, self.statement).values())
 
 
 class Step(Struct, frozen=True, eq=False):
@@ -384,11 +389,7 @@ class _Replay:
         return understood
 
     def _hold(self, understood: Understood) -> None:
-        for lock in understood.locks:
-            key = (lock.relation.schema, lock.relation.name)
-            known = self.held.get(key)
-            if not lock.relation.new and (known is None or known.mode < lock.mode):
-                self.held = {**self.held, key: Held(lock.relation, lock.mode, understood.statement)}
+        self.held = also_holding(self.held, understood.locks, understood.statement)
 
     def _follow(self, operation: Operation) -> None:
         """A renamed table stays locked under its new name."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         failures,
         limits,
         observation,
+        pauses,
         redirection,
         rendering,
         sources,
@@ -35,6 +36,7 @@ else:  # loaded earlier by path, so the project cannot have modules with these n
     drivers = sys.modules["_alembic_reviewer_drivers"]
     redirection = sys.modules["_alembic_reviewer_redirection"]
     observation = sys.modules["_alembic_reviewer_observation"]
+    pauses = sys.modules["_alembic_reviewer_pauses"]
     sources = sys.modules["_alembic_reviewer_sources"]
     env_py = sys.modules["_alembic_reviewer_env_py"]
     failures = sys.modules["_alembic_reviewer_failures"]
@@ -58,6 +60,7 @@ class Runner:
         self.redirection = redirection.Redirection()
         self.watcher = observation.Watcher(channel, self.redirection, self.sources)
         self.watcher.own_lock_timeout = setup.get("own_lock_timeout")
+        self.pauses = pauses.Pauses(channel, self.sources, lambda: self.watcher.count)
         self.dependencies: Any = None
 
     def install(self) -> None:
@@ -68,6 +71,7 @@ class Runner:
             self.beside("models").Moved(*self.setup["moved"]).install()
         self.redirection.install()
         self.watcher.install()
+        self.pauses.install()
         self.sources.follow_batches()
         env_py.tolerate_missing_logging_sections()
         env_py.remember_code()
@@ -81,6 +85,7 @@ class Runner:
         self.redirection.offline = command["do"] == "offline"
         self.env_py.asked = as_typed(command)
         self.watcher.begin(bool(command.get("observe")), bool(command.get("timed")))
+        self.pauses.told = 0
         hold_streams()
         self.old_revisions.begin(known_to_run(command))
         getattr(self, command["do"])(command)

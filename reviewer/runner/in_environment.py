@@ -12,6 +12,7 @@ Alembic (>= 1.7) and SQLAlchemy (>= 1.4), on Python >= 3.8. They decide nothing,
     drivers         what differs between drivers        limits          how much is reported
     models          what the project's models contain   (loaded on demand)
     timing          how long each line takes          fork_server     (loaded on demand)
+    pauses          how long revisions sleep
 
 It speaks the protocol of `reviewer/rehearsal/protocol.py`, over the socket whose descriptor number is argv[1]. With
 `forks` as argv[2], it is a fork server instead, argv[1] the socket of its requests, and argv[3] the driver that the
@@ -69,6 +70,7 @@ for each in (
     "drivers",
     "relations",
     "observation",
+    "pauses",
     "channel",
     "sources",
     "failures",
@@ -80,7 +82,7 @@ for each in (
 
 
 def versions() -> dict[str, Any]:
-    """The versions of what matters here. A fork is told what its server has found: to look takes longer than to fork."""
+    """The versions of what matters here. A fork reports what its server has found: to look takes longer than to fork."""
     if not known:
         known.update(looked_up())
     return known
