@@ -4,7 +4,8 @@ From now on the database rejects rows that the running code may still write.
 ## Why it hurts
 
 A new CHECK, UNIQUE, foreign key or NOT NULL applies to every new row once the migration commits, even if it is
-added as NOT VALID. Older code does not know it: each INSERT or UPDATE that violates it fails.
+added as NOT VALID. Older code does not know it: each INSERT or UPDATE that violates it fails. A foreign key that was checked
+at the end of the transaction and is checked by each statement rejects a row that comes before the one it refers to.
 
 ## Do this instead
 
@@ -15,6 +16,7 @@ Then add the constraint.
 
 - Tables and columns that the same deploy has created.
 - A constraint that replaces one of the same name.
+- A constraint that is checked later than before.
 - Constraints that are flagged for their locks: that finding is about the same line.
 - Triggers: what they reject depends on their code.
 
@@ -32,6 +34,7 @@ from reviewer.check import (
     AddCheck,
     AddForeignKey,
     AddUnique,
+    AlterConstraint,
     Concern,
     Context,
     CreateIndex,
@@ -83,6 +86,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"From now on the unique index `{name}` rejects duplicates in `{table}` that the running code may still write.",
                 about=about.index(name),
             )
+        case AlterConstraint(table=table, name=name, deferred=False):
+            before = (each.definition for each in context.now.constraints(table) if each.name == name)
+            if "INITIALLY DEFERRED" not in next(before, ""):
+                return
+            yield concern(
+                f"""
+                From now on each statement checks `{name}`, which was checked at the end of the transaction: the running
+                code may still write rows of `{table}` before the rows that they need.
+                """,
+                about=about.constraint(table, name),
+                severity=Severity.WARNING,
+            )
         case SetNotNull(table=table, column=column) if not context.is_new_column(table, column):
             known = context.was(table, column)
             if known is not None and not known.nullable:
@@ -119,6 +134,26 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.create_check_constraint("grown", "users", "age > 17", postgresql_not_valid=True)  # flagged
+        """,
+    ),
+    Example(
+        "a foreign key that is checked by each statement from now on",
+        given=f"""
+        {USERS}
+        op.execute("CREATE TABLE pets (id int, owner bigint CONSTRAINT fk REFERENCES users DEFERRABLE INITIALLY DEFERRED)")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE pets ALTER CONSTRAINT fk NOT DEFERRABLE")  # flagged
+        """,
+    ),
+    Example(
+        "a foreign key that may be checked later from now on",
+        given=f"""
+        {USERS}
+        op.execute("CREATE TABLE pets (id int, owner bigint CONSTRAINT fk REFERENCES users)")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE pets ALTER CONSTRAINT fk DEFERRABLE INITIALLY DEFERRED")
         """,
     ),
     Example(

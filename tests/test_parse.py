@@ -593,7 +593,19 @@ def test_a_change_that_is_cut_may_have_a_where(sql: str) -> None:
         ("REPACK (CONCURRENTLY off) t", Repack(T)),
         ("ALTER TABLE t ALTER CONSTRAINT c ENFORCED", AlterConstraint(T, "c", enforced=True)),
         ("ALTER TABLE t ALTER CONSTRAINT c NOT ENFORCED", AlterConstraint(T, "c", enforced=False)),
-        ("ALTER TABLE t ALTER CONSTRAINT c DEFERRABLE INITIALLY DEFERRED", AlterConstraint(T, "c")),
+        (
+            "ALTER TABLE t ALTER CONSTRAINT c DEFERRABLE INITIALLY DEFERRED",
+            AlterConstraint(T, "c", deferrable=True, deferred=True),
+        ),
+        ("ALTER TABLE t ALTER CONSTRAINT c DEFERRABLE", AlterConstraint(T, "c", deferrable=True, deferred=False)),
+        (
+            "ALTER TABLE t ALTER CONSTRAINT c NOT DEFERRABLE",
+            AlterConstraint(T, "c", deferrable=False, deferred=False),
+        ),
+        (
+            "ALTER TABLE t ALTER CONSTRAINT c INITIALLY IMMEDIATE",
+            AlterConstraint(T, "c", deferrable=False, deferred=False),
+        ),
     ],
 )
 def test_what_postgresql_19_brings(sql: str, operation: Operation) -> None:

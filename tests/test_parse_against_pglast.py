@@ -240,7 +240,9 @@ def _altered(command: Any, table: str, kind: str) -> Fact:
             return ("ValidateConstraint", table, command.name)
         case "AT_AlterConstraint":
             enforced = bool(command.def_.is_enforced) if command.def_.alterEnforceability else None
-            return ("AlterConstraint", table, command.def_.conname, enforced)
+            when = (command.def_.deferrable, command.def_.initdeferred) if command.def_.alterDeferrability else ()
+            deferrable, deferred = map(bool, when) if when else (None, None)
+            return ("AlterConstraint", table, command.def_.conname, enforced, deferrable, deferred)
         case "AT_SetRelOptions" | "AT_ResetRelOptions":
             return ("SetStorageParameters", table, len(command.def_))
         case "AT_SetTableSpace":

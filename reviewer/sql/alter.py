@@ -137,6 +137,9 @@ def _drop(reader: Reader, table: Name, _: str) -> Operation:
     return DropColumn(table, column, reader.cascade(), if_exists)
 
 
+_WHEN_CHECKED = frozenset({"deferrable", "not deferrable", "initially deferred", "initially immediate"})
+
+
 def _alter(reader: Reader, table: Name, _: str) -> Operation:
     """ALTER of a part; sqlglot: `Command` for ALTER CONSTRAINT and for a column of an index, by its number."""
     if reader.accept("CONSTRAINT"):
@@ -146,7 +149,10 @@ def _alter(reader: Reader, table: Name, _: str) -> Operation:
         while attribute := constraint_attribute(reader):
             attributes.add(attribute)
         enforced = None if not attributes & {"enforced", "not enforced"} else "enforced" in attributes
-        return AlterConstraint(table, name, enforced)
+        if not attributes & _WHEN_CHECKED:
+            return AlterConstraint(table, name, enforced)
+        deferred = "initially deferred" in attributes
+        return AlterConstraint(table, name, enforced, deferred or "deferrable" in attributes, deferred)
     reader.accept("COLUMN")
     return _column(reader, table, reader.next().text)
 

@@ -327,6 +327,10 @@ class AlterConstraint(Struct, frozen=True):
     name: str
     enforced: bool | None = None
     """What it becomes with ENFORCED (foreign keys from PostgreSQL 18 on, CHECK from 19 on) or NOT ENFORCED."""
+    deferrable: bool | None = None
+    """What it becomes; None if it stays what it is."""
+    deferred: bool | None = None
+    """Whether it is checked at the end of the transaction from now on, without SET CONSTRAINTS."""
 
 
 # -- indexes --------------------------------------------------------------------------------------
