@@ -137,6 +137,33 @@ def test_what_a_fork_prints_is_its_own(forks: ForkServer, guardian: Guardian, tm
         assert {*process.output.splitlines()} == {"out of b", "and straight"}
 
 
+STREAMS = """
+import sys
+for each in (sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+    facts = each.encoding, each.errors, each.line_buffering, each.seekable(), each.isatty(), type(each.buffer).__name__
+    print(each.fileno(), *facts)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("variables", [{}, {"PYTHONUNBUFFERED": "1"}])
+def test_the_streams_of_a_fork_are_those_of_a_process_that_was_started(
+    variables: dict[str, str], guardian: Guardian, tmp_path: Path
+) -> None:
+    place = project(tmp_path, revision("b", "a", STREAMS))
+    given, setup, told = environ(**variables), Setup(place, place / "alembic.ini"), []
+    with ForkServer((sys.executable,), given, tmp_path, guardian) as server:
+        for start in (server.start, RunnerProcess):
+            with start((sys.executable,), setup, given, place, guardian) as process:
+                process.hello()
+                render(process)
+                told.append(process.output)
+
+    assert told[0] == told[1]
+    assert [each.split()[4] for each in told[0].splitlines()] == ["True", *["False"] * 4]
+
+
 def test_a_server_that_was_killed_takes_its_forks_along_and_processes_are_started_then(
     guardian: Guardian, tmp_path: Path
 ) -> None:

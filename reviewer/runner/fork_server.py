@@ -16,6 +16,7 @@ from __future__ import annotations
 import array
 import contextlib
 import gc
+import io
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -170,6 +172,7 @@ class Server:
             for stream in (1, 2):
                 os.dup2(output, stream)
             os.close(output)
+            renew_streams()
             sys.argv[1:] = [str(channel)]
             self.become(channel)
         except BaseException:
@@ -203,6 +206,24 @@ class Server:
                 end(each)
                 with contextlib.suppress(OSError):
                     os.waitpid(each, 0)
+
+
+def renew_streams() -> None:
+    """Open standard output and standard error as Python does when it starts: what they lead to is a pipe here, and was
+    `/dev/null`, which can be sought in.
+    """
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        known: Any = getattr(sys, name)
+        unbuffered = isinstance(known.buffer, io.RawIOBase)
+        stream = io.TextIOWrapper(
+            open(number, "wb", buffering=0 if unbuffered else -1, closefd=False),  # noqa: SIM115 - open until it ends
+            encoding=known.encoding,
+            errors=known.errors,
+            line_buffering=known.line_buffering,
+            write_through=getattr(known, "write_through", False),
+        )
+        setattr(sys, name, stream)
+        setattr(sys, "__" + name + "__", stream)
 
 
 def children() -> list[int]:
