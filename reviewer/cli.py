@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,13 +102,17 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
         ctx.exit(report.verdict.exit_status)
 
 
-def _begun(config: Config) -> AbstractContextManager[Early | None]:
-    """What a review starts first; nothing where a recording is replayed."""
-    if config.recording is not None:
-        return nullcontext()
-    from reviewer.early import started
+@contextmanager
+def _begun(config: Config) -> Iterator[Early | None]:
+    """What a review starts first; nothing where a recording is replayed, or where nothing can be started."""
+    with ExitStack() as stack:
+        begun = None
+        if config.recording is None:
+            from reviewer.early import started
 
-    return started(config, os.environ)
+            with suppress(ReviewerError):  # said in its turn: whatever else is wrong with the call comes first
+                begun = stack.enter_context(started(config, os.environ))
+        yield begun
 
 
 def _fixer() -> Fixer:
