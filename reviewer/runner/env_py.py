@@ -208,8 +208,8 @@ class OldRevisions:
     def __init__(self) -> None:
         self.running: tuple[str, ...] | None = None
         """The revisions that the current command is known to run; None if nobody knows."""
-        self.fresh: set[str] = set()
-        """Files that the current command has loaded."""
+        self.fresh: dict[str, Any] = {}
+        """The modules that the current command has loaded, by their files."""
         self.known: dict[str, tuple[tuple[int, int], Any]] = {}
         self.last: tuple[Any, list[Any]] = (None, [])
         """What the folders and files of revisions looked like when Alembic read them, and what it made of them."""
@@ -236,7 +236,7 @@ class OldRevisions:
             before, module = self.known.get(path, (None, None))
             if before != written or not self.is_idle(module):
                 module = original(folder, name)
-                self.fresh.add(path)
+                self.fresh[path] = module
                 if isinstance(getattr(module, "revision", None), str) and os.path.basename(path) != "env.py":
                     self.known[path] = written, module
             return module
@@ -264,16 +264,18 @@ class OldRevisions:
         return revision
 
     def renew(self, revision: Any) -> bool:
-        """Give `revision` a new module, unless the current command has loaded it; return whether it got one."""
+        """Give `revision` the module of the current command, which env.py may have loaded already; return whether it had
+        another one.
+        """
         from alembic import util
 
         path = str(revision.path)
-        if path in self.fresh:
-            return False
-        self.known.pop(path, None)
-        revision.module = util.load_python_file(*os.path.split(path))
-        self.fresh.add(path)
-        return True
+        module = self.fresh.get(path)
+        if module is None:
+            self.known.pop(path, None)
+            module = util.load_python_file(*os.path.split(path))
+        had, revision.module = revision.module, module
+        return had is not module
 
     def is_idle(self, module: Any) -> bool:
         """Whether the current command is known not to run the revision in `module`."""

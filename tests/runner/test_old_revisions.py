@@ -127,3 +127,18 @@ def test_an_upgrade_gets_nothing_of_what_another_has_left_in_the_module(make: Ca
 
     for _ in range(2):
         assert project.run(do="upgrade", to=["b"]).failure is None
+
+
+def test_a_downgrade_gets_nothing_of_the_upgrade_where_env_py_looks_at_the_revisions_itself(
+    make: Callable[..., Project],
+) -> None:
+    project = make(revision("b", "a", SAVES, RESTORES, top="saved = []"))
+    env = project.folder / "migrations" / "env.py"
+    looks = "from alembic.script import ScriptDirectory\nScriptDirectory.from_config(context.config).get_heads()\n"
+    env.write_text("from alembic import context\n" + looks + env.read_text())
+    assert project.run(do="step", revision="b", direction="upgrade").failure is None
+
+    failure = project.run(do="step", revision="b", direction="downgrade").failure
+
+    assert failure is not None
+    assert "division by zero" in failure.message
