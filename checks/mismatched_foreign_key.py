@@ -105,11 +105,7 @@ def _left_apart(table: Name, column: str, context: Context) -> Iterator[Concern]
 
 def _referenced(key: ForeignKey, context: Context) -> tuple[str, ...]:
     """The columns that the key refers to; those of the primary key if none are named."""
-    if key.referenced_columns:
-        return key.referenced_columns
-    return next(
-        (each.columns for each in context.now.constraints(key.referenced) if each.kind == "primary key"), ()
-    )
+    return key.referenced_columns or context.now.primary_key(key.referenced)
 
 
 def _type(

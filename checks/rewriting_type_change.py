@@ -131,7 +131,7 @@ def _key_notes(changed: AlterColumnType, context: Context) -> tuple[str, ...]:
     sequence = re.match(r"nextval\('(.+?)'", known.default or "") if known else None
     if sequence and types.canonical(changed.type) in types.LARGEST:
         notes.append(f"before it runs out: ALTER SEQUENCE {sequence[1]} AS {changed.type.lower()}")
-    if any(column in each.columns for each in context.now.constraints(table) if each.kind == "primary key"):
+    if column in context.now.primary_key(table):
         notes.append(
             f"the new column needs a unique index, built CONCURRENTLY, before it can be the key of {table}"
         )

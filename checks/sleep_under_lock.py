@@ -37,6 +37,7 @@ from reviewer.check import (
     Example,
     Group,
     Held,
+    Location,
     Rule,
     Select,
     Severity,
@@ -44,7 +45,7 @@ from reviewer.check import (
     Understood,
     about,
     concern,
-    line_of,
+    since,
 )
 
 RULE = Rule(
@@ -68,28 +69,29 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             elif sleeps and any(isinstance(each, Select) for each in subject.operations):
                 yield from _told(context.blocking(), "This statement sleeps", statement.seconds, context)
             for each in subject.sent.slept:
-                for found in _told(subject.blocked_after, "The revision sleeps", each.seconds, context):
-                    yield concern(found.message, about=found.about, severity=found.severity, location=each.location)
+                yield from _told(subject.blocked_after, "The revision sleeps", each.seconds, context, each.location)
 
 
-def _told(held: tuple[Held, ...], who: str, seconds: float, context: Context) -> Iterator[Concern]:
+def _told(
+    held: tuple[Held, ...], who: str, seconds: float, context: Context, location: Location | None = None
+) -> Iterator[Concern]:
     if not held:
         return
     first = held[0]
-    place = line_of(first.since, context)
-    since = f", taken in {place}" if place else ""
     yield concern(
         f"""
-        {who} {_words(seconds)}while the transaction holds {first.mode} on `{first.relation}`{since}, so
-        {first.relation.waiting(first.mode)} of `{first.relation}` wait until it is done.
+        {who} {_words(seconds)}while the transaction holds {first.mode} on `{first.relation}`{
+            since(first, context)
+        }, so {first.relation.waiting(first.mode)} of `{first.relation}` wait until it is done.
         """,
         about=about.table(first.relation),
         severity=Severity.ERROR if seconds >= _LONG else Severity.WARNING,
+        location=location,
     )
 
 
 def _words(seconds: float) -> str:
-    """How long it was seen to take, a second of a tenth at least."""
+    """How long it was seen to take, in tenths of a second; nothing if it was not seen."""
     return f"for {seconds:.1f} s " if seconds >= 0.05 else ""
 
 

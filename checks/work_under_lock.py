@@ -38,7 +38,6 @@ from reviewer.check import (
     Delete,
     Example,
     Group,
-    Held,
     Insert,
     Merge,
     Name,
@@ -50,8 +49,8 @@ from reviewer.check import (
     Update,
     about,
     concern,
-    line_of,
     remedies,
+    since,
 )
 
 RULE = Rule(
@@ -75,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"""
                 {work[:1].upper()}{work[1:]} while the transaction holds {first.mode} on `{first.relation}`{
-                    _since(first, context)
+                    since(first, context)
                 }, so {first.relation.waiting(first.mode)} of `{first.relation}` wait until it is done.{
                     _of_batch(operations)
                 }
@@ -140,11 +139,6 @@ def _whole(source: Name, context: Context) -> bool:
     return context.scanned(source) or (known is not None and rows is not None and rows >= max(known.rows, 2))
 
 
-def _since(held: Held, context: Context) -> str:
-    place = line_of(held.since, context)
-    return f", taken in {place}" if place else ", taken earlier"
-
-
 def _remedy(operations: tuple[Operation, ...], context: Context) -> tuple[str, ...]:
     """The work in a separate revision, after the one that takes the lock."""
     if context.statement.parameters:
@@ -177,10 +171,8 @@ def _of_batch(operations: tuple[Operation, ...]) -> str:
 
 def _integer_key(name: Name, context: Context) -> str | None:
     """The column that is the table's whole primary key, if it is an integer."""
-    keys = [each.columns for each in context.now.constraints(name) if each.kind == "primary key"]
-    if len(keys) != 1 or len(keys[0]) != 1:
-        return None
-    column = context.now.column(name, keys[0][0])
+    key = context.now.primary_key(name)
+    column = context.now.column(name, key[0]) if len(key) == 1 else None
     return column.name if column and column.type in {"smallint", "integer", "bigint"} else None
 
 

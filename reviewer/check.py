@@ -71,6 +71,7 @@ from reviewer.review.context import (
 )
 from reviewer.review.earlier_statements import (
     line_of,
+    since,
 )
 from reviewer.review.finding import (
     Basis,
@@ -325,6 +326,7 @@ __all__ = [
     "refusals",
     "remedies",
     "seen_between",
+    "since",
     "types",
     "undoing",
     "verbs",

@@ -342,8 +342,7 @@ class Reader:
         """How the revisions slept, by the number of the statement before."""
         found: dict[int, list[Slept]] = {}
         for event in answer.events:
-            location = self._location(event.path, event.line) if isinstance(event, SleptEvent) else None
-            if isinstance(event, SleptEvent) and location is not None:
+            if isinstance(event, SleptEvent) and (location := self._location(event.path, event.line)) is not None:
                 found.setdefault(event.n, []).append(Slept(location, event.seconds))
         return found
 

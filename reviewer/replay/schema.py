@@ -162,6 +162,10 @@ class Schema(Struct, frozen=True, eq=False):
         known = self.tables.get(_key(table))
         return known.constraints if known else ()
 
+    def primary_key(self, table: Name) -> tuple[str, ...]:
+        """The columns of the table's primary key; none if none is known."""
+        return next((each.columns for each in self.constraints(table) if each.kind == "primary key"), ())
+
     def index_table(self, index: Name) -> Table | None:
         """The table that the index belongs to."""
         schema = index.schema or "public"
@@ -208,9 +212,8 @@ class Schema(Struct, frozen=True, eq=False):
     def must_be_written(self, table: Name, column: str) -> bool:
         """Whether an INSERT that does not name the column fails, and a plain DROP NOT NULL would let it in."""
         found = self.column(table, column)
-        keys = (each.columns for each in self.constraints(table) if each.kind == "primary key")
-        key = {name for columns in keys for name in columns}
-        return found is not None and not found.nullable and found.default is None and column not in key
+        required = found is not None and not found.nullable and found.default is None
+        return required and column not in self.primary_key(table)
 
     # -- what came in the deploy ----------------------------------------------------------------
 
@@ -648,9 +651,7 @@ class Schema(Struct, frozen=True, eq=False):
         """`constraint` with the columns that it refers to: those of the primary key, if none are named."""
         if constraint.referenced is None or constraint.referenced_columns:
             return constraint
-        known = self.tables.get(_key(constraint.referenced))
-        keys = (each.columns for each in known.constraints if each.kind == "primary key") if known else iter(())
-        return replace(constraint, referenced_columns=next(keys, ()))
+        return replace(constraint, referenced_columns=self.primary_key(constraint.referenced))
 
     def _add_key(
         self, table: Name, name: str | None, columns: tuple[str, ...], kind: str, using: str | None

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from reviewer.recording import Statement
+from reviewer.replay.effects import Held
 from reviewer.review.context import Context
+
+
+def since(held: Held, context: Context) -> str:
+    """Where a lock was taken, behind its name: `, taken in line 11`."""
+    place = line_of(held.since, context)
+    return f", taken in {place}" if place else ", taken earlier"
 
 
 def line_of(statement: Statement, context: Context) -> str:

@@ -33,8 +33,6 @@ PR_SET_CHILD_SUBREAPER = 36
 """Operations of prctl(2)."""
 CHILDREN = f"/proc/self/task/{os.getpid()}/children"
 DESCRIPTORS = 3
-
-
 DRIVERS = ("psycopg", "psycopg2", "asyncpg", "pg8000")
 
 

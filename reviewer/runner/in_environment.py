@@ -33,6 +33,7 @@ sys.path.pop(0)  # our own folder: the project must not import from it
 import faulthandler
 import os
 import signal
+from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,17 +82,9 @@ for each in (
     beside(each)
 
 
+@lru_cache(maxsize=None)
 def versions() -> dict[str, Any]:
     """The versions of what matters here. A fork reports what its server has found: to look takes longer than to fork."""
-    if not known:
-        known.update(looked_up())
-    return known
-
-
-known: dict[str, Any] = {}
-
-
-def looked_up() -> dict[str, Any]:
     found: dict[str, Any] = {
         "python": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
