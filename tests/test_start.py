@@ -95,7 +95,9 @@ def test_what_others_have_registered_for_the_end_still_runs_and_the_status_stays
 
 def test_a_thread_that_still_runs_is_waited_for() -> None:
     start = (
-        "import sys, threading, time; threading.Thread(target=lambda: (time.sleep(0.3), print('done'))).start();"
+        "import sys, threading\n"
+        "def work(): threading.main_thread().join(); print('done')\n"
+        "threading.Thread(target=work).start()\n"
         "sys.argv = ['alembic-reviewer', '--version']; from alembic_reviewer import main; main()"
     )
     ended = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True)
