@@ -1,4 +1,4 @@
-"""Hold every check against real servers of PostgreSQL 14 to 18, print the table and write docs/conformance.md."""
+"""Hold every check against real servers of PostgreSQL 14 to 19, print the table and write docs/conformance.md."""
 
 from __future__ import annotations
 

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 PAGES = ROOT / "docs" / "checks"
 CONFORMANCE = ROOT / "docs" / "conformance.md"
-NOTHING_RAN = ("none", "not run")
-"""What a cell of that table says where no flagged statement was run."""
+NOT_TRIED = "not tried"
+"""What a cell of that table says of a version that was not there."""
+NOTHING_RAN = ("none", "not run", NOT_TRIED)
+"""What a cell says where no flagged statement was run."""
 AFTER_OBSERVED = ("Not flagged, for example", "Allowing it")
 OBSERVED = (
     "What servers did with existing tables at the flagged lines of these examples: locks newly acquired, `rewrite`, `index build`"
@@ -138,12 +140,13 @@ def _observed() -> dict[str, dict[str, str]]:
         if line.startswith("|")
     ]
     versions = rows[0][2:]
-    return {
-        row[0].strip("`"): {
-            major: row[-1] if cell == "=" else cell for major, cell in zip(versions, row[2:], strict=True)
+    found = {}
+    for rule, _, *cells in rows[2:]:
+        newest = next(cell for cell in reversed(cells) if cell != NOT_TRIED)
+        found[rule.strip("`")] = {
+            major: newest if cell == "=" else cell for major, cell in zip(versions, cells, strict=True)
         }
-        for row in rows[2:]
-    }
+    return found
 
 
 def _with_observed(page: str, seen: Mapping[str, str]) -> str:
@@ -160,8 +163,9 @@ def _with_observed(page: str, seen: Mapping[str, str]) -> str:
         f"- PostgreSQL {_versions(majors)}: {'nothing of that' if did == 'flagged' else did.replace('; ', ', or ')}"
         for did, majors in alike.items()
     ]
-    missing = [major for major, did in seen.items() if did in NOTHING_RAN]
-    told += [f"- PostgreSQL {_versions(missing)}: no example can be run there"] if missing else []
+    for nothing, why in (("not run", "no example can be run there"), (NOT_TRIED, "not tried yet")):
+        missing = [major for major, did in seen.items() if did == nothing]
+        told += [f"- PostgreSQL {_versions(missing)}: {why}"] if missing else []
     return "\n".join([page[:place].rstrip("\n"), "", "## Observed", "", OBSERVED, "", *told, ""]) + page[place:]
 
 

@@ -8,8 +8,14 @@ from environment import prepared, run
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    run([str(prepared("dev") / "python"), "-m", "tests.majors"])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--next",
+        action="store_true",
+        help="PostgreSQL 19 instead, from Debian's packages: no other source has it yet",
+    )
+    arguments = parser.parse_args()
+    run([str(prepared("dev") / "python"), "-m", "tests.majors", *["--next"] * arguments.next])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Holds every example of every check against real servers: what the rule claims, and what the server did.
 
-`python3 scripts/conformance.py` runs it on every supported major version and writes docs/conformance.md. New checks
+`python3 scripts/conformance.py` runs it on every supported major version that is here and writes docs/conformance.md. New checks
 are found by themselves.
 """
 
@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,7 +35,9 @@ FLAGGED = "flagged"
 NOT_RUN = "not run"
 """What a cell says of a version that cannot run any of the rule's bad examples."""
 NO_CLAIM = "none"
-"""What a cell says where a rule claims nothing of a statement, and of a version that was not tried."""
+"""What a cell says where no example of the rule is flagged at a statement."""
+NOT_TRIED = "not tried"
+"""What a cell says of a version that was not there when the rule was tried."""
 
 
 class Trial(Struct, frozen=True):
@@ -139,9 +142,10 @@ def in_the_tests(rule: Rule) -> tuple[int, ...]:
 
 def cell(trials: Iterable[Trial]) -> str:
     """What was observed on one version, from the trials of one rule there."""
-    bad = [trial for trial in trials if trial.bad]
+    tried = [*trials]
+    bad = [trial for trial in tried if trial.bad]
     if not bad:
-        return NO_CLAIM
+        return NO_CLAIM if tried else NOT_TRIED
     if not any(trial.ran for trial in bad):
         return NOT_RUN
     seen = dict.fromkeys(word for trial in bad for word in trial.seen)
@@ -175,11 +179,14 @@ def page(trials: Sequence[Trial], before: str = "") -> str:
     rows |= {check.RULE.id: _row(check.RULE, trials) for check in checks.load() if check.RULE.id in tried}
     kept = list(re.finditer(r"^- PostgreSQL \d+, `([\w-]+)`.*$", before, re.MULTILINE))
     differences = [match[0] for match in kept if match[1] not in tried] + [f"- {each}" for each in _said(trials)]
+    tried_now = {trial.major for trial in trials}
+    earlier = re.search(r"^The servers were (.*)\.$", before, re.MULTILINE)
     lines = [
         *_HEAD,
+        f"The servers were {earlier[1] if earlier and majors.NEXT not in tried_now else _versions(tried_now)}.",
         "",
-        f"| rule | claim | {' | '.join(map(str, majors.MAJORS))} |",
-        f"|---|---|{'---|' * len(majors.MAJORS)}",
+        f"| rule | claim | {' | '.join(map(str, majors.ALL))} |",
+        f"|---|---|{'---|' * len(majors.ALL)}",
         *(row for rule, row in sorted(rows.items()) if rule in checks.by_id()),
         "",
         *(sorted(set(differences)) or ["No differences."]),
@@ -187,11 +194,18 @@ def page(trials: Sequence[Trial], before: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
+def _versions(tried: Iterable[int]) -> str:
+    programs = [folder / "postgres" for major in sorted(tried) if (folder := majors.binaries(major))]
+    # it says `postgres (PostgreSQL) 18.4`
+    said = [subprocess.run([each, "--version"], capture_output=True, text=True, check=True) for each in programs]
+    return ", ".join(each.stdout.split()[2] for each in said)
+
+
 def _row(rule: Rule, trials: Sequence[Trial]) -> str:
-    cells = [cell(t for t in trials if t.rule == rule.id and t.major == major) for major in majors.MAJORS]
-    last = cells[-1]
-    short = ["=" if text == last else text for text in cells[:-1]]
-    return f"| `{rule.id}` | {claim(rule)} | {' | '.join([*short, last])} |"
+    cells = [cell(t for t in trials if t.rule == rule.id and t.major == major) for major in majors.ALL]
+    last = max(n for n, text in enumerate(cells) if text != NOT_TRIED)
+    short = ["=" if text == cells[last] and n != last else text for n, text in enumerate(cells)]
+    return f"| `{rule.id}` | {claim(rule)} | {' | '.join(short)} |"
 
 
 _HEAD = """\
@@ -200,12 +214,13 @@ _HEAD = """\
 Written by `python3 scripts/conformance.py`. Every example of every check runs on a real server of every supported major
 version, and so does every remedy, one revision for each step, with rows in the tables. The steps must produce the same
 schema as the flagged statement, if that is their purpose, with the same values, and statements of code that knows only
-the previous state must run after every step. On the oldest and the newest version the steps are also downgraded and
+the previous state must run after every step. On the oldest and the newest versions the steps are also downgraded and
 upgraded again. *Claim* is what the rule says about a statement that it flags. The columns say what the servers
 did at the flagged statements: locks newly acquired on existing tables, `rewrite`, `index build` and `scan` of such a
 table, `row by row` for a loop that changes every row of it, or the error that the server raised.
 Several cases are separated by `;`. `=` is the same as on the newest version, `flagged` means that the flagged statement
-does none of that, or that the rule is about the revision as a whole, `not run` that the version has no such statement.
+does none of that, or that the rule is about the revision as a whole, `not run` that the version has no such statement,
+`not tried` that there was no such server when the rule was tried.
 """.splitlines()
 
 
@@ -214,7 +229,7 @@ def _said(trials: Sequence[Trial]) -> Iterator[str]:
         for difference in trial.differences:
             yield f"PostgreSQL {trial.major}, `{trial.rule}`, {trial.example}: {difference}"
     for check in checks.load():
-        for major in majors.MAJORS:
+        for major in majors.ALL:
             here = [t for t in trials if t.rule == check.RULE.id and t.major == major]
             yield from missing_refusals(here) if here else ()
 
@@ -266,7 +281,7 @@ def _unsafe(bench: Bench, story: Story, found: Sequence[Finding], recording: Rec
         if finding.remedy:
             yield from (f"remedy: {each}" for each in remedied.faults(bench, story, finding, recording))
             # remedies are of two kinds, for the newest version and for all others
-            if bench.major in (majors.MAJORS[0], majors.MAJORS[-1]):
+            if bench.major in (majors.MAJORS[0], majors.MAJORS[-1], majors.NEXT):
                 yield from (f"remedy: {each}" for each in remedied.one_way(bench, story, finding, recording))
 
 
@@ -312,22 +327,25 @@ def _statements(finding: Finding, recording: Recording) -> list[Statement]:
 def main() -> int:
     """Run everything, print the table, write the page."""
     parser = argparse.ArgumentParser(
-        description="Hold every check against PostgreSQL 14 to 18 and write the table."
+        description="Hold every check against PostgreSQL 14 to 19 and write the table."
     )
     parser.add_argument("--rule", action="append", help="only this rule: the page keeps the others")
     parser.add_argument(
         "--major",
         action="append",
         type=int,
-        choices=(*majors.MAJORS, majors.NEXT),
+        choices=majors.ALL,
         help="only there, and write nothing",
     )
     arguments = parser.parse_args()
     majors.fetch()
+    there = [major for major in majors.ALL if majors.binaries(major)]
+    for major in {*majors.ALL} - {*there}:
+        sys.stderr.write(f"PostgreSQL {major} is not here, and not tried: {majors.way(major)}\n")
     rules = [check.RULE.id for check in _checks(arguments.rule)]
     # parts, so that no process has nothing to do in the end
     parts = [part for part in (rules[n::_PARTS] for n in range(_PARTS)) if part]
-    jobs = [(major, part) for major in arguments.major or majors.MAJORS for part in parts]
+    jobs = [(major, part) for major in arguments.major or there for part in parts]
     with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
         trials = [trial for some in pool.starmap(_run_some, jobs, chunksize=1) for trial in some]
     before = PAGE.read_text(encoding="utf-8") if arguments.rule and not arguments.major and PAGE.exists() else ""

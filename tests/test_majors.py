@@ -53,7 +53,7 @@ op.drop_column("owners", "token")
 """
 
 
-@pytest.fixture(scope="module", params=majors.MAJORS)
+@pytest.fixture(scope="module", params=majors.ALL)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with conformance.bench(request.param) as running:
         yield running
@@ -77,7 +77,7 @@ SHUTS_OUT = {
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("major", majors.MAJORS)
+@pytest.mark.parametrize("major", majors.ALL)
 def test_sessions_of_ours_work_whatever_the_version_offers_to_shut_them_out(major: int) -> None:
     with majors.server(major) as server:
         database = server.create_database("shut")

@@ -1,4 +1,4 @@
-"""A major version that is accepted and not verified yet, and how version numbers are read."""
+"""A major version that was not verified, and how version numbers are read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_major_version(version: str, major: int) -> None:
     assert major_of(version) == major
 
 
-@pytest.mark.parametrize("version", [VERIFIED, NEWEST])
+@pytest.mark.parametrize("version", [VERIFIED, VERIFIED + 1])
 def test_a_report_says_where_the_claims_of_the_rules_were_not_verified(version: int) -> None:
     recording = Recording("1", Mode.OBSERVED, (), server=Server(f"{version}.0", "local"))
 
@@ -30,4 +30,4 @@ def test_a_report_says_where_the_claims_of_the_rules_were_not_verified(version: 
 
 
 def test_the_conformance_page_has_what_was_verified() -> None:
-    assert (majors.MAJORS[0], majors.MAJORS[-1], majors.NEXT) == (OLDEST, VERIFIED, NEWEST)
+    assert (majors.ALL[0], majors.ALL[-1], majors.NEXT) == (OLDEST, VERIFIED, NEWEST)

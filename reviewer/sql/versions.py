@@ -6,7 +6,7 @@ import re
 
 OLDEST = 14
 """The oldest major version that is supported."""
-VERIFIED = 18
+VERIFIED = 19
 """The newest major version on which the claims of all rules were verified."""
 NEWEST = 19
 """The newest major version that is accepted."""

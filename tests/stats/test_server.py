@@ -73,7 +73,7 @@ class Shop:
         return self.server.create_database(f"other{next(self.numbers)}")
 
 
-@pytest.fixture(scope="module", params=[majors.MAJORS[0], majors.MAJORS[-1]])
+@pytest.fixture(scope="module", params=[majors.MAJORS[0], majors.MAJORS[-1], majors.NEXT])
 def server(request: pytest.FixtureRequest) -> Iterator[Shop]:
     with majors.server(request.param) as running:
         shop = Shop(running, running.create_database("shop"))
