@@ -47,16 +47,16 @@ def _check(commands: Path, workers: int, *, quick: bool, coverage: bool, argumen
     python = str(commands / "python")
     tests = ["-m", "pytest", "-n", str(workers), *PYTEST, *(PURE if quick else []), *arguments]
     with ThreadPoolExecutor() as beside:
-        others = [
-            beside.submit(said, [str(commands / name), *options])
+        others = {
+            name: beside.submit(said, [str(commands / name), *options])
             for name, options in (("lint-imports", ["--no-cache"]), ("mypy", []))
-        ]
+        }
         if coverage:
             _measure(python, tests)
         else:
             run([python, *tests])
-    if any(other.result() for other in others):
-        sys.exit(1)
+    if failed := [name for name, other in others.items() if other.result()]:
+        sys.exit(f"{' and '.join(failed)} failed, and said above why")  # the tests may have said much since
 
 
 @contextmanager
