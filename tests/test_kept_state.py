@@ -179,6 +179,18 @@ def test_the_second_review_starts_from_the_kept_state_and_says_the_same(project:
     assert kept.superuser.startswith("reviewer_")
 
 
+def test_only_what_does_nothing_when_it_is_loaded_counts_as_loaded(project: Project) -> None:
+    file = project.folder / "migrations/versions/a.py"
+    file.write_text(f"import helper\n{file.read_text()}")
+    git(project.folder, "add", file.relative_to(project.folder).as_posix())
+    git(project.folder, "commit", "-qm", "imports from the project")
+    git(project.folder, "branch", "-f", "main")
+    project.review()
+    (kept,) = snapshots.found()
+
+    assert [each.revision for each in project.kept().settled(kept)] == ["b"]
+
+
 def test_a_release_starts_from_the_state_that_a_review_has_kept(project: Project) -> None:
     first = project.review()
 

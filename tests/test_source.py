@@ -238,3 +238,29 @@ def test_lists_the_modules_that_a_file_imports() -> None:
 )
 def test_names_the_extensions_that_are_wanted(code: str, names: set[str]) -> None:
     assert wanted_extensions([read("revision = 'a'\n" + code)]) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        (
+            '"""words"""\nfrom alembic import op\nimport sqlalchemy as sa\nfrom sqlalchemy.dialects import postgresql',
+            True,
+        ),
+        ("from typing import Sequence, Union\nbranch_labels: Union[str, Sequence[str], None] = None", True),
+        ("def upgrade(bind: str | None = None) -> None:\n    print('run')", True),
+        ("SIZES = {'small': [1, -2]}\nALL = SIZES['small'] + [3]", True),
+        ("from app.models import User", False),
+        ("from . import helpers", False),
+        ("import geoalchemy2", False),
+        ("TABLE = sa.table('users')", False),
+        ("print('loaded')", False),
+        ("op.context = None", False),
+        ("@decorated\ndef upgrade(): pass", False),
+        ("def upgrade(now=time.time()): pass", False),
+        ("if True:\n    register()", False),
+        ("class Helper(Base): pass", False),
+    ],
+)
+def test_loading_a_file_only_defines_what_it_holds(text: str, only: bool) -> None:
+    assert read(f"{text}\nrevision = 'r'\ndown_revision = 'a'").only_defines is only

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 
 def read(path: Path, most: int = -1) -> bytes:
@@ -34,20 +35,41 @@ def read(path: Path, most: int = -1) -> bytes:
         return found
 
 
+class Stamp(NamedTuple):
+    """What changes when a file is written or replaced."""
+
+    device: int
+    inode: int
+    written: int
+    """In nanoseconds."""
+    size: int
+
+
 def read_regular(path: Path, largest: int | None = None) -> bytes:
     """The contents of the regular file `path`.
 
     Raises:
         OSError: it cannot be read, is a pipe, a folder, a socket or a device, or has more than `largest` bytes.
     """
+    return read_stamped(path, largest)[0]
+
+
+def read_stamped(path: Path, largest: int | None = None) -> tuple[bytes, Stamp]:
+    """The contents of the regular file `path`, and what it looked like before they were read.
+
+    Raises:
+        OSError: as `read_regular` does.
+    """
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(number, "rb") as stream:  # noqa: PTH123 - as above
+    # unbuffered: of a thousand files it takes half as long
+    with open(number, "rb", buffering=0) as stream:  # noqa: PTH123 - as above
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         if largest is not None and found.st_size > largest:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-        return stream.read() if largest is None else stream.read(largest)
+        text = stream.read() if largest is None else stream.read(largest)
+        return text, Stamp(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def write(path: Path, text: str) -> None:

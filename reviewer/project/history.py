@@ -267,7 +267,8 @@ def _revision_files(tree: Tree) -> Iterator[Path]:
 
 def _read_file(file: Path, path: str) -> SourceRevision | Problem:
     try:
-        return read_source(files.read_regular(file), path)
+        text, stamp = files.read_stamped(file)
+        return read_source(text, path, stamp)
     except OSError as error:
         return Problem(ProblemKind.UNREADABLE, f"{path} cannot be read: {files.why(error)}.", path)
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from reviewer import recording
+from reviewer.host.files import Stamp
 from reviewer.host.paths import shown
 from reviewer.project.guards import guards
 
@@ -79,6 +80,8 @@ class SourceRevision:
     source_problem: Problem | None = None
     """Set if variables are not literals; their fields are then empty."""
     text: bytes = field(default=b"", repr=False, compare=False)
+    stamp: Stamp | None = field(default=None, compare=False)
+    """What the file looked like when it was read; None if it was read from a commit."""
 
     @cached_property
     def digest(self) -> str:
@@ -90,6 +93,11 @@ class SourceRevision:
     def imports(self) -> tuple[Import, ...]:
         """Every module that the file imports, in the order of its lines."""
         return tuple(sorted(_imports(_parsed(self.text)), key=lambda each: (each.line, each.module)))
+
+    @cached_property
+    def only_defines(self) -> bool:
+        """Whether the file, when it is loaded, does nothing but define what it holds."""
+        return all(_only_defines(each) for each in _parsed(self.text).body)
 
     def recorded(self, depends_on: tuple[str, ...]) -> recording.Revision:
         """Return the form that a recording stores. `depends_on` has its labels resolved to ids."""
@@ -108,9 +116,9 @@ class SourceRevision:
         )
 
 
-def read_source(text: bytes, path: str) -> SourceRevision | Problem:
+def read_source(text: bytes, path: str, stamp: Stamp | None = None) -> SourceRevision | Problem:
     """Return the revision that the file `path` with the content `text` declares, or the problem if it declares
-    none.
+    none. `stamp` is what the file looked like.
     """
     try:
         module = _parsed(text)
@@ -124,7 +132,7 @@ def read_source(text: bytes, path: str) -> SourceRevision | Problem:
         )
     except (ValueError, RecursionError, MemoryError) as error:
         return Problem(ProblemKind.UNREADABLE, f"{path} cannot be read as Python: {error}.", path)
-    return _Reader(module, path).revision(text)
+    return _Reader(module, path).revision(text, stamp)
 
 
 def raises_always(text: bytes, line: int) -> bool:
@@ -174,7 +182,7 @@ class _Reader:
         self.conditional: set[str] = set()
         self._collect(module.body, certain=True)
 
-    def revision(self, text: bytes) -> SourceRevision | Problem:
+    def revision(self, text: bytes, stamp: Stamp | None) -> SourceRevision | Problem:
         found = self._id()
         if isinstance(found, Problem):
             return found
@@ -202,6 +210,7 @@ class _Reader:
             downgrade_is_empty=_is_empty(downgrade) if downgrade else "downgrade" not in self.names,
             source_problem=problem,
             text=text,
+            stamp=stamp,
         )
 
     def _id(self) -> str | Problem:
@@ -334,6 +343,63 @@ def _first_line(docstring: str | None) -> str:
 
 def _is_empty(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return all(_does_nothing(statement) for statement in function.body)
+
+
+_ALWAYS_LOADED = frozenset(
+    [
+        "__future__",
+        "alembic",
+        "collections",
+        "datetime",
+        "decimal",
+        "enum",
+        "functools",
+        "itertools",
+        "json",
+        "logging",
+        "operator",
+        "os",
+        "re",
+        "sqlalchemy",
+        "sys",
+        "textwrap",
+        "time",
+        "typing",
+        "uuid",
+    ]
+)
+"""Packages that Alembic and SQLAlchemy load too, or that do nothing when they are loaded."""
+
+
+def _only_defines(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Import(names=aliases):
+            return all(alias.name.partition(".")[0] in _ALWAYS_LOADED for alias in aliases)
+        case ast.ImportFrom(module=str(name), level=0):
+            return name.partition(".")[0] in _ALWAYS_LOADED
+        case ast.Assign(targets=targets, value=value):
+            return all(isinstance(each, ast.Name) for each in targets) and _is_plain(value)
+        case ast.AnnAssign(target=ast.Name(), annotation=annotation, value=value):
+            return _is_plain(annotation) and (value is None or _is_plain(value))
+        case ast.FunctionDef(decorator_list=[], args=arguments, returns=returns):
+            annotations = (each.annotation for each in ast.walk(arguments) if isinstance(each, ast.arg))
+            evaluated = (*arguments.defaults, *arguments.kw_defaults, *annotations, returns)
+            return all(each is None or _is_plain(each) for each in evaluated)
+        case _:
+            return False
+
+
+def _is_plain(value: ast.expr) -> bool:
+    """Return whether to evaluate `value` calls nothing that could have an effect."""
+    return all(isinstance(node, _PLAIN) for node in ast.walk(value))
+
+
+_PLAIN = (
+    *(ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Tuple, ast.List, ast.Set, ast.Dict),
+    *(ast.BinOp, ast.UnaryOp, ast.expr_context, ast.operator, ast.unaryop),
+)
 
 
 def _does_nothing(statement: ast.stmt) -> bool:

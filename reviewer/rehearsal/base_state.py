@@ -324,6 +324,8 @@ def _from_snapshot(bench: Workbench, old: Trial, kept: KeptStates, snapshot: Sna
         if not done.database or done.failing:
             return None
         database = done.database
+    else:
+        bench.settled = kept.settled(snapshot)
     bench.enter(database)
     if bench.plan.stage is not None:
         bench.plan.stage.database = bench.database(database)

@@ -26,9 +26,11 @@ from reviewer.postgres.installation import Installation, share_folder
 from reviewer.postgres.server import Kept
 from reviewer.postgres.snapshots import Snapshot
 from reviewer.rehearsal.code import Code, Folder
+from reviewer.rehearsal.protocol import Settled
 
 if TYPE_CHECKING:
     from reviewer.project.graph import Graph
+    from reviewer.project.source import SourceRevision
     from reviewer.rehearsal.kept_rows import KeptRows
     from reviewer.rehearsal.reader import Run
     from reviewer.rehearsal.workbench import Workbench
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 PAYS_AFTER = 0.4
 """Seconds that the revisions of a history must take for its result to be kept. Stopping the server, copying its
 folder and starting it again takes about as long."""
-ROWS_PAY_AFTER = 0.5
+ROWS_PAY_AFTER = 0.2
 """Seconds that filling the tables must take for the state with rows to be kept as well."""
 _ABOUT_ROWS = frozenset({"rows", "number", "day"})
 """What is known only of a state with rows."""
@@ -70,6 +72,8 @@ class Wanted(Struct, frozen=True):
     """The number of rows that are generated for each table, and that nothing but the state determines; 0 if a state
     with rows is not wanted."""
     limit: int = snapshots.LIMIT
+    sources: Mapping[str, SourceRevision] = {}
+    """The same revisions, as the working tree has them."""
 
     @classmethod
     def of(
@@ -108,6 +112,7 @@ class Wanted(Struct, frozen=True):
             declared,
             rows,
             limit,
+            {each: graph.revisions[each] for each in ids},
         )
 
 
@@ -178,6 +183,17 @@ class KeptStates:
     def is_exact(self, snapshot: Snapshot) -> bool:
         """Return whether `snapshot` is the wanted state, and not an earlier one."""
         return bool(snapshot.about["revisions"].keys() == self._wanted.revisions.keys())
+
+    def settled(self, snapshot: Snapshot) -> tuple[Settled, ...]:
+        """Return the revisions of the exact state `snapshot` that were loaded when it was made, by the same
+        interpreter with the same packages, and that do nothing when they are loaded: it need not be done again.
+        """
+        known = (self._wanted.sources.get(each) for each in snapshot.about["inert"])
+        return tuple(
+            Settled(each.stamp, each.id, each.down_revisions, each.depends_on, each.branch_labels)
+            for each in known
+            if each is not None and each.stamp is not None and each.source_problem is None
+        )
 
     def left(self, snapshot: Snapshot) -> int:
         """Return how many revisions lie between `snapshot` and the wanted state."""
@@ -330,6 +346,7 @@ class KeptStates:
             "heads": list(wanted.heads),
             "project": str(wanted.root),
             "revisions": dict(wanted.revisions),
+            "inert": [each for each in wanted.revisions if wanted.sources[each].only_defines],
             "sites": {each: _site(each) for each in depends.sites},
             "versions": self.versions(bench),
             "version_table": run.version_table,

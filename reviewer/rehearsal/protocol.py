@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 
 import msgspec
 
+from reviewer.host.files import Stamp
 from reviewer.sql.names import VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -79,6 +80,17 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Settled(msgspec.Struct, array_like=True, frozen=True):
+    """A revision whose file need not be loaded unless it runs."""
+
+    stamp: Stamp
+    """What the file looks like, as long as that is true."""
+    revision: str
+    down_revisions: tuple[str, ...]
+    depends_on: tuple[str, ...]
+    branch_labels: tuple[str, ...]
+
+
 class Command(msgspec.Struct, tag_field="do", frozen=True, kw_only=True):
     """Base of all commands. The tag is the name of the runner's method."""
 
@@ -92,6 +104,8 @@ class Command(msgspec.Struct, tag_field="do", frozen=True, kw_only=True):
     """Whether to tell how long each line took instead of every statement."""
     environ: dict[str, str] = {}
     """Environment variables of env.py that differ between commands."""
+    settled: tuple[Settled, ...] = ()
+    """For this command and all that follow in the same process."""
 
 
 class Upgrade(Command, tag="upgrade", frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from reviewer.rehearsal.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProce
 from reviewer.rehearsal.lock_waits import Blockade
 from reviewer.rehearsal.old_code import OldProcess, OldSource, checked_out, moved
 from reviewer.rehearsal.plan import Plan
-from reviewer.rehearsal.protocol import Address, AnyCommand, Begin, Command, Hello, Step, Upgrade
+from reviewer.rehearsal.protocol import Address, AnyCommand, Begin, Command, Hello, Settled, Step, Upgrade
 from reviewer.rehearsal.reader import Reader, Run, time_is_over
 from reviewer.sql.names import VERSION_TABLE
 
@@ -111,6 +111,8 @@ class Workbench:
         """Whether a statement that PostgreSQL refuses to an ordinary owner ends the rehearsal with `NeedsSuperuser`."""
         self.finish_beside: Callable[[], None] = lambda: None
         """Waits for work that runs in parallel: it must not see the roles of another state."""
+        self.settled: tuple[Settled, ...] = ()
+        """Revisions of the history that need not be loaded."""
         self._server = server
         self.folder = folder
         """For temporary files; it is deleted when the review ends."""
@@ -125,6 +127,8 @@ class Workbench:
         """Whether the process has been restarted and has not run anything yet. The first process may have served
         other rehearsals."""
         self._process: RunnerProcess | None = self._start()
+        self._told: RunnerProcess | None = None
+        """The process that knows which revisions are settled."""
         self.began = self._process.began
         """In seconds since 1970. The project's code is read later than this."""
 
@@ -173,6 +177,8 @@ class Workbench:
         `NeedsSuperuser` where that is asked for.
         """
         process, fresh = self._ready(), self._fresh
+        if self.settled and self._told is not process:
+            command, self._told = structs.replace(command, settled=self.settled), process
         self._leave(database)
         self.enter(database)
         within = min(self._deadline, time.monotonic() + seconds)

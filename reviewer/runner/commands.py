@@ -87,7 +87,7 @@ class Runner:
         self.watcher.begin(bool(command.get("observe")), bool(command.get("timed")))
         self.pauses.told = 0
         hold_streams()
-        self.old_revisions.begin(known_to_run(command))
+        self.old_revisions.begin(known_to_run(command), command.get("settled") or ())
         getattr(self, command["do"])(command)
 
     def upgrade(self, command: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,11 +214,14 @@ class OldRevisions:
         self.known: dict[str, tuple[tuple[int, int], Any]] = {}
         self.last: tuple[Any, list[Any]] = (None, [])
         """What the folders and files of revisions looked like when Alembic read them, and what it made of them."""
+        self.settled: dict[tuple[int, ...], list[Any]] = {}
+        """What the revisions declare that need not be loaded unless they run, by what their files look like."""
 
-    def begin(self, running: tuple[str, ...] | None) -> None:
-        """Begin a command that is known to run these revisions."""
+    def begin(self, running: tuple[str, ...] | None, settled: Any = ()) -> None:
+        """Begin a command that is known to run these revisions. `settled` need not be loaded otherwise."""
         self.running = running
         self.fresh.clear()
+        self.settled.update((tuple(stamp), declared) for stamp, *declared in settled)
 
     def install(self) -> None:
         """Take the place of Alembic's loader of files."""
@@ -233,6 +237,9 @@ class OldRevisions:
             except OSError:
                 return original(folder, name)
             written = (found.st_mtime_ns, found.st_size)
+            declared = self.settled.get((found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size))
+            if declared is not None and self.running is not None and declared[0] not in self.running:
+                return Settled(path, declared, lambda: original(folder, name))
             before, module = self.known.get(path, (None, None))
             if before != written or not self.is_idle(module):
                 module = original(folder, name)
@@ -273,6 +280,7 @@ class OldRevisions:
         module = self.fresh.get(path)
         if module is None:
             self.known.pop(path, None)
+            self.running = (*(self.running or ()), revision.revision)  # an upgrade finds them itself
             module = util.load_python_file(*os.path.split(path))
         had, revision.module = revision.module, module
         return had is not module
@@ -280,6 +288,31 @@ class OldRevisions:
     def is_idle(self, module: Any) -> bool:
         """Whether the current command is known not to run the revision in `module`."""
         return self.running is not None and getattr(module, "revision", None) not in self.running
+
+
+class Settled(ModuleType):
+    """The module of a revision that is only loaded when somebody asks for more than its place in the history."""
+
+    def __init__(self, path: str, declared: list[Any], load: Callable[[], Any]) -> None:
+        ModuleType.__init__(self, os.path.basename(path)[: -len(".py")])
+        self.__file__ = path
+        down_revisions, self.depends_on, self.branch_labels = (tuple(each) or None for each in declared[1:])
+        self.revision = declared[0]
+        self.down_revision = down_revisions[0] if down_revisions and len(down_revisions) == 1 else down_revisions
+        self._load = load
+        self._loaded: Any = None
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return self.whole().__doc__
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole(), name)
+
+    def whole(self) -> Any:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
 
 
 def look(script: Any, revisions: list[Any]) -> Any:

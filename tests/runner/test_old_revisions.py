@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reviewer.host.files import read_stamped
 from tests.command import revision
 from tests.runner.conftest import Project
 
@@ -142,3 +143,52 @@ def test_a_downgrade_gets_nothing_of_the_upgrade_where_env_py_looks_at_the_revis
 
     assert failure is not None
     assert "division by zero" in failure.message
+
+
+def settled(project: Project, **downs: str) -> list[list[object]]:
+    """What the reviewer says of revisions of a kept history, by their names and what they revise."""
+    files = {each.read_text(): each for each in project.folder.glob("migrations/versions/*.py")}
+    found = {
+        name: file for text, file in files.items() for name in downs if f"\nrevision = '{name}'" in f"\n{text}"
+    }
+    return [[list(read_stamped(found[name])[1]), name, [down], [], []] for name, down in downs.items()]
+
+
+def test_what_a_kept_history_has_loaded_is_loaded_only_where_it_runs(chain: Project, log: Path) -> None:
+    told = settled(chain, b="a", c="b", d="c")
+
+    assert chain.run(do="step", revision="b", direction="upgrade", settled=told).failure is None
+    assert _loaded(log) == ["b"]
+    assert chain.run(do="step", revision="c", then=["d"], direction="upgrade").failure is None
+    assert _loaded(log) == ["c", "d"]
+    assert chain.run(do="upgrade", to=["c"]).failure is None
+    assert _loaded(log) == ["b", "c"]
+
+
+def test_a_file_that_is_not_what_a_kept_history_has_loaded_is_loaded(chain: Project, log: Path) -> None:
+    told = settled(chain, b="a", c="b", d="c")
+    (file,) = (each for each in chain.folder.glob("migrations/versions/*.py") if "'d'" in each.read_text())
+    file.write_text(file.read_text() + "\n# changed\n")
+
+    assert chain.run(do="step", revision="b", direction="upgrade", settled=told).failure is None
+
+    assert _loaded(log) == ["b", "d"]
+
+
+def test_env_py_finds_in_a_revision_that_was_not_loaded_what_is_in_its_file(make: Callable[..., Project]) -> None:
+    project = make(
+        revision("b", "a", 'op.execute("SELECT 1")', top='OWNER = "team"'),
+        revision("c", "b", 'op.execute("SELECT 2")'),
+    )
+    env = project.folder / "migrations" / "env.py"
+    looks = (
+        "from alembic.script import ScriptDirectory\n"
+        "b = ScriptDirectory.from_config(context.config).get_revision('b')\n"
+        "assert (b.module.OWNER, b.doc, b.down_revision) == ('team', 'b', 'a'), b.doc\n"
+        "assert not hasattr(b.module, 'OTHER')\n"
+    )
+    env.write_text("from alembic import context\n" + looks + env.read_text())
+
+    ran = project.run(do="step", revision="c", direction="upgrade", settled=settled(project, b="a"))
+
+    assert ran.failure is None
