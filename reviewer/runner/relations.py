@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import json
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,26 +54,30 @@ NAMES = """CASE WHEN l.relation OPERATOR(pg_catalog.>) $2 OR $3 THEN
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
      LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
      WHERE c.oid OPERATOR(pg_catalog.=) l.relation) END"""
+ESCAPED = r"""pg_catalog.replace(pg_catalog.replace(CAST({} AS pg_catalog.text), E'\\', E'\\\\'), E'\n', E'\\n')"""
 # The same for every existing relation, with scans counted over the session: used before a transaction's first
 # statement, and around a statement that runs outside a transaction.
+#
+# After the same three lines: the number of schemas, a line for each, and a line for each relation, with its name last.
 WIDE = (
     """
-SELECT CAST(pg_catalog.json_build_array(
-    CAST(pg_catalog.now() AS pg_catalog.text), pg_catalog.current_setting('lock_timeout'),
-    """
+SELECT pg_catalog.concat_ws(E'\\n', pg_catalog.now(), pg_catalog.current_setting('lock_timeout'), """
     + LIMIT
     + """,
-    coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
-        CAST(c.oid AS bigint), NULL, n.nspname, c.relname, CAST(c.relkind AS pg_catalog.text),
-        CAST(pg_catalog.pg_relation_filenode(c.oid) AS bigint), pg_catalog.pg_stat_get_xact_numscans(c.oid),
-        pg_catalog.pg_stat_get_xact_tuples_returned(c.oid), CAST(i.indrelid AS bigint),
+    (SELECT pg_catalog.concat_ws(E'\\n', pg_catalog.count(*), pg_catalog.string_agg(pg_catalog.concat_ws(
+        ' ', n.oid, """
+    + ESCAPED.format("n.nspname")
+    + """), E'\\n')) FROM pg_catalog.pg_namespace n),
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(
+        ' ', c.oid, c.relnamespace, c.relkind, c.relfilenode, coalesce(i.indrelid, 0),
+        pg_catalog.pg_stat_get_xact_numscans(c.oid), pg_catalog.pg_stat_get_xact_tuples_returned(c.oid),
         pg_catalog.pg_stat_get_xact_tuples_updated(c.oid), pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid),
-        pg_catalog.pg_stat_get_numscans(c.oid), pg_catalog.pg_stat_get_tuples_returned(c.oid)))
-     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
+        pg_catalog.pg_stat_get_numscans(c.oid), pg_catalog.pg_stat_get_tuples_returned(c.oid), """
+    + ESCAPED.format("c.relname")
+    + """), E'\\n')
+     FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
      WHERE c.oid OPERATOR(pg_catalog.>=) 16384 AND c.relkind OPERATOR(pg_catalog.=) ANY (
-         CAST('{r,p,i,I,m,v,S,f}' AS pg_catalog."char"[]))), CAST('[]' AS pg_catalog.json))
-) AS pg_catalog.text)
+         CAST('{r,p,i,I,m,v,S,f}' AS pg_catalog."char"[]))))
 """
 )
 # What a transaction holds now, for use after part of it has been rolled back.
@@ -123,8 +128,29 @@ class Answer:
 
     @classmethod
     def of_wide(cls, text: str) -> Answer:
-        now, lock_timeout, statement_timeout, rows = json.loads(text)
-        found = [Row._make([*row[:11], (row[11] + row[6], row[12] + row[7])]) for row in rows]
+        now, lock_timeout, statement_timeout, count, *lines = text.split("\n")
+        schemas = dict(line.split(" ", 1) for line in lines[: int(count)])
+        schemas = {oid: unescaped(name) for oid, name in schemas.items()}
+        found = []
+        for line in lines[int(count) :]:
+            oid, schema, kind, filenode, table, *counts, name = line.split(" ", 11)
+            scans, tuples, updated, deleted, all_scans, all_tuples = map(int, counts)
+            found.append(
+                Row(
+                    int(oid),
+                    None,
+                    schemas[schema],
+                    unescaped(name),
+                    kind,
+                    int(filenode) or None,
+                    scans,
+                    tuples,
+                    int(table) or None,
+                    updated,
+                    deleted,
+                    (all_scans + scans, all_tuples + tuples),
+                )
+            )
         return cls(now, lock_timeout, statement_timeout, found)
 
     @classmethod
@@ -261,6 +287,12 @@ class Relations:
             told["table"] = table.name if table else ""
             told["table_new"] = row.table > base
         return told
+
+
+def unescaped(name: str) -> str:
+    if "\\" not in name:
+        return name
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], name)
 
 
 def filled(row: Row, before: Row) -> Row:
