@@ -9,11 +9,18 @@ import pytest
 from reviewer.recording import Direction, Outcome, Recording, Rehearsal, Statement
 from reviewer.rehearsal.catalogue_snapshot import compare
 from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
+from reviewer.sql.names import Name, quoted
 from tests import conformance, majors
 from tests.examples import Bench, Story
 
-GIVEN = """
+AWKWARD = Name("x \\n y\nz\\", "a b\\n\n c")
+"""A name with what separates and escapes names where the server's answers are read."""
+
+GIVEN = f"""
+op.execute({f"CREATE SCHEMA {quoted(AWKWARD.schema or '')}"!r})
+op.execute({f"CREATE TABLE {AWKWARD.sql} (n int)"!r})
+"""
+GIVEN += """
 op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
 op.execute("CREATE DOMAIN short AS text CHECK (length(value) < 50)")
 op.execute("CREATE TABLE owners (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name short, mood mood)")
@@ -32,7 +39,10 @@ op.execute("CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN R
 op.execute("CREATE TRIGGER noted BEFORE UPDATE ON pets FOR EACH ROW EXECUTE FUNCTION noted()")
 """
 
-UPGRADE = """
+UPGRADE = f"""
+op.execute({f"ALTER TABLE {AWKWARD.sql} ALTER n TYPE bigint"!r})
+"""
+UPGRADE += """
 op.execute("ALTER TABLE owners ADD COLUMN token uuid DEFAULT gen_random_uuid()")
 op.execute("ALTER TABLE pets ALTER COLUMN owner SET NOT NULL")
 op.create_index("ix_pets_owner", "pets", ["owner"])
@@ -173,6 +183,13 @@ def test_what_is_instant_is_seen_as_instant(recording: Recording) -> None:
 
     assert seen is not None
     assert (seen.rewritten, seen.scanned, seen.built) == ((), (), ())
+
+
+def test_a_name_is_read_as_it_is(recording: Recording) -> None:
+    seen = statement(recording, "ALTER n TYPE bigint").observation
+
+    assert seen is not None
+    assert [Name(each.name, each.schema) for each in seen.rewritten] == [AWKWARD]
 
 
 def test_a_new_table_is_told_from_existing_ones(recording: Recording) -> None:
