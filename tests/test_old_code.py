@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from reviewer.project.additive import only_adds_tables
+from reviewer.recording import Models
 from tests import warm
 from tests.branch import ENV, Branch
 from tests.command import revision
-from tests.repository import git
+from tests.repository import git, write
 
 pytestmark = pytest.mark.processes
 
@@ -397,6 +398,26 @@ def test_can_be_turned_off(tmp_path: Path) -> None:
     assert found.rules() == ["dropped-column"]
     assert found.recording.old_code.reason == "turned off"
     assert found.skipped == ""
+
+
+NO_MODELS = {"migrations/env.py": ENV.replace("models.Base.metadata", "None")}
+
+
+def test_where_env_py_names_no_models_there_is_nothing_to_try_and_that_is_said(tmp_path: Path) -> None:
+    found = branch(tmp_path, files=NO_MODELS).adds('op.drop_column("users", "name")').review()
+
+    assert found.rules() == ["dropped-column"]
+    assert found.recording.old_code.mapped is None
+    assert found.recording.old_code.reason == "its env.py names no models as target_metadata"
+    assert found.recording.models == Models(compared=True)
+    assert found.skipped == ""
+
+
+def test_old_code_that_names_models_is_tried_where_the_new_one_names_none_any_more(tmp_path: Path) -> None:
+    project = branch(tmp_path).adds('op.drop_column("users", "name")')
+    write(tmp_path, NO_MODELS)
+
+    assert "old-code-broken" in project.review().rules()
 
 
 def test_where_the_upgrade_fails_the_old_code_has_no_state_to_be_tried_on_and_that_is_said(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from reviewer.host.files import read_regular
 from reviewer.host.guardian import Guardian
 from reviewer.postgres.cache import Entry, cache_folder
 
-FORMAT = 5
+FORMAT = 6
 """Increased whenever the contents of snapshots, or how a server runs, change, so that older snapshots are not
 used."""
 LIMIT = 1024

@@ -326,6 +326,7 @@ def _from_snapshot(bench: Workbench, old: Trial, kept: KeptStates, snapshot: Sna
         database = done.database
     else:
         bench.settled = kept.settled(snapshot)
+        bench.names_models = bool(snapshot.about["models"])
     bench.enter(database)
     if bench.plan.stage is not None:
         bench.plan.stage.database = bench.database(database)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from reviewer.rehearsal.reader import Run
     from reviewer.rehearsal.workbench import Workbench
 
-PAYS_AFTER = 0.4
+PAYS_AFTER = 0.2
 """Seconds that the revisions of a history must take for its result to be kept. Stopping the server, copying its
 folder and starting it again takes about as long."""
 ROWS_PAY_AFTER = 0.2
@@ -350,6 +350,7 @@ class KeptStates:
             "sites": {each: _site(each) for each in depends.sites},
             "versions": self.versions(bench),
             "version_table": run.version_table,
+            "models": run.models,
             "privileged": [[each.what, each.reason] for each in bench.privileged],
         }
 

@@ -17,6 +17,8 @@ from reviewer.rehearsal.protocol import Probe
 from reviewer.rehearsal.workbench import Workbench
 from reviewer.sql.names import Name, listed
 
+_NO_MODELS = "its env.py names no models as target_metadata"
+
 
 class NewTrial:
     """The order: `begin`, then `look` after each of several revisions, then `finish`, then `result`."""
@@ -38,6 +40,9 @@ class NewTrial:
         if tables is not None and not tables:
             self._reason = UNTOUCHED
             return
+        if not self._bench.names_models:
+            self._reason = _NO_MODELS
+            return
         self._bench.progress("trying the statements of the new code on the schema before")
         only = None if tables is None else tuple(sorted((n.schema or "public", n.name) for n in tables))
         # copies: a pool of the application may keep a connection open
@@ -49,7 +54,7 @@ class NewTrial:
         self._mapped, self._broken = found
         if not self._mapped:
             self._mapped = None
-            self._reason = "its env.py names no models as target_metadata"
+            self._reason = _NO_MODELS
         elif len(self._bench.plan.revisions) == 1:
             self._runs_after = dict.fromkeys(self._broken, self._bench.plan.revisions[0].id)
 

@@ -475,6 +475,11 @@ class Trial:
             tuple(name for name in self.stale if name in self._mapped),
         )
 
+    def runs_as(self, names_models: bool) -> None:
+        """Take in whether env.py names models in the working tree: the old one does too where it is the same code."""
+        if self._source is not None and self._source.unchanged and not names_models:
+            self._shared.modelless = True
+
     @property
     def names_no_models(self) -> bool:
         """Whether an answer has come that tells of no model, so that there is nothing to try on any state."""

@@ -202,6 +202,8 @@ class ModeEvent(Event, tag="mode", frozen=True):
     driver: str
     version_table: str = VERSION_TABLE
     version_table_schema: str | None = None
+    models: bool = True
+    """Whether it names any models, as `target_metadata`."""
 
 
 class Again(Event, tag="again", frozen=True):

@@ -91,6 +91,8 @@ class Run(Struct):
     called: int = 0
     version_table: str = VERSION_TABLE
     version_schema: str | None = None
+    models: bool = False
+    """Whether env.py names any models."""
     shortened: list[tuple[str, str]] = field(default_factory=list)
     """What was not recorded in full: what it is, and how much there was."""
     taken: list[Taken] = field(default_factory=list)
@@ -184,6 +186,7 @@ class Reader:
                     run.called += 1
                     run.mode = TransactionMode(event.per_migration, event.transactional_ddl)
                     run.driver = event.driver
+                    run.models = run.models or event.models
                     run.version_table, run.version_schema = event.version_table, event.version_table_schema
                 case AgainEvent():
                     run.again = True

@@ -101,6 +101,8 @@ class Workbench:
         """Whether each command needs its own process, because one command breaks the next."""
         self.mode = TransactionMode()
         self.version_table = VERSION_TABLE
+        self.names_models = True
+        """Whether env.py names any models, as far as is known: the code that the last command ran."""
         self.origin = BaseOrigin()
         """What the base state was made from."""
         self.unreadable: list[str] = []
@@ -204,6 +206,7 @@ class Workbench:
         self.mode = run.mode or self.mode
         self._driver = run.driver or self._driver
         self.version_table = run.version_table if run.called else self.version_table
+        self.names_models = run.models if run.called else self.names_models
         return run
 
     def believed(

@@ -137,6 +137,7 @@ class Runner:
                 driver=context.dialect.driver,
                 version_table=context.version_table,
                 version_table_schema=context.version_table_schema,
+                models=names_models(context),
             )
             calls.append(1)
             if len(calls) > 1:
@@ -337,6 +338,12 @@ DUPLICATE = (
     "DO $$ BEGIN RAISE unique_violation USING MESSAGE = 'duplicate key value violates unique constraint"
     ' "the reviewer asks what env.py does where a revision fails": the key already exists\'; END $$'
 )
+
+
+def names_models(context: Any) -> bool:
+    """Return whether env.py has given any target_metadata."""
+    target = context.opts.get("target_metadata")
+    return bool(target) if isinstance(target, (list, tuple)) else target is not None
 
 
 def known_to_run(command: dict[str, Any]) -> tuple[str, ...] | None:
