@@ -652,6 +652,25 @@ def test_what_python_asks_the_system_is_no_process_of_the_project(project: Proje
     assert project.review().origin.kind == "snapshot"
 
 
+STARTER = """import subprocess
+subprocess.run(["true"], check=True)
+def later():
+    subprocess.run(["true"], check=True)
+"""
+
+
+@pytest.mark.parametrize(("then", "kind"), [("", "snapshot"), ("\nstarter.later()", "history")])
+def test_what_an_installed_package_starts_while_it_is_imported_is_no_process_of_the_project(
+    then: str, kind: str, project: Project
+) -> None:
+    write(project.folder, {"vendor/site-packages/starter.py": STARTER})
+    git(project.folder, "add", "vendor")
+    project.history(b=f"import sys\nsys.path.insert(0, 'vendor/site-packages')\nimport starter{then}")
+    project.review()
+
+    assert project.review().origin.kind == kind
+
+
 @pytest.mark.parametrize(("jobs", "kinds"), [(1, ["snapshot", "history"]), (2, ["snapshot", "snapshot"])])
 def test_another_tree_does_not_meet_the_roles_of_the_kept_history(
     jobs: int, kinds: list[str], tmp_path: Path

@@ -35,6 +35,8 @@ ASKING_THE_SYSTEM = tuple(
     os.path.join("", *path) for path in (("ctypes", "util.py"), ("platform.py",), ("uuid.py",), ("getpass.py",))
 )
 """The ends of the paths of standard library files that start a process to query the machine."""
+LIBRARY = (os.path.dirname(os.path.realpath(os.__file__)) + os.sep, os.path.dirname(os.__file__) + os.sep)
+"""Where the standard library is."""
 
 
 class Dependencies:
@@ -72,7 +74,7 @@ class Dependencies:
         elif event == "sqlite3.connect":
             self.note(self.opened, args[0])
         elif event in STARTS:
-            self.started = self.started or not asks_the_system()
+            self.started = self.started or not (asks_the_system() or loads_a_package())
 
     def note(self, found: set[Any], path: Any) -> None:
         try:
@@ -147,6 +149,26 @@ def asks_the_system() -> bool:
     while frame is not None and frame.f_code.co_filename.endswith(PASSING_ON):
         frame = frame.f_back
     return frame is not None and frame.f_code.co_filename.endswith(ASKING_THE_SYSTEM)
+
+
+def loads_a_package() -> bool:
+    """Return whether an installed package starts a process while it is imported, as GitPython does to find git. What it
+    does then is known by its version; what the project has it do later is not.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and (is_installed(frame.f_code.co_filename) or of_library(frame.f_code.co_filename)):
+        if frame.f_code.co_name == "<module>":
+            return is_installed(frame.f_code.co_filename)
+        frame = frame.f_back
+    return False
+
+
+def is_installed(path: str) -> bool:
+    return os.sep + "site-packages" + os.sep in path or os.sep + "dist-packages" + os.sep in path
+
+
+def of_library(path: str) -> bool:
+    return path.startswith(LIBRARY)
 
 
 def source_of(path: str) -> str:
