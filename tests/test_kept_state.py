@@ -324,6 +324,24 @@ def test_rows_that_took_long_are_kept_with_the_state_and_the_review_says_the_sam
     assert "with rows" in kept_page.render(snapshots.folder(), [with_rows])
 
 
+@pytest.mark.parametrize("no_rows", [True, False])
+def test_a_short_history_is_kept_when_it_is_wanted_again_and_once(
+    no_rows: bool, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_state, "PAYS_AFTER", 1e9)
+    reviews = [project.review(no_rows=no_rows) for _ in range(4)]
+
+    assert [each.origin.kind for each in reviews] == ["history", "history", "snapshot", "snapshot"]
+    assert all(each.what_counts == reviews[0].what_counts for each in reviews)
+    (kept,) = snapshots.found()
+    assert ("rows" in kept.about) is not no_rows
+    project.history(b='op.add_column("items", sa.Column("title", sa.Text()))')
+    assert [project.review(no_rows=no_rows).origin.kind for _ in range(3)] == ["history", "history", "snapshot"]
+
+    snapshots.clear()
+    assert list(snapshots.folder().iterdir()) == []
+
+
 def test_rows_of_another_number_or_another_day_are_not_used(
     project: Project, filled: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

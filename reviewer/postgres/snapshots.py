@@ -34,6 +34,8 @@ _LARGEST = 64 << 20
 _ORPHANED = 3600.0
 """Age in seconds after which a file that no snapshot needs is taken for one left by a killed run."""
 _UNFINISHED = ".building-"
+_ASKED = ".asked"
+_SUFFIXES = frozenset({".json", ".tar", _ASKED})
 
 
 class Snapshot(Struct, frozen=True):
@@ -109,6 +111,18 @@ def writable() -> bool:
     return _ours(place) and os.access(place, os.W_OK | os.X_OK)
 
 
+def asked_again(name: str) -> bool:
+    """Return whether this has been called before with the same name, and remember that it was."""
+    if not writable():
+        return False
+    asked = folder() / f"{name}{_ASKED}"
+    with suppress(OSError):
+        known = asked.exists()
+        asked.touch(0o600)
+        return known
+    return False
+
+
 def keep(
     name: str,
     about: Mapping[str, object],
@@ -162,7 +176,7 @@ def clear() -> tuple[int, int]:
     """Discard all snapshots. Returns how many there were, and their size in bytes."""
     if not _ours(folder()):
         return 0, 0
-    paths = [path for path in folder().iterdir() if path.suffix in {".json", ".tar"}]
+    paths = [path for path in folder().iterdir() if path.suffix in _SUFFIXES]
     sizes = sum(map(_size, paths))
     unfinished = folder().glob(f"{_UNFINISHED}*")
     for path in (
@@ -175,14 +189,14 @@ def clear() -> tuple[int, int]:
 
 
 def _sweep(before: float) -> None:
-    """Remove files that no snapshot needs and that are older than `before`: tar files without a description, and
-    files that cannot be read.
+    """Remove files that no snapshot needs and that are older than `before`: tar files without a description,
+    files that cannot be read, and what `asked_again` remembers.
     """
     with suppress(OSError):
         known = {each.path.stem for each in found()}
         for path in folder().iterdir():
             stem = path.name.split(".")[0]
-            kept = path.suffix in {".json", ".tar"} and stem not in known
+            kept = path.suffix in _SUFFIXES and stem not in known
             if (kept or path.name.startswith(_UNFINISHED)) and _written(path) < before:
                 with suppress(OSError):
                     path.unlink()

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from reviewer.rehearsal.workbench import Workbench
 
 PAYS_AFTER = 0.2
-"""Seconds that the revisions of a history must take for its result to be kept. Stopping the server, copying its
-folder and starting it again takes about as long."""
+"""Seconds that the revisions of a history must take for its result to be kept at once. Stopping the server, copying
+its folder and starting it again takes about as long."""
 ROWS_PAY_AFTER = 0.2
 """Seconds that filling the tables must take for the state with rows to be kept as well."""
 _ABOUT_ROWS = frozenset({"rows", "number", "day"})
@@ -125,7 +125,9 @@ class KeptStates:
         self._name: str | None = None
         """Name of the key; None until a server whose state can be kept is about to start."""
         self._made: Mapping[str, Any] | None = None
-        """What the wanted state depends on, once it has been kept without rows."""
+        """What the wanted state depends on, once it has been kept without rows, or is to be kept with them."""
+        self._soon = False
+        """Whether the wanted state is to be kept with its rows, and not without: its history was short."""
         self.rows: KeptRows | None = None
         """The rows in the state that was chosen; None if it has none."""
 
@@ -213,7 +215,8 @@ class KeptStates:
         if not self._keeps or self._name is None or not bench.server.can_pause or not snapshots.writable():
             return True
         seconds = sum(each.seconds or 0.0 for each in run.passes)
-        if seconds < PAYS_AFTER or run.again or run.depends is None:
+        short = seconds < PAYS_AFTER
+        if run.again or run.depends is None or (short and not self._wanted_again()):
             return True
         if bench.skipped or bench.unreadable:
             return True  # messages about the history have to be reported again in each review
@@ -226,14 +229,19 @@ class KeptStates:
         if about is None:
             return True
         about["seconds"] = seconds
-        if not self._copy(bench, database, about):
+        self._soon = short and self._wanted.rows > 0
+        if not self._soon and not self._copy(bench, database, about):
             return False
         self._made = about
         return True
 
+    def _wanted_again(self) -> bool:
+        """Return whether another review has wanted the same state: a third one would start from it."""
+        return snapshots.asked_again(snapshots.name_of([self._name, sorted(self._wanted.revisions.items())]))
+
     def pays(self, seconds: float) -> bool:
         """Return whether rows that took `seconds` are worth keeping, and may be kept."""
-        return self._keeps and self._wanted.rows > 0 and seconds >= ROWS_PAY_AFTER
+        return self._keeps and self._wanted.rows > 0 and (self._soon or seconds >= ROWS_PAY_AFTER)
 
     def keep_rows(self, bench: Workbench, database: str, rows: KeptRows) -> bool:
         """Keep the wanted state in `database`, with the `rows` that were generated in it. They must depend on nothing
