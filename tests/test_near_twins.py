@@ -911,3 +911,47 @@ def test_a_column_that_is_missing_in_each_partition_is_told_once(bench: cases.Be
     assert [rule for rule, _ in told] == ["destructive-downgrade", "incomplete-downgrade"]
     assert "`ev.b`" in told[0][1]
     assert "`ev.a`" in told[1][1]
+
+
+TOTALS = (
+    "CREATE TABLE users (id int PRIMARY KEY, total int, code uuid)",
+    "CREATE TABLE orders (id int PRIMARY KEY, user_id int NOT NULL REFERENCES users, total int NOT NULL)",
+)
+UPDATE = "UPDATE users SET total = o.total FROM orders o WHERE o.user_id = users.id"
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        ((UPDATE,), True),
+        ((UPDATE, "DROP TABLE orders"), True),
+        (("ALTER TABLE users ADD COLUMN sum int", UPDATE.replace("SET total", "SET sum")), True),
+        (("CREATE TABLE made AS SELECT * FROM orders", UPDATE.replace("orders", "made")), True),
+        (
+            ("CREATE TABLE made AS SELECT DISTINCT ON (user_id) * FROM orders", UPDATE.replace("orders", "made")),
+            False,
+        ),
+        (("DELETE FROM orders a USING orders b WHERE a.user_id = b.user_id AND a.id > b.id", UPDATE), False),
+        ((f"{UPDATE} AND users.total IS NULL",), True),
+        (("UPDATE users SET code = gen_random_uuid() FROM orders o WHERE o.user_id = users.id",), False),
+        (("UPDATE users SET total = coalesce(users.total, 0) FROM orders o WHERE o.user_id = users.id",), False),
+    ],
+    ids=[
+        "a column of the same name",
+        "a table that is dropped after it",
+        "a new column",
+        "a table of the revision",
+        "one row of each in a table of the revision",
+        "a table of which duplicates are deleted first",
+        "only where there is no value yet",
+        "a value of its own for each row",
+        "its own value",
+    ],
+)
+def test_an_update_that_may_take_one_of_several_rows_is_told(
+    statements: tuple[str, ...], told: bool, bench: cases.Bench
+) -> None:
+    made = case(("\n".join(f"op.execute({each!r})" for each in statements), NO_WAY_BACK))
+    report = bench.review(replace(made, setup=TOTALS))
+
+    assert [f.severity.value for f in report.findings if f.rule == "ambiguous-update"] == ["warning"] * told

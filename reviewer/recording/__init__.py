@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from reviewer.recording.afterwards import (
     Afterwards,
+    Ambiguous,
     Counter,
     HiddenRows,
     Inserted,
@@ -67,6 +68,7 @@ __all__ = [
     "NOT_THERE",
     "UNTOUCHED",
     "Afterwards",
+    "Ambiguous",
     "BaseOrigin",
     "Broken",
     "Catalogue",

@@ -20,6 +20,7 @@ from reviewer import __version__
 from reviewer.host.guardian import Guardian
 from reviewer.recording import (
     Afterwards,
+    Ambiguous,
     Control,
     Counter,
     Direction,
@@ -33,7 +34,7 @@ from reviewer.recording import (
     Scale,
     Skipped,
 )
-from reviewer.rehearsal import base_state, control, other_keys, scale, unrun
+from reviewer.rehearsal import ambiguous_updates, base_state, control, other_keys, scale, unrun
 from reviewer.rehearsal.base_state import BaseState
 from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.rehearsal.lanes import Lanes
@@ -113,6 +114,7 @@ class _Rehearsal:
         self._scale: Scale | None = None
         self._afterwards: list[Afterwards] = []
         self._repeatable: list[str] = []
+        self._ambiguous: tuple[Ambiguous, ...] = ()
         self._behind: list[tuple[str, Counter]] = []
         """Sequences that a revision leaves behind the rows which it inserts into an empty table."""
 
@@ -153,6 +155,7 @@ class _Rehearsal:
         bench.restart()
         self._base = self._base.for_superuser(bench)
         self._passes, self._trials, self._afterwards, self._behind, self._repeatable = [], [], [], [], []
+        self._ambiguous = ()
         self._old, self._new = OldTrial(bench), NewTrial(bench)
         self._everything()
         again = [each.failure.message for each in self._passes if each.failure is not None]
@@ -316,8 +319,13 @@ class _Rehearsal:
 
         took = sum(each.seconds for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED)
         limit = max(_ENOUGH, _MANY_TIMES * took)
-        run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False, seconds=limit).run
+        ended = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False, seconds=limit)
+        run = ended.run
         if run.ok:
+            ran = {each.revision for each in run.passes}
+            deployed = [each for each in self._well_on_rows if each.revision in ran]
+            with self._bench.looking("which of several rows an UPDATE takes"):
+                self._ambiguous = ambiguous_updates.among(self._bench.server, deployed, ended.database, start)
             return None
         endless = run.failure is not None and run.failure.kind is FailureKind.TIMEOUT and not self._bench.is_late()
         if run.failed_revision is not None and (endless or self._base.rows_matter(run)):
@@ -507,6 +515,7 @@ class _Rehearsal:
             afterwards=other_keys.with_counters(self._afterwards, self._behind),
             repeatable=tuple(self._repeatable),
             hidden=self._base.hidden,
+            ambiguous=self._ambiguous,
             failing_old=self._base.failing,
             base_origin=self._bench.origin,
         )
