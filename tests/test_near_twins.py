@@ -955,3 +955,87 @@ def test_an_update_that_may_take_one_of_several_rows_is_told(
     report = bench.review(replace(made, setup=TOTALS))
 
     assert [f.severity.value for f in report.findings if f.rule == "ambiguous-update"] == ["warning"] * told
+
+
+def sent(*statements: str) -> str:
+    return "\n".join(f"op.execute({each!r})" for each in statements)
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "advice"),
+    [
+        (
+            sent(
+                "ALTER TABLE items ADD CONSTRAINT a CHECK (id > 0)",
+                "ALTER TABLE items ADD CONSTRAINT a CHECK (id > 1)",
+            ),
+            "An earlier statement of this revision has made it: give one of them another name.",
+        ),
+        (
+            sent("CREATE TABLE made (id int)", "CREATE TABLE made (id int)"),
+            "An earlier statement of this revision has made it: give one of them another name.",
+        ),
+        (
+            'op.add_column("items", sa.Column("mail", postgresql.CITEXT()))',
+            "It belongs to the extension `citext`, which is not there or not in the search_path: create it first, with"
+            " `CREATE EXTENSION IF NOT EXISTS citext`.",
+        ),
+        (
+            'op.add_column("items", sa.Column("key", sa.UUID(), server_default=sa.text("uuid_generate_v4()")))',
+            "It belongs to the extension `uuid-ossp`, which is not there or not in the search_path: create it first, with"
+            ' `CREATE EXTENSION IF NOT EXISTS "uuid-ossp"`.',
+        ),
+        (
+            'op.create_index("ix", "items", ["old"], postgresql_using="gin", postgresql_ops={"old": "gin_trgm_ops"})',
+            "It belongs to the extension `pg_trgm`, which is not there or not in the search_path: create it first, with"
+            " `CREATE EXTENSION IF NOT EXISTS pg_trgm`.",
+        ),
+        (
+            sent("ALTER TABLE items ADD EXCLUDE USING gist (id WITH =)"),
+            "The extension `btree_gist` has one: create it first, with `CREATE EXTENSION IF NOT EXISTS btree_gist`.",
+        ),
+        (
+            'op.create_index("ix", "items", ["lower(old)"])',
+            'Alembic takes a string for the name of a column: give it the expression as `sa.text("lower(old)")`.',
+        ),
+        (
+            'op.add_column("items", sa.Column("key", custom_types.Key()))',
+            "Import `custom_types` in the revision; autogenerate does not, unless script.py.mako does.",
+        ),
+        (
+            'op.drop_constraint("positive", "items")',
+            "`items` has `ck_items_positive`: where a naming convention would add to the name, give it as"
+            ' `op.f("ck_items_positive")`.',
+        ),
+        (
+            'op.drop_constraint("negative", "items")',
+            "",
+        ),
+    ],
+    ids=[
+        "a constraint of the same revision",
+        "a table of the same revision",
+        "a type of an extension",
+        "a function of an extension",
+        "an operator class of an extension",
+        "an access method that lacks the type",
+        "an expression as a string",
+        "a module that is not imported",
+        "a constraint whose name a convention has made",
+        "a constraint that nothing resembles",
+    ],
+)
+def test_a_failure_says_what_helps(upgrade: str, advice: str, bench: cases.Bench) -> None:
+    setup = ("CREATE TABLE items (id int CONSTRAINT ck_items_positive CHECK (id > 0), old text)",)
+    report = bench.review(replace(case((upgrade, NO_WAY_BACK)), setup=setup))
+
+    (message,) = (each.message for each in report.findings if each.rule == "failing-upgrade")
+    assert message.endswith(f". {advice}" if advice else "does not exist.")
+
+
+def test_a_label_that_the_downgrade_cannot_drop_is_added_if_it_is_not_there(bench: cases.Bench) -> None:
+    made = case((sent("ALTER TYPE mood ADD VALUE 'c'"), "pass"))
+    report = bench.review(replace(made, setup=("CREATE TYPE mood AS ENUM ('a', 'b')",)))
+
+    (message,) = (each.message for each in report.findings if each.rule == "failing-second-upgrade")
+    assert message.endswith(" A downgrade cannot drop a label: add it with `IF NOT EXISTS`.")
