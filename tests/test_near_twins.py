@@ -1039,3 +1039,25 @@ def test_a_label_that_the_downgrade_cannot_drop_is_added_if_it_is_not_there(benc
 
     (message,) = (each.message for each in report.findings if each.rule == "failing-second-upgrade")
     assert message.endswith(" A downgrade cannot drop a label: add it with `IF NOT EXISTS`.")
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ('op.create_index("ix_items_old", "items", ["old"])', True),
+        ('op.create_index("ix_items_old", "items", [sa.text("old DESC")])', False),
+        ('op.create_index("ix_items_old", "items", ["old"], postgresql_where=sa.text("id > 3"))', False),
+        ('op.create_index("ix_items_old", "items", ["old", "id"])', False),
+    ],
+    ids=["the same", "in another order", "of fewer rows", "with one more column"],
+)
+def test_an_index_that_only_gets_another_name_need_not_be_built(made: str, told: bool, bench: cases.Bench) -> None:
+    report = bench.review(
+        replace(
+            case((f'op.drop_index("by_old", "items")\n{made}', NO_WAY_BACK)),
+            setup=(*ITEMS, "CREATE INDEX by_old ON items (old)"),
+        )
+    )
+
+    (message,) = (each.message for each in report.findings if each.rule == "blocking-index")
+    assert ("ALTER INDEX by_old RENAME TO ix_items_old" in message) is told
