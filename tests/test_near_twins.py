@@ -1061,3 +1061,79 @@ def test_an_index_that_only_gets_another_name_need_not_be_built(made: str, told:
 
     (message,) = (each.message for each in report.findings if each.rule == "blocking-index")
     assert ("ALTER INDEX by_old RENAME TO ix_items_old" in message) is told
+
+
+LOGS = (
+    "CREATE TABLE users (id int PRIMARY KEY)",
+    "CREATE TABLE logs (id int PRIMARY KEY, user_id int, kind text, made date NOT NULL)",
+)
+OLD = "l.made < now()"
+GONE = "DELETE FROM logs l WHERE l.made < now()"
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        ((f"CREATE TABLE kept AS SELECT l.* FROM logs l JOIN users u ON u.id = l.user_id WHERE {OLD}", GONE), True),
+        (
+            (
+                f"CREATE TABLE kept AS SELECT l.* FROM logs l LEFT JOIN users u ON u.id = l.user_id WHERE {OLD}",
+                GONE,
+            ),
+            False,
+        ),
+        (
+            (
+                "CREATE TABLE kept (LIKE logs)",
+                f"INSERT INTO kept SELECT * FROM logs l WHERE kind <> 'a' AND {OLD}",
+                GONE,
+            ),
+            True,
+        ),
+        (
+            (
+                "CREATE TABLE kept (LIKE logs)",
+                f"INSERT INTO kept SELECT * FROM logs l WHERE kind = 'a' AND {OLD}",
+                f"INSERT INTO kept SELECT * FROM logs l WHERE kind IS DISTINCT FROM 'a' AND {OLD}",
+                GONE,
+            ),
+            False,
+        ),
+        (
+            (
+                f"CREATE TABLE kept AS SELECT * FROM logs l WHERE kind = 'a' AND {OLD}",
+                f"CREATE TABLE others AS SELECT * FROM logs l WHERE kind IS DISTINCT FROM 'a' AND {OLD}",
+                GONE,
+            ),
+            False,
+        ),
+        ((f"CREATE TABLE kept AS SELECT kind, count(*) FROM logs l WHERE {OLD} GROUP BY kind", GONE), False),
+        (
+            (
+                f"CREATE TABLE kept AS SELECT * FROM logs l WHERE {OLD}",
+                "DELETE FROM logs WHERE id IN (SELECT id FROM kept)",
+            ),
+            False,
+        ),
+    ],
+    ids=[
+        "an inner join",
+        "an outer join",
+        "a comparison that NULL does not meet",
+        "two parts that are all",
+        "two tables that are all",
+        "a summary",
+        "what the copy has",
+    ],
+)
+def test_rows_that_a_copy_leaves_out_before_they_are_deleted_are_told(
+    statements: tuple[str, ...], told: bool, bench: cases.Bench
+) -> None:
+    report = bench.review(replace(case((sent(*statements), NO_WAY_BACK)), setup=LOGS))
+
+    found = [
+        f.message for f in report.findings if f.rule == "unreversed-data-change" and f.severity.value == "warning"
+    ]
+    assert [message.endswith("were copied before: the others are lost for good.") for message in found] == [
+        True
+    ] * told

@@ -14,6 +14,7 @@ from reviewer.recording.afterwards import (
     Inserted,
     Refused,
     StaleIndex,
+    Uncopied,
     Vanished,
     Visible,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "Table",
     "Taken",
     "TransactionMode",
+    "Uncopied",
     "Vanished",
     "Visible",
     "Written",

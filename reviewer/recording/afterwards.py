@@ -137,6 +137,19 @@ class Ambiguous(Struct, frozen=True):
     """How many there were."""
 
 
+class Uncopied(Struct, frozen=True):
+    """A DELETE that took more rows than had been copied to a new table before, as has been seen on the worst rows that the
+    schema allows.
+    """
+
+    revision: str
+    sql: str
+    """The DELETE."""
+    table: Name
+    deleted: int
+    copied: int
+
+
 class StaleIndex(Struct, frozen=True):
     """An index whose expression now returns other values than those that the index was built with."""
 

@@ -33,8 +33,9 @@ from reviewer.recording import (
     Rehearsal,
     Scale,
     Skipped,
+    Uncopied,
 )
-from reviewer.rehearsal import ambiguous_updates, base_state, control, other_keys, scale, unrun
+from reviewer.rehearsal import ambiguous_updates, base_state, control, other_keys, scale, uncopied_rows, unrun
 from reviewer.rehearsal.base_state import BaseState
 from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.rehearsal.lanes import Lanes
@@ -115,6 +116,7 @@ class _Rehearsal:
         self._afterwards: list[Afterwards] = []
         self._repeatable: list[str] = []
         self._ambiguous: tuple[Ambiguous, ...] = ()
+        self._uncopied: tuple[Uncopied, ...] = ()
         self._behind: list[tuple[str, Counter]] = []
         """Sequences that a revision leaves behind the rows which it inserts into an empty table."""
 
@@ -155,7 +157,7 @@ class _Rehearsal:
         bench.restart()
         self._base = self._base.for_superuser(bench)
         self._passes, self._trials, self._afterwards, self._behind, self._repeatable = [], [], [], [], []
-        self._ambiguous = ()
+        self._ambiguous, self._uncopied = (), ()
         self._old, self._new = OldTrial(bench), NewTrial(bench)
         self._everything()
         again = [each.failure.message for each in self._passes if each.failure is not None]
@@ -322,6 +324,7 @@ class _Rehearsal:
         ended = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False, seconds=limit)
         run = ended.run
         if run.ok:
+            self._uncopied = uncopied_rows.among(run.passes)
             ran = {each.revision for each in run.passes}
             deployed = [each for each in self._well_on_rows if each.revision in ran]
             with self._bench.looking("which of several rows an UPDATE takes"):
@@ -516,6 +519,7 @@ class _Rehearsal:
             repeatable=tuple(self._repeatable),
             hidden=self._base.hidden,
             ambiguous=self._ambiguous,
+            uncopied=self._uncopied,
             failing_old=self._base.failing,
             base_origin=self._bench.origin,
         )
