@@ -35,14 +35,17 @@ from reviewer.check import (
     Concern,
     Context,
     CreateIndex,
+    DropIndex,
     Example,
     Group,
     LockMode,
+    Name,
     Rule,
     Severity,
     Subject,
     about,
     concern,
+    quoted,
     remedies,
 )
 
@@ -68,7 +71,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"""
                 Building {f"index `{index.name}`" if index.name else "an index"} on `{table}` reads every row under
-                {lock}, so {waits} of `{table}` wait until the transaction ends.
+                {lock}, so {waits} of `{table}` wait until the transaction ends.{_only_renamed(index, context)}
                 """,
                 remedy=_remedy(index, context),
                 about=about.index(index.name),
@@ -86,6 +89,26 @@ def _remedy(index: CreateIndex, context: Context) -> tuple[str, ...]:
         return (remedies.create_index(index, context.statement.sql, timeout=timeout),)
     partitions = context.plain_partitions(index)
     return remedies.index_on_partitions(index, partitions, timeout=timeout) if partitions is not None else ()
+
+
+def _only_renamed(index: CreateIndex, context: Context) -> str:
+    """What is said of an index that the same revision drops under another name."""
+    simple = not (index.where or index.include or index.nulls_not_distinct or index.only)
+    if index.name is None or not simple or index.method not in {None, "btree"} or context.is_new(index.table):
+        return ""
+    listed = ", ".join(index.columns)
+    if not context.statement.sql.replace('"', "").rstrip("; \n").endswith(f"({listed})"):
+        return ""
+    dropped = [
+        each.index.name for each, _ in (*context.same_revision(), *context.later()) if isinstance(each, DropIndex)
+    ]
+    known = context.recording.base.table(context.now.origin(index.table) or index.table)
+    for each in known.indexes if known is not None else ():
+        same = each.definition.endswith(f" USING btree ({listed})") and each.unique == index.unique
+        if same and each.name in dropped and each.name != index.name and each.constraint is None:
+            renamed = f"ALTER INDEX {Name(each.name, index.table.schema).sql} RENAME TO {quoted(index.name)}"
+            return f" The index `{each.name}`, which the revision drops, is the same: `{renamed}` does both, and takes no time."
+    return ""
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

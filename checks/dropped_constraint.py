@@ -15,6 +15,7 @@ the new one (NOT VALID) before dropping the old one.
 ## Not flagged
 
 - Constraints that the same revision adds again, relaxed or changed.
+- A unique constraint in whose place a unique index on the same columns is there or comes.
 - A CHECK (... IS NOT NULL) from the recipe for NOT NULL, once the column is NOT NULL.
 - Constraints that the same deploy has added, and those of tables that it has created.
 
@@ -114,9 +115,22 @@ def _replaced(table: Name, name: str, found: Constraint | None, context: Context
                 | AddPrimaryKey(table=on, name=added)
             ) if on.matches(table) and (added == name or _same_kind(operation, columns, found)):
                 return True
+            case CreateIndex(table=on, unique=True, where=None) if on.matches(table) and _forbids(
+                operation.columns, found
+            ):
+                return True
             case SetNotNull(table=on, column=column) if proof and on.matches(table) and column in columns:
                 return True
-    return False
+    return any(
+        each.unique and each.valid and each.name != name and not is_partial(each) and _forbids(each.columns, found)
+        for each in context.now.indexes(table)
+    )
+
+
+def _forbids(columns: tuple[str, ...], found: Constraint | None) -> bool:
+    """Whether a unique index on `columns` rejects what the constraint rejected."""
+    unique = found is not None and found.kind == "unique" and "NULLS NOT DISTINCT" not in found.definition
+    return found is not None and unique and bool(columns) and set(columns) <= set(found.columns)
 
 
 def _same_kind(operation: object, columns: tuple[str, ...], found: Constraint | None) -> bool:
@@ -162,6 +176,26 @@ EXAMPLES = [
         """,
         upgrade="""
         op.drop_index("ix_email", "users")
+        """,
+    ),
+    Example(
+        "in whose place comes an index of fewer rows",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, email text CONSTRAINT one_email UNIQUE, gone bool)")
+        """,
+        upgrade="""
+        op.create_index("uq_email", "users", ["email"], unique=True, postgresql_where=sa.text("NOT gone"))
+        op.drop_constraint("one_email", "users")  # flagged
+        """,
+    ),
+    Example(
+        "in whose place comes a unique index",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, email text CONSTRAINT one_email UNIQUE)")
+        """,
+        upgrade="""
+        op.drop_constraint("one_email", "users")
+        op.create_index("uq_email", "users", ["email"], unique=True)
         """,
     ),
     Example(

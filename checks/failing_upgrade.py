@@ -100,7 +100,7 @@ def _told(story: Story, failed: Pass, context: Context) -> Concern:
     revision = story.revision
     sure = failures.certain(story, failed)
     doubt = "" if sure else " The rows were generated to fit the schema: check whether yours are similar."
-    way_out = ways_out.way_out(failed)
+    way_out = ways_out.way_out(failed, context.recording.base.tables)
     return concern(
         f"""
         The upgrade of `{revision.id}` fails{failures.where(story, failed)}: {failures.words(failed)}.{doubt}

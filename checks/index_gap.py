@@ -34,6 +34,7 @@ from reviewer.check import (
     Group,
     Rule,
     Severity,
+    Statement,
     Subject,
     about,
     concern,
@@ -63,10 +64,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 for each in table.indexes
             ):
                 return
-            for later, statement in context.later():
+            for later, statement in context.later_in_deploy():
                 match later:
                     case CreateIndex(table=on, name=new, columns=columns) if on.matches(table.name):
-                        together = statement.in_transaction and context.statement.in_transaction
+                        together = _in_one_transaction(context.statement, statement, context)
                         if columns[:1] == dropped.columns[:1] and not together:
                             yield concern(
                                 f"""
@@ -76,6 +77,16 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                                 about=about.index(name.name, "gap"),
                             )
                             return
+
+
+def _in_one_transaction(one: Statement, other: Statement, context: Context) -> bool:
+    """Whether nobody sees what is between two statements; of two revisions only where that was observed."""
+    if not (one.in_transaction and other.in_transaction):
+        return False
+    if any(statement is other for _, statement in context.later()):
+        return True
+    seen, later = one.observation, other.observation
+    return seen is None or later is None or seen.transaction == later.transaction
 
 
 USERS = """
@@ -92,6 +103,20 @@ EXAMPLES = [
             op.execute("DROP INDEX CONCURRENTLY IF EXISTS by_name")  # flagged
             op.create_index("by_name", "users", ["name", "age"], postgresql_concurrently=True)
         """,
+    ),
+    Example(
+        "dropped in an earlier revision of the deploy",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.drop_index("by_name", "users", postgresql_concurrently=True)  # flagged
+        """,
+        then=(
+            """
+            with op.get_context().autocommit_block():
+                op.create_index("by_name_and_age", "users", ["name", "age"], postgresql_concurrently=True)
+            """,
+        ),
     ),
     Example(
         "created first",

@@ -15,7 +15,7 @@ Leave it out. If the new index replaces the old one, drop that in the same chang
 - A unique index: it forbids duplicates that the other one allows, as one with `NULLS NOT DISTINCT` forbids a second
   NULL.
 - Partial indexes, expressions, access methods other than btree, other sort orders.
-- An index that the same revision drops.
+- An index or constraint that the same deploy drops.
 
 ## References
 
@@ -31,6 +31,7 @@ from reviewer.check import (
     Concern,
     Context,
     CreateIndex,
+    DropConstraint,
     DropIndex,
     Example,
     Group,
@@ -60,7 +61,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             if subject.include or not all(re.fullmatch(r'\w+|".+"', column) for column in columns):
                 return
-            dropped = {each.index.name for each, _ in context.later() if isinstance(each, DropIndex)}
+            dropped = {
+                each.index.name if isinstance(each, DropIndex) else each.name
+                for each, _ in context.later_in_deploy()
+                if isinstance(each, DropIndex) or (isinstance(each, DropConstraint) and each.table.matches(table))
+            }
             for other in context.now.indexes(table):
                 if (
                     other.name in dropped
@@ -112,6 +117,15 @@ EXAMPLES = [
         with op.get_context().autocommit_block():
             op.create_index("uq_name", "users", ["name"], unique=True, postgresql_concurrently=True)
         """,
+    ),
+    Example(
+        "in place of a constraint that a later revision drops",
+        given=USERS + '\nop.execute("ALTER TABLE users ADD CONSTRAINT one_name UNIQUE (name)")',
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("uq_name", "users", ["name"], unique=True, postgresql_concurrently=True)
+        """,
+        then=('op.drop_constraint("one_name", "users")',),
     ),
     Example(
         "the second column of another index",

@@ -28,7 +28,7 @@ Then add the constraint.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reviewer.check import (
     AddCheck,
@@ -41,6 +41,7 @@ from reviewer.check import (
     DropConstraint,
     Example,
     Group,
+    Index,
     Name,
     Rule,
     SetNotNull,
@@ -49,6 +50,8 @@ from reviewer.check import (
     about,
     concern,
     forbids_nulls_too,
+    implications,
+    is_partial,
 )
 
 RULE = Rule(
@@ -79,8 +82,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case CreateIndex(table=table, name=name, unique=True) if context.exists(table):
             if all(context.is_new_column(table, column) for column in subject.columns):
                 return
-            same = (i for i in context.now.indexes(table) if i.unique and i.columns == subject.columns)
-            if any(forbids_nulls_too(each, subject, context.now) for each in same):
+            fewer = (i for i in context.now.indexes(table) if _rejects_more(i, subject.columns))
+            if any(forbids_nulls_too(each, subject, context.now) for each in fewer):
                 return
             yield concern(
                 f"From now on the unique index `{name}` rejects duplicates in `{table}` that the running code may still write.",
@@ -102,6 +105,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             known = context.was(table, column)
             if known is not None and not known.nullable:
                 return
+            if any(implications.proofs_not_null(context.now, table, column, valid=each) for each in (True, False)):
+                return  # a CHECK rejects NULL already
             yield concern(
                 f"`{table}.{column}` rejects NULL from now on, which the running code may still write.",
                 about=about.column(table, column, "not null"),
@@ -115,12 +120,20 @@ def _replaces_one(table: Name, name: str | None, context: Context) -> bool:
     )
 
 
+def _rejects_more(index: Index, columns: Sequence[str]) -> bool:
+    """Whether rows that are the same in `columns` are the same in those of a unique index, which rejects them already."""
+    whole = index.unique and index.valid and not is_partial(index)
+    return whole and bool(index.columns) and set(index.columns) <= set(columns)
+
+
 def _only_new_columns(subject: object, context: Context) -> bool:
     match subject:
         case AddForeignKey(table=table, key=key):
             return all(context.is_new_column(table, column) for column in key.columns)
         case AddUnique(table=table, columns=columns, using_index=None):
-            return all(context.is_new_column(table, column) for column in columns)
+            fewer = any(_rejects_more(each, columns) for each in context.now.indexes(table))
+            known = fewer and "NULLS NOT DISTINCT" not in context.statement.sql.upper()
+            return known or all(context.is_new_column(table, column) for column in columns)
         case AddUnique(table=table, using_index=str()):
             return True  # its unique index already rejects duplicates
     return False
@@ -154,6 +167,31 @@ EXAMPLES = [
         """,
         upgrade="""
         op.execute("ALTER TABLE pets ALTER CONSTRAINT fk DEFERRABLE INITIALLY DEFERRED")
+        """,
+    ),
+    Example(
+        "NULL that a CHECK rejects already",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name text CHECK (name IS NOT NULL))")
+        """,
+        upgrade="""
+        op.alter_column("users", "name", nullable=False)
+        """,
+    ),
+    Example(
+        "duplicates that a key of fewer columns rejects already",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("by_name", "users", ["name", "id"], unique=True, postgresql_concurrently=True)
+        """,
+    ),
+    Example(
+        "duplicates that no key rejects",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.create_index("by_name", "users", ["name", "age"], unique=True, postgresql_concurrently=True)  # flagged
         """,
     ),
     Example(

@@ -16,7 +16,7 @@ deliberately: `raise NotImplementedError("restore orders from the backup")`.
 
 - Rows of tables, and values of columns, that the same deploy has created: they are dropped with them.
 - Rows that the downgrade inserts, changes or deletes again.
-- Rows that were copied into another table before they are deleted.
+- Rows that were copied into another table before they are deleted, if the copy has all of them.
 - A downgrade that raises deliberately, which says that a rollback is impossible; deleted rows are still reported.
 - A DELETE without WHERE: see `unfiltered-change`.
 
@@ -50,6 +50,7 @@ from reviewer.check import (
     Severity,
     Subject,
     Truncate,
+    Uncopied,
     Update,
     Written,
     about,
@@ -73,6 +74,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             with_them = [f"{each.deleted:,} of `{each.relation.as_name}`" for each in followers]
             if gone or with_them:
                 yield _lost(table, [*gone, *with_them], followers)
+            elif uncopied := _uncopied(context):
+                yield concern(
+                    f"""
+                    Of {uncopied.deleted:,} rows of `{table}` that this deleted in a rehearsal, on rows that the schema
+                    allows, {uncopied.copied:,} were copied before: the others are lost for good.
+                    """,
+                    about=about.table(table),
+                    severity=Severity.WARNING,
+                    basis=Basis.OBSERVED,
+                    evidence={"deleted": uncopied.deleted, "copied": uncopied.copied},
+                )
         case Merge(table=table, does=does) if context.exists(table):
             if "delete" in does and not _kept(table, context):
                 yield _lost(table, [f"`{table}`"], ())
@@ -112,6 +124,13 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 def _kept(table: Name, context: Context) -> bool:
     return _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge)
+
+
+def _uncopied(context: Context) -> Uncopied | None:
+    if context.static or context.revision is None:
+        return None
+    mine = (context.revision.id, context.statement.sql)
+    return next((each for each in context.recording.uncopied if (each.revision, each.sql) == mine), None)
 
 
 def _lost(table: Name, told: Sequence[str], followers: Sequence[Written]) -> Concern:
@@ -191,6 +210,14 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
         upgrade="""
         op.execute("CREATE TABLE kept AS SELECT * FROM users WHERE id < 10")
         op.execute("DELETE FROM users WHERE id < 10")
+        """,
+    ),
+    Example(
+        "rows that an outer join puts aside",
+        given=USERS + '\nop.execute("CREATE TABLE logs (id int PRIMARY KEY, user_id bigint, made date NOT NULL)")',
+        upgrade="""
+        op.execute("CREATE TABLE kept AS SELECT l.* FROM logs l LEFT JOIN users u ON u.id = l.user_id WHERE made < now()")
+        op.execute("DELETE FROM logs WHERE made < now()")
         """,
     ),
     Example(

@@ -911,3 +911,243 @@ def test_a_column_that_is_missing_in_each_partition_is_told_once(bench: cases.Be
     assert [rule for rule, _ in told] == ["destructive-downgrade", "incomplete-downgrade"]
     assert "`ev.b`" in told[0][1]
     assert "`ev.a`" in told[1][1]
+
+
+TOTALS = (
+    "CREATE TABLE users (id int PRIMARY KEY, total int, code uuid)",
+    "CREATE TABLE orders (id int PRIMARY KEY, user_id int NOT NULL REFERENCES users, total int NOT NULL)",
+)
+UPDATE = "UPDATE users SET total = o.total FROM orders o WHERE o.user_id = users.id"
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        ((UPDATE,), True),
+        ((UPDATE, "DROP TABLE orders"), True),
+        (("ALTER TABLE users ADD COLUMN sum int", UPDATE.replace("SET total", "SET sum")), True),
+        (("CREATE TABLE made AS SELECT * FROM orders", UPDATE.replace("orders", "made")), True),
+        (
+            ("CREATE TABLE made AS SELECT DISTINCT ON (user_id) * FROM orders", UPDATE.replace("orders", "made")),
+            False,
+        ),
+        (("DELETE FROM orders a USING orders b WHERE a.user_id = b.user_id AND a.id > b.id", UPDATE), False),
+        ((f"{UPDATE} AND users.total IS NULL",), True),
+        (("UPDATE users SET code = gen_random_uuid() FROM orders o WHERE o.user_id = users.id",), False),
+        (("UPDATE users SET total = coalesce(users.total, 0) FROM orders o WHERE o.user_id = users.id",), False),
+    ],
+    ids=[
+        "a column of the same name",
+        "a table that is dropped after it",
+        "a new column",
+        "a table of the revision",
+        "one row of each in a table of the revision",
+        "a table of which duplicates are deleted first",
+        "only where there is no value yet",
+        "a value of its own for each row",
+        "its own value",
+    ],
+)
+def test_an_update_that_may_take_one_of_several_rows_is_told(
+    statements: tuple[str, ...], told: bool, bench: cases.Bench
+) -> None:
+    made = case(("\n".join(f"op.execute({each!r})" for each in statements), NO_WAY_BACK))
+    report = bench.review(replace(made, setup=TOTALS))
+
+    assert [f.severity.value for f in report.findings if f.rule == "ambiguous-update"] == ["warning"] * told
+
+
+def sent(*statements: str) -> str:
+    return "\n".join(f"op.execute({each!r})" for each in statements)
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "advice"),
+    [
+        (
+            sent(
+                "ALTER TABLE items ADD CONSTRAINT a CHECK (id > 0)",
+                "ALTER TABLE items ADD CONSTRAINT a CHECK (id > 1)",
+            ),
+            "An earlier statement of this revision has made it: give one of them another name.",
+        ),
+        (
+            sent("CREATE TABLE made (id int)", "CREATE TABLE made (id int)"),
+            "An earlier statement of this revision has made it: give one of them another name.",
+        ),
+        (
+            'op.add_column("items", sa.Column("mail", postgresql.CITEXT()))',
+            "It belongs to the extension `citext`, which is not there or not in the search_path: create it first, with"
+            " `CREATE EXTENSION IF NOT EXISTS citext`.",
+        ),
+        (
+            'op.add_column("items", sa.Column("key", sa.UUID(), server_default=sa.text("uuid_generate_v4()")))',
+            "It belongs to the extension `uuid-ossp`, which is not there or not in the search_path: create it first, with"
+            ' `CREATE EXTENSION IF NOT EXISTS "uuid-ossp"`.',
+        ),
+        (
+            'op.create_index("ix", "items", ["old"], postgresql_using="gin", postgresql_ops={"old": "gin_trgm_ops"})',
+            "It belongs to the extension `pg_trgm`, which is not there or not in the search_path: create it first, with"
+            " `CREATE EXTENSION IF NOT EXISTS pg_trgm`.",
+        ),
+        (
+            sent("ALTER TABLE items ADD EXCLUDE USING gist (id WITH =)"),
+            "The extension `btree_gist` has one: create it first, with `CREATE EXTENSION IF NOT EXISTS btree_gist`.",
+        ),
+        (
+            'op.create_index("ix", "items", ["lower(old)"])',
+            'Alembic takes a string for the name of a column: give it the expression as `sa.text("lower(old)")`.',
+        ),
+        (
+            'op.add_column("items", sa.Column("key", custom_types.Key()))',
+            "Import `custom_types` in the revision; autogenerate does not, unless script.py.mako does.",
+        ),
+        (
+            'op.drop_constraint("positive", "items")',
+            "`items` has `ck_items_positive`: where a naming convention would add to the name, give it as"
+            ' `op.f("ck_items_positive")`.',
+        ),
+        (
+            'op.drop_constraint("negative", "items")',
+            "",
+        ),
+    ],
+    ids=[
+        "a constraint of the same revision",
+        "a table of the same revision",
+        "a type of an extension",
+        "a function of an extension",
+        "an operator class of an extension",
+        "an access method that lacks the type",
+        "an expression as a string",
+        "a module that is not imported",
+        "a constraint whose name a convention has made",
+        "a constraint that nothing resembles",
+    ],
+)
+def test_a_failure_says_what_helps(upgrade: str, advice: str, bench: cases.Bench) -> None:
+    setup = ("CREATE TABLE items (id int CONSTRAINT ck_items_positive CHECK (id > 0), old text)",)
+    report = bench.review(replace(case((upgrade, NO_WAY_BACK)), setup=setup))
+
+    (message,) = (each.message for each in report.findings if each.rule == "failing-upgrade")
+    assert message.endswith(f". {advice}" if advice else "does not exist.")
+
+
+def test_a_label_that_the_downgrade_cannot_drop_is_added_if_it_is_not_there(bench: cases.Bench) -> None:
+    made = case((sent("ALTER TYPE mood ADD VALUE 'c'"), "pass"))
+    report = bench.review(replace(made, setup=("CREATE TYPE mood AS ENUM ('a', 'b')",)))
+
+    (message,) = (each.message for each in report.findings if each.rule == "failing-second-upgrade")
+    assert message.endswith(" A downgrade cannot drop a label: add it with `IF NOT EXISTS`.")
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ('op.create_index("ix_items_old", "items", ["old"])', True),
+        ('op.create_index("ix_items_old", "items", [sa.text("old DESC")])', False),
+        ('op.create_index("ix_items_old", "items", ["old"], postgresql_where=sa.text("id > 3"))', False),
+        ('op.create_index("ix_items_old", "items", ["old", "id"])', False),
+    ],
+    ids=["the same", "in another order", "of fewer rows", "with one more column"],
+)
+def test_an_index_that_only_gets_another_name_need_not_be_built(made: str, told: bool, bench: cases.Bench) -> None:
+    report = bench.review(
+        replace(
+            case((f'op.drop_index("by_old", "items")\n{made}', NO_WAY_BACK)),
+            setup=(*ITEMS, "CREATE INDEX by_old ON items (old)"),
+        )
+    )
+
+    (message,) = (each.message for each in report.findings if each.rule == "blocking-index")
+    assert ("ALTER INDEX by_old RENAME TO ix_items_old" in message) is told
+
+
+LOGS = (
+    "CREATE TABLE users (id int PRIMARY KEY)",
+    "CREATE TABLE logs (id int PRIMARY KEY, user_id int, kind text, made date NOT NULL)",
+)
+OLD = "l.made < now()"
+GONE = "DELETE FROM logs l WHERE l.made < now()"
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        ((f"CREATE TABLE kept AS SELECT l.* FROM logs l JOIN users u ON u.id = l.user_id WHERE {OLD}", GONE), True),
+        (
+            (
+                f"CREATE TABLE kept AS SELECT l.* FROM logs l LEFT JOIN users u ON u.id = l.user_id WHERE {OLD}",
+                GONE,
+            ),
+            False,
+        ),
+        (
+            (
+                "CREATE TABLE kept (LIKE logs)",
+                f"INSERT INTO kept SELECT * FROM logs l WHERE kind <> 'a' AND {OLD}",
+                GONE,
+            ),
+            True,
+        ),
+        (
+            (
+                "CREATE TABLE kept (LIKE logs)",
+                f"INSERT INTO kept SELECT * FROM logs l WHERE kind = 'a' AND {OLD}",
+                f"INSERT INTO kept SELECT * FROM logs l WHERE kind IS DISTINCT FROM 'a' AND {OLD}",
+                GONE,
+            ),
+            False,
+        ),
+        (
+            (
+                f"CREATE TABLE kept AS SELECT * FROM logs l WHERE kind = 'a' AND {OLD}",
+                f"CREATE TABLE others AS SELECT * FROM logs l WHERE kind IS DISTINCT FROM 'a' AND {OLD}",
+                GONE,
+            ),
+            False,
+        ),
+        ((f"CREATE TABLE kept AS SELECT kind, count(*) FROM logs l WHERE {OLD} GROUP BY kind", GONE), False),
+        (
+            (
+                f"CREATE TABLE kept AS SELECT * FROM logs l WHERE {OLD}",
+                "DELETE FROM logs WHERE id IN (SELECT id FROM kept)",
+            ),
+            False,
+        ),
+    ],
+    ids=[
+        "an inner join",
+        "an outer join",
+        "a comparison that NULL does not meet",
+        "two parts that are all",
+        "two tables that are all",
+        "a summary",
+        "what the copy has",
+    ],
+)
+def test_rows_that_a_copy_leaves_out_before_they_are_deleted_are_told(
+    statements: tuple[str, ...], told: bool, bench: cases.Bench
+) -> None:
+    report = bench.review(replace(case((sent(*statements), NO_WAY_BACK)), setup=LOGS))
+
+    found = [
+        f.message for f in report.findings if f.rule == "unreversed-data-change" and f.severity.value == "warning"
+    ]
+    assert [message.endswith("were copied before: the others are lost for good.") for message in found] == [
+        True
+    ] * told
+
+
+def test_a_column_that_two_branches_add_is_no_matter_of_rows(bench: cases.Bench) -> None:
+    up, down = 'op.add_column("items", sa.Column("tz", sa.Text()))', 'op.drop_column("items", "tz")'
+    branches = tuple(
+        {"revision": each, "down_revision": "base0", "upgrade": up, "downgrade": down} for each in ("left", "right")
+    )
+    merge = {"revision": "mrg", "down_revision": ("left", "right"), "upgrade": "pass", "downgrade": "pass"}
+    setup = ("CREATE TABLE items (id int PRIMARY KEY)",)
+    report = bench.review(replace(case((up, down)), setup=setup, revisions=(*branches, merge)))
+
+    told = [each.message for each in report.findings if each.rule == "failing-upgrade"]
+    assert told
+    assert not any("if its tables contain rows" in message for message in told)

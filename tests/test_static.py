@@ -127,7 +127,7 @@ def found(place: Place, folder: Path) -> list[tuple[str, str]]:
     ("upgrade", "told"),
     [
         ('op.alter_column("users", "score", type_=sa.Numeric(14, 2))', []),
-        ('op.alter_column("users", "name", nullable=False)', [("notice", "stricter-for-old-code")]),
+        ('op.alter_column("users", "name", nullable=False)', []),
         ('op.alter_column("users", "id", nullable=False)', []),
         (
             'op.alter_column("users", "seen", type_=sa.DateTime(timezone=True))',

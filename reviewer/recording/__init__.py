@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from reviewer.recording.afterwards import (
     Afterwards,
+    Ambiguous,
     Counter,
     HiddenRows,
     Inserted,
     Refused,
     StaleIndex,
+    Uncopied,
     Vanished,
     Visible,
 )
@@ -67,6 +69,7 @@ __all__ = [
     "NOT_THERE",
     "UNTOUCHED",
     "Afterwards",
+    "Ambiguous",
     "BaseOrigin",
     "Broken",
     "Catalogue",
@@ -122,6 +125,7 @@ __all__ = [
     "Table",
     "Taken",
     "TransactionMode",
+    "Uncopied",
     "Vanished",
     "Visible",
     "Written",

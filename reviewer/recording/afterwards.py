@@ -123,6 +123,33 @@ class HiddenRows(Struct, frozen=True):
     """How many of them the migrations see."""
 
 
+class Ambiguous(Struct, frozen=True):
+    """An UPDATE ... FROM that can give a row different values, depending on which of several rows it takes, as has been seen
+    on the worst rows that the schema allows.
+    """
+
+    revision: str
+    sql: str
+    """The UPDATE."""
+    query: str
+    """Counts such rows."""
+    rows: int
+    """How many there were."""
+
+
+class Uncopied(Struct, frozen=True):
+    """A DELETE that took more rows than had been copied to a new table before, as has been seen on the worst rows that the
+    schema allows.
+    """
+
+    revision: str
+    sql: str
+    """The DELETE."""
+    table: Name
+    deleted: int
+    copied: int
+
+
 class StaleIndex(Struct, frozen=True):
     """An index whose expression now returns other values than those that the index was built with."""
 

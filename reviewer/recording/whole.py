@@ -6,7 +6,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from reviewer.recording.afterwards import Afterwards, HiddenRows
+from reviewer.recording.afterwards import Afterwards, Ambiguous, HiddenRows, Uncopied
 from reviewer.recording.catalogue import Catalogue
 from reviewer.recording.code import Control, Models, NewCode, OldCode
 from reviewer.recording.history import History, Revision
@@ -111,6 +111,8 @@ class Recording(Struct, frozen=True):
     repeatable: tuple[str, ...] = ()
     """Revisions of which parts are committed before the end, and whose upgrade ran again on all that it had left."""
     hidden: tuple[HiddenRows, ...] = ()
+    ambiguous: tuple[Ambiguous, ...] = ()
+    uncopied: tuple[Uncopied, ...] = ()
     failing_old: FailingOld | None = None
     base_origin: BaseOrigin = BaseOrigin()
     scale: Scale | None = None

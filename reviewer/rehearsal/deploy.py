@@ -20,6 +20,7 @@ from reviewer import __version__
 from reviewer.host.guardian import Guardian
 from reviewer.recording import (
     Afterwards,
+    Ambiguous,
     Control,
     Counter,
     Direction,
@@ -32,8 +33,9 @@ from reviewer.recording import (
     Rehearsal,
     Scale,
     Skipped,
+    Uncopied,
 )
-from reviewer.rehearsal import base_state, control, other_keys, scale, unrun
+from reviewer.rehearsal import ambiguous_updates, base_state, control, other_keys, scale, uncopied_rows, unrun
 from reviewer.rehearsal.base_state import BaseState
 from reviewer.rehearsal.interpreter import RunnerProcess
 from reviewer.rehearsal.lanes import Lanes
@@ -113,6 +115,8 @@ class _Rehearsal:
         self._scale: Scale | None = None
         self._afterwards: list[Afterwards] = []
         self._repeatable: list[str] = []
+        self._ambiguous: tuple[Ambiguous, ...] = ()
+        self._uncopied: tuple[Uncopied, ...] = ()
         self._behind: list[tuple[str, Counter]] = []
         """Sequences that a revision leaves behind the rows which it inserts into an empty table."""
 
@@ -153,6 +157,7 @@ class _Rehearsal:
         bench.restart()
         self._base = self._base.for_superuser(bench)
         self._passes, self._trials, self._afterwards, self._behind, self._repeatable = [], [], [], [], []
+        self._ambiguous, self._uncopied = (), ()
         self._old, self._new = OldTrial(bench), NewTrial(bench)
         self._everything()
         again = [each.failure.message for each in self._passes if each.failure is not None]
@@ -316,8 +321,14 @@ class _Rehearsal:
 
         took = sum(each.seconds for each in self._passes if each.rehearsal is Rehearsal.DEPLOYED)
         limit = max(_ENOUGH, _MANY_TIMES * took)
-        run = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False, seconds=limit).run
+        ended = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False, seconds=limit)
+        run = ended.run
         if run.ok:
+            self._uncopied = uncopied_rows.among(run.passes)
+            ran = {each.revision for each in run.passes}
+            deployed = [each for each in self._well_on_rows if each.revision in ran]
+            with self._bench.looking("which of several rows an UPDATE takes"):
+                self._ambiguous = ambiguous_updates.among(self._bench.server, deployed, ended.database, start)
             return None
         endless = run.failure is not None and run.failure.kind is FailureKind.TIMEOUT and not self._bench.is_late()
         if run.failed_revision is not None and (endless or self._base.rows_matter(run)):
@@ -507,6 +518,8 @@ class _Rehearsal:
             afterwards=other_keys.with_counters(self._afterwards, self._behind),
             repeatable=tuple(self._repeatable),
             hidden=self._base.hidden,
+            ambiguous=self._ambiguous,
+            uncopied=self._uncopied,
             failing_old=self._base.failing,
             base_origin=self._bench.origin,
         )

@@ -924,6 +924,7 @@ def _foreign_key(table: Name, name: str | None, key: ForeignKey, *, valid: bool)
     definition = f"FOREIGN KEY ({', '.join(key.columns)}) REFERENCES {key.referenced}"
     if key.on_delete:
         definition += f" ON DELETE {key.on_delete}"
+        definition += f" ({', '.join(key.sets)})" if key.sets else ""
     if name is None:
         name = _made_up(table, key.columns, "foreign key")
     return Constraint(name, "foreign key", key.columns, definition, valid, referenced, key.referenced_columns)

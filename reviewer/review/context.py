@@ -297,6 +297,11 @@ class Context(Struct, frozen=True, dict=True):
         """
         return self._later
 
+    def later_in_deploy(self) -> tuple[tuple[Operation, Statement], ...]:
+        """Operations of the same deploy that come after this one, in this revision and those after it."""
+        understood = self.understood
+        return tuple(understood.log[understood.position + self.done + 1 :]) if understood is not None else ()
+
     @cached_property
     def _later(self) -> tuple[tuple[Operation, Statement], ...]:
         return self._pairs[self.place + self.width :] if self.understood is not None else ()

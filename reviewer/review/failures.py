@@ -38,6 +38,9 @@ _NOT_NULL_VIOLATION = "23502"
 _UNIQUE_VIOLATION = "23505"
 _NOT_IN_THE_SCHEMA = "42"
 """Class of the SQLSTATEs that no value causes: no such table, column, function, type or operator, and the like."""
+_ALREADY_THERE = frozenset({"42701", "42P07", "42710"})
+"""No row decides whether a column, a relation or another object is there: without rows, Alembic has run branches in
+another order."""
 _DYNAMIC = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
 """What a statement has that makes others, as in a DO block."""
 
@@ -128,7 +131,8 @@ def where(story: Story, failed: Pass) -> str:
         for each in story.passes
         if each.direction is failed.direction and each.outcome is Outcome.OK and each is not failed
     ]
-    if failed.rows and any(not each.rows for each in others):
+    there = failed.failure is not None and failed.failure.sqlstate in _ALREADY_THERE
+    if failed.rows and not there and any(not each.rows for each in others):
         return " if its tables contain rows, but not on empty ones"
     if failed.direction is Direction.UPGRADE and failed.rehearsal is Rehearsal.DEPLOYED and others:
         return " in one `alembic upgrade` with the revisions before it, but not on its own"

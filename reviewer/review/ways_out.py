@@ -5,8 +5,19 @@ most.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
-from reviewer.recording import FailureKind, Pass
+from reviewer.recording import FailureKind, Origin, Pass, Table
+from reviewer.replay.stream import operations
+from reviewer.sql.names import quoted
+from reviewer.sql.operations import (
+    AddCheck,
+    AddForeignKey,
+    AddUnique,
+    CreateIndex,
+    CreateTable,
+    Operation,
+)
 
 VERSION_LENGTH = 32
 """Characters of a revision id that the version table takes as Alembic makes it."""
@@ -18,6 +29,38 @@ _ROW_SECURITY = (
     " `--migrate-as superuser`."
 )
 
+_EXTENSIONS = {
+    "uuid-ossp": r"uuid_(?:generate_v[1345]\w*|nil|ns_\w+)",
+    "pgcrypto": r"crypt|gen_salt|digest|hmac|gen_random_bytes|pgp_\w+",
+    "pg_trgm": r"(?:word_|strict_word_)?similarity|show_trgm|g(?:in|ist)_trgm_ops",
+    "unaccent": r"unaccent",
+    "citext": r"citext",
+    "hstore": r"hstore|akeys|avals|skeys|svals",
+    "ltree": r"ltree|lquery|ltxtquery",
+    "vector": r"vector|halfvec|sparsevec|(?:vector|halfvec)_(?:l2|ip|cosine|l1)_ops",
+    "postgis": r"geometry|geography|st_\w+",
+}
+"""What belongs to each: types, functions and operator classes."""
+
+
+def _of_extensions(before: str, after: str) -> tuple[tuple[str, str], ...]:
+    """What helps where PostgreSQL names something of an extension between `before` and `after`."""
+    return tuple(
+        (
+            rf"{before}(?:\w+\.)?(?:{names}){after}",
+            f"It belongs to the extension `{each}`, which is not there or not in the search_path: create it first, with"
+            f" `{_created(each)}`.",
+        )
+        for each, names in _EXTENSIONS.items()
+    )
+
+
+def _created(extension: str) -> str:
+    return f"CREATE EXTENSION IF NOT EXISTS {quoted(extension)}"
+
+
+_MADE_HERE = "An earlier statement of this revision has made it: give one of them another name."
+
 _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
     "42501": ((r"row-level security", _ROW_SECURITY),),
     "42704": (
@@ -27,13 +70,28 @@ _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
             + _ROW_SECURITY[0].lower()
             + _ROW_SECURITY[1:],
         ),
+        *_of_extensions('(?:type|operator class) "', '"'),
+        *(
+            (
+                rf'no default operator class for access method "{method}"',
+                f"The extension `btree_{method}` has one: create it first, with `{_created(f'btree_{method}')}`.",
+            )
+            for method in ("gist", "gin")
+        ),
         (
             r'type "(?P<name>[^"]+)" does not exist',
             "Alembic creates an enum type with its table and not with a column: create it before, with"
             ' `sa.Enum(..., name="{name}").create(op.get_bind(), checkfirst=True)`.',
         ),
     ),
+    "42703": (
+        (
+            r'column "(?P<name>[^"]*\([^"]*\)[^"]*)" does not exist',
+            'Alembic takes a string for the name of a column: give it the expression as `sa.text("{name}")`.',
+        ),
+    ),
     "42710": (
+        (r"enum label", "A downgrade cannot drop a label: add it with `IF NOT EXISTS`."),
         (
             r'type "(?P<name>[^"]+)" already exists',
             "Alembic creates the type with each table that has it: give all but the first"
@@ -42,6 +100,7 @@ _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (r"", "Something has this name already: another revision made it, or a downgrade has left it behind."),
     ),
+    "42883": _of_extensions("function ", r"\("),
     "42P07": (
         (
             r"",
@@ -114,6 +173,10 @@ _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
 
 _BY_WORDS = (
     (
+        r"^NameError: name '(?P<name>\w+)' is not defined",
+        "Import `{name}` in the revision; autogenerate does not, unless script.py.mako does.",
+    ),
+    (
         r"Can't emit DROP CONSTRAINT|no name",
         "Give `op.drop_constraint()` the name that the database has: PostgreSQL's own is as `table_column_fkey`,"
         " `table_column_key` or `table_column_check`; a `naming_convention` in the metadata gives every constraint one.",
@@ -129,8 +192,8 @@ _UNTIL_THE_END = (
 )
 
 
-def way_out(failed: Pass) -> str:
-    """What helps against the failure, as a sentence; empty where nobody knows."""
+def way_out(failed: Pass, tables: Iterable[Table] = ()) -> str:
+    """What helps against the failure, as a sentence; empty where nobody knows. `tables` are those that there are."""
     failure = failed.failure
     if failure is None:
         return ""
@@ -139,6 +202,10 @@ def way_out(failed: Pass) -> str:
             return too_long(failed.revision)
         if failure.sqlstate == "42P07" and _TEMPORARY.match(failure.sql or ""):
             return _UNTIL_THE_END
+        if _made_here(failed):
+            return _MADE_HERE
+        if similar := _similar_constraint(failure.message, tables):
+            return similar
         known = _BY_SQLSTATE.get(failure.sqlstate or "", ())
     else:
         known = _BY_WORDS if failure.kind is FailureKind.RAISED else ()
@@ -147,6 +214,46 @@ def way_out(failed: Pass) -> str:
         if found:
             return sentence.format(**{name: told.replace("`", "") for name, told in found.groupdict().items()})
     return ""
+
+
+def _made_here(failed: Pass) -> bool:
+    """Whether the revision itself has made a constraint or relation that it makes again."""
+    failure = failed.failure
+    if failure is None or failure.sqlstate not in {"42710", "42P07"}:
+        return False
+    found = re.match(r'(?:constraint|relation) "(?P<name>[^"]+)".* already exists', failure.message)
+    return found is not None and any(
+        made == found["name"]
+        for each in failed.statements
+        if each.error is None and each.origin is Origin.REVISION
+        for operation in operations(each)
+        for made in _names(operation)
+    )
+
+
+def _names(operation: Operation) -> Iterator[str]:
+    match operation:
+        case CreateTable(table=table, if_not_exists=False):
+            yield table.name
+        case AddCheck(name=name) | AddUnique(name=name) | AddForeignKey(name=name) | CreateIndex(name=name) if name:
+            yield name
+
+
+def _similar_constraint(message: str, tables: Iterable[Table]) -> str:
+    """The name with what a naming convention adds, if the table has one such constraint."""
+    found = re.match(r'constraint "(?P<name>[^"]+)" of relation "(?P<table>[^"]+)" does not exist', message)
+    if found is None:
+        return ""
+    suffix = f"_{found['name']}"
+    there = [
+        c.name for t in tables if t.name.name == found["table"] for c in t.constraints if c.name.endswith(suffix)
+    ]
+    if len(there) != 1:
+        return ""
+    return (
+        f"`{found['table']}` has `{there[0]}`: where a naming convention would add to the name, give it as"
+        f' `op.f("{there[0]}")`.'
+    )
 
 
 def is_of_its_id(failed: Pass) -> bool:

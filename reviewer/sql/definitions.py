@@ -201,21 +201,23 @@ def references(reader: Reader, columns: tuple[str, ...]) -> ForeignKey:
     referenced = reader.name()
     referenced_columns = _key_columns(reader) if reader.at_symbol(TokenType.L_PAREN) else ()
     actions: dict[str, str] = {}
+    sets: tuple[str, ...] = ()
     while True:
         if reader.accept("MATCH"):
             reader.expect_any("FULL", "PARTIAL", "SIMPLE")
         elif reader.accept("ON"):
             event = reader.expect_any("DELETE", "UPDATE")
             actions[event] = _referential_action(reader)
+            if reader.at_symbol(TokenType.L_PAREN):
+                sets = tuple(reader.within(lambda: reader.listed(reader.identifier)))
         else:
             break
-    return ForeignKey(referenced, columns, referenced_columns, actions.get("DELETE"), actions.get("UPDATE"))
+    return ForeignKey(referenced, columns, referenced_columns, actions.get("DELETE"), actions.get("UPDATE"), sets)
 
 
 def _referential_action(reader: Reader) -> str:
     for words in (("NO", "ACTION"), ("RESTRICT",), ("CASCADE",), ("SET", "NULL"), ("SET", "DEFAULT")):
         if reader.accept(*words):
-            reader.skip_group()
             return " ".join(words)
     raise NotUnderstood
 

@@ -11,10 +11,11 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
+from reviewer.sql import choices as choices_of
 from reviewer.sql import commands, heads, matching, trees
 from reviewer.sql.alter import alter
 from reviewer.sql.create import create
-from reviewer.sql.operations import Operation, SessionCommand, Unrecognized
+from reviewer.sql.operations import Operation, SessionCommand, Unrecognized, Update
 from reviewer.sql.reader import NotUnderstood, Reader, TooMuch
 from reviewer.sql.statements import Statement, statements
 from reviewer.sql.tokenizer import NO_WORDS, OPERATORS, Tokenizer
@@ -225,6 +226,17 @@ def matches(sql: str) -> Iterator[matching.Match]:
         if statement.text[:6].lower() in {"update", "delete"} and not statement.cut:
             with suppress(Exception):
                 found = matching.of(_parser().change(statement.tokens, statement.text))
+                if found is not None:
+                    yield found
+
+
+def choices(sql: str) -> Iterator[choices_of.Choice]:
+    """How each UPDATE ... FROM of a text chooses among several rows, as far as that is known. Never raises."""
+    for statement in split(sql):
+        if statement.text[:6].lower() == "update" and not statement.cut:
+            with suppress(Exception):
+                (update,) = _parser().operations(statement)
+                found = choices_of.of(statement, update) if isinstance(update, Update) else None
                 if found is not None:
                     yield found
 

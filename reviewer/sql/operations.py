@@ -21,6 +21,8 @@ class ForeignKey(Struct, frozen=True):
     referenced_columns: tuple[str, ...] = ()
     on_delete: str | None = None
     on_update: str | None = None
+    sets: tuple[str, ...] = ()
+    """The columns to which ON DELETE SET NULL or SET DEFAULT is limited; empty for all of the key."""
 
 
 class ColumnDefinition(Struct, frozen=True):

@@ -13,6 +13,7 @@ from reviewer import sql  # noqa: F401  (from here on, every import of sqlglot g
 from reviewer.sql.operations import Operation
 
 if TYPE_CHECKING:
+    from reviewer.sql.choices import Choice
     from reviewer.sql.matching import Match
 
 _KEPT = 10_000
@@ -50,6 +51,13 @@ def matches(text: str) -> tuple[Match, ...]:
     from reviewer.sql import dialect
 
     return tuple(dialect.matches(text))
+
+
+def choices(text: str) -> tuple[Choice, ...]:
+    """How each UPDATE ... FROM of a text chooses among several rows, as far as that is known. Never raises."""
+    from reviewer.sql import dialect
+
+    return tuple(dialect.choices(text))
 
 
 def _parse(text: str, cut: bool = False) -> tuple[Operation, ...]:
