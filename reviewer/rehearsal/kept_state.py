@@ -125,9 +125,9 @@ class KeptStates:
         self._name: str | None = None
         """Name of the key; None until a server whose state can be kept is about to start."""
         self._made: Mapping[str, Any] | None = None
-        """What the wanted state depends on, once it has been kept without rows, or is to be kept with them."""
+        """What the wanted state depends on, once it has been kept without rows, or will be kept with them."""
         self._soon = False
-        """Whether the wanted state is to be kept with its rows, and not without: its history was short."""
+        """Whether the wanted state will be kept with its rows only: its history was short."""
         self.rows: KeptRows | None = None
         """The rows in the state that was chosen; None if it has none."""
 

@@ -40,7 +40,7 @@ def _found(sent: Sequence[tuple[str, Statement]]) -> Iterator[Uncopied]:
 
 
 def _copied(sent: Iterable[Statement], table: Name) -> int | None:
-    """How many rows of `table` have been copied to new tables; None where that cannot be told from the numbers."""
+    """How many rows of `table` have been copied to new tables; None if the numbers do not tell that."""
     made: list[Name] = []
     copied = 0
     for statement in sent:

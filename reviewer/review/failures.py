@@ -39,8 +39,7 @@ _UNIQUE_VIOLATION = "23505"
 _NOT_IN_THE_SCHEMA = "42"
 """Class of the SQLSTATEs that no value causes: no such table, column, function, type or operator, and the like."""
 _ALREADY_THERE = frozenset({"42701", "42P07", "42710"})
-"""No row decides whether a column, a relation or another object is there: without rows, Alembic has run branches in
-another order."""
+"""Something exists already, whatever the rows are: without them, Alembic has run branches in another order."""
 _DYNAMIC = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
 """What a statement has that makes others, as in a DO block."""
 
