@@ -15,6 +15,7 @@ Build the new index under another name first, then drop the old one, and rename 
 - Both in one transaction: nobody sees the gap (see `blocking-index` for what the build locks).
 - Indexes that are invalid or that the same deploy has created.
 - An index on other columns.
+- A column that gets another type in between: its new index cannot be built before.
 
 ## References
 
@@ -26,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AlterColumnType,
     Concern,
     Context,
     CreateIndex,
@@ -66,6 +68,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             for later, statement in context.later_in_deploy():
                 match later:
+                    case AlterColumnType(table=on, column=column) if (
+                        on.matches(table.name) and column in dropped.columns
+                    ):
+                        return  # the new index cannot be built before
                     case CreateIndex(table=on, name=new, columns=columns) if on.matches(table.name):
                         together = _in_one_transaction(context.statement, statement, context)
                         if columns[:1] == dropped.columns[:1] and not together:
@@ -117,6 +123,17 @@ EXAMPLES = [
                 op.create_index("by_name_and_age", "users", ["name", "age"], postgresql_concurrently=True)
             """,
         ),
+    ),
+    Example(
+        "rebuilt on a column of another type",
+        given=USERS,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.drop_index("by_name", "users", postgresql_concurrently=True)
+        op.execute('ALTER TABLE users ALTER COLUMN name TYPE text COLLATE "C"')
+        with op.get_context().autocommit_block():
+            op.create_index("by_name", "users", ["name"], postgresql_concurrently=True)
+        """,
     ),
     Example(
         "created first",

@@ -154,8 +154,10 @@ def base_commit(report: Report) -> str:
     return next((commit[:12] for commit in commits if commit), "")
 
 
-def witness(report: Report) -> str:
-    """The basis of the report: `PostgreSQL 18.4 (embedded), observed`."""
+def witness(report: Report, *, origins: bool = True) -> str:
+    """The basis of the report: `PostgreSQL 18.4 (embedded), observed`. `origins`: also what the base states came from,
+    which may differ from one review of the same to the next.
+    """
     servers = dict.fromkeys(tree.recording.server for tree in report.trees if tree.recording.server)
     named = [f"PostgreSQL {_version(server)} ({server.source})" for server in servers]
     match report.mode:
@@ -166,7 +168,8 @@ def witness(report: Report) -> str:
         case mode:
             how = mode
     beyond = dict.fromkeys(words for server in servers if (words := unverified(server.major)))
-    return "; ".join([", ".join([*named, how, *dict.fromkeys(_origins(report))]), *beyond])
+    made = dict.fromkeys(_origins(report) if origins else ())
+    return "; ".join([", ".join([*named, how, *made]), *beyond])
 
 
 def _origins(report: Report) -> Iterator[str]:

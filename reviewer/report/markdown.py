@@ -281,7 +281,9 @@ class _Page(Struct, frozen=True, dict=True):
     def _footer(self) -> str:
         base = base_commit(self.report)
         parts = [f"compared with {span(base)}"] if base else []
-        parts += [_tag(inert.name(each)) for each in (witness(self.report), *sizes(self.report))]
+        # a comment is not written again where nothing else has changed
+        basis = witness(self.report, origins=not self.place.marker_id)
+        parts += [_tag(inert.name(each)) for each in (basis, *sizes(self.report))]
         parts += [_tag(f"alembic-reviewer {inert.name(self.report.tool)}")]
         if self.place.run_url:
             parts.append(f'<a href="{_address(self.place.run_url)}">run</a>')

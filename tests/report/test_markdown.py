@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from msgspec.structs import replace
 
-from reviewer.recording import Location
+from reviewer.recording import BaseOrigin, Location
 from reviewer.report import markdown, pages
 from reviewer.report.markdown import MARKER, Place
 from reviewer.review.finding import Finding
@@ -261,3 +261,14 @@ def test_of_a_comment_that_does_not_tell_nothing_is_new() -> None:
 
 def test_names_the_base_commit() -> None:
     assert f"compared with `{'ab' * 6}`" in markdown.render(reports.WITH_COMMITS, PLACE)
+
+
+def test_a_comment_stays_as_it_is_when_the_next_review_starts_from_a_kept_state() -> None:
+    (tree,) = reports.TYPICAL.trees
+    first, second = (
+        replace(reports.TYPICAL, trees=(replace(tree, recording=replace(tree.recording, base_origin=origin)),))
+        for origin in (BaseOrigin("history", revisions=7, replayed=7), BaseOrigin("snapshot", revisions=7))
+    )
+
+    assert markdown.render(first, PLACE) == markdown.render(second, PLACE)
+    assert "base state from a snapshot of 7 revisions" in markdown.render(second, replace(PLACE, marker_id=""))
