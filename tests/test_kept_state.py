@@ -400,10 +400,10 @@ def test_a_server_that_does_not_come_back_with_rows_is_replaced(
     original = KeptStates.keep_rows
     lost: list[bool] = []
 
-    def losing(self: KeptStates, bench: Workbench, database: str, found: KeptRows) -> bool:
+    def losing(self: KeptStates, bench: Workbench, database: str, found: KeptRows, empty: str) -> bool:
         with monkeypatch.context() as patch:
             patch.setattr(bench.server._machine, "paused", _refuse)
-            lost.append(original(self, bench, database, found))
+            lost.append(original(self, bench, database, found, empty))
         return lost[-1]
 
     monkeypatch.setattr(KeptStates, "keep_rows", losing)
@@ -884,7 +884,9 @@ def keep(
     limit: int = 100,
 ) -> bool:
     data = write(place / folder, {"PG_VERSION": "x" * size})
-    return snapshots.keep(name, about or {}, data, guardian, database="d", superuser="s", shared={}, limit=limit)
+    kept = snapshots.keep(name, about or {}, data, guardian, database="d", superuser="s", shared={})
+    snapshots.make_room(limit)
+    return kept
 
 
 @pytest.fixture

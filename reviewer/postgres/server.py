@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,8 +96,10 @@ class Kept(Struct, frozen=True):
     database: str
     superuser: str
     shared: Mapping[str, Any]
+    others: tuple[str, ...]
+    """Other databases that the server knows. Their folders are in `without`."""
     without: tuple[str, ...]
-    """Files that a copy can omit."""
+    """Files and folders that a copy for `database` can omit."""
 
 
 class Machine(Protocol):
@@ -214,16 +216,22 @@ class RunningServer:
         snapshot = self.snapshot
         assert snapshot is not None
         database = (self._prefix + name)[:_LONGEST_NAME]
+        for other in snapshot.others:
+            self._execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(other)))
         if snapshot.database != database:
             renamed = sql.SQL("ALTER DATABASE {} RENAME TO {}")
             self._execute(renamed.format(sql.Identifier(snapshot.database), sql.Identifier(database)))
-        row = self._execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [database]).fetchone()
-        if row is None:
+        oid = self._oid_of(database)
+        if oid is None:
             raise ServerError(f"The snapshot does not hold the database {snapshot.database}.")
         self._databases[database] = lambda: None
         assert self._rows is not None
-        self._shared.adopted(database, int(row[0]), self._rows.known(snapshot.shared))
+        self._shared.adopted(database, oid, self._rows.known(snapshot.shared))
         return database
+
+    def _oid_of(self, database: str) -> int | None:
+        row = self._execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [database]).fetchone()
+        return None if row is None else int(row[0])
 
     def start_over(self) -> None:
         """Continue with a fresh server. All scratch databases are lost."""
@@ -237,9 +245,9 @@ class RunningServer:
         self._rows = SharedRows(self._admin, self._owner)
         self._shared = Shared(self._rows)
 
-    def pause(self, database: str, use: Callable[[Path, Kept], None]) -> bool:
-        """Stop the server while `use` copies its data folder, which must hold no scratch database except
-        `database`, and start it again.
+    def pause(self, databases: Sequence[str], use: Callable[[Path, Sequence[Kept]], None]) -> bool:
+        """Stop the server while `use` copies its data folder, once for each of `databases`, and start it again. No
+        other scratch database may exist.
 
         Returns False, and does nothing, if what the migrations have changed is not all in that folder.
 
@@ -249,16 +257,24 @@ class RunningServer:
         assert self._machine is not None
         assert self._rows is not None
         initial, now = self._shared.state()
-        if not self._rows.is_within(now, initial) or set(self._databases) != {self._ours(database)}:
+        if not self._rows.is_within(now, initial) or set(self._databases) != {*map(self._ours, databases)}:
             return False
         row = self._execute("SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())").fetchone()
         current = str(row[0]) if row else ""
         told = self._rows.told(initial)
-        self.terminate_connections(database)
+        folders = {name: f"base/{self._oid_of(name)}" for name in databases}
+        for name in databases:
+            self.terminate_connections(name)
         self._admin.close()
 
         def copy(data: Path) -> None:
-            use(data, Kept(database, self._own_user, told, tuple(_old_log(data, current))))
+            log = tuple(_old_log(data, current))
+            found = []
+            for name in databases:
+                others = tuple(each for each in databases if each != name)
+                without = (*log, *(folders[each] for each in others))
+                found.append(Kept(name, self._own_user, told, others, without))
+            use(data, found)
 
         self._admin = self._machine.paused(self._own_user, copy)
         self._rows.reconnect(self._admin)

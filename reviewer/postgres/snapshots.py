@@ -24,7 +24,7 @@ from reviewer.host.files import read_regular
 from reviewer.host.guardian import Guardian
 from reviewer.postgres.cache import Entry, cache_folder
 
-FORMAT = 6
+FORMAT = 7
 """Increased whenever the contents of snapshots, or how a server runs, change, so that older snapshots are not
 used."""
 LIMIT = 1024
@@ -48,6 +48,8 @@ class Snapshot(Struct, frozen=True):
     shared: Mapping[str, Any]
     """The server-wide state before the project changed anything, in the format of the code that reads it."""
     about: Mapping[str, Any]
+    others: tuple[str, ...] = ()
+    """Databases that its server knows and whose contents are not in it."""
 
     @property
     def entry(self) -> Entry:
@@ -132,18 +134,18 @@ def keep(
     database: str,
     superuser: str,
     shared: Mapping[str, Any],
+    others: tuple[str, ...] = (),
     without: Iterable[str] = (),
-    limit: int = LIMIT,
 ) -> bool:
-    """Keep the folder `data` of a stopped server. Returns whether it was kept."""
+    """Keep the folder `data` of a stopped server. Returns whether it was kept. `make_room` limits what all take."""
     if not writable():
         return False
     place = folder()
     path = place / f"{name}-{secrets.token_hex(8)}.json"
-    snapshot = Snapshot(path, database, superuser, shared, about)
+    snapshot = Snapshot(path, database, superuser, shared, about, others)
     if not snapshot.entry.keep(data, guardian, without):
         return False
-    known = {"database": database, "superuser": superuser, "shared": shared, "about": about}
+    known = {"database": database, "superuser": superuser, "shared": shared, "about": about, "others": others}
     text = json.dumps(known).encode()
     building = place / f"{_UNFINISHED}{secrets.token_hex(8)}"
     watched = guardian.folder(building)
@@ -158,8 +160,7 @@ def keep(
         with suppress(OSError):
             building.unlink(missing_ok=True)
         guardian.forget(watched)
-    make_room(limit)
-    return path.exists()
+    return True
 
 
 def make_room(limit: int) -> None:
@@ -222,6 +223,7 @@ def _read(path: Path) -> Snapshot | None:
                 str(known["superuser"]),
                 dict(known["shared"]),
                 dict(known["about"]),
+                tuple(map(str, known["others"])),
             )
     return None
 

@@ -1,4 +1,4 @@
-"""A snapshot of a whole database, read from `pg_catalog` in one round trip, that can be compared by meaning.
+"""A snapshot of a whole database, read from `pg_catalog`, that can be compared by meaning.
 
 Column order, generated names, and grants that equal the defaults do not count as differences.
 """
@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from reviewer.postgres import prepared
 from reviewer.recording import Change, Difference
-from reviewer.rehearsal import shared_objects
+from reviewer.rehearsal import catalogue_changes, shared_objects
+from reviewer.rehearsal.catalogue_changes import Mark
 from reviewer.sql import types
 from reviewer.sql.names import VERSION_TABLE, Name
 
@@ -52,13 +53,31 @@ class Snapshot(Struct, frozen=True):
     """The properties of each object as JSON text. Objects with equal texts are equal."""
     columns: Mapping[Key, str]
     """The column numbers of columns, constraints and indexes, as text."""
+    mark: Mark | None = None
+    """From here on, later snapshots of the same database and of its clones can tell what has changed."""
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> Snapshot:
+    def of(cls, rows: Iterable[Row], mark: Mark | None = None) -> Snapshot:
         """Return the snapshot of these objects."""
         found = [(Key(*row[:4]), *row[4:]) for row in rows]
         columns = {key: numbers for key, _, numbers in found if numbers is not None}
-        return cls({key: about for key, about, _ in found}, columns)
+        return cls({key: about for key, about, _ in found}, columns, mark)
+
+    def changed_to(self, before: frozenset[tuple[str, str]], rows: Iterable[Row]) -> Snapshot:
+        """Return this with `rows` in the place of the relations that `before` names, and of what is no relation and
+        belongs to none.
+        """
+
+        def stays(key: Key) -> bool:
+            if key.table is None:
+                return key.kind in _RELATIONS and (key.schema, key.name) not in before
+            return (key.schema, key.table) not in before
+
+        new = Snapshot.of(rows)
+        return Snapshot(
+            {key: about for key, about in self.objects.items() if stays(key)} | {**new.objects},
+            {key: numbers for key, numbers in self.columns.items() if stays(key)} | {**new.columns},
+        )
 
     @property
     def rows(self) -> list[Row]:
@@ -97,22 +116,38 @@ SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off
 """
 
 
+_MANY = 4000
+"""So many objects take longer to read than what has changed among them."""
+
+
 def take(
     connection: Connection[tuple[object, ...]],
     version_table: str = VERSION_TABLE,
     roles: Collection[str] | None = None,
+    since: Snapshot | None = None,
+    *,
+    marked: bool = False,
 ) -> Snapshot:
     """Return the state of the connection's database and of the server-wide objects that a migration can change.
     Objects that belong to extensions are left out.
 
-    `roles` limits which roles count, for servers on which others create roles at any time; None counts all.
+    `roles` limits which roles count, for servers on which others create roles at any time; None counts all. If `since`
+    is given, the database is the one of that snapshot, or descends from it: only what has changed is read. The result
+    can be used for that if it is `marked` and there is much in it.
     """
     with read_plainly(connection):
-        found = cast("list[Row]", prepared.execute(connection, _QUERY).fetchall())
+        changed = None if since is None or since.mark is None else catalogue_changes.since(connection, since.mark)
+        if changed is None:
+            found = cast("list[Row]", prepared.execute(connection, _QUERY).fetchall())
+        else:
+            read = prepared.execute(connection, _QUERY_OF_SOME, ("oid[]",), (changed.now,))
+            found = cast("list[Row]", read.fetchall())
         found += cast("list[Row]", shared_objects.read(connection, roles))
-    return Snapshot.of(
-        row for row in found if row[2] != version_table and (row[0], row[3]) != ("table", version_table)
-    )
+        mark = catalogue_changes.mark(connection) if marked and changed is None and len(found) >= _MANY else None
+    rows = [row for row in found if row[2] != version_table and (row[0], row[3]) != ("table", version_table)]
+    if since is not None and changed is not None:
+        return since.changed_to(changed.before, rows)
+    return Snapshot.of(rows, mark)
 
 
 def renamed_columns(before: Snapshot, after: Snapshot) -> frozenset[tuple[str, str]]:
@@ -166,6 +201,7 @@ _ORDER = (
     "statistics object",
     *shared_objects.KINDS,
 )
+_RELATIONS = frozenset({"table", "view", "materialized view", "sequence"})
 _MADE_UP = re.compile(r"_(pkey|key|fkey|check|excl|idx|not_null)\d*$|^SYS_|_seq\d*$")
 _SEQUENCE = re.compile(r"^nextval\('[^']*_seq\d*\"?'::regclass\)$")
 _MOMENT = re.compile(r"^'\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
@@ -261,7 +297,7 @@ WITH extended AS MATERIALIZED (
     SELECT n.oid, n.nspname, n.nspacl, n.nspowner FROM pg_catalog.pg_namespace n WHERE {_USERS}
 ), relations AS MATERIALIZED (
     SELECT c.*, n.nspname FROM pg_catalog.pg_class c JOIN schemas n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') /* of some */
       AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid)
 ), comments AS MATERIALIZED (
     SELECT classoid, objoid, objsubid, description FROM pg_catalog.pg_description
@@ -379,3 +415,4 @@ SELECT 'schema', NULL, NULL, n.nspname::text, pg_catalog.json_build_object('gran
     (SELECT pg_catalog.jsonb_agg(g::text ORDER BY g::text) FROM pg_catalog.unnest(n.nspacl) g) END)::text, NULL
 FROM schemas n WHERE n.nspname <> 'public'
 """
+_QUERY_OF_SOME = _QUERY.replace("/* of some */", "AND c.oid = ANY ($1)")

@@ -250,7 +250,8 @@ class _Rehearsal:
 
         bench = self._bench
         with bench.looking("the schema that the deploy leads to"), bench.server.connect(database) as connection:
-            end.snapshot = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
+            marked = self._base.marked
+            end.snapshot = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles, marked)
 
     @property
     def _well_on_rows(self) -> list[Pass]:

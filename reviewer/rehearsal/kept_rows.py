@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from reviewer.recording import Catalogue, Skipped
+from reviewer.rehearsal.catalogue_changes import Mark
 from reviewer.rehearsal.catalogue_snapshot import Row, Snapshot
 from reviewer.sql.names import Name
 
@@ -31,7 +32,9 @@ class KeptRows(Struct, frozen=True):
 
     def text(self) -> str:
         """Return everything but the date, in a form that `told` accepts in another run."""
-        told = msgspec.json.encode(_Told(self.catalogue, self.tables, self.skipped, self.snapshot.rows))
+        told = msgspec.json.encode(
+            _Told(self.catalogue, self.tables, self.skipped, self.snapshot.rows, self.snapshot.mark)
+        )
         return base64.b64encode(zlib.compress(told, 1)).decode()
 
     @classmethod
@@ -41,7 +44,7 @@ class KeptRows(Struct, frozen=True):
             found = msgspec.json.decode(zlib.decompress(base64.b64decode(text)), type=_Told)
         except (msgspec.DecodeError, zlib.error, ValueError, TypeError):
             return None
-        return cls(found.catalogue, found.tables, found.skipped, Snapshot.of(found.objects))
+        return cls(found.catalogue, found.tables, found.skipped, Snapshot.of(found.objects, found.mark))
 
 
 class _Told(Struct, frozen=True):
@@ -49,6 +52,7 @@ class _Told(Struct, frozen=True):
     tables: tuple[Name, ...]
     skipped: tuple[Skipped, ...]
     objects: list[Row]
+    mark: Mark | None
 
 
 def today() -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,8 +129,11 @@ class KeptStates:
         """What the wanted state depends on, once it has been kept without rows, or will be kept with them."""
         self._soon = False
         """Whether the wanted state will be kept with its rows only: its history was short."""
-        self.rows: KeptRows | None = None
-        """The rows in the state that was chosen; None if it has none."""
+        self.waits = False
+        """Whether the wanted state will be kept once a clone of it has rows: both with one stop of the server."""
+        self._rows: KeptRows | None = None
+        self._told = ""
+        """What is known of the rows in the state that was chosen, as text; empty if it has none."""
 
     def reading(self) -> KeptStates:
         """Return the same for another server, whose state is not kept: that of the first one is."""
@@ -141,7 +145,7 @@ class KeptStates:
 
         None if no kept state fits. A state with rows is chosen only if it is the exact one.
         """
-        self._name = self.rows = None
+        self._name, self._told, self._rows = None, "", None
         try:
             server = [_build(installation), _extensions(installation), SETTINGS]
             self._name = snapshots.name_of([*server, *self._wanted.key])
@@ -154,13 +158,25 @@ class KeptStates:
             best.touch()
         for each in fitting:
             if self._has_rows(each) and self.is_exact(each):
-                from reviewer.rehearsal.kept_rows import KeptRows
-
-                self.rows = KeptRows.told(each.about["rows"])
-                if self.rows is not None:
-                    each.touch()
-                    return each
+                self._told = str(each.about["rows"])
+                each.touch()
+                return each
         return best
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the state that was chosen has rows."""
+        return bool(self._told)
+
+    def rows(self) -> KeptRows | None:
+        """Return what is known of the rows in the state that was chosen, which takes a moment for a thousand tables;
+        None if none was chosen yet, it has no rows, or that cannot be read.
+        """
+        from reviewer.rehearsal.kept_rows import KeptRows
+
+        if self._told and self._rows is None:
+            self._rows = KeptRows.told(self._told)
+        return self._rows
 
     def _fitting(self, name: str) -> list[Snapshot]:
         found: list[Snapshot] = []
@@ -210,8 +226,11 @@ class KeptStates:
         """Keep the state in `database` if that saves time later. `run` produced it, with the code that `bench`
         runs.
 
+        If a state with rows will be wanted too, it is `keep_rows` that keeps both.
+
         Returns False if the server had to be replaced by a fresh one, in which the database does not exist.
         """
+        self.waits = False
         if not self._keeps or self._name is None or not bench.server.can_pause or not snapshots.writable():
             return True
         seconds = sum(each.seconds or 0.0 for each in run.passes)
@@ -229,8 +248,10 @@ class KeptStates:
         if about is None:
             return True
         about["seconds"] = seconds
-        self._soon = short and self._wanted.rows > 0
-        if not self._soon and not self._copy(bench, database, about):
+        rows_follow = self._wanted.rows > 0 and bench.plan.stage is None
+        self._soon = short and rows_follow
+        self.waits = not short and rows_follow
+        if not rows_follow and not self._copy(bench, {database: about}):
             return False
         self._made = about
         return True
@@ -241,58 +262,71 @@ class KeptStates:
 
     def pays(self, seconds: float) -> bool:
         """Return whether rows that took `seconds` are worth keeping, and may be kept."""
-        return self._keeps and self._wanted.rows > 0 and (self._soon or seconds >= ROWS_PAY_AFTER)
+        worth = self.waits or self._soon or seconds >= ROWS_PAY_AFTER
+        return self._keeps and self._wanted.rows > 0 and worth
 
-    def keep_rows(self, bench: Workbench, database: str, rows: KeptRows) -> bool:
-        """Keep the wanted state in `database`, with the `rows` that were generated in it. They must depend on nothing
-        but the state, their number and the date.
+    def keep_rows(self, bench: Workbench, database: str, rows: KeptRows, empty: str = "") -> bool:
+        """Keep the wanted state in `database`, with the `rows` that were generated in it, if they depend on nothing
+        but the state, their number and the date; and the same state without rows in `empty`, if that is given.
 
-        Returns False if the server had to be replaced by a fresh one, in which the database does not exist.
+        Returns False if the server had to be replaced by a fresh one, in which the databases do not exist.
         """
         from reviewer.rehearsal.kept_rows import today
 
         about, snapshot = self._made, bench.server.snapshot
         if about is None and snapshot is not None and self.is_exact(snapshot):
             about = snapshot.about
+        if about is None or self._name is None or not bench.server.can_pause or not snapshots.writable():
+            return True
         day = today()
-        if about is None or self._name is None or not rows.lasting or day != rows.day or not snapshots.writable():
+        states: dict[str, Mapping[str, object]] = {empty: about} if empty else {}
+        if rows.lasting and day == rows.day and not bench.skipped and not bench.unreadable:
+            states[database] = {**about, "number": self._wanted.rows, "day": day, "rows": rows.text()}
+        if not states:
             return True
-        if not bench.server.can_pause or bench.skipped or bench.unreadable or bench.plan.stage is not None:
-            return True
-        about = {**about, "number": self._wanted.rows, "day": day, "rows": rows.text()}
-        if not self._copy(bench, database, about):
+        if not self._copy(bench, states, {database}):
             return False
         for each in [*snapshots.found(self._name)]:
             if "rows" in each.about and each.about.get("day") != day and each.about["heads"] == about["heads"]:
                 each.discard()
         return True
 
-    def _copy(self, bench: Workbench, database: str, about: Mapping[str, object]) -> bool:
-        """Keep the state in `database`. Returns False if the server was lost."""
-        name, limit = self._name, self._wanted.limit
+    def _copy(
+        self, bench: Workbench, states: Mapping[str, Mapping[str, object]], others: Collection[str] = ()
+    ) -> bool:
+        """Keep the states in these databases; what is known of each is given. `others` stay too, all other databases
+        are dropped. Returns False if the server was lost.
+        """
+        name = self._name
         assert name is not None
 
-        def copy(data: Path, found: Kept) -> None:
-            snapshots.keep(
-                name,
-                about,
-                data,
-                bench.guardian,
-                database=found.database,
-                superuser=found.superuser,
-                shared=found.shared,
-                without=found.without,
-                limit=limit,
-            )
+        def copy(data: Path, found: Sequence[Kept]) -> None:
+            def one(each: Kept) -> None:
+                snapshots.keep(
+                    name,
+                    states[each.database],
+                    data,
+                    bench.guardian,
+                    database=each.database,
+                    superuser=each.superuser,
+                    shared=each.shared,
+                    others=each.others,
+                    without=each.without,
+                )
 
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(one, (each for each in found if each.database in states)))
+
+        stay = list(dict.fromkeys([*states, *others]))
         bench.progress("keeping the base state")
         try:
-            bench.drop_all_but({database})
-            bench.server.drop_all(keep={database})
-            bench.server.pause(database, copy)
+            bench.drop_all_but(stay)
+            bench.server.drop_all(keep=stay)
+            bench.server.pause(stay, copy)
         except ServerError:
             bench.server.start_over()
             return False
+        snapshots.make_room(self._wanted.limit)
         return True
 
     def _fits(self, snapshot: Snapshot) -> bool:

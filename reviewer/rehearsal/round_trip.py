@@ -207,11 +207,20 @@ def _copied_back(down: Pass, name: str) -> bool:
 class RoundTrip:
     """Follows one revision, the one at `position`, from its first upgrade to its second."""
 
-    def __init__(self, server: RunningServer, departure: Departure, version_table: str, position: int) -> None:
+    def __init__(
+        self,
+        server: RunningServer,
+        departure: Departure,
+        version_table: str,
+        position: int,
+        marked: Snapshot | None = None,
+    ) -> None:
+        """`marked` is a snapshot of a database from which all that are looked at descend."""
         self._server = server
         self._first = writing.first_row(position)
         self._before = departure
         self._version_table = version_table
+        self._marked = marked
         self.upgraded: Snapshot | None = None
         self.changes: tuple[Difference, ...] = ()
         """What the upgrade changed in the catalogue."""
@@ -233,7 +242,7 @@ class RoundTrip:
         any were written.
         """
         with self._look(database) as connection:
-            self.upgraded = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
+            self.upgraded = self._taken(connection)
             self.changes = catalogue_snapshot.compare(self._before.snapshot, self.upgraded)
             schema = shape.read(connection, self._near())
             if self._before.worked is not None:
@@ -305,7 +314,7 @@ class RoundTrip:
         """
         assert self.upgraded is not None
         with self._look(database) as connection:
-            now = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
+            now = self._taken(connection)
             rows = self._read(connection)
         same = self._before.replayable or database == self._before.database
         ours = row_comparison.added(self._rows, self._written) if written else ()
@@ -365,7 +374,7 @@ class RoundTrip:
         """
         assert self.upgraded is not None
         with self._look(database) as connection:
-            now = catalogue_snapshot.take(connection, self._version_table, self._server.roles)
+            now = self._taken(connection)
         return replace(each, compared=True, differences=catalogue_snapshot.compare(self.upgraded, now)), now
 
     def _told_above(self, loss: Loss, losses: Iterable[Loss]) -> bool:
@@ -443,6 +452,9 @@ class RoundTrip:
         if not any(key.kind == "table" and "partition bound" in self.upgraded.about(key) for key in came):
             return set()
         return {str(each.name) for each in self._before.catalogue.tables if each.kind == "partitioned table"}
+
+    def _taken(self, connection: Connection[tuple[object, ...]]) -> Snapshot:
+        return catalogue_snapshot.take(connection, self._version_table, self._server.roles, self._marked)
 
     def _read(self, connection: Connection[tuple[object, ...]]) -> tuple[Rows, ...]:
         return row_comparison.read(connection, self._before.catalogue, (rows.table for rows in self._before.rows))

@@ -162,7 +162,9 @@ class Segments:
                 raise NotReached
             try:
                 with bench.server.connect(ended.database) as connection:
-                    state = catalogue_snapshot.take(connection, bench.version_table, bench.server.roles)
+                    state = catalogue_snapshot.take(
+                        connection, bench.version_table, bench.server.roles, base.marked
+                    )
             except psycopg.Error as error:
                 raise NotReached from error
             found.append(_Start(ended.database, state))

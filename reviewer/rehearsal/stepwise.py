@@ -308,7 +308,7 @@ class Stepwise:
 
     def _trip(self, revision: Revision, departure: Departure) -> RoundTrip:
         position = self._plan.revisions.index(revision)
-        return RoundTrip(self._bench.server, departure, self._bench.version_table, position)
+        return RoundTrip(self._bench.server, departure, self._bench.version_table, position, self._base.marked)
 
     def _deployed_of(self, revision: str) -> Sequence[Pass]:
         return self._deployed.get(revision, ())
