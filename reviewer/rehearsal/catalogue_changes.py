@@ -152,7 +152,7 @@ WITH mark AS MATERIALIZED (
     UNION ALL SELECT 'pg_description', xmin FROM pg_catalog.pg_description WHERE objoid >= 16384
 ), names(kind, oid, name) AS (
     SELECT 'schema', oid, nspname::text FROM schemas
-    UNION ALL SELECT 'role', oid, rolname::text FROM pg_catalog.pg_roles
+    UNION ALL SELECT 'role', oid, rolname::text FROM pg_catalog.pg_roles WHERE rolname <> SESSION_USER -- the reviewer's own
     UNION ALL SELECT 'tablespace', oid, spcname::text FROM pg_catalog.pg_tablespace
 )
 SELECT pg_catalog.json_build_object(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from msgspec import Struct
@@ -46,7 +47,7 @@ Row = tuple[str, str | None, str | None, str, str, str | None]
 """An object as it is read: its `Key`, its properties as JSON text, and its column numbers if it has any."""
 
 
-class Snapshot(Struct, frozen=True):
+class Snapshot(Struct, frozen=True, dict=True):
     """Every object of a database, with its properties."""
 
     objects: Mapping[Key, str]
@@ -67,17 +68,23 @@ class Snapshot(Struct, frozen=True):
         """Return this with `rows` in the place of the relations that `before` names, and of what is no relation and
         belongs to none.
         """
-
-        def stays(key: Key) -> bool:
-            if key.table is None:
-                return key.kind in _RELATIONS and (key.schema, key.name) not in before
-            return (key.schema, key.table) not in before
-
+        objects, columns = {**self.objects}, {**self.columns}
+        for place in (*before, None):
+            for key in self._by_relation.get(place, ()):
+                del objects[key]
+                columns.pop(key, None)
         new = Snapshot.of(rows)
-        return Snapshot(
-            {key: about for key, about in self.objects.items() if stays(key)} | {**new.objects},
-            {key: numbers for key, numbers in self.columns.items() if stays(key)} | {**new.columns},
-        )
+        return Snapshot(objects | {**new.objects}, columns | {**new.columns})
+
+    @cached_property
+    def _by_relation(self) -> Mapping[tuple[str | None, str] | None, Sequence[Key]]:
+        """The objects of each relation, by its schema and name, and by None what is no relation and belongs to none."""
+        found: dict[tuple[str | None, str] | None, list[Key]] = {}
+        for key in self.objects:
+            kind, schema, table, name = key
+            place = (schema, table) if table is not None else (schema, name) if kind in _RELATIONS else None
+            found.setdefault(place, []).append(key)
+        return found
 
     @property
     def rows(self) -> list[Row]:
