@@ -10,9 +10,8 @@ import pytest
 from reviewer.postgres import RunningServer
 from reviewer.rehearsal import catalogue_changes, catalogue_snapshot
 from reviewer.rehearsal.catalogue_snapshot import Snapshot
-from tests.rows.conftest import Connection, server
-
-__all__ = ["server"]  # a fixture
+from tests import conformance, majors
+from tests.rows.conftest import Connection
 
 GIVEN = """
 CREATE SCHEMA other;
@@ -137,6 +136,12 @@ CREATE TABLE alembic_version (version_num varchar(32))
 @pytest.fixture(autouse=True)
 def _reads_only_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue_snapshot, "_MANY", 0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with majors.server(conformance.chosen()) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
