@@ -137,19 +137,19 @@ WITH mark AS MATERIALIZED (
     WHERE (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid IN (SELECT oid FROM relations WHERE new))
         OR (d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid IN (
             SELECT pg_catalog.unnest(ARRAY[t.oid, t.typarray]) FROM relations r JOIN pg_catalog.pg_type t ON t.oid = r.reltype WHERE r.new))
-), others(name, xmin) AS (
+), others(kind, xmin) AS (
     -- arrays and the row types of relations go with these
-    SELECT 'pg_type', xmin FROM pg_catalog.pg_type WHERE oid >= 16384 AND typtype NOT IN ('c', 'p') AND typelem = 0
-    UNION ALL SELECT 'pg_class', xmin FROM pg_catalog.pg_class WHERE relkind = 'c'
-    UNION ALL SELECT 'pg_enum', xmin FROM pg_catalog.pg_enum
-    UNION ALL SELECT 'pg_proc', xmin FROM pg_catalog.pg_proc WHERE oid >= 16384
-    UNION ALL SELECT 'pg_collation', xmin FROM pg_catalog.pg_collation WHERE oid >= 16384
-    UNION ALL SELECT 'pg_operator', xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
-    UNION ALL SELECT 'pg_opclass', xmin FROM pg_catalog.pg_opclass WHERE oid >= 16384
-    UNION ALL SELECT 'pg_extension', xmin FROM pg_catalog.pg_extension
-    UNION ALL SELECT 'pg_ts_config', xmin FROM pg_catalog.pg_ts_config
-    UNION ALL SELECT 'pg_am', xmin FROM pg_catalog.pg_am
-    UNION ALL SELECT 'pg_description', xmin FROM pg_catalog.pg_description WHERE objoid >= 16384
+    SELECT 'type', xmin FROM pg_catalog.pg_type WHERE oid >= 16384 AND typtype NOT IN ('c', 'p') AND typelem = 0
+    UNION ALL SELECT 'composite type', xmin FROM pg_catalog.pg_class WHERE relkind = 'c'
+    UNION ALL SELECT 'label', xmin FROM pg_catalog.pg_enum
+    UNION ALL SELECT 'function', xmin FROM pg_catalog.pg_proc WHERE oid >= 16384
+    UNION ALL SELECT 'collation', xmin FROM pg_catalog.pg_collation WHERE oid >= 16384
+    UNION ALL SELECT 'operator', xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
+    UNION ALL SELECT 'operator class', xmin FROM pg_catalog.pg_opclass WHERE oid >= 16384
+    UNION ALL SELECT 'extension', xmin FROM pg_catalog.pg_extension
+    UNION ALL SELECT 'text search', xmin FROM pg_catalog.pg_ts_config
+    UNION ALL SELECT 'access method', xmin FROM pg_catalog.pg_am
+    UNION ALL SELECT 'comment', xmin FROM pg_catalog.pg_description WHERE objoid >= 16384
 ), names(kind, oid, name) AS (
     SELECT 'schema', oid, nspname::text FROM schemas
     UNION ALL SELECT 'role', oid, rolname::text FROM pg_catalog.pg_roles WHERE rolname <> SESSION_USER -- the reviewer's own
@@ -159,8 +159,8 @@ SELECT pg_catalog.json_build_object(
     'xid', (SELECT xid::text FROM mark),
     'relations', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(oid::bigint, nspname, relname, old, new)), '[]')
         FROM relations),
-    'others', (SELECT pg_catalog.json_object_agg(name, old) FROM (SELECT name, pg_catalog.count(*) FILTER (
-        WHERE pg_catalog.age(xmin) > (SELECT pg_catalog.age(xid) FROM mark)) AS old FROM others GROUP BY name) o),
+    'others', (SELECT pg_catalog.json_object_agg(kind, old) FROM (SELECT kind, pg_catalog.count(*) FILTER (
+        WHERE pg_catalog.age(xmin) > (SELECT pg_catalog.age(xid) FROM mark)) AS old FROM others GROUP BY kind) o),
     'names', (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(kind, oid::bigint, name)) FROM names),
     'dependents', (SELECT coalesce(pg_catalog.json_agg(oid::bigint), '[]') FROM dependents WHERE oid IS NOT NULL))::text
 """
