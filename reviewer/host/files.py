@@ -54,7 +54,7 @@ def read_regular(path: Path, largest: int | None = None) -> bytes:
     return read_stamped(path, largest)[0]
 
 
-def read_stamped(path: Path, largest: int | None = None) -> tuple[bytes, Stamp]:
+def read_stamped(path: Path | str, largest: int | None = None) -> tuple[bytes, Stamp]:
     """The contents of the regular file `path`, and what it looked like before they were read.
 
     Raises:

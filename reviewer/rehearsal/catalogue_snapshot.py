@@ -123,7 +123,7 @@ SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off
 """
 
 
-_MANY = 4000
+_MANY = 1000
 """So many objects take longer to read than what has changed among them."""
 
 
