@@ -6,6 +6,7 @@ Alembic >= 1.7, SQLAlchemy >= 1.4, Python >= 3.8.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from types import ModuleType
@@ -216,6 +217,8 @@ class OldRevisions:
         """What the folders and files of revisions looked like when Alembic read them, and what it made of them."""
         self.settled: dict[tuple[int, ...], list[Any]] = {}
         """What the revisions declare that need not be loaded unless they run, by what their files look like."""
+        self.listed: dict[str, Any] = {}
+        """The modules of those that Alembic need not read from their files, by path, while it lists the folders."""
 
     def begin(self, running: tuple[str, ...] | None, settled: Any = ()) -> None:
         """Begin a command that is known to run these revisions. `settled` need not be loaded otherwise."""
@@ -250,14 +253,49 @@ class OldRevisions:
 
         changed.load_python_file = load
 
+    def read(self, script: Any) -> list[Any]:
+        """Return the revisions of `script`, as Alembic reads them. Of those that are settled it does not even see the
+        files: to resolve and take apart a thousand paths takes longer than all else that it does with them.
+        """
+        from alembic import util
+        from alembic.script.base import Script
+
+        changed: Any = Script
+        before = changed.__dict__.get("_list_py_dir")
+        if before is None:
+            return list(script._load_revisions())
+        found: dict[str, Any] = {}
+
+        def rest(cls: Any, asking: Any, path: Any) -> Any:
+            listed = before.__func__(cls, asking, path)
+            return [each for each in listed if not taken(str(path), str(each))] if asking is script else listed
+
+        def taken(folder: str, name: str) -> bool:
+            path = os.path.join(folder, name)
+            seen = os.lstat(path)
+            declared = self.settled.get((seen.st_dev, seen.st_ino, seen.st_mtime_ns, seen.st_size))
+            if declared is None or self.running is None or declared[0] in self.running:
+                return False
+            if os.path.isabs(name):  # before Alembic 1.10 it is none, and the path is not resolved
+                path = os.path.join(folders(os.path.dirname(path)), os.path.basename(path))
+            found[path] = util.load_python_file(*os.path.split(path))
+            return True
+
+        folders = functools.lru_cache(None)(os.path.realpath)
+        changed._list_py_dir = classmethod(rest)
+        try:
+            read = list(script._load_revisions())
+        finally:
+            changed._list_py_dir = before
+        return read + [Script(module, module.revision, path) for path, module in found.items()]
+
     def lend(self, script: Any) -> None:
         """Let `script` have what Alembic has made of the revisions for an earlier command, while they are the same."""
-        read = script._load_revisions
 
         def revisions() -> Any:
             seen, made = self.last
             if self.running is None or seen is None or seen != look(script, made):
-                made = list(read())
+                made = self.read(script)
                 self.last = look(script, made), made
                 return iter(made)
             return map(self.afresh, made)

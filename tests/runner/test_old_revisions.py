@@ -192,3 +192,22 @@ def test_env_py_finds_in_a_revision_that_was_not_loaded_what_is_in_its_file(make
     ran = project.run(do="step", revision="c", direction="upgrade", settled=settled(project, b="a"))
 
     assert ran.failure is None
+
+
+def test_revisions_that_were_not_loaded_are_where_alembic_finds_them(make: Callable[..., Project]) -> None:
+    project = make(revision("b", "a", 'op.execute("SELECT 1")'), revision("c", "b", 'op.execute("SELECT 2")'))
+    versions = project.folder / "migrations" / "versions"
+    versions.rename(project.folder / "elsewhere")
+    versions.symlink_to(project.folder / "elsewhere")
+    env = project.folder / "migrations" / "env.py"
+    looks = (
+        "from alembic.script import ScriptDirectory\n"
+        "own = ScriptDirectory.from_config(context.config)\n"
+        "lent, own = ([(s.revision, s.path, s.nextrev) for s in d.walk_revisions()] for d in (context.script, own))\n"
+        "assert len(own) > 2 and lent == own, (lent, own)\n"
+    )
+    env.write_text("from alembic import context\n" + looks + env.read_text())
+
+    ran = project.run(do="step", revision="c", direction="upgrade", settled=settled(project, b="a"))
+
+    assert ran.failure is None
