@@ -131,9 +131,10 @@ class KeptStates:
         """Whether the wanted state will be kept with its rows only: its history was short."""
         self.waits = False
         """Whether the wanted state will be kept once a clone of it has rows: both with one stop of the server."""
-        self._rows: KeptRows | None = None
         self._told = ""
         """What is known of the rows in the state that was chosen, as text; empty if it has none."""
+        self._rows: KeptRows | None = None
+        """The same, once somebody has asked for it."""
 
     def reading(self) -> KeptStates:
         """Return the same for another server, whose state is not kept: that of the first one is."""
@@ -280,7 +281,8 @@ class KeptStates:
             return True
         day = today()
         states: dict[str, Mapping[str, object]] = {empty: about} if empty else {}
-        if rows.lasting and day == rows.day and not bench.skipped and not bench.unreadable:
+        same = rows.lasting and day == rows.day and bench.plan.stage is None
+        if same and not bench.skipped and not bench.unreadable:
             states[database] = {**about, "number": self._wanted.rows, "day": day, "rows": rows.text()}
         if not states:
             return True

@@ -217,8 +217,6 @@ class OldRevisions:
         """What the folders and files of revisions looked like when Alembic read them, and what it made of them."""
         self.settled: dict[tuple[int, ...], list[Any]] = {}
         """What the revisions declare that need not be loaded unless they run, by what their files look like."""
-        self.listed: dict[str, Any] = {}
-        """The modules of those that Alembic need not read from their files, by path, while it lists the folders."""
 
     def begin(self, running: tuple[str, ...] | None, settled: Any = ()) -> None:
         """Begin a command that is known to run these revisions. `settled` need not be loaded otherwise."""
@@ -272,7 +270,10 @@ class OldRevisions:
 
         def taken(folder: str, name: str) -> bool:
             path = os.path.join(folder, name)
-            seen = os.lstat(path)
+            try:
+                seen = os.lstat(path)
+            except OSError:
+                return False
             declared = self.settled.get((seen.st_dev, seen.st_ino, seen.st_mtime_ns, seen.st_size))
             if declared is None or self.running is None or declared[0] in self.running:
                 return False
