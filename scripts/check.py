@@ -39,7 +39,7 @@ def main() -> None:
     with ExitStack() as until_done:
         in_memory = not quick and until_done.enter_context(_temporary_files_in_memory())
         # a test often waits for a process, and for the disk; a pure one never does
-        workers = _cores() + (0 if quick else 1 if not in_memory else 4 if _memory() >= _PLENTY else 2)
+        workers = _cores() + (0 if quick else 2 if in_memory else 1)
         _check(commands, workers, quick=quick, coverage=coverage, arguments=arguments)
 
 
@@ -67,7 +67,12 @@ def _temporary_files_in_memory() -> Iterator[bool]:
     folder = Path("/dev/shm")
     try:
         found = os.statvfs(folder)
-        fits = min(found.f_bavail * found.f_frsize, _memory() // 2) >= _ROOM
+        meminfo = Path("/proc/meminfo").read_text()
+        available = next(int(line.split()[1]) << 10 for line in meminfo.splitlines() if "MemAvailable" in line)
+        limit = Path("/sys/fs/cgroup/memory.max")  # of a container
+        if limit.exists() and (most := limit.read_text().strip()).isdigit():
+            available = min(available, int(most))
+        fits = min(found.f_bavail * found.f_frsize, available // 2) >= _ROOM
         usable = fits and not found.f_flag & os.ST_NOEXEC and os.access(folder, os.W_OK)
     except (OSError, StopIteration, AttributeError):
         usable = False
@@ -86,19 +91,7 @@ def _temporary_files_in_memory() -> Iterator[bool]:
 
 
 _ROOM = 6 << 30
-"""Bytes. Up to 5 GiB are used with six workers, the servers' data folders among them."""
-_PLENTY = 20 << 30
-"""Bytes of memory, of which six workers use 14 GiB, the files among them."""
-
-
-def _memory() -> int:
-    """The bytes of memory that are available. Raises `OSError` or `StopIteration` where that cannot be read."""
-    meminfo = Path("/proc/meminfo").read_text()
-    available = next(int(line.split()[1]) << 10 for line in meminfo.splitlines() if "MemAvailable" in line)
-    limit = Path("/sys/fs/cgroup/memory.max")  # of a container
-    if limit.exists() and (most := limit.read_text().strip()).isdigit():
-        available = min(available, int(most))
-    return available
+"""Bytes. Up to 5 GiB are used with four workers, the servers' data folders among them."""
 
 
 def _cores() -> int:

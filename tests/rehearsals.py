@@ -41,7 +41,7 @@ class Rehearsals:
         rows.
         """
         config = Config(
-            path=folder, revisions=revisions, rows=5, scale=scale > 0, scale_seconds=30, scale_rows=scale or 1000
+            path=folder, revisions=revisions, rows=5, scale=scale > 0, scale_seconds=120, scale_rows=scale or 1000
         )
         (tree,) = find_trees(folder, (), "alembic", git_root=None)
         graph = read_worktree(tree, folder)

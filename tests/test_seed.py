@@ -106,7 +106,7 @@ def test_one_that_hangs_is_ended_with_all_that_it_has_started(place: Place, fold
         "print('waiting for godot', flush=True)\ntime.sleep(600)\n"
     )
 
-    done = place.review(folder, *seeded("seed.py"), "--timeout", "6")
+    done = place.review(folder, *seeded("seed.py"), "--timeout", "20")
 
     assert done.returncode == 3, told(done)
     assert "did not end in time: waiting for godot" in done.stderr
