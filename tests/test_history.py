@@ -20,6 +20,7 @@ from reviewer.project.history import (
     read_commit,
     read_worktree,
 )
+from reviewer.project.source import ProblemKind
 from tests.repository import INI, PROJECT, Repository, revision, write
 
 pytestmark = pytest.mark.processes
@@ -187,6 +188,14 @@ def test_folders_below_are_read_where_the_project_says_so(repository: Repository
     )
 
     assert ids(selected(repository).revisions) == ["d"]
+
+
+def test_a_link_that_leads_to_itself_is_a_file_that_cannot_be_read(repository: Repository) -> None:
+    (repository.folder / VERSIONS / "round.py").symlink_to("round.py")
+
+    (problem,) = read_worktree(tree_of(repository), repository.folder).problems
+
+    assert (problem.kind, problem.path) == (ProblemKind.UNREADABLE, f"{VERSIONS}/round.py")
 
 
 def test_several_version_locations_make_one_graph(repository: Repository) -> None:

@@ -248,26 +248,21 @@ def _is_loaded(tree: Tree, folders: Collection[str], path: str) -> bool:
 
 def _revision_files(tree: Tree) -> Iterator[str]:
     seen: set[str] = set()
-    waiting = [str(location) for location in reversed(tree.version_locations)]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-        except OSError:
-            continue
-        real = os.path.realpath(folder)
-        for entry in found:
-            if _LOADED.match(entry.name) and not entry.is_dir():
-                file = f"{real}/{entry.name}"
-                if entry.is_symlink():
-                    file = os.path.realpath(file)
-                if file not in seen:
-                    seen.add(file)
-                    yield file
-        if tree.recursive_version_locations:
-            below = (each for each in found if each.is_dir(follow_symlinks=False))
-            waiting += [each.path for each in below if not each.name.endswith("__pycache__")][::-1]
+    for location in tree.version_locations:
+        for folder, names, found in os.walk(location):
+            real = os.path.realpath(folder)
+            names.sort()
+            names[:] = [name for name in names if not name.endswith("__pycache__")]
+            for name in sorted(found):
+                if _LOADED.match(name):
+                    file = f"{real}/{name}"
+                    if os.path.islink(file):  # noqa: PTH114 - text, and many
+                        file = os.path.realpath(file)
+                    if file not in seen:
+                        seen.add(file)
+                        yield file
+            if not tree.recursive_version_locations:
+                break
 
 
 def _read_file(file: str, path: str) -> SourceRevision | Problem:
