@@ -603,14 +603,14 @@ class RunningServer:
     def _complete(self, database: str, template: str | None) -> int:
         """Give a new database what CREATE DATABASE does not copy. Returns its oid."""
         if self._own_user and template is not None:
-            found = self._asked(_LIKE_TEMPLATE, {"new": database, "template": template})
-        else:
-            if template is not None:
-                copy_by_statements(self._admin, template, database)
-            found = self._execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [database])
-        row = found.fetchone()
-        assert row is not None
-        return int(row[0])
+            row = self._asked(_LIKE_TEMPLATE, {"new": database, "template": template}).fetchone()
+            assert row is not None
+            return int(row[0])
+        if template is not None:
+            copy_by_statements(self._admin, template, database)
+        oid = self._oid_of(database)
+        assert oid is not None
+        return oid
 
     def _configure(self, database: str, settings: Mapping[str, str]) -> None:
         import psycopg

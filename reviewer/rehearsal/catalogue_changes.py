@@ -86,12 +86,15 @@ def _read(connection: Connection[tuple[object, ...]], xid: str | None) -> Mark:
     return msgspec.json.decode(str(row[0]), type=Mark)
 
 
-_QUERY = r"""
+USERS = r"""n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'"""
+"""Which schemas `n` are read."""
+KINDS = "c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
+"""Which relations `c` in them are."""
+_QUERY = rf"""
 WITH mark AS MATERIALIZED (
     SELECT coalesce($1, (pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot()) % 4294967296)::text)::xid AS xid
 ), schemas AS MATERIALIZED (
-    SELECT oid, nspname FROM pg_catalog.pg_namespace
-    WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND nspname NOT LIKE 'pg\_%'
+    SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n WHERE {USERS}
 ), parts AS ( -- of these, one can go while the relation stays
     SELECT indrelid AS oid, xmin FROM pg_catalog.pg_index
     UNION ALL SELECT conrelid, xmin FROM pg_catalog.pg_constraint
@@ -106,7 +109,7 @@ WITH mark AS MATERIALIZED (
     SELECT oid, pg_catalog.count(*) FILTER (WHERE NOT new)::integer AS old, pg_catalog.bool_or(new) AS new
     FROM (SELECT oid, pg_catalog.age(xmin) <= (SELECT pg_catalog.age(xid) FROM mark) AS new FROM parts WHERE oid >= 16384) p
     GROUP BY oid
-), others_of(oid, xmin) AS (
+), rest(oid, xmin) AS ( -- of these, none goes without a new one in its place, or with the relation
     SELECT oid, xmin FROM pg_catalog.pg_class
     UNION ALL SELECT attrelid, xmin FROM pg_catalog.pg_attribute
     UNION ALL SELECT adrelid, xmin FROM pg_catalog.pg_attrdef
@@ -114,7 +117,7 @@ WITH mark AS MATERIALIZED (
     UNION ALL SELECT objid, xmin FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_class'::regclass AND deptype = 'e'
     UNION ALL SELECT objoid, xmin FROM pg_catalog.pg_description
 ), written AS MATERIALIZED (
-    SELECT oid FROM others_of WHERE pg_catalog.age(xmin) <= (SELECT pg_catalog.age(xid) FROM mark) AND oid >= 16384
+    SELECT oid FROM rest WHERE pg_catalog.age(xmin) <= (SELECT pg_catalog.age(xid) FROM mark) AND oid >= 16384
 ), of_relations AS MATERIALIZED ( -- what is written of an index or of a constraint belongs to its table
     SELECT oid FROM written
     UNION ALL SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid IN (SELECT oid FROM written)
@@ -123,7 +126,7 @@ WITH mark AS MATERIALIZED (
     SELECT c.oid, c.reltype, n.nspname, c.relname, coalesce(p.old, 0) AS old,
         coalesce(p.new, false) OR c.oid IN (SELECT oid FROM of_relations) AS new
     FROM pg_catalog.pg_class c JOIN schemas n ON n.oid = c.relnamespace LEFT JOIN counted p ON p.oid = c.oid
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    WHERE {KINDS}
 ), dependents AS (
     SELECT DISTINCT CASE d.classid
         WHEN 'pg_catalog.pg_class'::regclass THEN d.objid

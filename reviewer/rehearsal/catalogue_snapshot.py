@@ -17,7 +17,7 @@ from msgspec import Struct
 from reviewer.postgres import prepared
 from reviewer.recording import Change, Difference
 from reviewer.rehearsal import catalogue_changes, shared_objects
-from reviewer.rehearsal.catalogue_changes import Mark
+from reviewer.rehearsal.catalogue_changes import KINDS, USERS, Mark
 from reviewer.sql import types
 from reviewer.sql.names import VERSION_TABLE, Name
 
@@ -74,7 +74,9 @@ class Snapshot(Struct, frozen=True, dict=True):
                 del objects[key]
                 columns.pop(key, None)
         new = Snapshot.of(rows)
-        return Snapshot(objects | {**new.objects}, columns | {**new.columns})
+        objects.update(new.objects)
+        columns.update(new.columns)
+        return Snapshot(objects, columns)
 
     @cached_property
     def _by_relation(self) -> Mapping[tuple[str | None, str] | None, Sequence[Key]]:
@@ -296,15 +298,14 @@ def _columns(key: Key, state: Snapshot) -> tuple[str, ...]:
     return state.columns_of(key) if key.kind in {"constraint", "index"} else ()
 
 
-_USERS = r"""n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'"""
 _QUERY = rf"""
 WITH extended AS MATERIALIZED (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
 ), schemas AS MATERIALIZED (
-    SELECT n.oid, n.nspname, n.nspacl, n.nspowner FROM pg_catalog.pg_namespace n WHERE {_USERS}
+    SELECT n.oid, n.nspname, n.nspacl, n.nspowner FROM pg_catalog.pg_namespace n WHERE {USERS}
 ), relations AS MATERIALIZED (
     SELECT c.*, n.nspname FROM pg_catalog.pg_class c JOIN schemas n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') /* of some */
+    WHERE {KINDS} /* of some */
       AND NOT EXISTS (SELECT FROM extended e WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid)
 ), comments AS MATERIALIZED (
     SELECT classoid, objoid, objsubid, description FROM pg_catalog.pg_description

@@ -238,8 +238,8 @@ class OldRevisions:
             except OSError:
                 return original(folder, name)
             written = (found.st_mtime_ns, found.st_size)
-            declared = self.settled.get((found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size))
-            if declared is not None and self.running is not None and declared[0] not in self.running:
+            declared = self.declared(found)
+            if declared is not None:
                 return Settled(path, declared, lambda: original(folder, name))
             before, module = self.known.get(path, (None, None))
             if before != written or not self.is_idle(module):
@@ -271,11 +271,9 @@ class OldRevisions:
         def taken(folder: str, name: str) -> bool:
             path = os.path.join(folder, name)
             try:
-                seen = os.lstat(path)
+                if self.declared(os.lstat(path)) is None:
+                    return False
             except OSError:
-                return False
-            declared = self.settled.get((seen.st_dev, seen.st_ino, seen.st_mtime_ns, seen.st_size))
-            if declared is None or self.running is None or declared[0] in self.running:
                 return False
             if os.path.isabs(name):  # before Alembic 1.10 it is none, and the path is not resolved
                 path = os.path.join(folders(os.path.dirname(path)), os.path.basename(path))
@@ -323,6 +321,13 @@ class OldRevisions:
             module = util.load_python_file(*os.path.split(path))
         had, revision.module = revision.module, module
         return had is not module
+
+    def declared(self, found: os.stat_result) -> list[Any] | None:
+        """Return what the revision in a file that looks like that declares, if it need not be loaded now."""
+        declared = self.settled.get((found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size))
+        if declared is None or self.running is None or declared[0] in self.running:
+            return None
+        return declared
 
     def is_idle(self, module: Any) -> bool:
         """Whether the current command is known not to run the revision in `module`."""

@@ -175,23 +175,29 @@ def test_a_file_that_is_not_what_a_kept_history_has_loaded_is_loaded(chain: Proj
     assert _loaded(log) == ["b", "d"]
 
 
+def run_with(project: Project, looks: str) -> None:
+    """Upgrade to c, with b settled; env.py looks around first."""
+    env = project.folder / "migrations" / "env.py"
+    imports = "from alembic import context\nfrom alembic.script import ScriptDirectory\n"
+    env.write_text(imports + looks + env.read_text())
+
+    ran = project.run(do="step", revision="c", direction="upgrade", settled=settled(project, b="a"))
+
+    assert ran.failure is None
+
+
 def test_env_py_finds_in_a_revision_that_was_not_loaded_what_is_in_its_file(make: Callable[..., Project]) -> None:
     project = make(
         revision("b", "a", 'op.execute("SELECT 1")', top='OWNER = "team"'),
         revision("c", "b", 'op.execute("SELECT 2")'),
     )
-    env = project.folder / "migrations" / "env.py"
-    looks = (
-        "from alembic.script import ScriptDirectory\n"
+
+    run_with(
+        project,
         "b = ScriptDirectory.from_config(context.config).get_revision('b')\n"
         "assert (b.module.OWNER, b.doc, b.down_revision) == ('team', 'b', 'a'), b.doc\n"
-        "assert not hasattr(b.module, 'OTHER')\n"
+        "assert not hasattr(b.module, 'OTHER')\n",
     )
-    env.write_text("from alembic import context\n" + looks + env.read_text())
-
-    ran = project.run(do="step", revision="c", direction="upgrade", settled=settled(project, b="a"))
-
-    assert ran.failure is None
 
 
 def test_revisions_that_were_not_loaded_are_where_alembic_finds_them(make: Callable[..., Project]) -> None:
@@ -199,15 +205,10 @@ def test_revisions_that_were_not_loaded_are_where_alembic_finds_them(make: Calla
     versions = project.folder / "migrations" / "versions"
     versions.rename(project.folder / "elsewhere")
     versions.symlink_to(project.folder / "elsewhere")
-    env = project.folder / "migrations" / "env.py"
-    looks = (
-        "from alembic.script import ScriptDirectory\n"
+
+    run_with(
+        project,
         "own = ScriptDirectory.from_config(context.config)\n"
         "lent, own = ([(s.revision, s.path, s.nextrev) for s in d.walk_revisions()] for d in (context.script, own))\n"
-        "assert len(own) > 2 and lent == own, (lent, own)\n"
+        "assert len(own) > 2 and lent == own, (lent, own)\n",
     )
-    env.write_text("from alembic import context\n" + looks + env.read_text())
-
-    ran = project.run(do="step", revision="c", direction="upgrade", settled=settled(project, b="a"))
-
-    assert ran.failure is None
