@@ -346,16 +346,17 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     git = Git.containing(tree.directory)
     base = git.base(config.base, environ)
     since = f"new since {base.ref} ({base.commit[:12]}, {base.why})"
-    if not changed_files(tree, git, base.commit):
+    changed = changed_files(tree, git, base.commit)
+    if not changed:
         return Scope(tree, Selection(), Graph({}), root, since, head=base.head)
-    graph = read_worktree(tree, root)
+    graph = read_worktree(tree, root, changed)
     before = read_commit(tree, git, base.commit, graph)
     selection = new_revisions(graph, before)
     if base.tip != base.commit:
         selection = selection.beside(before, read_commit(tree, git, base.tip, graph))
     new = {each.path for each in selection.revisions}
-    changed = frozenset(each for each in git.edited(base.commit) - new if not each.endswith(_IDLE))
-    return Scope(tree, selection, graph, root, since, base.commit, base.head, before, changed)
+    code = frozenset(each for each in git.edited(base.commit) - new if not each.endswith(_IDLE))
+    return Scope(tree, selection, graph, root, since, base.commit, base.head, before, code)
 
 
 def _between(graph: Graph, span: str, root: Path) -> Selection:

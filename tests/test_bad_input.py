@@ -150,6 +150,18 @@ def test_broken_project(files: dict[str, str | bytes | None], words: list[str], 
     assert files_in(folder) == before
 
 
+def test_an_old_revision_that_is_not_python(place: Place, folder: Path) -> None:
+    old = folder / "migrations/versions/a.py"
+    old.write_text(f"{old.read_text()}\n\ndef helper(:\n")
+    repository = Repository.at(folder, {"README": "x"})
+    repository.git("checkout", "--quiet", "-b", "feature")
+    repository.commit({"migrations/versions/c.py": revision("c", "b", COLUMN.replace("note", "more"))})
+
+    done = place.review(folder, "--base", "main", "--format", "json")
+
+    skipped(done, "SyntaxError", "a.py", "Correct that file.")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -5,8 +5,20 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reviewer.project.source import Import, Problem, ProblemKind, SourceRevision, read_source, wanted_extensions
+from reviewer.project import declarations
+from reviewer.project.source import (
+    Import,
+    Outline,
+    Problem,
+    ProblemKind,
+    SourceRevision,
+    read_declarations,
+    read_source,
+    wanted_extensions,
+)
 
 
 def read(text: str, path: str = "versions/x.py") -> SourceRevision:
@@ -51,12 +63,8 @@ def test_reads_everything_that_a_file_says() -> None:
         path="versions/x.py",
         depends_on=("x", "y"),
         branch_labels=("core",),
-        message="Add users",
-        line=8,
-        upgrade_line=13,
-        id_line=7,
-        downgrade_line=17,
     )
+    assert found.outline == Outline(message="Add users", line=8, upgrade_line=13, id_line=7, downgrade_line=17)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +200,7 @@ def test_an_old_file_has_its_id_in_its_name() -> None:
     ],
 )
 def test_tells_whether_downgrade_does_anything(body: str, empty: bool) -> None:
-    assert read("revision = 'a'\n" + body).downgrade_is_empty is empty
+    assert read("revision = 'a'\n" + body).outline.downgrade_is_empty is empty
 
 
 @pytest.mark.parametrize(
@@ -209,6 +217,91 @@ def test_the_digest_is_about_what_the_file_does(other: str, same: bool) -> None:
     text = "'''Words.'''\nrevision = 'a'\ndef upgrade():\n    op.x(1)\n"
 
     assert (read(text).digest == read(other).digest) is same
+
+
+_PIECES = [
+    '"""Add users\n\nRevision ID: a\nrevision = \'b\'\n"""\n',
+    "'''Other words'''\n",
+    '"""A quotation: "x" and ""."""\n',
+    "\n",
+    "   \t\n",
+    "# revision identifiers, used by Alembic.\n",
+    "# coding: latin-1\n",
+    "from alembic import op\n",
+    "import sqlalchemy as sa, os.path  # noqa\n",
+    "from typing import (\n    Sequence,\n    Union,\n)\n",
+    "from settings import revision\n",
+    "from settings import *\n",
+    "revision = 'a'\n",
+    'revision: str = "b-1"  # the id\n',
+    "revision = None\n",
+    "revision = ('a', 'b')\n",
+    "revision = 'a'; depends_on = 'c'\n",
+    "revision = 'a' 'b'\n",
+    "revision = 'a\\x62'\n",
+    "revision = down_revision = 'a'\n",
+    "down_revision = None\n",
+    "down_revision: Union[str, None] = ('a', \"b\",)\n",
+    "down_revision = ['a', 'b']\n",
+    "down_revision = ('a' 'b')\n",
+    "down_revision = ('a')\n",
+    "down_revision = (\n    'a',\n    'b',\n)\n",
+    "down_revision = ()\n",
+    "down_revision = 'a' if x else None\n",
+    "branch_labels = ('core',)\r\n",
+    "branch_labels: Union[str, Sequence[str], None] = None\n",
+    "depends_on = ''\n",
+    "depends_on=None",
+    "if x:\n    revision = 'c'\n",
+    "    depends_on = 'd'\n",
+    "depends_on += 'x'\n",
+    "table = 'x'\n",
+    'text = """\nrevision = \'e\'\n"""\n',
+    "def upgrade():\n    op.execute('x')\n",
+    "def upgrade():\n    sa.column('revision')\n",
+    "def downgrade():\n    pass\n",
+    "words = '\u00fc'\n",
+    "\\\n",
+    "(\n",
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=9))
+def test_declarations_are_those_of_the_whole_file(pieces: list[str]) -> None:
+    text = "".join(pieces).encode()
+
+    whole, quick = read_source(text, "x.py"), read_declarations(text, "x.py")
+
+    if isinstance(whole, Problem) and isinstance(quick, SourceRevision):
+        assert whole.kind in {ProblemKind.SYNTAX, ProblemKind.UNREADABLE}  # which shows when the file is loaded
+        assert quick.outline == Outline()
+    else:
+        assert quick == whole
+        if isinstance(whole, SourceRevision) and isinstance(quick, SourceRevision):
+            assert quick.outline == whole.outline
+
+
+@pytest.mark.parametrize(
+    ("pieces", "plain"),
+    [
+        ((0, 3, 5, 7, 9, 12, 21, 29, 37, 39), True),
+        ((2, 8, 13, 25, 35, 37), True),
+        ((12, 40), True),
+        ((7, 12, 20, 38), False),
+        ((12, 36), False),
+        ((12, 13), False),
+        ((6, 12), False),
+        ((12, 32), False),
+    ],
+)
+def test_a_file_as_the_template_writes_it_need_not_be_parsed(pieces: tuple[int, ...], plain: bool) -> None:
+    text = "".join(_PIECES[each] for each in pieces)
+
+    assert (declarations.plain(text.encode()) is not None) is plain
+
+
+def test_a_file_that_is_not_utf_8_is_parsed() -> None:
+    assert declarations.plain(b"revision = 'a'\nwords = '\xfc'\n") is None
 
 
 def test_lists_the_modules_that_a_file_imports() -> None:

@@ -244,12 +244,16 @@ class Graph(Struct, frozen=True, dict=True):
                         f"{each.path} (revision {rev}) has the down_revision {parent}, which no file declares."
                     )
                     kind = ProblemKind.MISSING_PARENT
-                    problems.append(Problem(kind, message, each.path, each.line, fatal=not known_incomplete))
+                    problems.append(
+                        Problem(kind, message, each.path, each.outline.line, fatal=not known_incomplete)
+                    )
             for symbol in each.depends_on:
                 if symbol not in self.revisions and symbol not in self._owners:
                     message = f"{each.path} (revision {rev}) depends on {symbol}, which no file declares."
                     kind = ProblemKind.MISSING_DEPENDENCY
-                    problems.append(Problem(kind, message, each.path, each.line, fatal=not known_incomplete))
+                    problems.append(
+                        Problem(kind, message, each.path, each.outline.line, fatal=not known_incomplete)
+                    )
         return problems
 
     def _cycles(self) -> list[Problem]:
@@ -274,7 +278,7 @@ class Graph(Struct, frozen=True, dict=True):
         around = " → ".join([*cycle, cycle[0]])
         files = ", ".join(self.revisions[rev].path for rev in cycle)
         message = f"The down_revisions and dependencies of {around} form a cycle ({files})."
-        return [Problem(ProblemKind.CYCLE, message, first.path, first.line)]
+        return [Problem(ProblemKind.CYCLE, message, first.path, first.outline.line)]
 
 
 _WAYS_OUT: Mapping[ProblemKind, str] = {
@@ -291,7 +295,7 @@ _WAYS_OUT: Mapping[ProblemKind, str] = {
 
 def _duplicate(first: SourceRevision, second: SourceRevision) -> Problem:
     message = f"{first.path} and {second.path} both declare revision {second.id}."
-    return Problem(ProblemKind.DUPLICATE, message, second.path, second.line)
+    return Problem(ProblemKind.DUPLICATE, message, second.path, second.outline.line)
 
 
 def _reached(start: Iterable[str], neighbours: Mapping[str, Collection[str]]) -> frozenset[str]:

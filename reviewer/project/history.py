@@ -20,7 +20,14 @@ from reviewer.host.paths import shown
 from reviewer.project.discovery import Tree
 from reviewer.project.git import Git
 from reviewer.project.graph import Graph
-from reviewer.project.source import Problem, ProblemKind, SourceRevision, read_source, wanted_extensions
+from reviewer.project.source import (
+    Problem,
+    ProblemKind,
+    SourceRevision,
+    read_declarations,
+    read_source,
+    wanted_extensions,
+)
 
 __all__ = [
     "Graph",
@@ -98,7 +105,7 @@ class Selection(Struct, frozen=True):
             heads=self.heads,
             base_heads=self.previous_heads,
             labelled_heads=self.labelled_heads,
-            edited=tuple(_entry(each, each.upgrade_line) for each in self.edited),
+            edited=tuple(_entry(each, each.outline.upgrade_line) for each in self.edited),
             deleted=tuple(_entry(each) for each in self.deleted),
             inserted=tuple(_entry(each, detail=", ".join(self.carried[:1])) for each in self.inserted),
             colliding=tuple(_entry(each, detail=other) for each, other in self.colliding),
@@ -119,11 +126,14 @@ class Selection(Struct, frozen=True):
         return replace(self, colliding=tuple((each, other) for each in mine for other in others[:1]))
 
 
-def read_worktree(tree: Tree, root: Path) -> Graph:
-    """Read the graph from the files as they are now. Paths in it are relative to `root`."""
+def read_worktree(tree: Tree, root: Path, changed: Collection[str] | None = None) -> Graph:
+    """Read the graph from the files as they are now. Paths in it are relative to `root`.
+
+    If it is known which files have `changed`, only those are sure to be parsed: what the others declare is enough.
+    """
     _refuse_unresolved(tree)
     root = root.resolve()
-    return Graph.of(_read_file(file, _relative(file, root)) for file in _revision_files(tree))
+    return Graph.of(_read_file(file, _relative(file, root), changed) for file in _revision_files(tree))
 
 
 def read_commit(tree: Tree, git: Git, commit: str, now: Graph | None = None) -> Graph:
@@ -213,7 +223,7 @@ def selected(graph: Graph, new: Iterable[str], before: Iterable[str]) -> Selecti
 
 
 def _entry(each: SourceRevision, line: int | None = None, detail: str = "") -> recording.HistoryEntry:
-    return recording.HistoryEntry(each.id, recording.Location(shown(each.path), line or each.line), detail)
+    return recording.HistoryEntry(each.id, recording.Location(shown(each.path), line or each.outline.line), detail)
 
 
 def _differs(now: Graph, base: Graph, rev: str) -> bool:
@@ -265,10 +275,11 @@ def _revision_files(tree: Tree) -> Iterator[str]:
                 break
 
 
-def _read_file(file: str, path: str) -> SourceRevision | Problem:
+def _read_file(file: str, path: str, changed: Collection[str] | None) -> SourceRevision | Problem:
+    read = read_source if changed is None or path in changed else read_declarations
     try:
         text, stamp = files.read_stamped(file)
-        return read_source(text, path, stamp)
+        return read(text, path, stamp)
     except OSError as error:
         return Problem(ProblemKind.UNREADABLE, f"{path} cannot be read: {files.why(error)}.", path)
 

@@ -18,10 +18,15 @@ from msgspec import Struct
 from reviewer import recording
 from reviewer.host.files import Stamp
 from reviewer.host.paths import shown
+from reviewer.project import declarations
 from reviewer.project.guards import guards
 
 _LEGACY_ID = re.compile(r"([a-f0-9]+)\.py$")
 """Alembic takes the id from such a file name if the file does not set `revision`."""
+
+
+_NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What parsing raises."""
 
 
 class ProblemKind(Enum):
@@ -57,6 +62,20 @@ class Import(Struct, frozen=True):
     line: int
 
 
+class Outline(Struct, frozen=True):
+    """What is where in a revision file."""
+
+    message: str = ""
+    """First line of the docstring."""
+    line: int = 1
+    """Line of the assignment to `down_revision`, for findings about the revision's place in the history."""
+    id_line: int | None = None
+    """Line of the assignment to `revision`."""
+    upgrade_line: int | None = None
+    downgrade_line: int | None = None
+    downgrade_is_empty: bool = False
+
+
 @dataclass(frozen=True)  # and no `Struct`, which compares all its fields
 class SourceRevision:
     """A revision as declared in its file."""
@@ -68,20 +87,19 @@ class SourceRevision:
     depends_on: tuple[str, ...] = ()
     """As written: ids or branch labels."""
     branch_labels: tuple[str, ...] = ()
-    message: str = ""
-    """First line of the docstring."""
-    line: int = 1
-    """Line of the assignment to `down_revision`, for findings about the revision's place in the history."""
-    id_line: int | None = None
-    """Line of the assignment to `revision`."""
-    upgrade_line: int | None = None
-    downgrade_line: int | None = None
-    downgrade_is_empty: bool = False
     source_problem: Problem | None = None
     """Set if variables are not literals; their fields are then empty."""
     text: bytes = field(default=b"", repr=False, compare=False)
     stamp: Stamp | None = field(default=None, compare=False)
     """What the file looked like when it was read; None if it was read from a commit."""
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What is where in the file; nothing if it cannot be parsed."""
+        try:
+            return _Reader(_parsed(self.text), self.path).outline()
+        except _NOT_PYTHON:
+            return Outline()
 
     @cached_property
     def digest(self) -> str:
@@ -107,13 +125,25 @@ class SourceRevision:
             path=shown(self.path),
             depends_on=depends_on,
             branch_labels=self.branch_labels,
-            message=self.message,
-            line=self.id_line,
-            upgrade_line=self.upgrade_line,
-            downgrade_line=self.downgrade_line,
-            downgrade_is_empty=self.downgrade_is_empty,
+            message=self.outline.message,
+            line=self.outline.id_line,
+            upgrade_line=self.outline.upgrade_line,
+            downgrade_line=self.outline.downgrade_line,
+            downgrade_is_empty=self.outline.downgrade_is_empty,
             guards=guards(_parsed(self.text)),
         )
+
+
+def read_declarations(text: bytes, path: str, stamp: Stamp | None = None) -> SourceRevision | Problem:
+    """Return the same as `read_source`, in a twentieth of its time where the file says plainly what it declares. Whether the
+    rest of such a file can be parsed does not show.
+    """
+    told = declarations.plain(text)
+    if told is None:
+        return read_source(text, path, stamp)
+    (name,), *others = (told.get(each, ()) for each in declarations.NAMES)
+    down_revisions, branch_labels, depends_on = others
+    return SourceRevision(name, down_revisions, path, depends_on, branch_labels, text=text, stamp=stamp)
 
 
 def read_source(text: bytes, path: str, stamp: Stamp | None = None) -> SourceRevision | Problem:
@@ -130,7 +160,7 @@ def read_source(text: bytes, path: str, stamp: Stamp | None = None) -> SourceRev
             path,
             error.lineno or 1,
         )
-    except (ValueError, RecursionError, MemoryError) as error:
+    except _NOT_PYTHON as error:
         return Problem(ProblemKind.UNREADABLE, f"{path} cannot be read as Python: {error}.", path)
     return _Reader(module, path).revision(text, stamp)
 
@@ -141,7 +171,7 @@ def raises_always(text: bytes, line: int) -> bool:
     """
     try:
         module = _parsed(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except _NOT_PYTHON:
         return False
     return any(
         isinstance(statement, ast.Raise) and statement.lineno <= line <= (statement.end_lineno or 0)
@@ -194,23 +224,29 @@ class _Reader:
                 problem = problem or self._computed(mark)
                 strings = self._written(mark) if mark == "branch_labels" else ()
             marks[mark] = strings
-        upgrade, downgrade = self.functions.get("upgrade"), self.functions.get("downgrade")
-        place = self.values.get("down_revision") or self.values.get("revision")
-        return SourceRevision(
+        revision = SourceRevision(
             id=found,
             down_revisions=marks["down_revision"],
             path=self.path,
             depends_on=marks["depends_on"],
             branch_labels=marks["branch_labels"],
+            source_problem=problem,
+            text=text,
+            stamp=stamp,
+        )
+        vars(revision)["outline"] = self.outline()  # not parsed again
+        return revision
+
+    def outline(self) -> Outline:
+        upgrade, downgrade = self.functions.get("upgrade"), self.functions.get("downgrade")
+        place = self.values.get("down_revision") or self.values.get("revision")
+        return Outline(
             message=_first_line(ast.get_docstring(self.module)),
             line=place.lineno if place else 1,
             id_line=self.values["revision"].lineno if "revision" in self.values else None,
             upgrade_line=upgrade.lineno if upgrade else None,
             downgrade_line=downgrade.lineno if downgrade else None,
             downgrade_is_empty=_is_empty(downgrade) if downgrade else "downgrade" not in self.names,
-            source_problem=problem,
-            text=text,
-            stamp=stamp,
         )
 
     def _id(self) -> str | Problem:

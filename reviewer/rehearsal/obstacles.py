@@ -45,6 +45,10 @@ def not_run(revision: Revision, direction: Direction, rehearsal: Rehearsal, reas
     return Pass(revision.id, direction, rehearsal, Outcome.SKIPPED, reason=reason)
 
 
+_NOT_PYTHON = ("SyntaxError: ", "IndentationError: ", "TabError: ")
+"""How Python's errors begin that are about the text of a file."""
+
+
 def environment_failed(bench: Workbench, failure: Failure) -> Stop:
     """Explain why env.py or a revision file failed before the first revision ran."""
     return env_py_failed(failure, bench.plan.allowed, bench.last_words)
@@ -81,6 +85,8 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
                 "If it is there before Alembic runs, give it with --base-schema FILE: plain SQL, for example from"
                 " pg_dump.",
             )
+        case _ if message.startswith(_NOT_PYTHON):
+            return Stop(f"{what} failed{where}: {message}.", "Correct that file.")
         case _:
             return Stop(
                 f"{what} failed{where}: {message}.",

@@ -112,14 +112,54 @@ the whole session, which only WIDE reports: the counters of a transaction restar
 """
 
 
-class Answer:
-    """What the server reported at one moment."""
+class Lines:
+    """Every existing relation as WIDE reports it. A line is taken apart when it is asked for: of thousands, few are."""
 
-    def __init__(self, now: str, lock_timeout: str, statement_timeout: str, rows: list[Row]) -> None:
+    def __init__(self, schemas: dict[str, str], lines: dict[int, str]) -> None:
+        self.schemas = schemas
+        self.lines = lines
+
+    def row(self, oid: int) -> Row | None:
+        line = self.lines.get(oid)
+        if line is None:
+            return None
+        schema, kind, filenode, table, *counts, name = line.split(" ", 10)
+        scans, tuples, updated, deleted, all_scans, all_tuples = map(int, counts)
+        return Row(
+            oid,
+            None,
+            self.schemas[schema],
+            unescaped(name),
+            kind,
+            int(filenode) or None,
+            scans,
+            tuples,
+            int(table) or None,
+            updated,
+            deleted,
+            (all_scans + scans, all_tuples + tuples),
+        )
+
+    def files(self, without: dict[int, Row]) -> set[int]:
+        return {int(line.split(" ", 3)[2]) for oid, line in self.lines.items() if oid not in without}
+
+    def not_in(self, other: Lines) -> set[int]:
+        """Return the relations that `other` reports differently, or not at all."""
+        known = other.lines
+        return {oid for oid, line in self.lines.items() if known.get(oid) != line}
+
+
+class Answer:
+    """What the server reported at one moment: about the relations that are locked, or in `every` about all."""
+
+    def __init__(
+        self, now: str, lock_timeout: str, statement_timeout: str, rows: list[Row], every: Lines | None = None
+    ) -> None:
         self.now = now
         self.lock_timeout = lock_timeout
         self.statement_timeout = statement_timeout
         self.rows = rows
+        self.every = every
 
     @property
     def limited(self) -> bool:
@@ -131,27 +171,8 @@ class Answer:
         now, lock_timeout, statement_timeout, count, *lines = text.split("\n")
         schemas = dict(line.split(" ", 1) for line in lines[: int(count)])
         schemas = {oid: unescaped(name) for oid, name in schemas.items()}
-        found = []
-        for line in lines[int(count) :]:
-            oid, schema, kind, filenode, table, *counts, name = line.split(" ", 11)
-            scans, tuples, updated, deleted, all_scans, all_tuples = map(int, counts)
-            found.append(
-                Row(
-                    int(oid),
-                    None,
-                    schemas[schema],
-                    unescaped(name),
-                    kind,
-                    int(filenode) or None,
-                    scans,
-                    tuples,
-                    int(table) or None,
-                    updated,
-                    deleted,
-                    (all_scans + scans, all_tuples + tuples),
-                )
-            )
-        return cls(now, lock_timeout, statement_timeout, found)
+        found = {int(oid): line for oid, _, line in (each.partition(" ") for each in lines[int(count) :])}
+        return cls(now, lock_timeout, statement_timeout, [], Lines(schemas, found))
 
     @classmethod
     def of_narrow(cls, text: str) -> Answer:
@@ -174,8 +195,8 @@ class Relations:
     """The relations on one connection, as last reported."""
 
     def __init__(self) -> None:
-        self.rows: dict[int, Row] = {}
-        self.totals: dict[int, tuple[int, int]] = {}  # by oid, scans and tuples of the whole session
+        self.every = Lines({}, {})
+        self.rows: dict[int, Row] = {}  # those that are no longer as `every` has them
         self.locks: dict[int, set[str]] = {}  # by oid, the modes that the transaction holds
         self.last: int | None = None  # the highest oid reported so far
 
@@ -183,14 +204,24 @@ class Relations:
         """Set the state before a transaction's first statement, or after part of the transaction was rolled back.
         `answer` is a wide one, `held` the result of HELD.
         """
-        self.rows = {row.oid: row for row in answer.rows}
-        self.totals = {row.oid: row.totals for row in answer.rows}
-        self.last = max(self.rows, default=16383)
+        self.every, self.rows = answer.every or Lines({}, {}), {}
+        self.last = max(self.every.lines, default=16383)
         self.locks = {int(oid): set(modes) for oid, modes in json.loads(held).items()}
+
+    def row(self, oid: int) -> Row | None:
+        return self.rows.get(oid) or self.every.row(oid)
 
     def has_strangers(self, answer: Answer) -> bool:
         last = self.last or 0
         return any(row.oid > last and row.oid not in self.rows for row in answer.rows)
+
+    def changed(self, answer: Answer) -> list[Row]:
+        """Return what `answer` reports, without relations that are just as they were."""
+        if answer.every is None:
+            return answer.rows
+        every = answer.every
+        oids = every.not_in(self.every) | (self.rows.keys() & every.lines.keys())
+        return [row for row in map(every.row, oids) if row is not None]
 
     def compare(
         self, answer: Answer, base: int, said: str
@@ -204,8 +235,10 @@ class Relations:
         found: dict[str, list[Any]] = {name: [] for name in CHANGES}
         doubtful: dict[int, dict[str, Any]] = {}
         files = None
-        for row in sorted(answer.rows, key=lambda row: row.oid):  # a table before its indexes, which name it
-            before = self.rows.get(row.oid)
+        for row in sorted(
+            self.changed(answer), key=lambda row: row.oid
+        ):  # a table before its indexes, which name it
+            before = self.row(row.oid)
             if before is not None:
                 if self.is_untouched(row, before):
                     continue
@@ -224,7 +257,7 @@ class Relations:
                 found["written"].append([relation, updated, deleted])
             if before is None and row.kind == "i":
                 if files is None:
-                    files = {each.filenode for each in self.rows.values()}
+                    files = {each.filenode for each in self.rows.values()} | self.every.files(self.rows)
                 if row.filenode not in files:  # ALTER COLUMN TYPE may create an index that reuses the old file
                     found["built"].append(relation)
             elif before is not None and before.filenode != row.filenode:
@@ -235,8 +268,10 @@ class Relations:
                 elif existing:
                     doubtful[row.oid] = relation
             self.rows[row.oid] = row
-        if answer.rows and answer.rows[0].totals is not None:
-            self.totals = {row.oid: row.totals for row in answer.rows}
+        if answer.every is not None:
+            gone = self.every.lines.keys() - answer.every.lines.keys()
+            self.rows.update((oid, row) for oid, row in ((oid, self.row(oid)) for oid in gone) if row is not None)
+            self.every = answer.every
         return found, doubtful
 
     def is_untouched(self, row: Row, before: Row) -> bool:
@@ -260,7 +295,8 @@ class Relations:
     def scanned_since(self, row: Row, before: Row | None) -> tuple[int, int]:
         """Return how many sequential scans there were, and how many rows they read."""
         if row.totals is not None:
-            was = self.totals.get(row.oid, row.totals)
+            known = self.every.row(row.oid)
+            was = known.totals if known is not None else row.totals
             return row.totals[0] - was[0], row.totals[1] - was[1]
         if before is None or row.scans < before.scans:  # the counter restarts when statistics are flushed
             return row.scans, row.tuples
@@ -283,7 +319,7 @@ class Relations:
             "new": row.oid > base,
         }
         if row.table is not None:
-            table = self.rows.get(row.table)
+            table = self.row(row.table)
             told["table"] = table.name if table else ""
             told["table_new"] = row.table > base
         return told
