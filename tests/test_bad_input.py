@@ -162,6 +162,19 @@ def test_an_old_revision_that_is_not_python(place: Place, folder: Path) -> None:
     skipped(done, "SyntaxError", "a.py", "Correct that file.")
 
 
+def test_an_old_revision_that_fails_in_a_batch(place: Place, tmp_path: Path) -> None:
+    batch = (
+        'with op.batch_alter_table("items") as batch:\n    batch.alter_column("id")\n    batch.drop_column("gone")'
+    )
+    old = revision("b", "a", batch)
+    line = next(number for number, text in enumerate(old.splitlines(), 1) if "gone" in text)
+    folder = project(tmp_path / "project", old, revision("c", "b", COLUMN))
+
+    done = place.review(folder, "--revisions", "b:c", "--format", "json")
+
+    skipped(done, f"revision b failed at migrations/versions/r1.py:{line}: column", "does not exist")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -405,7 +405,7 @@ def _failing_anew(bench: Workbench) -> FailingOld | None:
     how.
     """
     bench.progress("running the history with the code under review")
-    command = Upgrade(to=tuple(bench.plan.base_heads))
+    command = Upgrade(to=tuple(bench.plan.base_heads), silent=True)
     begin = partial(_before_history, bench)
     ended = bench.believed(command, begin, observe=False)
     if ended.run.may_lack_privilege and bench.can_elevate:
@@ -431,7 +431,7 @@ def _upgraded(bench: Workbench, old: Trial | None, begin: Callable[[], str]) -> 
             stage.database = ""  # a history that does not run in parts may still run as a whole
         return begin()
 
-    command = Upgrade(to=tuple(plan.base_heads), depends=plan.kept is not None)
+    command = Upgrade(to=tuple(plan.base_heads), depends=plan.kept is not None, silent=True)
     ended = bench.believed(command, start, observe=False)
     if ended.run.may_lack_privilege and bench.can_elevate:
         ended = _as_superuser(bench, command, start, ended)

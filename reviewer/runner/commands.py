@@ -84,7 +84,7 @@ class Runner:
             self.redirection.move(command["address"], command["database"])
         self.redirection.offline = command["do"] == "offline"
         self.env_py.asked = as_typed(command)
-        self.watcher.begin(bool(command.get("observe")), bool(command.get("timed")))
+        self.watcher.begin(bool(command.get("observe")), bool(command.get("timed")), bool(command.get("silent")))
         self.pauses.told = 0
         hold_streams()
         self.old_revisions.begin(known_to_run(command), command.get("settled") or ())

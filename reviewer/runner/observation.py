@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reviewer.runner import drivers, limits, relations, timing
     from reviewer.runner.channel import Channel
     from reviewer.runner.redirection import Expected, Redirection
-    from reviewer.runner.sources import Sources
+    from reviewer.runner.sources import Place, Sources
 else:  # loaded earlier by path, so the project cannot have modules with these names
     drivers = sys.modules["_alembic_reviewer_drivers"]
     relations = sys.modules["_alembic_reviewer_relations"]
@@ -88,9 +88,8 @@ class Watched:
         # statement, and whether the query asks for names.
         self.pending: tuple[int | None, list[str], bool] | None = None
         self.then: str | None = None  # what to run when that query has been answered
-        self.untold: dict[str, Any] | None = (
-            None  # the beginning of a statement that is only counted, in case it fails
-        )
+        # makes the beginning of a statement that is told of only if it fails
+        self.untold: Callable[[], dict[str, Any]] | None = None
 
     @property
     def may_be_limited(self) -> bool:
@@ -141,6 +140,7 @@ class Watcher:
         self.prepared = 0
         self.allowance = limits.Allowance()
         self.timed = False
+        self.silent = False
         self.timing: timing.Timing | None = None
         channel.settle = self.settle_all
 
@@ -154,9 +154,9 @@ class Watcher:
         for name in ("commit", "rollback", "begin"):
             event.listen(Engine, name, self.boundary)
 
-    def begin(self, observe: bool, timed: bool = False) -> None:
+    def begin(self, observe: bool, timed: bool = False, silent: bool = False) -> None:
         used = bool(self.connections)
-        self.timed, self.timing = timed, None
+        self.timed, self.timing, self.silent = timed, None, silent
         self.observe, self.connections, self.base, self.busy = observe, [], None, False
         if used:
             # A connection of the last command closes its descriptor when it is collected. That must happen before
@@ -201,25 +201,19 @@ class Watcher:
                 self.get_ready(connection, raw, watched, statement)
             except Gone:
                 watched.stale = True
-        path, line, origin = self.sources.location(sys._getframe())
         self.count += 1
+        told = statement, parameters, context, executemany, watched.number
+        if self.silent:
+            watched.untold = lambda: self.beginning(self.sources.location(sys._getframe()), *told)
+            watched.started = time.perf_counter()
+            return
+        place = self.sources.location(sys._getframe())
         if self.timing is not None:
-            self.timing.begin((path, line, origin), drivers.as_text(statement), entered)
+            self.timing.begin(place, drivers.as_text(statement), entered)
         # of those that are only timed, none is reported unless it fails
-        tells = not self.timed and self.allowance.tells((path, line, origin))
-        sql, left_out = self.allowance.cut(statement) if tells else (statement[: limits.SQL_AFTER_THAT], 0)
-        begin: dict[str, Any] = dict(
-            event="begin",
-            n=self.count,
-            sql=drivers.as_text(drivers.as_sent(sql, parameters, context)),
-            path=path,
-            line=line,
-            origin=origin,
-            parameters=[] if executemany else drivers.describe_parameters(parameters),
-            connection=watched.number,
-            **({"left_out": left_out} if left_out else {}),
-        )
-        watched.untold = None if tells else begin
+        tells = not self.timed and self.allowance.tells(place)
+        begin = self.beginning(place, *told, whole=tells)
+        watched.untold = None if tells else lambda: begin
         if tells:
             # sent together with the answer to a pending query
             (self.channel.emit if watched.pending is None else self.channel.hold)(**begin)
@@ -230,6 +224,31 @@ class Watcher:
                     watched.process = None
             watched.began = timing.Moment(watched.process)
         watched.started = time.perf_counter()
+
+    def beginning(
+        self,
+        place: Place,
+        statement: Any,
+        parameters: Any,
+        context: Any,
+        executemany: bool,
+        connection: int,
+        whole: bool = True,
+    ) -> dict[str, Any]:
+        """Return what is told of a statement when it begins; if it is not `whole`, with its first characters only."""
+        sql, left_out = self.allowance.cut(statement) if whole else (statement[: limits.SQL_AFTER_THAT], 0)
+        path, line, origin = place
+        return dict(
+            event="begin",
+            n=self.count,
+            sql=drivers.as_text(drivers.as_sent(sql, parameters, context)),
+            path=path,
+            line=line,
+            origin=origin,
+            parameters=[] if executemany else drivers.describe_parameters(parameters),
+            connection=connection,
+            **({"left_out": left_out} if left_out else {}),
+        )
 
     def get_ready(self, connection: Any, raw: Any, watched: Watched, statement: Any) -> None:
         """Read the state before `statement`, as far as it is not known."""
@@ -267,7 +286,9 @@ class Watcher:
         seconds = ended - watched.started
         if self.timing is not None and watched.began is not None:
             self.timing.end(watched.began, ended)
-        if self.timed:
+        if self.silent:
+            watched.untold = None
+        if self.timed or self.silent:
             return
         rows = getattr(cursor, "rowcount", None)
         event: dict[str, Any] = {
@@ -418,7 +439,7 @@ class Watcher:
         message, sqlstate = drivers.server_words(context.original_exception)
         self.remember(context.original_exception)
         if watched is not None and watched.untold is not None:
-            self.channel.emit(**watched.untold)
+            self.channel.emit(**watched.untold())
             watched.untold = None
         self.channel.emit(
             event="statement",
