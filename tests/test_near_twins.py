@@ -1151,3 +1151,72 @@ def test_a_column_that_two_branches_add_is_no_matter_of_rows(bench: cases.Bench)
     told = [each.message for each in report.findings if each.rule == "failing-upgrade"]
     assert told
     assert not any("if its tables contain rows" in message for message in told)
+
+
+ROWS_READ = 'found = op.get_bind().execute(sa.text("SELECT id, old FROM items")).all()'
+ROWS_WRITTEN = (
+    'op.get_bind().execute(sa.text("INSERT INTO kept VALUES (:id, :old)"), [row._asdict() for row in found])'
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (f"{ROWS_READ}\n{ROWS_WRITTEN}", "Dropping `items.old` breaks"),
+        (ROWS_READ, "Dropping `items.old` destroys its values and breaks"),
+        ('op.execute("DELETE FROM items")', "Dropping `items.old` breaks"),
+        (
+            'op.execute("WITH o AS (SELECT id, upper(old) AS u FROM items), k AS (INSERT INTO kept SELECT id, u FROM o)'
+            ' UPDATE items SET id = items.id FROM o WHERE o.id = items.id")',
+            "Dropping `items.old` breaks",
+        ),
+        ('op.execute("DELETE FROM items WHERE id < 3")', "Dropping `items.old` destroys its values and breaks"),
+    ],
+    ids=["written in one call", "only read", "emptied before", "handed on", "emptied in part"],
+)
+def test_a_column_is_said_to_lose_its_values_only_if_it_has_any_that_were_not_moved(
+    before: str, told: str, bench: cases.Bench
+) -> None:
+    setup = (*ITEMS, "UPDATE items SET old = 'o' || id", "CREATE TABLE kept (id int PRIMARY KEY, old text)")
+    made = case(
+        (f'{before}\nop.drop_column("items", "old")', 'op.add_column("items", sa.Column("old", sa.Text()))')
+    )
+    report = bench.review(replace(made, setup=setup))
+
+    (message,) = (f.message for f in report.findings if f.rule == "dropped-column")
+    assert message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ('op.execute("DELETE FROM items")', False),
+        ('op.execute("DELETE FROM items WHERE id < 3")', True),
+        ('op.execute("TRUNCATE items")', False),
+    ],
+    ids=["all", "some", "truncated"],
+)
+def test_a_required_column_fails_on_no_row_of_a_table_that_was_emptied_before(
+    before: str, told: bool, bench: cases.Bench
+) -> None:
+    upgrade = f'{before}\nop.add_column("items", sa.Column("n", sa.Integer(), nullable=False))'
+    report = bench.review(case((upgrade, 'op.drop_column("items", "n")')))
+
+    (finding,) = (f for f in report.findings if f.rule == "required-column")
+    assert ("has rows" in finding.message) is told
+    assert "INSERT of the running code fails" in finding.message
+
+
+CALLS = ("CREATE TABLE users (id int PRIMARY KEY)", "CREATE TABLE calls (id int PRIMARY KEY, person int {})")
+KEYED = 'op.create_foreign_key("of_user", "calls", "users", ["user_id"], ["id"])'
+
+
+@pytest.mark.parametrize(("refers", "rule"), [("REFERENCES users", "rename-as-drop"), ("", "dropped-column")])
+def test_a_reference_is_renamed_only_if_it_still_refers_to_the_same_table(
+    refers: str, rule: str, bench: cases.Bench
+) -> None:
+    column = 'op.add_column("calls", sa.Column("user_id", sa.Integer()))'
+    made = case((f'{column}\n{KEYED}\nop.drop_column("calls", "person")', NO_WAY_BACK))
+    report = bench.review(replace(made, setup=tuple(each.format(refers) for each in CALLS)))
+
+    assert {f.rule for f in report.findings if f.rule in {"rename-as-drop", "dropped-column"}} == {rule}
