@@ -1220,3 +1220,31 @@ def test_a_reference_is_renamed_only_if_it_still_refers_to_the_same_table(
     report = bench.review(replace(made, setup=tuple(each.format(refers) for each in CALLS)))
 
     assert {f.rule for f in report.findings if f.rule in {"rename-as-drop", "dropped-column"}} == {rule}
+
+
+@pytest.mark.parametrize(("column", "told"), [("user_id", False), ("id", True)])
+def test_a_foreign_key_that_the_renamed_column_gets_again_is_not_dropped(
+    column: str, told: bool, bench: cases.Bench
+) -> None:
+    renamed = 'op.alter_column("calls", "person", new_column_name="user_id")'
+    added = KEYED.replace("user_id", column)
+    made = case((f'op.drop_constraint("calls_person_fkey", "calls")\n{renamed}\n{added}', NO_WAY_BACK))
+    report = bench.review(replace(made, setup=tuple(each.format("REFERENCES users") for each in CALLS)))
+
+    assert any(f.rule == "dropped-constraint" for f in report.findings) is told
+
+
+@pytest.mark.parametrize(("nullable", "told"), [("NOT NULL", False), ("", True)])
+def test_a_foreign_key_on_one_more_column_replaces_the_old_one_unless_that_may_be_null(
+    nullable: str, told: bool, bench: cases.Bench
+) -> None:
+    setup = (
+        "CREATE TABLE teams (place int, id int UNIQUE, PRIMARY KEY (place, id))",
+        f"CREATE TABLE users (id int PRIMARY KEY, place int {nullable}, team int CONSTRAINT in_team REFERENCES teams (id))",
+    )
+    added = 'op.create_foreign_key("in_place", "users", "teams", ["place", "team"], ["place", "id"])'
+    report = bench.review(
+        replace(case((f'op.drop_constraint("in_team", "users")\n{added}', NO_WAY_BACK)), setup=setup)
+    )
+
+    assert any(f.rule == "dropped-constraint" for f in report.findings) is told
