@@ -1248,3 +1248,20 @@ def test_a_foreign_key_on_one_more_column_replaces_the_old_one_unless_that_may_b
     )
 
     assert any(f.rule == "dropped-constraint" for f in report.findings) is told
+
+
+@pytest.mark.parametrize(
+    ("update", "severity"),
+    [
+        ("SET old = left(old, 5) WHERE length(old) > 5", "warning"),
+        ("SET old = left(old, 5)", "warning"),
+        ("SET old = left(old, 5) WHERE length(old) > 9", "error"),
+        ("SET old = left(old, 9) WHERE length(old) > 5", "error"),
+        ("SET old = left(old, 5) WHERE length(old) > 5 AND id > 9", "error"),
+    ],
+)
+def test_values_that_an_update_has_cut_stop_no_deploy(update: str, severity: str, bench: cases.Bench) -> None:
+    upgrade = f'op.execute("UPDATE items {update}")\nop.alter_column("items", "old", type_=sa.String(5))'
+    report = bench.review(case((upgrade, NO_WAY_BACK)))
+
+    assert [f.severity.value for f in report.findings if f.rule == "narrowing-type-change"] == [severity]
