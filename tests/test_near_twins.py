@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from msgspec.structs import replace
 
@@ -1232,6 +1234,24 @@ def test_a_foreign_key_that_the_renamed_column_gets_again_is_not_dropped(
     report = bench.review(replace(made, setup=tuple(each.format("REFERENCES users") for each in CALLS)))
 
     assert any(f.rule == "dropped-constraint" for f in report.findings) is told
+
+
+@pytest.mark.parametrize(
+    ("made", "severity"),
+    [
+        ("CREATE TABLE users (id serial PRIMARY KEY)", "warning"),
+        ("CREATE SEQUENCE users_id_seq", "error"),
+    ],
+    ids=["of a serial column", "of nobody"],
+)
+def test_a_sequence_that_fills_a_column_is_seldom_named(made: str, severity: str, bench: cases.Bench) -> None:
+    there, back = (
+        f'op.execute("ALTER SEQUENCE {a} RENAME TO {b}")'
+        for a, b in pairwise(("users_id_seq", "s", "users_id_seq"))
+    )
+    report = bench.review(replace(case((there, back)), setup=(made,)))
+
+    assert [f.severity.value for f in report.findings if f.rule == "renamed-object"] == [severity]
 
 
 @pytest.mark.parametrize(("nullable", "told"), [("NOT NULL", False), ("", True)])
