@@ -1254,6 +1254,14 @@ def test_a_sequence_that_fills_a_column_is_seldom_named(made: str, severity: str
     assert [f.severity.value for f in report.findings if f.rule == "renamed-object"] == [severity]
 
 
+def test_a_second_upgrade_after_an_empty_downgrade_is_not_left_to_be_explained(bench: cases.Bench) -> None:
+    made = 'op.create_table("kinds", sa.Column("id", sa.Integer(), primary_key=True))'
+    report = bench.review(case((made, "pass")))
+
+    (message,) = (f.message for f in report.findings if f.rule == "failing-second-upgrade")
+    assert message.endswith('relation "kinds" already exists.')
+
+
 @pytest.mark.parametrize(("nullable", "told"), [("NOT NULL", False), ("", True)])
 def test_a_foreign_key_on_one_more_column_replaces_the_old_one_unless_that_may_be_null(
     nullable: str, told: bool, bench: cases.Bench
