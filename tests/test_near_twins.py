@@ -1262,6 +1262,29 @@ def test_a_second_upgrade_after_an_empty_downgrade_is_not_left_to_be_explained(b
     assert message.endswith('relation "kinds" already exists.')
 
 
+@pytest.mark.parametrize(
+    ("back", "severity"),
+    [
+        ('op.create_unique_constraint("one_old_2", "items", ["old"])', "warning"),
+        ('op.create_unique_constraint("one_old", "items", ["old", "id"])', "error"),
+    ],
+    ids=["under another name", "on other columns"],
+)
+def test_a_constraint_that_comes_back_under_another_name_still_does_its_work(
+    back: str, severity: str, bench: cases.Bench
+) -> None:
+    dropped = (
+        'op.execute("ALTER TABLE items DROP CONSTRAINT IF EXISTS one_old, DROP CONSTRAINT IF EXISTS one_old_2")'
+    )
+    made = case((dropped, back))
+    report = bench.review(replace(made, setup=(*ITEMS, "ALTER TABLE items ADD CONSTRAINT one_old UNIQUE (old)")))
+
+    told = {
+        f.severity.value for f in report.findings if f.rule in {"incomplete-downgrade", "failing-second-upgrade"}
+    }
+    assert severity in told
+
+
 @pytest.mark.parametrize(("nullable", "told"), [("NOT NULL", False), ("", True)])
 def test_a_foreign_key_on_one_more_column_replaces_the_old_one_unless_that_may_be_null(
     nullable: str, told: bool, bench: cases.Bench
