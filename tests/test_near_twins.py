@@ -1285,6 +1285,21 @@ def test_a_constraint_that_comes_back_under_another_name_still_does_its_work(
     assert severity in told
 
 
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [(ROWS_WRITTEN, False), ("pass", True)],
+    ids=["after they were written elsewhere", "after they were only read"],
+)
+def test_rows_that_are_deleted_are_said_to_be_lost_only_if_they_were_not_moved(
+    between: str, told: bool, bench: cases.Bench
+) -> None:
+    deleted = 'op.execute("DELETE FROM items WHERE id < 30")'
+    made = case((f"{ROWS_READ}\n{between}\n{deleted}", NO_WAY_BACK))
+    report = bench.review(replace(made, setup=(*ITEMS, "CREATE TABLE kept (id int PRIMARY KEY, old text)")))
+
+    assert any("are lost for good" in f.message for f in report.findings) is told
+
+
 @pytest.mark.parametrize(("nullable", "told"), [("NOT NULL", False), ("", True)])
 def test_a_foreign_key_on_one_more_column_replaces_the_old_one_unless_that_may_be_null(
     nullable: str, told: bool, bench: cases.Bench
