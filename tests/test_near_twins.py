@@ -1331,3 +1331,24 @@ def test_values_that_an_update_has_cut_stop_no_deploy(update: str, severity: str
     report = bench.review(case((upgrade, NO_WAY_BACK)))
 
     assert [f.severity.value for f in report.findings if f.rule == "narrowing-type-change"] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("filled", "severity"),
+    [("UPDATE items SET kind = k.id FROM kinds k WHERE k.name = items.old", "warning"), ("SELECT 1", "error")],
+    ids=["filled from another table", "not filled"],
+)
+def test_a_column_that_an_update_fills_may_be_filled_in_production(
+    filled: str, severity: str, bench: cases.Bench
+) -> None:
+    made = case(
+        (
+            f'op.add_column("items", sa.Column("kind", sa.Integer()))\nop.execute("{filled}")\n'
+            'op.alter_column("items", "kind", nullable=False)',
+            NO_WAY_BACK,
+        )
+    )
+    kinds = "CREATE TABLE kinds (id int PRIMARY KEY, name text)"
+    report = bench.review(replace(made, setup=(ITEMS[0], kinds)))
+
+    assert [f.severity.value for f in report.findings if f.rule == "failing-upgrade"] == [severity]
