@@ -1352,3 +1352,20 @@ def test_a_column_that_an_update_fills_may_be_filled_in_production(
     report = bench.review(replace(made, setup=(ITEMS[0], kinds)))
 
     assert [f.severity.value for f in report.findings if f.rule == "failing-upgrade"] == [severity]
+
+
+def test_what_only_an_owner_may_do_breaks_only_the_code_of_others(bench: cases.Bench) -> None:
+    made = case(
+        (
+            'op.execute("CREATE MATERIALIZED VIEW seen AS SELECT id FROM items")\n'
+            'op.execute("CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS'
+            ' $$ BEGIN REFRESH MATERIALIZED VIEW seen; RETURN NULL; END $$")\n'
+            'op.execute("CREATE TRIGGER again AFTER INSERT ON items FOR EACH STATEMENT EXECUTE FUNCTION again()")',
+            NO_WAY_BACK,
+        )
+    )
+    report = bench.review(made)
+
+    (finding,) = (f for f in report.findings if f.rule == "stale-function")
+    assert finding.severity.value == "warning"
+    assert "for a role that does not own what it uses" in finding.message
