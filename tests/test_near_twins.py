@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
+from reviewer.rehearsal.workbench import NOT_BUILT_IN
 from tests import cases
 
 ITEMS = ("CREATE TABLE items (id int PRIMARY KEY, old text)", "INSERT INTO items SELECT generate_series(1, 50)")
@@ -1260,6 +1261,20 @@ def test_a_second_upgrade_after_an_empty_downgrade_is_not_left_to_be_explained(b
 
     (message,) = (f.message for f in report.findings if f.rule == "failing-second-upgrade")
     assert message.endswith('relation "kinds" already exists.')
+
+
+@pytest.mark.parametrize(
+    ("message", "lacks"),
+    [
+        ("ICU is not supported in this build", True),
+        ("unsupported XML feature", True),
+        ("compression method lz4 not supported", True),
+        ("cross-database references are not implemented", False),
+        ('access method "hash" does not support unique indexes', False),
+    ],
+)
+def test_what_a_server_was_built_without_is_no_fault_of_the_revision(message: str, lacks: bool) -> None:
+    assert bool(NOT_BUILT_IN.search(message)) is lacks
 
 
 @pytest.mark.parametrize(
