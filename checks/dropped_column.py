@@ -72,6 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 any(_copies(*earlier, table, column) for earlier in context.earlier)
                 or context.survived(table, column)
                 or context.moved_in_python(table)
+                or context.emptied(table)
             )
             comes = next(
                 (o for o, _ in context.later() if isinstance(o, AddColumn) and _adds(o, table, column)), None
@@ -123,6 +124,9 @@ def _adds(operation: Operation, table: Name, column: str) -> bool:
 def _copies(operation: Operation, statement: Statement, table: Name, column: str) -> bool:
     """Whether the values of the column were copied elsewhere before."""
     match operation:
+        case Insert() | Update() if _WITH.match(statement.sql) and statement.error is None:
+            # a query of several parts hands the values on from one to the next
+            return all(re.search(rf"\b{re.escape(name)}\b", statement.sql) for name in (table.name, column))
         case Insert(sources=sources) if any(source.matches(table) for source in sources):
             return (
                 statement.error is None
@@ -131,6 +135,9 @@ def _copies(operation: Operation, statement: Statement, table: Name, column: str
         case Update(table=into, reads=reads, sources=sources):
             return column in reads and (into.matches(table) or any(source.matches(table) for source in sources))
     return False
+
+
+_WITH = re.compile(r"\s*WITH\b", re.IGNORECASE)
 
 
 def _comes_back_empty(dropped: DropColumn, context: Context, kept: bool) -> str:

@@ -18,6 +18,7 @@ the new one (NOT VALID) before dropping the old one.
 - A unique constraint in whose place a unique index on the same columns is there or comes.
 - A CHECK (... IS NOT NULL) from the recipe for NOT NULL, once the column is NOT NULL.
 - Constraints that the same deploy has added, and those of tables that it has created.
+- Constraints whose table, or all of whose columns, the same revision drops next.
 
 ## References
 
@@ -26,7 +27,7 @@ the new one (NOT VALID) before dropping the old one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from reviewer.check import (
     AddCheck,
@@ -38,12 +39,16 @@ from reviewer.check import (
     Constraint,
     Context,
     CreateIndex,
+    DropColumn,
     DropConstraint,
     DropIndex,
+    DropTable,
     Example,
+    ForeignKey,
     Group,
     Index,
     Name,
+    RenameColumn,
     Rule,
     SetNotNull,
     Severity,
@@ -68,6 +73,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             found = next((each for each in known.constraints if each.name == name), None) if known else None
             if (known is not None and found is None) or _replaced(table, name, found, context):
                 return
+            if _goes(table, found.columns if found else (), context):
+                return
             what = f"the {found.kind} constraint `{name}`" if found else f"the constraint `{name}`"
             yield concern(
                 f"Dropping {what} of `{table}` allows rows that it rejected.",
@@ -80,12 +87,28 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             dropped = next((i for i in known.indexes if i.name == index.name), None) if known is not None else None
             if known is None or dropped is None or not dropped.unique or context.is_new_index(index):
                 return
-            if context.exists(known.name) and not _another(known.name, dropped, context):
+            if (
+                context.exists(known.name)
+                and not _another(known.name, dropped, context)
+                and not _goes(known.name, dropped.columns, context)
+            ):
                 yield concern(
                     f"Dropping the unique index `{index.name}` of `{known.name}` allows rows that it rejected.",
                     about=about.constraint(known.name, index.name),
                     evidence={"definition": dropped.definition},
                 )
+
+
+def _goes(table: Name, columns: Collection[str], context: Context) -> bool:
+    """Whether the table, or all of `columns`, are dropped next: no row can break the rule any more."""
+    gone = set[str]()
+    for operation, _ in context.later():
+        match operation:
+            case DropTable(table=on) if on.matches(table):
+                return True
+            case DropColumn(table=on, column=column) if on.matches(table):
+                gone.add(column)
+    return bool(columns) and gone.issuperset(columns)
 
 
 def _another(table: Name, dropped: Index, context: Context) -> bool:
@@ -103,10 +126,12 @@ def _another(table: Name, dropped: Index, context: Context) -> bool:
 
 
 def _replaced(table: Name, name: str, found: Constraint | None, context: Context) -> bool:
-    columns = found.columns if found else ()
+    columns = tuple(found.columns) if found else ()
     proof = found is not None and found.kind == "check" and "IS NOT NULL" in found.definition
     for operation, _ in (*context.earlier, *context.later()):
         match operation:
+            case RenameColumn(table=on, column=old, new_name=new) if on.matches(table):
+                columns = tuple(new if each == old else each for each in columns)
             case (
                 AddCheck(table=on, name=added)
                 | AddExclusion(table=on, name=added)
@@ -114,6 +139,10 @@ def _replaced(table: Name, name: str, found: Constraint | None, context: Context
                 | AddUnique(table=on, name=added)
                 | AddPrimaryKey(table=on, name=added)
             ) if on.matches(table) and (added == name or _same_kind(operation, columns, found)):
+                return True
+            case AddForeignKey(table=on, key=key) if on.matches(table) and _refers_as_before(
+                on, key, columns, found, context
+            ):
                 return True
             case CreateIndex(table=on, unique=True, where=None) if on.matches(table) and _forbids(
                 operation.columns, found
@@ -125,6 +154,17 @@ def _replaced(table: Name, name: str, found: Constraint | None, context: Context
         each.unique and each.valid and each.name != name and not is_partial(each) and _forbids(each.columns, found)
         for each in context.now.indexes(table)
     )
+
+
+def _refers_as_before(
+    on: Name, key: ForeignKey, columns: tuple[str, ...], found: Constraint | None, context: Context
+) -> bool:
+    """Whether a key on more columns refers to the same table, and none of them is NULL: then it lets no row out."""
+    if found is None or found.referenced is None or not found.referenced.matches(key.referenced):
+        return False
+    known = context.story.after.table(on) if context.story else None
+    more = [known.column(each) for each in key.columns if each not in columns] if known is not None else [None]
+    return set(columns) <= set(key.columns) and all(each is not None and not each.nullable for each in more)
 
 
 def _forbids(columns: tuple[str, ...], found: Constraint | None) -> bool:
@@ -204,6 +244,39 @@ EXAMPLES = [
         upgrade="""
         op.drop_constraint("grown", "users", type_="check")
         op.create_check_constraint("grown", "users", "age > 12", postgresql_not_valid=True)
+        """,
+    ),
+    Example(
+        "before its column goes",
+        given="""
+        op.execute("CREATE TABLE teams (id int PRIMARY KEY)")
+        op.execute("CREATE TABLE users (id int PRIMARY KEY, team int CONSTRAINT in_team REFERENCES teams, name text)")
+        """,
+        upgrade="""
+        op.drop_constraint("in_team", "users")
+        op.drop_column("users", "team")
+        """,
+    ),
+    Example(
+        "before another column goes",
+        given="""
+        op.execute("CREATE TABLE teams (id int PRIMARY KEY)")
+        op.execute("CREATE TABLE users (id int PRIMARY KEY, team int CONSTRAINT in_team REFERENCES teams, name text)")
+        """,
+        upgrade="""
+        op.drop_constraint("in_team", "users")  # flagged
+        op.drop_column("users", "name")
+        """,
+    ),
+    Example(
+        "before its table goes",
+        given="""
+        op.execute("CREATE TABLE users (id int PRIMARY KEY, email text)")
+        op.create_index("uq_email", "users", ["email"], unique=True)
+        """,
+        upgrade="""
+        op.drop_index("uq_email", "users")
+        op.drop_table("users")
         """,
     ),
 ]

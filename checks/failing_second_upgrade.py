@@ -59,10 +59,12 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if failed is None or failures.told_before(context, failed):
                 return
             empty = ", which does nothing" if revision.downgrade_is_empty else ""
+            known = empty and failed.failure is not None and failed.failure.sqlstate == _THERE
+            helps = "" if known else ways_out.way_out(failed)
             yield concern(
                 f"""
                 After a downgrade{empty}, the upgrade of `{revision.id}` fails: {failures.words(failed)}.
-                {ways_out.way_out(failed)}
+                {helps}
                 """,
                 about=failures.about(failed),
                 basis=Basis.OBSERVED,
@@ -70,6 +72,10 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 direction=Direction.UPGRADE_AGAIN,
                 evidence=failures.evidence(failed),
             )
+
+
+_THERE = "42P07"
+"""What made a relation that is there already is known where the downgrade does nothing."""
 
 
 EXAMPLES = [

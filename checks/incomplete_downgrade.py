@@ -185,9 +185,7 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
             about=about.failure(revision.id, Direction.UPGRADE_AGAIN)
             if difference is cause
             else _about(difference),
-            severity=Severity.NOTICE
-            if (_harmless(difference) or made is not None) and difference is not cause
-            else None,
+            severity=None if difference is cause else _severity(difference, made),
             basis=Basis.COMPARED,
             location=place_of(made)
             or _guilty(difference, story)
@@ -195,6 +193,13 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
             direction=Direction.DOWNGRADE,
             evidence=_evidence(difference),
         )
+
+
+def _severity(difference: Difference, made: Step | None) -> Severity | None:
+    if made is not None or _harmless(difference):
+        return Severity.NOTICE
+    named = difference.kind in {"constraint", "index"} and difference.aspect == "name"
+    return RULE.severity.lower if named else None  # it does the same, and only what names it fails
 
 
 def _with_it(difference: Difference, story: Story) -> str:

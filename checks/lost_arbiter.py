@@ -61,7 +61,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="lost-arbiter",
-    summary="`INSERT … ON CONFLICT` of the running code fails",
+    summary="`INSERT … ON CONFLICT` has no unique index any more",
     severity=Severity.WARNING,
     group=Group.BREAKING_CODE,
 )
@@ -84,15 +84,23 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if each.action != "on conflict":
                     continue
                 if each.sqlstate == "42P10":
-                    step = cause_of(
-                        subject, each.subject, wanted=lambda o: isinstance(o, DropConstraint | DropIndex)
-                    )
-                    yield _said(each.subject, each.columns, step, subject, Basis.OBSERVED)
+                    yield _said(each.subject, each.columns, _dropped(each, subject), subject, Basis.OBSERVED)
                 elif each.sqlstate == _DEFERRABLE and "ON CONFLICT" in each.error:
                     step = cause_of(
                         subject, each.subject, wanted=lambda o: isinstance(o, AddUnique | AddPrimaryKey)
                     )
                     yield _put_off(each, step)
+
+
+def _dropped(refused: Refused, story: Story) -> Step | None:
+    """The operation that drops the key on exactly these columns, or else the last one that drops a key of the table."""
+    for step in reversed(story.steps()):
+        table, columns = _key(step)
+        if table is None or set(columns) != set(refused.columns):
+            continue
+        if (step.now.origin(table) or table).matches(refused.subject):
+            return step
+    return cause_of(story, refused.subject, wanted=lambda o: isinstance(o, DropConstraint | DropIndex))
 
 
 def _named_otherwise(refused: Refused, story: Story) -> Iterator[Concern]:
@@ -110,8 +118,8 @@ def _named_otherwise(refused: Refused, story: Story) -> Iterator[Concern]:
 def _renamed(table: Name, old: str, new: str, step: Step | None, basis: Basis) -> Concern:
     return concern(
         f"""
-        `INSERT INTO {table} … ON CONFLICT ON CONSTRAINT {old}` of the running code fails from now on (SQLSTATE 42704):
-        the constraint is called `{new}` now.
+        If the running code has `INSERT INTO {table} … ON CONFLICT ON CONSTRAINT {old}`, that fails from now on
+        (SQLSTATE 42704): the constraint is called `{new}` now.
         """,
         about=about.other("arbiter", str(table), old),
         severity=Severity.NOTICE,  # few statements name a constraint
@@ -161,8 +169,8 @@ def _key(step: Step) -> tuple[Name | None, tuple[str, ...]]:
 def _put_off(refused: Refused, step: Step | None) -> Concern:
     return concern(
         f"""
-        `INSERT INTO {refused.subject} … ON CONFLICT ({", ".join(refused.columns)})` of the running code fails from
-        now on (SQLSTATE {_DEFERRABLE}): a constraint on these columns is DEFERRABLE now, and ON CONFLICT cannot use it.
+        If the running code has `INSERT INTO {refused.subject} … ON CONFLICT ({", ".join(refused.columns)})`, that fails
+        from now on (SQLSTATE {_DEFERRABLE}): a constraint on these columns is DEFERRABLE now, and ON CONFLICT cannot use it.
         """,
         about=about.other("arbiter", str(refused.subject), *refused.columns),
         severity=Severity.WARNING,
@@ -178,8 +186,8 @@ def _said(table: Name, columns: tuple[str, ...], step: Step | None, story: Story
     but = ": the partial index on the same columns only matches statements that repeat its WHERE" if partial else ""
     return concern(
         f"""
-        `INSERT INTO {table} … ON CONFLICT ({names})` of the running code fails from now on (SQLSTATE 42P10): no
-        unique index on {listed([f"`{c}`" for c in columns])} is left{but}.
+        If the running code has `INSERT INTO {table} … ON CONFLICT ({names})`, that fails from now on (SQLSTATE 42P10):
+        no unique index on {listed([f"`{c}`" for c in columns])} is left{but}.
         """,
         about=about.other("arbiter", str(table), *columns),
         severity=Severity.WARNING if basis is Basis.OBSERVED else Severity.NOTICE,
@@ -194,6 +202,17 @@ op.execute("CREATE TABLE accounts (id int PRIMARY KEY, email text NOT NULL, dele
 """
 
 EXAMPLES = [
+    Example(
+        "two unique constraints, each in its line",
+        given=f"""
+        {ACCOUNTS.strip()}
+        op.create_unique_constraint("uq_pair", "accounts", ["email", "deleted"])
+        """,
+        upgrade="""
+        op.drop_constraint("uq_email", "accounts")  # flagged
+        op.drop_constraint("uq_pair", "accounts")  # flagged
+        """,
+    ),
     Example(
         "a unique constraint that becomes a partial index",
         given=ACCOUNTS,

@@ -14,6 +14,7 @@ not as expected. It has its place in autocommit blocks, which may have to be run
 ## Not flagged
 
 - Statements that did something.
+- DROP ... IF EXISTS of what the same revision makes next.
 - Schemas and extensions, which cannot differ.
 - In an autocommit block, where it makes the statement repeatable, unless the index of that name has other columns or
   is not unique.
@@ -29,7 +30,12 @@ import re
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AddCheck,
     AddColumn,
+    AddExclusion,
+    AddForeignKey,
+    AddPrimaryKey,
+    AddUnique,
     Concern,
     Context,
     CreateIndex,
@@ -81,11 +87,36 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if isinstance(subject, CreateObject) and subject.kind in {"schema", "extension"}:
                 return
             said = _nothing(context)
-            if said:
+            if said and not _made_next(subject, context):
                 yield concern(
                     f"The statement does nothing, and the revision continues as if it had succeeded: {said.removesuffix(', skipping')}.",
                     about=about.other("nothing", str(name)),
                 )
+
+
+def _made_next(dropped: Subject, context: Context) -> bool:
+    """Whether the revision makes what it found missing, as one does that may run twice: then all is as it describes."""
+    for operation, _ in context.later():
+        match dropped, operation:
+            case DropTable(table=old), CreateTable(table=new):
+                made = new.matches(old)
+            case DropIndex(index=old), CreateIndex(name=str(name)):
+                made = name == old.name
+            case DropConstraint(table=old, name=gone), (
+                AddCheck(table=new, name=name)
+                | AddExclusion(table=new, name=name)
+                | AddForeignKey(table=new, name=name)
+                | AddPrimaryKey(table=new, name=name)
+                | AddUnique(table=new, name=name)
+            ):
+                made = new.matches(old) and name == gone
+            case DropObject(kind=kind, object=old), CreateObject(kind=same, object=new):
+                made = kind == same and new.matches(old)
+            case _:
+                made = False
+        if made:
+            return True
+    return False
 
 
 def _otherwise(made: CreateIndex, context: Context) -> str:
@@ -137,6 +168,28 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS age int")
+        """,
+    ),
+    Example(
+        "what is made right after it",
+        given=USERS,
+        upgrade="""
+        op.execute("DROP INDEX IF EXISTS by_name")
+        op.create_index("by_name", "users", ["name"])
+        op.execute("DROP FUNCTION IF EXISTS next_one()")
+        op.execute("CREATE FUNCTION next_one() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        op.execute("DROP TABLE IF EXISTS kinds")
+        op.create_table("kinds", sa.Column("id", sa.Integer(), primary_key=True))
+        op.execute("ALTER TABLE users DROP CONSTRAINT IF EXISTS one_name")
+        op.create_unique_constraint("one_name", "users", ["name"])
+        """,
+    ),
+    Example(
+        "something else is made after it",
+        given=USERS,
+        upgrade="""
+        op.execute("DROP INDEX IF EXISTS by_name")  # flagged
+        op.create_index("on_name", "users", ["name"])
         """,
     ),
 ]

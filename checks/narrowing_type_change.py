@@ -31,14 +31,19 @@ from collections.abc import Iterator
 from reviewer.check import (
     AlterColumnType,
     Concern,
+    Constraint,
     Context,
+    Copy,
+    DropConstraint,
     Example,
     Group,
+    Insert,
     LockMode,
     Name,
     Rule,
     Severity,
     Subject,
+    Update,
     about,
     concern,
     refusals,
@@ -69,18 +74,23 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             if context.statement.sqlstate is not None and context.statement.sqlstate not in _DOES_NOT_FIT:
                 return
+            cut = subject.using is None and _is_cut(table, column, new, context)
             yield concern(
                 f"""
                 `{table}.{column}` holds less as `{types.canonical(new)}` than as `{types.canonical(known.type)}`:
-                {_happens(known.type, new)}.
+                {"an UPDATE before has cut what does not fit, and the rest of it is lost" if cut else _happens(known.type, new, subject.using)}.
                 """,
+                severity=RULE.severity.lower if cut else None,
                 about=about.column(table, column, "narrower"),
                 evidence={"from": known.type, "to": types.canonical(new)},
             )
 
 
-def _happens(old: str, new: str) -> str:
+def _happens(old: str, new: str, using: str | None) -> str:
     """What PostgreSQL does with a value that does not fit."""
+    called = re.match(r"\s*\(*\s*(\w+)\s*\(", using or "")
+    if called is not None and called[1].lower() not in {"cast", "case"}:
+        return f"values that do not fit become what `{called[1]}()` makes of them, or stop the deploy"
     before, after = types.base(old), types.base(new)
     if after.startswith(("timestamp", "time ", "interval")) and before == after:
         return "PostgreSQL rounds every time to fewer digits"
@@ -103,24 +113,70 @@ def _makes_json(change: AlterColumnType) -> bool:
     )
 
 
+def _is_cut(table: Name, column: str, new: str, context: Context) -> bool:
+    """Whether the revision has cut all longer values before."""
+    length, name = re.search(r"\((\d+)\)", new), rf'"?{re.escape(column)}"?'
+    cut = re.compile(
+        rf"\bset\s+{name}\s*=\s*(?:left|right|substr|substring)\s*\(\s*{name}\s*,(?:\s*1\s*,)?\s*(?P<to>\d+)\s*\)"
+        rf"\s*(?:;?\s*$|where\s+(?:char_|character_)?length\s*\(\s*{name}\s*\)\s*>\s*(?P<over>\d+)\s*;?\s*$)",
+        re.IGNORECASE,
+    )
+    updates = (
+        cut.search(statement.sql)
+        for operation, statement in context.same_revision()
+        if isinstance(operation, Update) and operation.table.matches(table)
+    )
+    return length is not None and any(
+        found and int(found["to"]) <= int(length[1]) and int(found["over"] or 0) <= int(length[1])
+        for found in updates
+    )
+
+
 def _fits(table: Name, column: str, new: str, context: Context) -> bool:
-    """Whether a valid CHECK keeps out what is longer than the new type."""
+    """Whether a valid CHECK keeps out, or has kept out so far, what is longer than the new type."""
     length = re.search(r"\((\d+)\)", new)
     if length is None:
         return False
     name = re.escape(column)
     limit = re.compile(rf'\b(?:char_|character_)?length\(\(*"?{name}"?\)?(?:::text)?\)\s*(<=?)\s*(\d+)')
-    for each in context.now.constraints(table):
-        if (
-            each.kind != "check"
-            or not each.valid
-            or re.search(r"\b(?:OR|NOT|CASE)\b", each.definition, re.IGNORECASE)
-        ):
+    listed = re.compile(
+        rf'CHECK \(\(+"?{name}"?\)?(?:::text)? = ANY \(\(?ARRAY\[(?P<values>.*)\](?:\)?::text\[\])?\)\)\)'
+    )
+    for each in _held(table, column, context):
+        if each.kind != "check" or not each.valid:
+            continue
+        values = listed.fullmatch(each.definition)
+        if values is not None:
+            texts = _STRING.findall(values["values"])
+            if texts and max(len(text.replace("''", "'")) for text in texts) <= int(length[1]):
+                return True
+            continue
+        if re.search(r"\b(?:OR|NOT|CASE)\b", each.definition, re.IGNORECASE):
             continue
         for sign, most in limit.findall(each.definition):
             if int(most) - (sign == "<") <= int(length[1]):
                 return True
     return False
+
+
+_STRING = re.compile(r"'((?:[^']|'')*)'")
+
+
+def _held(table: Name, column: str, context: Context) -> Iterator[Constraint]:
+    """The constraints that every row keeps: those that are there, and those that the same transaction has dropped,
+    unless it has written the column since.
+    """
+    yield from context.now.constraints(table)
+    dropped = list[str]()
+    for operation, _ in context.same_transaction():
+        match operation:
+            case DropConstraint(table=on, name=name) if on.matches(table):
+                dropped.append(name)
+            case Insert(table=on) | Update(table=on) | Copy(table=Name() as on) if on.matches(table):
+                dropped.clear()
+    before = context.now.column_origin(table, column)
+    known = context.before.table(before[0]) if before is not None and before[1] == column else None
+    yield from (each for each in known.constraints if each.name in dropped) if known is not None else ()
 
 
 _DOES_NOT_FIT = frozenset({"22001", "22003", "22008", "22P02", "22007"})
@@ -190,6 +246,55 @@ EXAMPLES = [
         """,
         upgrade="""
         op.alter_column("users", "name", type_=sa.String(20))  # flagged
+        """,
+    ),
+    Example(
+        "texts that a function reads",
+        given=f"""
+        {USERS}
+        op.execute("CREATE FUNCTION read(t text) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb'")
+        """,
+        upgrade="""
+        op.execute("ALTER TABLE users ALTER name TYPE jsonb USING read(name)")  # flagged
+        """,
+    ),
+    Example(
+        "a list of values that keeps it that short",
+        given="op.execute(\"CREATE TABLE runs (id int PRIMARY KEY, status varchar(20) CONSTRAINT known CHECK (status IN ('new', 'over')))\")",
+        upgrade="""
+        op.alter_column("runs", "status", type_=sa.String(4))
+        """,
+    ),
+    Example(
+        "a list of values, one of which is too long",
+        given="op.execute(\"CREATE TABLE runs (id int PRIMARY KEY, status varchar(20) CONSTRAINT known CHECK (status IN ('new', 'over')))\")",
+        upgrade="""
+        op.alter_column("runs", "status", type_=sa.String(3))  # flagged
+        """,
+    ),
+    Example(
+        "a CHECK that is dropped in the same transaction",
+        given="op.execute(\"CREATE TABLE runs (id int PRIMARY KEY, status varchar(20) CONSTRAINT known CHECK (status IN ('new', 'over')))\")",
+        upgrade="""
+        op.drop_constraint("known", "runs")
+        op.alter_column("runs", "status", type_=sa.String(4))
+        """,
+    ),
+    Example(
+        "a CHECK that is dropped before the rows are changed",
+        given="op.execute(\"CREATE TABLE runs (id int PRIMARY KEY, status varchar(20) CONSTRAINT known CHECK (status IN ('new', 'over')))\")",
+        upgrade="""
+        op.drop_constraint("known", "runs")
+        op.execute("UPDATE runs SET status = \'finished\' WHERE status = \'over\'")
+        op.alter_column("runs", "status", type_=sa.String(4))  # flagged
+        """,
+    ),
+    Example(
+        "values that were cut before",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = left(name, 10) WHERE length(name) > 10")
+        op.alter_column("users", "name", type_=sa.String(10))  # flagged
         """,
     ),
 ]

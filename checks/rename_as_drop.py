@@ -15,7 +15,9 @@ keeps the values, but breaks the code that runs while it is deployed: see `renam
 ## Not flagged
 
 - A drop and an add of different types: see `dropped-column`.
-- A column whose values were copied in between: nothing is lost.
+- A column whose values were copied in between, and one of a table that was emptied before: nothing is lost.
+- A new column that refers to another table than the dropped one, or has a default other than an empty text, zero or
+  false, and a dropped column that comes again.
 - Tables and columns that the same deploy has created.
 
 ## References
@@ -25,12 +27,14 @@ keeps the values, but breaks the code that runs while it is deployed: see `renam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from reviewer.check import (
     AddColumn,
+    AddForeignKey,
     ColumnDefinition,
     Concern,
     Context,
@@ -68,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropColumn(table=table, column=old) if not context.is_new_column(table, old):
             type_ = _type_of_column(table, old, context)
             new = _new_column(subject, context)
-            if type_ and new and not _column_copied(table, old, new, context):
+            if type_ and new and not _nothing_lost(table, old, new, context):
                 yield concern(
                     f"""
                     `{table}.{old}` is dropped and `{new}` of the same type is added: this looks like a rename, and
@@ -132,14 +136,55 @@ def _new_column(dropped: DropColumn, context: Context) -> str | None:
         for step in here
         if isinstance(step.operation, DropColumn)
     ]
-    come = [step.operation.column for step in here if isinstance(step.operation, AddColumn)]
+    come = [
+        step.operation.column
+        for step in here
+        if isinstance(step.operation, AddColumn)
+        and step.now.column(step.operation.table, step.operation.column.name) is None  # else nothing is added
+    ]
+    again = {each.name for each in come}
     for on, column, had in gone:
-        new = next((each for each in come if types.canonical(each.type) in had and each.name != column), None)
+        if column in again:
+            continue
+        fitting = (each for each in come if types.canonical(each.type) in had)
+        new = next((each for each in fitting if _means_the_same(on, column, each, steps, context)), None)
         if new is not None:
             come.remove(new)
         if on.matches(dropped.table) and column == dropped.column:
             return new.name if new else None
     return None
+
+
+def _means_the_same(table: Name, old: str, new: ColumnDefinition, steps: Sequence[Step], context: Context) -> bool:
+    """Whether the new column refers to what the old one refers to, and has a default only if that has one; True if it
+    refers to nothing, or that is unknown.
+    """
+    keys = [new.references] if new.references is not None else []
+    for step in steps:
+        match step.operation:
+            case AddForeignKey(table=on, key=key) if on.matches(table) and key.columns == (new.name,):
+                keys.append(key)
+    before = context.now.column_origin(table, old)
+    known = context.before.table(before[0]) if before is not None else None
+    if before is None or known is None:
+        return True
+    was = known.column(before[1])
+    if new.default is not None and (was is None or was.default is None) and not _is_empty(new.default):
+        return False  # the rows get a value that says nothing of the old one
+    if not keys:
+        return True
+    referred = [each.referenced for each in known.constraints if each.referenced and each.columns == (before[1],)]
+    return any(key.referenced.matches(each) for key in keys for each in referred)
+
+
+def _is_empty(default: str) -> bool:
+    """Whether the default only lets existing rows be NOT NULL, as an empty text or zero does."""
+    return _EMPTY.fullmatch(default) is not None
+
+
+_EMPTY = re.compile(
+    r"\(?(?:'(?:\{\}|\[\]|0|f|false)?'|0(?:\.0*)?|false|null)\)?(?:::[\w \[\]()\"]+)?", re.IGNORECASE
+)
 
 
 def _on(step: Step, table: Name | None) -> bool:
@@ -162,6 +207,23 @@ def _keep_rows(table: Name, created: Name, context: Context) -> str:
         )
     view = remedies.execute(f"CREATE VIEW {table.sql} AS SELECT * FROM {created.sql}")
     return remedies.call("op.rename_table", table, created.name) + "\n" + view
+
+
+def _nothing_lost(table: Name, old: str, new: str, context: Context) -> bool:
+    """Whether there was no value left, or each was taken along."""
+    return (
+        context.emptied(table)
+        or (context.moved_in_python(table) and _filled(table, new, context))
+        or _column_copied(table, old, new, context)
+    )
+
+
+def _filled(table: Name, new: str, context: Context) -> bool:
+    """Whether the revision writes to the new column."""
+    return any(
+        isinstance(operation, Update) and operation.table.matches(table) and new in operation.columns
+        for operation, _ in context.same_revision()
+    )
 
 
 def _column_copied(table: Name, old: str, new: str, context: Context) -> bool:
@@ -243,6 +305,71 @@ EXAMPLES = [
         upgrade="""
         op.add_column("users", sa.Column("full_name", sa.String(50)))
         op.execute("UPDATE users SET full_name = name")
+        op.drop_column("users", "name")
+        """,
+    ),
+    Example(
+        "a new column that refers to another table",
+        given="""
+        op.execute("CREATE TABLE users (id int PRIMARY KEY)")
+        op.execute("CREATE TABLE calls (id int PRIMARY KEY, place int)")
+        """,
+        upgrade="""
+        op.add_column("calls", sa.Column("user_id", sa.Integer()))
+        op.create_foreign_key("of_user", "calls", "users", ["user_id"], ["id"])
+        op.drop_column("calls", "place")
+        """,
+    ),
+    Example(
+        "a new column with a default of its own",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("home", sa.String(50), server_default="/tmp", nullable=False))
+        op.drop_column("users", "name")
+        """,
+    ),
+    Example(
+        "a new column with an empty default, for the rows that are there",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("full_name", sa.String(50), server_default="", nullable=False))
+        op.drop_column("users", "name")  # flagged
+        """,
+    ),
+    Example(
+        "a column that was there before",
+        given='op.execute("CREATE TABLE calls (id int PRIMARY KEY, place int, floor int)")',
+        upgrade="""
+        op.execute("ALTER TABLE calls ADD COLUMN IF NOT EXISTS floor int")
+        op.drop_column("calls", "place")
+        """,
+    ),
+    Example(
+        "a column that comes again with another type",
+        given='op.execute("CREATE TABLE calls (id int PRIMARY KEY, place int)")',
+        upgrade="""
+        op.add_column("calls", sa.Column("floor", sa.Integer()))
+        op.drop_column("calls", "place")
+        op.add_column("calls", sa.Column("place", sa.Text()))
+        """,
+    ),
+    Example(
+        "copied by a program",
+        given=USERS,
+        upgrade="""
+        op.add_column("users", sa.Column("full_name", sa.String(50)))
+        found = op.get_bind().execute(sa.text("SELECT id, name FROM users")).all()
+        made = [{"id": id_, "new": f"{name}!"} for id_, name in found]
+        op.get_bind().execute(sa.text("UPDATE users SET full_name = :new WHERE id = :id"), made)
+        op.drop_column("users", "name")
+        """,
+    ),
+    Example(
+        "of a table that was emptied before",
+        given=USERS,
+        upgrade="""
+        op.execute("DELETE FROM users")
+        op.add_column("users", sa.Column("full_name", sa.String(50)))
         op.drop_column("users", "name")
         """,
     ),

@@ -16,6 +16,7 @@ later. A view under the old name can replace a table or view that has moved.
 
 - Objects that the same deploy has created.
 - A name that the same revision gives to another object of that kind, as when an enum type is replaced.
+- As a warning only: a sequence that a default takes values from, which few statements name.
 - Triggers, policies, rules, constraints and indexes: code does not name them.
 
 ## References
@@ -26,6 +27,7 @@ later. A view under the old name can replace a table or view that has moved.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -64,6 +66,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     it, from the commit until the last process of the old version has stopped.
                     """,
                     about=about.object_(kind, name),
+                    severity=RULE.severity.lower if kind == "sequence" and _fills_a_column(name, context) else None,
                 )
         case SetSchema(kind=kind, object=name, new_schema=schema) if kind in {*_NAMED_BY_CODE, "table"}:
             if not (_new(name, context) or _taken_again(name, context)):
@@ -81,6 +84,14 @@ _NAMED_BY_CODE = frozenset(
     {"view", "materialized view", "type", "domain", "function", "procedure", "routine", "aggregate", "sequence", "schema",
      "foreign table", "attribute", "database"}
 )  # fmt: skip
+
+
+def _fills_a_column(sequence: Name, context: Context) -> bool:
+    """Whether a default takes its values, which goes on under any name: few statements name such a sequence too."""
+    called = re.compile(rf"""nextval\('(?:\w+\.)?"?{re.escape(sequence.name)}"?'""")
+    return any(
+        called.search(column.default or "") for table in context.now.tables.values() for column in table.columns
+    )
 
 
 def _new(name: Name, context: Context) -> bool:
@@ -129,6 +140,13 @@ EXAMPLES = [
         upgrade="""
         op.execute("ALTER VIEW people RENAME TO persons")
         op.execute("CREATE VIEW people AS SELECT id FROM persons")
+        """,
+    ),
+    Example(
+        "a sequence that only fills a column",
+        given='op.execute("CREATE TABLE users (id serial PRIMARY KEY)")',
+        upgrade="""
+        op.execute("ALTER SEQUENCE users_id_seq RENAME TO people_id_seq")  # flagged
         """,
     ),
 ]

@@ -65,10 +65,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case AddColumn(table=table, column=column) if _required(column) and context.exists(table):
             refused = _refused(context)
             value = types.neutral(column.type) if column.references is None else None
+            rejected = "" if context.emptied(table) else f"PostgreSQL rejects it if `{table}` has rows, and "
             yield concern(
                 f"""
-                `{table}.{column.name}` is NOT NULL and has no server default, so PostgreSQL rejects it if `{table}`
-                has rows, and each INSERT of the running code fails until the new code is deployed everywhere.
+                `{table}.{column.name}` is NOT NULL and has no server default, so {rejected}each INSERT of the running
+                code fails until the new code is deployed everywhere.
                 """,
                 remedy=[
                     _told(table, column, value)

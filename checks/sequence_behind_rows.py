@@ -94,6 +94,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for each in after.counters if after is not None else ():
                 if each.highest is None or each.was_behind or not each.behind or _mended(each, subject, context):
                     continue
+                if _takes_no_other(each, subject):
+                    continue
                 step = (
                     cause_of(subject, each.sequence, wanted=lambda o: isinstance(o, AlterObject), named_only=True)
                     or cause_of(subject, each.table, wanted=lambda o: isinstance(o, _MOVES), named_only=True)
@@ -113,6 +115,15 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     location=place_of(step),
                     evidence={"next": each.next, "highest": each.highest},
                 )
+
+
+def _takes_no_other(counter: Counter, story: Story) -> bool:
+    """Whether a CHECK allows one key only, as in a table for one row: no INSERT waits for the sequence."""
+    only = re.compile(rf'CHECK \(\(?"?{re.escape(counter.column)}"? = \d+\)?\)')
+    known = story.after.table(counter.table)
+    return known is not None and any(
+        each.kind == "check" and only.fullmatch(each.definition) for each in known.constraints
+    )
 
 
 def _mended(counter: Counter, story: Story, context: Context) -> bool:
@@ -206,6 +217,13 @@ EXAMPLES = [
         given='op.execute("CREATE TABLE items (id serial PRIMARY KEY)")',
         upgrade="""
         op.execute("ALTER SEQUENCE items_id_seq RESTART WITH 1")  # flagged
+        """,
+    ),
+    Example(
+        "a table that takes one row only",
+        upgrade="""
+        op.create_table("settings", sa.Column("id", sa.Integer(), sa.CheckConstraint("id = 1"), primary_key=True))
+        op.execute("INSERT INTO settings (id) VALUES (1)")
         """,
     ),
 ]

@@ -72,6 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _ON_PURPOSE = frozenset({"P0001"})
+_NOT_ALLOWED = "42501"
 _SEVERAL = "42725"
 """A call fits several functions."""
 
@@ -108,6 +109,10 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
         fails = "fails" if len(actions) == 1 else "fail"
         what, severity = f"every {verbs(actions)} on `{first.subject}` {fails}", Severity.ERROR
     way_out = "Redefine it in the same revision."
+    if first.sqlstate == _NOT_ALLOWED and all(each.role == "application" for each in alike):
+        # only such a role was tried, and the application may well be the owner
+        what, severity = f"{what} for a role that does not own what it uses", Severity.WARNING
+        way_out = "With SECURITY DEFINER it runs as its owner."
     if first.sqlstate == _SEVERAL:
         way_out = "Drop the function that was there before in the same revision."
     return concern(

@@ -16,7 +16,8 @@ deliberately: `raise NotImplementedError("restore orders from the backup")`.
 
 - Rows of tables, and values of columns, that the same deploy has created: they are dropped with them.
 - Rows that the downgrade inserts, changes or deletes again.
-- Rows that were copied into another table before they are deleted, if the copy has all of them.
+- Rows that were copied into another table before they are deleted, if the copy has all of them; and rows that the
+  revision has read and written elsewhere: what it did with them, no text tells.
 - A downgrade that raises deliberately, which says that a rollback is impossible; deleted rows are still reported.
 - A DELETE without WHERE: see `unfiltered-change`.
 
@@ -123,7 +124,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 def _kept(table: Name, context: Context) -> bool:
-    return _put_aside(table, context) or _undone(table, context, Insert, Copy, Merge)
+    return (
+        _put_aside(table, context) or context.moved_in_python(table) or _undone(table, context, Insert, Copy, Merge)
+    )
 
 
 def _uncopied(context: Context) -> Uncopied | None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from reviewer.errors import CannotReview
 from reviewer.host.guardian import Guardian
 from reviewer.postgres import ServerRequest, start
+from reviewer.rehearsal import base_schema
 from tests.command import project, revision, somewhere
 
 pytestmark = pytest.mark.server
@@ -60,3 +62,23 @@ def test_what_is_made_with_the_documented_commands_is_where_the_history_goes_on(
         done.stdout + done.stderr
     )
     assert "base state from the base schema;" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("sql", "way_out"),
+    [('CREATE EXTENSION "no-such-one"', "a server that has it"), ("CREATE TABLE", "pg_dump")],
+    ids=["an extension that is not there", "a mistake"],
+)
+def test_an_extension_that_is_not_there_needs_another_server_and_not_another_file(
+    sql: str, way_out: str, tmp_path: Path
+) -> None:
+    script = base_schema.Script(tmp_path / "base.sql", sql)
+    with (
+        Guardian() as guardian,
+        start(ServerRequest(), guardian) as server,
+        server.connect(server.create_database("bare")) as connection,
+        pytest.raises(CannotReview) as raised,
+    ):
+        base_schema.apply(connection, script)
+
+    assert way_out in raised.value.way_out

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from msgspec.structs import replace
 
+from reviewer.rehearsal.workbench import NOT_BUILT_IN
 from tests import cases
 
 ITEMS = ("CREATE TABLE items (id int PRIMARY KEY, old text)", "INSERT INTO items SELECT generate_series(1, 50)")
@@ -1151,3 +1154,233 @@ def test_a_column_that_two_branches_add_is_no_matter_of_rows(bench: cases.Bench)
     told = [each.message for each in report.findings if each.rule == "failing-upgrade"]
     assert told
     assert not any("if its tables contain rows" in message for message in told)
+
+
+ROWS_READ = 'found = op.get_bind().execute(sa.text("SELECT id, old FROM items")).all()'
+ROWS_WRITTEN = (
+    'op.get_bind().execute(sa.text("INSERT INTO kept VALUES (:id, :old)"), [row._asdict() for row in found])'
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (f"{ROWS_READ}\n{ROWS_WRITTEN}", "Dropping `items.old` breaks"),
+        (ROWS_READ, "Dropping `items.old` destroys its values and breaks"),
+        ('op.execute("DELETE FROM items")', "Dropping `items.old` breaks"),
+        (
+            'op.execute("WITH o AS (SELECT id, upper(old) AS u FROM items), k AS (INSERT INTO kept SELECT id, u FROM o)'
+            ' UPDATE items SET id = items.id FROM o WHERE o.id = items.id")',
+            "Dropping `items.old` breaks",
+        ),
+        ('op.execute("DELETE FROM items WHERE id < 3")', "Dropping `items.old` destroys its values and breaks"),
+    ],
+    ids=["written in one call", "only read", "emptied before", "handed on", "emptied in part"],
+)
+def test_a_column_is_said_to_lose_its_values_only_if_it_has_any_that_were_not_moved(
+    before: str, told: str, bench: cases.Bench
+) -> None:
+    setup = (*ITEMS, "UPDATE items SET old = 'o' || id", "CREATE TABLE kept (id int PRIMARY KEY, old text)")
+    made = case(
+        (f'{before}\nop.drop_column("items", "old")', 'op.add_column("items", sa.Column("old", sa.Text()))')
+    )
+    report = bench.review(replace(made, setup=setup))
+
+    (message,) = (f.message for f in report.findings if f.rule == "dropped-column")
+    assert message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ('op.execute("DELETE FROM items")', False),
+        ('op.execute("DELETE FROM items WHERE id < 3")', True),
+        ('op.execute("TRUNCATE items")', False),
+    ],
+    ids=["all", "some", "truncated"],
+)
+def test_a_required_column_fails_on_no_row_of_a_table_that_was_emptied_before(
+    before: str, told: bool, bench: cases.Bench
+) -> None:
+    upgrade = f'{before}\nop.add_column("items", sa.Column("n", sa.Integer(), nullable=False))'
+    report = bench.review(case((upgrade, 'op.drop_column("items", "n")')))
+
+    (finding,) = (f for f in report.findings if f.rule == "required-column")
+    assert ("has rows" in finding.message) is told
+    assert "INSERT of the running code fails" in finding.message
+
+
+CALLS = ("CREATE TABLE users (id int PRIMARY KEY)", "CREATE TABLE calls (id int PRIMARY KEY, person int {})")
+KEYED = 'op.create_foreign_key("of_user", "calls", "users", ["user_id"], ["id"])'
+
+
+@pytest.mark.parametrize(("refers", "rule"), [("REFERENCES users", "rename-as-drop"), ("", "dropped-column")])
+def test_a_reference_is_renamed_only_if_it_still_refers_to_the_same_table(
+    refers: str, rule: str, bench: cases.Bench
+) -> None:
+    column = 'op.add_column("calls", sa.Column("user_id", sa.Integer()))'
+    made = case((f'{column}\n{KEYED}\nop.drop_column("calls", "person")', NO_WAY_BACK))
+    report = bench.review(replace(made, setup=tuple(each.format(refers) for each in CALLS)))
+
+    assert {f.rule for f in report.findings if f.rule in {"rename-as-drop", "dropped-column"}} == {rule}
+
+
+@pytest.mark.parametrize(("column", "told"), [("user_id", False), ("id", True)])
+def test_a_foreign_key_that_the_renamed_column_gets_again_is_not_dropped(
+    column: str, told: bool, bench: cases.Bench
+) -> None:
+    renamed = 'op.alter_column("calls", "person", new_column_name="user_id")'
+    added = KEYED.replace("user_id", column)
+    made = case((f'op.drop_constraint("calls_person_fkey", "calls")\n{renamed}\n{added}', NO_WAY_BACK))
+    report = bench.review(replace(made, setup=tuple(each.format("REFERENCES users") for each in CALLS)))
+
+    assert any(f.rule == "dropped-constraint" for f in report.findings) is told
+
+
+@pytest.mark.parametrize(
+    ("made", "severity"),
+    [
+        ("CREATE TABLE users (id serial PRIMARY KEY)", "warning"),
+        ("CREATE SEQUENCE users_id_seq", "error"),
+    ],
+    ids=["of a serial column", "of nobody"],
+)
+def test_a_sequence_that_fills_a_column_is_seldom_named(made: str, severity: str, bench: cases.Bench) -> None:
+    there, back = (
+        f'op.execute("ALTER SEQUENCE {a} RENAME TO {b}")'
+        for a, b in pairwise(("users_id_seq", "s", "users_id_seq"))
+    )
+    report = bench.review(replace(case((there, back)), setup=(made,)))
+
+    assert [f.severity.value for f in report.findings if f.rule == "renamed-object"] == [severity]
+
+
+def test_a_second_upgrade_after_an_empty_downgrade_is_not_left_to_be_explained(bench: cases.Bench) -> None:
+    made = 'op.create_table("kinds", sa.Column("id", sa.Integer(), primary_key=True))'
+    report = bench.review(case((made, "pass")))
+
+    (message,) = (f.message for f in report.findings if f.rule == "failing-second-upgrade")
+    assert message.endswith('relation "kinds" already exists.')
+
+
+@pytest.mark.parametrize(
+    ("message", "lacks"),
+    [
+        ("ICU is not supported in this build", True),
+        ("unsupported XML feature", True),
+        ("compression method lz4 not supported", True),
+        ("cross-database references are not implemented", False),
+        ('access method "hash" does not support unique indexes', False),
+    ],
+)
+def test_what_a_server_was_built_without_is_no_fault_of_the_revision(message: str, lacks: bool) -> None:
+    assert bool(NOT_BUILT_IN.search(message)) is lacks
+
+
+@pytest.mark.parametrize(
+    ("back", "severity"),
+    [
+        ('op.create_unique_constraint("one_old_2", "items", ["old"])', "warning"),
+        ('op.create_unique_constraint("one_old", "items", ["old", "id"])', "error"),
+    ],
+    ids=["under another name", "on other columns"],
+)
+def test_a_constraint_that_comes_back_under_another_name_still_does_its_work(
+    back: str, severity: str, bench: cases.Bench
+) -> None:
+    dropped = (
+        'op.execute("ALTER TABLE items DROP CONSTRAINT IF EXISTS one_old, DROP CONSTRAINT IF EXISTS one_old_2")'
+    )
+    made = case((dropped, back))
+    report = bench.review(replace(made, setup=(*ITEMS, "ALTER TABLE items ADD CONSTRAINT one_old UNIQUE (old)")))
+
+    told = {
+        f.severity.value for f in report.findings if f.rule in {"incomplete-downgrade", "failing-second-upgrade"}
+    }
+    assert severity in told
+
+
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [(ROWS_WRITTEN, False), ("pass", True)],
+    ids=["after they were written elsewhere", "after they were only read"],
+)
+def test_rows_that_are_deleted_are_said_to_be_lost_only_if_they_were_not_moved(
+    between: str, told: bool, bench: cases.Bench
+) -> None:
+    deleted = 'op.execute("DELETE FROM items WHERE id < 30")'
+    made = case((f"{ROWS_READ}\n{between}\n{deleted}", NO_WAY_BACK))
+    report = bench.review(replace(made, setup=(*ITEMS, "CREATE TABLE kept (id int PRIMARY KEY, old text)")))
+
+    assert any("are lost for good" in f.message for f in report.findings) is told
+
+
+@pytest.mark.parametrize(("nullable", "told"), [("NOT NULL", False), ("", True)])
+def test_a_foreign_key_on_one_more_column_replaces_the_old_one_unless_that_may_be_null(
+    nullable: str, told: bool, bench: cases.Bench
+) -> None:
+    setup = (
+        "CREATE TABLE teams (place int, id int UNIQUE, PRIMARY KEY (place, id))",
+        f"CREATE TABLE users (id int PRIMARY KEY, place int {nullable}, team int CONSTRAINT in_team REFERENCES teams (id))",
+    )
+    added = 'op.create_foreign_key("in_place", "users", "teams", ["place", "team"], ["place", "id"])'
+    report = bench.review(
+        replace(case((f'op.drop_constraint("in_team", "users")\n{added}', NO_WAY_BACK)), setup=setup)
+    )
+
+    assert any(f.rule == "dropped-constraint" for f in report.findings) is told
+
+
+@pytest.mark.parametrize(
+    ("update", "severity"),
+    [
+        ("SET old = left(old, 5) WHERE length(old) > 5", "warning"),
+        ("SET old = left(old, 5)", "warning"),
+        ("SET old = left(old, 5) WHERE length(old) > 9", "error"),
+        ("SET old = left(old, 9) WHERE length(old) > 5", "error"),
+        ("SET old = left(old, 5) WHERE length(old) > 5 AND id > 9", "error"),
+    ],
+)
+def test_values_that_an_update_has_cut_stop_no_deploy(update: str, severity: str, bench: cases.Bench) -> None:
+    upgrade = f'op.execute("UPDATE items {update}")\nop.alter_column("items", "old", type_=sa.String(5))'
+    report = bench.review(case((upgrade, NO_WAY_BACK)))
+
+    assert [f.severity.value for f in report.findings if f.rule == "narrowing-type-change"] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("filled", "severity"),
+    [("UPDATE items SET kind = k.id FROM kinds k WHERE k.name = items.old", "warning"), ("SELECT 1", "error")],
+    ids=["filled from another table", "not filled"],
+)
+def test_a_column_that_an_update_fills_may_be_filled_in_production(
+    filled: str, severity: str, bench: cases.Bench
+) -> None:
+    made = case(
+        (
+            f'op.add_column("items", sa.Column("kind", sa.Integer()))\nop.execute("{filled}")\n'
+            'op.alter_column("items", "kind", nullable=False)',
+            NO_WAY_BACK,
+        )
+    )
+    kinds = "CREATE TABLE kinds (id int PRIMARY KEY, name text)"
+    report = bench.review(replace(made, setup=(ITEMS[0], kinds)))
+
+    assert [f.severity.value for f in report.findings if f.rule == "failing-upgrade"] == [severity]
+
+
+def test_what_only_an_owner_may_do_breaks_only_the_code_of_others(bench: cases.Bench) -> None:
+    made = case(
+        (
+            'op.execute("CREATE MATERIALIZED VIEW seen AS SELECT id FROM items")\n'
+            'op.execute("CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS'
+            ' $$ BEGIN REFRESH MATERIALIZED VIEW seen; RETURN NULL; END $$")\n'
+            'op.execute("CREATE TRIGGER again AFTER INSERT ON items FOR EACH STATEMENT EXECUTE FUNCTION again()")',
+            NO_WAY_BACK,
+        )
+    )
+    report = bench.review(made)
+
+    (finding,) = (f for f in report.findings if f.rule == "stale-function")
+    assert finding.severity.value == "warning"
+    assert "for a role that does not own what it uses" in finding.message

@@ -48,10 +48,15 @@ def apply(
                     copy.write(data)
         connection.execute("RESET ALL")
     except psycopg.Error as error:
+        message = error.diag.message_primary or str(error)
         raise CannotReview(
-            f"PostgreSQL rejected the {script.what} {script.path}: {error.diag.message_primary or error}.",
-            way_out,
+            f"PostgreSQL rejected the {script.what} {script.path}: {message}.",
+            _ANOTHER_SERVER if _NO_EXTENSION.search(message) else way_out,
         ) from None
+
+
+_NO_EXTENSION = re.compile(r'extension "[^"]+" is not available')
+_ANOTHER_SERVER = "Use --postgres local, --postgres container or --postgres URL of a server that has it."
 
 
 def read(path: Path, what: str = "base schema") -> Script:

@@ -38,6 +38,12 @@ C = TypeVar("C", bound=Command)
 
 _DISK_FULL = "53100"
 
+NOT_BUILT_IN = re.compile(
+    r"is not supported in this build|unsupported XML feature|compression method \w+ not supported"
+)
+"""What PostgreSQL says of a feature that it was built without."""
+_EVERYWHERE = "plpgsql"
+"""An extension that every server has."""
 _NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
 
 _NUMBERS = itertools.count(1)
@@ -375,8 +381,8 @@ class Workbench:
         )
 
     def _explain(self, run: Run) -> None:
-        """Separate the server's failures from the revision's: a full disk ends the review, and a missing extension
-        is explained in the message.
+        """Separate the server's failures from the revision's: a full disk ends the review, and a missing extension or
+        feature is explained in the message.
         """
         failure = run.failure
         if failure is None:
@@ -388,18 +394,23 @@ class Workbench:
                 f"The reviewer's own query failed, which is not the project's fault: {failure.message}."
             )
         missing = _NO_EXTENSION.search(failure.message)
-        if missing is None:
+        lacking = NOT_BUILT_IN.search(failure.message) is not None
+        if missing is None and not lacking:
             return
+        extension = (missing.group(1) or missing.group(2)) if missing is not None else _EVERYWHERE
         explained = replace(
             failure,
-            message=f"{failure.message} on this {self.server.source} server; use {self._sources_of(missing.group(1) or missing.group(2))}",
+            message=f"{failure.message} on this {self.server.source} server; use {self._sources_of(extension, lacking)}",
         )
         run.passes = [replace(each, failure=explained) if each.failure == failure else each for each in run.passes]
         run.failure = explained
 
-    def _sources_of(self, extension: str) -> str:
-        """Return the options that provide the extension, as far as they are available here."""
-        others = self.server.extension_sources(extension)
+    def _sources_of(self, extension: str, elsewhere: bool) -> str:
+        """Return the options that provide the extension, as far as they are available here; of another kind than this
+        server if it has to be `elsewhere`.
+        """
+        found = self.server.extension_sources(extension)
+        others = [each for each in found if not (elsewhere and each.source == self.server.source)]
         ways = [f"--postgres {other.source} --postgres-version {other.major}" for other in others if other.major]
         if self.server.ways_to_an_image():
             ways.append(f"--postgres-image {_IMAGES.get(extension, 'IMAGE')}")

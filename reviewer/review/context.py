@@ -28,7 +28,7 @@ from reviewer.recording import (
 from reviewer.replay import effects
 from reviewer.replay.effects import Held, Place, Witness, Work, on_tables
 from reviewer.replay.schema import Schema
-from reviewer.replay.stream import Story, Understood, of_line, relations_of
+from reviewer.replay.stream import Story, Understood, of_line, relations_of, sent_for_many
 from reviewer.review import remedies
 from reviewer.review.finding import Severity
 from reviewer.sql.locks import LockMode
@@ -56,6 +56,10 @@ _FEW = 5
 """Fewer rows than that are no sign of anything: a table of settings has as many."""
 _SIZE = re.compile(r"\bcount\s*\(|\breltuples\b|\bpg_(total_|table_)?relation_size\b|\bn_live_tup\b", re.IGNORECASE)
 """What a statement asks the server that wants to know how large a table is."""
+
+
+def _binds(statement: Statement) -> bool:
+    return bool(statement.parameters) or sent_for_many(statement)
 
 
 class Context(Struct, frozen=True, dict=True):
@@ -261,6 +265,20 @@ class Context(Struct, frozen=True, dict=True):
             for each in downgrades
         )
 
+    def emptied(self, table: Name) -> bool:
+        """Whether the revision has deleted every row of the table before."""
+        name = self.now.origin(table) or table
+        story = self.story
+        return story is not None and any(
+            (
+                isinstance(step.operation, Truncate)
+                or (isinstance(step.operation, Delete) and not step.operation.filtered)
+            )
+            and (step.now.origin(step.operation.table) or step.operation.table).matches(name)
+            and step.statement.error is None
+            for step in story.steps(self.direction)[: self.place]
+        )
+
     def moved_in_python(self, table: Name) -> bool:
         """Whether the revision has read rows of the table before, and then written rows with values that it bound:
         what it did with them, no text tells.
@@ -275,7 +293,7 @@ class Context(Struct, frozen=True, dict=True):
                 read = read or re.search(rf"\b{re.escape(table.name)}\b", statement.sql) is not None
                 if read and guarded:  # what it would have done with the rows nobody has seen
                     return True
-            elif isinstance(operation, Insert | Update) and read and statement.parameters:
+            elif isinstance(operation, Insert | Update) and read and _binds(statement):
                 return True
         return False
 

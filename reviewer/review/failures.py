@@ -40,6 +40,7 @@ _NOT_IN_THE_SCHEMA = "42"
 """Class of the SQLSTATEs that no value causes: no such table, column, function, type or operator, and the like."""
 _ALREADY_THERE = frozenset({"42701", "42P07", "42710"})
 """Something exists already, whatever the rows are: without them, Alembic has run branches in another order."""
+_COLUMN = re.compile(r'column "([^"]+)"')
 _DYNAMIC = re.compile(r"\bexecute\b(?!\s+(?:function|procedure)\b)", re.IGNORECASE)
 """What a statement has that makes others, as in a DO block."""
 
@@ -147,7 +148,7 @@ def only_with_rows(story: Story, failed: Pass) -> bool:
 
 def certain(story: Story, failed: Pass) -> bool:
     """Whether it fails in production too. Rows that are made up prove it only where any row would do: a NOT NULL
-    that is violated, or something that is called for each row and does not fit the schema. Other values may be such
+    that is violated by a column that nothing has filled, or something that is called for each row and does not fit the schema. Other values may be such
     as the application never writes.
     """
     if not only_with_rows(story, failed):
@@ -156,8 +157,17 @@ def certain(story: Story, failed: Pass) -> bool:
     if failure is None or failure.kind is not FailureKind.STATEMENT or failure.sqlstate is None:
         return False
     if failure.sqlstate == _NOT_NULL_VIOLATION:
-        return True
+        return not _was_filled(story, failed)
     return failure.sqlstate.startswith(_NOT_IN_THE_SCHEMA) and not _made_of_values(story, failed)
+
+
+def _was_filled(story: Story, failed: Pass) -> bool:
+    """Whether the revision has an UPDATE that fills the column: which rows that leaves out, their values decide."""
+    named = _COLUMN.search(failed.failure.message) if failed.failure is not None else None
+    return named is not None and any(
+        isinstance(operation, Update) and named[1] in operation.columns
+        for operation, _ in story.operations(failed.direction)
+    )
 
 
 def _made_of_values(story: Story, failed: Pass) -> bool:

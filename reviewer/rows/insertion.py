@@ -157,6 +157,8 @@ def _ordinary(schema: Schema, table: Shape, each: Field, way: Way) -> str | None
     unique = any(each.name in columns for columns in table.unique)
     if _says_more(schema, each) and not unique:
         return each.default
+    if values.base(schema, each)[0] == "boolean":
+        return values.alternating(schema, each, table.fields)
     expression = values.ordinary(schema, each, str(table.name))
     if expression is None:
         return None if each.nullable or each.default is not None else f"NULL::{each.text}"

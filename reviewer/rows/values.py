@@ -7,7 +7,7 @@ makes sense for real values accepts generated ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from reviewer.rows.shape import Field, Kind, Schema
 from reviewer.sql.names import quoted
@@ -94,6 +94,18 @@ _WORDS = (
 def ordinary(schema: Schema, field: Field, table: str) -> str | None:
     """Return the value of `field` in row `g`, of exactly its type, except for domains; None if the type is unknown."""
     return _value(schema, field.type, field.text, field.name, f"{table}.{field.name}", depth=0)
+
+
+def alternating(schema: Schema, field: Field, fields: Iterable[Field]) -> str:
+    """Return the value of a boolean column of the table that has `fields`. Each of them alternates half as often as the
+    one before: every combination occurs.
+    """
+    booleans = [each.name for each in fields if base(schema, each)[0] == "boolean"]
+    return f"(g / {2 ** (booleans.index(field.name) % _COMBINED)}) % 2 = 0"
+
+
+_COMBINED = 4
+"""So many boolean columns are combined: each more takes twice as many rows."""
 
 
 def base(schema: Schema, field: Field) -> tuple[str, str]:

@@ -109,6 +109,16 @@ def test_every_column_is_filled(connection: Connection, fill: Fill) -> None:
     assert empty == (0,)
 
 
+def test_two_booleans_of_a_row_are_no_copies_of_each_other(connection: Connection, fill: Fill) -> None:
+    fill("CREATE DOMAIN flag AS boolean; CREATE TABLE t (a boolean, b boolean NOT NULL, c flag, d boolean)")
+
+    pairs = connection.execute(
+        "SELECT count(DISTINCT (a, b)), count(DISTINCT (b, c)), count(DISTINCT (a, d)) FROM t"
+    ).fetchone()
+
+    assert pairs == (4, 4, 4)
+
+
 def test_a_column_that_takes_no_value_of_ours_does_not_empty_the_others(connection: Connection, fill: Fill) -> None:
     fill("""CREATE DOMAIN negative AS int CHECK (VALUE < 0); CREATE TYPE pair AS (a negative);
             CREATE TABLE t (id serial, a text, b pair, c negative[])""")
