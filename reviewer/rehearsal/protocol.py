@@ -103,7 +103,7 @@ class Command(msgspec.Struct, tag_field="do", frozen=True, kw_only=True):
     timed: bool = False
     """Whether to tell how long each line took instead of every statement."""
     silent: bool = False
-    """Whether to tell of no statement but one that fails."""
+    """Whether to report no statement but one that fails."""
     environ: dict[str, str] = {}
     """Environment variables of env.py that differ between commands."""
     settled: tuple[Settled, ...] = ()

@@ -88,7 +88,7 @@ class Watched:
         # statement, and whether the query asks for names.
         self.pending: tuple[int | None, list[str], bool] | None = None
         self.then: str | None = None  # what to run when that query has been answered
-        # makes the beginning of a statement that is told of only if it fails
+        # makes the beginning of a statement that is only reported if it fails
         self.untold: Callable[[], dict[str, Any]] | None = None
 
     @property
@@ -235,7 +235,7 @@ class Watcher:
         connection: int,
         whole: bool = True,
     ) -> dict[str, Any]:
-        """Return what is told of a statement when it begins; if it is not `whole`, with its first characters only."""
+        """Return the report that a statement begins; if it is not `whole`, with its first characters only."""
         sql, left_out = self.allowance.cut(statement) if whole else (statement[: limits.SQL_AFTER_THAT], 0)
         path, line, origin = place
         return dict(
