@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from reviewer.review.rollback_label import label
 from tests import cases
 
 ITEMS = ("CREATE TABLE items (id int PRIMARY KEY, old text)", "INSERT INTO items SELECT generate_series(1, 50)")
@@ -1151,3 +1152,32 @@ def test_a_column_that_two_branches_add_is_no_matter_of_rows(bench: cases.Bench)
     told = [each.message for each in report.findings if each.rule == "failing-upgrade"]
     assert told
     assert not any("if its tables contain rows" in message for message in told)
+
+
+NOTES = ("CREATE TABLE old_notes (id int PRIMARY KEY, body text)",)
+NEW_NOTES = "CREATE TABLE notes (id int PRIMARY KEY, body text)"
+NOTES_BACK = sent(
+    "CREATE TABLE old_notes (id int PRIMARY KEY, body text)",
+    "INSERT INTO old_notes SELECT * FROM notes",
+    "DROP TABLE notes",
+)
+
+
+@pytest.mark.parametrize(
+    ("copy", "told"),
+    [
+        ("INSERT INTO notes SELECT * FROM old_notes WHERE body <> ''", True),
+        ("INSERT INTO notes SELECT * FROM old_notes", False),
+        ("INSERT INTO notes SELECT DISTINCT ON (body) * FROM old_notes WHERE body <> ''", False),
+    ],
+    ids=["a comparison that NULL does not meet", "all", "one of each on purpose"],
+)
+def test_rows_that_a_copy_leaves_out_before_their_table_is_dropped_are_told(
+    copy: str, told: bool, bench: cases.Bench
+) -> None:
+    upgrade = sent(NEW_NOTES, copy, "DROP TABLE old_notes")
+    report = bench.review(replace(case((upgrade, NOTES_BACK)), setup=NOTES))
+
+    (message,) = (f.message for f in report.findings if f.rule == "dropped-table")
+    assert ("destroys the rows that were not copied before" in message) is told
+    assert (label(report.trees[0].recording, "r1") == "loses-existing-data") is told

@@ -138,13 +138,13 @@ class Ambiguous(Struct, frozen=True):
 
 
 class Uncopied(Struct, frozen=True):
-    """A DELETE that took more rows than had been copied to a new table before, as has been seen on the worst rows that the
-    schema allows.
+    """A DELETE or DROP TABLE that took more rows than had been copied to a new table before, as has been seen on the worst
+    rows that the schema allows.
     """
 
     revision: str
     sql: str
-    """The DELETE."""
+    """The statement."""
     table: Name
     deleted: int
     copied: int
