@@ -49,6 +49,7 @@ from reviewer.check import (
     Call,
     Change,
     Concern,
+    ConditionalDrop,
     Context,
     CreateEnum,
     CreateIndex,
@@ -174,7 +175,10 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
         if more and position == len(shown) - 1:
             then += f"; {more} more differences are in the recording"
         made = _made(difference, story)
-        fix = _fix(difference) if made is None else ""
+        skipped = _skipped(difference, story)
+        fix = _fix(difference) if made is None and skipped is None else ""
+        if skipped is not None:
+            fix = f"line {skipped.line} drops it only if `{_short(skipped.condition)}`, which did not hold"
         told = (
             _sentence(difference) + _with_it(difference, story)
             if made is None
@@ -191,6 +195,7 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
             basis=Basis.COMPARED,
             location=place_of(made)
             or _guilty(difference, story)
+            or (Location(revision.path, skipped.line) if skipped is not None else None)
             or Location(revision.path, revision.downgrade_line or 1),
             direction=Direction.DOWNGRADE,
             evidence=_evidence(difference),
@@ -445,6 +450,23 @@ def _fix(difference: Difference) -> str:
             return "PostgreSQL cannot drop a label, only the whole type" if grown else ""
     code = undoing.plain(difference)
     return f"add `{code}`" if code else ""
+
+
+def _skipped(difference: Difference, story: Story) -> ConditionalDrop | None:
+    """The line of the downgrade that drops what is left behind, under a condition that did not hold."""
+    if difference.change is not Change.LEFT_BEHIND:
+        return None
+    wanted = {Name.told(each).name for each in (difference.name, difference.table) if each}
+    if difference.kind in {"index", "constraint", "trigger", "policy", "rule"}:
+        wanted = {difference.name}
+    return next(
+        (
+            each
+            for each in story.revision.conditional_drops
+            if all(any(_is_named(name, text) for text in each.texts) for name in wanted)
+        ),
+        None,
+    )
 
 
 def _harmless(difference: Difference) -> bool:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from reviewer import recording
 from reviewer.host.files import Stamp
 from reviewer.host.paths import shown
-from reviewer.project.guards import guards
+from reviewer.project.guards import conditional_drops, guards
 
 _LEGACY_ID = re.compile(r"([a-f0-9]+)\.py$")
 """Alembic takes the id from such a file name if the file does not set `revision`."""
@@ -113,6 +113,7 @@ class SourceRevision:
             downgrade_line=self.downgrade_line,
             downgrade_is_empty=self.downgrade_is_empty,
             guards=guards(_parsed(self.text)),
+            conditional_drops=conditional_drops(_parsed(self.text)),
         )
 
 
