@@ -264,7 +264,7 @@ def _which(first: Refused, actions: set[str]) -> str:
         return "of a row not yet filled "
     if first.sqlstate == "44000":
         return "of a row like those shown "
-    if first.sqlstate == "23505":
+    if first.sqlstate in {"23505", "23P01"}:
         return "of a second row "
     return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
 
@@ -287,7 +287,7 @@ def _why(first: Refused, before: Schema, numbered: bool) -> str:
         return f", where the running code leaves `{first.column}` out"
     if first.sqlstate in {"23502", "23514"} and (first.column or first.constraint):
         return ", and the running code does not write what it requires"
-    if first.sqlstate == "23505":
+    if first.sqlstate in {"23505", "23P01"}:
         return ", because all rows that the running code writes have the same value there"
     if first.sqlstate in _REFERRED_TO:
         return ", because the foreign key no longer deletes or clears them"

@@ -1181,3 +1181,43 @@ def test_rows_that_a_copy_leaves_out_before_their_table_is_dropped_are_told(
     (message,) = (f.message for f in report.findings if f.rule == "dropped-table")
     assert ("destroys the rows that were not copied before" in message) is told
     assert (label(report.trees[0].recording, "r1") == "loses-existing-data") is told
+
+
+@pytest.mark.parametrize(
+    ("guard", "told"),
+    [
+        (
+            "if sa.inspect(op.get_bind()).has_table('tag'):",
+            "drops it only if `sa.inspect(op.get_bind()).has_table('tag')`",
+        ),
+        ("if sa.inspect(op.get_bind()).has_table('tags'):", None),
+        ("if not sa.inspect(op.get_bind()).has_table('items'):", "drops it only if `not sa.inspect("),
+    ],
+    ids=["of another name", "of its name", "that is the other way about"],
+)
+def test_what_a_guard_keeps_the_downgrade_from_is_no_line_that_is_missing(
+    guard: str, told: str | None, bench: cases.Bench
+) -> None:
+    up, down = sent("CREATE TABLE tags (id int PRIMARY KEY)"), f"{guard}\n    op.drop_table('tags')"
+    report = bench.review(case((up, down)))
+
+    found = [each.message for each in report.findings if each.rule == "incomplete-downgrade"]
+    assert len(found) == (told is not None)
+    assert all((told or "") in message and "add `" not in message for message in found)
+
+
+@pytest.mark.parametrize(
+    ("default", "told"), [("DEFAULT int4range(1, 5)", True), ("", False), ("DEFAULT 'empty'", False)]
+)
+def test_a_second_row_that_overlaps_with_the_first_by_its_default_is_told(
+    default: str, told: bool, bench: cases.Bench
+) -> None:
+    up = sent(
+        "ALTER TABLE items ADD COLUMN during int4range",
+        f"ALTER TABLE items ALTER COLUMN during SET {default or 'DEFAULT NULL'}",
+        "ALTER TABLE items ADD CONSTRAINT apart EXCLUDE USING gist (during WITH &&)",
+    )
+    report = bench.review(case((up, 'op.drop_column("items", "during")')))
+
+    found = [each.message for each in report.findings if each.rule == "refused-after-upgrade"]
+    assert [message.startswith("INSERT of a second row ") for message in found] == [True] * told

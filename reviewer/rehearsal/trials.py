@@ -62,6 +62,8 @@ _OWN = {
     ("materialized view", "refresh"): frozenset({"55000"}),
 }
 """The errors of statements that tell more than a simpler one: of ON CONFLICT, a check option, a missing index."""
+_SECOND = frozenset({"23505", "23P01"})
+"""What rejects the second of two rows: a unique index, an exclusion constraint."""
 _NO_SUCH = frozenset({"42P01", "42703"})
 _REFERRED_TO = frozenset({"23503", "23001"})
 
@@ -871,14 +873,15 @@ def _second_rows(
     counts: Mapping[int, int],
     failed: Mapping[int, set[str]],
 ) -> Iterator[Refused]:
-    """Yield INSERTs that write one row and not a second: a unique index covers only columns that the old code does not
-    know, and all its rows have the same there.
+    """Yield INSERTs that write one row and not a second: a unique index or an exclusion constraint covers only columns that
+    the old code does not know, and all its rows have the same there.
     """
     for each in before.state.concerned:
         table, old = schema.table(each.oid), before.catalogue.table(each.name)
         if table is None or old is None or "insert" in failed.get(each.oid, ()):
             continue
-        if not any(all(c and old.column(c) is None for c in columns) for columns in table.unique):
+        keys = (*table.unique, *table.exclusions)
+        if not any(all(c and old.column(c) is None for c in columns) for columns in keys):
             continue
         known = {index.name for index in old.indexes}
         # the one with most columns: what a trigger makes of others need not be the same in all rows
@@ -890,7 +893,7 @@ def _second_rows(
         given = ", ".join(literal(str(other[column])) for column in attempt.columns)
         first = f"INSERT INTO {table.name.sql} ({listed}) VALUES ({given})" if given else attempt.sql
         error = session.refusal(replace(attempt, first=first))
-        if error is not None and error.sqlstate == "23505" and error.diag.constraint_name not in known:
+        if error is not None and error.sqlstate in _SECOND and error.diag.constraint_name not in known:
             yield _told(attempt, error)
 
 
