@@ -1221,3 +1221,193 @@ def test_a_second_row_that_overlaps_with_the_first_by_its_default_is_told(
 
     found = [each.message for each in report.findings if each.rule == "refused-after-upgrade"]
     assert [message.startswith("INSERT of a second row ") for message in found] == [True] * told
+
+
+@pytest.mark.parametrize(("called", "told"), [("ok", True), ("other", False)], ids=["by the CHECK", "by nothing"])
+def test_a_check_whose_function_now_rejects_more_is_told(called: str, told: bool, bench: cases.Bench) -> None:
+    made = (
+        "CREATE OR REPLACE FUNCTION {0}(t text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT length(t) > {1}'"
+    )
+    setup = (
+        made.format("ok", 0),
+        made.format("other", 0),
+        "CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL CONSTRAINT fine CHECK (ok(email)), n int)",
+    )
+    up, down = sent(made.format(called, 40)), sent(made.format(called, 0))
+    report = bench.review(replace(case((up, down)), setup=setup))
+
+    found = [each for each in report.findings if each.rule == "refused-after-upgrade"]
+    assert [each.severity.value for each in found] == ["warning"] * told
+    assert all("because a function that it calls has changed" in each.message for each in found)
+
+
+PARTED = (
+    "CREATE TABLE logs (id int, made date NOT NULL) PARTITION BY RANGE (made)",
+    "CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')",
+    "CREATE TABLE logs_2 PARTITION OF logs FOR VALUES FROM ('2020-02-01') TO ('2020-03-01')",
+    "CREATE TABLE others PARTITION OF logs DEFAULT",
+)
+
+
+@pytest.mark.parametrize(("part", "told"), [("others", True), ("logs_1", False)])
+def test_a_default_partition_that_is_detached_leaves_rows_without_one(
+    part: str, told: bool, bench: cases.Bench
+) -> None:
+    up = sent(f"ALTER TABLE logs DETACH PARTITION {part}")
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=PARTED), select=("refused-after-upgrade",))
+
+    assert [each.severity.value for each in report.findings] == ["warning"] * told
+
+
+@pytest.mark.parametrize(
+    ("again", "told"), [("fk", False), ("other", True)], ids=["under its name", "under another"]
+)
+def test_a_foreign_key_that_goes_by_cascade_and_comes_back_is_named(
+    again: str, told: bool, bench: cases.Bench
+) -> None:
+    setup = (*ITEMS, "CREATE TABLE parts (id int PRIMARY KEY, item_id int CONSTRAINT fk REFERENCES items)")
+    up = sent(
+        "ALTER TABLE items DROP CONSTRAINT items_pkey CASCADE",
+        "ALTER TABLE items ADD PRIMARY KEY (id)",
+        f"ALTER TABLE parts ADD CONSTRAINT {again} FOREIGN KEY (item_id) REFERENCES items NOT VALID",
+    )
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=setup), select=("cascading-drop",))
+
+    assert [each.rule for each in report.findings] == ["cascading-drop"] * told
+
+
+@pytest.mark.parametrize(
+    ("back", "told"), [("'yes', 'no'", False), ("'yes', 'no', 'x'", True)], ids=["the same", "another list"]
+)
+def test_a_list_of_texts_that_postgresql_writes_in_another_way_is_the_same(
+    back: str, told: bool, bench: cases.Bench
+) -> None:
+    given = (
+        "CREATE TABLE answers (id int PRIMARY KEY, f varchar(5) NOT NULL CONSTRAINT c CHECK (f IN ('yes', 'no')))"
+    )
+    up = sent("ALTER TABLE answers ALTER f TYPE varchar(20)")
+    down = sent(
+        "ALTER TABLE answers ALTER f TYPE varchar(5)",
+        *(
+            ("ALTER TABLE answers DROP CONSTRAINT c", f"ALTER TABLE answers ADD CONSTRAINT c CHECK (f IN ({back}))")
+            * told
+        ),
+    )
+    report = bench.review(
+        replace(case((up, down)), setup=(given, "CREATE INDEX ix ON answers (id) WHERE f IN ('yes', 'no')")),
+        select=("incomplete-downgrade",),
+    )
+
+    assert [each.rule for each in report.findings] == ["incomplete-downgrade"] * told
+
+
+@pytest.mark.parametrize(
+    ("kept", "rule"), [("", "failing-upgrade"), ("ALTER TABLE answers DROP CONSTRAINT c", "narrowing-type-change")]
+)
+def test_a_check_that_the_new_type_violates_is_told_as_a_failure(kept: str, rule: str, bench: cases.Bench) -> None:
+    given = (
+        "CREATE TABLE answers (id int PRIMARY KEY, f varchar(5) NOT NULL CONSTRAINT c CHECK (f IN ('yes', 'no')))"
+    )
+    change = "ALTER TABLE answers ALTER f TYPE boolean USING f = 'yes'"
+    report = bench.review(
+        replace(case((sent(*filter(None, (kept, change))), NO_WAY_BACK)), setup=(given,)),
+        select=("failing-upgrade", "narrowing-type-change"),
+    )
+
+    assert [each.rule for each in report.findings] == [rule]
+
+
+FILLED = """
+op.add_column("items", sa.Column("code", sa.Text()))
+bind = op.get_bind()
+last = bind.execute(sa.text("SELECT {last} FROM items")).scalar()
+for start in range({first}, last + 1, 1000):
+    bind.execute(sa.text("UPDATE items SET code = 'c' WHERE id > :a AND id {sign} :b"), {{"a": start, "b": start + 1000}})
+op.alter_column("items", "code", nullable=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "sign", "told"),
+    [
+        ("coalesce(max(id), 0)", "<=", False),
+        ("coalesce(max(id), 0)", "<", True),
+        ("count(*)", "<=", True),
+    ],
+    ids=["all", "without their bounds", "by the number of rows"],
+)
+def test_rows_that_batches_leave_out_are_told(last: str, sign: str, told: bool, bench: cases.Bench) -> None:
+    setup = ("CREATE TABLE items (id int PRIMARY KEY CHECK (id > 0))",)
+    up = FILLED.format(last=last, sign=sign, first=0)
+    report = bench.review(
+        replace(case((up, 'op.drop_column("items", "code")')), setup=setup), select=("fails-on-legal-rows",)
+    )
+
+    assert [each.rule for each in report.findings] == ["fails-on-legal-rows"] * told
+
+
+@pytest.mark.parametrize(("size", "told"), [(50, True), (9, False)])
+def test_digits_that_are_too_many_for_a_number_are_told(size: int, told: bool, bench: cases.Bench) -> None:
+    number = "nullif(regexp_replace(code, '[^0-9]', '', 'g'), '')::int"
+    setup = (f"CREATE TABLE things (id int PRIMARY KEY, code varchar({size}))",)
+    up = sent("ALTER TABLE things ADD COLUMN n int", f"UPDATE things SET n = {number}")
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=setup), select=("fails-on-legal-rows",))
+
+    assert [each.rule for each in report.findings] == ["fails-on-legal-rows"] * told
+
+
+LONG = "ix_customer_subscription_notification_preferences_history_created_at"
+
+
+@pytest.mark.parametrize(
+    ("setup", "sql", "told"),
+    [
+        (
+            (),
+            (f"CREATE INDEX {LONG}_a ON items (id)", f"CREATE INDEX {LONG}_b ON items (old)"),
+            "PostgreSQL keeps 63 bytes of a name",
+        ),
+        (
+            ("CREATE TABLE items_old (id int)",),
+            ("CREATE INDEX items_old ON items (old)",),
+            "A table has this name, and an index",
+        ),
+        (
+            ("CREATE TYPE kind AS ENUM ('a')",),
+            ("CREATE TABLE kind (id int PRIMARY KEY)",),
+            "A table makes a type of its own name",
+        ),
+        (
+            ("CREATE TABLE jobs (id serial PRIMARY KEY)",),
+            ("CREATE TABLE new_jobs (LIKE jobs INCLUDING ALL)", "DROP TABLE jobs"),
+            "run `ALTER SEQUENCE jobs_id_seq OWNED BY new_jobs.id` first.",
+        ),
+    ],
+    ids=["the same when cut", "of a table", "of a type", "a sequence of the old table"],
+)
+def test_the_way_out_fits_what_is_in_the_way(
+    setup: tuple[str, ...], sql: tuple[str, ...], told: str, bench: cases.Bench
+) -> None:
+    report = bench.review(
+        replace(case((sent(*sql), NO_WAY_BACK)), setup=(*ITEMS, *setup)), select=("failing-upgrade",)
+    )
+
+    (message,) = (each.message for each in report.findings)
+    assert told in message
+
+
+@pytest.mark.parametrize(
+    ("down", "told"),
+    [
+        (("DROP TABLE app.a",), ", after `app.b` in it."),
+        (("DROP TABLE app.a", "DROP TABLE app.b"), 'DROP SCHEMA app")`.'),
+    ],
+)
+def test_a_schema_that_is_left_behind_goes_after_what_is_in_it(
+    down: tuple[str, ...], told: str, bench: cases.Bench
+) -> None:
+    up = sent("CREATE SCHEMA app", "CREATE TABLE app.a (id int)", "CREATE TABLE app.b (id int)")
+    report = bench.review(case((up, sent(*down))), select=("incomplete-downgrade",))
+
+    (message,) = (each.message for each in report.findings if "schema `app`" in each.message)
+    assert told in message.replace('; the next upgrade then fails: PostgreSQL says schema "app" already exists', "")
