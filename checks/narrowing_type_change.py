@@ -67,7 +67,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 or (subject.using is None and _fits(table, column, new, context))
             ):
                 return
-            if context.statement.sqlstate is not None and context.statement.sqlstate not in _DOES_NOT_FIT:
+            if any(each not in _DOES_NOT_FIT for each in _failures(context)):
                 return
             yield concern(
                 f"""
@@ -77,6 +77,16 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 about=about.column(table, column, "narrower"),
                 evidence={"from": known.type, "to": types.canonical(new)},
             )
+
+
+def _failures(context: Context) -> Iterator[str]:
+    """The SQLSTATEs with which the statement has failed, on any rows."""
+    for each in context.story.passes if context.story is not None else ():
+        for statement in each.statements:
+            if statement.sqlstate is not None and statement.sql == context.statement.sql:
+                yield statement.sqlstate
+    if context.statement.sqlstate is not None:
+        yield context.statement.sqlstate
 
 
 def _happens(old: str, new: str) -> str:
