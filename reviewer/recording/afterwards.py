@@ -151,13 +151,15 @@ class Uncopied(Struct, frozen=True):
 
 
 class StaleIndex(Struct, frozen=True):
-    """An index whose expression now returns other values than those that the index was built with."""
+    """An index, or a stored generated column, whose expression now returns other values than those that it holds."""
 
     table: Name
     index: str
     function: Name
     """The function that caused this."""
     rows: int
+    column: bool = False
+    """Whether `index` is the name of a generated column."""
 
 
 class Afterwards(Struct, frozen=True):
