@@ -63,6 +63,7 @@ from reviewer.check import (
     DropIdentity,
     DropNotNull,
     DropObject,
+    DropTable,
     Example,
     Group,
     Location,
@@ -176,7 +177,7 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
             then += f"; {more} more differences are in the recording"
         made = _made(difference, story)
         skipped = _skipped(difference, story)
-        fix = _fix(difference) if made is None and skipped is None else ""
+        fix = _fix(difference) + _in_it(difference, story) if made is None and skipped is None else ""
         if skipped is not None:
             fix = f"line {skipped.line} drops it only if `{_short(skipped.condition)}`, which did not hold"
         told = (
@@ -208,6 +209,15 @@ def _with_it(difference: Difference, story: Story) -> str:
         return ""
     tables = list(map(str, story.before.tables_in(difference.name)))
     return f", and with it {_listed(tables[:_MOST])}" if tables else ""
+
+
+def _in_it(difference: Difference, story: Story) -> str:
+    """What keeps a schema that is left behind from being dropped."""
+    if difference.kind != "schema" or difference.change is not Change.LEFT_BEHIND:
+        return ""
+    gone = [each.table for each, _ in story.operations(Direction.DOWNGRADE) if isinstance(each, DropTable)]
+    left = [each for each in story.after.tables_in(difference.name) if not any(each.matches(name) for name in gone)]
+    return f", after {_listed([*map(str, left[:_MOST])])} in it" if left else ""
 
 
 def _cannot_be_undone(difference: Difference) -> bool:
