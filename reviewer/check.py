@@ -57,6 +57,7 @@ from reviewer.review import (
     guilty,
     implications,
     remedies,
+    ties,
     undoing,
     ways_out,
 )
@@ -329,6 +330,7 @@ __all__ = [
     "remedies",
     "seen_between",
     "since",
+    "ties",
     "types",
     "undoing",
     "verbs",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
@@ -1411,3 +1413,65 @@ def test_a_schema_that_is_left_behind_goes_after_what_is_in_it(
 
     (message,) = (each.message for each in report.findings if "schema `app`" in each.message)
     assert told in message.replace('; the next upgrade then fails: PostgreSQL says schema "app" already exists', "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("address", True), ("text", False)], ids=["a column has it", "none has"]
+)
+def test_an_attribute_that_columns_have_is_dropped_with_its_values(
+    kind: str, told: bool, bench: cases.Bench
+) -> None:
+    setup = (
+        "CREATE TYPE address AS (street text, zip text)",
+        f"CREATE TABLE users (id int PRIMARY KEY, home {kind})",
+    )
+    up, down = sent("ALTER TYPE address DROP ATTRIBUTE zip"), sent("ALTER TYPE address ADD ATTRIBUTE zip text")
+    report = bench.review(replace(case((up, down)), setup=setup), select=("dropped-column",))
+
+    assert [each.message.startswith("Dropping the attribute `zip`") for each in report.findings] == [True] * told
+
+
+TIED = (
+    "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE kind = 'a' LIMIT 10)",
+    "DELETE FROM logs WHERE ctid IN (SELECT ctid FROM logs WHERE kind = 'a' LIMIT 10)",
+    "DELETE FROM logs a USING logs b WHERE a.kind = b.kind AND a.id > b.id",
+    "DELETE FROM logs USING users u WHERE u.id = user_id",
+    "WITH gone AS (SELECT id AS user_id FROM users) DELETE FROM logs WHERE user_id IN (SELECT user_id FROM gone)",
+    "DELETE FROM logs WHERE EXISTS (SELECT FROM users u WHERE u.id = logs.user_id)",
+    "DELETE FROM logs l WHERE NOT EXISTS (SELECT FROM users WHERE id = l.user_id)",
+    "UPDATE logs SET kind = 'b' WHERE (SELECT count(*) FROM users WHERE id = user_id) > 3",
+    "UPDATE logs SET kind = 'b' FROM (SELECT max(id) AS last FROM users) m WHERE user_id = m.last",
+    "UPDATE logs l SET kind = 'b' FROM users u, logs k WHERE k.id = l.id AND u.id = k.user_id",
+    "DELETE FROM logs WHERE logs IS NOT NULL AND EXISTS (SELECT FROM users)",
+)
+UNTIED = (
+    "DELETE FROM logs WHERE user_id IN (SELECT user_id FROM users)",
+    "DELETE FROM logs l WHERE l.id NOT IN (SELECT made FROM users)",
+    "DELETE FROM logs USING users u WHERE u.id > 7",
+    "DELETE FROM logs USING users WHERE users.id > 7 AND EXISTS (SELECT FROM logs k WHERE k.user_id = users.id)",
+    "UPDATE logs SET kind = 'b' WHERE EXISTS (SELECT FROM users u WHERE u.id > 7)",
+)
+
+
+def test_a_condition_that_says_nothing_of_the_table_is_told(bench: cases.Bench) -> None:
+    setup = (LOGS[0], "CREATE TABLE logs (id int PRIMARY KEY, user_id int, kind text, made int NOT NULL)")
+    up = sent(*TIED, *UNTIED)
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=setup), select=("unfiltered-change",))
+
+    says = re.compile("Nothing in this WHERE|.* is no column of ")
+    told = {each.location.line for each in report.findings if each.location and says.match(each.message)}
+    assert [line - min(told) for line in sorted(told)] == list(range(len(UNTIED)))
+    assert len(TIED) + len(UNTIED) == max(told) - (report.trees[0].recording.revisions[0].upgrade_line or 0)
+
+
+def test_a_loop_whose_last_round_finds_no_row_is_told_once(bench: cases.Bench) -> None:
+    update = "UPDATE items SET old = 'x' WHERE id IN (SELECT id FROM items WHERE old IS NULL LIMIT 500)"
+    up = f"""
+op.add_column("items", sa.Column("code", sa.Text()))
+while op.get_bind().exec_driver_sql({update!r}).rowcount:
+    pass
+"""
+    report = bench.review(case((up, NO_WAY_BACK)), select=("work-under-lock",))
+
+    (message,) = (each.message for each in report.findings)
+    assert message.startswith("Updating every row of `items` in 2 statements")
