@@ -176,16 +176,6 @@ USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50)
 
 EXAMPLES = [
     Example(
-        "an attribute of a column's composite type",
-        given="""
-        op.execute("CREATE TYPE address AS (street text, zip text)")
-        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, address address)")
-        """,
-        upgrade="""
-        op.execute("ALTER TYPE address DROP ATTRIBUTE zip")  # flagged
-        """,
-    ),
-    Example(
         "an attribute of a composite type that no table has",
         given="""
         op.execute("CREATE TYPE address AS (street text, zip text)")
