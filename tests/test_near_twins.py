@@ -1384,8 +1384,14 @@ LONG = "ix_customer_subscription_notification_preferences_history_created_at"
             ("CREATE TABLE new_jobs (LIKE jobs INCLUDING ALL)", "DROP TABLE jobs"),
             "run `ALTER SEQUENCE jobs_id_seq OWNED BY new_jobs.id` first.",
         ),
+        (
+            ("CREATE TABLE jobs (id serial PRIMARY KEY)",),
+            ("ALTER TABLE jobs RENAME TO tasks", "ALTER SEQUENCE tasks_id_seq RESTART"),
+            "A sequence keeps its name when its table is renamed",
+        ),
+        ((), ("CREATE INDEX ix ON items USING gin (to_tsvector(old))",), "to_tsvector('english', ...)"),
     ],
-    ids=["the same when cut", "of a table", "of a type", "a sequence of the old table"],
+    ids=["the same when cut", "of a table", "of a type", "a sequence of the old table", "renamed", "not immutable"],
 )
 def test_the_way_out_fits_what_is_in_the_way(
     setup: tuple[str, ...], sql: tuple[str, ...], told: str, bench: cases.Bench
@@ -1475,3 +1481,18 @@ while op.get_bind().exec_driver_sql({update!r}).rowcount:
 
     (message,) = (each.message for each in report.findings)
     assert message.startswith("Updating every row of `items` in 2 statements")
+
+
+@pytest.mark.parametrize("not_valid", [False, True])
+def test_a_foreign_key_that_indexes_check_reads_every_row_too(not_valid: bool, bench: cases.Bench) -> None:
+    setup = (
+        "CREATE TABLE u (a int, b int, PRIMARY KEY (a, b))",
+        "CREATE TABLE o (id int PRIMARY KEY, a int, b int)",
+        "CREATE INDEX ix ON o (a, b)",
+    )
+    up = sent(f"ALTER TABLE o ADD CONSTRAINT fk FOREIGN KEY (a, b) REFERENCES u {'NOT VALID' * not_valid}")
+    report = bench.review(replace(case((up, 'op.drop_constraint("fk", "o")')), setup=setup))
+
+    rules = {each.rule for each in report.findings}
+    assert ("validating-foreign-key" in rules) is not not_valid
+    assert ("fails-on-legal-rows" in rules) is not not_valid
