@@ -341,7 +341,8 @@ SELECT pg_catalog.json_build_object(
         'function', pg_catalog.json_build_object('name', u.proname, 'schema', u.nspname),
         'text', pg_catalog.pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attrelid, a.attnum)
       FROM users u JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_catalog.pg_proc'::regclass AND p.refobjid = u.oid
-      JOIN pg_catalog.pg_attrdef d ON p.classid = 'pg_catalog.pg_attrdef'::regclass AND d.oid = p.objid
+      JOIN pg_catalog.pg_attrdef d ON (p.classid = 'pg_catalog.pg_attrdef'::regclass AND d.oid = p.objid)
+        OR (p.classid = 'pg_catalog.pg_class'::regclass AND d.adrelid = p.objid AND d.adnum = p.objsubid)  -- up to PostgreSQL 14
       JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = 's'), '[]')
 )::text
 """
