@@ -113,13 +113,19 @@ def _makes_json(change: AlterColumnType) -> bool:
     )
 
 
+_TEXT = r"'((?:[^']|'')*)'"
+
+
 def _fits(table: Name, column: str, new: str, context: Context) -> bool:
-    """Whether a valid CHECK keeps out what is longer than the new type."""
+    """Whether a valid CHECK keeps out what is longer than the new type, by its length or as one of a list."""
     length = re.search(r"\((\d+)\)", new)
     if length is None:
         return False
     name = re.escape(column)
     limit = re.compile(rf'\b(?:char_|character_)?length\(\(*"?{name}"?\)?(?:::text)?\)\s*(<=?)\s*(\d+)')
+    values = re.compile(
+        rf'CHECK \(\(\(?"?{name}"?\)?(?:::text)? = ANY \(\(?ARRAY\[((?:\(?{_TEXT}(?:::[\w ]+)?\)?(?:::text)?(?:, )?)+)\]\)?(?:::text\[\])?\)\)\)'
+    )
     for each in context.now.constraints(table):
         if (
             each.kind != "check"
@@ -127,6 +133,10 @@ def _fits(table: Name, column: str, new: str, context: Context) -> bool:
             or re.search(r"\b(?:OR|NOT|CASE)\b", each.definition, re.IGNORECASE)
         ):
             continue
+        if (listed := values.fullmatch(each.definition)) is not None:
+            texts = [text.replace("''", "'") for text in re.findall(_TEXT, listed[1])]
+            if texts and max(map(len, texts)) <= int(length[1]):
+                return True
         for sign, most in limit.findall(each.definition):
             if int(most) - (sign == "<") <= int(length[1]):
                 return True
@@ -140,6 +150,24 @@ _DOES_NOT_FIT = frozenset({"22001", "22003", "22008", "22P02", "22007"})
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50), paid numeric(10, 2))")'
 
 EXAMPLES = [
+    Example(
+        "a list of values that all fit",
+        given="""
+        op.execute("CREATE TABLE jobs (id int PRIMARY KEY, st varchar(20) NOT NULL CHECK (st IN ('new', 'in_progress')))")
+        """,
+        upgrade="""
+        op.alter_column("jobs", "st", type_=sa.String(11))
+        """,
+    ),
+    Example(
+        "a list of values of which one does not fit",
+        given="""
+        op.execute("CREATE TABLE jobs (id int PRIMARY KEY, st varchar(20) NOT NULL CHECK (st IN ('new', 'in_progress')))")
+        """,
+        upgrade="""
+        op.alter_column("jobs", "st", type_=sa.String(10))  # flagged
+        """,
+    ),
     Example(
         "a shorter varchar",
         given=USERS,
