@@ -119,6 +119,19 @@ _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (r"foreign key constraint", "Give both columns of the foreign key the same type."),
     ),
+    "42P01": (
+        (
+            r'relation "\w+_seq" does not exist',
+            "A sequence keeps its name when its table is renamed: ask `pg_get_serial_sequence()` for it.",
+        ),
+    ),
+    "42P17": (
+        (
+            r"must be marked IMMUTABLE",
+            "Give it what it takes from settings, as in `to_tsvector('english', ...)` or `... AT TIME ZONE 'UTC'`; `now()`"
+            " cannot be there.",
+        ),
+    ),
     "42P16": (
         (r"multiple primary keys", "Drop the primary key that is there first."),
         (
