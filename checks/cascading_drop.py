@@ -17,6 +17,7 @@ explicitly.
 
 - CASCADE if nothing depended on the object on the server.
 - Dependent objects that the same deploy has created.
+- Views and foreign keys that a later statement of the same revision creates again under the same name.
 - `DROP SCHEMA ... CASCADE` and `TRUNCATE ... CASCADE`: see `dropped-schema` and `truncated-table`.
 
 ## References
@@ -30,6 +31,7 @@ import re
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AddForeignKey,
     Concern,
     Context,
     DropColumn,
@@ -46,6 +48,7 @@ from reviewer.check import (
     Subject,
     about,
     concern,
+    implications,
 )
 
 RULE = Rule(
@@ -69,7 +72,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             | DropConstraint(table=name, cascade=True)
             | DropObject(object=name, cascade=True)
         ):
-            gone = [each for each in _gone(context) if not _new(each, context)]
+            gone = [each for each in _gone(context) if not (_new(each, context) or _made_again(each, context))]
             if context.observed and not gone:
                 return
             what = _what(subject, name)
@@ -97,6 +100,24 @@ def _new(gone: str, context: Context) -> bool:
     schema, _, last = name.rpartition(".")
     named = Name(last, schema or None)
     return context.now.has_made(named) or context.now.is_new(named)
+
+
+def _made_again(gone: str, context: Context) -> bool:
+    """Whether a later statement of the revision creates a view, or adds a constraint, of that name."""
+    view = re.fullmatch(r"(?:materialized )?view (\S+)", gone)
+    if view is not None:
+        schema, _, last = view[1].replace('"', "").rpartition(".")
+        return implications.makes((operation for operation, _ in context.later()), Name(last, schema or None))
+    constraint = re.fullmatch(r"constraint (\S+) on table (\S+)", gone)
+    if constraint is None:
+        return False
+    name, (schema, _, last) = constraint[1].strip('"'), constraint[2].replace('"', "").rpartition(".")
+    return any(
+        isinstance(operation, AddForeignKey)
+        and operation.name == name
+        and operation.table.matches(Name(last, schema or None))
+        for operation, _ in context.later()
+    )
 
 
 def _what(
@@ -138,6 +159,31 @@ EXAMPLES = [
         """,
         upgrade="""
         op.execute("ALTER TABLE users DROP COLUMN name CASCADE")  # flagged
+        """,
+    ),
+    Example(
+        "a view over another, one of which is created again",
+        given=f"""
+        {USERS}
+        op.execute("CREATE VIEW names AS SELECT name FROM users")
+        op.execute("CREATE VIEW short_names AS SELECT left(name, 3) AS name FROM names")
+        """,
+        upgrade="""
+        op.execute("DROP VIEW names CASCADE")  # flagged
+        op.execute("CREATE VIEW names AS SELECT name, id FROM users")
+        """,
+    ),
+    Example(
+        "a view over another, both of which are created again",
+        given=f"""
+        {USERS}
+        op.execute("CREATE VIEW names AS SELECT name FROM users")
+        op.execute("CREATE VIEW short_names AS SELECT left(name, 3) AS name FROM names")
+        """,
+        upgrade="""
+        op.execute("DROP VIEW names CASCADE")
+        op.execute("CREATE VIEW names AS SELECT name, id FROM users")
+        op.execute("CREATE VIEW short_names AS SELECT left(name, 3) AS name FROM names")
         """,
     ),
     Example(

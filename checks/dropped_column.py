@@ -13,6 +13,8 @@ Remove the column from the models first, and deploy that. Drop the column in a l
 and say so next to the statement: `# reviewer: allow[dropped-column] unused since 2.4`. Keep a copy of data that may
 be needed again.
 
+The same holds for an attribute of a composite type that a column has.
+
 ## Not flagged
 
 - Columns that the same deploy has added.
@@ -32,6 +34,7 @@ from collections.abc import Iterator
 
 from reviewer.check import (
     AddColumn,
+    AlterObject,
     Column,
     Concern,
     Context,
@@ -50,6 +53,7 @@ from reviewer.check import (
     Update,
     about,
     concern,
+    listed,
     quoted,
     remedies,
 )
@@ -109,6 +113,30 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 or (context.static and comes is not None and comes.column.generated is not None)
                 else None,
             )
+        case AlterObject(kind="type", object=name, action=action) if found := _ATTRIBUTE.match(action):
+            if held := _holders(name, context):
+                where = listed([f"`{table}.{column}`" for table, column in held])
+                yield concern(
+                    f"""
+                    Dropping the attribute `{found[1]}` of the type `{name}` destroys its values in {where} and breaks the
+                    running code, if that still reads it.
+                    """,
+                    about=about.column(*held[0]),
+                )
+
+
+_ATTRIBUTE = re.compile(r'DROP\s+ATTRIBUTE\s+(?:IF\s+EXISTS\s+)?"?(\w+)', re.IGNORECASE)
+
+
+def _holders(type_: Name, context: Context) -> list[tuple[Name, str]]:
+    """The columns that have the composite type, or an array of it."""
+    return [
+        (table.name, column.name)
+        for table in context.now.tables.values()
+        if not context.is_new(table.name)
+        for column in table.columns
+        if Name.told(column.type.removesuffix("[]")).matches(type_)
+    ]
 
 
 def _made_plain(table: Name, column: Column) -> str:
@@ -154,6 +182,16 @@ def _comes_back_empty(dropped: DropColumn, context: Context, kept: bool) -> str:
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
 
 EXAMPLES = [
+    Example(
+        "an attribute of a composite type that no table has",
+        given="""
+        op.execute("CREATE TYPE address AS (street text, zip text)")
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
+        """,
+        upgrade="""
+        op.execute("ALTER TYPE address DROP ATTRIBUTE zip")
+        """,
+    ),
     Example(
         "a column with values",
         given=USERS,

@@ -67,7 +67,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case DropTable(table=table, if_exists=if_exists) if context.exists(table):
             if if_exists and context.absent(table):
                 return
-            if _replaced(table, context):
+            uncopied = context.uncopied(table)
+            if _replaced(table, context) and uncopied is None:
                 if _written_meanwhile(table, context):
                     yield concern(
                         f"""
@@ -84,12 +85,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             lost = f"breaks the running code, {'which' if uses else 'if that'} still reads and writes it"
             if unused:
                 lost = "is safe for the running code, whose models no longer have it"
-            if not kept:
+            if uncopied is not None:
+                lost = (
+                    "destroys the rows that were not copied before"
+                    f" ({uncopied.deleted - uncopied.copied:,} of {uncopied.deleted:,} in a rehearsal, on rows that the"
+                    f" schema allows) {'but' if unused else 'and'} {lost}"
+                )
+            elif not kept:
                 lost = f"destroys its rows {'but' if unused else 'and'} {lost}"
             yield concern(
                 f"Dropping `{table}` {lost}{_comes_back_empty(table, context, kept)}.",
                 about=about.table(table),
-                severity=Severity.NOTICE
+                severity=(Severity.NOTICE if uncopied is None else Severity.WARNING)
                 if unused
                 else context.certainty(RULE.severity)
                 if subject.if_exists

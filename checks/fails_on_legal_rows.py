@@ -75,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if failed is None or failed.failure is None:
                 return
             operation = failures.operation(story, failed)
-            query = _query(operation, _filled(story, operation))
+            query = _query(operation, _filled(story, operation), failed.failure.sqlstate)
             ask = f" Query production: `{query}`" if query else ""
             how = "fails"
             if failed.failure.kind is FailureKind.TIMEOUT:
@@ -110,7 +110,7 @@ def _filled(story: Story, operation: Operation | None) -> str | None:
     return None
 
 
-def _query(operation: Operation | None, filled: str | None) -> str | None:
+def _query(operation: Operation | None, filled: str | None, sqlstate: str | None) -> str | None:
     """A query that finds such rows in production; `filled` is the column from which the column has been filled."""
     match operation:
         case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column) if filled is not None:
@@ -136,6 +136,9 @@ def _query(operation: Operation | None, filled: str | None) -> str | None:
                 f"SELECT count(*) FROM {table.sql} t WHERE {given}"
                 f" AND NOT EXISTS (SELECT FROM {key.referenced.sql} r WHERE {same})"
             )
+        case AlterColumnType(table=table, column=column, type=type_, using=using) if sqlstate == "23505":
+            made = using or f"{quoted(column)}::{type_}"
+            return f"SELECT {made}, count(*) FROM {table.sql} GROUP BY 1 HAVING count(*) > 1"
         case AlterColumnType(table=table, column=column, type=type_):
             size = type_.partition("(")[2].rstrip(")")
             if type_.lower().startswith(("varchar", "character", "char")) and size.isdigit():
@@ -170,6 +173,15 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.alter_column("users", "email", nullable=False)  # flagged
+        """,
+    ),
+    Example(
+        "texts that the new type makes equal",
+        given="""
+        op.execute("CREATE TABLE keys (id int PRIMARY KEY, k varchar(10) NOT NULL UNIQUE)")
+        """,
+        upgrade="""
+        op.alter_column("keys", "k", type_=sa.CHAR(10))  # flagged
         """,
     ),
     Example(

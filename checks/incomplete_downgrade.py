@@ -49,6 +49,7 @@ from reviewer.check import (
     Call,
     Change,
     Concern,
+    ConditionalDrop,
     Context,
     CreateEnum,
     CreateIndex,
@@ -62,6 +63,7 @@ from reviewer.check import (
     DropIdentity,
     DropNotNull,
     DropObject,
+    DropTable,
     Example,
     Group,
     Location,
@@ -174,7 +176,10 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
         if more and position == len(shown) - 1:
             then += f"; {more} more differences are in the recording"
         made = _made(difference, story)
-        fix = _fix(difference) if made is None else ""
+        skipped = _skipped(difference, story)
+        fix = _fix(difference) + _in_it(difference, story) if made is None and skipped is None else ""
+        if skipped is not None:
+            fix = f"line {skipped.line} drops it only if `{_short(skipped.condition)}`, which did not hold"
         told = (
             _sentence(difference) + _with_it(difference, story)
             if made is None
@@ -189,6 +194,7 @@ def _told(story: Story, differences: Sequence[Difference]) -> Iterator[Concern]:
             basis=Basis.COMPARED,
             location=place_of(made)
             or _guilty(difference, story)
+            or (Location(revision.path, skipped.line) if skipped is not None else None)
             or Location(revision.path, revision.downgrade_line or 1),
             direction=Direction.DOWNGRADE,
             evidence=_evidence(difference),
@@ -208,6 +214,15 @@ def _with_it(difference: Difference, story: Story) -> str:
         return ""
     tables = list(map(str, story.before.tables_in(difference.name)))
     return f", and with it {_listed(tables[:_MOST])}" if tables else ""
+
+
+def _in_it(difference: Difference, story: Story) -> str:
+    """What keeps a schema that is left behind from being dropped."""
+    if difference.kind != "schema" or difference.change is not Change.LEFT_BEHIND:
+        return ""
+    gone = [each.table for each, _ in story.operations(Direction.DOWNGRADE) if isinstance(each, DropTable)]
+    left = [each for each in story.after.tables_in(difference.name) if not any(each.matches(name) for name in gone)]
+    return f", after {_listed([*map(str, left[:_MOST])])} in it" if left else ""
 
 
 def _cannot_be_undone(difference: Difference) -> bool:
@@ -450,6 +465,23 @@ def _fix(difference: Difference) -> str:
             return "PostgreSQL cannot drop a label, only the whole type" if grown else ""
     code = undoing.plain(difference)
     return f"add `{code}`" if code else ""
+
+
+def _skipped(difference: Difference, story: Story) -> ConditionalDrop | None:
+    """The line of the downgrade that drops what is left behind, under a condition that did not hold."""
+    if difference.change is not Change.LEFT_BEHIND:
+        return None
+    wanted = {Name.told(each).name for each in (difference.name, difference.table) if each}
+    if difference.kind in {"index", "constraint", "trigger", "policy", "rule"}:
+        wanted = {difference.name}
+    return next(
+        (
+            each
+            for each in story.revision.conditional_drops
+            if all(any(_is_named(name, text) for text in each.texts) for name in wanted)
+        ),
+        None,
+    )
 
 
 def _harmless(difference: Difference) -> bool:

@@ -93,6 +93,8 @@ _WORDS = {
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
+        case Privileges(action="grant"):
+            yield from _too_early(context)
         case Privileges(action="revoke") if context.static:
             yield from _revoked_by_text(context)
         case Story(revision=revision):
@@ -109,6 +111,40 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 for name in _of_the_caller(after):
                     if not any(each.subject.matches(name) for each in denied):
                         yield _weaker(name, subject)
+
+
+def _too_early(context: Context) -> Iterator[Concern]:
+    """The tables that the revision creates after a GRANT on all tables of their schema, and names in no other."""
+    found = _ON_ALL.match(context.statement.sql)
+    if found is None:
+        return
+    schema, later = found["schema"].strip('"'), context.later()
+    granted = " ".join(statement.sql for operation, statement in later if isinstance(operation, Privileges))
+    missed = [
+        operation.table
+        for operation, _ in later
+        if isinstance(operation, CreateTable)
+        and not operation.temporary
+        and operation.partition_of is None
+        and (operation.table.schema or "public") == schema
+        and not re.search(
+            rf"\b{re.escape(operation.table.name)}\b|\bALL\s+TABLES\b|\bDEFAULT\b", granted, re.IGNORECASE
+        )
+    ]
+    if missed:
+        yield concern(
+            f"""
+            This GRANT is for the tables that are there by now: {listed([f"`{each}`" for each in missed])}, created after
+            it, gets nothing from it.
+            """,
+            about=about.other("granted too early", schema),
+            severity=Severity.NOTICE,
+        )
+
+
+_ON_ALL = re.compile(
+    r"\s*GRANT\s.+?\sON\s+ALL\s+TABLES\s+IN\s+SCHEMA\s+(?P<schema>[\w\"]+)\s+TO\s", re.IGNORECASE | re.DOTALL
+)
 
 
 def _revoked_by_text(context: Context) -> Iterator[Concern]:
@@ -367,6 +403,22 @@ EXAMPLES = [
         {AUDIT}
         op.execute("CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN INSERT INTO audit VALUES (NEW.id); RETURN NEW; END'")
         op.execute("CREATE TRIGGER log AFTER INSERT ON sales FOR EACH ROW EXECUTE FUNCTION log()")
+        """,
+    ),
+    Example(
+        "a table that is created after the GRANT on all tables",
+        given=WRITERS,
+        upgrade="""
+        op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC")  # flagged
+        op.create_table("reports", sa.Column("id", sa.BigInteger(), primary_key=True))
+        """,
+    ),
+    Example(
+        "a table that is created before the GRANT on all tables",
+        given=WRITERS,
+        upgrade="""
+        op.create_table("reports", sa.Column("id", sa.BigInteger(), primary_key=True))
+        op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC")
         """,
     ),
 ]

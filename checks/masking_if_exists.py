@@ -17,7 +17,7 @@ not as expected. It has its place in autocommit blocks, which may have to be run
 - DROP ... IF EXISTS of what the same revision makes next.
 - Schemas and extensions, which cannot differ.
 - In an autocommit block, where it makes the statement repeatable, unless the index of that name has other columns or
-  is not unique.
+  is not unique, or what it should drop is in a schema that it does not name.
 
 ## References
 
@@ -48,6 +48,7 @@ from reviewer.check import (
     DropTable,
     Example,
     Group,
+    Name,
     Rule,
     Severity,
     Subject,
@@ -71,6 +72,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield concern(
                 f"The index `{name}` exists already, {how}: the statement does nothing, and the revision continues as if it had succeeded.",
                 about=about.other("nothing", name),
+                severity=Severity.WARNING,
+            )
+        case DropIndex(index=name, if_exists=True) | DropTable(table=name, if_exists=True) if _nothing(
+            context
+        ) and (there := _elsewhere(subject, name, context)):
+            yield concern(
+                f"There is no `{name}` in the search path, but `{there}`: the statement does nothing. Name its schema.",
+                about=about.other("nothing", str(name)),
                 severity=Severity.WARNING,
             )
         case (
@@ -119,6 +128,16 @@ def _made_next(dropped: Subject, context: Context) -> bool:
     return False
 
 
+def _elsewhere(dropped: DropIndex | DropTable, name: Name, context: Context) -> Name | None:
+    """The only table or index of that name, if it is in another schema than the statement looks in."""
+    tables = context.now.tables.values() if name.schema is None else ()
+    if isinstance(dropped, DropTable):
+        found = [table.name for table in tables if table.name.name == name.name]
+    else:
+        found = [Name(name.name, t.name.schema) for t in tables for index in t.indexes if index.name == name.name]
+    return found[0] if len(found) == 1 and found[0].schema not in {None, "public"} else None
+
+
 def _otherwise(made: CreateIndex, context: Context) -> str:
     """How the index of that name differs from the one that was meant, if it is known to."""
     known = next((each for each in context.now.indexes(made.table) if each.name == made.name), None)
@@ -146,6 +165,30 @@ def _messages(context: Context) -> tuple[str, ...]:
 USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(10))")"""
 
 EXAMPLES = [
+    Example(
+        "an index in a schema that is not named",
+        given="""
+        op.execute("CREATE SCHEMA app")
+        op.execute("CREATE TABLE app.users (id bigint PRIMARY KEY, name text)")
+        op.execute("CREATE INDEX by_name ON app.users (name)")
+        """,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("DROP INDEX CONCURRENTLY IF EXISTS by_name")  # flagged
+        """,
+    ),
+    Example(
+        "an index in a schema that is named",
+        given="""
+        op.execute("CREATE SCHEMA app")
+        op.execute("CREATE TABLE app.users (id bigint PRIMARY KEY, name text)")
+        op.execute("CREATE INDEX by_name ON app.users (name)")
+        """,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("DROP INDEX CONCURRENTLY IF EXISTS app.by_name")
+        """,
+    ),
     Example(
         "a table with other columns is there",
         given=USERS,

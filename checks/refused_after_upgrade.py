@@ -27,6 +27,7 @@ the running code satisfies before row security.
   CHECK on columns that it writes.
 - As a warning only: REFRESH MATERIALIZED VIEW CONCURRENTLY without a unique index, and an INSERT through a view that its
   new check option rejects: not all code does that.
+- As a warning only: a CHECK that calls a function which the revision replaces, and then rejects what it accepted.
 - As a warning only: an INSERT that gives an identity column a value, which most code leaves to PostgreSQL.
 - As a warning only: the DELETE of a row whose references were deleted or cleared with it until now, through ON DELETE
   CASCADE or SET NULL. Code that deletes them first still works.
@@ -51,6 +52,7 @@ from reviewer.check import (
     Column,
     Concern,
     Context,
+    CreateObject,
     DropIndex,
     DropTable,
     DropView,
@@ -98,6 +100,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 drops = _drops_what_refreshes if each.action == "refresh" else _drops
                 gone = cause_of(subject, each.subject, wanted=drops, named_only=True)
                 step = gone or cause_of(subject, each.subject, column=each.column, named=each.constraint)
+                if _judges_otherwise(each, context.now):
+                    step = _function_of(subject) or step
                 yield _said(
                     each,
                     [each, *more],
@@ -197,9 +201,15 @@ def _said(
         or bool(who)
         or _left_out(first, before, numbered)
         or keys
+        or _judges_otherwise(first, before)
     )
+    some = some or _of_other_parts(first, before)
     some = some or (view and first.sqlstate == "42P01")  # dropped in the open, and not all code reads it
-    which = f"that gives `{first.column}` a value " if keys else _which(first, actions)
+    which = (
+        f"that gives `{first.column}` a value "
+        if keys
+        else _which(first, actions, _judges_otherwise(first, before))
+    )
     return concern(
         f"""
         {verbs(actions)} {which}on `{first.subject}`{who} ran before this revision and {
@@ -259,12 +269,35 @@ def _written_nowhere(vanished: Vanished, cause: Step | None) -> Concern:
     )
 
 
-def _which(first: Refused, actions: set[str]) -> str:
-    if actions == {"update"} and first.sqlstate in {"23514", "23502"}:
+def _judges_otherwise(first: Refused, before: Schema) -> bool:
+    """Whether a CHECK rejects it that was there before: a function that it calls has changed."""
+    table = before.table(first.subject) if first.sqlstate == "23514" else None
+    return table is not None and any(each.name == first.constraint for each in table.constraints)
+
+
+def _of_other_parts(first: Refused, before: Schema) -> bool:
+    """Whether only rows are rejected for which none of several partitions was made."""
+    return "no partition of relation" in first.error and len(before.partitions(first.subject)) > 1
+
+
+def _function_of(story: Story) -> Step | None:
+    """The last statement that creates or replaces a function."""
+    made = (
+        s
+        for s in reversed(story.steps())
+        if isinstance(s.operation, CreateObject) and s.operation.kind == "function"
+    )
+    return next(made, None)
+
+
+def _which(first: Refused, actions: set[str], otherwise: bool) -> str:
+    if actions == {"update"} and first.sqlstate in {"23514", "23502"} and not otherwise:
         return "of a row not yet filled "
+    if "no partition of relation" in first.error:
+        return "of a row that had its place in the DEFAULT partition "
     if first.sqlstate == "44000":
         return "of a row like those shown "
-    if first.sqlstate == "23505":
+    if first.sqlstate in {"23505", "23P01"}:
         return "of a second row "
     return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
 
@@ -285,9 +318,11 @@ def _left_out(first: Refused, before: Schema, numbered: bool) -> bool:
 def _why(first: Refused, before: Schema, numbered: bool) -> str:
     if first.sqlstate == "23502" and first.column and _left_out(first, before, numbered):
         return f", where the running code leaves `{first.column}` out"
+    if _judges_otherwise(first, before):
+        return ", because a function that it calls has changed; rows that are there may violate it too"
     if first.sqlstate in {"23502", "23514"} and (first.column or first.constraint):
         return ", and the running code does not write what it requires"
-    if first.sqlstate == "23505":
+    if first.sqlstate in {"23505", "23P01"}:
         return ", because all rows that the running code writes have the same value there"
     if first.sqlstate in _REFERRED_TO:
         return ", because the foreign key no longer deletes or clears them"

@@ -1,21 +1,23 @@
 """
-A function is replaced that an index uses: the index keeps the old values, and queries do not find their rows.
+A function is replaced that an index or a generated column uses: the old values stay, and queries do not find their rows.
 
 ## Why it hurts
 
 An index on an expression stores what the function returned when each row was written. IMMUTABLE is a promise that
 this never changes, so PostgreSQL does not rebuild the index when the function is replaced. From then on a query
-that uses the index misses rows, and a unique index accepts duplicates, without an error.
+that uses the index misses rows, and a unique index accepts duplicates, without an error. A stored generated column keeps its value in the
+same way, until the row is next updated.
 
 ## Do this instead
 
 Give the new function another name, build the index on it CONCURRENTLY, and drop the old one. Or `REINDEX INDEX
-CONCURRENTLY` right after the replacement, accepting that queries are wrong in between.
+CONCURRENTLY` right after the replacement, accepting that queries are wrong in between. For a generated column, add a
+new one that calls the new function, or update the rows in batches, which computes it anew.
 
 ## Not flagged
 
 - A new body that returns the same values for the rows of the rehearsal.
-- Indexes that the same revision rebuilds.
+- Indexes that the same revision rebuilds, and columns whose rows it updates.
 
 ## References
 
@@ -46,7 +48,7 @@ from reviewer.check import (
 
 RULE = Rule(
     id="stale-index",
-    summary="an index stores values that its function no longer returns",
+    summary="an index or a generated column stores values that its function no longer returns",
     severity=Severity.ERROR,
     group=Group.NOT_WORKING,
 )
@@ -60,6 +62,19 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 step = cause_of(
                     subject, each.function, wanted=lambda o: isinstance(o, CreateObject), named_only=True
                 )
+                if each.column:
+                    yield concern(
+                        f"""
+                        `{each.function}` now returns other values than those in the generated column
+                        `{each.table}.{each.index}`: {each.rows:,} rows of the rehearsal keep theirs until they are updated.
+                        """,
+                        about=about.column(each.table, each.index),
+                        severity=Severity.WARNING,
+                        basis=Basis.OBSERVED,
+                        location=place_of(step),
+                        evidence={"rows": each.rows},
+                    )
+                    continue
                 yield concern(
                     f"""
                     `{each.function}` now returns other values than those in the index `{each.index}` of
@@ -83,6 +98,14 @@ EXAMPLES = [
         "another body",
         given=ITEMS,
         upgrade="""
+        op.execute("CREATE OR REPLACE FUNCTION fold(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper(t)'")  # flagged
+        """,
+    ),
+    Example(
+        "another body, for a generated column",
+        given=ITEMS + 'op.execute("ALTER TABLE items ADD COLUMN key text GENERATED ALWAYS AS (fold(name)) STORED")',
+        upgrade="""
+        op.execute("DROP INDEX ix_fold")
         op.execute("CREATE OR REPLACE FUNCTION fold(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper(t)'")  # flagged
         """,
     ),

@@ -15,7 +15,9 @@ changes the schema.
 ## Not flagged
 
 - Tables that the same deploy has created.
-- Statements with a WHERE that excludes some rows. `WHERE true` does not, nor does a loop over all rows.
+- Statements with a WHERE that excludes some rows. `WHERE true` does not, nor does a loop over all rows, nor one that says
+  nothing of the table: `DELETE FROM posts USING users WHERE users.name = 'x'`, or `user_id IN (SELECT user_id FROM users)`
+  if `users` has no such column. With EXISTS that is a notice: all or nothing may be meant.
 - Batches that are committed one by one.
 - An UPDATE while the table is locked by an earlier statement: see `work-under-lock`.
 
@@ -46,8 +48,10 @@ from reviewer.check import (
     Update,
     about,
     concern,
+    listed,
     quoted,
     remedies,
+    ties,
 )
 
 RULE = Rule(
@@ -70,6 +74,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             yield from _by_code(context)
         case Call() | Select():
             yield from _by_code(context)
+        case (Update(table=table, filtered=True) | Delete(table=table, filtered=True)) as change if (
+            said := _says_nothing_of_it(change, context)
+        ):
+            words, severity = said
+            yield concern(words, about=about.rows(table), severity=severity)
         case (Update(table=table) | Delete(table=table)) as change if not context.blocking() and (
             statements := context.loop(change)
         ):
@@ -102,6 +111,31 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 remedy=_in_batches(table, columns, context),
                 about=about.rows(table),
             )
+
+
+def _says_nothing_of_it(change: Update | Delete, context: Context) -> tuple[str, Severity] | None:
+    """Why the WHERE of the change takes every row or none, if it does; and how grave that is."""
+    table = change.table
+    conditions = ties.conditions(context.statement.sql) if change.sources and context.exists(table) else ()
+    if len(conditions) != 1 or not context.alone:
+        return None
+    (condition,) = conditions
+    used = ties.of_itself(condition, context.now)
+    if used is not None:
+        others = listed([f"`{name}`" for _, name in used.within[0]])
+        return (
+            f"`{used.name}` is no column of {others}: the subquery returns that of `{table}` itself, so the comparison"
+            f" says nothing about {others}."
+        ), Severity.WARNING
+    if not ties.is_untied(condition, context.now):
+        return None
+    does = "updates" if isinstance(change, Update) else "deletes"
+    nothing = f"Nothing in this WHERE is about `{table}`: it {does} every row of it, or none"
+    if not condition.beside:
+        return f"{nothing}.", Severity.NOTICE
+    if any(each.sql == context.statement.sql for each in context.recording.ambiguous):
+        return None  # told by the rule for that
+    return f"{nothing}. Tie it to `{condition.beside[0][0]}`, by a key.", Severity.WARNING
 
 
 def _leaves_out(body: str, context: Context) -> bool:
@@ -151,7 +185,54 @@ def _in_batches(table: Name, columns: tuple[str, ...], context: Context) -> list
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
 
+USERS_AND_POSTS = """
+op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")
+op.execute("CREATE TABLE posts (id bigint PRIMARY KEY, user_id bigint, kind varchar(9))")
+"""
+
 EXAMPLES = [
+    Example(
+        "USING without a tie",
+        given=USERS_AND_POSTS,
+        upgrade="""
+        op.execute("DELETE FROM posts USING users WHERE users.name = 'test'")  # flagged
+        """,
+    ),
+    Example(
+        "USING with a tie",
+        given=USERS_AND_POSTS,
+        upgrade="""
+        op.execute("DELETE FROM posts USING users WHERE users.name = 'test' AND user_id = users.id")
+        """,
+    ),
+    Example(
+        "a subquery that returns a column of the outer table",
+        given=USERS_AND_POSTS,
+        upgrade="""
+        op.execute("DELETE FROM posts WHERE user_id IN (SELECT user_id FROM users WHERE name = 'test')")  # flagged
+        """,
+    ),
+    Example(
+        "a subquery that returns a column of its own",
+        given=USERS_AND_POSTS,
+        upgrade="""
+        op.execute("DELETE FROM posts WHERE user_id IN (SELECT id FROM users WHERE name = 'test')")
+        """,
+    ),
+    Example(
+        "EXISTS without a tie",
+        given=USERS_AND_POSTS,
+        upgrade="""
+        op.execute("UPDATE posts SET kind = 'old' WHERE EXISTS (SELECT FROM users u WHERE u.name = 'test')")  # flagged
+        """,
+    ),
+    Example(
+        "EXISTS with a tie",
+        given=USERS_AND_POSTS,
+        upgrade="""
+        op.execute("UPDATE posts SET kind = 'old' WHERE EXISTS (SELECT FROM users u WHERE u.name = 'test' AND u.id = user_id)")
+        """,
+    ),
     Example(
         "all rows deleted",
         given=USERS,

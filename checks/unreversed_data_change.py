@@ -51,7 +51,6 @@ from reviewer.check import (
     Severity,
     Subject,
     Truncate,
-    Uncopied,
     Update,
     Written,
     about,
@@ -75,7 +74,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             with_them = [f"{each.deleted:,} of `{each.relation.as_name}`" for each in followers]
             if gone or with_them:
                 yield _lost(table, [*gone, *with_them], followers)
-            elif uncopied := _uncopied(context):
+            elif uncopied := context.uncopied(table):
                 yield concern(
                     f"""
                     Of {uncopied.deleted:,} rows of `{table}` that this deleted in a rehearsal, on rows that the schema
@@ -127,13 +126,6 @@ def _kept(table: Name, context: Context) -> bool:
     return (
         _put_aside(table, context) or context.moved_in_python(table) or _undone(table, context, Insert, Copy, Merge)
     )
-
-
-def _uncopied(context: Context) -> Uncopied | None:
-    if context.static or context.revision is None:
-        return None
-    mine = (context.revision.id, context.statement.sql)
-    return next((each for each in context.recording.uncopied if (each.revision, each.sql) == mine), None)
 
 
 def _lost(table: Name, told: Sequence[str], followers: Sequence[Written]) -> Concern:

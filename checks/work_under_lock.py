@@ -96,13 +96,13 @@ def _work(operations: tuple[Operation, ...], context: Context) -> str | None:
                 return f"updating every row of `{table}`"
             case Delete(table=table, filtered=False) if context.exists(table):
                 return f"deleting every row of `{table}`"
+            case (Update(table=table) | Delete(table=table)) as change if statements := context.loop(change):
+                verb = "updating" if isinstance(change, Update) else "deleting"
+                return f"{verb} every row of `{table}` in {statements:,} statements"
             case Update(table=table) if context.changes_all(operation):
                 return f"updating every row of `{table}`"
             case Delete(table=table) if context.changes_all(operation):
                 return f"deleting every row of `{table}`"
-            case (Update(table=table) | Delete(table=table)) as change if statements := context.loop(change):
-                verb = "updating" if isinstance(change, Update) else "deleting"
-                return f"{verb} every row of `{table}` in {statements:,} statements"
             case Insert(table=table, sources=sources):
                 copied = next((source for source in sources if _whole(source, context)), None)
                 if copied and table is not None and copied.matches(table):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
 
 from reviewer.rehearsal.workbench import NOT_BUILT_IN
+from reviewer.review.rollback_label import label
 from tests import cases
 
 ITEMS = ("CREATE TABLE items (id int PRIMARY KEY, old text)", "INSERT INTO items SELECT generate_series(1, 50)")
@@ -1384,3 +1386,345 @@ def test_what_only_an_owner_may_do_breaks_only_the_code_of_others(bench: cases.B
     (finding,) = (f for f in report.findings if f.rule == "stale-function")
     assert finding.severity.value == "warning"
     assert "for a role that does not own what it uses" in finding.message
+
+
+NOTES = ("CREATE TABLE old_notes (id int PRIMARY KEY, body text)",)
+NEW_NOTES = "CREATE TABLE notes (id int PRIMARY KEY, body text)"
+NOTES_BACK = sent(
+    "CREATE TABLE old_notes (id int PRIMARY KEY, body text)",
+    "INSERT INTO old_notes SELECT * FROM notes",
+    "DROP TABLE notes",
+)
+
+
+@pytest.mark.parametrize(
+    ("copy", "told"),
+    [
+        ("INSERT INTO notes SELECT * FROM old_notes WHERE body <> ''", True),
+        ("INSERT INTO notes SELECT * FROM old_notes", False),
+        ("INSERT INTO notes SELECT DISTINCT ON (body) * FROM old_notes WHERE body <> ''", False),
+    ],
+    ids=["a comparison that NULL does not meet", "all", "one of each on purpose"],
+)
+def test_rows_that_a_copy_leaves_out_before_their_table_is_dropped_are_told(
+    copy: str, told: bool, bench: cases.Bench
+) -> None:
+    upgrade = sent(NEW_NOTES, copy, "DROP TABLE old_notes")
+    report = bench.review(replace(case((upgrade, NOTES_BACK)), setup=NOTES))
+
+    (message,) = (f.message for f in report.findings if f.rule == "dropped-table")
+    assert ("destroys the rows that were not copied before" in message) is told
+    assert (label(report.trees[0].recording, "r1") == "loses-existing-data") is told
+
+
+@pytest.mark.parametrize(
+    ("guard", "told"),
+    [
+        (
+            "if sa.inspect(op.get_bind()).has_table('tag'):",
+            "drops it only if `sa.inspect(op.get_bind()).has_table('tag')`",
+        ),
+        ("if sa.inspect(op.get_bind()).has_table('tags'):", None),
+        ("if not sa.inspect(op.get_bind()).has_table('items'):", "drops it only if `not sa.inspect("),
+    ],
+    ids=["of another name", "of its name", "that is the other way about"],
+)
+def test_what_a_guard_keeps_the_downgrade_from_is_no_line_that_is_missing(
+    guard: str, told: str | None, bench: cases.Bench
+) -> None:
+    up, down = sent("CREATE TABLE tags (id int PRIMARY KEY)"), f"{guard}\n    op.drop_table('tags')"
+    report = bench.review(case((up, down)))
+
+    found = [each.message for each in report.findings if each.rule == "incomplete-downgrade"]
+    assert len(found) == (told is not None)
+    assert all((told or "") in message and "add `" not in message for message in found)
+
+
+@pytest.mark.parametrize(
+    ("default", "told"), [("DEFAULT int4range(1, 5)", True), ("", False), ("DEFAULT 'empty'", False)]
+)
+def test_a_second_row_that_overlaps_with_the_first_by_its_default_is_told(
+    default: str, told: bool, bench: cases.Bench
+) -> None:
+    up = sent(
+        "ALTER TABLE items ADD COLUMN during int4range",
+        f"ALTER TABLE items ALTER COLUMN during SET {default or 'DEFAULT NULL'}",
+        "ALTER TABLE items ADD CONSTRAINT apart EXCLUDE USING gist (during WITH &&)",
+    )
+    report = bench.review(case((up, 'op.drop_column("items", "during")')))
+
+    found = [each.message for each in report.findings if each.rule == "refused-after-upgrade"]
+    assert [message.startswith("INSERT of a second row ") for message in found] == [True] * told
+
+
+@pytest.mark.parametrize(("called", "told"), [("ok", True), ("other", False)], ids=["by the CHECK", "by nothing"])
+def test_a_check_whose_function_now_rejects_more_is_told(called: str, told: bool, bench: cases.Bench) -> None:
+    made = (
+        "CREATE OR REPLACE FUNCTION {0}(t text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT length(t) > {1}'"
+    )
+    setup = (
+        made.format("ok", 0),
+        made.format("other", 0),
+        "CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL CONSTRAINT fine CHECK (ok(email)), n int)",
+    )
+    up, down = sent(made.format(called, 40)), sent(made.format(called, 0))
+    report = bench.review(replace(case((up, down)), setup=setup))
+
+    found = [each for each in report.findings if each.rule == "refused-after-upgrade"]
+    assert [each.severity.value for each in found] == ["warning"] * told
+    assert all("because a function that it calls has changed" in each.message for each in found)
+
+
+PARTED = (
+    "CREATE TABLE logs (id int, made date NOT NULL) PARTITION BY RANGE (made)",
+    "CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')",
+    "CREATE TABLE logs_2 PARTITION OF logs FOR VALUES FROM ('2020-02-01') TO ('2020-03-01')",
+    "CREATE TABLE others PARTITION OF logs DEFAULT",
+)
+
+
+@pytest.mark.parametrize(("part", "told"), [("others", True), ("logs_1", False)])
+def test_a_default_partition_that_is_detached_leaves_rows_without_one(
+    part: str, told: bool, bench: cases.Bench
+) -> None:
+    up = sent(f"ALTER TABLE logs DETACH PARTITION {part}")
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=PARTED), select=("refused-after-upgrade",))
+
+    assert [each.severity.value for each in report.findings] == ["warning"] * told
+
+
+@pytest.mark.parametrize(
+    ("again", "told"), [("fk", False), ("other", True)], ids=["under its name", "under another"]
+)
+def test_a_foreign_key_that_goes_by_cascade_and_comes_back_is_named(
+    again: str, told: bool, bench: cases.Bench
+) -> None:
+    setup = (*ITEMS, "CREATE TABLE parts (id int PRIMARY KEY, item_id int CONSTRAINT fk REFERENCES items)")
+    up = sent(
+        "ALTER TABLE items DROP CONSTRAINT items_pkey CASCADE",
+        "ALTER TABLE items ADD PRIMARY KEY (id)",
+        f"ALTER TABLE parts ADD CONSTRAINT {again} FOREIGN KEY (item_id) REFERENCES items NOT VALID",
+    )
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=setup), select=("cascading-drop",))
+
+    assert [each.rule for each in report.findings] == ["cascading-drop"] * told
+
+
+@pytest.mark.parametrize(
+    ("back", "told"), [("'yes', 'no'", False), ("'yes', 'no', 'x'", True)], ids=["the same", "another list"]
+)
+def test_a_list_of_texts_that_postgresql_writes_in_another_way_is_the_same(
+    back: str, told: bool, bench: cases.Bench
+) -> None:
+    given = (
+        "CREATE TABLE answers (id int PRIMARY KEY, f varchar(5) NOT NULL CONSTRAINT c CHECK (f IN ('yes', 'no')))"
+    )
+    up = sent("ALTER TABLE answers ALTER f TYPE varchar(20)")
+    down = sent(
+        "ALTER TABLE answers ALTER f TYPE varchar(5)",
+        *(
+            ("ALTER TABLE answers DROP CONSTRAINT c", f"ALTER TABLE answers ADD CONSTRAINT c CHECK (f IN ({back}))")
+            * told
+        ),
+    )
+    report = bench.review(
+        replace(case((up, down)), setup=(given, "CREATE INDEX ix ON answers (id) WHERE f IN ('yes', 'no')")),
+        select=("incomplete-downgrade",),
+    )
+
+    assert [each.rule for each in report.findings] == ["incomplete-downgrade"] * told
+
+
+@pytest.mark.parametrize(
+    ("kept", "rule"), [("", "failing-upgrade"), ("ALTER TABLE answers DROP CONSTRAINT c", "narrowing-type-change")]
+)
+def test_a_check_that_the_new_type_violates_is_told_as_a_failure(kept: str, rule: str, bench: cases.Bench) -> None:
+    given = (
+        "CREATE TABLE answers (id int PRIMARY KEY, f varchar(5) NOT NULL CONSTRAINT c CHECK (f IN ('yes', 'no')))"
+    )
+    change = "ALTER TABLE answers ALTER f TYPE boolean USING f = 'yes'"
+    report = bench.review(
+        replace(case((sent(*filter(None, (kept, change))), NO_WAY_BACK)), setup=(given,)),
+        select=("failing-upgrade", "narrowing-type-change"),
+    )
+
+    assert [each.rule for each in report.findings] == [rule]
+
+
+FILLED = """
+op.add_column("items", sa.Column("code", sa.Text()))
+bind = op.get_bind()
+last = bind.execute(sa.text("SELECT {last} FROM items")).scalar()
+for start in range({first}, last + 1, 1000):
+    bind.execute(sa.text("UPDATE items SET code = 'c' WHERE id > :a AND id {sign} :b"), {{"a": start, "b": start + 1000}})
+op.alter_column("items", "code", nullable=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "sign", "told"),
+    [
+        ("coalesce(max(id), 0)", "<=", False),
+        ("coalesce(max(id), 0)", "<", True),
+        ("count(*)", "<=", True),
+    ],
+    ids=["all", "without their bounds", "by the number of rows"],
+)
+def test_rows_that_batches_leave_out_are_told(last: str, sign: str, told: bool, bench: cases.Bench) -> None:
+    setup = ("CREATE TABLE items (id int PRIMARY KEY CHECK (id > 0))",)
+    up = FILLED.format(last=last, sign=sign, first=0)
+    report = bench.review(
+        replace(case((up, 'op.drop_column("items", "code")')), setup=setup), select=("fails-on-legal-rows",)
+    )
+
+    assert [each.rule for each in report.findings] == ["fails-on-legal-rows"] * told
+
+
+@pytest.mark.parametrize(("size", "told"), [(50, True), (9, False)])
+def test_digits_that_are_too_many_for_a_number_are_told(size: int, told: bool, bench: cases.Bench) -> None:
+    number = "nullif(regexp_replace(code, '[^0-9]', '', 'g'), '')::int"
+    setup = (f"CREATE TABLE things (id int PRIMARY KEY, code varchar({size}))",)
+    up = sent("ALTER TABLE things ADD COLUMN n int", f"UPDATE things SET n = {number}")
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=setup), select=("fails-on-legal-rows",))
+
+    assert [each.rule for each in report.findings] == ["fails-on-legal-rows"] * told
+
+
+LONG = "ix_customer_subscription_notification_preferences_history_created_at"
+
+
+@pytest.mark.parametrize(
+    ("setup", "sql", "told"),
+    [
+        (
+            (),
+            (f"CREATE INDEX {LONG}_a ON items (id)", f"CREATE INDEX {LONG}_b ON items (old)"),
+            "PostgreSQL keeps 63 bytes of a name",
+        ),
+        (
+            ("CREATE TABLE items_old (id int)",),
+            ("CREATE INDEX items_old ON items (old)",),
+            "A table has this name, and an index",
+        ),
+        (
+            ("CREATE TYPE kind AS ENUM ('a')",),
+            ("CREATE TABLE kind (id int PRIMARY KEY)",),
+            "A table makes a type of its own name",
+        ),
+        (
+            ("CREATE TABLE jobs (id serial PRIMARY KEY)",),
+            ("CREATE TABLE new_jobs (LIKE jobs INCLUDING ALL)", "DROP TABLE jobs"),
+            "run `ALTER SEQUENCE jobs_id_seq OWNED BY new_jobs.id` first.",
+        ),
+        (
+            ("CREATE TABLE jobs (id serial PRIMARY KEY)",),
+            ("ALTER TABLE jobs RENAME TO tasks", "ALTER SEQUENCE tasks_id_seq RESTART"),
+            "A sequence keeps its name when its table is renamed",
+        ),
+        ((), ("CREATE INDEX ix ON items USING gin (to_tsvector(old))",), "to_tsvector('english', ...)"),
+    ],
+    ids=["the same when cut", "of a table", "of a type", "a sequence of the old table", "renamed", "not immutable"],
+)
+def test_the_way_out_fits_what_is_in_the_way(
+    setup: tuple[str, ...], sql: tuple[str, ...], told: str, bench: cases.Bench
+) -> None:
+    report = bench.review(
+        replace(case((sent(*sql), NO_WAY_BACK)), setup=(*ITEMS, *setup)), select=("failing-upgrade",)
+    )
+
+    (message,) = (each.message for each in report.findings)
+    assert told in message
+
+
+@pytest.mark.parametrize(
+    ("down", "told"),
+    [
+        (("DROP TABLE app.a",), ", after `app.b` in it."),
+        (("DROP TABLE app.a", "DROP TABLE app.b"), 'DROP SCHEMA app")`.'),
+    ],
+)
+def test_a_schema_that_is_left_behind_goes_after_what_is_in_it(
+    down: tuple[str, ...], told: str, bench: cases.Bench
+) -> None:
+    up = sent("CREATE SCHEMA app", "CREATE TABLE app.a (id int)", "CREATE TABLE app.b (id int)")
+    report = bench.review(case((up, sent(*down))), select=("incomplete-downgrade",))
+
+    (message,) = (each.message for each in report.findings if "schema `app`" in each.message)
+    assert told in message.replace('; the next upgrade then fails: PostgreSQL says schema "app" already exists', "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("address", True), ("text", False)], ids=["a column has it", "none has"]
+)
+def test_an_attribute_that_columns_have_is_dropped_with_its_values(
+    kind: str, told: bool, bench: cases.Bench
+) -> None:
+    setup = (
+        "CREATE TYPE address AS (street text, zip text)",
+        f"CREATE TABLE users (id int PRIMARY KEY, home {kind})",
+    )
+    up, down = sent("ALTER TYPE address DROP ATTRIBUTE zip"), sent("ALTER TYPE address ADD ATTRIBUTE zip text")
+    report = bench.review(replace(case((up, down)), setup=setup), select=("dropped-column",))
+
+    assert [each.message.startswith("Dropping the attribute `zip`") for each in report.findings] == [True] * told
+
+
+TIED = (
+    "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE kind = 'a' LIMIT 10)",
+    "DELETE FROM logs WHERE ctid IN (SELECT ctid FROM logs WHERE kind = 'a' LIMIT 10)",
+    "DELETE FROM logs a USING logs b WHERE a.kind = b.kind AND a.id > b.id",
+    "DELETE FROM logs USING users u WHERE u.id = user_id",
+    "WITH gone AS (SELECT id AS user_id FROM users) DELETE FROM logs WHERE user_id IN (SELECT user_id FROM gone)",
+    "DELETE FROM logs WHERE EXISTS (SELECT FROM users u WHERE u.id = logs.user_id)",
+    "DELETE FROM logs l WHERE NOT EXISTS (SELECT FROM users WHERE id = l.user_id)",
+    "UPDATE logs SET kind = 'b' WHERE (SELECT count(*) FROM users WHERE id = user_id) > 3",
+    "UPDATE logs SET kind = 'b' FROM (SELECT max(id) AS last FROM users) m WHERE user_id = m.last",
+    "UPDATE logs l SET kind = 'b' FROM users u, logs k WHERE k.id = l.id AND u.id = k.user_id",
+    "DELETE FROM logs WHERE logs IS NOT NULL AND EXISTS (SELECT FROM users)",
+)
+UNTIED = (
+    "DELETE FROM logs WHERE user_id IN (SELECT user_id FROM users)",
+    "DELETE FROM logs l WHERE l.id NOT IN (SELECT made FROM users)",
+    "DELETE FROM logs USING users u WHERE u.id > 7",
+    "DELETE FROM logs USING users WHERE users.id > 7 AND EXISTS (SELECT FROM logs k WHERE k.user_id = users.id)",
+    "UPDATE logs SET kind = 'b' WHERE EXISTS (SELECT FROM users u WHERE u.id > 7)",
+)
+
+
+def test_a_condition_that_says_nothing_of_the_table_is_told(bench: cases.Bench) -> None:
+    setup = (LOGS[0], "CREATE TABLE logs (id int PRIMARY KEY, user_id int, kind text, made int NOT NULL)")
+    up = sent(*TIED, *UNTIED)
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=setup), select=("unfiltered-change",))
+
+    says = re.compile("Nothing in this WHERE|.* is no column of ")
+    told = {each.location.line for each in report.findings if each.location and says.match(each.message)}
+    assert [line - min(told) for line in sorted(told)] == list(range(len(UNTIED)))
+    assert len(TIED) + len(UNTIED) == max(told) - (report.trees[0].recording.revisions[0].upgrade_line or 0)
+
+
+def test_a_loop_whose_last_round_finds_no_row_is_told_once(bench: cases.Bench) -> None:
+    update = "UPDATE items SET old = 'x' WHERE id IN (SELECT id FROM items WHERE old IS NULL LIMIT 500)"
+    up = f"""
+op.add_column("items", sa.Column("code", sa.Text()))
+while op.get_bind().exec_driver_sql({update!r}).rowcount:
+    pass
+"""
+    report = bench.review(case((up, NO_WAY_BACK)), select=("work-under-lock",))
+
+    (message,) = (each.message for each in report.findings)
+    assert message.startswith("Updating every row of `items` in 2 statements")
+
+
+@pytest.mark.parametrize("not_valid", [False, True])
+def test_a_foreign_key_that_indexes_check_reads_every_row_too(not_valid: bool, bench: cases.Bench) -> None:
+    setup = (
+        "CREATE TABLE u (a int, b int, PRIMARY KEY (a, b))",
+        "CREATE TABLE o (id int PRIMARY KEY, a int, b int)",
+        "CREATE INDEX ix ON o (a, b)",
+    )
+    up = sent(f"ALTER TABLE o ADD CONSTRAINT fk FOREIGN KEY (a, b) REFERENCES u {'NOT VALID' * not_valid}")
+    report = bench.review(replace(case((up, 'op.drop_constraint("fk", "o")')), setup=setup))
+
+    rules = {each.rule for each in report.findings}
+    assert ("validating-foreign-key" in rules) is not not_valid
+    assert ("fails-on-legal-rows" in rules) is not not_valid

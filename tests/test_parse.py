@@ -161,6 +161,25 @@ def test_names_are_folded_as_postgresql_folds_them() -> None:
     assert operation == RenameColumn(Name('Bar "x"', "foo"), "ÄÖ", "Ä")
 
 
+def test_what_a_schema_is_created_with_is_in_that_schema() -> None:
+    made = parse(
+        "CREATE SCHEMA aux CREATE TABLE a (id int PRIMARY KEY) CREATE UNLOGGED TABLE b (x int CHECK (x > 0))"
+        " CREATE UNIQUE INDEX ix ON b (x) CREATE VIEW v AS SELECT x FROM b CREATE SEQUENCE s"
+    )
+
+    assert [
+        (type(each).__name__, str(getattr(each, "table", None) or getattr(each, "view", each)))
+        for each in made[1:5]
+    ] == [
+        ("CreateTable", "aux.a"),
+        ("CreateTable", "aux.b"),
+        ("CreateIndex", "aux.b"),
+        ("CreateView", "aux.v"),
+    ]
+    assert made[5] == CreateObject("sequence", Name("s", "aux"))
+    assert isinstance(parse("CREATE SCHEMA aux CREATE TABLE a (id int) GRANT SELECT ON a TO x")[-1], Unrecognized)
+
+
 def test_a_long_name_is_not_cut() -> None:
     assert one(f"DROP TABLE {'x' * 200}") == DropTable(Name("x" * 200))
 
@@ -401,12 +420,6 @@ def test_a_do_block_is_one_operation() -> None:
     body = " BEGIN EXECUTE 'ALTER TABLE t ADD a int;'; END "
 
     assert one(f"DO $do${body}$do$ LANGUAGE plpgsql;") == DoBlock("plpgsql", body)
-
-
-def test_tables_inside_create_schema_are_shown() -> None:
-    operations = parse("CREATE SCHEMA s CREATE TABLE t (a int)")
-
-    assert operations == (CreateObject("schema", Name("s")), Unrecognized("CREATE TABLE t (a int)"))
 
 
 # -- any input ------------------------------------------------------------------------------------

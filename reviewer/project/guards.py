@@ -1,11 +1,11 @@
-"""Conditions on a number of rows under which a revision runs part of its code: `if count < 1_000_000:`."""
+"""Conditions under which a revision runs part of its code: on a number of rows, and those of what a downgrade drops."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
 
-from reviewer.recording import Guard
+from reviewer.recording import ConditionalDrop, Guard
 
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -17,6 +17,34 @@ def guards(module: ast.Module) -> tuple[Guard, ...]:
     the opposite condition, and what follows an opposite condition that leaves the function.
     """
     return tuple(sorted(_in(module.body), key=lambda each: (each.first, -each.last)))
+
+
+def conditional_drops(module: ast.Module) -> tuple[ConditionalDrop, ...]:
+    """Return the lines of `downgrade()` that drop something under a condition, each with the innermost one."""
+    return tuple(
+        found
+        for node in module.body
+        if isinstance(node, ast.FunctionDef) and node.name == "downgrade"
+        for found in _drops(node.body, "")
+    )
+
+
+def _drops(body: Sequence[ast.stmt], condition: str) -> Iterator[ConditionalDrop]:
+    for node in body:
+        if isinstance(node, ast.If):
+            test = ast.unparse(node.test)
+            yield from _drops(node.body, test)
+            yield from _drops(node.orelse, f"not ({test})")
+        elif isinstance(node, ast.With):
+            yield from _drops(node.body, condition)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and condition:
+            call = node.value
+            parts = (call, *(part for each in call.args for part in ast.walk(each)))
+            texts = tuple(p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str))
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            sql = any(each.lstrip()[:5].upper() == "DROP " for each in texts)
+            if name.startswith("drop") or (name == "execute" and sql):
+                yield ConditionalDrop(call.lineno, texts, condition)
 
 
 def _in(body: Sequence[ast.stmt]) -> Iterator[Guard]:

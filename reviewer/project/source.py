@@ -19,7 +19,7 @@ from reviewer import recording
 from reviewer.host.files import Stamp
 from reviewer.host.paths import shown
 from reviewer.project import declarations
-from reviewer.project.guards import guards
+from reviewer.project.guards import conditional_drops, guards
 
 _LEGACY_ID = re.compile(r"([a-f0-9]+)\.py$")
 """Alembic takes the id from such a file name if the file does not set `revision`."""
@@ -131,6 +131,7 @@ class SourceRevision:
             downgrade_line=self.outline.downgrade_line,
             downgrade_is_empty=self.outline.downgrade_is_empty,
             guards=guards(_parsed(self.text)),
+            conditional_drops=conditional_drops(_parsed(self.text)),
         )
 
 

@@ -138,26 +138,28 @@ class Ambiguous(Struct, frozen=True):
 
 
 class Uncopied(Struct, frozen=True):
-    """A DELETE that took more rows than had been copied to a new table before, as has been seen on the worst rows that the
-    schema allows.
+    """A DELETE or DROP TABLE that took more rows than had been copied to a new table before, as has been seen on the worst
+    rows that the schema allows.
     """
 
     revision: str
     sql: str
-    """The DELETE."""
+    """The statement."""
     table: Name
     deleted: int
     copied: int
 
 
 class StaleIndex(Struct, frozen=True):
-    """An index whose expression now returns other values than those that the index was built with."""
+    """An index, or a stored generated column, whose expression now returns other values than those that it holds."""
 
     table: Name
     index: str
     function: Name
     """The function that caused this."""
     rows: int
+    column: bool = False
+    """Whether `index` is the name of a generated column."""
 
 
 class Afterwards(Struct, frozen=True):

@@ -17,6 +17,16 @@ class Guard(Struct, frozen=True):
     """As written; if the lines run when it is false, it begins with `not`."""
 
 
+class ConditionalDrop(Struct, frozen=True):
+    """A line of `downgrade()` that drops something, if a condition holds."""
+
+    line: int
+    texts: tuple[str, ...]
+    """The constants of its call: names, or SQL."""
+    condition: str
+    """As written; if the line runs when it is false, it begins with `not`."""
+
+
 class Declared(Struct, frozen=True):
     """When a revision is to run, as its author says."""
 
@@ -44,6 +54,7 @@ class Revision(Struct, frozen=True):
     line: int | None = None
     """Line of the assignment to `revision`."""
     guards: tuple[Guard, ...] = ()
+    conditional_drops: tuple[ConditionalDrop, ...] = ()
     declared: Declared | None = None
     """When it is to run, where its author says so."""
 

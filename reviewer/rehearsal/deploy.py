@@ -325,7 +325,7 @@ class _Rehearsal:
         ended = self._bench.believed(Upgrade(to=tuple(self._plan.heads)), start, observe=False, seconds=limit)
         run = ended.run
         if run.ok:
-            self._uncopied = uncopied_rows.among(run.passes)
+            self._uncopied = uncopied_rows.among(self._bench.server, run.passes, start)
             ran = {each.revision for each in run.passes}
             deployed = [each for each in self._well_on_rows if each.revision in ran]
             with self._bench.looking("which of several rows an UPDATE takes"):

@@ -53,6 +53,7 @@ from reviewer.rehearsal.protocol import (
 from reviewer.rehearsal.protocol import Slept as SleptEvent
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import VERSION_TABLE
+from reviewer.sql.operations import AddForeignKey, ValidateConstraint
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
@@ -336,7 +337,7 @@ class Reader:
             connection=begin.connection,
             error=ended.error,
             sqlstate=ended.sqlstate,
-            observation=self._observation(observed) if observed else None,
+            observation=_with_validation(self._observation(observed), begin.sql) if observed else None,
             left_out=begin.left_out,
             slept=tuple(self._slept.get(begin.n, ())),
         )
@@ -377,6 +378,32 @@ class Reader:
             if match.group(1).startswith(folders) or match.group(1).endswith("env.py"):
                 return self._location(match.group(1), int(match.group(2)))
         return None
+
+
+def _with_validation(seen: Observation, sql: str) -> Observation:
+    """The observation with the scan of a table whose foreign key is validated: where an index has all that is compared,
+    PostgreSQL reads every row from that, which counts as no scan of the table.
+    """
+    if not seen.says("validating foreign key constraint"):
+        return seen
+    from reviewer.sql.parse import parse  # for the few that validate one: it takes time to import
+
+    known = {each.relation.as_name for each in seen.scanned}
+    tables = [
+        operation.table
+        for operation in parse(sql)
+        if (isinstance(operation, AddForeignKey) and not operation.not_valid)
+        or isinstance(operation, ValidateConstraint)
+    ]
+    found = {
+        lock.relation: None
+        for lock in seen.locks
+        if lock.relation.is_table
+        and not lock.relation.new
+        and lock.relation.as_name not in known
+        and any(table.matches(lock.relation.as_name) for table in tables)
+    }
+    return replace(seen, scanned=_by_name((*seen.scanned, *(Scan(relation, 0) for relation in found))))
 
 
 _UNREADABLE = (

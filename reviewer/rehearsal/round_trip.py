@@ -204,6 +204,29 @@ def _copied_back(down: Pass, name: str) -> bool:
     return False
 
 
+def _really(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Return those of `differences` that are not only other words: a list of texts is written in another way once PostgreSQL
+    has built its constraint or index again, for another type and back.
+    """
+    return tuple(
+        each
+        for each in differences
+        if each.before is None or each.after is None or _plainly(each.before) != _plainly(each.after)
+    )
+
+
+def _plainly(definition: str) -> str:
+    """A definition without the casts of its literals from one text type to another."""
+    plain = _CAST_TWICE.sub(r"\1", definition)
+    return _CAST_LIST.sub(r"ARRAY[\1]", _CAST.sub(r"\1", plain))
+
+
+_LITERAL = r"('(?:[^']|'')*')::character varying"
+_CAST_TWICE = re.compile(rf"\({_LITERAL}\)::text\b(?!\[)")
+_CAST = re.compile(_LITERAL)
+_CAST_LIST = re.compile(r"\(ARRAY\[((?:'(?:[^']|'')*'|[^'\]])*)\]\)::text\[\]")
+
+
 class RoundTrip:
     """Follows one revision, the one at `position`, from its first upgrade to its second."""
 
@@ -336,7 +359,7 @@ class RoundTrip:
             if difference.change is Change.LEFT_BEHIND and difference.kind in {"table", "column"}
         ]
         brought += self._in_new_schemas()
-        differences = catalogue_snapshot.compare(self._before.snapshot, now)
+        differences = _really(catalogue_snapshot.compare(self._before.snapshot, now))
         still = {
             f"{d.table}.{d.name}" if d.table else d.name for d in differences if d.change is Change.LEFT_BEHIND
         }
@@ -375,7 +398,9 @@ class RoundTrip:
         assert self.upgraded is not None
         with self._look(database) as connection:
             now = self._taken(connection)
-        return replace(each, compared=True, differences=catalogue_snapshot.compare(self.upgraded, now)), now
+        return replace(
+            each, compared=True, differences=_really(catalogue_snapshot.compare(self.upgraded, now))
+        ), now
 
     def _told_above(self, loss: Loss, losses: Iterable[Loss]) -> bool:
         """Return whether the loss is already reported for the partitioned table that contains the rows."""

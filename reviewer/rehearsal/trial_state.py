@@ -81,12 +81,23 @@ class Expression(Struct, frozen=True):
     texts: tuple[str, ...]
 
 
+class Computed(Struct, frozen=True):
+    """A stored generated column whose expression calls a function that the user created."""
+
+    oid: int
+    """Of its table."""
+    name: str
+    function: Name
+    text: str
+
+
 class State(Struct, frozen=True):
     """Everything that is read at once."""
 
     concerned: tuple[Concerned, ...] = ()
     functions: tuple[Function, ...] = ()
     expressions: tuple[Expression, ...] = ()
+    computed: tuple[Computed, ...] = ()
 
 
 def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> State:
@@ -97,7 +108,7 @@ def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> S
     row = connection.execute(_QUERY.encode(), [msgspec.json.encode(pairs).decode()]).fetchone()
     assert row is not None
     found = msgspec.json.decode(str(row[0]), type=State)
-    return State(found.concerned[:MOST], found.functions, found.expressions)
+    return msgspec.structs.replace(found, concerned=found.concerned[:MOST])
 
 
 def oids(connection: Connection[tuple[object, ...]], relations: Sequence[Concerned]) -> dict[int, Name]:
@@ -109,6 +120,16 @@ def oids(connection: Connection[tuple[object, ...]], relations: Sequence[Concern
     ).fetchone()
     listed = cast("list[tuple[int, str, str]]", (row[0] if row else None) or [])
     return {oid: Name(name, schema) for oid, schema, name in listed}
+
+
+def named(connection: Connection[tuple[object, ...]], oid: int) -> Name | None:
+    """Return the current name of a relation; None if it no longer exists."""
+    row = connection.execute(
+        b"SELECT c.relname, n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        b" WHERE c.oid::bigint = %s",
+        [oid],
+    ).fetchone()
+    return Name(str(row[0]), str(row[1])) if row is not None else None
 
 
 def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]) -> tuple[Counter, ...]:
@@ -314,6 +335,14 @@ SELECT pg_catalog.json_build_object(
       FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
       JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass
-      JOIN users u ON u.oid = d.refobjid), '[]')
+      JOIN users u ON u.oid = d.refobjid), '[]'),
+    'computed', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'oid', a.attrelid::bigint, 'name', a.attname,
+        'function', pg_catalog.json_build_object('name', u.proname, 'schema', u.nspname),
+        'text', pg_catalog.pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attrelid, a.attnum)
+      FROM users u JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_catalog.pg_proc'::regclass AND p.refobjid = u.oid
+      JOIN pg_catalog.pg_attrdef d ON (p.classid = 'pg_catalog.pg_attrdef'::regclass AND d.oid = p.objid)
+        OR (p.classid = 'pg_catalog.pg_class'::regclass AND d.adrelid = p.objid AND d.adnum = p.objsubid)  -- up to PostgreSQL 14
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = 's'), '[]')
 )::text
 """

@@ -62,6 +62,8 @@ _OWN = {
     ("materialized view", "refresh"): frozenset({"55000"}),
 }
 """The errors of statements that tell more than a simpler one: of ON CONFLICT, a check option, a missing index."""
+_SECOND = frozenset({"23505", "23P01"})
+"""What rejects the second of two rows: a unique index, an exclusion constraint."""
 _NO_SUCH = frozenset({"42P01", "42703"})
 _REFERRED_TO = frozenset({"23503", "23001"})
 
@@ -241,7 +243,9 @@ def after(
             failed.setdefault(attempt.oid, set()).add(attempt.action)
             if attempt.action == "delete" and error.sqlstate in _REFERRED_TO:
                 refused += [found] if _no_longer_follows(attempt, found, schema) else []
-            elif _is_evidence(connection, found, before) and not _of_another_part(found, attempt, schema):
+            elif _is_evidence(connection, found, before, changes) and not _of_another_part(
+                found, attempt, schema, before.tables.values()
+            ):
                 refused.append(found)
         refused += _fresh(session, schema, before, names, failed, counts, refused)
         refused += _second_rows(session, schema, before, counts, failed)
@@ -262,7 +266,7 @@ def after(
             if (each.oid, role) in before.seen
         ]
         visible += _newly_guarded(session, before, names, guarded)
-        stale = tuple(_stale(connection, before, changes))
+        stale = (*_stale(connection, before, changes), *_stale_columns(connection, before, changes))
     for statement in back:
         connection.execute(statement.encode())
     return Afterwards(
@@ -488,6 +492,8 @@ def _of_relation(
         values = _row(session, schema, table, counts) or {}
         made = _inserts(table, each.name, values, role)
         yield from made
+        for rest in [each for each in schema.leaves(table.oid) if _takes_the_rest(each)]:
+            yield from _inserts(table, each.name, _row(session, schema, rest, counts) or {}, role)[:1]
         for writer in each.writers[:_MOST_ROLES] if made and role != "owner" else ():
             yield replace(made[0], action="as role", role="", as_role=writer)
         yield from _changes(table, each.oid, each.name, made, role)
@@ -761,7 +767,9 @@ _FUNCTION = re.compile(
 _COLUMN = re.compile(r'(?:column|field)(?: reference)? "?(?:[\w$]+\.)?([\w$]+)"?')
 
 
-def _is_evidence(connection: Connection[tuple[object, ...]], found: Refused, before: Before) -> bool:
+def _is_evidence(
+    connection: Connection[tuple[object, ...]], found: Refused, before: Before, changes: Iterable[Difference]
+) -> bool:
     """Return whether the rejection says something about the schema, and not about a generated value or a temporary
     condition.
     """
@@ -774,7 +782,11 @@ def _is_evidence(connection: Connection[tuple[object, ...]], found: Refused, bef
         return False
     old = before.catalogue.table(found.subject)
     if state == "23514":
-        return found.constraint is None or _of_new_columns(connection, found, before)
+        return (
+            found.constraint is None
+            or _of_new_columns(connection, found, before)
+            or _judges_otherwise(found, before, changes)
+        )
     if state == "23502" and old is not None and found.column is not None:
         known = old.column(found.column)
         return known is None or (found.column not in found.columns and not known.nullable)
@@ -785,10 +797,18 @@ def _is_evidence(connection: Connection[tuple[object, ...]], found: Refused, bef
     return True
 
 
-def _of_another_part(found: Refused, attempt: _Attempt, now: Schema) -> bool:
-    """Whether the row has no partition while the table has others: those may take what the application writes."""
+def _of_another_part(found: Refused, attempt: _Attempt, now: Schema, before: Iterable[Shape]) -> bool:
+    """Whether the row has no partition while the table has others: those may take what the application writes. Where
+    there was a DEFAULT partition, they need not.
+    """
     missing = found.sqlstate == "23514" and found.constraint is None and "no partition of relation" in found.error
-    return missing and any(now.leaves(attempt.oid))
+    took_any = any(_takes_the_rest(each) for each in before if each.root == attempt.oid)
+    return missing and any(now.leaves(attempt.oid)) and not took_any
+
+
+def _takes_the_rest(part: Shape) -> bool:
+    """Whether it is a DEFAULT partition beside others."""
+    return any(each.name == "partition" and each.expression.startswith("(NOT (") for each in part.conditions)
 
 
 def _no_longer_follows(attempt: _Attempt, found: Refused, now: Schema) -> bool:
@@ -798,6 +818,17 @@ def _no_longer_follows(attempt: _Attempt, found: Refused, now: Schema) -> bool:
     oid, columns = attempt.follows
     other = now.table(oid)
     return other is not None and any(key.name == found.constraint and key.columns == columns for key in other.keys)
+
+
+def _judges_otherwise(found: Refused, before: Before, changes: Iterable[Difference]) -> bool:
+    """Return whether the CHECK constraint is as before, and accepted the same row then: a function that it calls has
+    changed.
+    """
+    old = before.catalogue.table(found.subject)
+    there = old is not None and any(each.name == found.constraint for each in old.constraints)
+    listed = list(changes)
+    same = not any(each.kind == "constraint" and each.name == found.constraint for each in listed)
+    return there and same and any(each.kind == "function" for each in listed)
 
 
 def _of_new_columns(connection: Connection[tuple[object, ...]], found: Refused, before: Before) -> bool:
@@ -871,14 +902,15 @@ def _second_rows(
     counts: Mapping[int, int],
     failed: Mapping[int, set[str]],
 ) -> Iterator[Refused]:
-    """Yield INSERTs that write one row and not a second: a unique index covers only columns that the old code does not
-    know, and all its rows have the same there.
+    """Yield INSERTs that write one row and not a second: a unique index or an exclusion constraint covers only columns that
+    the old code does not know, and all its rows have the same there.
     """
     for each in before.state.concerned:
         table, old = schema.table(each.oid), before.catalogue.table(each.name)
         if table is None or old is None or "insert" in failed.get(each.oid, ()):
             continue
-        if not any(all(c and old.column(c) is None for c in columns) for columns in table.unique):
+        keys = (*table.unique, *table.exclusions)
+        if not any(all(c and old.column(c) is None for c in columns) for columns in keys):
             continue
         known = {index.name for index in old.indexes}
         # the one with most columns: what a trigger makes of others need not be the same in all rows
@@ -890,7 +922,7 @@ def _second_rows(
         given = ", ".join(literal(str(other[column])) for column in attempt.columns)
         first = f"INSERT INTO {table.name.sql} ({listed}) VALUES ({given})" if given else attempt.sql
         error = session.refusal(replace(attempt, first=first))
-        if error is not None and error.sqlstate == "23505" and error.diag.constraint_name not in known:
+        if error is not None and error.sqlstate in _SECOND and error.diag.constraint_name not in known:
             yield _told(attempt, error)
 
 
@@ -1000,6 +1032,29 @@ def _stale(
         now = trial_state.digests(connection, [each]).get(each.oid)
         if now is not None and now != before.digests[each.oid]:
             yield StaleIndex(each.table, each.name, each.function, now[1])
+
+
+def _stale_columns(
+    connection: Connection[tuple[object, ...]], before: Before, changes: Iterable[Difference]
+) -> Iterator[StaleIndex]:
+    """Yield stored generated columns with other values than their expressions now return."""
+    import psycopg
+
+    changed = {Name.told(each.name.partition("(")[0]) for each in changes if each.kind == "function"}
+    wanted = [each for each in before.state.computed if any(each.function.matches(name) for name in changed)]
+    for each in wanted:
+        differs = f"{quoted(each.name)} IS DISTINCT FROM ({each.text})"
+        try:
+            with connection.transaction():
+                table = trial_state.named(connection, each.oid)
+                counted = (
+                    f"SELECT pg_catalog.count(*) FROM {table.sql} WHERE {differs}" if table is not None else ""
+                )
+                found = connection.execute(counted.encode()).fetchone() if table is not None else None
+        except psycopg.Error:
+            continue
+        if table is not None and found is not None and found[0]:
+            yield StaleIndex(table, each.name, each.function, int(str(found[0])), column=True)
 
 
 def _compared(now: Iterable[Counter], before: Iterable[Counter]) -> tuple[Counter, ...]:

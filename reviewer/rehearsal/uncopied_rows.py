@@ -1,14 +1,22 @@
-"""Which DELETE takes more rows than the same upgrade has copied before: a join or a WHERE of the copy left some out."""
+"""Which DELETE or DROP TABLE takes more rows than the same upgrade has copied before: a join or a WHERE of the copy left some
+out.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from reviewer.recording import Origin, Pass, Statement, Uncopied
 from reviewer.replay.stream import operations
 from reviewer.sql.names import Name
-from reviewer.sql.operations import CreateTable, Delete, Insert, Merge, Operation, Truncate, Update
+from reviewer.sql.operations import CreateTable, Delete, DropTable, Insert, Merge, Operation, Truncate, Update
+
+if TYPE_CHECKING:
+    from reviewer.postgres import RunningServer
 
 _FEWER_ROWS = re.compile(
     r"\b(?:group\s+by|distinct|on\s+conflict|limit|fetch|union|intersect|except|count|sum|min|max|avg|\w+_agg|returning)\b",
@@ -17,9 +25,9 @@ _FEWER_ROWS = re.compile(
 """What lets a copy have fewer rows on purpose, or tell of others."""
 
 
-def among(passes: Iterable[Pass]) -> tuple[Uncopied, ...]:
-    """Return the DELETEs of `passes`, which have succeeded, that took rows of which there is no copy although others have
-    been copied to a new table.
+def among(server: RunningServer, passes: Iterable[Pass], before: Callable[[], str]) -> tuple[Uncopied, ...]:
+    """Return the DELETEs and DROP TABLEs of `passes`, which have succeeded, that took rows of which there is no copy
+    although others have been copied to a new table. `before` makes a database with the rows that there were.
     """
     sent = [
         (each.revision, statement)
@@ -27,16 +35,41 @@ def among(passes: Iterable[Pass]) -> tuple[Uncopied, ...]:
         for statement in each.statements
         if statement.origin is Origin.REVISION
     ]
-    return tuple(_found(sent))
+    deleted = tuple(_deleted(sent))
+    dropped = tuple(_dropped(sent))
+    return (*deleted, *_with_rows(server, before(), dropped)) if dropped else deleted
 
 
-def _found(sent: Sequence[tuple[str, Statement]]) -> Iterator[Uncopied]:
+def _deleted(sent: Sequence[tuple[str, Statement]]) -> Iterator[Uncopied]:
     for place, (revision, statement) in enumerate(sent):
         match operations(statement):
             case (Delete(table=table),) if statement.rows and not _FEWER_ROWS.search(statement.sql):
                 copied = _copied([each for _, each in sent[:place]], table)
                 if copied is not None and 0 < copied < statement.rows:
                     yield Uncopied(revision, statement.sql, table, statement.rows, copied)
+
+
+def _dropped(sent: Sequence[tuple[str, Statement]]) -> Iterator[Uncopied]:
+    """The tables that are dropped after some rows of them were copied. How many they had is not known yet."""
+    for place, (revision, statement) in enumerate(sent):
+        for operation in operations(statement):
+            if isinstance(operation, DropTable) and statement.error is None:
+                copied = _copied([each for _, each in sent[:place]], operation.table)
+                if copied:
+                    yield Uncopied(revision, statement.sql, operation.table, 0, copied)
+
+
+def _with_rows(server: RunningServer, database: str, dropped: Iterable[Uncopied]) -> Iterator[Uncopied]:
+    """Those that had more rows than were copied."""
+    with server.connect(database) as connection:
+        for each in dropped:
+            there = connection.execute("SELECT pg_catalog.to_regclass(%s)", [each.table.sql]).fetchone()
+            if there is None or there[0] is None:
+                continue
+            counted = connection.execute(f"SELECT pg_catalog.count(*) FROM {each.table.sql}".encode()).fetchone()
+            rows = int(str(counted[0])) if counted is not None else 0
+            if rows > each.copied:
+                yield replace(each, deleted=rows)
 
 
 def _copied(sent: Iterable[Statement], table: Name) -> int | None:

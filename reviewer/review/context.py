@@ -23,6 +23,7 @@ from reviewer.recording import (
     Relation,
     Revision,
     Statement,
+    Uncopied,
     Written,
 )
 from reviewer.replay import effects
@@ -278,6 +279,15 @@ class Context(Struct, frozen=True, dict=True):
             and step.statement.error is None
             for step in story.steps(self.direction)[: self.place]
         )
+
+    def uncopied(self, table: Name) -> Uncopied | None:
+        """What is known of rows of the table that the statement destroys and that were not copied before, although others
+        were.
+        """
+        if self.static or self.revision is None:
+            return None
+        mine = (self.revision.id, self.statement.sql, table)
+        return next((u for u in self.recording.uncopied if (u.revision, u.sql, u.table) == mine), None)
 
     def moved_in_python(self, table: Name) -> bool:
         """Whether the revision has read rows of the table before, and then written rows with values that it bound:

@@ -67,6 +67,8 @@ def label(recording: Recording, revision: str) -> Label:
         return BROKEN
     if refused:  # under a condition, which holds where there are rows
         return DATA_DEPENDENT
+    if any(each.revision == revision and recording.base.table(each.table) for each in recording.uncopied):
+        return LOSES_EXISTING_DATA
     if down.losses or any(_held_data(each, recording) for each in down.differences):
         return LOSES_EXISTING_DATA
     trials = [each for each in recording.trials if each.revision == revision and each.written]

@@ -119,6 +119,19 @@ _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (r"foreign key constraint", "Give both columns of the foreign key the same type."),
     ),
+    "42P01": (
+        (
+            r'relation "\w+_seq" does not exist',
+            "A sequence keeps its name when its table is renamed: ask `pg_get_serial_sequence()` for it.",
+        ),
+    ),
+    "42P17": (
+        (
+            r"must be marked IMMUTABLE",
+            "Give it what it takes from settings, as in `to_tsvector('english', ...)` or `... AT TIME ZONE 'UTC'`; `now()`"
+            " cannot be there.",
+        ),
+    ),
     "42P16": (
         (r"multiple primary keys", "Drop the primary key that is there first."),
         (
@@ -202,8 +215,12 @@ def way_out(failed: Pass, tables: Iterable[Table] = ()) -> str:
             return too_long(failed.revision)
         if failure.sqlstate == "42P07" and _TEMPORARY.match(failure.sql or ""):
             return _UNTIL_THE_END
+        if taken := _taken(failed, tables):
+            return taken
         if _made_here(failed):
             return _MADE_HERE
+        if owned := _OWNED.search(dict(failure.added).get("detail", "")):
+            return _READS_ANOTHERS.format(**owned.groupdict())
         if similar := _similar_constraint(failure.message, tables):
             return similar
         known = _BY_SQLSTATE.get(failure.sqlstate or "", ())
@@ -213,6 +230,37 @@ def way_out(failed: Pass, tables: Iterable[Table] = ()) -> str:
         found = re.search(pattern, failure.message)
         if found:
             return sentence.format(**{name: told.replace("`", "") for name, told in found.groupdict().items()})
+    return ""
+
+
+_OWNED = re.compile(
+    r"default value for column (?P<column>\S+) of table (?P<table>\S+) depends on sequence (?P<sequence>\S+)"
+)
+_READS_ANOTHERS = (
+    "`{sequence}` belongs to the table that goes, and the default of `{table}.{column}` reads it: run"
+    " `ALTER SEQUENCE {sequence} OWNED BY {table}.{column}` first."
+)
+_LONGEST = 63
+"""Bytes that PostgreSQL keeps of a name."""
+
+
+def _taken(failed: Pass, tables: Iterable[Table]) -> str:
+    """What has the name that a statement gives to something of another kind, or to something whose own name is longer."""
+    failure = failed.failure
+    found = re.match(r'(relation|type) "(?P<name>[^"]+)".* already exists', failure.message) if failure else None
+    if failure is None or found is None or failure.sqlstate not in {"42710", "42P07"}:
+        return ""
+    name = found["name"]
+    sent = next((each for each in reversed(failed.statements) if each.sql == failure.sql), None)
+    making = operations(sent) if sent is not None else ()
+    if found[1] == "type":
+        is_table = any(isinstance(each, CreateTable) and each.table.name == name for each in making)
+        return "A table makes a type of its own name: give the table or the type another one." if is_table else ""
+    if any(made.encode()[:_LONGEST] == name.encode() != made.encode() for each in making for made in _names(each)):
+        return f"PostgreSQL keeps {_LONGEST} bytes of a name, and these are the same as another's: shorten it."
+    there = next((table.kind for table in tables if table.name.name == name), None)
+    if there is not None and any(isinstance(each, CreateIndex) for each in making):
+        return f"A {there} has this name, and an index cannot have the name of a table or view in its schema."
     return ""
 
 

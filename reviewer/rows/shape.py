@@ -90,6 +90,8 @@ class Shape(Struct, frozen=True):
     keys: tuple[Key, ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
     """Columns of the unique indexes. An expression is an empty string."""
+    exclusions: tuple[tuple[str, ...], ...] = ()
+    """Columns of the exclusion constraints, in the same way."""
     root: int = 0
     """For a partition: the oid of the root table; 0 otherwise."""
     triggers: str = ""
@@ -201,6 +203,12 @@ WITH RECURSIVE pairs (one, other) AS MATERIALIZED (
         WHERE u.position <= x.indnkeyatts)) AS found
     FROM pg_catalog.pg_index x WHERE x.indisunique AND x.indrelid IN (SELECT oid FROM relations)
     GROUP BY x.indrelid
+), exclusions AS (
+    SELECT k.conrelid AS oid, pg_catalog.json_agg((SELECT pg_catalog.json_agg(coalesce(a.attname, '') ORDER BY u.position)
+        FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY u (number, position)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number AND u.number > 0)) AS found
+    FROM pg_catalog.pg_constraint k WHERE k.contype = 'x' AND k.conrelid IN (SELECT oid FROM relations)
+    GROUP BY k.conrelid
 ), triggers AS (
     SELECT t.tgrelid AS oid, pg_catalog.string_agg(p.prosrc, E'\n' ORDER BY t.tgname) AS found
     FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
@@ -217,11 +225,12 @@ SELECT pg_catalog.json_build_object(
             'expression', c ->> 'expression')) FROM pg_catalog.json_array_elements(conditions.found) c), '[]'),
         'keys', coalesce(keys.found, '[]'),
         'unique', coalesce(uniques.found, '[]'),
+        'exclusions', coalesce(exclusions.found, '[]'),
         'root', CASE WHEN r.relispartition THEN pg_catalog.pg_partition_root(r.oid)::oid::bigint ELSE 0 END,
         'triggers', coalesce(triggers.found, '')
         ) ORDER BY r.nspname, r.relname)
       FROM relations r LEFT JOIN fields USING (oid) LEFT JOIN conditions USING (oid) LEFT JOIN keys USING (oid)
-      LEFT JOIN uniques USING (oid) LEFT JOIN triggers USING (oid)), '[]'),
+      LEFT JOIN uniques USING (oid) LEFT JOIN exclusions USING (oid) LEFT JOIN triggers USING (oid)), '[]'),
     'kinds', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
         'oid', t.oid::bigint, 'name', t.typname, 'text', pg_catalog.format_type(t.oid, NULL), 'kind', t.typtype::text,
         'element', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END,

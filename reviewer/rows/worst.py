@@ -33,7 +33,7 @@ def make(
 ) -> None:
     """Turn rows of `tables`, which hold ordinary generated rows, into the worst ones: NULL, empty, duplicates,
     maximum length, the ends of the range, dangling references. `bounds` are those of the partitions to come;
-    `statements`, what the upgrade sends, name keys of documents and what separates parts of a text.
+    `statements`, what the upgrade sends, name keys of documents, what separates parts of a text, and ranges of numbers.
 
     If PostgreSQL rejects a change because the schema does not allow it, the row stays unchanged.
     """
@@ -45,9 +45,12 @@ def make(
         connection.execute("SET LOCAL statement_timeout = '5s'")
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         moved = list(partition_bounds.changes(connection, bounds))
-        documents, texts = _read_from(statements)
+        sent = list(statements)
+        documents, texts = _read_from(sent)
+        in_ranges = any(_RANGE.search(each) for each in sent)
         for table in wanted[:_MOST_TABLES]:
             changes = list(_changes(schema, table, documents, texts))[:_MOST_CHANGES]
+            changes += _far_keys(schema, table) if in_ranges else []
             changes += [_to(table, key, made) for name, key, made in moved if name.matches(table.name)]
             if changes:
                 writing.add_rows(connection, schema, table, len(changes), first=_FIRST)
@@ -69,17 +72,21 @@ END"""
 
 def _read_from(statements: Iterable[str]) -> tuple[list[str], list[str]]:
     """Documents and texts that are as bad for what `statements` take from them: values that are no numbers under their
-    keys, and the same part twice.
+    keys, the same part twice, and digits that are too many for a whole number.
     """
-    keys, marks = dict[str, None](), dict[str, None]()
+    keys, marks, digits = dict[str, None](), dict[str, None](), False
     for statement in statements:
+        digits = digits or _AS_NUMBER.search(statement) is not None
         keys.update(dict.fromkeys(_KEY.findall(statement)))
         marks.update(dict.fromkeys(_SEPARATOR.findall(statement)))
     named = list(keys)[:_MOST_PAIRS]
     documents = [json.dumps(dict.fromkeys(named, value)) for value in ("x", None)] if named else []
-    return [*map(values.literal, documents)], [values.literal(f"W{mark}W") for mark in list(marks)[:5]]
+    texts = [f"W{mark}W" for mark in list(marks)[:5]]
+    texts += ["9" * 10, "9" * 20] if digits else []
+    return [*map(values.literal, documents)], [*map(values.literal, texts)]
 
 
+_AS_NUMBER = re.compile(r"(?:::\s*|\bas\s+)(?:pg_catalog\.)?(?:int[248]?|integer|bigint|smallint)\b", re.IGNORECASE)
 _KEY = re.compile(r"->>?\s*'(\w+)'")
 _SEPARATOR = re.compile(
     r"\b(?:string_to_(?:array|table)|regexp_split_to_(?:array|table))\s*\(.{1,60}?,\s*'([^'\\]{1,3})'",
@@ -112,6 +119,24 @@ def _changes(
         # two rows that are the same except for their key, for unique constraints over several columns
         source = f"(SELECT {', '.join(twice)} FROM ONLY {name} ORDER BY ctid DESC OFFSET 1 LIMIT 1)"
         yield f"UPDATE ONLY {name} SET ({', '.join(twice)}) = {source} {first}"
+
+
+def _far_keys(schema: Schema, table: Shape) -> Iterator[str]:
+    """Yield rows whose keys lie behind a gap, one of them at a round number: for batches that go by the number of rows, or
+    leave out their bounds.
+    """
+    name = table.name.sql
+    for field in table.fields:
+        whole = values.base(schema, field)[0] in {"integer", "bigint"}
+        free = field.generated is None and not any(field.name in key.columns for key in table.keys)
+        if whole and free and (field.name,) in table.unique:
+            for place, number in enumerate(_FAR):
+                row = f"(SELECT ctid FROM ONLY {name} ORDER BY ctid DESC OFFSET {place} LIMIT 1)"
+                yield f"UPDATE ONLY {name} SET {quoted(field.name)} = {number} WHERE ctid = {row}"
+
+
+_FAR = (10_000, 10_001)
+_RANGE = re.compile(r"\bupdate\b.*\bwhere\b.*(?:[<>]|\bbetween\b)", re.IGNORECASE | re.DOTALL)
 
 
 def _to(table: Shape, key: str, made: str) -> str:

@@ -294,8 +294,38 @@ def _schema(reader: Reader) -> Iterator[Operation]:
         owner = reader.identifier()
         name = name or owner
     yield CreateObject("schema", Name(name or ""), if_not_exists=if_not_exists)
-    if not reader.done:  # CREATE SCHEMA s CREATE TABLE t ...: in that schema, whatever the names say
-        yield Unrecognized(reader.rest())
+    if not reader.done:  # CREATE SCHEMA s CREATE TABLE t ...: what has no schema is in that one
+        mark = reader.mark
+        try:
+            found = reader.each_from(*_ELEMENTS, read=lambda: create(reader))
+        except NotUnderstood:
+            reader.back_to(mark)
+            yield Unrecognized(reader.rest())
+        else:
+            yield from (_in_schema(each, name or "") for each in found)
+
+
+_ELEMENTS = (
+    ("CREATE", "TABLE"),
+    ("CREATE", "UNLOGGED", "TABLE"),
+    ("CREATE", "VIEW"),
+    ("CREATE", "INDEX"),
+    ("CREATE", "UNIQUE", "INDEX"),
+    ("CREATE", "SEQUENCE"),
+    ("CREATE", "TRIGGER"),
+)
+"""How what CREATE SCHEMA can contain begins, GRANT aside."""
+
+
+def _in_schema(operation: Operation, schema: str) -> Operation:
+    """The operation with its own names in that schema, as far as they have none."""
+    named = {
+        attribute: Name(name.name, schema)
+        for attribute in ("table", "view", "object")
+        if isinstance(name := getattr(operation, attribute, None), Name)
+        if name.schema is None and not (attribute == "object" and getattr(operation, "table", None) is not None)
+    }
+    return replace(operation, **named) if named else operation
 
 
 def _object(reader: Reader, *, replaces: bool) -> CreateObject:

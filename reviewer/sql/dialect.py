@@ -13,6 +13,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from reviewer.sql import choices as choices_of
 from reviewer.sql import commands, heads, matching, trees
+from reviewer.sql import conditions as conditions_of
 from reviewer.sql.alter import alter
 from reviewer.sql.create import create
 from reviewer.sql.operations import Operation, SessionCommand, Unrecognized, Update
@@ -237,6 +238,16 @@ def choices(sql: str) -> Iterator[choices_of.Choice]:
             with suppress(Exception):
                 (update,) = _parser().operations(statement)
                 found = choices_of.of(statement, update) if isinstance(update, Update) else None
+                if found is not None:
+                    yield found
+
+
+def conditions(sql: str) -> Iterator[conditions_of.Condition]:
+    """The WHERE of each UPDATE and DELETE of a text, as far as it is understood. Never raises."""
+    for statement in split(sql):
+        if statement.text[:6].lower() in {"update", "delete"} and not statement.cut:
+            with suppress(Exception):
+                found = conditions_of.of(_parser().change(statement.tokens, statement.text))
                 if found is not None:
                     yield found
 

@@ -14,6 +14,7 @@ from reviewer.sql.operations import Operation
 
 if TYPE_CHECKING:
     from reviewer.sql.choices import Choice
+    from reviewer.sql.conditions import Condition
     from reviewer.sql.matching import Match
 
 _KEPT = 10_000
@@ -58,6 +59,13 @@ def choices(text: str) -> tuple[Choice, ...]:
     from reviewer.sql import dialect
 
     return tuple(dialect.choices(text))
+
+
+def conditions(text: str) -> tuple[Condition, ...]:
+    """The WHERE of each UPDATE and DELETE of a text, as far as it is understood. Never raises."""
+    from reviewer.sql import dialect
+
+    return tuple(dialect.conditions(text))
 
 
 def _parse(text: str, cut: bool = False) -> tuple[Operation, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import itertools
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from sqlglot import exp
@@ -307,6 +308,31 @@ class Reader(PostgresParser):
         if self._index == mark:
             raise NotUnderstood
         return self.since(mark)
+
+    def each_from(self, *starts: Sequence[str], read: Callable[[], Iterable[T]]) -> list[T]:
+        """What `read` makes of each part of what is left; a part begins with one of these sequences of keywords."""
+        places = [
+            n
+            for n in range(self._index, self._tokens_size)
+            if any(self._words(n, len(start)) == list(start) for start in starts)
+        ]
+        if not places or places[0] != self._index:
+            raise NotUnderstood
+
+        def whole() -> list[T]:
+            made = [*read()]
+            self.expect_end()
+            return made
+
+        found: list[T] = []
+        for first, last in itertools.pairwise([*places, self._tokens_size]):
+            found += self._bounded(first, last, whole, after=last)
+        return found
+
+    def _words(self, first: int, number: int) -> list[str]:
+        """The keywords from a position on; an empty string for anything else."""
+        tokens = self._tokens[first : min(first + number, self._tokens_size)]
+        return ["" if token.token_type in NO_WORDS else token.text.upper() for token in tokens]
 
     def _closing(self) -> int:
         """Position at which the currently open parentheses are closed."""

@@ -110,12 +110,12 @@ def _tables(statement: exp.Expr, target: exp.Table | None = None) -> tuple[Name,
         # sqlglot has the operator class of `ON CONFLICT (a text_ops)` as a table.
         if is_table and not any(node is each for each in aside) and not isinstance(node.parent, exp.Opclass):
             name = _name(node)
-            if name.schema is not None or not _is_cte(node, name.name):
+            if name.schema is not None or not is_cte(node, name.name):
                 found[name] = None
     return tuple(found)
 
 
-def _is_cte(table: exp.Expr, name: str) -> bool:
+def is_cte(table: exp.Expr, name: str) -> bool:
     """Whether a WITH around the table gives its name to a query."""
     below: exp.Expr = table
     node = table.parent
