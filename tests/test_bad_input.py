@@ -431,22 +431,18 @@ def test_extension_that_no_server_has(place: Place, tmp_path: Path) -> None:
     body = 'op.execute("CREATE EXTENSION unheard_of")'
     folder = project(tmp_path / "project", revision("b", "a", body))
 
-    done = place.review(folder, *HISTORY)
+    done = place.review(folder, *HISTORY, "--format", "json")
 
-    assert done.returncode == 1, told(done)
-    assert "unheard_of" in done.stdout
-    assert "--postgres" in done.stdout
+    skipped(done, "unheard_of", "--postgres")
 
 
 def test_extension_that_the_embedded_server_lacks_names_where_it_is(place: Place, tmp_path: Path) -> None:
     body = 'op.execute("CREATE EXTENSION hstore")'
     folder = project(tmp_path / "project", revision("b", "a", body))
 
-    done = place.review(folder, *HISTORY, "--postgres", "embedded")
+    done = place.review(folder, *HISTORY, "--postgres", "embedded", "--format", "json")
 
-    assert done.returncode == 1, told(done)
-    assert "hstore" in done.stdout
-    assert "--postgres" in done.stdout
+    skipped(done, "hstore", "--postgres")
 
 
 def test_auto_moves_on_to_a_server_that_has_the_extension(place: Place, tmp_path: Path) -> None:

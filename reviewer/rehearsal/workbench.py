@@ -20,7 +20,16 @@ from msgspec.structs import replace
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres.server import MAKE_ROOM
-from reviewer.recording import BaseOrigin, Environment, FailureKind, Rehearsal, Server, Skipped, TransactionMode
+from reviewer.recording import (
+    BaseOrigin,
+    Environment,
+    FailureKind,
+    Outcome,
+    Rehearsal,
+    Server,
+    Skipped,
+    TransactionMode,
+)
 from reviewer.rehearsal.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess
 from reviewer.rehearsal.lock_waits import Blockade
 from reviewer.rehearsal.old_code import OldProcess, OldSource, checked_out, moved
@@ -381,8 +390,8 @@ class Workbench:
         )
 
     def _explain(self, run: Run) -> None:
-        """Separate the server's failures from the revision's: a full disk ends the review, and a missing extension or
-        feature is explained in the message.
+        """Separate the server's failures from the revision's: a full disk ends the review, and what needs an extension or a
+        feature that this server lacks could not be rehearsed: another one may have it.
         """
         failure = run.failure
         if failure is None:
@@ -402,7 +411,12 @@ class Workbench:
             failure,
             message=f"{failure.message} on this {self.server.source} server; use {self._sources_of(extension, lacking)}",
         )
-        run.passes = [replace(each, failure=explained) if each.failure == failure else each for each in run.passes]
+        run.passes = [
+            replace(each, outcome=Outcome.SKIPPED, failure=None, reason=explained.message)
+            if each.failure == failure
+            else each
+            for each in run.passes
+        ]
         run.failure = explained
 
     def _sources_of(self, extension: str, elsewhere: bool) -> str:
