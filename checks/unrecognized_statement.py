@@ -70,9 +70,9 @@ def _short(sql: str) -> str:
 
 EXAMPLES = [
     Example(
-        "a schema with its tables in one statement",
+        "a schema with its tables and privileges in one statement",
         upgrade="""
-        op.execute("CREATE SCHEMA app CREATE TABLE notes (id bigint PRIMARY KEY)")  # flagged
+        op.execute("CREATE SCHEMA app CREATE TABLE notes (id bigint PRIMARY KEY) GRANT SELECT ON notes TO PUBLIC")  # flagged
         """,
     ),
     Example(

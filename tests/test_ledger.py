@@ -92,36 +92,6 @@ def test_a_pass_that_is_not_there_is_an_error_that_names_it(direction: Direction
     assert "without a result" in found.all_errors[0]
 
 
-def unrun(found: Recording, revision: str, reason: str) -> Recording:
-    """The same where no pass of the revision ran."""
-    passes = tuple(
-        replace(each, outcome=Outcome.SKIPPED, reason=reason) if each.revision == revision else each
-        for each in found.passes
-    )
-    return replace(found, passes=passes)
-
-
-def test_a_revision_that_was_never_upgraded_is_an_error() -> None:
-    found = report(unrun(unrun(recording(3), "b", "the server has no citext"), "c", "b was not run"))
-
-    assert found.verdict is Verdict.ERROR
-    assert found.all_errors == ("Revisions b and c could not be run: the server has no citext.",)
-
-
-def test_a_revision_that_an_earlier_failure_keeps_from_running_is_none() -> None:
-    failed = Failure(FailureKind.STATEMENT, "boom", Location("m/versions/a.py", 6), "SELECT 1", "42P01")
-    passes = tuple(
-        replace(each, outcome=Outcome.FAILED, failure=failed)
-        if each.revision == "a" and each.direction is Direction.UPGRADE
-        else each
-        for each in recording(2).passes
-    )
-
-    found = report(unrun(replace(recording(2), passes=passes), "b", "the upgrade of a before it fails"))
-
-    assert not any("could not be run" in error for error in found.all_errors)
-
-
 def test_a_pass_that_is_skipped_without_a_reason_is_an_error() -> None:
     whole = recording()
     *passes, again = whole.passes

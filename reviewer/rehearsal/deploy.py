@@ -64,7 +64,7 @@ from reviewer.rehearsal.segments import NotReached, Segments
 from reviewer.rehearsal.stepwise import Stepwise
 from reviewer.rehearsal.version_table import stamped
 from reviewer.rehearsal.workbench import Ended, NeedsSuperuser, Progress, Workbench
-from reviewer.sql.names import Name
+from reviewer.sql.names import Name, listed
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
@@ -133,7 +133,7 @@ class _Rehearsal:
             errors = (str(stop),)
             self._skip_the_rest(str(stop).split("\n")[0])
         else:
-            errors = tuple(self._not_done_in_time())
+            errors = tuple(self._not_done_in_time()) or tuple(self._never_upgraded())
         strange = [*self._bench.unreadable, *self._old.code.unreadable]
         errors = tuple(error for error in errors if not any(each in error for each in strange))
         return self._recording(errors + unreadable(strange, self._passes))
@@ -173,6 +173,17 @@ class _Rehearsal:
                 f" {len(self._plan.revisions)} revisions were not rehearsed, or not in every direction.\n"
                 "Give it more time with --timeout SECONDS, or review fewer revisions at once."
             )
+
+    def _never_upgraded(self) -> Iterator[str]:
+        """Revisions of which no upgrade ran, where no failure of an earlier one says why: nothing of them has been seen."""
+        ups = [each for each in self._passes if each.direction is Direction.UPGRADE]
+        if any(each.outcome is Outcome.FAILED for each in ups):
+            return
+        ran = {each.revision for each in ups if each.outcome is Outcome.OK}
+        left = [each for each in ups if each.revision not in ran and each.reason]
+        if left:
+            ids = [*dict.fromkeys(each.revision for each in left)]
+            yield f"Revision{'s' * (len(ids) > 1)} {listed(ids)} could not be run: {left[0].reason}."
 
     def close(self) -> None:
         self._old.close()

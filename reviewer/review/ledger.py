@@ -103,7 +103,7 @@ def settled(
             skipped.append(Skipped(f"{_NAMES[ran.direction]} of revision {ran.revision}", reason))
             continue
         faults.setdefault(_fault(ran), []).append(ran)
-    errors = (*map(_told, faults.values()), *_lost(recording), *_never_upgraded(recording))
+    errors = (*map(_told, faults.values()), *_lost(recording))
     return replace(
         report,
         recording=replace(
@@ -190,15 +190,3 @@ def _lost(recording: Recording) -> Iterator[str]:
     ):
         if names:
             yield f"Not reviewed: {listed([f'the {name}' for name in names], _NAMED)}: {what}.\n{_AGAIN}"
-
-
-def _never_upgraded(recording: Recording) -> Iterator[str]:
-    """Revisions of which no upgrade ran, where no failure of an earlier one says why: such a review has seen nothing."""
-    ups = [each for each in recording.passes if each.direction is Direction.UPGRADE]
-    if recording.errors or any(each.outcome is Outcome.FAILED for each in ups):
-        return
-    ran = {each.revision for each in ups if each.outcome is Outcome.OK}
-    skipped = [each for each in ups if each.revision not in ran and each.reason]
-    if skipped:
-        ids = [*dict.fromkeys(each.revision for each in skipped)]
-        yield f"Revision{'s' * (len(ids) > 1)} {listed(ids, _NAMED)} could not be run: {skipped[0].reason}."
