@@ -407,12 +407,11 @@ class Workbench:
         if missing is None and not lacking:
             return
         extension = (missing.group(1) or missing.group(2)) if missing is not None else _EVERYWHERE
-        explained = replace(
-            failure,
-            message=f"{failure.message} on this {self.server.source} server; use {self._sources_of(extension, lacking)}",
-        )
+        here, use = f"{failure.message} on this {self.server.source} server", self._sources_of(extension, lacking)
+        explained = replace(failure, message=f"{here}; use {use}")
+        place = f" ({failure.seen_at})" if failure.seen_at else ""
         run.passes = [
-            replace(each, outcome=Outcome.SKIPPED, failure=None, reason=explained.message)
+            replace(each, outcome=Outcome.SKIPPED, failure=None, reason=f"{here}{place}; use {use}")
             if each.failure == failure
             else each
             for each in run.passes
