@@ -106,16 +106,13 @@ def _made_again(gone: str, context: Context) -> bool:
     """Whether a later statement of the revision creates a view, or adds a constraint, of that name."""
     view = re.fullmatch(r"(?:materialized )?view (\S+)", gone)
     if view is not None:
-        schema, _, last = view[1].replace('"', "").rpartition(".")
-        return implications.makes((operation for operation, _ in context.later()), Name(last, schema or None))
+        return implications.makes((operation for operation, _ in context.later()), Name.told(view[1]))
     constraint = re.fullmatch(r"constraint (\S+) on table (\S+)", gone)
     if constraint is None:
         return False
-    name, (schema, _, last) = constraint[1].strip('"'), constraint[2].replace('"', "").rpartition(".")
+    name, table = constraint[1].strip('"'), Name.told(constraint[2])
     return any(
-        isinstance(operation, AddForeignKey)
-        and operation.name == name
-        and operation.table.matches(Name(last, schema or None))
+        isinstance(operation, AddForeignKey) and operation.name == name and operation.table.matches(table)
         for operation, _ in context.later()
     )
 

@@ -4,12 +4,15 @@ can.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from reviewer.errors import ServerError
 
+NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
+"""What PostgreSQL says of an extension that it does not have; one of the groups is its name."""
 _OURS = ("42601", "42703", "42P01", "42883", "42804", "22")
 """Prefixes of SQLSTATEs that indicate a mistake in our own query, which must surface as a bug."""
 

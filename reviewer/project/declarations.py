@@ -13,6 +13,7 @@ from collections.abc import Mapping
 NAMES = ("revision", "down_revision", "branch_labels", "depends_on")
 """The variables by which Alembic knows a revision and its place in the history."""
 
+_ANY_NAME = "|".join(NAMES).encode()
 _STRING = rb"""(?:'[\w.@+:/-]*'|"[\w.@+:/-]*")"""
 _REST = rb"[ \t]*(?:\#[^\r\n]*)?\r?(?:\n|\Z)"
 _VALUE = re.compile(rb"(?a:%s)" % _STRING)
@@ -21,14 +22,14 @@ _LINE = re.compile(
         (?P<nothing> %(rest)s )
       | (?P<docstring> \"\"\" (?:[^"\\]|"(?!""))* \"\"\" %(rest)s )
       | (?:import | from)[ ] [\w.]+ (?:[ ](?:import|as))? [ ]? (?: [\w.*, ]* | \( [\w,\s]* \) ) %(rest)s
-      | (?P<name> revision | down_revision | branch_labels | depends_on ) (?: [ ]?:[^=\r\n\#]*)? [ ]*=[ ]*
+      | (?P<name> %(names)s ) (?: [ ]?:[^=\r\n\#]*)? [ ]*=[ ]*
         (?P<value> None | %(string)s
                  | \( \s* (?: %(string)s \s* , \s* )* (?: %(string)s \s* )? \)
                  | \[ \s* (?: %(string)s \s* , \s* )* (?: %(string)s \s* )? \] ) %(rest)s
     )"""
-    % {b"rest": _REST, b"string": _STRING}
+    % {b"rest": _REST, b"string": _STRING, b"names": _ANY_NAME}
 )
-_MENTIONED = re.compile(rb"\b(?a:revision|down_revision|branch_labels|depends_on)\b")
+_MENTIONED = re.compile(rb"\b(?a:%s)\b" % _ANY_NAME)
 
 
 def plain(text: bytes) -> Mapping[str, tuple[str, ...]] | None:

@@ -142,9 +142,15 @@ def read_declarations(text: bytes, path: str, stamp: Stamp | None = None) -> Sou
     told = declarations.plain(text)
     if told is None:
         return read_source(text, path, stamp)
-    (name,), *others = (told.get(each, ()) for each in declarations.NAMES)
-    down_revisions, branch_labels, depends_on = others
-    return SourceRevision(name, down_revisions, path, depends_on, branch_labels, text=text, stamp=stamp)
+    return SourceRevision(
+        id=told["revision"][0],
+        down_revisions=told.get("down_revision", ()),
+        path=path,
+        depends_on=told.get("depends_on", ()),
+        branch_labels=told.get("branch_labels", ()),
+        text=text,
+        stamp=stamp,
+    )
 
 
 def read_source(text: bytes, path: str, stamp: Stamp | None = None) -> SourceRevision | Problem:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from reviewer.errors import CannotReview, UsageError
 from reviewer.host import files
+from reviewer.postgres.trouble import NO_EXTENSION
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -51,11 +52,10 @@ def apply(
         message = error.diag.message_primary or str(error)
         raise CannotReview(
             f"PostgreSQL rejected the {script.what} {script.path}: {message}.",
-            _ANOTHER_SERVER if _NO_EXTENSION.search(message) else way_out,
+            _ANOTHER_SERVER if NO_EXTENSION.search(message) else way_out,
         ) from None
 
 
-_NO_EXTENSION = re.compile(r'extension "[^"]+" is not available')
 _ANOTHER_SERVER = "Use --postgres local, --postgres container or --postgres URL of a server that has it."
 
 

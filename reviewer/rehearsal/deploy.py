@@ -176,14 +176,10 @@ class _Rehearsal:
 
     def _never_upgraded(self) -> Iterator[str]:
         """Revisions of which no upgrade ran, where no failure of an earlier one says why: nothing of them has been seen."""
-        ups = [each for each in self._passes if each.direction is Direction.UPGRADE]
-        if any(each.outcome is Outcome.FAILED for each in ups):
-            return
-        ran = {each.revision for each in ups if each.outcome is Outcome.OK}
-        left = [each for each in ups if each.revision not in ran and each.reason]
-        if left:
-            ids = [*dict.fromkeys(each.revision for each in left)]
-            yield f"Revision{'s' * (len(ids) > 1)} {listed(ids)} could not be run: {left[0].reason}."
+        left = self._never_ran()
+        if left and not any(each.outcome is Outcome.FAILED for each in self._passes):
+            first = next(iter(left.values()))
+            yield f"Revision{'s' * (len(left) > 1)} {listed(list(left))} could not be run: {first}."
 
     def close(self) -> None:
         self._old.close()
@@ -498,12 +494,19 @@ class _Rehearsal:
 
     def _tell_what_never_ran(self) -> None:
         told = {each.what for each in self._bench.skipped}
+        for revision, reason in self._never_ran().items():
+            if f"revision {revision}" not in told:
+                self._bench.skipped.append(Skipped(f"revision {revision}", reason))
+
+    def _never_ran(self) -> dict[str, str]:
+        """The revisions of which every pass was skipped, each with the first reason."""
+        found: dict[str, str] = {}
         for revision in self._plan.revisions:
             passes = [each for each in self._passes if each.revision == revision.id]
             reason = next((each.reason for each in passes if each.reason), None)
-            never = passes and all(each.outcome is Outcome.SKIPPED for each in passes)
-            if never and reason and f"revision {revision.id}" not in told:
-                self._bench.skipped.append(Skipped(f"revision {revision.id}", reason))
+            if reason and all(each.outcome is Outcome.SKIPPED for each in passes):
+                found[revision.id] = reason
+        return found
 
     def _recording(self, errors: tuple[str, ...]) -> Recording:
         self._tell_what_never_ran()

@@ -4,7 +4,7 @@ tried.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -111,25 +111,15 @@ def read(connection: Connection[tuple[object, ...]], names: Iterable[Name]) -> S
     return msgspec.structs.replace(found, concerned=found.concerned[:MOST])
 
 
-def oids(connection: Connection[tuple[object, ...]], relations: Sequence[Concerned]) -> dict[int, Name]:
-    """Return those of `relations` that still exist, by oid, with their current names."""
+def names(connection: Connection[tuple[object, ...]], oids: Iterable[int]) -> dict[int, Name]:
+    """Return the current names of the relations with these oids, by oid, of those that still exist."""
     row = connection.execute(
         b"SELECT pg_catalog.json_agg(pg_catalog.json_build_array(c.oid::bigint, n.nspname, c.relname)) FROM pg_catalog.pg_class c"
         b" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid::bigint = ANY (%s::bigint[])",
-        [[each.oid for each in relations]],
+        [list(oids)],
     ).fetchone()
     listed = cast("list[tuple[int, str, str]]", (row[0] if row else None) or [])
     return {oid: Name(name, schema) for oid, schema, name in listed}
-
-
-def named(connection: Connection[tuple[object, ...]], oid: int) -> Name | None:
-    """Return the current name of a relation; None if it no longer exists."""
-    row = connection.execute(
-        b"SELECT c.relname, n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-        b" WHERE c.oid::bigint = %s",
-        [oid],
-    ).fetchone()
-    return Name(str(row[0]), str(row[1])) if row is not None else None
 
 
 def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]) -> tuple[Counter, ...]:

@@ -206,7 +206,7 @@ def after(
     from reviewer.rehearsal import catalogue
 
     labels = {each.name: each.labels for each in catalogue.enums(connection)} if before.catalogue.enums else {}
-    names = trial_state.oids(connection, before.state.concerned)
+    names = trial_state.names(connection, (each.oid for each in before.state.concerned))
     tables = {table.oid: table for table in schema.tables}
     old = [tables[each.oid] for each in before.state.concerned if each.oid in tables]
     new = {each.name for each in changes if each.kind == "table" and each.change.value == "left behind"}
@@ -1042,18 +1042,19 @@ def _stale_columns(
 
     changed = {Name.told(each.name.partition("(")[0]) for each in changes if each.kind == "function"}
     wanted = [each for each in before.state.computed if any(each.function.matches(name) for name in changed)]
+    tables = trial_state.names(connection, (each.oid for each in wanted)) if wanted else {}
     for each in wanted:
+        table = tables.get(each.oid)
+        if table is None:
+            continue
         differs = f"{quoted(each.name)} IS DISTINCT FROM ({each.text})"
         try:
             with connection.transaction():
-                table = trial_state.named(connection, each.oid)
-                counted = (
-                    f"SELECT pg_catalog.count(*) FROM {table.sql} WHERE {differs}" if table is not None else ""
-                )
-                found = connection.execute(counted.encode()).fetchone() if table is not None else None
+                counted = f"SELECT pg_catalog.count(*) FROM {table.sql} WHERE {differs}"
+                found = connection.execute(counted.encode()).fetchone()
         except psycopg.Error:
             continue
-        if table is not None and found is not None and found[0]:
+        if found is not None and found[0]:
             yield StaleIndex(table, each.name, each.function, int(str(found[0])), column=True)
 
 

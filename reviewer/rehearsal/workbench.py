@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.host.guardian import Guardian
 from reviewer.postgres.server import MAKE_ROOM
+from reviewer.postgres.trouble import NO_EXTENSION
 from reviewer.recording import (
     BaseOrigin,
     Environment,
@@ -53,7 +54,6 @@ NOT_BUILT_IN = re.compile(
 """What PostgreSQL says of a feature that it was built without."""
 _EVERYWHERE = "plpgsql"
 """An extension that every server has."""
-_NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|/extension/([^/"]+)\.control')
 
 _NUMBERS = itertools.count(1)
 """For names of databases: several working trees share one server."""
@@ -402,7 +402,7 @@ class Workbench:
             raise ServerError(
                 f"The reviewer's own query failed, which is not the project's fault: {failure.message}."
             )
-        missing = _NO_EXTENSION.search(failure.message)
+        missing = NO_EXTENSION.search(failure.message)
         lacking = NOT_BUILT_IN.search(failure.message) is not None
         if missing is None and not lacking:
             return

@@ -148,8 +148,8 @@ def only_with_rows(story: Story, failed: Pass) -> bool:
 
 def certain(story: Story, failed: Pass) -> bool:
     """Whether it fails in production too. Rows that are made up prove it only where any row would do: a NOT NULL
-    that is violated by a column that nothing has filled, or something that is called for each row and does not fit the schema. Other values may be such
-    as the application never writes.
+    that is violated by a column that nothing has filled, or something that is called for each row and does not fit the
+    schema. Other values may be such as the application never writes.
     """
     if not only_with_rows(story, failed):
         return True

@@ -270,7 +270,7 @@ class Relations:
             self.rows[row.oid] = row
         if answer.every is not None:
             gone = self.every.lines.keys() - answer.every.lines.keys()
-            self.rows.update((oid, row) for oid, row in ((oid, self.row(oid)) for oid in gone) if row is not None)
+            self.rows.update((oid, last) for oid in gone if (last := self.row(oid)) is not None)
             self.every = answer.every
         return found, doubtful
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
@@ -20,6 +20,8 @@ from reviewer.sql.operations import Operation, SessionCommand, Unrecognized, Upd
 from reviewer.sql.reader import NotUnderstood, Reader, TooMuch
 from reviewer.sql.statements import Statement, statements
 from reviewer.sql.tokenizer import NO_WORDS, OPERATORS, Tokenizer
+
+T = TypeVar("T")
 
 _TOO_LONG_FOR_TREES = 4_000
 """Tokens of a statement above which only its head is read: a tree of it costs seconds."""
@@ -223,12 +225,7 @@ def excludes_null(condition: str, column: str) -> bool:
 
 def matches(sql: str) -> Iterator[matching.Match]:
     """What rows must hold for each UPDATE and DELETE of a text to take them, as far as that is known. Never raises."""
-    for statement in split(sql):
-        if statement.text[:6].lower() in {"update", "delete"} and not statement.cut:
-            with suppress(Exception):
-                found = matching.of(_parser().change(statement.tokens, statement.text))
-                if found is not None:
-                    yield found
+    return _of_changes(sql, matching.of)
 
 
 def choices(sql: str) -> Iterator[choices_of.Choice]:
@@ -244,10 +241,14 @@ def choices(sql: str) -> Iterator[choices_of.Choice]:
 
 def conditions(sql: str) -> Iterator[conditions_of.Condition]:
     """The WHERE of each UPDATE and DELETE of a text, as far as it is understood. Never raises."""
+    return _of_changes(sql, conditions_of.of)
+
+
+def _of_changes(sql: str, of: Callable[[object], T | None]) -> Iterator[T]:
     for statement in split(sql):
         if statement.text[:6].lower() in {"update", "delete"} and not statement.cut:
             with suppress(Exception):
-                found = conditions_of.of(_parser().change(statement.tokens, statement.text))
+                found = of(_parser().change(statement.tokens, statement.text))
                 if found is not None:
                     yield found
 
