@@ -58,5 +58,5 @@ def _is_other(used: Used, condition: Condition, schema: Schema) -> bool:
 
 def _has(schema: Schema, table: Name, column: str) -> bool | None:
     """Whether the table has the column; None if the table is not known."""
-    known = schema.table(table)
+    known = schema.table(schema.resolve(table))
     return None if known is None else known.column(column) is not None
