@@ -82,3 +82,30 @@ def test_an_extension_that_is_not_there_needs_another_server_and_not_another_fil
         base_schema.apply(connection, script)
 
     assert way_out in raised.value.way_out
+
+
+@pytest.mark.parametrize(
+    ("version", "scope", "why"),
+    [
+        ("c", ("a:c",), "so the revisions under review are in it already. Dump a database that is at a or an"),
+        (
+            "c",
+            ("a:b", "--each"),
+            "so the revisions under review are in it already. Dump a database that is at a or an",
+        ),
+        ("a", ("base:c",), "so the revisions under review are in it already. Dump a database that no revision has"),
+        ("x", ("a:c",), "which the project does not have. Dump a database that is at a or an earlier revision."),
+    ],
+    ids=["the last one", "a later one", "the first one", "another project's"],
+)
+def test_a_base_schema_at_another_revision_is_named(
+    version: str, scope: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    folder = project(tmp_path / "project", revision("b", "a", USES_THEM, UNDO), revision("c", "b", "pass"))
+    schema = folder / "base.sql"
+    schema.write_text(GIVEN.replace("'a'", f"'{version}'"))
+    with somewhere() as place:
+        done = place.review(folder, "--revisions", *scope, "--base-schema", str(schema))
+
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"could not review: The base schema {schema} is at revision {version}, {why}" in done.stdout

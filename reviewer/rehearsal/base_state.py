@@ -14,7 +14,15 @@ from msgspec.structs import replace
 
 from reviewer.errors import ReviewerError, ServerError
 from reviewer.recording import BaseOrigin, Catalogue, FailingOld, FailureKind, HiddenRows, Skipped, Table
-from reviewer.rehearsal.obstacles import Stop, check_committed, check_touched, environment_failed, not_from_empty
+from reviewer.rehearsal.obstacles import (
+    Stop,
+    check_base_schema,
+    check_committed,
+    check_touched,
+    environment_failed,
+    not_from_empty,
+    unknown_version,
+)
 from reviewer.rehearsal.old_code import Trial, Unavailable
 from reviewer.rehearsal.protocol import Create, Upgrade
 from reviewer.rehearsal.reader import Run
@@ -277,6 +285,7 @@ def _build(bench: Workbench, old: Trial) -> tuple[str, FailingOld | None]:
             given = replace(given, kind="models")
     else:
         base, given, failing = _replayed(bench, old, given)
+    check_base_schema(bench, base)
     bench.origin = replace(given, seconds=time.monotonic() - began)
     return base, failing
 
@@ -442,7 +451,7 @@ def _upgraded(bench: Workbench, old: Trial | None, begin: Callable[[], str]) -> 
         return ended, None
     assert run.failure is not None
     if run.failed_revision is None or run.failure.of_environment:
-        raise environment_failed(bench, run.failure)
+        raise unknown_version(bench, ended.database, run) or environment_failed(bench, run.failure)
     made = _with_old_code(bench, old, start, run) if old is not None else None
     if made is not None:
         return Ended(run, made), FailingOld(run.failed_revision, run.failure)

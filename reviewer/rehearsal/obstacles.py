@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -22,7 +22,7 @@ from reviewer.recording import (
     Statement,
 )
 from reviewer.rehearsal.reader import Run
-from reviewer.rehearsal.version_table import stamped
+from reviewer.rehearsal.version_table import stamped, versions
 from reviewer.rehearsal.workbench import Workbench
 from reviewer.sql.names import listed
 
@@ -170,6 +170,36 @@ def check_committed(bench: Workbench, run: Run, database: str) -> None:
             " commit: move it after `with context.begin_transaction():`, or commit it. Without `with"
             " context.begin_transaction():` around context.run_migrations(), nothing commits either.",
         )
+
+
+def check_base_schema(bench: Workbench, database: str) -> None:
+    """Raise `Stop` if the base schema that `database` was made from holds revisions under review."""
+    plan = bench.plan
+    if plan.base_schema is None:
+        return
+    at, heads = versions(bench.server, database, bench.version_table), {*plan.base_heads}
+    new = at & {each.id for each in plan.revisions} or (at if heads and heads.isdisjoint(at) else frozenset[str]())
+    if new:
+        raise _at_another_revision(bench, new, "so the revisions under review are in it already")
+
+
+def unknown_version(bench: Workbench, database: str, run: Run) -> Stop | None:
+    """Explain a history that fails because the base schema is at a revision that the project does not have."""
+    if bench.plan.base_schema is None or run.failure is None:
+        return None
+    at = stamped(bench.server, database, run)
+    unknown = {each for each in at if f"'{each}'" in run.failure.message}
+    return _at_another_revision(bench, unknown, "which the project does not have") if unknown else None
+
+
+def _at_another_revision(bench: Workbench, at: Collection[str], why: str) -> Stop:
+    assert bench.plan.base_schema is not None
+    heads = list(bench.plan.base_heads)
+    wanted = f"is at {listed(heads)} or an earlier revision" if heads else "no revision has run on"
+    return Stop(
+        f"The base schema {bench.plan.base_schema.path} is at revision {listed(sorted(at))}, {why}.",
+        f"Dump a database that {wanted}.",
+    )
 
 
 def made_by_no_revision(bench: Workbench, run: Run) -> str | None:

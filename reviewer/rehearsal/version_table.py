@@ -23,14 +23,18 @@ def stamped(server: RunningServer, database: str, run: Run) -> frozenset[str]:
     If env.py sets `search_path`, for example to one schema per tenant, only its own connection knows the schema of
     the version table. Without a schema, every table of that name counts.
     """
+    return versions(server, database, run.version_table, run.version_schema)
+
+
+def versions(server: RunningServer, database: str, name: str, schema: str | None = None) -> frozenset[str]:
+    """Return the revisions in the version table called `name`, or in every table of that name without a `schema`."""
     import psycopg
 
     found: set[str] = set()
     with server.look(database) as connection:
-        wanted = (run.version_table, run.version_schema, run.version_schema)
-        for schema, table in connection.execute(_VERSION_TABLES, wanted).fetchall():
+        for place, table in connection.execute(_VERSION_TABLES, (name, schema, schema)).fetchall():
             try:
-                rows = connection.execute(f"SELECT version_num FROM {schema}.{table}").fetchall()
+                rows = connection.execute(f"SELECT version_num FROM {place}.{table}").fetchall()
             except psycopg.Error:
                 connection.rollback()
             else:
