@@ -14,6 +14,7 @@ from reviewer.github.api import Api, ApiError, ChangedFile, Invalid, Thread, Uns
 from reviewer.github.suggestion import Part, Suggestion, fenced, of_fix, parts
 from reviewer.recording import Direction
 from reviewer.report import inert
+from reviewer.report.alike import Group, together
 from reviewer.report.digest import Shown, counted, digest
 from reviewer.report.fingerprint import fingerprints
 from reviewer.report.markdown import fence, prose
@@ -54,7 +55,7 @@ class _Remark(Struct, frozen=True):
     first: int
     last: int
     body: str
-    shown: Shown
+    group: Group
 
     @property
     def payload(self) -> ReviewComment:
@@ -121,15 +122,17 @@ def _posted(api: Api, number: int, sha: str, report: Report, marker_id: str, sou
         if thread.ours and (found := _MARKER.match(thread.body)) and found["id"] == marker_id
     }
     every = list(fingerprints(shown for tree in report.trees for shown in digest(tree).all_findings))
-    every.sort(key=lambda each: -each[0].finding.severity.rank)
     folded = _fold(api, threads, {fingerprint for _, fingerprint in every})
-    unsaid = [(shown, fingerprint) for shown, fingerprint in every if fingerprint not in threads]
+    of = {id(shown): fingerprint for shown, fingerprint in every}
+    told = [(group, of[id(group.shown)]) for group in together(shown for shown, _ in every)]
+    told.sort(key=lambda each: -each[0].shown.finding.severity.rank)
+    unsaid = [(group, fingerprint) for group, fingerprint in told if fingerprint not in threads]
     if not unsaid:
-        return Posted(kept=len(every), folded=folded)
+        return Posted(kept=len(told), folded=folded)
     held = _held(api.files(number))
     remarks = list(_remarks(unsaid, held, report, marker_id, source))[:MOST]
     sent = _send(api, number, sha, remarks) if remarks else 0
-    return Posted(sent, len(every) - len(unsaid), folded, len(unsaid) - sent)
+    return Posted(sent, len(told) - len(unsaid), folded, len(unsaid) - sent)
 
 
 def _fold(api: Api, threads: Mapping[str, Thread], current: set[str]) -> int:
@@ -144,7 +147,8 @@ def _fold(api: Api, threads: Mapping[str, Thread], current: set[str]) -> int:
 
 
 def _send(api: Api, number: int, sha: str, remarks: Sequence[_Remark]) -> int:
-    body = f"Migration review: {counted(each.shown.finding for each in remarks)} on the lines below."
+    found = counted(finding for each in remarks for finding in each.group.findings)
+    body = f"Migration review: {found} on the lines below."
     try:
         api.review(number, sha, body, [each.payload for each in remarks])
     except Unsure:
@@ -160,15 +164,15 @@ def _send(api: Api, number: int, sha: str, remarks: Sequence[_Remark]) -> int:
 
 
 def _remarks(
-    findings: Iterable[tuple[Shown, str]],
+    findings: Iterable[tuple[Group, str]],
     held: Mapping[str, tuple[Part, ...]],
     report: Report,
     marker_id: str,
     source: Source,
 ) -> Iterator[_Remark]:
     replaced: set[tuple[str, int]] = set()
-    for shown, fingerprint in findings:
-        place = shown.finding.location
+    for group, fingerprint in findings:
+        shown, place = group.shown, group.shown.finding.location
         parts_of_file = held.get(place.path, ()) if place is not None else ()
         if place is None or not any(place.line in part.added for part in parts_of_file):
             continue
@@ -177,8 +181,8 @@ def _remarks(
         if found is not None and not taken:
             replaced |= {(place.path, line) for line in found.range}
         first, last = (found.first, found.last) if found is not None and not taken else (place.line, place.line)
-        lines = _body(shown, fingerprint, marker_id, None if taken else found, taken=taken)
-        yield _Remark(fingerprint, place.path, first, last, "\n".join(lines), shown)
+        lines = _body(group, fingerprint, marker_id, None if taken else found, taken=taken)
+        yield _Remark(fingerprint, place.path, first, last, "\n".join(lines), group)
 
 
 def _suggested(shown: Shown, report: Report, source: str | None, held: Sequence[Part]) -> Suggestion | None:
@@ -198,29 +202,31 @@ def _suggested(shown: Shown, report: Report, source: str | None, held: Sequence[
 
 
 def _body(
-    shown: Shown, fingerprint: str, marker_id: str, found: Suggestion | None, *, taken: bool
+    group: Group, fingerprint: str, marker_id: str, found: Suggestion | None, *, taken: bool
 ) -> Iterator[str]:
     """The comment; nothing in a suggestion is changed, as it is accepted as it is."""
-    yield from (inert.without_commands(line) for line in _words(shown, fingerprint, marker_id))
+    yield from (inert.without_commands(line) for line in _words(group, fingerprint, marker_id))
     if found is not None:
         yield from ("", *(fenced(found.text) or ()))
         return
     if taken:
         yield from ("", "A suggestion for it changes the same lines as another one of this review.")
-    remedies = shown.finding.remedy
+    remedies = group.shown.finding.remedy
     for step, body in enumerate(remedies, 1):
         several = f", deploy {step} of {len(remedies)}" if len(remedies) > 1 else ""
         yield from ("", f"Write this instead{several}:", "")
         yield inert.without_commands("\n".join(fence(inert.cut(body, _LONGEST_REMEDY), "python")))
 
 
-def _words(shown: Shown, fingerprint: str, marker_id: str) -> Iterator[str]:
-    finding = shown.finding
+def _words(group: Group, fingerprint: str, marker_id: str) -> Iterator[str]:
+    finding = group.shown.finding
     yield f"<!-- alembic-reviewer finding v1 id={marker_id} fingerprint={fingerprint} -->"
-    yield f"{_ICONS[finding.severity]} **{prose(finding.rule)}**"
+    yield f"{_ICONS[finding.severity]} **{prose(finding.rule)}**{group.times}"
     yield from ("", prose(finding.message), "")
+    if group.likewise:
+        yield from (f"Likewise: {prose(group.likewise)}.", "")
     if finding.severity is not Severity.NOTICE:
-        yield from (f"- {prose(fact)}" for fact in shown.facts)
+        yield from (f"- {prose(fact)}" for fact in group.shown.facts)
 
 
 def _statements_of(report: Report, path: str, first: int, last: int) -> int:

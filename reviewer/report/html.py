@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from reviewer.recording import Location, Statement
 from reviewer.report import inert, pages
+from reviewer.report.alike import Group, together
 from reviewer.report.digest import (
     RevisionDigest,
     Shown,
@@ -151,8 +152,8 @@ def _how_long(tree: TreeDigest) -> Iterator[str]:
 def _general(findings: Sequence[Shown], anchors: Iterator[str]) -> Iterator[str]:
     if findings:
         yield "<section>"
-        for shown in findings:
-            yield from _finding(shown, next(anchors))
+        for group in together(findings):
+            yield from _finding(group, next(anchors))
         yield "</section>"
 
 
@@ -208,8 +209,8 @@ def _revision(revision: RevisionDigest, place: str, anchors: Iterator[str]) -> I
         yield f"<p>Rollback: {_prose(revision.way_back)}</p>"
     if revision.failure:
         yield f"<p>Its upgrade failed: {_prose(revision.failure)}</p>"
-    for shown in revision.findings:
-        yield from _finding(shown, next(anchors))
+    for group in together(revision.findings):
+        yield from _finding(group, next(anchors))
     if revision.upgrade:
         yield "<details><summary>The emitted SQL</summary>"
         yield from (_statement(each) for each in revision.upgrade[:_SQL_LINES])
@@ -218,12 +219,12 @@ def _revision(revision: RevisionDigest, place: str, anchors: Iterator[str]) -> I
     yield "</section>"
 
 
-def _finding(shown: Shown, anchor: str) -> Iterator[str]:
-    finding = shown.finding
+def _finding(group: Group, anchor: str) -> Iterator[str]:
+    shown, finding = group.shown, group.shown.finding
     way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
     yield f'<article class="{finding.severity.value}" id="{anchor}">'
     here = f'<a href="#{anchor}" title="a link to this finding">#</a>'
-    yield f"<h3><b>{finding.severity.value}</b> {_rule(finding)} {_place(finding.location)}{way} {here}</h3>"
+    yield f"<h3><b>{finding.severity.value}</b> {_rule(finding)} {_place(finding.location)}{way}{group.times} {here}</h3>"
     yield f"<p>{_prose(finding.message)}</p>"
     if finding.severity is not Severity.NOTICE:
         if shown.sql is not None:
@@ -231,6 +232,8 @@ def _finding(shown: Shown, anchor: str) -> Iterator[str]:
         facts = [inert.sentence(fact).partition(": ") for fact in shown.facts]
         yield f"<dl>{''.join(f'<dt>{_prose(label)}<dd>{_prose(rest)}' for label, _, rest in facts)}</dl>"
     yield from _remedy(finding)
+    if group.likewise:
+        yield f"<p>Likewise: {_prose(group.likewise)}</p>"
     yield "</article>"
 
 

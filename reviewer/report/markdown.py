@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from reviewer.recording import Location, Statement
 from reviewer.report import inert, pages
+from reviewer.report.alike import Group, together
 from reviewer.report.digest import (
     RevisionDigest,
     Shown,
@@ -338,11 +339,15 @@ class _Page(Struct, frozen=True, dict=True):
         return [(shown, f"{print_[:10]}.{print_.partition(':')[2]}") for shown, print_ in fingerprints(every)]
 
     @cached_property
-    def _every(self) -> list[tuple[Shown, bool]]:
+    def _every(self) -> list[tuple[Group, bool]]:
         """Every finding, and whether it is new since the last push: those first, else in the order of the report."""
         known = self.place.known
         told = [(shown, known is not None and print_ not in known) for shown, print_ in self._prints]
-        return sorted(told, key=lambda each: not each[1])
+        return [
+            (group, is_new)
+            for is_new in (True, False)
+            for group in together(shown for shown, new in told if new is is_new)
+        ]
 
     @property
     def _remembered(self) -> bool:
@@ -352,52 +357,56 @@ class _Page(Struct, frozen=True, dict=True):
         known = self.place.known
         if known is None or not (self._prints or known):
             return
-        new = sum(is_new for _, is_new in self._every)
+        new = sum(len(group.findings) for group, is_new in self._every if is_new)
         gone = len(known - {print_ for _, print_ in self._prints})
-        told = f"{number(new, 'new finding')}{', shown first' if 0 < new < len(self._every) else ''}"
+        told = f"{number(new, 'new finding')}{', shown first' if 0 < new < len(self._prints) else ''}"
         yield from ("", f"Since the last push: {told if new else 'no new finding'}; {gone:,} resolved.")
 
     def _findings(self) -> Iterator[str]:
         every = self._every
         yield from self._since_last_push()
         # where there is no room for all, the worst come in full, in the order of the revisions all the same
-        worst_first = sorted(range(len(every)), key=lambda n: -every[n][0].finding.severity.rank)
+        worst_first = sorted(range(len(every)), key=lambda n: -every[n][0].shown.finding.severity.rank)
         full = set(worst_first[: self.detail.full])
         brief = set(worst_first[self.detail.full : self.detail.full + self.detail.brief])
         read = set(worst_first[:_READ]) & full
         for n in sorted(read):
             yield from self._finding(*every[n])
         rest = self._rest([every[n] for n in sorted(full - read)], [every[n] for n in sorted(brief)])
-        yield from self._folded(f"{counted(every[n][0].finding for n in (full | brief) - read)} more", rest)
-        left = [shown.finding for n, (shown, _) in enumerate(every) if n not in full | brief]
+        folded = counted(each for n in (full | brief) - read for each in every[n][0].findings)
+        yield from self._folded(f"{folded} more", rest)
+        left = [each for n, (group, _) in enumerate(every) if n not in full | brief for each in group.findings]
         if left and full:
             yield from ("", f"And {counted(left)} more.")
 
-    def _rest(self, full: Iterable[tuple[Shown, bool]], brief: Iterable[tuple[Shown, bool]]) -> Iterator[str]:
-        for shown, is_new in full:
-            yield from self._finding(shown, is_new)
+    def _rest(self, full: Iterable[tuple[Group, bool]], brief: Iterable[tuple[Group, bool]]) -> Iterator[str]:
+        for group, is_new in full:
+            yield from self._finding(group, is_new)
         yield ""
-        for shown, is_new in brief:
-            yield f"- {self._title(shown.finding, is_new)}: {prose(shown.finding.message)}"
+        for group, is_new in brief:
+            yield f"- {self._title(group, is_new)}: {prose(group.shown.finding.message)}"
 
-    def _title(self, finding: Finding, is_new: bool) -> str:
+    def _title(self, group: Group, is_new: bool) -> str:
+        finding = group.shown.finding
         new = "new: " if is_new else ""
         where = f" at {self._located(finding.location)}" if finding.location else ""
         way = "" if finding.direction.value == "upgrade" else f" ({finding.direction.value})"
-        return f"{_SEVERITIES[finding.severity]} {new}{self._rule(finding)}{where}{way}"
+        return f"{_SEVERITIES[finding.severity]} {new}{self._rule(finding)}{where}{way}{group.times}"
 
     def _rule(self, finding: Finding) -> str:
         """A rule's id, which leads to its page where the page is one with links."""
         page = pages.of_rule(finding.rule) if self.place.repository else None
         return f"[{_rule(finding)}]({page})" if page else _rule(finding)
 
-    def _finding(self, shown: Shown, is_new: bool) -> Iterator[str]:
-        finding = shown.finding
-        yield from ("", f"#### {self._title(finding, is_new)}", "", prose(finding.message))
+    def _finding(self, group: Group, is_new: bool) -> Iterator[str]:
+        finding = group.shown.finding
+        yield from ("", f"#### {self._title(group, is_new)}", "", prose(finding.message))
+        if group.likewise:
+            yield from ("", f"Likewise: {prose(group.likewise)}.")
         if finding.remedy:
             yield from ("", f"{_instead(finding)}:", "", *self._remedy(finding))
         if finding.severity is not Severity.NOTICE:
-            yield from self._folded("The statement, and what is known of it", self._known(shown))
+            yield from self._folded("The statement, and what is known of it", self._known(group.shown))
 
     def _known(self, shown: Shown) -> Iterator[str]:
         if shown.sql is not None:

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from reviewer.recording import Location
 from reviewer.report import inert
+from reviewer.report.alike import Group, together
 from reviewer.report.digest import (
     RevisionDigest,
-    Shown,
     TreeDigest,
     digest,
     headline,
@@ -109,8 +109,8 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
     if named:
         yield Text("")
         yield Text.assemble("tree ", (inert.name(tree.name), "bold"))
-    for shown in tree.first:
-        yield from _finding(shown, terminal)
+    for group in together(tree.first):
+        yield from _finding(group, terminal)
     apart = True
     for revision in tree.revisions:
         lines = list(_revision(revision, terminal))
@@ -125,8 +125,8 @@ def _tree(tree: TreeDigest, terminal: Terminal, *, named: bool) -> Iterator[Text
     if tree.last:
         yield Text("")
         yield Text("the deploy as a whole", "bold")
-    for shown in tree.last:
-        yield from _finding(shown, terminal)
+    for group in together(tree.last):
+        yield from _finding(group, terminal)
 
 
 def _how_long(tree: TreeDigest, terminal: Terminal) -> Iterator[Text]:
@@ -162,12 +162,12 @@ def _revision(revision: RevisionDigest, terminal: Terminal) -> Iterator[Text]:
         yield from terminal.wrapped(_prose("rollback: " + revision.way_back), 2)
     if revision.failure:
         yield from terminal.wrapped(_prose("upgrade failed: " + revision.failure), 2)
-    for shown in revision.findings:
-        yield from _finding(shown, terminal)
+    for group in together(revision.findings):
+        yield from _finding(group, terminal)
 
 
-def _finding(shown: Shown, terminal: Terminal) -> Iterator[Text]:
-    finding = shown.finding
+def _finding(group: Group, terminal: Terminal) -> Iterator[Text]:
+    shown, finding = group.shown, group.shown.finding
     yield Text("")
     yield Text.assemble(
         "  ",
@@ -177,6 +177,7 @@ def _finding(shown: Shown, terminal: Terminal) -> Iterator[Text]:
         "  ",
         _place(finding.location),
         "" if finding.direction.value == "upgrade" else f"  ({finding.direction.value})",
+        (f" {group.times}" if group.times else "", "dim"),
     )
     yield from terminal.wrapped(_prose(finding.message), 4)
     loud = finding.severity is not Severity.NOTICE
@@ -187,6 +188,8 @@ def _finding(shown: Shown, terminal: Terminal) -> Iterator[Text]:
         yield from terminal.wrapped(Text.assemble((f"{label}: ", "dim"), _prose(rest)), 4, hanging=2)
     if finding.remedy:
         yield from _remedy(finding, terminal)
+    if group.likewise:
+        yield from terminal.wrapped(Text.assemble(("likewise: ", "dim"), _prose(group.likewise)), 4, hanging=2)
 
 
 def _place(location: Location | None) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reviewer.report import inert
-from reviewer.report.digest import Shown, digest, number
+from reviewer.report.alike import Group, groups
+from reviewer.report.digest import number
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.verdict import Report
 
@@ -24,19 +25,10 @@ def render(report: Report, prefix: str = "") -> str:
 
     `prefix` is the folder of the repository inside the workspace: paths are read relative to the workspace.
     """
-    shown = [each for tree in report.trees for each in digest(tree).all_findings]
-    commands = {
-        severity: [_command(each, prefix) for each in shown if each.finding.severity is severity]
-        for severity in Severity
-    }
-    names = {
-        severity: [
-            f"{inert.name(each.finding.rule)} at {_place(each.finding)}"
-            for each in shown
-            if each.finding.severity is severity
-        ]
-        for severity in Severity
-    }
+    every = groups(report)
+    of = {severity: [each for each in every if each.shown.finding.severity is severity] for severity in Severity}
+    commands = {severity: [_command(each, prefix) for each in found] for severity, found in of.items()}
+    names = {severity: [_name(each) for each in found] for severity, found in of.items()}
     errors = [inert.sentence(error) for error in report.all_errors]
     told = [_line("error", {"title": "The review is not complete"}, error) for error in errors]
     commands[Severity.ERROR] = told + commands[Severity.ERROR]
@@ -55,26 +47,33 @@ def _bounded(lines: Sequence[str], names: Sequence[str], severity: Severity) -> 
     yield _line(severity.value, {"title": title}, inert.cut("\n".join(rest), LONGEST))
 
 
+def _name(group: Group) -> str:
+    finding = group.shown.finding
+    return f"{inert.name(finding.rule)} at {_place(finding)}{group.times}"
+
+
 def _place(finding: Finding) -> str:
     return inert.visible(str(finding.location)) if finding.location else "no line"
 
 
-def _command(shown: Shown, prefix: str) -> str:
-    finding = shown.finding
+def _command(group: Group, prefix: str) -> str:
+    finding = group.shown.finding
     properties = {}
     if finding.location:
         properties["file"] = f"{prefix.rstrip('/')}/{finding.location.path}" if prefix else finding.location.path
         if finding.location.line:
             properties["line"] = str(finding.location.line)
-    properties["title"] = finding.rule
-    return _line(finding.severity.value, properties, inert.cut("\n".join(_message(shown)), LONGEST))
+    properties["title"] = f"{finding.rule}{group.times}"
+    return _line(finding.severity.value, properties, inert.cut("\n".join(_message(group)), LONGEST))
 
 
-def _message(shown: Shown) -> Iterator[str]:
-    finding = shown.finding
+def _message(group: Group) -> Iterator[str]:
+    finding = group.shown.finding
     yield inert.sentence(finding.message)
+    if group.likewise:
+        yield f"Likewise: {inert.sentence(group.likewise)}"
     if finding.severity is not Severity.NOTICE:
-        yield from map(inert.sentence, shown.facts)
+        yield from map(inert.sentence, group.shown.facts)
     for step, body in enumerate(finding.remedy, 1):
         several = f" (deploy {step} of {len(finding.remedy)})" if len(finding.remedy) > 1 else ""
         yield f"\nInstead{several}:"

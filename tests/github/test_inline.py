@@ -115,6 +115,36 @@ def test_a_review_that_may_have_been_written_is_not_written_again(github: FakeGi
     assert post(api).kept == 4
 
 
+def looped(*tables: str) -> Report:
+    """An index on each of the tables, all built by one line."""
+    found = tuple(
+        replace(
+            reports.BLOCKING_INDEX, message=f"Building `ix` on `{each}` reads every row.", about=("index", each)
+        )
+        for each in tables
+    )
+    return replace(reports.TYPICAL, trees=(replace(reports.TYPICAL.trees[0], findings=found),))
+
+
+def test_a_loop_gets_one_comment_that_names_all(github: FakeGitHub, api: Api) -> None:
+    posted = post(api, looped("a", "b", "c"))
+
+    [review] = github.reviews
+    [comment] = review["comments"]
+    assert review["body"] == "Migration review: 3 errors on the lines below."
+    assert "(3 times)" in comment["body"]
+    assert "Likewise: `b` and `c`." in comment["body"]
+    assert (posted.new, post(api, looped("a", "b", "c")).kept) == (1, 1)
+
+
+def test_a_loop_whose_first_table_is_settled_gets_another_comment(github: FakeGitHub, api: Api) -> None:
+    post(api, looped("a", "b", "c"))
+    posted = post(api, looped("b", "c"))
+
+    assert (posted.new, posted.folded) == (1, 1)
+    assert "Likewise: `c`." in github.reviews[1]["comments"][0]["body"]
+
+
 # -- suggestions -----------------------------------------------------------------------------------
 
 SOURCE = "\n" * 23 + "def upgrade():\n    op.create_index('ix', 'orders', ['customer_id'])\n"

@@ -101,7 +101,12 @@ def test_it_fits(name: str, characters: int) -> None:
 
 def test_bytes_count_as_well_as_characters() -> None:
     findings = tuple(
-        replace(reports.BLOCKING_INDEX, message=f"Building `{'索' * 200}{n}` blocks.", sql="索" * 300)
+        replace(
+            reports.BLOCKING_INDEX,
+            message=f"Building `{'索' * 200}{n}` blocks.",
+            sql="索" * 300,
+            location=Location("a.py", n + 1),
+        )
         for n in range(120)
     )
     report = replace(reports.TYPICAL, trees=(replace(reports.TYPICAL.trees[0], findings=findings),))

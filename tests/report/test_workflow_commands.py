@@ -7,6 +7,7 @@ import re
 import pytest
 from msgspec.structs import replace
 
+from reviewer.recording import Location
 from reviewer.report import workflow_commands
 from reviewer.review.verdict import Report
 from tests.report import reports
@@ -58,7 +59,8 @@ def test_ten_of_a_kind_and_the_last_counts_the_rest() -> None:
 
 @pytest.mark.parametrize(("count", "lines"), [(9, 9), (10, 10), (11, 10)])
 def test_up_to_ten_are_all_shown(count: int, lines: int) -> None:
-    tree = replace(reports.TYPICAL.trees[0], findings=(reports.BLOCKING_INDEX,) * count)
+    found = tuple(replace(reports.BLOCKING_INDEX, location=Location("a.py", n)) for n in range(1, count + 1))
+    tree = replace(reports.TYPICAL.trees[0], findings=found)
 
     assert workflow_commands.render(replace(reports.TYPICAL, trees=(tree,))).count("\n") == lines
 

@@ -11,7 +11,8 @@ from markupsafe import Markup, escape
 from reviewer.recording import Location
 from reviewer.release.model import Release, told_seconds
 from reviewer.report import inert, pages
-from reviewer.report.digest import counted, digest, skipped
+from reviewer.report.alike import groups
+from reviewer.report.digest import counted, skipped
 from reviewer.report.release import chart, words
 
 _SQL = 120
@@ -22,7 +23,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render(release: Release) -> str:
     """`release` as one HTML page."""
-    findings = [each.finding for tree in release.report.trees for each in digest(tree).all_findings]
+    found = groups(release.report)
     longest, made_of = words.longest(release)
     page = _environment().get_template("release.html.jinja")
     made = page.render(
@@ -31,10 +32,10 @@ def render(release: Release) -> str:
         chart=chart.chart(release),
         row=chart.ROW,
         top=chart.TOP,
-        findings=findings,
+        groups=found,
         longest=longest,
         made_of=made_of,
-        counted=counted(findings),
+        counted=counted(finding for each in found for finding in each.findings),
         skipped=skipped(release.report),
     )
     return inert.without_commands(made)

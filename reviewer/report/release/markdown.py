@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reviewer.release.model import Release, told_seconds
 from reviewer.report import inert
-from reviewer.report.digest import counted, digest, skipped
+from reviewer.report.alike import groups
+from reviewer.report.digest import counted, skipped
 from reviewer.report.release import words
 
 _SQL = 80
@@ -144,13 +145,16 @@ def _way_back(release: Release) -> Iterator[str]:
 
 
 def _findings(release: Release) -> Iterator[str]:
-    found = [each.finding for tree in release.report.trees for each in digest(tree).all_findings]
+    found = groups(release.report)
     if found:
-        yield f"## Findings: {counted(found)}"
+        yield f"## Findings: {counted(finding for group in found for finding in group.findings)}"
         yield ""
-        for each in found:
+        for group in found:
+            each = group.shown.finding
             where = f" {each.location}" if each.location is not None else ""
-            yield f"- **{each.severity.value}** {prose(f'`{each.rule}`{where}: {each.message}')}"
+            more = f" Likewise: {group.likewise}." if group.likewise else ""
+            told = f"`{each.rule}`{where}{group.times}: {each.message}{more}"
+            yield f"- **{each.severity.value}** {prose(told)}"
         yield ""
 
 

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from reviewer.release.model import Action, Band, Hold, May, Release, Step, told_seconds
 from reviewer.report import inert
-from reviewer.report.digest import counted, digest, skipped
+from reviewer.report.alike import groups
+from reviewer.report.digest import counted, skipped
 from reviewer.report.release import words
 from reviewer.report.terminal import Terminal
 
@@ -139,13 +140,16 @@ def _actions(actions: Iterable[Action]) -> Iterator[tuple[int, Text]]:
 
 
 def _findings(release: Release) -> Iterator[tuple[int, Text]]:
-    shown = [each.finding for tree in release.report.trees for each in digest(tree).all_findings]
-    if not shown:
+    every = groups(release.report)
+    if not every:
         return
-    yield from _heading(f"Findings: {counted(shown)}")
-    for finding in shown:
+    yield from _heading(f"Findings: {counted(finding for each in every for finding in each.findings)}")
+    for group in every:
+        finding = group.shown.finding
         where = f" {words.short(finding.location)}" if finding.location is not None else ""
-        yield 2, _prose(f"{finding.severity.value} {finding.rule}{where}: {finding.message}")
+        yield 2, _prose(f"{finding.severity.value} {finding.rule}{where}{group.times}: {finding.message}")
+        if group.likewise:
+            yield 4, _prose(f"likewise: {group.likewise}")
 
 
 def _last(release: Release) -> Iterator[tuple[int, Text]]:
