@@ -57,7 +57,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"""
                 The revision `{found.revision}`, which is deployed already, does not run with the code of this branch, so a
                 fresh install fails: {found.failure.message.rstrip(".")}. With the code of the base commit
-                {f"({commit}) " if commit else ""}it runs.
+                {f"(`{commit}`) " if commit else ""}it runs.
                 """,
                 about=about.other("old revision", found.revision),
                 basis=Basis.OBSERVED,

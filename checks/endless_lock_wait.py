@@ -26,6 +26,7 @@ Not before `context.configure()`: what is executed there begins a transaction th
 - Statements with a timeout of up to a minute in effect, wherever it was set: env.py, the role, the database, the
   revision. A `statement_timeout` is one too: it ends the wait like the work.
 - Locks on tables that the same deploy creates, and locks that block nobody, such as those of CONCURRENTLY.
+- A weaker lock on a table that the transaction holds in ACCESS EXCLUSIVE mode: it is granted at once.
 - Any but the first fast statement of the deploy that can wait endlessly: it is reported once. If all of them are
   slow, it is reported at the first one, without a remedy: the rule for that work says what to do instead.
 - Reviews without a server: the text does not show which timeout is in effect.
@@ -139,8 +140,15 @@ def _unbounded(understood: Understood) -> tuple[Relation, LockMode] | None:
         (lock.relation, lock.mode)
         for lock in understood.locks
         if lock.relation.hindered_by(lock.mode) and lock.relation.is_table and not lock.relation.new
+        if not _is_held(lock.relation, lock.mode, understood)
     ]
     return max(blocking, key=lambda found: found[1].strength, default=None)
+
+
+def _is_held(relation: Relation, mode: LockMode, understood: Understood) -> bool:
+    """Whether the transaction holds a lock that has `mode` granted at once."""
+    held = understood.held.get((relation.schema, relation.name))
+    return held is not None and held.mode.includes(mode)
 
 
 def _takes_long(statement: Statement) -> bool:

@@ -48,6 +48,7 @@ from reviewer.check import (
     Name,
     Operation,
     Rule,
+    Schema,
     SetNotNull,
     Severity,
     Story,
@@ -75,7 +76,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if failed is None or failed.failure is None:
                 return
             operation = failures.operation(story, failed)
-            query = _query(operation, _filled(story, operation), failed.failure.sqlstate)
+            query = _query(story, operation, failed.failure.sqlstate)
             ask = f" Query production: `{query}`" if query else ""
             how = "fails"
             if failed.failure.kind is FailureKind.TIMEOUT:
@@ -110,12 +111,41 @@ def _filled(story: Story, operation: Operation | None) -> str | None:
     return None
 
 
-def _query(operation: Operation | None, filled: str | None, sqlstate: str | None) -> str | None:
-    """A query that finds such rows in production; `filled` is the column from which the column has been filled."""
+def _query(story: Story, operation: Operation | None, sqlstate: str | None) -> str | None:
+    """A query that finds such rows in production before the deploy; None where there is none."""
+    now = next((step.now for step in story.steps() if step.operation is operation), None)
+    if now is None:
+        return None
+    query = _asking(operation, _filled(story, operation), sqlstate, now)
+    return query if query and _fits(query, operation, now) else None
+
+
+def _fits(query: str, operation: Operation | None, now: Schema) -> bool:
+    """Whether it names nothing that the deploy has added or renamed."""
+    match operation:
+        case AddForeignKey(table=table, key=key):
+            tables = [table, key.referenced]
+        case (
+            SetNotNull(table=table) | AddNotNull(table=table) | AddCheck(table=table) | AlterColumnType(table=table)
+        ):
+            tables = [table]
+        case AddUnique(table=table) | AddPrimaryKey(table=table) | CreateIndex(table=table):
+            tables = [table]
+        case _:
+            return False
+    words = set(re.findall(r"\w+", query))
+    columns = [(table, column.name) for table in tables if (known := now.table(table)) for column in known.columns]
+    return all(now.origin(table) == table for table in tables) and all(
+        now.column_origin(*each) == each for each in columns if each[1] in words
+    )
+
+
+def _asking(operation: Operation | None, filled: str | None, sqlstate: str | None, now: Schema) -> str | None:
+    """The query, with the names of the moment; `filled` is the column from which the column has been filled."""
     match operation:
         case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column) if filled is not None:
-            empty = f"{quoted(column)} IS NULL AND {quoted(filled)} IS NULL"
-            return _count(table, empty) if filled else None
+            own = [] if now.is_new_column(table, column) else [f"{quoted(column)} IS NULL"]
+            return _count(table, " AND ".join([*own, f"{quoted(filled)} IS NULL"])) if filled else None
         case SetNotNull(table=table, column=column) | AddNotNull(table=table, column=column):
             return _count(table, f"{quoted(column)} IS NULL")
         case AddCheck(table=table, expression=expression):

@@ -140,7 +140,7 @@ def _said(cause: tuple[Operation, Statement] | None, broken: Sequence[Broken], c
     until = f" until revision {first.until}" if first.until else ""
     return concern(
         f"""
-        `{first.model}` of the running code (commit {commit}) breaks: {verbs(failing)} on `{first.table}`
+        `{first.model}` of the running code (commit `{commit}`) breaks: {verbs(failing)} on `{first.table}`
         {"fail" if len(failing) > 1 else "fails"} with `{first.error}`{until}{more}.
         """,
         about=_about(cause[0] if cause else None, first),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 import checks
 from reviewer.recording import Direction, Observation, Recording, Rehearsal
+from reviewer.report.markdown import prose
 from reviewer.review.engine import review
 from reviewer.review.finding import Basis, Finding, Severity
 from reviewer.review.rule import SECTIONS, Check, Example
@@ -57,6 +59,8 @@ def test_flags_the_lines_it_says_and_no_other(check: Check, example: Example, be
     found = [finding for finding in bench.findings(recording) if finding.rule == check.RULE.id]
 
     assert examples.places(found) == examples.flagged(example, recording)
+    # a sentence with anything in it that GitHub could take for more than words is shown as code from end to end
+    assert [f.message for f in found if re.match("`+ ", prose(f.message))] == []
 
 
 @every_bad_example

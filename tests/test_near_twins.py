@@ -1728,3 +1728,61 @@ def test_a_foreign_key_that_indexes_check_reads_every_row_too(not_valid: bool, b
     rules = {each.rule for each in report.findings}
     assert ("validating-foreign-key" in rules) is not not_valid
     assert ("fails-on-legal-rows" in rules) is not not_valid
+
+
+@pytest.mark.parametrize(
+    ("then", "more"),
+    [
+        ('op.create_index("ix", "items", ["old"])', ""),
+        ('op.create_index("ix", "others", ["id"])', " (and at 1 more statement)"),
+    ],
+    ids=["the same table", "another table"],
+)
+def test_a_table_that_is_held_already_is_not_waited_for_again(then: str, more: str, bench: cases.Bench) -> None:
+    made = case((f'op.add_column("items", sa.Column("a", sa.Integer()))\n{then}', NO_WAY_BACK))
+    report = bench.review(replace(made, setup=(*ITEMS, "CREATE TABLE others (id int)")))
+
+    (finding,) = (each for each in report.findings if each.rule == "endless-lock-wait")
+    assert f"on `items` is requested{more}: while" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "query"),
+    [
+        ('op.create_unique_constraint("u", "items", ["old"])', "SELECT old, count(*) FROM items "),
+        (
+            """
+op.add_column("items", sa.Column("slug", sa.Text()))
+op.execute("UPDATE items SET slug = lower(old)")
+op.create_unique_constraint("u", "items", ["slug"])
+""",
+            None,
+        ),
+        (
+            """
+op.add_column("items", sa.Column("slug", sa.Text()))
+op.execute("UPDATE items SET slug = old")
+op.alter_column("items", "slug", nullable=False)
+""",
+            "SELECT count(*) FROM items WHERE old IS NULL",
+        ),
+        (
+            """
+op.alter_column("items", "old", new_column_name="label")
+op.create_unique_constraint("u", "items", ["label"])
+""",
+            None,
+        ),
+    ],
+    ids=["a column that is there", "a new column", "a column that a new one is filled from", "a renamed column"],
+)
+def test_production_is_asked_only_what_it_can_answer_before_the_deploy(
+    upgrade: str, query: str | None, bench: cases.Bench
+) -> None:
+    report = bench.review(replace(case((upgrade.strip(), NO_WAY_BACK)), setup=ITEMS[:1]))
+
+    (finding,) = (each for each in report.findings if each.rule == "fails-on-legal-rows")
+    asked = finding.evidence.get("query")
+    assert (asked or "").startswith(query or "")
+    assert (asked is None) is (query is None)
+    assert ("Query production" in finding.message) is (query is not None)

@@ -47,6 +47,9 @@ def complaints(source: str, *findings: Finding) -> list[tuple[str, int, str]]:
         "# reviewer: allow[blocking-index]: small table\nop.x()",
         "x = 1\n\n# reviewer: allow-file[blocking-index] small table\n",
         "if x: op.x()  # reviewer: allow[blocking-index] small table",
+        "op.x()  # noqa: E501  # reviewer: allow[blocking-index] small table",
+        "op.x()  # noqa # type: ignore[x] # reviewer: allow[blocking-index] small table",
+        "op.x()  # reviewer: allow[blocking-index] small table  # noqa: E501",
         "# reviewer: allow[blocking-index] small table\n@decorated\ndef f(): pass",
     ],
 )

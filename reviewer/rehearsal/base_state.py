@@ -399,7 +399,7 @@ def _run(
     ended, failing = _upgraded(bench, old, begin)
     if source is not None:
         # this code's state may differ from the one that production is in
-        bench.skip(f"the history with the code of the base commit {source.commit[:12]}", why.rstrip("."))
+        bench.skip(f"the history with the code of the base commit `{source.commit[:12]}`", why.rstrip("."))
     if failing is not None:
         return _Done(ended.database, bench.plan.old.commit if bench.plan.old else "", failing, _ran(ended))
     return _Done(ended.database if keep(bench, ended) else "", ran=_ran(ended))

@@ -201,7 +201,7 @@ class OldTrial:
     @property
     def _what(self) -> str:
         old = self._bench.plan.old
-        return f"code of the base commit {old.commit[:12] if old else ''}"
+        return f"code of the base commit{f' `{old.commit[:12]}`' if old else ''}"
 
     def result(self, passes: Iterable[Pass]) -> tuple[OldCode, Models]:
         """What came of it, for the recording. `passes` are those of the deploy."""

@@ -26,6 +26,10 @@ _MEANT = re.compile(
 )
 """A comment that tries to be a suppression; `# reviewer: Ada` is not one."""
 _RIGHT = re.compile(r"#\s*reviewer:\s*(allow|allow-file)\[([^\]]*)\](.*)", re.DOTALL)
+_TOOL = r"#\s*(?:noqa|nosec|type|pragma|pylint|pyright|mypy|ruff|fmt|isort)\b[^#]*"
+"""A comment for another tool, which may stand before ours or after it."""
+_BEFORE = re.compile(rf"\A(?:{_TOOL})+(?=#)", re.IGNORECASE)
+_AFTER = re.compile(f"(?:{_TOOL})+$", re.IGNORECASE)
 _FORM = "# reviewer: allow[rule-id] reason"
 
 
@@ -54,7 +58,8 @@ def read(source: str | bytes, path: str) -> tuple[Suppression, ...]:
     if b"reviewer" not in raw.lower():
         return ()
     layout = _Layout.of(raw)
-    found = (_parsed(text, path, line) for line, text in sorted(layout.comments.items()) if _MEANT.match(text))
+    comments = ((line, _BEFORE.sub("", text)) for line, text in sorted(layout.comments.items()))
+    found = (_parsed(text, path, line) for line, text in comments if _MEANT.match(text))
     return tuple(_placed(each, layout) for each in found)
 
 
@@ -150,7 +155,7 @@ def _parsed(text: str, path: str, line: int) -> Suppression:
         return Suppression(path, line, (), "", problem=f"This comment does not have the form `{_FORM}`.")
     kind, listed, rest = match.groups()
     rules = tuple(rule.strip() for rule in listed.split(","))
-    reason = rest.strip().lstrip(":-— ").strip()
+    reason = _AFTER.sub("", rest).strip().lstrip(":-— ").strip()
     problem = None
     if not all(rules):
         problem = f"This suppression names no rule; write `{_FORM}`."

@@ -40,6 +40,12 @@ class LockMode(Enum):
         """Whether two sessions cannot hold this mode and `other` on one table at the same time."""
         return other in _CONFLICTS[self]
 
+    def includes(self, other: LockMode) -> bool:
+        """Whether a transaction that holds this mode gets `other` on the same table without waiting: nobody else can
+        hold what conflicts with it.
+        """
+        return _CONFLICTS[other] <= _CONFLICTS[self]
+
     @property
     def blocks_reads(self) -> bool:
         """Whether a plain SELECT waits while this mode is held."""
