@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection
+from pathlib import Path
 from typing import ClassVar
 
 GIVE_SETTINGS = (
@@ -54,6 +55,24 @@ class ServerError(CannotReview):
 
 class InterpreterError(CannotReview):
     """The project's interpreter does not start, or lacks Alembic, SQLAlchemy or a PostgreSQL driver."""
+
+
+class CheckError(CannotReview):
+    """A check of another package cannot be imported, or fails."""
+
+    @classmethod
+    def of(cls, module: str, error: Exception) -> CheckError:
+        """The failure of the check in `module`, with the line of its own code."""
+        import traceback
+
+        frames = traceback.extract_tb(error.__traceback__)
+        package = module.partition(".")[0]
+        own = [each for each in frames if package in Path(each.filename).with_suffix("").parts]
+        where = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
+        return cls(
+            f"The check `{module}` fails{where}: {type(error).__name__}: {error}.",
+            f"Correct it, or uninstall the package that brings it: `{package}`.",
+        )
 
 
 class RecordingError(UsageError):

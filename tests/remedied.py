@@ -4,6 +4,8 @@ lets code that knows only the state before go on at every step, and is not flagg
 
 from __future__ import annotations
 
+import ast
+import builtins
 from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
@@ -46,6 +48,9 @@ _SAME_END = frozenset({Group.LOCKING, Group.REWRITING, Group.NOT_WORKING})
 
 def faults(bench: Bench, story: Story, finding: Finding, recording: Recording) -> Iterator[str]:
     """What is wrong with the remedy of `finding`, which is about `recording` of `story`; a sentence each."""
+    for body in finding.remedy:
+        if missing := _not_imported(body):
+            yield f"a revision that Alembic has made does not know {missing}"
     remedy = story.with_remedy(finding, recording)
     watched = bench.watched(remedy)
     remedied = bench.record(remedy)
@@ -62,6 +67,15 @@ def faults(bench: Bench, story: Story, finding: Finding, recording: Recording) -
             yield f"{other.severity.value} {other.rule}: {other.message}"
     if not failed:
         yield from _end(watched, _meant(bench, story, finding, recording), finding, recording.base)
+
+
+def _not_imported(body: str) -> set[str]:
+    """The names that the body uses, and neither it nor the template of Alembic's revisions defines."""
+    nodes = [*ast.walk(ast.parse(body))]
+    names = [each for each in nodes if isinstance(each, ast.Name)]
+    own = {each.id for each in names if not isinstance(each.ctx, ast.Load)}
+    own |= {name.asname or name.name for each in nodes if isinstance(each, ast.ImportFrom) for name in each.names}
+    return {each.id for each in names} - own - {"op", "sa", *dir(builtins)}
 
 
 def one_way(bench: Bench, story: Story, finding: Finding, recording: Recording) -> Iterator[str]:

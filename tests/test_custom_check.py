@@ -101,6 +101,40 @@ def test_its_own_examples_are_judged_as_they_say(installed: Path) -> None:
     ), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("import nowhere_at_all\n", 1, "ModuleNotFoundError: No module named 'nowhere_at_all'."),
+        ("RULE = 1\n", None, "AttributeError: 'int' object has no attribute 'id'."),
+        ("def check(subject, context):\n    return undefined\n", 2, "NameError: name 'undefined' is not defined."),
+    ],
+    ids=["an import that fails", "no check", "a mistake in it"],
+)
+def test_one_that_fails_is_named_with_its_file_and_is_no_bug_of_the_reviewer(
+    text: str, line: int | None, why: str, installed: Path
+) -> None:
+    file = installed / "house_rules" / "table_without_created_at.py"
+    broken = f"{file.read_text()}\n\n{text}" if text.startswith("def ") else text
+    file.write_text(broken)
+    start = f"import sys; sys.path.insert(0, {str(installed)!r}); from alembic_reviewer import main; main()"
+    more = ("--revisions", "base:head", "--static", "--python", sys.executable)
+
+    done = subprocess.run(
+        [sys.executable, "-c", start, "review", "examples/docchat", *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    where = f" at {file}:{broken.count(chr(10)) if line == 2 else line}" if line else ""
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == [
+        f"alembic-reviewer: The check `house_rules.table_without_created_at` fails{where}: {why}",
+        "Correct it, or uninstall the package that brings it: `house_rules`.",
+    ]
+
+
 def test_one_that_cannot_be_loaded_is_no_traceback_of_the_imports_in_the_background(installed: Path) -> None:
     (installed / "house_rules" / "table_without_created_at.py").write_text("raise ValueError('broken')\n")
     program = f"""

@@ -1783,6 +1783,6 @@ def test_production_is_asked_only_what_it_can_answer_before_the_deploy(
 
     (finding,) = (each for each in report.findings if each.rule == "fails-on-legal-rows")
     asked = finding.evidence.get("query")
-    assert (asked or "").startswith(query or "")
+    assert str(asked or "").startswith(query or "")
     assert (asked is None) is (query is None)
     assert ("Query production" in finding.message) is (query is not None)

@@ -9,6 +9,7 @@ from itertools import chain
 
 from msgspec.structs import replace
 
+from reviewer.errors import CheckError
 from reviewer.recording import (
     NOT_THERE,
     Direction,
@@ -147,7 +148,7 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
         found = [
             finding
             for subject, seen in subjects
-            if (concerns := tuple(check.check(subject, seen)))  # most checks ignore most subjects
+            if (concerns := _concerns(check, subject, seen))  # most checks ignore most subjects
             for finding in _findings(check, concerns, subject, seen)
         ]
         explained = explained or (bool(found) and check.RULE.about_work)
@@ -156,7 +157,17 @@ def _ask_statement(each: Understood, context: Context, checks: Sequence[Check]) 
 
 def _ask(subject: Subject, context: Context, checks: Iterable[Check]) -> Iterator[Finding]:
     for check in checks:
-        yield from _findings(check, tuple(check.check(subject, context)), subject, context)
+        yield from _findings(check, _concerns(check, subject, context), subject, context)
+
+
+def _concerns(check: Check, subject: Subject, context: Context) -> tuple[Concern, ...]:
+    """What the check says. Raises `CheckError` if it is another package's and fails: that is no bug of ours."""
+    try:
+        return tuple(check.check(subject, context))
+    except Exception as error:
+        if check.__name__.startswith("checks."):
+            raise
+        raise CheckError.of(check.__name__, error) from error
 
 
 def _findings(check: Check, concerns: Sequence[Concern], subject: Subject, context: Context) -> list[Finding]:
@@ -214,6 +225,12 @@ def _apart(remedy: tuple[str, ...], context: Context) -> tuple[str, ...]:
     return (f"# in a separate revision: the block commits the earlier statements\n{remedy[0]}",)
 
 
+def _importing(body: str) -> str:
+    """The body with the import that a revision made by Alembic lacks: it has `op` and `sa`, and no dialect."""
+    return f"from sqlalchemy.dialects import postgresql\n\n{body}" if _DIALECT.search(body) else body
+
+
+_DIALECT = re.compile(r"(?<![\w.])postgresql\.\w")
 _WORDS = re.compile(r"\w+")
 _SMALL = 1_000_000
 """Rows up to which the revision's own condition keeps a table small."""
@@ -251,7 +268,7 @@ def _unguarded_finding(
         direction=concern.direction or context.direction,
         basis=concern.basis or (Basis.OBSERVED if context.observed else Basis.PARSED),
         evidence={**context.evidence, **concern.evidence},
-        remedy=_apart(_whole(concern.remedy, subject, context), context),
+        remedy=tuple(map(_importing, _apart(_whole(concern.remedy, subject, context), context))),
         about=concern.about,
         sql=statement.sql if statement else None,
         table=_table(subject),
