@@ -90,8 +90,7 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
     pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
     with _Failures():
         config = _config(flags, pairs)
-        if any(each.path is None for each in config.outputs):
-            streams.refuse_closed_output()
+        _refuse_unwritable(config)
         with _begun(config) as begun:  # before the rest is loaded
             from reviewer.session import review_project
 
@@ -147,7 +146,7 @@ def fix(
 ) -> None:
     """Fix what a review of the project in PATH finds, in the revisions' own source.
 
-    Every fix is rehearsed and reviewed before it is offered: the finding is gone, nothing new is found, and the schema
+    Every fix is rehearsed and reviewed before it is offered: the finding is gone, nothing worse is found, and the schema
     at the end is the same. Prints a diff; with --write, all files are written or none.
 
     Exit status: 0 nothing at or above --fail-on is left, 1 such findings are left, 2 wrong usage or configuration,
@@ -155,8 +154,7 @@ def fix(
     """
     with _Failures():
         config = _config(flags)
-        if output is None:
-            streams.refuse_closed_output()
+        _refuse_unwritable(config, (output,))
         from reviewer.fix import report
         from reviewer.fix.command import fix_project
 
@@ -185,8 +183,7 @@ def release(ctx: click.Context, /, start: str, end: str, **flags: Any) -> None:
     pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
     with _Failures():
         config = _config(flags, pairs)
-        if any(each.path is None for each in config.outputs):
-            streams.refuse_closed_output()
+        _refuse_unwritable(config)
         from reviewer.release_session import release_project
 
         with _progress(quiet=config.quiet, verbose=config.verbose) as progress:
@@ -353,7 +350,11 @@ def _config(flags: dict[str, Any], outputs: Sequence[tuple[str, Path | None]] = 
 def _paired(
     order: Sequence[str], formats: Sequence[str], outputs: Sequence[str]
 ) -> tuple[tuple[str, Path | None], ...]:
-    """Each --format with the --output after it; an --output before any --format is for the text report."""
+    """Each --format with the --output after it; of one each the order means nothing. An --output before several is for
+    the text report.
+    """
+    if len(formats) == len(outputs) == 1:
+        return ((formats[0], Path(outputs[0])),)
     pairs: list[tuple[str, Path | None]] = []
     named, files = iter(formats), iter(outputs)
     for each in order:
@@ -366,6 +367,22 @@ def _paired(
         else:
             raise click.UsageError("--output: each --format takes one file; this one has no --format before it.")
     return tuple(pairs)
+
+
+def _refuse_unwritable(config: Config, outputs: Sequence[Path | None] | None = None) -> None:
+    """Before the work, not after it."""
+    from reviewer.host import files
+
+    wanted = [each.path for each in config.outputs] if outputs is None else list(outputs)
+    for file in (*wanted, *(each for each in (config.sql, config.notes) if each is not None)):
+        if file is None:
+            streams.refuse_closed_output()
+        elif why := files.why_unwritable(file, makes_folders=True):
+            raise _unwritable(file, why)
+
+
+def _unwritable(file: Path, why: str) -> UsageError:
+    return UsageError(f"The report cannot be written to {file}: {why}.", "Name another file with --output.")
 
 
 def _write(report: Report, config: Config) -> None:
@@ -403,9 +420,7 @@ def _write_to(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, text)
     except OSError as error:
-        raise UsageError(
-            f"The report cannot be written to {file}: {files.why(error)}.", "Name another file."
-        ) from None
+        raise _unwritable(file, files.why(error)) from None
 
 
 def _write_bytes(told: bytes, output: Path | None) -> None:
@@ -414,6 +429,7 @@ def _write_bytes(told: bytes, output: Path | None) -> None:
         streams.write_bytes(told)
         return
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(told)
     except OSError as error:
         raise UsageError(

@@ -82,9 +82,8 @@ def release_project(
     now = datetime.now(timezone.utc)
     config = with_rules(config)
     production = production_of(config)
-    for file in (config.save_recording, config.sql, config.notes):
-        if file is not None:
-            refuse_unwritable(file)
+    if config.save_recording is not None:
+        refuse_unwritable(config.save_recording)
     with trouble.told(), workplace() as (guardian, folder):
         ends = _ends(config, start, end, environ, folder)
         scope = ends.scope

@@ -348,7 +348,7 @@ def scope(config: Config, tree: Tree, environ: Mapping[str, str]) -> Scope:
     since = f"new since {base.ref} ({base.commit[:12]}, {base.why})"
     changed = changed_files(tree, git, base.commit)
     if not changed:
-        return Scope(tree, Selection(), Graph({}), root, since, head=base.head)
+        return Scope(tree, Selection(), Graph({}), root, since, base.commit, base.head)
     graph = read_worktree(tree, root, changed)
     before = read_commit(tree, git, base.commit, graph)
     selection = new_revisions(graph, before)
@@ -657,6 +657,13 @@ def quiet_rules() -> frozenset[str]:
     return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.yields or check.RULE.last_resort)
 
 
+def waiting_rules() -> frozenset[str]:
+    """The rules about how long others wait for a lock of the migration."""
+    import checks as all_checks
+
+    return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.group.about_waiting)
+
+
 def _selected(config: Config, loaded: Sequence[Check]) -> list[Check]:
     wanted = [c for c in loaded if (c.RULE.id in config.select if config.select else c.RULE.default)]
     return [check for check in wanted if not config.ignored(check.RULE.id)]
@@ -886,11 +893,9 @@ def common_root(path: Path, tree: Tree) -> Path:
 
 def refuse_unwritable(path: Path) -> None:
     """Checked before the work, not after it."""
-    if path.is_dir() or not path.absolute().parent.is_dir():
+    if why := files.why_unwritable(path):
         raise UsageError(
-            f"The recording cannot be written to {path}: "
-            + ("it is a folder." if path.is_dir() else f"there is no folder {path.absolute().parent}."),
-            "Name another file with --save-recording.",
+            f"The recording cannot be written to {path}: {why}.", "Name another file with --save-recording."
         )
 
 
@@ -931,6 +936,7 @@ __all__ = [
     "setup_of",
     "start_server",
     "unread",
+    "waiting_rules",
     "with_rules",
     "workplace",
 ]

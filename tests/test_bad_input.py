@@ -195,6 +195,8 @@ def test_an_old_revision_that_fails_in_a_batch(place: Place, tmp_path: Path) -> 
         (["--select", "blocking-indexes", *HISTORY], ["blocking-indexes", "blocking-index"]),
         (["--ignore", "blocking-indexes", *HISTORY], ["blocking-indexes", "blocking-index"]),
         (["--save-recording", "nowhere/file", *HISTORY], ["nowhere", "--save-recording"]),
+        (["--output", ".", *HISTORY], ["cannot be written to .: it is a folder", "--output"]),
+        (["--output", "alembic.ini/report", *HISTORY], ["alembic.ini is no folder"]),
         (["--recording", "nowhere"], ["nowhere"]),
         (["--recording", "alembic.ini"], ["--save-recording FILE"]),
         (["nowhere"], ["nowhere"]),
@@ -208,6 +210,18 @@ def test_option_with_a_value_that_cannot_work(
 
     refused(done, 2, *words)
     assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--format", "json", "--output", "o"), ("--output", "o", "--format", "json")], ids=" ".join
+)
+def test_one_format_takes_the_one_output_wherever_it_stands(
+    arguments: tuple[str, ...], place: Place, folder: Path
+) -> None:
+    done = place.review(folder, *HISTORY, "--static", *arguments)
+
+    assert done.stdout == "", told(done)
+    assert json.loads((folder / "o").read_text())["verdict"]
 
 
 @pytest.mark.parametrize(

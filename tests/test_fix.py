@@ -555,3 +555,21 @@ def test_a_fix_that_makes_something_worse_is_not_offered_and_the_others_are(
     assert [each.fix.title for each in found.applied] == ["build index `ix` CONCURRENTLY"], told(found)
     (left,) = (each for each in found.left if each.finding.rule == "blocking-index")
     assert "the upgrade of b fails with this fix" in left.reason
+
+
+def test_what_was_as_bad_before_under_another_lock_keeps_no_fix_back(fixing_bench: Fixing, tmp_path: Path) -> None:
+    """The fix commits before the index is built: from there on other tables are held, and no longer than before."""
+    given = USERS + '\nop.execute("CREATE TABLE items (id bigint PRIMARY KEY); CREATE TABLE kinds (id bigint)")'
+    adds = ('op.add_column("{}", sa.Column("v", sa.Integer()))', 'op.drop_column("{}", "v")')
+    upgrade = QUICK + adds[0].format("users") + '\nop.create_index("ix", "orders", ["note"])'
+    downgrade = 'op.drop_index("ix", "orders")\n' + adds[1].format("users")
+    more = [
+        revision(id_, before, QUICK + adds[0].format(table), adds[1].format(table))
+        for id_, before, table in (("c", "b", "items"), ("d", "c", "kinds"))
+    ]
+
+    found = fixing_bench.of(one(tmp_path.resolve(), given, upgrade, downgrade, *more), rules=("blocking-index",))
+
+    assert [each.fix.rule for each in found.applied] == ["blocking-index"], told(found)
+    (held,) = (each for each in found.last.tree.findings if each.rule == "several-exclusive-locks")
+    assert "ACCESS EXCLUSIVE on `kinds` is requested while the transaction holds it on `items`" in held.message

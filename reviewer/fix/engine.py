@@ -21,7 +21,7 @@ from reviewer.fix.trial import Contents, State, Trials, differences
 from reviewer.project.naming import Naming
 from reviewer.recording import Direction, Outcome
 from reviewer.review.finding import Finding
-from reviewer.session import quiet_rules
+from reviewer.session import quiet_rules, waiting_rules
 
 Key = tuple[object, ...]
 
@@ -239,12 +239,15 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
         if now[this] >= was[this]:
             yield fix, "the review still finds it afterwards"
     yield from _failures(before, after, group)
+    moved = _moved(before, after) - {fix.finding.rule for fix in group}
     unseen = before.new - {revision for revision, way in _ran(before) if way is Direction.UPGRADE}
     for finding in after.tree.findings:
         this = _key(finding, after)
         if unseen and after.origins.get(where := _revision_of(finding, after), where) in unseen:
             continue  # its upgrade failed before, so nobody could see what else it does
-        if finding.suppressed is None and now[this] > was[this] and not _covered(finding, after, group):
+        if now[this] <= was[this] or finding.rule in moved:
+            continue
+        if finding.suppressed is None and not _covered(finding, after, group):
             yield _blamed(finding, group), f"the review then finds {finding.rule}: {finding.message.rstrip('.')}"
     if before.end is None:
         return
@@ -258,6 +261,17 @@ def _faults(before: State, after: State, group: Sequence[Fix]) -> Iterator[tuple
                 None,
                 f"the schema ends up different: {each.kind} {each.name}{on} is {each.change.value} {each.aspect}".rstrip(),
             )
+
+
+def _moved(before: State, after: State) -> frozenset[str]:
+    """The rules about waiting that find no more than before. With another place to commit, what a transaction holds
+    hinders another statement, or is held on another table.
+    """
+    was, now = (
+        Counter((f.rule, f.severity) for f in s.tree.findings if f.suppressed is None) for s in (before, after)
+    )
+    more = {rule for rule, severity in now if now[rule, severity] > was[rule, severity]}
+    return waiting_rules() - more
 
 
 def _revision_of(finding: Finding, state: State) -> str:

@@ -72,6 +72,22 @@ def read_stamped(path: Path | str, largest: int | None = None) -> tuple[bytes, S
         return text, Stamp(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
+def why_unwritable(path: Path, *, makes_folders: bool = False) -> str:
+    """Why the file `path` cannot be written, as far as that shows without an attempt; empty if nothing speaks against
+    it. To be asked before the work instead of after it. `makes_folders`: missing folders are created.
+    """
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists():
+        return "" if os.access(path, os.W_OK) else "it is write-protected"
+    folder = path.absolute().parent
+    if makes_folders:
+        folder = next(each for each in (folder, *folder.parents) if each.exists())
+    if not folder.is_dir():
+        return f"{folder} is no folder" if folder.exists() else f"there is no folder {folder}"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"the folder {folder} is write-protected"
+
+
 def write(path: Path, text: str) -> None:
     """Write `text` to the file `path`; a new file is removed again if the text does not fit.
 

@@ -13,6 +13,7 @@ from reviewer.report.alike import Group, together
 from reviewer.report.digest import (
     RevisionDigest,
     TreeDigest,
+    base_commit,
     digest,
     headline,
     passing,
@@ -76,6 +77,9 @@ def _page(report: Report, terminal: Terminal) -> Iterator[Text]:
     yield from left_out
     if left_out and not quiet:
         yield Text("")
+    if report.verdict is Verdict.SKIPPED and (base := base_commit(report)):
+        words = f"compared with commit {inert.name(base)}; --base REF names another one, --revisions base:head takes all"
+        yield from terminal.wrapped(Text(words, "dim"), 0)
     if report.verdict is not Verdict.SKIPPED:
         last = "; ".join([witness(report), *sizes(report), f"alembic-reviewer {report.tool}"])
         yield Text(inert.name(last), "dim")

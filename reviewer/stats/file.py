@@ -37,10 +37,8 @@ def save(stats: views.Stats, path: Path) -> None:
 
 def refuse_unwritable(path: Path) -> None:
     """Raise `UsageError` if the file `path` cannot be created. Called before the work instead of after it."""
-    if path.is_dir():
-        raise _unwritable(path, "it is a folder")
-    if not path.absolute().parent.is_dir():
-        raise _unwritable(path, f"there is no folder {path.absolute().parent}")
+    if why := files.why_unwritable(path):
+        raise _unwritable(path, why)
 
 
 def _unwritable(path: Path, why: str) -> UsageError:

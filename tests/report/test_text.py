@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 from rich.text import Text
 
-from reviewer.recording import Direction, Outcome, Pass, Rehearsal, Skipped
+from reviewer.recording import Direction, OldCode, Outcome, Pass, Rehearsal, Skipped
 from reviewer.report import render, text
 from reviewer.report.terminal import Terminal
 from reviewer.review.finding import Severity
@@ -241,3 +241,13 @@ def test_a_reason_that_keeps_many_from_being_run_is_said_once() -> None:
 
     for form in ("text", "markdown", "html", "rollback"):
         assert render(form, report, dict).count("nothing here can be run") == 1, form
+
+
+def test_a_review_of_nothing_says_what_it_has_compared_with() -> None:
+    (tree,) = reports.NOTHING_NEW.trees
+    compared = replace(tree, recording=replace(tree.recording, old_code=OldCode("579e84dacd851234")))
+
+    assert text.render(replace(reports.NOTHING_NEW, trees=(compared,))).splitlines() == [
+        "skipped: no new revision, nothing to review",
+        "compared with commit 579e84dacd85; --base REF names another one, --revisions base:head takes all",
+    ]
