@@ -27,6 +27,7 @@ the new one (NOT VALID) before dropping the old one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 
 from reviewer.check import (
@@ -53,6 +54,7 @@ from reviewer.check import (
     SetNotNull,
     Severity,
     Subject,
+    Table,
     about,
     concern,
     is_partial,
@@ -144,14 +146,18 @@ def _replaced(table: Name, name: str, found: Constraint | None, context: Context
                 on, key, columns, found, context
             ):
                 return True
-            case CreateIndex(table=on, unique=True, where=None) if on.matches(table) and _forbids(
-                operation.columns, found
+            case CreateIndex(table=on, unique=True, where=None, columns=keys) if on.matches(table) and _forbids(
+                keys, found, context.now.table(table)
             ):
                 return True
             case SetNotNull(table=on, column=column) if proof and on.matches(table) and column in columns:
                 return True
     return any(
-        each.unique and each.valid and each.name != name and not is_partial(each) and _forbids(each.columns, found)
+        each.unique
+        and each.valid
+        and each.name != name
+        and not is_partial(each)
+        and _forbids(each.columns, found, context.now.table(table))
         for each in context.now.indexes(table)
     )
 
@@ -167,10 +173,15 @@ def _refers_as_before(
     return set(columns) <= set(key.columns) and all(each is not None and not each.nullable for each in more)
 
 
-def _forbids(columns: tuple[str, ...], found: Constraint | None) -> bool:
-    """Whether a unique index on `columns` rejects what the constraint rejected."""
-    unique = found is not None and found.kind == "unique" and "NULLS NOT DISTINCT" not in found.definition
-    return found is not None and unique and bool(columns) and set(columns) <= set(found.columns)
+def _forbids(keys: tuple[str, ...], found: Constraint | None, table: Table | None) -> bool:
+    """Whether a unique index on `keys`, columns or expressions of them, rejects what the constraint rejected: rows
+    that are equal in a column are equal in whatever is made of it.
+    """
+    if found is None or found.kind != "unique" or "NULLS NOT DISTINCT" in found.definition:
+        return False
+    known = {each.name for each in table.columns} if table is not None else set()
+    used = [{key} if key in found.columns else known.intersection(re.findall(r"\w+", key)) for key in keys]
+    return bool(used) and all(each and each <= set(found.columns) for each in used)
 
 
 def _same_kind(operation: object, columns: tuple[str, ...], found: Constraint | None) -> bool:
@@ -236,6 +247,26 @@ EXAMPLES = [
         upgrade="""
         op.drop_constraint("one_email", "users")
         op.create_index("uq_email", "users", ["email"], unique=True)
+        """,
+    ),
+    Example(
+        "in whose place comes a unique index that tells fewer rows apart",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, email text CONSTRAINT one_email UNIQUE)")
+        """,
+        upgrade="""
+        op.drop_constraint("one_email", "users")
+        op.execute("CREATE UNIQUE INDEX uq_email ON users (lower(email))")
+        """,
+    ),
+    Example(
+        "in whose place comes a unique index on something else",
+        given="""
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, email text CONSTRAINT one_email UNIQUE, name text)")
+        """,
+        upgrade="""
+        op.drop_constraint("one_email", "users")  # flagged
+        op.execute("CREATE UNIQUE INDEX uq_name ON users (lower(email || name))")
         """,
     ),
     Example(

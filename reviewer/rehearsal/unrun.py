@@ -48,6 +48,8 @@ def _read(bench: Workbench, direction: Direction, cut: Mapping[str, Pass]) -> di
             read[id_] = replace(failed, unrun=after(failed.statements, found.statements))
         else:
             reason = ((found.reason if found else None) or why).rstrip(".")
+            if failed.failure is not None and failed.failure.message.rstrip(".") in reason:
+                reason = "the same error ends that"
             bench.skip(
                 f"what comes after the failure in {'the downgrade of ' if down else ''}revision {id_}",
                 f"it cannot be rendered as SQL to be read: {reason}",

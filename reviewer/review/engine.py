@@ -68,9 +68,14 @@ def review(
         recording=recording,
         findings=tuple(_in_order(sizes.weighed(kept, production, small_table), recording)),
         unrecognized=tuple(_unrecognized(stories)),
-        phrases=tuple((s.revision.id, describe([op for op, _ in s.operations()])) for s in stories if s.ran),
+        phrases=tuple((s.revision.id, describe(_own(s))) for s in stories if s.ran),
         strongest=tuple((s.revision.id, found) for s in stories if (found := strongest(s, recording)) is not None),
     )
+
+
+def _own(story: Story) -> list[Operation]:
+    """What the statements of the revision do: those of env.py run in every upgrade."""
+    return [operation for operation, statement in story.operations() if statement.origin is Origin.REVISION]
 
 
 def _replay(story: Story, direction: Direction, checks: Sequence[Check], begin: Context) -> Iterator[Finding]:
