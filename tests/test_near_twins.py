@@ -1681,6 +1681,12 @@ TIED = (
     "UPDATE logs SET kind = 'b' FROM (SELECT max(id) AS last FROM users) m WHERE user_id = m.last",
     "UPDATE logs l SET kind = 'b' FROM users u, logs k WHERE k.id = l.id AND u.id = k.user_id",
     "DELETE FROM logs WHERE logs IS NOT NULL AND EXISTS (SELECT FROM users)",
+    "CREATE TABLE doomed AS SELECT l.* FROM logs l WHERE kind = 'a'",
+    "DELETE FROM logs WHERE id IN (SELECT id FROM doomed)",
+    "ALTER TABLE doomed RENAME TO gone",
+    "DELETE FROM logs WHERE id IN (SELECT id FROM gone)",
+    "CREATE VIEW seen AS SELECT user_id FROM logs",
+    "DELETE FROM logs WHERE user_id IN (SELECT user_id FROM seen)",
 )
 UNTIED = (
     "DELETE FROM logs WHERE user_id IN (SELECT user_id FROM users)",
