@@ -15,7 +15,7 @@ rows in batches, and make the column NOT NULL in a later deploy (see `scanning-n
 
 ## Not flagged
 
-- Columns with a default, and tables on which the same deploy creates a trigger, which may fill the column.
+- Columns with a default, and tables on which the same deploy creates a trigger, which may fill the column, and keeps it.
 - Columns that were there before, and tables of the same deploy.
 
 ## References
@@ -26,7 +26,7 @@ rows in batches, and make the column NOT NULL in a later deploy (see `scanning-n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reviewer.check import (
     AddCheck,
@@ -36,6 +36,7 @@ from reviewer.check import (
     Context,
     CreateObject,
     DoBlock,
+    DropObject,
     Example,
     Group,
     Name,
@@ -44,6 +45,7 @@ from reviewer.check import (
     SetDefault,
     SetNotNull,
     Severity,
+    Statement,
     Subject,
     about,
     concern,
@@ -94,16 +96,38 @@ def _unwritten(table: Name, column: str, context: Context) -> bool:
     known = context.now.column(table, column)
     if known is None or known.default is not None or not known.nullable:
         return False
-    return not any(_may_fill(operation, table) for operation, _ in (*context.earlier, *context.later()))
+    before, after = context.earlier, context.later()
+    if any(_may_fill(operation, table) for operation, _ in (*before, *after)):
+        return False
+    made = {each.name for operation, _ in (*before, *after) for each in _trigger(operation, table)}
+    return not any(_stays(each, table, (*before, *context.later_in_deploy())) for each in made)
 
 
 def _may_fill(operation: Operation, table: Name) -> bool:
     match operation:
-        case CreateObject(kind="trigger", table=Name() as on) | SetDefault(table=on) | AddIdentity(table=on):
+        case SetDefault(table=on) | AddIdentity(table=on):
             return on.matches(table)
         case DoBlock():
             return True
     return False
+
+
+def _trigger(operation: Operation, table: Name) -> Iterator[Name]:
+    match operation:
+        case CreateObject(kind="trigger", object=name, table=Name() as on) if on.matches(table):
+            yield name
+
+
+def _stays(trigger: str, table: Name, deploy: Sequence[tuple[Operation, Statement]]) -> bool:
+    """Whether the deploy leaves the trigger that it creates on the table."""
+    stays = False
+    for operation, _ in deploy:
+        match operation:
+            case CreateObject(kind="trigger", object=Name(name=name), table=Name() as on) if on.matches(table):
+                stays = stays or name == trigger
+            case DropObject(kind="trigger", object=Name(name=name), table=Name() as on) if on.matches(table):
+                stays = stays and name != trigger
+    return stays
 
 
 USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
@@ -136,6 +160,32 @@ EXAMPLES = [
         op.execute("CREATE TRIGGER age BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION age()")
         op.execute("UPDATE users SET age = 0")
         op.alter_column("users", "age", nullable=False)
+        ''',
+    ),
+    Example(
+        "filled by a trigger that the same deploy drops",
+        given=USERS,
+        upgrade='''
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.execute("""CREATE FUNCTION age() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.age := coalesce(NEW.age, 0); RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER age BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION age()")
+        op.execute("UPDATE users SET age = 0")
+        op.execute("DROP TRIGGER age ON users")
+        op.alter_column("users", "age", nullable=False)  # flagged
+        ''',
+    ),
+    Example(
+        "filled by a trigger that is dropped and created again",
+        given=USERS,
+        upgrade='''
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.execute("""CREATE FUNCTION age() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.age := coalesce(NEW.age, 0); RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER age BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION age()")
+        op.execute("DROP TRIGGER age ON users")
+        op.alter_column("users", "age", nullable=False)
+        op.execute("CREATE TRIGGER age BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION age()")
         ''',
     ),
 ]
