@@ -1734,3 +1734,20 @@ def test_a_foreign_key_that_indexes_check_reads_every_row_too(not_valid: bool, b
     rules = {each.rule for each in report.findings}
     assert ("validating-foreign-key" in rules) is not not_valid
     assert ("fails-on-legal-rows" in rules) is not not_valid
+
+
+@pytest.mark.parametrize(
+    ("columns", "severities"), [("id, old", ["warning"]), ("old", [])], ids=["with their old keys", "with new keys"]
+)
+def test_rows_of_two_tables_that_become_one_have_the_same_keys(
+    columns: str, severities: list[str], bench: cases.Bench
+) -> None:
+    up = sent(
+        "CREATE TABLE things (id serial PRIMARY KEY, old text)",
+        f"INSERT INTO things ({columns}) SELECT {columns} FROM items UNION ALL SELECT {columns} FROM parts",
+    )
+    setup = tuple(f"CREATE TABLE {name} (id serial PRIMARY KEY, old text)" for name in ("items", "parts"))
+    made = replace(case((up, 'op.drop_table("things")')), setup=setup)
+    report = bench.review(made, select=("failing-upgrade",))
+
+    assert [each.severity.value for each in report.findings] == severities
