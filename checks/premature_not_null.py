@@ -5,7 +5,7 @@ A new column is made NOT NULL in the deploy that adds it, before the running cod
 
 Add as nullable, fill, make NOT NULL: each of the three is right, and in one deploy they are what `required-column` is.
 The code that still runs does not know the column, so from the commit on each of its INSERTs leaves it NULL and is
-refused. A CHECK that asks for a value does the same, as NOT VALID too: new rows are always checked, and an UPDATE of a row
+refused. A primary key does the same. So does a CHECK that asks for a value, as NOT VALID too: new rows are always checked, and an UPDATE of a row
 that is not filled yet is refused as well.
 
 ## Do this instead
@@ -32,6 +32,7 @@ from reviewer.check import (
     AddCheck,
     AddIdentity,
     AddNotNull,
+    AddPrimaryKey,
     Concern,
     Context,
     CreateObject,
@@ -70,6 +71,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             found := _NOT_NULL.fullmatch(expression)
         ) and _unwritten(table, name := found[1] or found[2], context):
             yield _tightened(table, name, "takes no NULL from here on")
+        case AddPrimaryKey(table=table, columns=columns, using_index=index):
+            of_index = (each.columns for each in context.now.indexes(table) if each.name == index)
+            for name in columns or next(of_index, ()):
+                if _unwritten(table, name, context):
+                    yield _tightened(table, name, "is in the primary key, and so NOT NULL, from here on")
 
 
 _NOT_NULL = re.compile(r'[\s(]*(?:"([^"]+)"|([a-z_][\w$]*))\s+is\s+not\s+null[\s)]*', re.IGNORECASE)
@@ -161,6 +167,29 @@ EXAMPLES = [
         op.execute("UPDATE users SET age = 0")
         op.alter_column("users", "age", nullable=False)
         ''',
+    ),
+    Example(
+        "filled and made the primary key in the same deploy",
+        given="""
+op.execute("CREATE TABLE members (user_id bigint NOT NULL, group_id bigint NOT NULL, PRIMARY KEY (user_id, group_id))")
+""",
+        upgrade="""
+        op.add_column("members", sa.Column("id", sa.BigInteger()))
+        op.execute("UPDATE members SET id = user_id * 1000 + group_id")
+        op.drop_constraint("members_pkey", "members")
+        op.create_primary_key("members_pkey", "members", ["id"])  # flagged
+        """,
+    ),
+    Example(
+        "numbered by PostgreSQL and made the primary key in the same deploy",
+        given="""
+op.execute("CREATE TABLE members (user_id bigint NOT NULL, group_id bigint NOT NULL, PRIMARY KEY (user_id, group_id))")
+""",
+        upgrade="""
+        op.add_column("members", sa.Column("id", sa.BigInteger(), sa.Identity()))
+        op.drop_constraint("members_pkey", "members")
+        op.create_primary_key("members_pkey", "members", ["id"])
+        """,
     ),
     Example(
         "filled by a trigger that the same deploy drops",
