@@ -29,6 +29,7 @@ later release. If that is not worth it, raise deliberately in the downgrade and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -46,6 +47,7 @@ from reviewer.check import (
     Name,
     Rule,
     Severity,
+    Step,
     Story,
     Subject,
     Truncate,
@@ -120,11 +122,20 @@ def _told_by_a_drop(loss: Loss, story: Story) -> bool:
                 whole and str(step.now.origin(table) or table) == loss.table
             ):
                 return True
+            case Truncate(cascade=True) if whole and Name.told(loss.table).name in _cascaded(step):
+                return True
             case DropColumn(table=table, column=column):
                 before = step.now.column_origin(table, column) or (table, column)
                 if (str(before[0]), before[1]) == (loss.table, loss.column):
                     return True
     return False
+
+
+def _cascaded(step: Step) -> set[str]:
+    """The tables that TRUNCATE … CASCADE was seen to empty without naming them."""
+    seen = step.statement.observation
+    said = seen.messages if seen is not None else ()
+    return {name for message in said for name in re.findall(r'truncate cascades to table "(.+?)"', message)}
 
 
 def _sentence(loss: Loss, context: Context) -> str:
