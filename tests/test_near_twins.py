@@ -1717,8 +1717,29 @@ while op.get_bind().exec_driver_sql({update!r}).rowcount:
 """
     report = bench.review(case((up, NO_WAY_BACK)), select=("work-under-lock",))
 
-    (message,) = (each.message for each in report.findings)
-    assert message.startswith("Updating every row of `items` in 2 statements")
+    (found,) = report.findings
+    assert found.message.startswith("Updating every row of `items` in 2 statements")
+    assert "while op.get_bind().execute(batch).rowcount:" in found.remedy[0]
+
+
+def test_one_of_many_changes_is_no_remedy_for_all_of_them(bench: cases.Bench) -> None:
+    up = """
+op.add_column("items", sa.Column("code", sa.Text()))
+for (key,) in op.get_bind().exec_driver_sql("SELECT id FROM items").fetchall():
+    op.execute(f"UPDATE items SET code = 'c{key}' WHERE id = {key}")
+"""
+    report = bench.review(case((up, NO_WAY_BACK)), select=("work-under-lock",))
+
+    assert [each.remedy for each in report.findings] == [()]
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["that refers to it", "that does not"])
+def test_what_a_truncate_takes_with_it_is_told_once(both: bool, bench: cases.Bench) -> None:
+    setup = (*ITEMS, f"CREATE TABLE parts (id int PRIMARY KEY, item int {'REFERENCES items' * both})")
+    up = sent("TRUNCATE items CASCADE" if both else "TRUNCATE items, parts")
+    report = bench.review(replace(case((up, "pass")), setup=setup), select=("truncated-table", "lossy-round-trip"))
+
+    assert {each.rule for each in report.findings} == {"truncated-table"}
 
 
 @pytest.mark.parametrize("not_valid", [False, True])
