@@ -16,6 +16,7 @@ rows in batches, and make the column NOT NULL in a later deploy (see `scanning-n
 ## Not flagged
 
 - Columns with a default, and tables on which the same deploy creates a trigger, which may fill the column, and keeps it.
+- Columns that are filled in an INSERT without them, as was seen, by a trigger that was there before.
 - Columns that were there before, and tables of the same deploy.
 
 ## References
@@ -100,17 +101,19 @@ def _unwritten(table: Name, column: str, context: Context) -> bool:
     if context.was(table, column) is not None:
         return False  # it was there under another name
     known = context.now.column(table, column)
-    if known is None or known.default is not None or not known.nullable:
+    if known is None or known.default is not None or not known.nullable or context.filled(table, column):
         return False
     before, after = context.earlier, context.later()
-    if any(_may_fill(operation, table) for operation, _ in (*before, *after)):
+    if any(_may_fill(operation, table, context) for operation, _ in (*before, *after)):
         return False
     made = {each.name for operation, _ in (*before, *after) for each in _trigger(operation, table)}
     return not any(_stays(each, table, (*before, *context.later_in_deploy())) for each in made)
 
 
-def _may_fill(operation: Operation, table: Name) -> bool:
+def _may_fill(operation: Operation, table: Name, context: Context) -> bool:
     match operation:
+        case CreateObject(kind="function", replace=True):
+            return context.static  # of a trigger that was there, which only a server knows
         case SetDefault(table=on) | AddIdentity(table=on):
             return on.matches(table)
         case DoBlock():
@@ -190,6 +193,21 @@ op.execute("CREATE TABLE members (user_id bigint NOT NULL, group_id bigint NOT N
         op.drop_constraint("members_pkey", "members")
         op.create_primary_key("members_pkey", "members", ["id"])
         """,
+    ),
+    Example(
+        "filled by a trigger that was there, in new rows too",
+        given=f'''
+        {USERS}
+        op.execute("""CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER fill BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION fill()")
+        ''',
+        upgrade='''
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.execute("""CREATE OR REPLACE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.age := coalesce(NEW.age, 0); RETURN NEW; END $$""")
+        op.execute("UPDATE users SET age = 0")
+        op.alter_column("users", "age", nullable=False)
+        ''',
     ),
     Example(
         "filled by a trigger that the same deploy drops",
