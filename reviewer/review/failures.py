@@ -210,7 +210,7 @@ _REFUSED_BY: dict[str, tuple[type, ...]] = {
 
 
 def collides(story: Story, failed: Pass) -> bool:
-    """Whether a row that the revision inserts has the key of one that was there before the deploy."""
+    """Whether a row that the revision inserts has the key of one that the table had before the deploy."""
     refused = failed.failure is not None and failed.failure.sqlstate == _UNIQUE_VIOLATION
     found = operation(story, failed) if refused else None
     if not isinstance(found, Insert):
