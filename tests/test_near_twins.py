@@ -1772,3 +1772,46 @@ def test_rows_of_two_tables_that_become_one_have_the_same_keys(
     report = bench.review(made, select=("failing-upgrade",))
 
     assert [each.severity.value for each in report.findings] == severities
+
+
+@pytest.mark.parametrize(("scale", "told"), [(4, True), (2, False)], ids=["with more digits", "with these digits"])
+def test_a_copy_that_rounds_is_told_where_its_column_goes(scale: int, told: bool, bench: cases.Bench) -> None:
+    setup = (f"CREATE TABLE fees (id serial PRIMARY KEY, amount numeric(12, {scale}) NOT NULL)",)
+    up = sent(
+        "ALTER TABLE fees ADD COLUMN cents bigint",
+        "UPDATE fees SET cents = amount * 100",
+        "ALTER TABLE fees DROP COLUMN amount",
+    )
+    down = sent(
+        f"ALTER TABLE fees ADD COLUMN amount numeric(12, {scale}) NOT NULL DEFAULT 0",
+        "UPDATE fees SET amount = cents / 100.0",
+        "ALTER TABLE fees ALTER COLUMN amount DROP DEFAULT, DROP COLUMN cents",
+    )
+    report = bench.review(replace(case((up, down)), setup=setup), select=("lossy-round-trip",))
+
+    assert ["`fees.amount`" in each.message for each in report.findings] == [True] * told
+
+
+@pytest.mark.parametrize(
+    ("does", "lost"),
+    [("DROP TABLE items", True), ("ALTER TABLE items RENAME TO things", False)],
+    ids=["dropped", "renamed"],
+)
+def test_the_rows_of_a_table_that_a_block_drops_are_lost(does: str, lost: bool, bench: cases.Bench) -> None:
+    up = sent(f"DO $$ BEGIN {does}; END $$")
+    report = bench.review(case((up, NO_WAY_BACK)), select=("refused-after-upgrade",))
+
+    (message,) = (each.message for each in report.findings)
+    assert message.endswith("Its rows are lost.") is lost
+
+
+def test_each_table_that_one_statement_blocks_is_told(bench: cases.Bench) -> None:
+    changes = "".join(
+        f"ALTER TABLE {each} ADD COLUMN uid uuid DEFAULT gen_random_uuid();" for each in ("items", "parts")
+    )
+    up = sent(f"DO $$ BEGIN {changes} END $$")
+    setup = (*ITEMS, "CREATE TABLE parts (id int PRIMARY KEY)", "INSERT INTO parts SELECT generate_series(1, 50)")
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=setup), select=("blocking-statement",))
+
+    (message,) = (each.message for each in report.findings)
+    assert "reads and writes of `items` and `parts` wait" in " ".join(message.split())
