@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from reviewer.replay.schema import Schema
+from reviewer.sql.operations import Delete, Update
 from reviewer.sql.parse import conditions
 
 if TYPE_CHECKING:
     from reviewer.sql.conditions import Condition, Tables, Used
 
-__all__ = ["conditions", "is_untied", "of_itself"]
+__all__ = ["conditions", "is_untied", "of_itself", "set_in_each_row"]
 
 _OF_EACH_ROW = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"})
 """The columns that every table has."""
+
+
+_IS_SET = re.compile(r'\bWHERE\s+(?:"?\w+"?\.)?"?(\w+)"?\s+IS\s+NOT\s+NULL[\s;]*$', re.IGNORECASE)
+
+
+def set_in_each_row(change: Update | Delete, sql: str, schema: Schema) -> str | None:
+    """The column that is all of the WHERE: it IS NOT NULL, as it is in each row. None if the WHERE says more."""
+    found = _IS_SET.search(sql) if change.filtered and not change.sources else None
+    known = schema.column(change.table, found[1]) if found and len(_WHERE.findall(sql)) == 1 else None
+    return known.name if known is not None and not known.nullable else None
+
+
+_WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
 
 
 def is_untied(condition: Condition, schema: Schema) -> bool:
