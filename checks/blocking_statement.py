@@ -27,7 +27,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewer.check import Concern, Context, Example, Group, Rule, Severity, Subject, Understood, about, concern
+from reviewer.check import (
+    Concern,
+    Context,
+    Example,
+    Group,
+    Rule,
+    Severity,
+    Subject,
+    Understood,
+    about,
+    concern,
+    listed,
+)
 
 RULE = Rule(
     id="blocking-statement",
@@ -48,10 +60,14 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if not work or not blocking:
                 return
             table, mode = max(blocking.items(), key=lambda item: item[1].strength)
+            alike = [
+                each for each, its in blocking.items() if its is mode and each.waiting(its) == table.waiting(mode)
+            ]
+            tables = listed([f"`{each}`" for each in sorted(alike, key=str)], 3)
             yield concern(
                 f"""
-                This statement {" and ".join(each.phrase for each in work[:2])} under {mode} on `{table}`, so
-                {table.waiting(mode)} of `{table}` wait until the transaction ends.
+                This statement {" and ".join(each.phrase for each in work[:2])} under {mode} on {tables}, so
+                {table.waiting(mode)} of {tables} wait until the transaction ends.
                 """,
                 about=about.table(table),
             )

@@ -74,11 +74,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             for step in story.steps(Direction.DOWNGRADE):
                 statement = step.statement
                 # what does not exist cannot be lost: that is reported as a failure
-                told = None if statement.sqlstate in NOT_THERE else _lost(step, brought, story, context.static)
+                told = None if statement.sqlstate in NOT_THERE else _told(step, brought, story, context.static)
                 if told:
                     what, about = told
                     yield concern(
-                        f"Rolling back {what}, which the upgrade did not add.",
+                        f"Rolling back {what}.",
                         about=about,
                         severity=Severity.ERROR if about[0] != "downgrade" and _seen(story) else None,
                         location=statement.location,
@@ -141,6 +141,19 @@ def _was_there(step: Step, brought: _Brought, story: Story, static: bool, column
     return static if known is None else column is None or known.column(column) is not None
 
 
+def _told(step: Step, brought: _Brought, story: Story, static: bool) -> tuple[str, tuple[str, ...]] | None:
+    match step.operation:
+        case Delete(table=table) if table.name.startswith("pg_") and table.schema in {None, "pg_catalog"}:
+            said = f"deletes rows of the system catalogue `{table}`, and PostgreSQL does not check what needs them"
+            if table.name == "pg_enum":
+                said = (
+                    "deletes a label from the system catalogue `pg_enum`: a row that has it can no longer be read"
+                )
+            return said, ("downgrade", "table", str(table))
+    lost = _lost(step, brought, story, static)
+    return (f"{lost[0]}, which the upgrade did not add", lost[1]) if lost is not None else None
+
+
 def _lost(step: Step, brought: _Brought, story: Story, static: bool) -> tuple[str, tuple[str, ...]] | None:
     """What one operation of the downgrade destroys beyond the reverse of the upgrade."""
     match step.operation:
@@ -166,6 +179,20 @@ def _lost(step: Step, brought: _Brought, story: Story, static: bool) -> tuple[st
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'
 
 EXAMPLES = [
+    Example(
+        "deletes a label by hand",
+        given="""
+        op.execute("CREATE TYPE mood AS ENUM ('sad', 'ok')")
+        op.execute("CREATE TABLE users (id bigint PRIMARY KEY, mood mood)")
+        """,
+        upgrade="""
+        with op.get_context().autocommit_block():
+            op.execute("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'happy'")
+        """,
+        downgrade="""
+        op.execute("DELETE FROM pg_enum WHERE enumlabel = 'happy' AND enumtypid = 'mood'::regtype")  # flagged
+        """,
+    ),
     Example(
         "drops a column that was there before",
         given=USERS,

@@ -75,7 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             then = context.committed.column(table, column)
             if then is not None and (then.nullable or then.default is not None):
                 return
-            if _filled(table, column, context):
+            if context.filled(table, column):
                 return
             if known is not None and context.now.is_new_column(table, column):
                 yield concern(
@@ -105,21 +105,6 @@ def _old_code_inserts(table: Name, context: Context) -> bool | None:
     ):
         return None
     return not any(each.table.matches(before) and "insert" in each.statements for each in old.broken)
-
-
-def _filled(table: Name, column: str, context: Context) -> bool:
-    """Whether an INSERT that leaves the column out was tried after the revision, and wrote a row."""
-    after = context.recording.after(context.revision.id) if context.revision is not None else None
-    if after is None:
-        return False
-    named = [name for name in (context.now.origin(table), table) if name is not None]
-    tried = any(
-        column not in each.columns and any(each.table.matches(name) for name in named) for each in after.inserted
-    )
-    return tried and not any(
-        each.action == "insert" and each.column == column and any(each.subject.matches(name) for name in named)
-        for each in after.refused
-    )
 
 
 def _may_be_null(nullable: bool, table: Name, column: str, context: Context) -> bool:

@@ -419,7 +419,7 @@ def _sentence(difference: Difference) -> str:
         case Difference(aspect=aspect, before=None, after=after):
             return f"{what} still has {_aspect(aspect)} `{_short(after)}`, which it did not have before"
         case Difference(aspect=aspect, before=before, after=None):
-            return f"{what} no longer has {_aspect(aspect)}, which was `{_short(before)}`"
+            return f"{what} no longer has its {_aspect(aspect)} `{_short(before)}`"
         case Difference(aspect=aspect, before=before, after=after):
             was, now = _apart(before, after)
             is_, had = ("are", "were") if aspect in {"grants", "options"} else ("is", "was")

@@ -29,6 +29,7 @@ later release. If that is not worth it, raise deliberately in the downgrade and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -46,12 +47,15 @@ from reviewer.check import (
     Name,
     Rule,
     Severity,
+    Step,
     Story,
     Subject,
     Truncate,
+    Update,
     about,
     concern,
     guilty,
+    ties,
 )
 
 RULE = Rule(
@@ -112,19 +116,38 @@ def _evidence(loss: Loss) -> dict[str, object]:
 
 
 def _told_by_a_drop(loss: Loss, story: Story) -> bool:
-    """Whether another rule reports it: of rows that the downgrade puts back with other values, none does."""
-    whole = loss.column is None
+    """Whether another rule reports it: of rows or values that the downgrade puts back otherwise, none does."""
+    whole, copied = loss.column is None, False
     for step in story.steps(Direction.UPGRADE):
         match step.operation:
             case DropTable(table=table) | Truncate(table=table) | Delete(table=table, filtered=False) if (
                 whole and str(step.now.origin(table) or table) == loss.table
             ):
                 return True
+            case Delete(table=table) as change if (
+                whole
+                and str(step.now.origin(table) or table) == loss.table
+                and ties.set_in_each_row(change, step.statement.sql, step.now)
+            ):
+                return True
+            case Truncate(cascade=True) if whole and Name.told(loss.table).name in _cascaded(step):
+                return True
             case DropColumn(table=table, column=column):
                 before = step.now.column_origin(table, column) or (table, column)
                 if (str(before[0]), before[1]) == (loss.table, loss.column):
-                    return True
+                    return not (copied and loss.after is not None)
+            case Update(table=into, reads=reads, sources=sources) if loss.column in reads and any(
+                str(step.now.origin(each) or each) == loss.table for each in (into, *sources)
+            ):
+                copied = True
     return False
+
+
+def _cascaded(step: Step) -> set[str]:
+    """The tables that TRUNCATE … CASCADE was seen to empty without naming them."""
+    seen = step.statement.observation
+    said = seen.messages if seen is not None else ()
+    return {name for message in said for name in re.findall(r'truncate cascades to table "(.+?)"', message)}
 
 
 def _sentence(loss: Loss, context: Context) -> str:

@@ -6,6 +6,9 @@ IF [NOT] EXISTS turned a statement into a no-op.
 The existing object may have other columns, another type or other constraints than the one that the revision
 describes. The statement succeeds, the revision is recorded, and from then on the history and the database disagree.
 
+An enum type of SQLAlchemy with `create_type=False`, or created with `checkfirst=True`, does the same where a type of that
+name has other labels: the first row with one of the new ones is refused.
+
 ## Do this instead
 
 Do not use IF [NOT] EXISTS in revisions that run in a transaction: an error shows immediately that the database is
@@ -36,11 +39,13 @@ from reviewer.check import (
     AddForeignKey,
     AddPrimaryKey,
     AddUnique,
+    Basis,
     Concern,
     Context,
     CreateIndex,
     CreateObject,
     CreateTable,
+    Direction,
     DropColumn,
     DropConstraint,
     DropIndex,
@@ -48,12 +53,17 @@ from reviewer.check import (
     DropTable,
     Example,
     Group,
+    Labelled,
+    Location,
     Name,
+    Outcome,
     Rule,
     Severity,
+    Story,
     Subject,
     about,
     concern,
+    listed,
 )
 
 RULE = Rule(
@@ -66,6 +76,11 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
+        case Story(revision=revision) if all(
+            each.outcome is Outcome.OK for each in subject.passes if each.direction is Direction.UPGRADE
+        ):
+            for each in revision.labelled:
+                yield from _other_labels(each, subject)
         case CreateIndex(name=str(name), if_not_exists=True) if _nothing(context) and (
             how := _otherwise(subject, context)
         ):
@@ -101,6 +116,26 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     f"The statement does nothing, and the revision continues as if it had succeeded: {said.removesuffix(', skipping')}.",
                     about=about.other("nothing", str(name)),
                 )
+
+
+def _other_labels(meant: Labelled, story: Story) -> Iterator[Concern]:
+    """An enum type that is not created because there is one of that name, with other labels."""
+    name = (meant.schema or "public", meant.type)
+    before, after = story.before.enums.get(name), story.after.enums.get(name)
+    missing = [each for each in meant.labels if each not in (before or ())]
+    if before is None or after is None or not missing or story.after.opaque or set(meant.labels) <= set(after):
+        return
+    yield concern(
+        f"""
+        The type `{meant.type}` was there before, without {listed([f"`{each}`" for each in missing], 5)}: nothing adds
+        {"it" if len(missing) == 1 else "them"}, and PostgreSQL rejects {"this label" if len(missing) == 1 else "these labels"}.
+        Give the new type another name, or add what is missing.
+        """,
+        about=about.other("nothing", meant.type),
+        severity=Severity.WARNING,
+        basis=Basis.COMPARED,
+        location=Location(story.revision.path, meant.line),
+    )
 
 
 def _made_next(dropped: Subject, context: Context) -> bool:
@@ -165,6 +200,28 @@ def _messages(context: Context) -> tuple[str, ...]:
 USERS = """op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(10))")"""
 
 EXAMPLES = [
+    Example(
+        "an enum type of that name with other labels",
+        given="""
+        op.execute("CREATE TYPE state AS ENUM ('open', 'shut')")
+        """,
+        upgrade="""
+        state = postgresql.ENUM("draft", "sent", name="state", create_type=False)  # flagged
+        state.create(op.get_bind(), checkfirst=True)
+        op.create_table("letters", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("state", state))
+        """,
+    ),
+    Example(
+        "an enum type that is there with its labels",
+        given="""
+        op.execute("CREATE TYPE state AS ENUM ('open', 'shut')")
+        """,
+        upgrade="""
+        state = postgresql.ENUM("open", "shut", name="state", create_type=False)
+        state.create(op.get_bind(), checkfirst=True)
+        op.create_table("doors", sa.Column("id", sa.BigInteger(), primary_key=True), sa.Column("state", state))
+        """,
+    ),
     Example(
         "an index in a schema that is not named",
         given="""

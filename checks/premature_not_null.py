@@ -5,7 +5,7 @@ A new column is made NOT NULL in the deploy that adds it, before the running cod
 
 Add as nullable, fill, make NOT NULL: each of the three is right, and in one deploy they are what `required-column` is.
 The code that still runs does not know the column, so from the commit on each of its INSERTs leaves it NULL and is
-refused. A CHECK that asks for a value does the same, as NOT VALID too: new rows are always checked, and an UPDATE of a row
+refused. A primary key does the same. So does a CHECK that asks for a value, as NOT VALID too: new rows are always checked, and an UPDATE of a row
 that is not filled yet is refused as well.
 
 ## Do this instead
@@ -15,7 +15,8 @@ rows in batches, and make the column NOT NULL in a later deploy (see `scanning-n
 
 ## Not flagged
 
-- Columns with a default, and tables on which the same deploy creates a trigger, which may fill the column.
+- Columns with a default, and tables on which the same deploy creates a trigger, which may fill the column, and keeps it.
+- Columns that are filled in an INSERT without them, as was seen, by a trigger that was there before.
 - Columns that were there before, and tables of the same deploy.
 
 ## References
@@ -26,16 +27,18 @@ rows in batches, and make the column NOT NULL in a later deploy (see `scanning-n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reviewer.check import (
     AddCheck,
     AddIdentity,
     AddNotNull,
+    AddPrimaryKey,
     Concern,
     Context,
     CreateObject,
     DoBlock,
+    DropObject,
     Example,
     Group,
     Name,
@@ -44,6 +47,7 @@ from reviewer.check import (
     SetDefault,
     SetNotNull,
     Severity,
+    Statement,
     Subject,
     about,
     concern,
@@ -68,6 +72,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             found := _NOT_NULL.fullmatch(expression)
         ) and _unwritten(table, name := found[1] or found[2], context):
             yield _tightened(table, name, "takes no NULL from here on")
+        case AddPrimaryKey(table=table, columns=columns, using_index=index):
+            of_index = (each.columns for each in context.now.indexes(table) if each.name == index)
+            for name in columns or next(of_index, ()):
+                if _unwritten(table, name, context):
+                    yield _tightened(table, name, "is in the primary key, and so NOT NULL, from here on")
 
 
 _NOT_NULL = re.compile(r'[\s(]*(?:"([^"]+)"|([a-z_][\w$]*))\s+is\s+not\s+null[\s)]*', re.IGNORECASE)
@@ -92,18 +101,42 @@ def _unwritten(table: Name, column: str, context: Context) -> bool:
     if context.was(table, column) is not None:
         return False  # it was there under another name
     known = context.now.column(table, column)
-    if known is None or known.default is not None or not known.nullable:
+    if known is None or known.default is not None or not known.nullable or context.filled(table, column):
         return False
-    return not any(_may_fill(operation, table) for operation, _ in (*context.earlier, *context.later()))
+    before, after = context.earlier, context.later()
+    if any(_may_fill(operation, table, context) for operation, _ in (*before, *after)):
+        return False
+    made = {each.name for operation, _ in (*before, *after) for each in _trigger(operation, table)}
+    return not any(_stays(each, table, (*before, *context.later_in_deploy())) for each in made)
 
 
-def _may_fill(operation: Operation, table: Name) -> bool:
+def _may_fill(operation: Operation, table: Name, context: Context) -> bool:
     match operation:
-        case CreateObject(kind="trigger", table=Name() as on) | SetDefault(table=on) | AddIdentity(table=on):
+        case CreateObject(kind="function", replace=True):
+            return context.static  # of a trigger that was there, which only a server knows
+        case SetDefault(table=on) | AddIdentity(table=on):
             return on.matches(table)
         case DoBlock():
             return True
     return False
+
+
+def _trigger(operation: Operation, table: Name) -> Iterator[Name]:
+    match operation:
+        case CreateObject(kind="trigger", object=name, table=Name() as on) if on.matches(table):
+            yield name
+
+
+def _stays(trigger: str, table: Name, deploy: Sequence[tuple[Operation, Statement]]) -> bool:
+    """Whether the deploy leaves the trigger that it creates on the table."""
+    stays = False
+    for operation, _ in deploy:
+        match operation:
+            case CreateObject(kind="trigger", object=Name(name=name), table=Name() as on) if on.matches(table):
+                stays = stays or name == trigger
+            case DropObject(kind="trigger", object=Name(name=name), table=Name() as on) if on.matches(table):
+                stays = stays and name != trigger
+    return stays
 
 
 USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'
@@ -136,6 +169,70 @@ EXAMPLES = [
         op.execute("CREATE TRIGGER age BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION age()")
         op.execute("UPDATE users SET age = 0")
         op.alter_column("users", "age", nullable=False)
+        ''',
+    ),
+    Example(
+        "filled and made the primary key in the same deploy",
+        given="""
+op.execute("CREATE TABLE members (user_id bigint NOT NULL, group_id bigint NOT NULL, PRIMARY KEY (user_id, group_id))")
+""",
+        upgrade="""
+        op.add_column("members", sa.Column("id", sa.BigInteger()))
+        op.execute("UPDATE members SET id = user_id * 1000 + group_id")
+        op.drop_constraint("members_pkey", "members")
+        op.create_primary_key("members_pkey", "members", ["id"])  # flagged
+        """,
+    ),
+    Example(
+        "numbered by PostgreSQL and made the primary key in the same deploy",
+        given="""
+op.execute("CREATE TABLE members (user_id bigint NOT NULL, group_id bigint NOT NULL, PRIMARY KEY (user_id, group_id))")
+""",
+        upgrade="""
+        op.add_column("members", sa.Column("id", sa.BigInteger(), sa.Identity()))
+        op.drop_constraint("members_pkey", "members")
+        op.create_primary_key("members_pkey", "members", ["id"])
+        """,
+    ),
+    Example(
+        "filled by a trigger that was there, in new rows too",
+        given=f'''
+        {USERS}
+        op.execute("""CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER fill BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION fill()")
+        ''',
+        upgrade='''
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.execute("""CREATE OR REPLACE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.age := coalesce(NEW.age, 0); RETURN NEW; END $$""")
+        op.execute("UPDATE users SET age = 0")
+        op.alter_column("users", "age", nullable=False)
+        ''',
+    ),
+    Example(
+        "filled by a trigger that the same deploy drops",
+        given=USERS,
+        upgrade='''
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.execute("""CREATE FUNCTION age() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.age := coalesce(NEW.age, 0); RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER age BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION age()")
+        op.execute("UPDATE users SET age = 0")
+        op.execute("DROP TRIGGER age ON users")
+        op.alter_column("users", "age", nullable=False)  # flagged
+        ''',
+    ),
+    Example(
+        "filled by a trigger that is dropped and created again",
+        given=USERS,
+        upgrade='''
+        op.add_column("users", sa.Column("age", sa.Integer()))
+        op.execute("""CREATE FUNCTION age() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.age := coalesce(NEW.age, 0); RETURN NEW; END $$""")
+        op.execute("CREATE TRIGGER age BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION age()")
+        op.execute("DROP TRIGGER age ON users")
+        op.alter_column("users", "age", nullable=False)
+        op.execute("CREATE TRIGGER age BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION age()")
         ''',
     ),
 ]

@@ -49,6 +49,7 @@ from collections.abc import Iterator
 from reviewer.check import (
     Afterwards,
     Basis,
+    Change,
     Column,
     Concern,
     Context,
@@ -109,6 +110,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     context.now,
                     numbered=after is not None and _is_numbered(each, after),
                     view=gone is not None and isinstance(gone.operation, DropView),
+                    lost=gone is None and after is not None and _is_lost(each, after),
                 )
             new = [each for each in refused if each.fresh and each.function is None]
             for table in dict.fromkeys(each.subject for each in new):
@@ -175,8 +177,22 @@ def _is_numbered(refused: Refused, after: Afterwards) -> bool:
     )
 
 
+def _is_lost(refused: Refused, after: Afterwards) -> bool:
+    """Whether code has dropped the table, as in a DO block, and made none that may have its rows."""
+    tables = [each for each in after.changes if each.kind == "table" and not each.aspect]
+    missing = {each.name for each in tables if each.change is Change.MISSING}
+    made = any(each.change is Change.LEFT_BEHIND for each in tables)
+    return refused.sqlstate == "42P01" and refused.kind == "table" and str(refused.subject) in missing and not made
+
+
 def _said(
-    first: Refused, alike: list[Refused], cause: Step | None, before: Schema, numbered: bool, view: bool
+    first: Refused,
+    alike: list[Refused],
+    cause: Step | None,
+    before: Schema,
+    numbered: bool,
+    view: bool,
+    lost: bool,
 ) -> Concern:
     if first.kind == "function":
         return concern(
@@ -214,7 +230,9 @@ def _said(
         f"""
         {verbs(actions)} {which}on `{first.subject}`{who} ran before this revision and {
             "fails" if len(actions) == 1 else "fail"
-        } after it: PostgreSQL says `{first.error}`{_why(first, before, numbered)}.
+        } after it: PostgreSQL says `{first.error}`{_why(first, before, numbered)}.{
+            " Its rows are lost." if lost else ""
+        }
         """,
         about=_about(first),
         severity=Severity.WARNING if some else Severity.ERROR,

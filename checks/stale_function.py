@@ -3,9 +3,10 @@ A function still uses an object that the upgrade has renamed, changed or dropped
 
 ## Why it hurts
 
-PostgreSQL stores the body of a PL/pgSQL function as text and interprets it when it runs: a rename or a drop does
-not check it. If a trigger calls such a function, every write to the table fails once the migration commits, even
-from the new code. A migration that only runs its own statements succeeds.
+PostgreSQL stores the body of a PL/pgSQL function as text and interprets it when it runs, and the names that a trigger
+passes to `tsvector_update_trigger()` as text too: a rename or a drop does not check them. If a trigger calls such a
+function, every write to the table fails once the migration commits, even from the new code. A migration that only runs
+its own statements succeeds.
 
 ## Do this instead
 
@@ -72,6 +73,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
 
 
 _ON_PURPOSE = frozenset({"P0001"})
+_TAKE_COLUMNS = frozenset({"tsvector_update_trigger", "tsvector_update_trigger_column"})
 _NOT_ALLOWED = "42501"
 _SEVERAL = "42725"
 """A call fits several functions."""
@@ -113,6 +115,8 @@ def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
         # only such a role was tried, and the application may well be the owner
         what, severity = f"{what} for a role that does not own what it uses", Severity.WARNING
         way_out = "With SECURITY DEFINER it runs as its owner."
+    if first.function in _TAKE_COLUMNS:
+        way_out = "Create its trigger again, with the names that the columns have now."
     if first.sqlstate == _SEVERAL:
         way_out = "Drop the function that was there before in the same revision."
     return concern(
@@ -138,6 +142,14 @@ op.execute("""CREATE FUNCTION touch_link() RETURNS trigger LANGUAGE plpgsql AS $
     BEGIN NEW.touched := NEW.owner; RETURN NEW; END $$""")
 op.execute("CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON links FOR EACH ROW EXECUTE FUNCTION touch_link()")
 '''
+
+POSTS = """
+op.execute("CREATE TABLE posts (id int PRIMARY KEY, title text, words tsvector)")
+op.execute(
+    "CREATE TRIGGER words BEFORE INSERT OR UPDATE ON posts FOR EACH ROW"
+    " EXECUTE FUNCTION tsvector_update_trigger(words, 'pg_catalog.english', title)"
+)
+"""
 
 PRICES = '''
 op.execute("CREATE FUNCTION price(item int) RETURNS int LANGUAGE sql AS 'SELECT item'")
@@ -168,6 +180,25 @@ EXAMPLES = [
         given=LINKS,
         upgrade="""
         op.alter_column("links", "owner", new_column_name="company")  # flagged
+        """,
+    ),
+    Example(
+        "a trigger to which the name of a renamed column is passed",
+        given=POSTS,
+        upgrade="""
+        op.alter_column("posts", "title", new_column_name="topic")  # flagged
+        """,
+    ),
+    Example(
+        "a trigger that is created again with the name of a renamed column",
+        given=POSTS,
+        upgrade="""
+        op.alter_column("posts", "title", new_column_name="topic")
+        op.execute("DROP TRIGGER words ON posts")
+        op.execute(
+            "CREATE TRIGGER words BEFORE INSERT OR UPDATE ON posts FOR EACH ROW"
+            " EXECUTE FUNCTION tsvector_update_trigger(words, 'pg_catalog.english', topic)"
+        )
         """,
     ),
     Example(

@@ -15,7 +15,7 @@ Then add the constraint.
 ## Not flagged
 
 - Tables and columns that the same deploy has created.
-- A constraint that replaces one of the same name.
+- A constraint that replaces one of the same name, and a foreign key over columns that referred to the same before.
 - A constraint that is checked later than before.
 - Constraints that are flagged for their locks: that finding is about the same line.
 - Triggers: what they reject depends on their code.
@@ -74,6 +74,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return  # PostgreSQL 18: it is only written down
             if _replaces_one(table, name, context) or _only_new_columns(subject, context):
                 return
+            if isinstance(subject, AddForeignKey) and _refers_already(subject, context):
+                return
             what = f"the constraint `{name}`" if name else "the constraint"
             yield concern(
                 f"From now on {what} rejects rows of `{table}` that the running code may still write.",
@@ -120,6 +122,23 @@ def _replaces_one(table: Name, name: str | None, context: Context) -> bool:
     )
 
 
+def _refers_already(made: AddForeignKey, context: Context) -> bool:
+    """Whether the same columns referred to the same ones before the deploy, checked no later and no less."""
+    key, now = made.key, context.now
+    known = context.recording.base.table(now.origin(made.table) or made.table)
+    wanted = set(zip(key.columns, key.referenced_columns or now.primary_key(key.referenced), strict=False))
+    full = "MATCH FULL" in context.statement.sql.upper()
+    return bool(wanted) and any(
+        each.kind == "foreign key"
+        and each.referenced is not None
+        and each.referenced.matches(key.referenced)
+        and set(zip(each.columns, each.referenced_columns, strict=False)) == wanted
+        and not re.search(r"INITIALLY DEFERRED|NOT ENFORCED", each.definition)
+        and (not full or "MATCH FULL" in each.definition)
+        for each in (known.constraints if known is not None else ())
+    )
+
+
 def _rejects_more(index: Index, columns: Sequence[str]) -> bool:
     """Whether rows that are the same in `columns` are the same in those of a unique index, which rejects them already."""
     whole = index.unique and index.valid and not is_partial(index)
@@ -147,6 +166,26 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.create_check_constraint("grown", "users", "age > 17", postgresql_not_valid=True)  # flagged
+        """,
+    ),
+    Example(
+        "a foreign key, though it is NOT VALID",
+        given=f"""
+        {USERS}
+        op.execute("CREATE TABLE pets (id int, owner bigint, vet bigint CONSTRAINT fk REFERENCES users)")
+        """,
+        upgrade="""
+        op.create_foreign_key("fk_owner", "pets", "users", ["owner"], ["id"], postgresql_not_valid=True)  # flagged
+        """,
+    ),
+    Example(
+        "a foreign key beside one of the same columns",
+        given=f"""
+        {USERS}
+        op.execute("CREATE TABLE pets (id int, owner bigint CONSTRAINT fk REFERENCES users)")
+        """,
+        upgrade="""
+        op.create_foreign_key("fk_owner", "pets", "users", ["owner"], ["id"], ondelete="CASCADE", postgresql_not_valid=True)
         """,
     ),
     Example(

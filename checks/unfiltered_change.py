@@ -70,6 +70,17 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"DELETE without WHERE destroys all rows of `{table}`{then}.",
                 about=about.rows(table),
             )
+        case (Update(table=table) | Delete(table=table)) as change if (
+            context.exists(table)
+            and context.alone
+            and not (isinstance(change, Update) and context.blocking())
+            and (column := ties.set_in_each_row(change, context.statement.sql, context.now))
+        ):
+            does = "UPDATE rewrites every row" if isinstance(change, Update) else "DELETE destroys all rows"
+            yield concern(
+                f"This {does} of `{table}`, in one transaction: its WHERE takes every row, as `{column}` is NOT NULL.",
+                about=about.rows(table),
+            )
         case DoBlock(body=body) if not _leaves_out(body, context):
             yield from _by_code(context)
         case Call() | Select():
@@ -252,6 +263,20 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("UPDATE users SET name = 'x' || users.name FROM users o WHERE lower(o.name) = lower(users.name)")  # flagged
+        """,
+    ),
+    Example(
+        "a WHERE that asks whether the key is set",
+        given=USERS,
+        upgrade="""
+        op.execute("DELETE FROM users WHERE id IS NOT NULL")  # flagged
+        """,
+    ),
+    Example(
+        "a WHERE that asks whether a value is set",
+        given=USERS,
+        upgrade="""
+        op.execute("DELETE FROM users WHERE name IS NOT NULL")
         """,
     ),
     Example(

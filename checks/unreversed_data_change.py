@@ -19,7 +19,7 @@ deliberately: `raise NotImplementedError("restore orders from the backup")`.
 - Rows that were copied into another table before they are deleted, if the copy has all of them; and rows that the
   revision has read and written elsewhere: what it did with them, no text tells.
 - A downgrade that raises deliberately, which says that a rollback is impossible; deleted rows are still reported.
-- A DELETE without WHERE: see `unfiltered-change`.
+- A DELETE without WHERE, or with one that takes every row: see `unfiltered-change`.
 
 ## References
 
@@ -56,6 +56,7 @@ from reviewer.check import (
     about,
     concern,
     listed,
+    ties,
 )
 
 RULE = Rule(
@@ -68,8 +69,9 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
-        case Delete(table=table, filtered=filtered) if context.exists(table):
-            gone = [f"`{table}`"] if filtered and not _kept(table, context) else []
+        case Delete(table=table, filtered=filtered) as change if context.exists(table):
+            every = not filtered or ties.set_in_each_row(change, context.statement.sql, context.now) is not None
+            gone = [f"`{table}`"] if not every and not _kept(table, context) else []
             followers = [each for each in context.followers(table) if not _kept(each.relation.as_name, context)]
             with_them = [f"{each.deleted:,} of `{each.relation.as_name}`" for each in followers]
             if gone or with_them:

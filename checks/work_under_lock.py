@@ -30,6 +30,7 @@ Take the lock in one transaction and do the work in another: put the work into a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reviewer.check import (
@@ -149,6 +150,9 @@ def _remedy(operations: tuple[Operation, ...], context: Context) -> tuple[str, .
             return (remedies.in_ranges(table, key, context.statement.sql),) if key else ()
         case (Insert(table=table),) if table.name.startswith(_TEMPORARY):
             return ()  # it is there in this revision only
+        case (Update() as change,) if context.loop(change):
+            sql = context.statement.sql
+            return (remedies.until_none(sql),) if re.search(r"\bLIMIT\b", sql, re.IGNORECASE) else ()
         case (Update() | Insert() | Merge(),):
             return (remedies.outside_transaction(remedies.execute(context.statement.sql)),)
         case _:

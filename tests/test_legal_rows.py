@@ -166,6 +166,14 @@ def test_rows_that_are_the_same_but_for_null_are_tried(columns: str, index: str,
     assert bool(told(bench, Story((given,), (upgrade,)))) == fails
 
 
+@pytest.mark.parametrize(("default", "fails"), [("now()", False), ("'infinity'", True)])
+def test_a_time_without_an_end_is_tried_where_the_schema_has_one(default: str, fails: bool, bench: Bench) -> None:
+    given = f"""op.execute("CREATE TABLE items (at timestamp NOT NULL DEFAULT {default}, ms bigint)")"""
+    upgrade = 'op.execute("UPDATE items SET ms = extract(epoch FROM at) * 1000")'
+
+    assert bool(told(bench, Story((given,), (upgrade,)))) == fails
+
+
 DATED = """op.execute("CREATE TABLE events (id int NOT NULL, kind text, at date NOT NULL) PARTITION BY {}")
 op.execute("CREATE TABLE events_other PARTITION OF events DEFAULT")"""
 

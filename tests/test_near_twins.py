@@ -1681,6 +1681,12 @@ TIED = (
     "UPDATE logs SET kind = 'b' FROM (SELECT max(id) AS last FROM users) m WHERE user_id = m.last",
     "UPDATE logs l SET kind = 'b' FROM users u, logs k WHERE k.id = l.id AND u.id = k.user_id",
     "DELETE FROM logs WHERE logs IS NOT NULL AND EXISTS (SELECT FROM users)",
+    "CREATE TABLE doomed AS SELECT l.* FROM logs l WHERE kind = 'a'",
+    "DELETE FROM logs WHERE id IN (SELECT id FROM doomed)",
+    "ALTER TABLE doomed RENAME TO gone",
+    "DELETE FROM logs WHERE id IN (SELECT id FROM gone)",
+    "CREATE VIEW seen AS SELECT user_id FROM logs",
+    "DELETE FROM logs WHERE user_id IN (SELECT user_id FROM seen)",
 )
 UNTIED = (
     "DELETE FROM logs WHERE user_id IN (SELECT user_id FROM users)",
@@ -1711,8 +1717,29 @@ while op.get_bind().exec_driver_sql({update!r}).rowcount:
 """
     report = bench.review(case((up, NO_WAY_BACK)), select=("work-under-lock",))
 
-    (message,) = (each.message for each in report.findings)
-    assert message.startswith("Updating every row of `items` in 2 statements")
+    (found,) = report.findings
+    assert found.message.startswith("Updating every row of `items` in 2 statements")
+    assert "while op.get_bind().execute(batch).rowcount:" in found.remedy[0]
+
+
+def test_one_of_many_changes_is_no_remedy_for_all_of_them(bench: cases.Bench) -> None:
+    up = """
+op.add_column("items", sa.Column("code", sa.Text()))
+for (key,) in op.get_bind().exec_driver_sql("SELECT id FROM items").fetchall():
+    op.execute(f"UPDATE items SET code = 'c{key}' WHERE id = {key}")
+"""
+    report = bench.review(case((up, NO_WAY_BACK)), select=("work-under-lock",))
+
+    assert [each.remedy for each in report.findings] == [()]
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["that refers to it", "that does not"])
+def test_what_a_truncate_takes_with_it_is_told_once(both: bool, bench: cases.Bench) -> None:
+    setup = (*ITEMS, f"CREATE TABLE parts (id int PRIMARY KEY, item int {'REFERENCES items' * both})")
+    up = sent("TRUNCATE items CASCADE" if both else "TRUNCATE items, parts")
+    report = bench.review(replace(case((up, "pass")), setup=setup), select=("truncated-table", "lossy-round-trip"))
+
+    assert {each.rule for each in report.findings} == {"truncated-table"}
 
 
 @pytest.mark.parametrize("not_valid", [False, True])
@@ -1786,3 +1813,63 @@ def test_production_is_asked_only_what_it_can_answer_before_the_deploy(
     assert str(asked or "").startswith(query or "")
     assert (asked is None) is (query is None)
     assert ("Query production" in finding.message) is (query is not None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "severities"), [("id, old", ["warning"]), ("old", [])], ids=["with their old keys", "with new keys"]
+)
+def test_rows_of_two_tables_that_become_one_have_the_same_keys(
+    columns: str, severities: list[str], bench: cases.Bench
+) -> None:
+    up = sent(
+        "CREATE TABLE things (id serial PRIMARY KEY, old text)",
+        f"INSERT INTO things ({columns}) SELECT {columns} FROM items UNION ALL SELECT {columns} FROM parts",
+    )
+    setup = tuple(f"CREATE TABLE {name} (id serial PRIMARY KEY, old text)" for name in ("items", "parts"))
+    made = replace(case((up, 'op.drop_table("things")')), setup=setup)
+    report = bench.review(made, select=("failing-upgrade",))
+
+    assert [each.severity.value for each in report.findings] == severities
+
+
+@pytest.mark.parametrize(("scale", "told"), [(4, True), (2, False)], ids=["with more digits", "with these digits"])
+def test_a_copy_that_rounds_is_told_where_its_column_goes(scale: int, told: bool, bench: cases.Bench) -> None:
+    setup = (f"CREATE TABLE fees (id serial PRIMARY KEY, amount numeric(12, {scale}) NOT NULL)",)
+    up = sent(
+        "ALTER TABLE fees ADD COLUMN cents bigint",
+        "UPDATE fees SET cents = amount * 100",
+        "ALTER TABLE fees DROP COLUMN amount",
+    )
+    down = sent(
+        f"ALTER TABLE fees ADD COLUMN amount numeric(12, {scale}) NOT NULL DEFAULT 0",
+        "UPDATE fees SET amount = cents / 100.0",
+        "ALTER TABLE fees ALTER COLUMN amount DROP DEFAULT, DROP COLUMN cents",
+    )
+    report = bench.review(replace(case((up, down)), setup=setup), select=("lossy-round-trip",))
+
+    assert ["`fees.amount`" in each.message for each in report.findings] == [True] * told
+
+
+@pytest.mark.parametrize(
+    ("does", "lost"),
+    [("DROP TABLE items", True), ("ALTER TABLE items RENAME TO things", False)],
+    ids=["dropped", "renamed"],
+)
+def test_the_rows_of_a_table_that_a_block_drops_are_lost(does: str, lost: bool, bench: cases.Bench) -> None:
+    up = sent(f"DO $$ BEGIN {does}; END $$")
+    report = bench.review(case((up, NO_WAY_BACK)), select=("refused-after-upgrade",))
+
+    (message,) = (each.message for each in report.findings)
+    assert message.endswith("Its rows are lost.") is lost
+
+
+def test_each_table_that_one_statement_blocks_is_told(bench: cases.Bench) -> None:
+    changes = "".join(
+        f"ALTER TABLE {each} ADD COLUMN uid uuid DEFAULT gen_random_uuid();" for each in ("items", "parts")
+    )
+    up = sent(f"DO $$ BEGIN {changes} END $$")
+    setup = (*ITEMS, "CREATE TABLE parts (id int PRIMARY KEY)", "INSERT INTO parts SELECT generate_series(1, 50)")
+    report = bench.review(replace(case((up, NO_WAY_BACK)), setup=setup), select=("blocking-statement",))
+
+    (message,) = (each.message for each in report.findings)
+    assert "reads and writes of `items` and `parts` wait" in " ".join(message.split())

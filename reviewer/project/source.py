@@ -20,6 +20,7 @@ from reviewer.host.files import Stamp
 from reviewer.host.paths import shown
 from reviewer.project import declarations
 from reviewer.project.guards import conditional_drops, guards
+from reviewer.project.labels import labelled
 
 _LEGACY_ID = re.compile(r"([a-f0-9]+)\.py$")
 """Alembic takes the id from such a file name if the file does not set `revision`."""
@@ -119,6 +120,7 @@ class SourceRevision:
 
     def recorded(self, depends_on: tuple[str, ...]) -> recording.Revision:
         """Return the form that a recording stores. `depends_on` has its labels resolved to ids."""
+        module = _parsed(self.text)
         return recording.Revision(
             id=self.id,
             down_revisions=self.down_revisions,
@@ -130,8 +132,9 @@ class SourceRevision:
             upgrade_line=self.outline.upgrade_line,
             downgrade_line=self.outline.downgrade_line,
             downgrade_is_empty=self.outline.downgrade_is_empty,
-            guards=guards(_parsed(self.text)),
-            conditional_drops=conditional_drops(_parsed(self.text)),
+            guards=guards(module),
+            labelled=labelled(module),
+            conditional_drops=conditional_drops(module),
         )
 
 

@@ -27,6 +27,15 @@ class ConditionalDrop(Struct, frozen=True):
     """As written; if the line runs when it is false, it begins with `not`."""
 
 
+class Labelled(Struct, frozen=True):
+    """An enum type as `upgrade()` names it, with its labels."""
+
+    type: str
+    schema: str | None
+    labels: tuple[str, ...]
+    line: int
+
+
 class Declared(Struct, frozen=True):
     """When a revision is to run, as its author says."""
 
@@ -55,6 +64,7 @@ class Revision(Struct, frozen=True):
     """Line of the assignment to `revision`."""
     guards: tuple[Guard, ...] = ()
     conditional_drops: tuple[ConditionalDrop, ...] = ()
+    labelled: tuple[Labelled, ...] = ()
     declared: Declared | None = None
     """When it is to run, where its author says so."""
 

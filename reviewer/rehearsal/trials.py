@@ -890,9 +890,22 @@ def _fresh(
                 "P0001",
             }:
                 found = _told(replace(attempt, subject=each.name), error, fresh=True)
+                if found.function is None and found.sqlstate == _NO_COLUMN:
+                    row = session.row(_TRIGGER_OF_COLUMNS.format(each.oid))
+                    found = replace(found, function=str(row[0])) if row is not None else found
                 if found.function is not None:
                     shown = f"{attempt.action.upper()} on {name}"
                     yield replace(found, sql=shown, columns=())
+
+
+_NO_COLUMN = "42703"
+_TRIGGER_OF_COLUMNS = """
+SELECT p.proname FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE t.tgrelid = {} AND NOT t.tgisinternal AND t.tgnargs > 0 AND l.lanname IN ('c', 'internal')
+ORDER BY t.tgname LIMIT 1
+"""
+"""The function in C, such as tsvector_update_trigger(), to which a trigger of the table passes the names of columns."""
 
 
 def _second_rows(

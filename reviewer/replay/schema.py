@@ -97,6 +97,8 @@ class Schema(Struct, frozen=True, eq=False):
     """Whether code with unknown effects has run since the deploy began."""
     partial: frozenset[Key] = frozenset()
     """Those of `tables` of which only what the deploy has done to them is known."""
+    unlisted: frozenset[Key] = frozenset()
+    """Tables and views of the deploy with columns that no text names: those of a query, or of an unknown table."""
     origins: Mapping[Key, Origin] = field(default_factory=dict)
     """For tables that were created, renamed or got other columns since the deploy began."""
     made: Mapping[tuple[str, Key], None] = field(default_factory=dict)
@@ -142,6 +144,14 @@ class Schema(Struct, frozen=True, eq=False):
         """The table, view or materialized view; None if there is none, or if its columns are unknown."""
         key = _key(name)
         return None if key in self.partial else self.tables.get(key)
+
+    def has(self, table: Name, column: str) -> bool | None:
+        """Whether the table or view has the column; None if that is unknown."""
+        found = self.resolve(table)
+        known = self.table(found)
+        if known is None:
+            return None
+        return known.column(column) is not None or (None if _key(found) in self.unlisted else False)
 
     def tables_in(self, schema: str) -> tuple[Name, ...]:
         """The tables and views of a schema."""
@@ -454,10 +464,12 @@ class Schema(Struct, frozen=True, eq=False):
             partition_of=_named(_key(made.partition_of)) if made.partition_of else None,
         )
         sequences = ((key[0], f"{key[1]}_{each.name}_seq") for each in made.columns if each.serial)
+        unlisted = made.as_query or len(known) < len(parents)
         return replace(
             self,
             tables={**self.tables, key: table},
             partial=self.partial - {key},
+            unlisted=self.unlisted | {key} if unlisted else self.unlisted - {key},
             origins={**self.origins, key: Origin(None), **dict.fromkeys(sequences, Origin(None))},
             new_indexes=self.new_indexes | {(key[0], each.name) for each in table.indexes},
         )
@@ -465,11 +477,17 @@ class Schema(Struct, frozen=True, eq=False):
     def _create_view(self, made: CreateView, name: Name) -> Schema:
         key = _key(name)
         if made.replace and key in self.tables:
-            return self
+            return replace(self, unlisted=self.unlisted | {key})
         view = Table(_named(key), "materialized view" if made.materialized else "view")
         # it is unknown whether a replaced view existed before
         origins = self.origins if made.replace else {**self.origins, key: Origin(None)}
-        added = replace(self, tables={**self.tables, key: view}, partial=self.partial - {key}, origins=origins)
+        added = replace(
+            self,
+            tables={**self.tables, key: view},
+            partial=self.partial - {key},
+            unlisted=self.unlisted | {key},
+            origins=origins,
+        )
         return added._make("view", name)
 
     def _without(self, key: Key) -> Schema:
@@ -540,8 +558,12 @@ class Schema(Struct, frozen=True, eq=False):
                 (after[0], key[1]) if key[0] == before[0] and any(i.name == key[1] for i in known.indexes) else key
                 for key in new_indexes
             )
-        partial = frozenset(after if key == before else key for key in self.partial)
-        return replace(self, tables=tables, partial=partial, origins=origins, new_indexes=new_indexes)
+        partial, unlisted = (
+            frozenset(after if key == before else key for key in keys) for keys in (self.partial, self.unlisted)
+        )
+        return replace(
+            self, tables=tables, partial=partial, unlisted=unlisted, origins=origins, new_indexes=new_indexes
+        )
 
     # -- columns --------------------------------------------------------------------------------
 

@@ -280,6 +280,21 @@ class Context(Struct, frozen=True, dict=True):
             for step in story.steps(self.direction)[: self.place]
         )
 
+    def filled(self, table: Name, column: str) -> bool:
+        """Whether an INSERT that leaves the column out was tried after the revision, and wrote a row."""
+        after = self.recording.after(self.revision.id) if self.revision is not None else None
+        if after is None:
+            return False
+        named = [name for name in (self.now.origin(table), table) if name is not None]
+        tried = any(
+            column not in each.columns and any(each.table.matches(name) for name in named)
+            for each in after.inserted
+        )
+        return tried and not any(
+            each.action == "insert" and each.column == column and any(each.subject.matches(name) for name in named)
+            for each in after.refused
+        )
+
     def uncopied(self, table: Name) -> Uncopied | None:
         """What is known of rows of the table that the statement destroys and that were not copied before, although others
         were.

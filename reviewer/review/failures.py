@@ -210,9 +210,13 @@ _REFUSED_BY: dict[str, tuple[type, ...]] = {
 
 
 def collides(story: Story, failed: Pass) -> bool:
-    """Whether a row that the revision inserts has the key of an existing one."""
+    """Whether a row that the revision inserts has the key of one that the table had before the deploy."""
     refused = failed.failure is not None and failed.failure.sqlstate == _UNIQUE_VIOLATION
-    return refused and isinstance(operation(story, failed), Insert)
+    found = operation(story, failed) if refused else None
+    if not isinstance(found, Insert):
+        return False
+    steps = (step for step in story.steps(failed.direction) if step.operation is found)
+    return not any(step.now.is_new(found.table) for step in steps)
 
 
 def place(revision: Revision, failed: Pass) -> Location:

@@ -324,6 +324,12 @@ def in_batches(table: Name, assignment: str, where: str, settings: Sequence[tupl
     return outside_transaction(f"{before}{batch}\nwhile op.get_bind().execute(batch).rowcount:\n    pass{after}")
 
 
+def until_none(sql: str) -> str:
+    """A change that takes some rows at a time, each batch committed by itself, until it finds no more."""
+    change = call("sa.text", _safe(sql.strip().rstrip(";")))
+    return outside_transaction(f"batch = {change}\nwhile op.get_bind().execute(batch).rowcount:\n    pass")
+
+
 def in_ranges(table: Name, key: str, sql: str) -> str:
     """A change of all rows, 1,000 keys at a time, each range committed by itself. `sql` has no WHERE."""
     change = sql.strip().rstrip(";").replace("{", "{{").replace("}", "}}")

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from reviewer.replay.schema import Schema
-from reviewer.sql.names import Name
+from reviewer.sql.operations import Delete, Update
 from reviewer.sql.parse import conditions
 
 if TYPE_CHECKING:
     from reviewer.sql.conditions import Condition, Tables, Used
 
-__all__ = ["conditions", "is_untied", "of_itself"]
+__all__ = ["conditions", "is_untied", "of_itself", "set_in_each_row"]
 
 _OF_EACH_ROW = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"})
 """The columns that every table has."""
+
+
+_IS_SET = re.compile(r'\bWHERE\s+(?:"?\w+"?\.)?"?(\w+)"?\s+IS\s+NOT\s+NULL[\s;]*$', re.IGNORECASE)
+
+
+def set_in_each_row(change: Update | Delete, sql: str, schema: Schema) -> str | None:
+    """The column that is all of the WHERE: it IS NOT NULL, as it is in each row. None if the WHERE says more."""
+    found = _IS_SET.search(sql) if change.filtered and not change.sources else None
+    known = schema.column(change.table, found[1]) if found and len(_WHERE.findall(sql)) == 1 else None
+    return known.name if known is not None and not known.nullable else None
+
+
+_WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
 
 
 def is_untied(condition: Condition, schema: Schema) -> bool:
@@ -30,8 +44,8 @@ def of_itself(condition: Condition, schema: Schema) -> Used | None:
             for each in condition.columns
             if each.returned
             and not each.qualifier
-            and all(table is not None and _has(schema, table, each.name) is False for _, table in each.within[0])
-            and _has(schema, condition.table, each.name)
+            and all(table is not None and schema.has(table, each.name) is False for _, table in each.within[0])
+            and schema.has(condition.table, each.name)
         ),
         None,
     )
@@ -47,16 +61,10 @@ def _is_other(used: Used, condition: Condition, schema: Schema) -> bool:
     if used.name in _OF_EACH_ROW:
         return bool(used.within)
     for level in levels[:-1]:
-        found = [_has(schema, table, used.name) if table is not None else None for _, table in level]
+        found = [schema.has(table, used.name) if table is not None else None for _, table in level]
         if any(found):
             return True
         if None in found:
             return False
-    beside = [table is not None and _has(schema, table, used.name) for _, table in condition.beside]
-    return _has(schema, condition.table, used.name) is False and any(beside)
-
-
-def _has(schema: Schema, table: Name, column: str) -> bool | None:
-    """Whether the table has the column; None if the table is not known."""
-    known = schema.table(schema.resolve(table))
-    return None if known is None else known.column(column) is not None
+    beside = [table is not None and schema.has(table, used.name) for _, table in condition.beside]
+    return schema.has(condition.table, used.name) is False and any(beside)

@@ -246,7 +246,8 @@ def _numeric(sizes: tuple[int, ...]) -> str:
         return number
     if whole == 0:
         return f"(g % {10 ** min(scale, 9)})::numeric / {10 ** min(scale, 9)}"
-    return f"({number} + {'0.5' if scale == 1 else '0.25'})"
+    digits = {1: "5", 2: "25"}.get(scale) or f"25{'0' * (scale - 3)}1"
+    return f"({number} + 0.{digits})"
 
 
 def _text(column: str, salt: str, size: int | None) -> str:

@@ -252,13 +252,22 @@ def _worst(schema: Schema, table: Shape, field: Field) -> Iterator[str]:
     if kind is not None and kind.element:
         yield "'{}'"
         return
-    yield from _ENDS.get(plain, ())
+    yield from (each for each in _ENDS.get(plain, ()) if each != _ENDLESS or _may_be_endless(table, field))
     if plain == "numeric":
         scale = sizes[1] if len(sizes) > 1 else 0
         most = "9" * max(sizes[0] - scale, 0) if sizes else "9" * 30
         yield f"{most or '0'}.{'9' * scale or '0'}"
         yield f"-{most or '0'}.{'9' * scale or '0'}"
         yield "0"
+
+
+_ENDLESS = "'infinity'"
+
+
+def _may_be_endless(table: Shape, field: Field) -> bool:
+    """Whether the schema says of a date that it may be without an end, which few applications can even read."""
+    said = (each.expression for each in table.conditions if field.name in each.columns)
+    return any("infinity" in each.lower() for each in (field.default or "", *said))
 
 
 _STAND_INS = {
