@@ -17,7 +17,7 @@ code read the new one, and drop the old one a release later.
 - Changes for which PostgreSQL rewrites nothing: a longer `varchar`, `varchar` to `text`, a `numeric` with more
   digits before the point, `cidr` to `inet`. A server shows whether the table was rewritten; from the text alone it
   is known if earlier revisions name the old type, otherwise it is a notice.
-- As a notice only: `timestamp` to `timestamptz` and back, which rewrites nothing if the session's time zone is
+- As a warning only: `timestamp` to `timestamptz` and back, which rewrites nothing if the session's time zone is
   UTC, as in the rehearsal. A revision that sets the time zone to UTC itself is not flagged.
 - Columns of a table that the same deploy creates.
 

@@ -472,6 +472,14 @@ class _Ended(BaseException):
         self.number = number
 
 
+def _ending(error: BaseException) -> BaseException:
+    """The signal that has led to `error`, if one has: what it interrupts may fail while it is cleaned up."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, _Ended | KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found or error
+
+
 class _Failures:
     """Turns every failure into one sentence and an exit status."""
 
@@ -487,6 +495,7 @@ class _Failures:
             signal.signal(number, handler)
         if error is None:
             return
+        error = _ending(error)
         if isinstance(error, ReviewerError):
             self._end(error)
         if isinstance(error, OSError) and error.errno in {28, 122}:  # ENOSPC, EDQUOT
