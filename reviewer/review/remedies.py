@@ -240,6 +240,10 @@ def second_column(
     one_way = other_type or value is not None or types.canonical(type_) in _NOT_COMPARABLE
     if required and one_way:
         first.append(call("op.alter_column", table, old, nullable=True))
+    if one_way:
+        first.append(
+            f"# fills {ascii(new)[1:-1]}, and never {ascii(old)[1:-1]}: as long as old code runs, new code writes both"
+        )
     first.append(_in_step(table, old, new, value, one_way=one_way, default=added.default if added else None))
     # where a default was given no row is NULL; other types than the old one may round, and would never be equal
     copied = f"{quoted(new)} IS NULL AND {f'({value})' if value else quoted(old)} IS NOT NULL"
@@ -250,6 +254,11 @@ def second_column(
     copy = (
         in_batches(table, f"{quoted(new)} = {value or quoted(old)}", copied, settings)
         + "".join(f"\n# {ascii(note)[1:-1]}" for note in notes)
+        + (
+            f"\n# in a later deploy: NOT NULL for {shown(table, new)}, as scanning-not-null says"
+            if required and one_way
+            else ""
+        )
         + f"\n# in a later deploy, once no code uses it any more: drop trigger and function {ascii(_sync(table, new))[1:-1]},"
         + f" then {shown(table, old)}"
     )
