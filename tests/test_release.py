@@ -491,6 +491,49 @@ if op.get_bind().exec_driver_sql("SELECT count(*) FROM items").scalar():
     assert "the upgrade of `b` fails on generated rows: check whether yours are similar" in told.verdict.reasons
 
 
+@pytest.fixture(scope="module")
+def untested(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A revision that fails on rows, so that nobody sees what its way back brings back."""
+    fails = """
+op.add_column("things", sa.Column("size", sa.Integer, nullable=False))
+op.drop_column("things", "note")
+op.execute("DELETE FROM things WHERE id < 0")
+"""
+    back = 'op.add_column("things", sa.Column("note", sa.Text))\nop.drop_column("things", "size")'
+    given = 'op.execute("CREATE TABLE things (id int PRIMARY KEY, note text)")'
+    folder = project(
+        tmp_path_factory.mktemp("untested"),
+        revision("b", "a", given, "pass"),
+        revision("c", "b", fails, back),
+        revision("d", "c", 'op.drop_table("things")', given),
+    )
+    return release(folder, "b", "d")
+
+
+def test_a_revision_that_destroys_something_and_is_untested_leaves_the_point_of_no_return_unknown(
+    untested: Release,
+) -> None:
+    c, _ = untested.way_back
+
+    assert c.label == "untested"
+    assert c.destroys == ("drops `things.note`", "deletes from `things`")
+    told = words.no_return(untested)
+    assert told.startswith("unknown, because c is untested and drops `things.note` and deletes from `things`")
+    assert "and nobody has seen what was there come back" in words.back_line(c)
+
+
+def test_nothing_untested_is_told_as_if_there_were_a_way_back(untested: Release) -> None:
+    c, d = untested.way_back
+    final = replace(d, label="irreversible")
+    known = replace(untested, way_back=(c, final), verdict=replace(untested.verdict, no_return=final))
+    harmless = replace(
+        untested, way_back=(replace(c, destroys=()),), verdict=replace(untested.verdict, no_return=None)
+    )
+
+    assert words.no_return(known).endswith("; at the latest revision d: it has no way back")
+    assert words.no_return(harmless) == "unknown, because the way back over c is untested"
+
+
 # -- the command ----------------------------------------------------------------------------------
 
 

@@ -314,11 +314,22 @@ class WayBack(Struct, frozen=True):
     """Whether the old code runs on the schema that it leaves."""
     accepted: bool = False
     """Whether the configuration says that nobody goes back over it."""
+    destroys: tuple[str, ...] = ()
+    """What its upgrade does to rows and values that were there, so that only a tested way back could say that they
+    survive it: phrases such as ``drops `users.name` ``.
+    """
 
     @property
     def final(self) -> bool:
         """Whether no downgrade of it restores everything."""
         return self.label in {"irreversible", "broken", "loses-existing-data"}
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether nobody has seen a downgrade of it restore everything."""
+        if self.revision.is_merge:
+            return False
+        return self.label == "untested" or (self.label == "data-dependent" and bool(self.destroys))
 
 
 # -- the plan and the whole -----------------------------------------------------------------------
