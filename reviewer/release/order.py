@@ -111,19 +111,24 @@ def _tried(revision: Revision, found: OldCode | NewCode, here: str, somewhere: s
     """What the trial of one side's code says of the revision; `here` and `somewhere` begin the reason why it breaks."""
     if found.mapped is None:
         return Cell.RUNS if found.reason == UNTOUCHED else Cell.UNKNOWN, ()
-    if broken := [each for each in found.broken if each.revision == revision.id]:
-        return Cell.BREAKS, (f"{here}: {_told(broken)}",)
-    if lost := [each for each in found.broken if each.revision is None]:
-        return Cell.UNKNOWN, (f"{somewhere}: {_told(lost)}",)
+    allowed = found.allowed if isinstance(found, OldCode) else ()
+    every = (*found.broken, *allowed)
+    if broken := [each for each in every if each.revision == revision.id]:
+        return Cell.BREAKS, (f"{here}: {_told(broken, allowed)}",)
+    if lost := [each for each in every if each.revision is None]:
+        return Cell.UNKNOWN, (f"{somewhere}: {_told(lost, allowed)}",)
     return Cell.RUNS, ()
 
 
-def _told(broken: list[Broken]) -> str:
-    """`SELECT of users fails (column users.handle does not exist)` for each, a few in full."""
+def _told(broken: list[Broken], allowed: Collection[Broken]) -> str:
+    """`SELECT of users fails (column users.handle does not exist)` for each, a few in full. `allowed`: those that only the
+    models say that the code may send.
+    """
     parts = []
     for each in broken[:_NAMED]:
         verbs = listed([word.upper() for word in each.statements])
-        parts.append(f"{verbs} of `{each.table}` ({each.model}) fails: {each.error.rstrip('.')}")
+        least = " with the required columns only, which its models allow," if each in allowed else ""
+        parts.append(f"{verbs} of `{each.table}` ({each.model}){least} fails: {each.error.rstrip('.')}")
     more = len(broken) - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
 
