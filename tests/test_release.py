@@ -154,6 +154,44 @@ def test_a_split_names_what_each_side_needs(found: Release) -> None:
     assert [each.title for each in found.plan.split] == ["Revision e"]
 
 
+def test_a_split_keeps_what_the_old_code_knows_and_asks_for_nothing_that_it_does_not_write(tmp_path: Path) -> None:
+    branch = Branch(tmp_path, GIVEN, MODELS)
+    required = """
+op.add_column("items", sa.Column("size", sa.Integer))
+op.execute("UPDATE items SET size = 1")
+op.alter_column("items", "size", nullable=False)
+op.alter_column("orders", "note", new_column_name="remark")
+"""
+    branch.adds(required, 'op.drop_column("items", "size")')
+    new = MODELS.replace(
+        "    note = sa.Column(sa.String(80))\n", "    remark = sa.Column(sa.String(80))\n"
+    ).replace("    sku =", "    size = sa.Column(sa.Integer, nullable=False)\n    sku =")
+    branch.with_models(new).commit("v2")
+
+    (split,) = release(tmp_path, "a", "b").sequence.orders
+
+    assert split.when is When.SPLIT
+    assert "until then keep what the old code uses, `orders.note`, and let" in split.how[1]
+    assert split.how[2] == "until then let `items.size` be NULL, which the old code may leave out"
+    assert not any("is_set" in body for body in split.remedy)
+
+
+def test_what_the_old_model_allows_and_the_new_schema_refuses_waits_for_the_code(tmp_path: Path) -> None:
+    branch = Branch(tmp_path, GIVEN, MODELS)
+    branch.adds(
+        'op.execute("UPDATE orders SET note = 1")\nop.alter_column("orders", "note", nullable=False)',
+        'op.alter_column("orders", "note", nullable=True)',
+    )
+    branch.with_models(MODELS.replace("sa.String(80))", "sa.String(80), nullable=False)")).commit("v2")
+
+    (order,) = release(tmp_path, "a", "b").sequence.orders
+
+    assert (order.when, order.old, order.new) == (When.AFTER, Cell.BREAKS, Cell.RUNS)
+    assert (
+        "INSERT of `orders` (Order) with the required columns only, which its models allow, fails" in order.why[0]
+    )
+
+
 def test_a_declared_phase_that_measuring_contradicts_is_told(found: Release) -> None:
     said = found.sequence.orders[0]
 
