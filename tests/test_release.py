@@ -22,7 +22,8 @@ from reviewer.project.git import root_of
 from reviewer.recording import Recording, loads
 from reviewer.release import emitted
 from reviewer.release.build import build
-from reviewer.release.model import Cell, Duration, Estimate, May, Release, Sequence, When
+from reviewer.release.model import Cell, Duration, Estimate, May, Release, Sequence, Timeline, When
+from reviewer.release.plan import plan
 from reviewer.release.snippets import LOCK_TIMEOUT
 from reviewer.release_session import release_project
 from reviewer.report import RELEASE_FORMATS, render_release
@@ -527,6 +528,77 @@ if op.get_bind().exec_driver_sql("SELECT count(*) FROM items").scalar():
 
     assert told.verdict.may is May.WITH_CARE
     assert "the upgrade of `b` fails on generated rows: check whether yours are similar" in told.verdict.reasons
+
+
+LOOP = """
+rows = op.get_bind().execute(sa.text("SELECT id FROM things")).fetchall()
+for row in rows:
+    op.get_bind().execute(sa.text("UPDATE things SET note = :s WHERE id = :i"), {"s": "x", "i": row[0]})
+with op.get_context().autocommit_block():
+    op.execute("ANALYZE things")
+op.execute("ALTER TABLE things ALTER COLUMN note SET NOT NULL")
+"""
+
+
+@pytest.fixture(scope="module")
+def looping(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    given = 'op.execute("CREATE TABLE things (id int PRIMARY KEY, note text)")'
+    first = f'op.execute("ALTER TABLE things ADD COLUMN x int")\n{LOOP}'
+    folder = project(
+        tmp_path_factory.mktemp("looping"),
+        revision("b", "a", given, "pass"),
+        revision("c", "b", first, 'op.execute("ALTER TABLE things DROP COLUMN x")'),
+    )
+    return release(folder, "b", "c")
+
+
+def test_what_a_loop_sends_is_one_entry_with_a_count(looping: Release) -> None:
+    sent = [each for each in looping.timeline.steps if "UPDATE things" in each.statement.sql]
+    assert len(sent) > 20
+    (waits,) = [each for each in looping.plan.quiet if "UPDATE things" in each.title]
+    assert waits.title.endswith(f"` ({len(sent)} times)")
+
+    for form in ("text", "markdown", "html"):
+        assert render_release(form, looping).count("UPDATE things") <= 2 + (form == "html") * len(sent) * 2
+    assert render_release("text", looping).count(f"({len(sent)} times)") == 2
+    assert notes.render(looping).count(f"({len(sent)} times)") == 1
+
+
+def test_what_wants_a_quiet_hour_is_cut_where_it_is_long(looping: Release) -> None:
+    step = next(each for each in looping.timeline.steps if "UPDATE things" in each.statement.sql)
+    (first, *_) = looping.timeline.bands
+    steps = tuple(
+        replace(step, number=n, statement=replace(step.statement, sql=f"UPDATE things AS t{n} SET note = 1"))
+        for n in range(1, 31)
+    )
+    hold = replace(first.holds[0], since=1, until=30)
+    many = Timeline((replace(first, steps=steps, holds=(hold,)),))
+    tree = looping.report.trees[0]
+
+    quiet = plan(looping.report, tree.recording, many, looping.sequence).quiet
+
+    assert len(quiet) == 13
+    assert quiet[-1].title == "And 18 more statements, which the timeline has"
+
+
+def test_the_footer_counts_the_transactions_that_there_were(looping: Release) -> None:
+    assert "2 transactions, 1 statement outside of any" in words.footer(looping)
+    whole = replace(looping, timeline=replace(looping.timeline, bands=looping.timeline.bands[:1]))
+    assert "all revisions in one transaction" in words.footer(whole)
+
+
+def test_what_grows_under_a_lock_is_told_in_clauses() -> None:
+    tables = tuple(Growth(Name(name), Name(name), rows=2_000_000, bytes=1 << 20) for name in ("a", "b", "c"))
+    told = Duration(0.075, tables, 100, None, "revision `d` grows most: 1.3 to 2.5 s per million rows")
+    assert told.words == (
+        "75 ms on 100 rows, grows with `a` (2 million rows, 1 MB in production), `b` (2 million rows, 1 MB in"
+        " production) and `c` (2 million rows, 1 MB in production); revision `d` grows most: 1.3 to 2.5 s per million rows"
+    )
+    assert Duration(0.004, tables[:1]).words.startswith("4 ms on empty tables, grows with `a`")
+
+
+def test_what_ran_on_empty_tables_is_not_told_as_if_there_were_rows(untested: Release) -> None:
+    assert not any(each.duration.rows for each in untested.timeline.steps)
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,7 @@ def test_without_sizes_a_release_tells_how_each_statement_grows(scaled: Recordin
 
     (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
     assert built.duration.estimate is None
-    assert built.duration.words.endswith("grows with `items`, 1.8 to 2.3 s per million rows")
+    assert built.duration.words.endswith("grows with `items`; 1.8 to 2.3 s per million rows")
 
 
 @pytest.mark.processes
@@ -150,7 +150,7 @@ def test_a_block_counts_once_however_many_statements_it_sends(scaled: Recording)
 def test_notes_tell_how_it_grows_and_not_what_a_hundred_rows_took(scaled: Recording) -> None:
     text = release_notes.render(build(judged(Config(path=Path()), [_timed(scaled, 2.0)], {}), "v1", "v2"))
 
-    assert "b builds index `ix_items_id` on `items`: grows with `items`, 1.8 to 2.3 s per million rows" in text
+    assert "b builds index `ix_items_id` on `items`: grows with `items`; 1.8 to 2.3 s per million rows" in text
 
 
 @pytest.mark.processes

@@ -234,8 +234,9 @@ def footer(release: Release) -> tuple[str, ...]:
     if not release.revisions:
         return made
     tree = report.trees[0].recording
-    mode = (
-        "one transaction per migration" if tree.transactions.per_migration else "all revisions in one transaction"
-    )
+    one = len(release.timeline.bands) < 2
+    mode = "all revisions in one transaction" if one else bands(release)
+    if tree.transactions.per_migration:
+        mode = "one transaction per migration" + ("" if one else f" ({mode})")
     code = f"old code {release.code[:12]}" if release.code else "no old code"
     return (witness(report), mode, code, *sizes(report), *made)
