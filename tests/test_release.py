@@ -686,23 +686,80 @@ def database(rehearsal_bench: Rehearsals) -> Iterator[psycopg.Connection[Any]]:
 # -- what the plan says to write ------------------------------------------------------------------
 
 
-def test_the_env_py_of_the_plan_waits_for_no_lock_and_tries_again(
-    tmp_path: Path, rehearsal_bench: Rehearsals, database: psycopg.Connection[Any]
-) -> None:
-    database.execute("CREATE TABLE items (id serial PRIMARY KEY)")
-    database.execute(f"ALTER TABLE items OWNER TO {rehearsal_bench.server.address.user}")
-    snippet = LOCK_TIMEOUT.replace('"2s", 5, 10', '"50ms", 0.2, 50')
-    imports = (
-        "from alembic import context\nfrom sqlalchemy import engine_from_config, pool\n\nconfig = context.config\n"
+_SYNC = """
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+
+config = context.config
+
+
+def run_migrations_online() -> None:
+    connectable = engine_from_config(
+        config.get_section(config.config_ini_section), prefix="sqlalchemy.", poolclass=pool.NullPool
     )
-    env = f"{imports}target_metadata = None\n\n{snippet}\n\n\nrun_migrations_online()\n"
+    with connectable.connect() as connection:
+        context.configure(connection=connection, include_schemas=True, version_table_schema="own")
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+"""
+_ASYNC = """
+import asyncio
+
+from alembic import context
+from sqlalchemy import pool
+from sqlalchemy.ext.asyncio import async_engine_from_config
+
+config = context.config
+
+
+def do_run_migrations(connection) -> None:
+    context.configure(connection=connection, include_schemas=True, version_table_schema="own")
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run_async_migrations() -> None:
+    connectable = async_engine_from_config(
+        config.get_section(config.config_ini_section), prefix="sqlalchemy.", poolclass=pool.NullPool
+    )
+    async with connectable.connect() as connection:
+        await connection.run_sync(do_run_migrations)
+    await connectable.dispose()
+
+
+def run_migrations_online() -> None:
+    asyncio.run(run_async_migrations())
+
+
+"""
+_LAST = """
+
+
+if context.is_offline_mode():
+    raise NotImplementedError
+else:
+    run_migrations_online()
+"""
+
+
+@pytest.mark.parametrize("own", [_SYNC, _ASYNC], ids=["synchronous", "asynchronous"])
+def test_an_env_py_with_the_lines_of_the_plan_waits_for_no_lock_and_tries_again(
+    own: str, tmp_path: Path, rehearsal_bench: Rehearsals, database: psycopg.Connection[Any]
+) -> None:
+    user = rehearsal_bench.server.address.user
+    database.execute("CREATE TABLE items (id serial PRIMARY KEY)")
+    database.execute(f"ALTER TABLE items OWNER TO {user}")
+    database.execute(f"CREATE SCHEMA own AUTHORIZATION {user}")
+    snippet = LOCK_TIMEOUT.replace('"2s", 5, 10', '"50ms", 0.2, 50')
     address = rehearsal_bench.server.address
     url = address.url(database.info.dbname).replace("postgresql://", "postgresql+psycopg://")
     write(
         tmp_path,
         {
             "alembic.ini": f"[alembic]\nscript_location = %(here)s/m\nsqlalchemy.url = {url.replace('%', '%%')}\n",
-            "m/env.py": env,
+            "m/env.py": f"{own}{snippet}{_LAST}",
             "m/versions/a.py": revision("a", None, 'op.add_column("items", sa.Column("sku", sa.Text))'),
         },
     )
@@ -719,6 +776,13 @@ def test_the_env_py_of_the_plan_waits_for_no_lock_and_tries_again(
 
     assert migration.returncode == 0, output
     assert database.execute("SELECT sku FROM items").fetchall() == []
+    assert database.execute("SELECT version_num FROM own.alembic_version").fetchall() == [("a",)]
+
+
+def test_the_plan_says_where_its_lines_of_env_py_go(looping: Release) -> None:
+    (lines,) = [each for each in looping.plan.bound if each.code]
+    assert lines.code == LOCK_TIMEOUT
+    assert "above its last `if context.is_offline_mode():`" in lines.detail
 
 
 def _refused(database: psycopg.Connection[Any]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from reviewer.recording import Catalogue, Recording
 from reviewer.release.loops import Repeated, folded
 from reviewer.release.model import Action, Duration, Hold, Plan, Sequence, Timeline, When
-from reviewer.release.snippets import LOCK_TIMEOUT
+from reviewer.release.snippets import LOCK_TIMEOUT, WHERE
 from reviewer.replay.stream import operations
 from reviewer.review.verdict import Report
 from reviewer.sql.names import listed
@@ -106,7 +106,7 @@ def _bound(timeline: Timeline) -> Iterator[Action]:
         yield Action(
             "SET lock_timeout, with retries, in env.py",
             f"Without it a lock on {tables} waits behind the longest transaction that uses the table, and everybody else"
-            " waits behind the lock.",
+            f" waits behind the lock. {WHERE}",
             LOCK_TIMEOUT,
             "python",
         )
