@@ -318,7 +318,7 @@ class WayBack(Struct, frozen=True):
     accepted: bool = False
     """Whether the configuration says that nobody goes back over it."""
     destroys: tuple[str, ...] = ()
-    """What its upgrade does to rows and values that were there, so that only a tested way back could say that they
+    """What its upgrade does to existing rows and values, so that only a tested way back could say that they
     survive it: phrases such as ``drops `users.name` ``.
     """
 

@@ -57,7 +57,7 @@ def _one(
 
 
 def _destroyed(steps: Iterable[Step]) -> Iterator[str]:
-    """What is done to rows and values that were there when the deploy began."""
+    """What is done to rows and values from before the deploy."""
     found = []
     for step in steps:
         match step.operation:

@@ -125,7 +125,7 @@ class WayBack(View, frozen=True, kw_only=True):
     old_code: Annotated[Cell, Meta(description="The old code on the schema that the downgrade leaves.")]
     destroys: Annotated[
         tuple[str, ...],
-        Meta(description="What the upgrade does to rows and values that were there, a phrase each."),
+        Meta(description="What the upgrade does to existing rows and values, a phrase each."),
     ] = ()
 
 

@@ -128,7 +128,7 @@ def _doubts(doubtful: list[WayBack]) -> Iterator[str]:
 
 
 def destroys(back: WayBack) -> str:
-    """What its upgrade does to rows and values that were there: ``drops `users.name` ``."""
+    """What its upgrade does to existing rows and values: ``drops `users.name` ``."""
     return listed(list(back.destroys), _NAMED)
 
 
