@@ -17,7 +17,8 @@ Then add the constraint.
 - Tables and columns that the same deploy has created.
 - A constraint that replaces one of the same name, and a foreign key over columns that referred to the same before.
 - A constraint that is checked later than before.
-- Constraints that are flagged for their locks: that finding is about the same line.
+- Constraints that are flagged for their locks: that finding is about the same line. If the reviewer has seen an INSERT fail that
+  leaves out what the models of the base commit do not require, it is told all the same, as a warning.
 - Triggers: what they reject depends on their code.
 
 ## References
@@ -35,6 +36,8 @@ from reviewer.check import (
     AddForeignKey,
     AddUnique,
     AlterConstraint,
+    Basis,
+    Broken,
     Concern,
     Context,
     CreateIndex,
@@ -46,12 +49,15 @@ from reviewer.check import (
     Rule,
     SetNotNull,
     Severity,
+    Story,
     Subject,
     about,
+    cause_of,
     concern,
     forbids_nulls_too,
     implications,
     is_partial,
+    place_of,
 )
 
 RULE = Rule(
@@ -65,6 +71,16 @@ RULE = Rule(
 
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
+        case Story(revision=revision):
+            last = subject is context.stories[-1]
+            for each in context.recording.old_code.allowed:
+                here = each.revision == revision.id or (each.revision is None and last)
+                if here and not any(_goes_on(one, each) for one in context.recording.old_code.allowed):
+                    yield _seen(each, subject, context)
+        case SetNotNull(table=table, column=column) if _is_seen(table, column, None, context):
+            return
+        case AddCheck(table=table, name=str(name)) if _is_seen(table, None, name, context):
+            return
         case (
             AddForeignKey(table=table, name=name)
             | AddCheck(table=table, name=name)
@@ -113,6 +129,69 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 f"`{table}.{column}` rejects NULL from now on, which the running code may still write.",
                 about=about.column(table, column, "not null"),
             )
+
+
+def _seen(broken: Broken, story: Story, context: Context) -> Concern:
+    """What was tried with a model, whatever else is said about the line."""
+    constraint = _constraint(broken)
+    where = cause_of(story, broken.table, column=broken.column, named=constraint)
+    allows = (
+        f"allows `{broken.table}.{broken.column}` to be NULL"
+        if broken.column
+        else f"allows rows of `{broken.table}` that `{constraint}` rejects"
+    )
+    least = "without it" if broken.column else "with the required columns only"
+    lasts = any(_goes_on(broken, each) for each in context.recording.old_code.allowed)
+    until = f" until revision {broken.until}" if broken.until and not lasts else ""
+    return concern(
+        f"""
+        The model `{broken.model}` of the running code (commit {context.recording.old_code.commit[:7]}) {allows}: from now on
+        an INSERT {least} fails with `{broken.error}`{until}.
+        """,
+        about=about.column(broken.table, broken.column, "not null")
+        if broken.column
+        else about.constraint(broken.table, constraint or ""),
+        location=place_of(where),
+        severity=Severity.WARNING,
+        basis=Basis.OBSERVED,
+        evidence={
+            "model": broken.model,
+            "sql": broken.sql,
+            "column": broken.column,
+            "sqlstate": broken.sqlstate,
+            "base_commit": context.recording.old_code.commit,
+        },
+    )
+
+
+def _goes_on(check: Broken, later: Broken) -> bool:
+    """Whether `later`, a NOT NULL, refuses from the revision on at which `check`, a CHECK that it replaces, ends."""
+    return (
+        check.until is not None
+        and check.until == later.revision
+        and check.table == later.table
+        and (check.sqlstate, later.sqlstate) == ("23514", "23502")
+    )
+
+
+def _is_seen(table: Name, column: str | None, constraint: str | None, context: Context) -> bool:
+    """Whether a refusal by that is told with what was tried."""
+    before = context.now.column_origin(table, column) if column else None
+    name = (before[0] if before else context.now.origin(table)) or table
+    return any(
+        each.table.matches(name)
+        and each.revision in {None, context.revision.id if context.revision else None}
+        and (each.column == before[1] if before else constraint is not None and _constraint(each) == constraint)
+        for each in context.recording.old_code.allowed
+    )
+
+
+def _constraint(broken: Broken) -> str | None:
+    found = _CHECK.search(broken.error)
+    return found[1] if found else None
+
+
+_CHECK = re.compile(r'check constraint "(.+)"')
 
 
 def _replaces_one(table: Name, name: str | None, context: Context) -> bool:

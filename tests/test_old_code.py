@@ -453,3 +453,51 @@ def test_a_suppression_of_the_guess_is_used_by_the_proof(tmp_path: Path) -> None
 )
 def test_what_only_adds_tables_needs_no_old_code(upgrade: str, adds: bool) -> None:
     assert only_adds_tables([revision("b", "a", upgrade).encode()]) is adds
+
+
+def test_a_value_that_the_model_does_not_ask_for_is_told_where_the_schema_asks_for_it(tmp_path: Path) -> None:
+    models = MODELS.replace('name="mood"))', 'name="mood"), nullable=False)')
+    found = (
+        branch(tmp_path)
+        .adds('op.execute("UPDATE users SET mood = \'good\'")\nop.alter_column("users", "mood", nullable=False)')
+        .with_models(models)
+        .review()
+    )
+
+    said = found.finding("stricter-for-old-code")
+    assert said.startswith("warning: The model `User` of the running code")
+    assert "allows `users.mood` to be NULL: from now on an INSERT without it fails with `null value in" in said
+    assert "scanning-not-null" in found.rules()
+    assert "old-code-broken" not in found.rules()
+    assert found.report.trees[0].order == "the code, then `b`"
+
+
+def test_a_check_that_asks_for_a_value_is_told_once_with_the_not_null_that_follows(tmp_path: Path) -> None:
+    models = MODELS.replace('name="mood"))', 'name="mood"), nullable=False)')
+    checked = """
+op.execute("UPDATE users SET mood = 'good'")
+op.execute("ALTER TABLE users ADD CONSTRAINT has_mood CHECK (mood IS NOT NULL) NOT VALID")
+"""
+    validated = """
+with op.get_context().autocommit_block():
+    op.execute("ALTER TABLE users VALIDATE CONSTRAINT has_mood")
+op.alter_column("users", "mood", nullable=False)
+op.drop_constraint("has_mood", "users")
+"""
+    found = branch(tmp_path).adds(checked, "pass").adds(validated, "pass").with_models(models).review()
+
+    (told,) = [each for each in found.report.findings if each.rule == "stricter-for-old-code"]
+    assert told.revision == "b"
+    assert "allows rows of `users` that `has_mood` rejects" in told.message
+    assert "until" not in told.message
+
+
+def test_a_value_that_the_model_asks_for_is_not_told_though_the_old_schema_did_not_ask(tmp_path: Path) -> None:
+    models = MODELS.replace('name="mood"))', 'name="mood"), nullable=False)')
+    found = (
+        branch(tmp_path, models)
+        .adds('op.execute("UPDATE users SET mood = \'good\'")\nop.alter_column("users", "mood", nullable=False)')
+        .review()
+    )
+
+    assert "stricter-for-old-code" not in found.rules()

@@ -22,7 +22,8 @@ from reviewer.project.git import root_of
 from reviewer.recording import Recording, loads
 from reviewer.release import emitted
 from reviewer.release.build import build
-from reviewer.release.model import Cell, Duration, Estimate, May, Release, Sequence, When
+from reviewer.release.model import Cell, Duration, Estimate, May, Release, Sequence, Timeline, When
+from reviewer.release.plan import plan
 from reviewer.release.snippets import LOCK_TIMEOUT
 from reviewer.release_session import release_project
 from reviewer.report import RELEASE_FORMATS, render_release
@@ -152,6 +153,44 @@ def test_a_split_names_what_each_side_needs(found: Release) -> None:
     assert "`items.code`" in split.how[0]
     assert "`items.sku`" in split.how[1]
     assert [each.title for each in found.plan.split] == ["Revision e"]
+
+
+def test_a_split_keeps_what_the_old_code_knows_and_asks_for_nothing_that_it_does_not_write(tmp_path: Path) -> None:
+    branch = Branch(tmp_path, GIVEN, MODELS)
+    required = """
+op.add_column("items", sa.Column("size", sa.Integer))
+op.execute("UPDATE items SET size = 1")
+op.alter_column("items", "size", nullable=False)
+op.alter_column("orders", "note", new_column_name="remark")
+"""
+    branch.adds(required, 'op.drop_column("items", "size")')
+    new = MODELS.replace(
+        "    note = sa.Column(sa.String(80))\n", "    remark = sa.Column(sa.String(80))\n"
+    ).replace("    sku =", "    size = sa.Column(sa.Integer, nullable=False)\n    sku =")
+    branch.with_models(new).commit("v2")
+
+    (split,) = release(tmp_path, "a", "b").sequence.orders
+
+    assert split.when is When.SPLIT
+    assert "until then keep what the old code uses, `orders.note`, and let" in split.how[1]
+    assert split.how[2] == "until then let `items.size` be NULL, which the old code may leave out"
+    assert not any("is_set" in body for body in split.remedy)
+
+
+def test_what_the_old_model_allows_and_the_new_schema_refuses_waits_for_the_code(tmp_path: Path) -> None:
+    branch = Branch(tmp_path, GIVEN, MODELS)
+    branch.adds(
+        'op.execute("UPDATE orders SET note = 1")\nop.alter_column("orders", "note", nullable=False)',
+        'op.alter_column("orders", "note", nullable=True)',
+    )
+    branch.with_models(MODELS.replace("sa.String(80))", "sa.String(80), nullable=False)")).commit("v2")
+
+    (order,) = release(tmp_path, "a", "b").sequence.orders
+
+    assert (order.when, order.old, order.new) == (When.AFTER, Cell.BREAKS, Cell.RUNS)
+    assert (
+        "INSERT of `orders` (Order) with the required columns only, which its models allow, fails" in order.why[0]
+    )
 
 
 def test_a_declared_phase_that_measuring_contradicts_is_told(found: Release) -> None:
@@ -491,6 +530,120 @@ if op.get_bind().exec_driver_sql("SELECT count(*) FROM items").scalar():
     assert "the upgrade of `b` fails on generated rows: check whether yours are similar" in told.verdict.reasons
 
 
+LOOP = """
+rows = op.get_bind().execute(sa.text("SELECT id FROM things")).fetchall()
+for row in rows:
+    op.get_bind().execute(sa.text("UPDATE things SET note = :s WHERE id = :i"), {"s": "x", "i": row[0]})
+with op.get_context().autocommit_block():
+    op.execute("ANALYZE things")
+op.execute("ALTER TABLE things ALTER COLUMN note SET NOT NULL")
+"""
+
+
+@pytest.fixture(scope="module")
+def looping(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    given = 'op.execute("CREATE TABLE things (id int PRIMARY KEY, note text)")'
+    first = f'op.execute("ALTER TABLE things ADD COLUMN x int")\n{LOOP}'
+    folder = project(
+        tmp_path_factory.mktemp("looping"),
+        revision("b", "a", given, "pass"),
+        revision("c", "b", first, 'op.execute("ALTER TABLE things DROP COLUMN x")'),
+    )
+    return release(folder, "b", "c")
+
+
+def test_what_a_loop_sends_is_one_entry_with_a_count(looping: Release) -> None:
+    sent = [each for each in looping.timeline.steps if "UPDATE things" in each.statement.sql]
+    assert len(sent) > 20
+    (waits,) = [each for each in looping.plan.quiet if "UPDATE things" in each.title]
+    assert waits.title.endswith(f"` ({len(sent)} times)")
+
+    for form in ("text", "markdown", "html"):
+        assert render_release(form, looping).count("UPDATE things") <= 2 + (form == "html") * len(sent) * 2
+    assert render_release("text", looping).count(f"({len(sent)} times)") == 2
+    assert notes.render(looping).count(f"({len(sent)} times)") == 1
+
+
+def test_what_wants_a_quiet_hour_is_cut_where_it_is_long(looping: Release) -> None:
+    step = next(each for each in looping.timeline.steps if "UPDATE things" in each.statement.sql)
+    (first, *_) = looping.timeline.bands
+    steps = tuple(
+        replace(step, number=n, statement=replace(step.statement, sql=f"UPDATE things AS t{n} SET note = 1"))
+        for n in range(1, 31)
+    )
+    hold = replace(first.holds[0], since=1, until=30)
+    many = Timeline((replace(first, steps=steps, holds=(hold,)),))
+    tree = looping.report.trees[0]
+
+    quiet = plan(looping.report, tree.recording, many, looping.sequence).quiet
+
+    assert len(quiet) == 13
+    assert quiet[-1].title == "And 18 more statements, which the timeline has"
+
+
+def test_the_footer_counts_the_transactions_that_there_were(looping: Release) -> None:
+    assert "2 transactions, 1 statement outside of any" in words.footer(looping)
+    whole = replace(looping, timeline=replace(looping.timeline, bands=looping.timeline.bands[:1]))
+    assert "all revisions in one transaction" in words.footer(whole)
+
+
+def test_what_grows_under_a_lock_is_told_in_clauses() -> None:
+    tables = tuple(Growth(Name(name), Name(name), rows=2_000_000, bytes=1 << 20) for name in ("a", "b", "c"))
+    told = Duration(0.075, tables, 100, None, "revision `d` grows most: 1.3 to 2.5 s per million rows")
+    assert told.words == (
+        "75 ms on 100 rows, grows with `a` (2 million rows, 1 MB in production), `b` (2 million rows, 1 MB in"
+        " production) and `c` (2 million rows, 1 MB in production); revision `d` grows most: 1.3 to 2.5 s per million rows"
+    )
+    assert Duration(0.004, tables[:1]).words.startswith("4 ms on empty tables, grows with `a`")
+
+
+def test_what_ran_on_empty_tables_is_not_told_as_if_there_were_rows(untested: Release) -> None:
+    assert not any(each.duration.rows for each in untested.timeline.steps)
+
+
+@pytest.fixture(scope="module")
+def untested(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A revision that fails on rows, so that nobody sees what its way back brings back."""
+    fails = """
+op.add_column("things", sa.Column("size", sa.Integer, nullable=False))
+op.drop_column("things", "note")
+op.execute("DELETE FROM things WHERE id < 0")
+"""
+    back = 'op.add_column("things", sa.Column("note", sa.Text))\nop.drop_column("things", "size")'
+    given = 'op.execute("CREATE TABLE things (id int PRIMARY KEY, note text)")'
+    folder = project(
+        tmp_path_factory.mktemp("untested"),
+        revision("b", "a", given, "pass"),
+        revision("c", "b", fails, back),
+        revision("d", "c", 'op.drop_table("things")', given),
+    )
+    return release(folder, "b", "d")
+
+
+def test_a_revision_that_destroys_something_and_is_untested_leaves_the_point_of_no_return_unknown(
+    untested: Release,
+) -> None:
+    c, _ = untested.way_back
+
+    assert c.label == "untested"
+    assert c.destroys == ("drops `things.note`", "deletes from `things`")
+    told = words.no_return(untested)
+    assert told.startswith("unknown, because c is untested and drops `things.note` and deletes from `things`")
+    assert "and nobody has seen what was there come back" in words.back_line(c)
+
+
+def test_nothing_untested_is_told_as_if_there_were_a_way_back(untested: Release) -> None:
+    c, d = untested.way_back
+    final = replace(d, label="irreversible")
+    known = replace(untested, way_back=(c, final), verdict=replace(untested.verdict, no_return=final))
+    harmless = replace(
+        untested, way_back=(replace(c, destroys=()),), verdict=replace(untested.verdict, no_return=None)
+    )
+
+    assert words.no_return(known).endswith("; at the latest revision d: it has no way back")
+    assert words.no_return(harmless) == "unknown, because the way back over c is untested"
+
+
 # -- the command ----------------------------------------------------------------------------------
 
 
@@ -533,23 +686,80 @@ def database(rehearsal_bench: Rehearsals) -> Iterator[psycopg.Connection[Any]]:
 # -- what the plan says to write ------------------------------------------------------------------
 
 
-def test_the_env_py_of_the_plan_waits_for_no_lock_and_tries_again(
-    tmp_path: Path, rehearsal_bench: Rehearsals, database: psycopg.Connection[Any]
-) -> None:
-    database.execute("CREATE TABLE items (id serial PRIMARY KEY)")
-    database.execute(f"ALTER TABLE items OWNER TO {rehearsal_bench.server.address.user}")
-    snippet = LOCK_TIMEOUT.replace('"2s", 5, 10', '"50ms", 0.2, 50')
-    imports = (
-        "from alembic import context\nfrom sqlalchemy import engine_from_config, pool\n\nconfig = context.config\n"
+_SYNC = """
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+
+config = context.config
+
+
+def run_migrations_online() -> None:
+    connectable = engine_from_config(
+        config.get_section(config.config_ini_section), prefix="sqlalchemy.", poolclass=pool.NullPool
     )
-    env = f"{imports}target_metadata = None\n\n{snippet}\n\n\nrun_migrations_online()\n"
+    with connectable.connect() as connection:
+        context.configure(connection=connection, include_schemas=True, version_table_schema="own")
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+"""
+_ASYNC = """
+import asyncio
+
+from alembic import context
+from sqlalchemy import pool
+from sqlalchemy.ext.asyncio import async_engine_from_config
+
+config = context.config
+
+
+def do_run_migrations(connection) -> None:
+    context.configure(connection=connection, include_schemas=True, version_table_schema="own")
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run_async_migrations() -> None:
+    connectable = async_engine_from_config(
+        config.get_section(config.config_ini_section), prefix="sqlalchemy.", poolclass=pool.NullPool
+    )
+    async with connectable.connect() as connection:
+        await connection.run_sync(do_run_migrations)
+    await connectable.dispose()
+
+
+def run_migrations_online() -> None:
+    asyncio.run(run_async_migrations())
+
+
+"""
+_LAST = """
+
+
+if context.is_offline_mode():
+    raise NotImplementedError
+else:
+    run_migrations_online()
+"""
+
+
+@pytest.mark.parametrize("own", [_SYNC, _ASYNC], ids=["synchronous", "asynchronous"])
+def test_an_env_py_with_the_lines_of_the_plan_waits_for_no_lock_and_tries_again(
+    own: str, tmp_path: Path, rehearsal_bench: Rehearsals, database: psycopg.Connection[Any]
+) -> None:
+    user = rehearsal_bench.server.address.user
+    database.execute("CREATE TABLE items (id serial PRIMARY KEY)")
+    database.execute(f"ALTER TABLE items OWNER TO {user}")
+    database.execute(f"CREATE SCHEMA own AUTHORIZATION {user}")
+    snippet = LOCK_TIMEOUT.replace('"2s", 5, 10', '"50ms", 0.2, 50')
     address = rehearsal_bench.server.address
     url = address.url(database.info.dbname).replace("postgresql://", "postgresql+psycopg://")
     write(
         tmp_path,
         {
             "alembic.ini": f"[alembic]\nscript_location = %(here)s/m\nsqlalchemy.url = {url.replace('%', '%%')}\n",
-            "m/env.py": env,
+            "m/env.py": f"{own}{snippet}{_LAST}",
             "m/versions/a.py": revision("a", None, 'op.add_column("items", sa.Column("sku", sa.Text))'),
         },
     )
@@ -566,6 +776,13 @@ def test_the_env_py_of_the_plan_waits_for_no_lock_and_tries_again(
 
     assert migration.returncode == 0, output
     assert database.execute("SELECT sku FROM items").fetchall() == []
+    assert database.execute("SELECT version_num FROM own.alembic_version").fetchall() == [("a",)]
+
+
+def test_the_plan_says_where_its_lines_of_env_py_go(looping: Release) -> None:
+    (lines,) = [each for each in looping.plan.bound if each.code]
+    assert lines.code == LOCK_TIMEOUT
+    assert "above its last `if context.is_offline_mode():`" in lines.detail
 
 
 def _refused(database: psycopg.Connection[Any]) -> int:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from reviewer import recording
 from reviewer.config import Config, load
 from reviewer.errors import UsageError
-from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Sized, Taken
+from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Sized, Table, Taken
 from reviewer.release.build import build
 from reviewer.report import html, markdown, text
 from reviewer.report.json import load as read_report
@@ -117,7 +117,7 @@ def test_without_sizes_a_release_tells_how_each_statement_grows(scaled: Recordin
 
     (built,) = [each for each in made.timeline.steps if "CREATE INDEX" in each.statement.sql]
     assert built.duration.estimate is None
-    assert built.duration.words.endswith("grows with `items`, 1.8 to 2.3 s per million rows")
+    assert built.duration.words.endswith("grows with `items`; 1.8 to 2.3 s per million rows")
 
 
 @pytest.mark.processes
@@ -150,7 +150,7 @@ def test_a_block_counts_once_however_many_statements_it_sends(scaled: Recording)
 def test_notes_tell_how_it_grows_and_not_what_a_hundred_rows_took(scaled: Recording) -> None:
     text = release_notes.render(build(judged(Config(path=Path()), [_timed(scaled, 2.0)], {}), "v1", "v2"))
 
-    assert "b builds index `ix_items_id` on `items`: grows with `items`, 1.8 to 2.3 s per million rows" in text
+    assert "b builds index `ix_items_id` on `items`: grows with `items`; 1.8 to 2.3 s per million rows" in text
 
 
 @pytest.mark.processes
@@ -232,6 +232,9 @@ def test_what_works_on_rows_that_a_later_revision_fails_on_is_measured_with_them
     assert [str(each) for each in built.tables] == ["kinds"]
     assert max(point.rows for point in built.fit.points) == 1800
     assert {point.rows for each in found.values() if each.revision == "d" for point in each.fit.points} == {0}
+    assert {each.why for run in made.scale.runs for each in run.tables if not each.rows} == {
+        "revision d fails on rows of kinds"
+    }
     assert ("c", Direction.DOWNGRADE) in {(each.revision, each.direction) for each in durations(made).all}
 
 
@@ -296,7 +299,43 @@ def test_what_worked_on_empty_tables_was_not_measured(scaled: Recording) -> None
 
     (found,) = durations(replace(timed, scale=replace(timed.scale, runs=tuple(empty)))).all
 
-    assert found.phrase == "growth could not be measured: its tables were empty"
+    assert found.phrase == "not measured: items was empty"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "there", "phrase"),
+    [
+        ([0, 0, 0], 10, "not measured: kinds was empty, as revision c fails on rows of kinds"),
+        ([5, 5, 5], 50_000, "not measured: kinds was of 5 rows in every run, as revision c fails on rows of kinds"),
+        ([5, 5, 5], 5, ""),
+        ([50_000, 150_000, 450_000], 5_000_000, ""),
+    ],
+    ids=["without rows", "at one size", "as many as in production", "at three sizes"],
+)
+@pytest.mark.processes
+def test_what_one_of_its_tables_costs_says_nothing_of_another_without_rows(
+    kinds: list[int], there: int, phrase: str, scaled: Recording
+) -> None:
+    kind, why = Name("kinds", "public"), "revision c fails on rows of kinds"
+    timed = _timed(scaled, 2.0)
+    assert timed.scale is not None
+    tables = (*timed.base.tables, Table(kind, "table"))
+    runs = tuple(
+        replace(
+            run,
+            tables=(*run.tables, Sized(kind, rows, why)),
+            taken=tuple(replace(each, tables=(*each.tables, kind)) for each in run.taken),
+        )
+        for run, rows in zip(timed.scale.runs, [size for size in kinds for _ in range(2)], strict=True)
+    )
+    made = replace(timed, base=replace(timed.base, tables=tables), scale=replace(timed.scale, runs=runs))
+
+    (found,) = durations(made, production({"items": 50_000_000, "kinds": there})).all
+
+    assert (found.production is None) == bool(phrase)
+    if phrase:
+        assert found.phrase == phrase
+        assert "in production" not in found.sentence
 
 
 @pytest.mark.processes
@@ -336,7 +375,7 @@ def test_a_name_that_begins_no_new_revision_is_refused() -> None:
     ("rows", "off", "sizes", "why"),
     [
         (100_000, 1, {"orders": 5}, "the size of items in production is not known (--stats)"),
-        (0, 1, {"items": 5_000_000}, "its growth could not be measured: its tables were empty"),
+        (0, 1, {"items": 5_000_000}, "its growth was not measured: items was empty"),
         (100_000, 2.4, {"items": 50_000_000}, "could not be measured well enough to say it closer"),
         (100_000, 1, {"items": 10}, "too little to compare"),
     ],

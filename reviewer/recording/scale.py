@@ -53,6 +53,8 @@ class Sized(Struct, frozen=True):
 
     table: Name
     rows: int
+    why: str = ""
+    """Why it could not have more, as a clause."""
 
 
 class ScaledRun(Struct, frozen=True):

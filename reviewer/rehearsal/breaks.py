@@ -23,6 +23,8 @@ class Tried(Struct, frozen=True):
     broken: tuple[Broken, ...] = ()
     beneath: tuple[Broken, ...] = ()
     """What shows only without the columns that something else is wrong with."""
+    allowed: tuple[Broken, ...] = ()
+    """INSERTs that leave out what the models do not require: whether the code sends them, the models do not say."""
 
 
 class Ledger:

@@ -131,7 +131,7 @@ class NewTrial:
             answer = self._bench.ask(command, PATIENCE)
         if answer.ok:
             tried = read_tried(answer)
-            return tried.mapped, tried.broken
+            return tried.mapped, (*tried.broken, *tried.allowed)
         self._bench.restart()
         why = answer.failed.message.rstrip(".") if answer.failed else "its env.py did not end"
         self._reason = self._reason or why

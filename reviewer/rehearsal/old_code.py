@@ -263,19 +263,25 @@ def read_tried(answer: Answer) -> Tried:
     mapped: list[Mapped] = []
     broken: list[Broken] = []
     beneath: list[Broken] = []
+    allowed: list[Broken] = []
     for event in answer.events:
         if not isinstance(event, MappedEvent):
             continue
         table = Name(event.table, event.schema or "public")
         mapped.append(Mapped(table, event.model, tuple(event.columns), tuple(event.tried)))
         for each in event.broken:
-            if each.sqlstate in _MADE_UP or (each.sqlstate or "")[:2] in {"53", "58", "08"}:
+            where = beneath if each.beneath else broken
+            ours = each.sqlstate == "23502" and each.column in event.columns and each.column not in event.omitted
+            if ours or each.sqlstate == "23514":
+                # the NULL was ours: the code may always write a value. Where the models do not ask for one, it may not
+                if not each.least or each.beneath:
+                    continue
+                where = allowed
+            elif each.sqlstate in _MADE_UP or (each.sqlstate or "")[:2] in {"53", "58", "08"}:
                 continue
             if (each.sqlstate or "")[:2] == "22" and each.sqlstate != "22P02":
                 continue
-            if each.sqlstate == "23502" and each.column in event.columns and each.column not in event.omitted:
-                continue  # the NULL was ours: the old code may always write a value
-            (beneath if each.beneath else broken).append(
+            where.append(
                 Broken(
                     table,
                     event.model,
@@ -286,7 +292,7 @@ def read_tried(answer: Answer) -> Tried:
                     each.column,
                 )
             )
-    return Tried(tuple(mapped), tuple(broken), tuple(beneath))
+    return Tried(tuple(mapped), tuple(broken), tuple(beneath), tuple(allowed))
 
 
 def read_disagreements(answer: Answer) -> dict[str, Disagreement]:
@@ -345,6 +351,8 @@ class Running(Struct):
     process: OldProcess | None = None
     ledger: Ledger = field(default_factory=Ledger)
     """What it cannot do any more."""
+    refusals: Ledger = field(default_factory=Ledger)
+    """What its models allow and the schema refuses."""
     before: str = ""
     """The database with the state before the first of several rehearsals; empty where there is one."""
     whole: bool = True
@@ -385,6 +393,7 @@ class Trial:
         self.reason = reason
         self._mapped: dict[Name, Mapped] = {}
         self._broken: list[Broken] = []
+        self._allowed: list[Broken] = []
         self._tried = False
         if source is not None and source.early:
             self._running()
@@ -456,6 +465,8 @@ class Trial:
                 self._mapped[one.table] = replace(one, tried=tuple(sorted({*known.tried, *one.tried})))
             new, again = self._shared.ledger.after(each.revision, tried)
             self._broken = [replace(one, until=again.get(one, one.until)) for one in self._broken] + [*new]
+            new, again = self._shared.refusals.after(each.revision, Tried(tried.mapped, tried.allowed))
+            self._allowed = [replace(one, until=again.get(one, one.until)) for one in self._allowed] + [*new]
 
     @property
     def failed(self) -> str:
@@ -473,6 +484,7 @@ class Trial:
             tuple(self._mapped.values()),
             tuple(each for each in self._broken if each.until is None or counts(each)),
             tuple(name for name in self.stale if name in self._mapped),
+            allowed=tuple(each for each in self._allowed if each.until is None or counts(each)),
         )
 
     def runs_as(self, names_models: bool) -> None:

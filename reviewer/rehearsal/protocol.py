@@ -411,6 +411,8 @@ class RawBroken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sqlstate: str | None = None
     beneath: bool = False
     """Whether it shows only without the columns that something else is wrong with."""
+    least: bool = False
+    """Whether only an INSERT with the required columns fails so."""
 
 
 class MappedEvent(Event, tag="mapped", frozen=True):

@@ -157,6 +157,8 @@ class _Measuring:
         self._without: list[Without] = []
         self._tried: set[Without] = set()
         self._why: dict[Without, str] = {}
+        self._failing: dict[Without, str] = {}
+        """The revision that fails on what is done without."""
 
     def run(self) -> Scale:
         bench = self._bench
@@ -313,6 +315,13 @@ class _Measuring:
     def _cleared(self) -> set[Name]:
         return {table for each in self._without if not each.types for table in each.tables}
 
+    def _why_not_more(self, name: Name, rows: int, bulk: Bulk) -> str:
+        """Why `name` has no more than so many rows, as a clause; empty where nothing keeps it from having more."""
+        emptied = [each for each in self._without if not each.types]
+        if not rows and emptied:  # what refers to a table without rows has none either
+            return f"revision {self._failing[emptied[0]]} fails on {emptied[0].phrase}"
+        return bulk.refused.get(name, "")
+
     def _do_without(self, revision: str, failure: Failure) -> bool:
         """Do without what `revision` fails on; False if there is nothing left to try."""
         for each in in_the_way(revision, failure, self._passes, self._base.catalogue):
@@ -320,6 +329,7 @@ class _Measuring:
                 continue
             self._tried.add(each)
             self._without.append(each)
+            self._failing[each] = revision
             message = failure.message.strip().split("\n")[0].rstrip(".")
             self._why[each] = (
                 f"revision {revision} fails on them, and runs without, as do those after it: {message}"
@@ -445,8 +455,13 @@ class _Measuring:
         """The revisions up and down on the rows of `state`, in a clone of it."""
         bench = self._bench
         database = bench.database(state)
-        sized = tuple(Sized(name, count) for name in tables if (count := bulk.rows_of(name)) is not None)
-        sized += tuple(Sized(name, 0) for name in tables if name in self._cleared and bulk.rows_of(name) is None)
+        sized = tuple(
+            Sized(name, count, self._why_not_more(name, count, bulk))
+            for name in tables
+            if (count := bulk.rows_of(name)) is not None
+        )
+        left_out = [name for name in tables if name in self._cleared and bulk.rows_of(name) is None]
+        sized += tuple(Sized(name, 0, self._why_not_more(name, 0, bulk)) for name in left_out)
         taken: list[Taken] = []
         failure, self._failed = "", None
         commands = list(self._commands())

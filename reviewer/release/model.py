@@ -12,6 +12,7 @@ from reviewer.review.fit import NOT_CLOSER, Range
 from reviewer.review.rollback_label import Label
 from reviewer.review.verdict import Report
 from reviewer.sql.locks import LockMode
+from reviewer.sql.names import listed
 from reviewer.stats.sizes import Size, told_rows
 
 # -- how long -------------------------------------------------------------------------------------
@@ -62,17 +63,19 @@ class Duration(Struct, frozen=True):
         """For a human: `12 ms on 100 rows, grows with orders (50 million rows in production)`."""
         if not self.grows_with:
             return told_seconds(self.measured)
-        tables = ", ".join(f"`{each.before}`{_in_production(each)}" for each in self.grows_with)
-        measured = f"{told_seconds(self.measured)} on {told_rows(self.rows)}, grows with {tables}"
+        tables = listed([f"`{each.before}`{_in_production(each)}" for each in self.grows_with])
+        on = told_rows(self.rows) if self.rows else "empty tables"
+        measured = f"{told_seconds(self.measured)} on {on}, grows with {tables}"
         if self.estimate is None:
-            return f"{measured}, {self.growth}" if self.growth else measured
+            return f"{measured}; {self.growth}" if self.growth else measured
         return f"{self.estimate.words}; measured {measured}"
 
 
 def _in_production(growth: Growth) -> str:
     if growth.bytes is None:
         return ""
-    return f" ({Size(growth.rows, growth.bytes)} in production)"
+    size = str(Size(growth.rows, growth.bytes)).replace(" (", ", ").rstrip(")")
+    return f" ({size} in production)"
 
 
 def told_seconds(seconds: float) -> str:
@@ -314,11 +317,22 @@ class WayBack(Struct, frozen=True):
     """Whether the old code runs on the schema that it leaves."""
     accepted: bool = False
     """Whether the configuration says that nobody goes back over it."""
+    destroys: tuple[str, ...] = ()
+    """What its upgrade does to existing rows and values, so that only a tested way back could say that they
+    survive it: phrases such as ``drops `users.name` ``.
+    """
 
     @property
     def final(self) -> bool:
         """Whether no downgrade of it restores everything."""
         return self.label in {"irreversible", "broken", "loses-existing-data"}
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether nobody has seen a downgrade of it restore everything."""
+        if self.revision.is_merge:
+            return False
+        return self.label == "untested" or (self.label == "data-dependent" and bool(self.destroys))
 
 
 # -- the plan and the whole -----------------------------------------------------------------------

@@ -16,6 +16,8 @@ from reviewer.review.finding import Finding, Severity
 from reviewer.sql.names import listed
 
 _NAMED = 5
+_NO_VALUE = "23502"
+"""The SQLSTATE of a NULL where the schema asks for a value."""
 _OLD, _NEW = "the old code", "the new code"
 
 
@@ -53,7 +55,8 @@ def _order(
     why = (*why_old, *why_new, *_what_follows(when, old, new))
     if when is not When.SPLIT:
         return Order(revision, when, old, new, why)
-    remedies = sorted((each.remedy for each in own if len(each.remedy) > 1), key=len)
+    # what others say of a statement is for a deploy of its own, and would do harm in this one
+    remedies = sorted((each.remedy for each in own if each.rule in breaking and len(each.remedy) > 1), key=len)
     return Order(revision, when, old, new, why, _parts(revision, recording), remedies[-1] if remedies else ())
 
 
@@ -111,19 +114,24 @@ def _tried(revision: Revision, found: OldCode | NewCode, here: str, somewhere: s
     """What the trial of one side's code says of the revision; `here` and `somewhere` begin the reason why it breaks."""
     if found.mapped is None:
         return Cell.RUNS if found.reason == UNTOUCHED else Cell.UNKNOWN, ()
-    if broken := [each for each in found.broken if each.revision == revision.id]:
-        return Cell.BREAKS, (f"{here}: {_told(broken)}",)
-    if lost := [each for each in found.broken if each.revision is None]:
-        return Cell.UNKNOWN, (f"{somewhere}: {_told(lost)}",)
+    allowed = found.allowed if isinstance(found, OldCode) else ()
+    every = (*found.broken, *allowed)
+    if broken := [each for each in every if each.revision == revision.id]:
+        return Cell.BREAKS, (f"{here}: {_told(broken, allowed)}",)
+    if lost := [each for each in every if each.revision is None]:
+        return Cell.UNKNOWN, (f"{somewhere}: {_told(lost, allowed)}",)
     return Cell.RUNS, ()
 
 
-def _told(broken: list[Broken]) -> str:
-    """`SELECT of users fails (column users.handle does not exist)` for each, a few in full."""
+def _told(broken: list[Broken], allowed: Collection[Broken]) -> str:
+    """`SELECT of users fails (column users.handle does not exist)` for each, a few in full. `allowed`: those that only the
+    models say that the code may send.
+    """
     parts = []
     for each in broken[:_NAMED]:
         verbs = listed([word.upper() for word in each.statements])
-        parts.append(f"{verbs} of `{each.table}` ({each.model}) fails: {each.error.rstrip('.')}")
+        least = " with the required columns only, which its models allow," if each in allowed else ""
+        parts.append(f"{verbs} of `{each.table}` ({each.model}){least} fails: {each.error.rstrip('.')}")
     more = len(broken) - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
 
@@ -132,9 +140,12 @@ def _parts(revision: Revision, recording: Recording) -> tuple[str, ...]:
     """The parts of a revision that neither side of the deploy stands."""
     needed = _things(each for each in recording.new_code.broken if each.revision == revision.id)
     old = [each for each in recording.old_code.broken if each.revision == revision.id]
+    allowed = [each for each in recording.old_code.allowed if each.revision == revision.id]
     parts = [f"before the code, a revision with what {_NEW} needs" + (f": {needed}" if needed else "")]
-    if kept := _things(old):
+    if kept := _things(each for each in old if each.sqlstate != _NO_VALUE):
         parts.append(f"until then keep what {_OLD} uses, {kept}, and let the code or a trigger write to both")
+    if unwritten := _things(each for each in (*old, *allowed) if each.sqlstate == _NO_VALUE and each.column):
+        parts.append(f"until then let {unwritten} be NULL, which {_OLD} may leave out")
     return (*parts, f"after the code, a revision with the rest: what {_OLD} does not survive")
 
 

@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator
 
 from reviewer.recording import Catalogue, Recording
-from reviewer.release.model import Action, Duration, Hold, Plan, Sequence, Step, Timeline, When
-from reviewer.release.snippets import LOCK_TIMEOUT
+from reviewer.release.loops import Repeated, folded
+from reviewer.release.model import Action, Duration, Hold, Plan, Sequence, Timeline, When
+from reviewer.release.snippets import LOCK_TIMEOUT, WHERE
 from reviewer.replay.stream import operations
 from reviewer.review.verdict import Report
 from reviewer.sql.names import listed
 from reviewer.sql.operations import CreateIndex
 
+_LISTED = 12
+"""Most statements that want a quiet hour."""
 _INDEX = re.compile(
     r"\s*CREATE\s+(?P<unique>UNIQUE\s+)?INDEX\s+(?P<concurrently>CONCURRENTLY\s+)?(?P<exists>IF\s+NOT\s+EXISTS\s+)?",
     re.IGNORECASE,
@@ -103,7 +106,7 @@ def _bound(timeline: Timeline) -> Iterator[Action]:
         yield Action(
             "SET lock_timeout, with retries, in env.py",
             f"Without it a lock on {tables} waits behind the longest transaction that uses the table, and everybody else"
-            " waits behind the lock.",
+            f" waits behind the lock. {WHERE}",
             LOCK_TIMEOUT,
             "python",
         )
@@ -117,25 +120,33 @@ def _bound(timeline: Timeline) -> Iterator[Action]:
 
 
 def _quiet(timeline: Timeline) -> Iterator[Action]:
-    """What keeps others waiting for as long as a table is large, once for each statement."""
+    """What keeps others waiting for as long as a table is large, once for each statement, what a loop sends as one."""
+    found = list(_waiting(timeline))
+    yield from found[:_LISTED]
+    if len(found) > _LISTED:
+        yield Action(f"And {len(found) - _LISTED:,} more statements, which the timeline has")
+
+
+def _waiting(timeline: Timeline) -> Iterator[Action]:
     seen: set[int] = set()
     for hold in sorted(timeline.holds, key=lambda each: each.duration.rank, reverse=True):
         if not hold.blocks or not hold.duration.grows_with:
             continue
-        for step in _slow(timeline, hold):
+        for each in _slow(timeline, hold):
+            step = each.first
             if step.number not in seen:
-                seen.add(step.number)
+                seen |= {other.number for other in each.steps}
                 does = ", ".join(step.seen) or step.statement.sql.strip().split("\n")[0][:80]
                 yield Action(
-                    f"{step.revision}: {hold.blocks} of `{hold.table}` wait while it {_verb(does)}",
-                    _long(step.duration),
+                    f"{step.revision}: {hold.blocks} of `{hold.table}` wait while it {_verb(does)}{each.times}",
+                    _long(each.duration),
                     location=step.location,
                 )
 
 
-def _slow(timeline: Timeline, hold: Hold) -> list[Step]:
+def _slow(timeline: Timeline, hold: Hold) -> tuple[Repeated, ...]:
     under = timeline.steps[hold.since - 1 : hold.until]
-    return [step for step in under if step.duration.grows_with]
+    return folded(step for step in under if step.duration.grows_with)
 
 
 def _verb(does: str) -> str:

@@ -20,10 +20,12 @@ from reviewer.review.durations import Durations
 from reviewer.review.finding import Growth
 from reviewer.review.fit import Kind, Range
 from reviewer.sql.locks import LockMode
-from reviewer.sql.names import Name
+from reviewer.sql.names import Name, listed
 from reviewer.stats.sizes import Production
 
 NOT_MEASURED = Durations()
+_NOT_MEASURED_GROWTH = "by how much was not measured"
+_NAMED = 5
 
 
 class _Sent(Struct, frozen=True):
@@ -35,6 +37,8 @@ class _Sent(Struct, frozen=True):
     """Of its transaction; None outside of any."""
     commands: tuple[Understood, ...]
     growth: tuple[Growth, ...]
+    with_rows: bool
+    """Whether the tables had rows when it ran."""
 
 
 def timeline(recording: Recording, production: Production | None, durations: Durations = NOT_MEASURED) -> Timeline:
@@ -50,7 +54,7 @@ def timeline(recording: Recording, production: Production | None, durations: Dur
             each.revision, Direction.UPGRADE, each.statement.location, each.statement.sql
         )
         step = _step(each, number, start, rows, durations, known, told=known in blocks)
-        if known is not None and known.block:
+        if known is not None and (known.block or known.count > 1):
             blocks.add(known)
         steps.append((each, step))
         start += each.statement.seconds
@@ -92,7 +96,7 @@ def _sent(
         else:
             key = known or (run.rehearsal, story.revision.id)
         growth = dict.fromkeys(table for each in found for table in _growth(each, begin))
-        yield _Sent(story.revision.id, statement, key, found, sized(growth, production))
+        yield _Sent(story.revision.id, statement, key, found, sized(growth, production), run.rows)
 
 
 def _growth(each: Understood, begin: Context) -> tuple[Growth, ...]:
@@ -120,7 +124,7 @@ def _step(
     known: Measured | None,
     told: bool,
 ) -> Step:
-    """`told`: whether `known` is of a block whose time an earlier statement has already."""
+    """`told`: whether `known` is of several statements, of which an earlier one has the time of all already."""
     statement = each.statement
     seen = tuple(dict.fromkeys(work.phrase for work in work_of(statement.observation)))
     measured = known is not None and known.fit.kind in {Kind.LINEAR, Kind.WORSE}
@@ -129,7 +133,8 @@ def _step(
     if told:
         nothing = Estimate(0.0, 0.0, found[0].basis) if found[0] is not None else None
         found, per_million = (nothing, "counted with the first statement of that line"), 0.0
-    duration = Duration(statement.seconds, each.growth, _rows(each.growth, rows), *found, per_million)
+    there = _rows(each.growth, rows) if each.with_rows else 0
+    duration = Duration(statement.seconds, each.growth, there, *found, per_million)
     documented = statement.observation is None or statement.observation.transaction is None
     return Step(number, each.revision, statement, start, duration, seen, documented and bool(each.commands))
 
@@ -139,7 +144,11 @@ def _grown(known: Measured | None, durations: Durations) -> tuple[Estimate | Non
         return None, ""
     if known.fit.kind is Kind.FLAT:
         # it was seen to work through a table: how few rows that is said of belongs to it
-        return estimate(known.production, durations), f"did not take longer up to {known.fit.largest.rows:,} rows"
+        return estimate(
+            known.production, durations
+        ), f"not seen to take longer up to {known.fit.largest.rows:,} rows"
+    if not known.fit.bounded:
+        return None, f"{_NOT_MEASURED_GROWTH}: {known.fit.reason}"
     return estimate(known.production, durations), known.phrase
 
 
@@ -167,7 +176,7 @@ def _band(number: int, steps: Sequence[tuple[_Sent, Step]]) -> Band:
             seen = each.statement.observation
             bounded = seen is not None and bool(seen.lock_timeout)
             under = only[position:]
-            holds.append(Hold(relation, mode, step.number, only[-1].number, step.start, _together(under), bounded))
+            holds.append(Hold(relation, mode, step.number, only[-1].number, step.start, together(under), bounded))
     return Band(number, steps[0][0].key is not None, only, tuple(holds))
 
 
@@ -182,7 +191,7 @@ def _locks(each: _Sent) -> dict[Relation, LockMode]:
     return on_tables(lock for command in each.commands for lock in command.locks)
 
 
-def _together(steps: Sequence[Step]) -> Duration:
+def together(steps: Sequence[Step]) -> Duration:
     """How long `steps` take one after another."""
     growth = sized((each for step in steps for each in step.duration.grows_with), None)
     rows = max((step.duration.rows for step in steps), default=0)
@@ -196,12 +205,22 @@ def _together(steps: Sequence[Step]) -> Duration:
     )
 
 
-def _growing(steps: Iterable[Step]) -> str:
-    """How it grows under a lock: that of the statement that grows most; empty if nothing was measured."""
+def _growing(steps: Sequence[Step]) -> str:
+    """How it grows under a lock: that of the statement that grows most, and what was not measured; of what one line
+    sends, how that line grows.
+    """
+    growing = [step for step in steps if step.duration.grows_with]
+    if len({(step.revision, step.location) for step in growing}) == 1:
+        return growing[0].duration.growth
     longest = max(steps, key=lambda step: step.duration.per_million)
+    unknown = list(
+        dict.fromkeys(step.revision for step in growing if step.duration.growth.startswith(_NOT_MEASURED_GROWTH))
+    )
+    missing = f"by how much it grows in {listed([f'`{each}`' for each in unknown], _NAMED)} was not measured"
     if not longest.duration.per_million:
-        return ""
-    return f"most of it in revision `{longest.revision}`: {longest.duration.growth}"
+        return missing if unknown else ""
+    most = f"revision `{longest.revision}` grows most: {longest.duration.growth}"
+    return f"{most}; {missing}" if unknown else most
 
 
 def _sum(durations: Iterable[Duration]) -> Estimate | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reviewer.recording import Change, Difference, Direction, Loss, Outcome, Pass, Recording, Rehearsal, Revision
 from reviewer.release.model import Cell, Duration, WayBack
 from reviewer.release.timeline import NOT_MEASURED, estimate, sized
 from reviewer.replay import effects
+from reviewer.replay.stream import Step, understand
 from reviewer.review import rollback_label
 from reviewer.review.durations import Durations
 from reviewer.review.finding import Growth
+from reviewer.review.summary import describe
+from reviewer.sql.operations import Delete, DropColumn, DropObject, DropTable, Truncate
 from reviewer.stats.sizes import Production
 
 
@@ -18,10 +21,20 @@ def way_back(
     recording: Recording, production: Production | None, durations: Durations = NOT_MEASURED
 ) -> tuple[WayBack, ...]:
     """Each revision taken back, in the order in which they run upward, with how long that takes as `durations` say."""
-    return tuple(_one(revision, recording, production, durations) for revision in recording.revisions)
+    destroyed = {each.revision.id: tuple(_destroyed(each.steps())) for each in understand(recording)}
+    return tuple(
+        _one(revision, recording, production, durations, destroyed.get(revision.id, ()))
+        for revision in recording.revisions
+    )
 
 
-def _one(revision: Revision, recording: Recording, production: Production | None, durations: Durations) -> WayBack:
+def _one(
+    revision: Revision,
+    recording: Recording,
+    production: Production | None,
+    durations: Durations,
+    destroyed: tuple[str, ...],
+) -> WayBack:
     passes = [each for each in recording.passes_of(revision.id) if each.direction is Direction.DOWNGRADE]
     label = rollback_label.label(recording, revision.id)
     ran = [each for each in passes if each.outcome is Outcome.OK]
@@ -39,7 +52,26 @@ def _one(revision: Revision, recording: Recording, production: Production | None
         rollback_label.why_untested(recording, revision.id) if label == rollback_label.UNTESTED else "",
         _old_code(down),
         revision.id in recording.one_way,
+        destroyed,
     )
+
+
+def _destroyed(steps: Iterable[Step]) -> Iterator[str]:
+    """What is done to rows and values from before the deploy."""
+    found = []
+    for step in steps:
+        match step.operation:
+            case DropColumn(table=table, column=column):
+                existed = not step.now.is_new_column(table, column)
+            case DropTable(table=table) | Truncate(table=table) | Delete(table=table):
+                existed = not step.now.is_new(table)
+            case DropObject(kind="schema", object=schema):
+                existed = any(not step.now.is_new(each) for each in step.now.tables_in(schema.name))
+            case _:
+                existed = False
+        if existed:
+            found.append(describe([step.operation]))
+    yield from dict.fromkeys(found)
 
 
 def _old_code(down: Pass | None) -> Cell:

@@ -63,7 +63,7 @@ class Duration(Struct, frozen=True):
             case Kind.FLAT:
                 return f"does not grow ({told_seconds(self.fit.largest.seconds)})"
             case Kind.UNMEASURED if not self.fit.bounded:
-                return f"growth could not be measured: {self.fit.reason}"
+                return f"not measured: {self.fit.reason}"
             case Kind.UNMEASURED:
                 return f"growth could not be measured: {self.fit.reason}; at most {told_seconds(per.high)} per million rows"
             case Kind.WORSE:
@@ -74,6 +74,8 @@ class Duration(Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """What it says beside a finding."""
+        if not self.fit.bounded:
+            return f"How it grows was not measured: {self.fit.reason}."
         last = self.fit.largest
         seen = f"Measured up to {told_rows(last.rows)}: {self.phrase}."
         if self.production is None or self.rows is None:
@@ -157,7 +159,7 @@ def durations(
     scale = recording.scale
     if scale is None or not scale.runs:
         return Durations()
-    found = tuple(_sized(each, production) for each in _measured(scale, recording))
+    found = tuple(_sized(each, production) for each in _measured(scale, recording, production))
     made = Durations(found, tuple(sorted({each.rows for each in scale.runs})))
     factors: list[tuple[str, float]] = []
     unused: list[tuple[str, str]] = []
@@ -200,11 +202,11 @@ def _why_unknown(found: Durations, revision: str) -> str:
         return "none of its statements was measured"
     missing = next(each for each in there if each.production is None)
     if not missing.fit.bounded:
-        return f"its growth could not be measured: {missing.fit.reason}"
+        return f"its growth was not measured: {missing.fit.reason}"
     return f"the size of {listed([str(name) for name in missing.counted], _LISTED)} in production is not known (--stats)"
 
 
-def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:
+def _measured(scale: Scale, recording: Recording, production: Production | None) -> Iterable[Duration]:
     keys = dict.fromkeys(
         _key(each) for run in scale.runs for each in run.taken if each.origin is not Origin.ALEMBIC
     )
@@ -223,6 +225,13 @@ def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:
         )
         filled = _filled(there[-1][0], last)
         found = fit([point for _, point in points], works and (bool(tables) or first.block))
+        ran = [run for run, _ in there]
+        lacking = [each for each in filled if _lacks_rows(each, ran, production)]
+        if works and not filled:  # it may work on any of them
+            lacking = [each for each in ran[-1].tables if not each.rows]
+        if lacking:
+            # what the others cost says nothing of what these do
+            found = Fit(Kind.UNMEASURED, found.points, Range(0, 0), reason=_why_lacking(lacking))
         yield Duration(
             first.revision,
             first.direction,
@@ -235,6 +244,27 @@ def _measured(scale: Scale, recording: Recording) -> Iterable[Duration]:
             counted=tuple(each.table for each in filled or there[-1][0].tables),
             together=bool(filled),
         )
+
+
+def _lacks_rows(table: Sized, runs: Sequence[ScaledRun], production: Production | None) -> bool:
+    """Whether a table was empty, or had as many rows in every run, so that nothing tells what more of them cost. One that
+    has no more in production costs no more there.
+    """
+    sizes = {each.rows for run in runs for each in run.tables if each.table == table.table and each.rows}
+    if len(sizes) > 1 or len({run.rows for run in runs}) < 2:
+        return not sizes
+    there = production.size(table.table) if production is not None else None
+    return not sizes or there is None or there.rows is None or there.rows > max(sizes)
+
+
+def _why_lacking(lacking: Sequence[Sized]) -> str:
+    """`orders and items were empty, as revision c fails on rows of orders`, as a phrase."""
+    empty = [each for each in lacking if not each.rows]
+    shown = empty or lacking
+    names = listed([str(each.table) for each in shown], _LISTED)
+    had = "empty" if empty else f"of {told_rows(shown[0].rows)} in every run"
+    why = next((f", as {each.why.rstrip('.')}" for each in shown if each.why), "")
+    return f"{names} {'was' if len(shown) == 1 else 'were'} {had}{why}"
 
 
 def _point(run: ScaledRun, taken: Sequence[Taken]) -> Point:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 READ, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
+LEAST = "an insert with the required columns only"
 MOST_ROWS = 200
 MOST_LABELS = 30
 MOST_REFUSALS = 10
@@ -385,7 +386,7 @@ class Mapped:
         whole = {column: self.row[column.name] for column in self.written()}
         if self.key:
             yield INSERT, None, (self.take_out, self.insert(whole))
-            yield INSERT, None, (self.take_out, self.insert(self.least()))
+            yield LEAST, None, (self.take_out, self.insert(self.least()))
             changed = {column: value for column, value in whole.items() if column not in self.key}
             if changed:
                 yield UPDATE, None, (self.update(changed),)
@@ -470,7 +471,7 @@ class Probe:
                 self.before.attempt(*steps)
             except Refused:
                 continue
-            event["tried"].append(what)
+            event["tried"].append(INSERT if what == LEAST else what)
             for refused in self.attempted(self.after, steps)[1]:
                 self.explain(mapped, event, what, column, refused)
 
@@ -521,7 +522,7 @@ class Probe:
         known = event["broken"]
         if refused.sqlstate in ("42703", "42P01", "3F000") and known:
             for each in known:  # what cannot be read cannot be written either
-                each["statements"] = sorted(set(each["statements"]) | {what})
+                each["statements"] = sorted(set(each["statements"]) | {INSERT if what == LEAST else what})
             return
         if column is None and what == UPDATE and refused.column is None:
             found = False
@@ -541,9 +542,11 @@ class Probe:
 
     @staticmethod
     def broke(event: Any, what: str, column: str | None, refused: Refused, sql: str | None) -> None:
+        least, what = what == LEAST, INSERT if what == LEAST else what
         for each in event["broken"]:
             if each["column"] == column and each["error"] == refused.message:
                 each["statements"] = sorted(set(each["statements"]) | {what})
+                each["least"] = each["least"] and least
                 return
         event["broken"].append(
             {
@@ -553,6 +556,7 @@ class Probe:
                 "error": refused.message,
                 "sqlstate": refused.sqlstate,
                 "beneath": False,
+                "least": least,
             }
         )
 

@@ -150,4 +150,5 @@ def _way_back(each: model.WayBack) -> views.WayBack:
         failure=each.failure,
         duration=_duration(each.duration) if each.duration else None,
         old_code=each.old_code,
+        destroys=each.destroys,
     )

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reviewer.release.loops import folded
 from reviewer.release.model import Duration, Release
+from reviewer.report.digest import number
 from reviewer.report.release import words
 from reviewer.report.release.markdown import code, prose, table
 from reviewer.sql.names import listed
+
+_LISTED = 12
+"""Most statements that are listed."""
 
 
 def render(release: Release) -> str:
@@ -25,13 +30,15 @@ def _lines(release: Release) -> Iterator[str]:
         ("Revision", "What changes", "Takes"),
         ((each.id, release.phrase(each.id), _takes(each.id, release)) for each in release.revisions),
     )
-    slow = [step for step in release.timeline.steps if step.duration.grows_with]
+    slow = folded(step for step in release.timeline.steps if step.duration.grows_with)
     if slow:
         yield "### What takes as long as a table is large"
         yield ""
-        for step in slow:
-            does = ", ".join(step.seen) or "changes rows"
-            yield f"- {prose(f'{step.revision} {does}: {_as_long(step.duration)}')}"
+        for each in slow[:_LISTED]:
+            does = ", ".join(each.first.seen) or "changes rows"
+            yield f"- {prose(f'{each.first.revision} {does}{each.times}: {_as_long(each.duration)}')}"
+        if left := sum(len(each.steps) for each in slow[_LISTED:]):
+            yield f"- and {number(left, 'more statement')}"
         yield ""
     if release.plan.check:
         yield "### Check before"
@@ -56,7 +63,7 @@ def _as_long(duration: Duration) -> str:
     if duration.estimate is not None or not duration.growth:
         return duration.words
     tables = listed([f"`{each.before}`" for each in duration.grows_with])
-    return f"grows with {tables}, {duration.growth}"
+    return f"grows with {tables}; {duration.growth}"
 
 
 def _takes(revision: str, release: Release) -> str:

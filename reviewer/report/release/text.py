@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from rich.text import Text
 
+from reviewer.release.loops import folded
 from reviewer.release.model import Action, Band, Hold, May, Release, Step, told_seconds
 from reviewer.report import inert
 from reviewer.report.alike import groups
-from reviewer.report.digest import counted, skipped
+from reviewer.report.digest import counted, number, skipped
 from reviewer.report.release import words
 from reviewer.report.terminal import Terminal
 
@@ -101,14 +102,15 @@ def _takes_longest(release: Release) -> Iterator[tuple[int, Text]]:
 
 def _band(band: Band, release: Release) -> Iterator[tuple[int, Text]]:
     yield 2, Text.assemble((inert.name(words.band_title(band)), "bold"), f"  {told_seconds(band.seconds)}")
-    shown = [step for step in band.steps if _matters(step, band)]
-    for step in shown[:_STEPS]:
+    shown = folded(step for step in band.steps if _matters(step, band))
+    for each in shown[:_STEPS]:
+        step = each.first
         sql = inert.excerpt(step.statement.sql, lines=1, columns=70).lines
-        yield 4, Text.assemble((words.place(step).ljust(24), "dim"), " ", "".join(sql))
+        yield 4, Text.assemble((words.place(step).ljust(24), "dim"), " ", "".join(sql), each.times)
         if step.seen or step.duration.grows_with:
-            yield 6, _prose("; ".join([*step.seen, step.duration.words]))
-    if len(shown) > _STEPS:
-        yield 4, Text(f"and {len(shown) - _STEPS} more statements", style="dim")
+            yield 6, _prose("; ".join([*step.seen, each.duration.words]))
+    if left := sum(len(each.steps) for each in shown[_STEPS:]):
+        yield 4, Text(f"and {number(left, 'more statement')}", style="dim")
     for hold in band.holds:
         if hold.blocks:
             yield 4, _hold(hold, band, release)

@@ -123,6 +123,10 @@ class WayBack(View, frozen=True, kw_only=True):
     failure: str
     duration: Annotated[Duration | None, Meta(description="Null where the downgrade did not run.")]
     old_code: Annotated[Cell, Meta(description="The old code on the schema that the downgrade leaves.")]
+    destroys: Annotated[
+        tuple[str, ...],
+        Meta(description="What the upgrade does to existing rows and values, a phrase each."),
+    ] = ()
 
 
 class Action(View, frozen=True, kw_only=True):
@@ -144,7 +148,12 @@ class Verdict(View, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     reads_wait: Annotated[Hold | None, Meta(description="The lock under which reads wait longest.")]
     writes_wait: Annotated[Hold | None, Meta(description="The lock under which writes wait longest.")]
-    no_return: Annotated[str | None, Meta(description="The first revision over which there is no way back.")]
+    no_return: Annotated[
+        str | None,
+        Meta(
+            description="The first revision that is known to have no way back; an `untested` one before it may have none."
+        ),
+    ]
 
 
 class Release(View, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from reviewer.recording import Location
 from reviewer.release.model import Band, Cell, Hold, May, Order, Release, Step, Timeline, WayBack
 from reviewer.report.digest import Timed, number, sizes, timed, witness
@@ -106,12 +108,28 @@ def way(each: Timed) -> str:
 def no_return(release: Release) -> str:
     """The point of no return, as a sentence."""
     back = release.verdict.no_return
-    if back is None:
-        untested = [each.revision.id for each in release.way_back if each.label == "untested"]
-        if untested:
-            return f"none was found; the way back over {listed(untested, _NAMED)} is untested"
-        return "none: every revision has a way back"
-    return f"revision {back.revision.id}: {_why_final(back)}"
+    final = f"revision {back.revision.id}: {_why_final(back)}" if back is not None else ""
+    before = release.way_back[: release.way_back.index(back)] if back is not None else release.way_back
+    doubtful = [each for each in before if each.doubtful]
+    if not doubtful:
+        return final or "none: every revision has a way back"
+    return f"unknown, because {'; '.join(_doubts(doubtful))}" + (f"; at the latest {final}" if final else "")
+
+
+def _doubts(doubtful: list[WayBack]) -> Iterator[str]:
+    """Why nobody knows: what destroys something is named with it, the rest together."""
+    for each in doubtful:
+        if each.destroys:
+            ran = "is untested" if each.label == "untested" else "goes back on some rows only"
+            yield f"{each.revision.id} {ran} and {destroys(each)}"
+    rest = [each.revision.id for each in doubtful if not each.destroys]
+    if rest:
+        yield f"the way back over {listed(rest, _NAMED)} is untested"
+
+
+def destroys(back: WayBack) -> str:
+    """What its upgrade does to existing rows and values: ``drops `users.name` ``."""
+    return listed(list(back.destroys), _NAMED)
 
 
 def _why_final(back: WayBack) -> str:
@@ -200,6 +218,8 @@ def back_line(each: WayBack) -> str:
         parts.append(f"takes {each.duration.words}")
     if each.untested:
         parts.append(f"untested, because {each.untested}")
+    if each.doubtful and each.destroys:
+        parts.append(f"{destroys(each)}, and nobody has seen what was there come back")
     if each.old_code is Cell.RUNS:
         parts.append("the old code runs afterwards, on the same schema as before")
     elif each.duration is not None:
@@ -214,8 +234,9 @@ def footer(release: Release) -> tuple[str, ...]:
     if not release.revisions:
         return made
     tree = report.trees[0].recording
-    mode = (
-        "one transaction per migration" if tree.transactions.per_migration else "all revisions in one transaction"
-    )
+    one = len(release.timeline.bands) < 2
+    mode = "all revisions in one transaction" if one else bands(release)
+    if tree.transactions.per_migration:
+        mode = "one transaction per migration" + ("" if one else f" ({mode})")
     code = f"old code {release.code[:12]}" if release.code else "no old code"
     return (witness(report), mode, code, *sizes(report), *made)
