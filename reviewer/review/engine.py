@@ -166,7 +166,7 @@ def _ask(subject: Subject, context: Context, checks: Iterable[Check]) -> Iterato
 
 
 def _concerns(check: Check, subject: Subject, context: Context) -> tuple[Concern, ...]:
-    """What the check says. Raises `CheckError` if it is another package's and fails: that is no bug of ours."""
+    """What the check says. Raises `CheckError` if it belongs to another package and fails."""
     try:
         return tuple(check.check(subject, context))
     except Exception as error:
