@@ -145,7 +145,7 @@ def _seen(broken: Broken, story: Story, context: Context) -> Concern:
     until = f" until revision {broken.until}" if broken.until and not lasts else ""
     return concern(
         f"""
-        The model `{broken.model}` of the running code (commit {context.recording.old_code.commit[:7]}) {allows}: from now on
+        The model `{broken.model}` of the running code (commit `{context.recording.old_code.commit[:7]}`) {allows}: from now on
         an INSERT {least} fails with `{broken.error}`{until}.
         """,
         about=about.column(broken.table, broken.column, "not null")

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +90,7 @@ def review(ctx: click.Context, /, **flags: Any) -> None:
     pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
     with _Failures():
         config = _config(flags, pairs)
-        _refuse_unwritable(config)
+        _refuse_unwritable(("--output", each.path) for each in config.outputs)
         with _begun(config) as begun:  # before the rest is loaded
             from reviewer.session import review_project
 
@@ -154,7 +154,7 @@ def fix(
     """
     with _Failures():
         config = _config(flags)
-        _refuse_unwritable(config, (output,))
+        _refuse_unwritable([("--output", output)])
         from reviewer.fix import report
         from reviewer.fix.command import fix_project
 
@@ -183,7 +183,10 @@ def release(ctx: click.Context, /, start: str, end: str, **flags: Any) -> None:
     pairs = _paired(ctx.meta["order"], flags.pop("formats"), flags.pop("outputs"))
     with _Failures():
         config = _config(flags, pairs)
-        _refuse_unwritable(config)
+        _refuse_unwritable(("--output", each.path) for each in config.outputs)
+        _refuse_unwritable(
+            each for each in (("--sql", config.sql), ("--notes", config.notes)) if each[1] is not None
+        )
         from reviewer.release_session import release_project
 
         with _progress(quiet=config.quiet, verbose=config.verbose) as progress:
@@ -369,20 +372,19 @@ def _paired(
     return tuple(pairs)
 
 
-def _refuse_unwritable(config: Config, outputs: Sequence[Path | None] | None = None) -> None:
-    """Before the work, not after it."""
+def _refuse_unwritable(wanted: Iterable[tuple[str, Path | None]]) -> None:
+    """Before the work, not after it: options with the files that they name, None for standard output."""
     from reviewer.host import files
 
-    wanted = [each.path for each in config.outputs] if outputs is None else list(outputs)
-    for file in (*wanted, *(each for each in (config.sql, config.notes) if each is not None)):
+    for option, file in wanted:
         if file is None:
             streams.refuse_closed_output()
         elif why := files.why_unwritable(file, makes_folders=True):
-            raise _unwritable(file, why)
+            raise _unwritable(file, why, option)
 
 
-def _unwritable(file: Path, why: str) -> UsageError:
-    return UsageError(f"The report cannot be written to {file}: {why}.", "Name another file with --output.")
+def _unwritable(file: Path, why: str, option: str) -> UsageError:
+    return UsageError(f"The report cannot be written to {file}: {why}.", f"Name another file with {option}.")
 
 
 def _write(report: Report, config: Config) -> None:
@@ -408,19 +410,19 @@ def _write_release(release: Release, config: Config) -> None:
         else:
             _write_to(file, render_release(form, release))
     if config.sql is not None:
-        _write_to(config.sql, emitted.script(release))
+        _write_to(config.sql, emitted.script(release), "--sql")
     if config.notes is not None:
-        _write_to(config.notes, notes.render(release))
+        _write_to(config.notes, notes.render(release), "--notes")
 
 
-def _write_to(file: Path, text: str) -> None:
+def _write_to(file: Path, text: str, option: str = "--output") -> None:
     from reviewer.host import files
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, text)
     except OSError as error:
-        raise _unwritable(file, files.why(error)) from None
+        raise _unwritable(file, files.why(error), option) from None
 
 
 def _write_bytes(told: bytes, output: Path | None) -> None:

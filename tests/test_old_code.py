@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -466,6 +467,7 @@ def test_a_value_that_the_model_does_not_ask_for_is_told_where_the_schema_asks_f
 
     said = found.finding("stricter-for-old-code")
     assert said.startswith("warning: The model `User` of the running code")
+    assert re.search(r"running code \(commit `[0-9a-f]{7}`\) allows", said)  # GitHub takes a bare one for a link
     assert "allows `users.mood` to be NULL: from now on an INSERT without it fails with `null value in" in said
     assert "scanning-not-null" in found.rules()
     assert "old-code-broken" not in found.rules()

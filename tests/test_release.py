@@ -665,6 +665,17 @@ def test_the_command_writes_all_that_is_asked_for(folder: Path) -> None:
     assert (folder / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.parametrize("option", ["--output", "--sql", "--notes"])
+def test_a_file_that_cannot_be_written_is_refused_with_its_option(option: str, folder: Path) -> None:
+    done = warm.run(["release", "v1", "b", option, "."], folder, warm.environment())
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "alembic-reviewer: The report cannot be written to .: it is a folder.",
+        f"Name another file with {option}.",
+    ]
+
+
 def test_quiet_leaves_one_line_that_says_what_it_comes_to(folder: Path) -> None:
     done = warm.run(["release", "v2", "head", "-q"], folder, warm.environment())
 
