@@ -127,9 +127,7 @@ def _fits(query: str, operation: Operation | None, now: Schema) -> bool:
             tables = [table, key.referenced]
         case (
             SetNotNull(table=table) | AddNotNull(table=table) | AddCheck(table=table) | AlterColumnType(table=table)
-        ):
-            tables = [table]
-        case AddUnique(table=table) | AddPrimaryKey(table=table) | CreateIndex(table=table):
+        ) | (AddUnique(table=table) | AddPrimaryKey(table=table) | CreateIndex(table=table)):
             tables = [table]
         case _:
             return False

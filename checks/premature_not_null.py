@@ -106,8 +106,8 @@ def _unwritten(table: Name, column: str, context: Context) -> bool:
     before, after = context.earlier, context.later()
     if any(_may_fill(operation, table, context) for operation, _ in (*before, *after)):
         return False
-    made = {each.name for operation, _ in (*before, *after) for each in _trigger(operation, table)}
-    return not any(_stays(each, table, (*before, *context.later_in_deploy())) for each in made)
+    made = {name for operation, _ in (*before, *after) for name in _trigger(operation, table)}
+    return made.isdisjoint(_triggers_left(table, (*before, *context.later_in_deploy())))
 
 
 def _may_fill(operation: Operation, table: Name, context: Context) -> bool:
@@ -121,22 +121,21 @@ def _may_fill(operation: Operation, table: Name, context: Context) -> bool:
     return False
 
 
-def _trigger(operation: Operation, table: Name) -> Iterator[Name]:
+def _trigger(operation: Operation, table: Name) -> Iterator[str]:
     match operation:
-        case CreateObject(kind="trigger", object=name, table=Name() as on) if on.matches(table):
+        case CreateObject(kind="trigger", object=Name(name=name), table=Name() as on) if on.matches(table):
             yield name
 
 
-def _stays(trigger: str, table: Name, deploy: Sequence[tuple[Operation, Statement]]) -> bool:
-    """Whether the deploy leaves the trigger that it creates on the table."""
-    stays = False
+def _triggers_left(table: Name, deploy: Sequence[tuple[Operation, Statement]]) -> set[str]:
+    """The triggers on the table that the deploy creates and does not drop again."""
+    left = set[str]()
     for operation, _ in deploy:
+        left.update(_trigger(operation, table))
         match operation:
-            case CreateObject(kind="trigger", object=Name(name=name), table=Name() as on) if on.matches(table):
-                stays = stays or name == trigger
             case DropObject(kind="trigger", object=Name(name=name), table=Name() as on) if on.matches(table):
-                stays = stays and name != trigger
-    return stays
+                left.discard(name)
+    return left
 
 
 USERS = 'op.create_table("users", sa.Column("id", sa.BigInteger(), primary_key=True))'

@@ -14,7 +14,7 @@ from reviewer.github.api import Api, ApiError, ChangedFile, Invalid, Thread, Uns
 from reviewer.github.suggestion import Part, Suggestion, fenced, of_fix, parts
 from reviewer.recording import Direction
 from reviewer.report import inert
-from reviewer.report.alike import Group, together
+from reviewer.report.alike import Group, findings_of, together
 from reviewer.report.digest import Shown, counted, digest
 from reviewer.report.fingerprint import fingerprints
 from reviewer.report.markdown import fence, prose
@@ -147,7 +147,7 @@ def _fold(api: Api, threads: Mapping[str, Thread], current: set[str]) -> int:
 
 
 def _send(api: Api, number: int, sha: str, remarks: Sequence[_Remark]) -> int:
-    found = counted(finding for each in remarks for finding in each.group.findings)
+    found = counted(findings_of(each.group for each in remarks))
     body = f"Migration review: {found} on the lines below."
     try:
         api.review(number, sha, body, [each.payload for each in remarks])

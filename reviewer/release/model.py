@@ -50,6 +50,8 @@ class Duration(Struct, frozen=True):
     """How it grows, as a phrase; empty if that was not measured."""
     per_million: float = 0.0
     """Seconds per million rows at most, of as much of it as was measured at several sizes."""
+    unknown: bool = False
+    """Whether its growth was to be measured and could not be."""
 
     @property
     def rank(self) -> tuple[bool, float, float, float]:

@@ -24,7 +24,6 @@ from reviewer.sql.names import Name, listed
 from reviewer.stats.sizes import Production
 
 NOT_MEASURED = Durations()
-_NOT_MEASURED_GROWTH = "by how much was not measured"
 _NAMED = 5
 
 
@@ -134,7 +133,8 @@ def _step(
         nothing = Estimate(0.0, 0.0, found[0].basis) if found[0] is not None else None
         found, per_million = (nothing, "counted with the first statement of that line"), 0.0
     there = _rows(each.growth, rows) if each.with_rows else 0
-    duration = Duration(statement.seconds, each.growth, there, *found, per_million)
+    unknown = not told and known is not None and known.fit.kind is not Kind.FLAT and not known.fit.bounded
+    duration = Duration(statement.seconds, each.growth, there, *found, per_million, unknown)
     documented = statement.observation is None or statement.observation.transaction is None
     return Step(number, each.revision, statement, start, duration, seen, documented and bool(each.commands))
 
@@ -148,7 +148,7 @@ def _grown(known: Measured | None, durations: Durations) -> tuple[Estimate | Non
             known.production, durations
         ), f"not seen to take longer up to {known.fit.largest.rows:,} rows"
     if not known.fit.bounded:
-        return None, f"{_NOT_MEASURED_GROWTH}: {known.fit.reason}"
+        return None, f"by how much was not measured: {known.fit.reason}"
     return estimate(known.production, durations), known.phrase
 
 
@@ -213,9 +213,7 @@ def _growing(steps: Sequence[Step]) -> str:
     if len({(step.revision, step.location) for step in growing}) == 1:
         return growing[0].duration.growth
     longest = max(steps, key=lambda step: step.duration.per_million)
-    unknown = list(
-        dict.fromkeys(step.revision for step in growing if step.duration.growth.startswith(_NOT_MEASURED_GROWTH))
-    )
+    unknown = list(dict.fromkeys(step.revision for step in growing if step.duration.unknown))
     missing = f"by how much it grows in {listed([f'`{each}`' for each in unknown], _NAMED)} was not measured"
     if not longest.duration.per_million:
         return missing if unknown else ""

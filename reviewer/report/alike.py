@@ -49,6 +49,11 @@ class Group(Struct, frozen=True):
         return f"{first} ({', '.join(rest)})" if rest else first
 
 
+def findings_of(found: Iterable[Group]) -> Iterator[Finding]:
+    """The findings of all groups, one by one: they are what is counted."""
+    return (finding for group in found for finding in group.findings)
+
+
 def groups(report: Report) -> list[Group]:
     """All active findings of a report, in the order in which they are shown."""
     return [each for tree in report.trees for each in together(digest(tree).all_findings)]

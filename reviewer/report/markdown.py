@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from reviewer.recording import Location, Statement
 from reviewer.report import inert, pages
-from reviewer.report.alike import Group, together
+from reviewer.report.alike import Group, findings_of, together
 from reviewer.report.digest import (
     RevisionDigest,
     Shown,
@@ -373,9 +373,9 @@ class _Page(Struct, frozen=True, dict=True):
         for n in sorted(read):
             yield from self._finding(*every[n])
         rest = self._rest([every[n] for n in sorted(full - read)], [every[n] for n in sorted(brief)])
-        folded = counted(each for n in (full | brief) - read for each in every[n][0].findings)
+        folded = counted(findings_of(every[n][0] for n in (full | brief) - read))
         yield from self._folded(f"{folded} more", rest)
-        left = [each for n, (group, _) in enumerate(every) if n not in full | brief for each in group.findings]
+        left = list(findings_of(group for n, (group, _) in enumerate(every) if n not in full | brief))
         if left and full:
             yield from ("", f"And {counted(left)} more.")
 

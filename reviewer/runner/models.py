@@ -25,6 +25,11 @@ MOST_REFUSALS = 10
 # -- modules of another commit --------------------------------------------------------------------
 
 
+def verb(what: str) -> str:
+    """The statement that an attempt sends."""
+    return INSERT if what == LEAST else what
+
+
 class Moved:
     """Finds modules in the checkout of another commit instead of the working tree, however they were installed."""
 
@@ -471,7 +476,7 @@ class Probe:
                 self.before.attempt(*steps)
             except Refused:
                 continue
-            event["tried"].append(INSERT if what == LEAST else what)
+            event["tried"].append(verb(what))
             for refused in self.attempted(self.after, steps)[1]:
                 self.explain(mapped, event, what, column, refused)
 
@@ -522,7 +527,7 @@ class Probe:
         known = event["broken"]
         if refused.sqlstate in ("42703", "42P01", "3F000") and known:
             for each in known:  # what cannot be read cannot be written either
-                each["statements"] = sorted(set(each["statements"]) | {INSERT if what == LEAST else what})
+                each["statements"] = sorted(set(each["statements"]) | {verb(what)})
             return
         if column is None and what == UPDATE and refused.column is None:
             found = False
@@ -542,7 +547,7 @@ class Probe:
 
     @staticmethod
     def broke(event: Any, what: str, column: str | None, refused: Refused, sql: str | None) -> None:
-        least, what = what == LEAST, INSERT if what == LEAST else what
+        least, what = what == LEAST, verb(what)
         for each in event["broken"]:
             if each["column"] == column and each["error"] == refused.message:
                 each["statements"] = sorted(set(each["statements"]) | {what})

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from reviewer.recording import Location
 from reviewer.release.model import Release, told_seconds
 from reviewer.report import inert, pages
-from reviewer.report.alike import groups
+from reviewer.report.alike import findings_of, groups
 from reviewer.report.digest import counted, skipped
 from reviewer.report.release import chart, words
 
@@ -35,7 +35,7 @@ def render(release: Release) -> str:
         groups=found,
         longest=longest,
         made_of=made_of,
-        counted=counted(finding for each in found for finding in each.findings),
+        counted=counted(findings_of(found)),
         skipped=skipped(release.report),
     )
     return inert.without_commands(made)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reviewer.release.model import Release, told_seconds
 from reviewer.report import inert
-from reviewer.report.alike import groups
+from reviewer.report.alike import findings_of, groups
 from reviewer.report.digest import counted, skipped
 from reviewer.report.release import words
 
@@ -147,7 +147,7 @@ def _way_back(release: Release) -> Iterator[str]:
 def _findings(release: Release) -> Iterator[str]:
     found = groups(release.report)
     if found:
-        yield f"## Findings: {counted(finding for group in found for finding in group.findings)}"
+        yield f"## Findings: {counted(findings_of(found))}"
         yield ""
         for group in found:
             each = group.shown.finding

@@ -9,7 +9,7 @@ from rich.text import Text
 from reviewer.release.loops import folded
 from reviewer.release.model import Action, Band, Hold, May, Release, Step, told_seconds
 from reviewer.report import inert
-from reviewer.report.alike import groups
+from reviewer.report.alike import findings_of, groups
 from reviewer.report.digest import counted, number, skipped
 from reviewer.report.release import words
 from reviewer.report.terminal import Terminal
@@ -145,7 +145,7 @@ def _findings(release: Release) -> Iterator[tuple[int, Text]]:
     every = groups(release.report)
     if not every:
         return
-    yield from _heading(f"Findings: {counted(finding for each in every for finding in each.findings)}")
+    yield from _heading(f"Findings: {counted(findings_of(every))}")
     for group in every:
         finding = group.shown.finding
         where = f" {words.short(finding.location)}" if finding.location is not None else ""
