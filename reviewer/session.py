@@ -60,6 +60,7 @@ from reviewer.stats.sizes import Production
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
+    from reviewer.recording import Lock, Statement
     from reviewer.review.rule import Check, Rule
 
 _IDLE = (".md", ".rst", "alembic-reviewer.toml")
@@ -194,7 +195,19 @@ def _reviewed(
     if config.save_recording is not None:
         save(recordings, config.save_recording)
     report = judged(config, recordings, comments, production)
-    return replace(report, trees=tuple(_with_fixes(each, fixes) for each in report.trees), head=scopes[0].head)
+    return replace(
+        report,
+        trees=tuple(_with_fixes(each, fixes) for each in report.trees),
+        errors=report.errors + (_not_set(config, environ) if report.all_errors else ()),
+        head=scopes[0].head,
+    )
+
+
+def _not_set(config: Config, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What may be why env.py failed: variables that it should get and that do not exist."""
+    return tuple(
+        f"{name}, which pass-env names, is not set here." for name in config.pass_env if name not in environ
+    )
 
 
 _TreeRehearsal = Callable[..., tuple[Recording, ...]]
@@ -576,7 +589,7 @@ def judged(
     merging = merging_rules() if merge else frozenset[str]()
     of_files = {check.RULE.id for check in loaded if check.RULE.once_a_file and merge}
     reports = []
-    skipped = _unused(recordings, production)
+    skipped = _unused(recordings, production) + _hot_in_vain(config, recordings)
     for each in recordings:
         there = production if production is not None and production.knows(each.base) else None
         report = (
@@ -634,6 +647,29 @@ def _unused(recordings: Sequence[Recording], production: Production | None) -> t
             name = f" of tree {tree}" if tree else ""
             found.append(Skipped(f"a comparison{name} with the schema of production", why))
     return tuple(found)
+
+
+def _hot_in_vain(config: Config, recordings: Sequence[Recording]) -> tuple[Skipped, ...]:
+    """The `hot-tables` that no tree has, before its new revisions or after them."""
+    known = {
+        str(name)
+        for each in recordings
+        for name in (
+            *(table.name for table in each.base.tables),
+            *(lock.relation for run in each.passes for told in run.statements for lock in _locks(told)),
+        )
+    }
+    if not any(each.base.tables for each in recordings):
+        return ()
+    return tuple(
+        Skipped(f"hot table {name}", "the database has no table of that name")
+        for name in config.hot_tables
+        if name.removeprefix("public.") not in known
+    )
+
+
+def _locks(statement: Statement) -> Sequence[Lock]:
+    return statement.observation.locks if statement.observation else ()
 
 
 def code_rules() -> frozenset[str]:
@@ -743,8 +779,8 @@ def _is_hot(config: Config, finding: Finding, recording: Recording) -> bool:
         str(lock.relation)
         for each in recording.passes
         for statement in each.statements
-        if statement.location is not None and statement.location == finding.location and statement.observation
-        for lock in statement.observation.locks
+        if statement.location is not None and statement.location == finding.location
+        for lock in _locks(statement)
         if not lock.relation.new and lock.mode.blocks_writes
     }
     return bool(hot & {*locked, *finding.about[1:2]})

@@ -263,7 +263,18 @@ def test_recording_that_is_none(text: str, words: list[str], place: Place, folde
 def test_launcher_that_is_not_there(place: Place, folder: Path) -> None:
     done = place.review(folder, *HISTORY, "--launcher", "nowhere:configure", "--format", "json")
 
-    skipped(done, "the launcher nowhere:configure", "nowhere")
+    skipped(done, "The launcher nowhere:configure cannot be used", "Name a function")
+
+
+def test_a_variable_to_pass_that_does_not_exist_is_named_where_env_py_fails(
+    place: Place, folder: Path
+) -> None:
+    with (folder / "migrations" / "env.py").open("a") as file:
+        file.write("\nimport os\nos.environ['THE_SECRET']\n")
+
+    done = place.review(folder, *HISTORY, "--pass-env", "THE_SECRET", "--format", "json")
+
+    skipped(done, "KeyError: 'THE_SECRET'", "THE_SECRET, which pass-env names, is not set here.")
 
 
 # -- the project's interpreter ------------------------------------------------------------------------

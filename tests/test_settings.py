@@ -57,3 +57,10 @@ def test_a_warning_about_a_lock_on_a_hot_table_is_an_error(tmp_path: Path) -> No
 
     waits = {f["severity"] for f in report["findings"] if f["rule"] == "endless-lock-wait"}
     assert waits == {"error"}
+
+
+def test_a_hot_table_that_nobody_has_is_reported(tmp_path: Path) -> None:
+    report = reviewed(tmp_path, 'hot-tables = ["public.authors", "autors", "app.authors"]')
+
+    named = [each["what"] for each in report["skipped"] if each["what"].startswith("hot table")]
+    assert named == ["hot table autors", "hot table app.authors"]

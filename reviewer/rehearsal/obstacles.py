@@ -45,6 +45,7 @@ def not_run(revision: Revision, direction: Direction, rehearsal: Rehearsal, reas
     return Pass(revision.id, direction, rehearsal, Outcome.SKIPPED, reason=reason)
 
 
+_LAUNCHER = "the launcher "
 _NOT_PYTHON = ("SyntaxError: ", "IndentationError: ", "TabError: ")
 """How Python's errors begin that are about the text of a file."""
 
@@ -84,6 +85,12 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
                 f"{what} failed{where}: {message}.",
                 "If it is there before Alembic runs, give it with --base-schema FILE: plain SQL, for example from"
                 " pg_dump.",
+            )
+        case _ if message.startswith(_LAUNCHER):
+            return Stop(
+                f"{message[0].upper()}{message[1:]}.",
+                "Name a function that the project's interpreter can import and call with Alembic's Config:"
+                " --launcher MODULE:FUNCTION.",
             )
         case _ if message.startswith(_NOT_PYTHON):
             return Stop(f"{what} failed{where}: {message}.", "Correct that file.")
