@@ -266,9 +266,7 @@ def test_launcher_that_is_not_there(place: Place, folder: Path) -> None:
     skipped(done, "The launcher nowhere:configure cannot be used", "Name a function")
 
 
-def test_a_variable_to_pass_that_does_not_exist_is_named_where_env_py_fails(
-    place: Place, folder: Path
-) -> None:
+def test_a_variable_to_pass_that_does_not_exist_is_named_where_env_py_fails(place: Place, folder: Path) -> None:
     with (folder / "migrations" / "env.py").open("a") as file:
         file.write("\nimport os\nos.environ['THE_SECRET']\n")
 

@@ -25,13 +25,29 @@ def test_names_each_thing_with_its_table() -> None:
 def test_says_how_many_more_there_are() -> None:
     operations = parse("; ".join(f"ALTER TABLE users ADD c{n} int" for n in range(8)))
 
-    assert describe(operations) == "adds `users.c0`, adds `users.c1`, adds `users.c2` and 5 more"
+    assert describe(operations) == "adds `users.c0`, `users.c1`, `users.c2` and 5 more"
 
 
 def test_shows_the_last_one_instead_of_saying_one_more() -> None:
     operations = parse("; ".join(f"DROP TABLE t{n}" for n in range(4)))
 
-    assert describe(operations) == "drops table `t0`, drops table `t1`, drops table `t2`, drops table `t3`"
+    assert describe(operations) == "drops tables `t0`, `t1`, `t2` and `t3`"
+
+
+@pytest.mark.parametrize(
+    ("sql", "phrase"),
+    [
+        ("DROP INDEX a; DROP INDEX b; DROP TABLE t", "drops indexes `a` and `b`, drops table `t`"),
+        ("DELETE FROM a; DELETE FROM b", "deletes from `a` and `b`"),
+        (
+            "ALTER TABLE t ALTER a SET NOT NULL, ALTER b SET NOT NULL, ALTER c SET NOT NULL, DROP d, DROP e",
+            "makes `t.a`, `t.b` and `t.c` NOT NULL and 2 more",
+        ),
+        ("ALTER TABLE t RENAME a TO b; ALTER TABLE t RENAME c TO d", "renames `t.a` to `b`, renames `t.c` to `d`"),
+    ],
+)
+def test_says_the_verb_once_for_several_names(sql: str, phrase: str) -> None:
+    assert describe(parse(sql)) == phrase
 
 
 def test_says_a_thing_that_is_done_twice_once() -> None:

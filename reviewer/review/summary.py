@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 from reviewer.sql import operations as op
 
@@ -20,9 +22,41 @@ def describe(operations: Iterable[op.Operation], shown: int = _SHOWN) -> str:
     phrases = list(dict.fromkeys(phrase for phrase in map(_phrase, operations) if phrase))
     if not phrases:
         return NOTHING
-    if len(phrases) > shown + 1:
-        phrases = [*phrases[:shown], f"and {len(phrases) - shown} more"]
-    return ", ".join(phrases).replace(", and ", " and ")
+    rest = len(phrases) - shown if len(phrases) > shown + 1 else 0
+    told = [*_with_one_verb(phrases[: len(phrases) - rest], rest)]
+    return ", ".join(told) + (f" and {rest} more" if rest else "")
+
+
+_ONE_NAME = re.compile(r"([^`]+)(`[^`]*`)([^`]*)")
+
+
+def _with_one_verb(phrases: Sequence[str], rest: int) -> Iterator[str]:
+    """The phrases, those as one that differ in nothing but a name: adds `users.age` and `users.name`. So many more follow as
+    `rest` says.
+    """
+
+    def frame(phrase: str) -> tuple[str, str] | str:
+        found = _ONE_NAME.fullmatch(phrase)
+        return (found[1], found[3]) if found else phrase
+
+    groups = [(key, [*alike]) for key, alike in itertools.groupby(phrases, frame)]
+    for number, (key, alike) in enumerate(groups, 1):
+        if isinstance(key, str):
+            yield from alike
+            continue
+        before, after = key
+        *names, last = (each.removeprefix(before).removesuffix(after) for each in alike)
+        goes_on = rest and number == len(groups) and not after
+        joined = ", ".join(names)
+        yield f"{_plural(before)}{joined}{', ' if goes_on else ' and '}{last}{after}" if names else alike[0]
+
+
+def _plural(before: str) -> str:
+    """What comes before several names: `drops tables`, but `inserts into`."""
+    _, *more = words = before.split()
+    if not more or more[-1] in {"from", "into", "of", "on"}:
+        return before
+    return f"{' '.join(words)}{'es' if words[-1].endswith('x') else 's'} "
 
 
 def _phrase(operation: op.Operation) -> str:
