@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from reviewer import rows
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
+from reviewer.planning import plan_for
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project.discovery import Interpreter, find_trees
 from reviewer.project.history import between, read_worktree
@@ -36,7 +37,7 @@ from reviewer.rehearsal.deploy import rehearse
 from reviewer.review.durations import Durations, durations, told, told_seconds
 from reviewer.review.fit import Fit, Range
 from reviewer.rows.bulk import Bulk
-from reviewer.session import Scope, plan_for
+from reviewer.scope import Scope
 from reviewer.sql.names import Name
 from reviewer.stats.sizes import Production, Size, Source
 

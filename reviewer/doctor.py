@@ -15,6 +15,7 @@ from reviewer.early import trees
 from reviewer.errors import ReviewerError
 from reviewer.host.folders import work_folder
 from reviewer.host.guardian import Guardian
+from reviewer.planning import setup_of, why_no_old_code
 from reviewer.project.discovery import Interpreter, Tree, find_interpreter
 from reviewer.project.history import wanted_extensions
 from reviewer.recording import Rehearsal
@@ -23,7 +24,8 @@ from reviewer.rehearsal.obstacles import env_py_failed, ran_nothing
 from reviewer.rehearsal.plan import Plan
 from reviewer.rehearsal.protocol import Address, Describe
 from reviewer.rehearsal.reader import Reader
-from reviewer.session import Scope, scope, setup_of, start_server, why_no_old_code, workplace
+from reviewer.scope import Scope
+from reviewer.session import scope, start_server, workplace
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer

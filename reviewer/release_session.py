@@ -16,6 +16,8 @@ from reviewer.config import Config
 from reviewer.early import trees
 from reviewer.errors import ProjectError, UsageError
 from reviewer.host.guardian import Guardian
+from reviewer.judging import code_rules, comments_of, judged, with_rules
+from reviewer.planning import controlled, kept_states, plan_for, production_of, setup_of
 from reviewer.postgres import RunningServer, trouble
 from reviewer.project.discovery import Interpreter, Tree, find_interpreter, find_trees
 from reviewer.project.git import Git, GitError, root_of
@@ -32,29 +34,16 @@ from reviewer.release.build import build
 from reviewer.release.model import Release
 from reviewer.review.durations import refuse_unknown
 from reviewer.review.verdict import Report
+from reviewer.scope import Scope, common_root, completed, nothing_new, unread
 from reviewer.session import (
     Progress,
-    Scope,
-    code_rules,
-    comments_of,
-    common_root,
-    completed,
-    controlled,
-    judged,
-    kept_states,
     lanes_of,
     located,
-    nothing_new,
-    plan_for,
     prepare_the_rest,
-    production_of,
     refuse_unwritable,
     save,
     say_server,
-    setup_of,
     start_server,
-    unread,
-    with_rules,
     workplace,
 )
 from reviewer.stats.sizes import Production

@@ -182,7 +182,7 @@ def report(exhibit: Exhibit) -> Report:
 
     from reviewer import recording
     from reviewer.config import Config
-    from reviewer.session import judged
+    from reviewer.judging import judged
 
     text = gzip.decompress(exhibit.recording.read_bytes()).decode("utf-8")
     return replace(judged(Config(), recording.loads(text, exhibit.recording.name), {}), replayed=True)

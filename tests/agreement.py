@@ -21,6 +21,8 @@ from msgspec.structs import asdict, replace
 
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
+from reviewer.judging import comments_in, judged
+from reviewer.planning import plan_for
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
@@ -28,7 +30,7 @@ from reviewer.rehearsal.deploy import rehearse
 from reviewer.report.digest import digest
 from reviewer.review.rollback_label import IRREVERSIBLE
 from reviewer.review.verdict import Report
-from reviewer.session import Scope, comments_in, judged, plan_for
+from reviewer.scope import Scope
 from tests import forked
 
 FAULTS = (

@@ -17,13 +17,15 @@ from msgspec import Struct
 import checks
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
+from reviewer.judging import comments_of, judged
+from reviewer.planning import controlled, plan_for
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
 from reviewer.rehearsal.deploy import rehearse
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.verdict import Report
-from reviewer.session import Scope, comments_of, controlled, judged, plan_for
+from reviewer.scope import Scope
 from reviewer.sql.parse import split
 from tests import forked
 

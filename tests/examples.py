@@ -23,6 +23,8 @@ from msgspec.structs import replace
 import checks
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
+from reviewer.judging import comments_in, judged
+from reviewer.planning import plan_for
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
@@ -45,7 +47,7 @@ from reviewer.rehearsal.protocol import AnyCommand, Hello, Step, Upgrade
 from reviewer.replay.stream import sent_for_many
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Check, Example
-from reviewer.session import Scope, comments_in, judged, plan_for
+from reviewer.scope import Scope
 from tests import forked
 from tests.old_statements import Connection, Left, Watcher
 from tests.repository import git

@@ -17,7 +17,7 @@ from reviewer.host.guardian import Guardian
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
-from reviewer.session import Scope
+from reviewer.scope import Scope
 from tests import forked
 from tests.command import project, revision
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import checks
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
+from reviewer.planning import plan_for
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
@@ -20,7 +21,7 @@ from reviewer.rehearsal.deploy import rehearse
 from reviewer.rehearsal.each import rehearse_each
 from reviewer.review.engine import review
 from reviewer.review.finding import Finding, Severity
-from reviewer.session import Scope, plan_for
+from reviewer.scope import Scope
 from tests import forked
 
 CHECKS = checks.load()

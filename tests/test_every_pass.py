@@ -15,6 +15,8 @@ import pytest
 import checks
 from reviewer.config import Config
 from reviewer.host.guardian import Guardian
+from reviewer.judging import comments_in, judged
+from reviewer.planning import plan_for
 from reviewer.postgres import RunningServer, ServerRequest, start
 from reviewer.project.discovery import find_trees
 from reviewer.project.history import between, read_worktree
@@ -23,7 +25,7 @@ from reviewer.rehearsal.deploy import rehearse
 from reviewer.report import FORMATS, render
 from reviewer.review.finding import Basis
 from reviewer.review.verdict import Report, Verdict
-from reviewer.session import Scope, comments_in, judged, plan_for
+from reviewer.scope import Scope
 from tests import forked
 from tests.command import ENV, project, revision
 

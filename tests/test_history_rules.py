@@ -11,6 +11,7 @@ import checks
 from reviewer import __version__
 from reviewer.config import Config
 from reviewer.early import trees
+from reviewer.planning import history_of
 from reviewer.recording import (
     Direction,
     Mode,
@@ -24,7 +25,7 @@ from reviewer.recording import (
 )
 from reviewer.review.engine import review
 from reviewer.review.finding import Severity
-from reviewer.session import history_of, scope
+from reviewer.session import scope
 from tests.repository import PROJECT, Repository, revision
 
 pytestmark = pytest.mark.processes

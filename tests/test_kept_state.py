@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reviewer import early, rows, session
+from reviewer import early, planning, rows, session
 from reviewer.cli import main
 from reviewer.config import Config, load
 from reviewer.errors import ServerError
@@ -101,8 +101,8 @@ class Project(Struct):
         (tree,) = early.trees(config)
         scope = session.scope(config, tree, os.environ)
         interpreter = find_interpreter(config.path, config.python, os.environ)
-        plan = session.plan_for(config, scope, interpreter, os.environ)
-        found = session.kept_states(config, scope, plan, os.environ)
+        plan = planning.plan_for(config, scope, interpreter, os.environ)
+        found = planning.kept_states(config, scope, plan, os.environ)
         assert found is not None
         return found
 
@@ -568,7 +568,7 @@ def test_a_change_of_any_one_thing_that_the_key_holds_is_a_miss(
     assert project.kept(**flags).choose(installation) is not None
 
     for target, name, value in (
-        (session, "__version__", "99"),
+        (planning, "__version__", "99"),
         (snapshots, "FORMAT", 99),
         (kept_state, "CLUSTERS", 99),
         (kept_state, "SETTINGS", {}),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 import checks
 from reviewer.config import Config, PathSettings
+from reviewer.judging import comments_in, judged
 from reviewer.recording import (
     Direction,
     Failure,
@@ -32,7 +33,6 @@ from reviewer.report import json as report_json
 from reviewer.review.finding import Severity
 from reviewer.review.ledger import Planned, planned
 from reviewer.review.verdict import Report, Verdict
-from reviewer.session import comments_in, judged
 
 ENV = Location("m/env.py", 8)
 REPORTERS = {check.RULE.reports_failed: check.RULE.id for check in checks.load() if check.RULE.reports_failed}

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from reviewer.config import Config, load
 from reviewer.errors import ReviewerError
+from reviewer.judging import judged
 from reviewer.project.git import root_of
 from reviewer.recording import Recording, loads
 from reviewer.release import emitted
@@ -31,7 +32,6 @@ from reviewer.report.release import json as release_json
 from reviewer.report.release import notes, words
 from reviewer.report.release.chart import chart
 from reviewer.review.finding import Growth
-from reviewer.session import judged
 from reviewer.sql.names import Name
 from tests import template, warm
 from tests.branch import Branch

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from reviewer import recording
 from reviewer.config import Config, load
 from reviewer.errors import UsageError
+from reviewer.judging import judged
 from reviewer.recording import Direction, Location, Origin, Recording, Scale, ScaledRun, Sized, Table, Taken
 from reviewer.release.build import build
 from reviewer.report import html, markdown, text
@@ -23,7 +24,6 @@ from reviewer.report.release import text as release_text
 from reviewer.review.durations import durations, refuse_unknown, told_seconds
 from reviewer.review.fit import Kind
 from reviewer.review.verdict import Report
-from reviewer.session import judged
 from reviewer.sql.names import Name
 from tests import rehearsals
 from tests.command import project, revision

@@ -292,9 +292,10 @@ def test_what_stands_before_a_syntax_error_is_read() -> None:
 def test_comments_are_those_of_the_files_when_they_were_read(tmp_path: Path) -> None:
     """A migration that writes into its own file while it runs accepts nothing."""
     from reviewer.config import Config
+    from reviewer.judging import comments_in, comments_of
     from reviewer.project.discovery import find_trees
     from reviewer.project.history import between, read_worktree
-    from reviewer.session import Scope, comments_in, comments_of
+    from reviewer.scope import Scope
 
     folder = project(tmp_path / "project", revision("b", "a", "pass  # reviewer: allow[dropped-column] asked for"))
     (tree,) = find_trees(folder, (), Config(path=folder).section, git_root=None)

@@ -17,20 +17,13 @@ from reviewer.fix import engine, fixers, writing
 from reviewer.fix.diff import unified
 from reviewer.fix.engine import Applied, Left, Outcomes
 from reviewer.fix.trial import Trials
+from reviewer.planning import plan_for, production_of
 from reviewer.postgres import trouble
 from reviewer.project.discovery import find_interpreter
 from reviewer.rehearsal.fork_server import forking
 from reviewer.review.finding import Finding
-from reviewer.session import (
-    Progress,
-    Scope,
-    plan_for,
-    prepare_the_rest,
-    production_of,
-    scope,
-    start_server,
-    workplace,
-)
+from reviewer.scope import Scope
+from reviewer.session import Progress, prepare_the_rest, scope, start_server, workplace
 
 
 class Result(Struct, frozen=True):

@@ -18,10 +18,10 @@ from reviewer.fix.refused import Refused
 from reviewer.fix.revisions import chained
 from reviewer.fix.source import Hunk
 from reviewer.fix.trial import Contents, State, Trials, differences
+from reviewer.judging import quiet_rules, waiting_rules
 from reviewer.project.naming import Naming
 from reviewer.recording import Direction, Outcome
 from reviewer.review.finding import Finding
-from reviewer.session import quiet_rules, waiting_rules
 
 Key = tuple[object, ...]
 

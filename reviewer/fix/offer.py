@@ -14,10 +14,11 @@ from reviewer.fix import engine
 from reviewer.fix.diff import lines_of, unified
 from reviewer.fix.engine import Applied, Outcomes, key
 from reviewer.fix.trial import Trials
+from reviewer.judging import merging_rules
 from reviewer.postgres import trouble
 from reviewer.review.finding import Finding, TriedFix
 from reviewer.review.merging import alike
-from reviewer.session import Rehearsed, merging_rules
+from reviewer.session import Rehearsed
 
 _FOLLOWS = "it follows on the fix of another finding, and `alembic-reviewer fix` writes both"
 

@@ -19,6 +19,8 @@ from reviewer.fix.source import Source
 from reviewer.host import files as host_files
 from reviewer.host.guardian import Guardian
 from reviewer.host.paths import on_disk, relative
+from reviewer.judging import comments_of, judged
+from reviewer.planning import controlled, old_source, plan_for, setup_of
 from reviewer.project.discovery import Interpreter
 from reviewer.project.history import read_worktree
 from reviewer.recording import Difference, Recording
@@ -30,18 +32,8 @@ from reviewer.rehearsal.old_code import moved
 from reviewer.rehearsal.plan import End, Plan
 from reviewer.replay.stream import Story, understand
 from reviewer.review.verdict import Report, TreeReport
-from reviewer.session import (
-    Rehearsed,
-    Scope,
-    comments_of,
-    completed,
-    controlled,
-    judged,
-    old_source,
-    plan_for,
-    setup_of,
-    unread,
-)
+from reviewer.scope import Scope, completed, unread
+from reviewer.session import Rehearsed
 from reviewer.sql.names import Name
 from reviewer.stats.sizes import Production
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 import checks
 from reviewer.config import Config
+from reviewer.judging import judged
 from reviewer.recording import (
     Catalogue,
     Change,
@@ -22,7 +23,6 @@ from reviewer.recording import (
 )
 from reviewer.review.engine import review
 from reviewer.review.finding import Finding
-from reviewer.session import judged
 from reviewer.sql.names import Name
 from reviewer.stats import drift
 from tests.examples import Bench, Story, without_server

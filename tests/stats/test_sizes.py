@@ -13,12 +13,12 @@ from msgspec.structs import replace
 import checks
 from reviewer.config import Config
 from reviewer.errors import UsageError
+from reviewer.judging import judged
 from reviewer.recording import Direction
 from reviewer.report import html, json, markdown, sarif, text, workflow_commands
 from reviewer.review.engine import review
 from reviewer.review.finding import Finding, Severity
 from reviewer.review.rule import Check
-from reviewer.session import judged
 from reviewer.stats.sizes import Production, told_bytes, told_rows
 from tests.examples import Bench, Story, without_server
 from tests.stats.made import MADE, production, table
