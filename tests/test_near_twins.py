@@ -1873,3 +1873,16 @@ def test_each_table_that_one_statement_blocks_is_told(bench: cases.Bench) -> Non
 
     (message,) = (each.message for each in report.findings)
     assert "reads and writes of `items` and `parts` wait" in " ".join(message.split())
+
+
+@pytest.mark.parametrize("back", [NO_WAY_BACK, "pass"])
+def test_rows_that_a_refused_downgrade_leaves_where_they_were_written_stop_no_later_revision(
+    back: str, bench: cases.Bench
+) -> None:
+    created = ('op.execute("CREATE TABLE IF NOT EXISTS notes (id int PRIMARY KEY, body text)")', back)
+    between = [(f'op.execute("ALTER TABLE items ADD COLUMN IF NOT EXISTS n{n} int")', back) for n in range(16)]
+    required = ('op.add_column("notes", sa.Column("kind", sa.Integer(), nullable=False))', NO_WAY_BACK)
+
+    report = bench.review(case(created, *between, required))
+
+    assert not {"failing-upgrade", "fails-on-legal-rows"} & {f.rule for f in report.findings}

@@ -89,7 +89,9 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
         case _ if message.startswith(_LAUNCHER):
             return Stop(
                 f"{message[0].upper()}{message[1:]}.",
-                "Name a function that the project's interpreter can import and call with Alembic's Config:"
+                GIVE_SETTINGS
+                if " failed: " in message
+                else "Name a function that the project's interpreter can import and call with Alembic's Config:"
                 " --launcher MODULE:FUNCTION.",
             )
         case _ if message.startswith(_NOT_PYTHON):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from reviewer.recording import Direction, Outcome, Pass, Rehearsal, Revision
+from reviewer.recording import Direction, Origin, Outcome, Pass, Rehearsal, Revision
 from reviewer.rehearsal.protocol import Step
 from reviewer.rehearsal.reader import Run, time_is_over
 from reviewer.rehearsal.workbench import Workbench
@@ -50,6 +50,9 @@ class Chain:
         """Whether the tables may hold generated rows."""
         self._base_rows = rows
         self._written = False
+        """Whether rows were written after an upgrade, as `wrote` says."""
+        self._stays = False
+        """Whether a downgrade did nothing, so that they may be where they would not be otherwise."""
         self._replayable = True
         self._owed: tuple[Revision, Direction, bool] | None = None
 
@@ -86,9 +89,13 @@ class Chain:
     def step(self, revision: Revision, direction: Direction) -> Run:
         """Run `revision` in `direction`. A failure that may not be the revision's own is tried again elsewhere."""
         self._settle()
-        if direction is Direction.UPGRADE and len(self._since) >= self._EVERY:
+        if direction is Direction.UPGRADE and len(self._since) >= self._EVERY and self._without_written(revision):
             self.continue_from(self._bench.database(self._database))
         run = self._run(revision.id, direction)
+        if direction is Direction.DOWNGRADE:
+            self._stays |= not any(
+                told.origin is Origin.REVISION for each in run.passes for told in each.statements
+            )
         restart = True
         if not run.ok and (not self._bench.believes(run) or self._failed_on_written(run)):
             again = self._again(run, revision, direction)
@@ -99,6 +106,20 @@ class Chain:
         elif run.ok and direction is Direction.UPGRADE:
             self._came_to(revision.id)
         return run
+
+    def _without_written(self, revision: Revision) -> bool:
+        """Get rid of rows that were written after an upgrade which nothing has taken back, perhaps into a table that is
+        empty in any deploy: a failure on them has to be tried again without them. Returns whether that worked.
+        """
+        if not (self._written and self._stays):
+            return True
+        before = self._database, self._replayable, self._written
+        try:
+            self._restore(revision, Direction.UPGRADE)
+        except Lost:
+            self._database, self._replayable, self._written = before
+            return False
+        return True
 
     def _again(self, failed: Run, revision: Revision, direction: Direction) -> Run | None:
         """Run a failed step again in a fresh process, without the rows that were written after the upgrade.
@@ -169,6 +190,7 @@ class Chain:
         """Continue in `database`, which is in the state after all revisions that are done."""
         self._checkpoint, self._since = self._bench.database(database), []
         self._database, self._replayable, self._written = database, True, False
+        self._stays = False
 
     def _came_to(self, revision: str) -> None:
         self._done.append(revision)
@@ -242,6 +264,7 @@ class Chain:
     def _replay(self, steps: Iterable[_Step]) -> Run | None:
         """Run `steps` from the checkpoint. Returns the failed run; None if all succeeded."""
         self._database, self._replayable, self._written = self._bench.database(self._checkpoint), True, False
+        self._stays = False
         for revision, direction in steps:
             run = self._run(revision, direction, observe=False)
             if not run.ok:
