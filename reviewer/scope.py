@@ -11,10 +11,7 @@ from reviewer import __version__
 from reviewer.config import Config
 from reviewer.host.paths import shown
 from reviewer.project.discovery import Tree
-from reviewer.project.history import (
-    Graph,
-    Selection,
-)
+from reviewer.project.history import Graph, ProblemKind, Selection
 from reviewer.recording import Mode, OldCode, Recording, Skipped
 
 
@@ -49,8 +46,13 @@ def completed(made: Recording, config: Config, each: Scope) -> Recording:
 
 
 def unread(each: Scope) -> tuple[Skipped, ...]:
-    """What of the history could not be read from its source."""
-    problems = (problem for problem in each.graph.problems if not problem.fatal)
+    """What of the history could not be read from its source, if anybody needs it: of old revisions, not their labels."""
+    new = {revision.path for revision in each.selection.revisions}
+    problems = (
+        problem
+        for problem in each.graph.problems
+        if not problem.fatal and (problem.kind is not ProblemKind.LABELS or problem.path in new)
+    )
     return tuple(Skipped(shown(problem.path), shown(problem.message)) for problem in problems)
 
 

@@ -286,6 +286,7 @@ _WAYS_OUT: Mapping[ProblemKind, str] = {
     ProblemKind.SYNTAX: "Correct the file. If the project needs a newer Python, install the reviewer with it.",
     ProblemKind.NO_REVISION: "Add the revision id, or move the file out of the folder of revisions.",
     ProblemKind.COMPUTED: "Write the ids as plain strings.",
+    ProblemKind.LABELS: "Write the labels as plain strings.",
     ProblemKind.DUPLICATE: "Give one of the two another id, and correct the down_revision of its descendants.",
     ProblemKind.MISSING_PARENT: "Correct its down_revision, or restore the missing file.",
     ProblemKind.MISSING_DEPENDENCY: "Correct its depends_on, or restore the missing file.",

@@ -38,6 +38,8 @@ class ProblemKind(Enum):
     NO_REVISION = "no-revision"
     COMPUTED = "computed"
     """A variable such as `down_revision` is computed, so it is not known without running the file."""
+    LABELS = "labels"
+    """The same of `branch_labels`, which nothing needs but symbols that name them."""
     DUPLICATE = "duplicate"
     MISSING_PARENT = "missing-parent"
     MISSING_DEPENDENCY = "missing-dependency"
@@ -280,7 +282,7 @@ class _Reader:
         labels = mark == "branch_labels"
         lacks = "--revisions knows no such label" if labels else "the history cannot be read from the source alone"
         return Problem(
-            ProblemKind.COMPUTED,
+            ProblemKind.LABELS if labels else ProblemKind.COMPUTED,
             f"`{mark}` in {self.path}:{line} is computed, so {lacks}.",
             self.path,
             line,

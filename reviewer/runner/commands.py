@@ -219,7 +219,7 @@ class Runner:
                 raise
 
         def failing(error: BaseException | None) -> None:
-            if error is not None and causes.refused(error) is None:
+            if error is not None and causes.refused(causes.reason(error, self.sources.is_ours)) is None:
                 return  # it fails for another reason, which shows nothing
             failed.append(1)
             line, files = self.sources.way_out(sys._getframe(1), Runner.control.__code__)

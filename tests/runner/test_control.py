@@ -43,6 +43,20 @@ ALL = ("exception", "statement", "duplicate")
 TO_THE_END, BY_EXIT = "continues to its end", "calls `sys.exit` with status 0"
 
 TRY = "try:\n    migrate()\n"
+RAISED_AGAIN = """
+class Refused(Exception):
+    pass
+
+def raised_again(context):
+    raise Refused(str(context.original_exception)) from context.sqlalchemy_exception
+
+def engine_from_config(*args, made=engine_from_config, **kwargs):
+    engine = made(*args, **kwargs)
+    sa.event.listen(engine, "handle_error", raised_again)
+    return engine
+
+"""
+"""What oslo.db does: errors of the driver become its own."""
 SWALLOWING = {
     "catches everything": (f"{TRY}except Exception as error:\n    print(error)\n", ALL, TO_THE_END),
     "suppresses": ("import contextlib\nwith contextlib.suppress(Exception):\n    migrate()\n", ALL, TO_THE_END),
@@ -60,11 +74,15 @@ SWALLOWING = {
     "ends the process": (
         f"{TRY}except BaseException:\n    os._exit(0)\n", ALL, "ends the process with exit status 0",
     ),
+    "catches what the engine's listener raises": (
+        f"{RAISED_AGAIN}{TRY}except Refused:\n    pass\n", ALL[1:], TO_THE_END,
+    ),
     "in a thread": ("thread = threading.Thread(target=migrate)\nthread.start()\nthread.join()\n", ALL, TO_THE_END),
 }  # fmt: skip
 TELLING = {
     "lets it out": "migrate()\n",
     "logs and raises": f"{TRY}except Exception as error:\n    print(error)\n    raise\n",
+    "lets out what the engine's listener raises": f"{RAISED_AGAIN}migrate()\n",
     "words it": f"{TRY}except Exception as error:\n    raise RuntimeError('the migration failed') from None\n",
     "exits with 1": f"{TRY}except Exception as error:\n    sys.exit(1)\n",
     "exits with a text": f"{TRY}except Exception as error:\n    sys.exit('the migration failed')\n",
