@@ -46,12 +46,9 @@ def completed(made: Recording, config: Config, each: Scope) -> Recording:
 
 
 def unread(each: Scope) -> tuple[Skipped, ...]:
-    """What of the history could not be read from its source, if anybody needs it: of old revisions, not their labels."""
-    new = {revision.path for revision in each.selection.revisions}
+    """What of the history could not be read from its source. Labels are needed only where somebody names one."""
     problems = (
-        problem
-        for problem in each.graph.problems
-        if not problem.fatal and (problem.kind is not ProblemKind.LABELS or problem.path in new)
+        problem for problem in each.graph.problems if not problem.fatal and problem.kind is not ProblemKind.LABELS
     )
     return tuple(Skipped(shown(problem.path), shown(problem.message)) for problem in problems)
 

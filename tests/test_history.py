@@ -199,17 +199,16 @@ def test_a_link_that_leads_to_itself_is_a_file_that_cannot_be_read(repository: R
     assert (problem.kind, problem.path) == (ProblemKind.UNREADABLE, f"{VERSIONS}/round.py")
 
 
-def test_labels_that_are_computed_are_reported_of_new_revisions_alone(repository: Repository) -> None:
+def test_labels_that_are_computed_are_mentioned_where_somebody_names_one(repository: Repository) -> None:
     computed = "import os\nbranch_labels = (os.name,)"
     write(repository.folder, {f"{VERSIONS}/old.py": revision("old", more=computed)})
-    repository.commit({})
-    write(repository.folder, {f"{VERSIONS}/new.py": revision("new", more=computed)})
     tree, git = tree_of(repository), Git.containing(repository.folder)
     now = read_worktree(tree, git.root)
 
-    told = unread(Scope(tree, selected(repository), now, git.root))
-
-    assert [each.what for each in told] == [f"{VERSIONS}/new.py"]
+    assert unread(Scope(tree, selected(repository), now, git.root)) == ()
+    with pytest.raises(UsageError) as refused:
+        between(now, "base:posix@head")
+    assert "`branch_labels` in migrations/versions/old.py" in f"{refused.value.sentence} {refused.value.way_out}"
 
 
 def test_several_version_locations_make_one_graph(repository: Repository) -> None:

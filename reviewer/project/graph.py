@@ -162,7 +162,9 @@ class Graph(Struct, frozen=True, dict=True):
             )
         near = difflib.get_close_matches(name, [*self.revisions, *self._owners, "head", "heads", "base"], n=1)
         known = f"There are {len(self.revisions)} revisions; see `alembic history`."
-        raise UsageError(f"There is no revision `{symbol}`.", f"Did you mean `{near[0]}`?" if near else known)
+        unknown = next((each.message for each in self.problems if each.kind is ProblemKind.LABELS), None)
+        way_out = f"Did you mean `{near[0]}`?" if near else unknown or known
+        raise UsageError(f"There is no revision `{symbol}`.", way_out)
 
     def _walked(self, symbol: str, start: str, steps: int) -> tuple[str, ...]:
         branch, at, name = start.rpartition("@")
