@@ -503,3 +503,61 @@ def test_a_value_that_the_model_asks_for_is_not_told_though_the_old_schema_did_n
     )
 
     assert "stricter-for-old-code" not in found.rules()
+
+
+ENCODED = """
+import json
+
+
+class Encoded(sa.types.TypeDecorator):
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        if not isinstance(value, dict):
+            raise TypeError(f"not a dict: {value!r}")
+        return json.dumps(value)
+
+    def process_result_value(self, value, dialect):
+        return json.loads(value)
+
+
+"""
+
+
+def test_a_type_that_takes_no_made_up_value_apart_hides_nothing(tmp_path: Path) -> None:
+    models = ENCODED + MODELS.replace("name = sa.Column(sa.String(50)", "name = sa.Column(Encoded()")
+    gone = "\n".join(line for line in models.splitlines() if not line.startswith("    state ="))
+
+    found = branch(tmp_path, models).adds('op.drop_column("users", "state")').with_models(gone).review()
+
+    assert found.rules() == ["old-code-broken"]
+    assert "SELECT, INSERT and UPDATE on `users` fail" in found.finding("old-code-broken")
+    assert not [each for each in found.report.all_skipped if "code of the base commit" in each.what]
+
+
+def test_a_listener_that_raises_an_error_of_its_own_hides_no_column(tmp_path: Path) -> None:
+    listening = (
+        "class Refused(Exception):\n    pass\n\n\n"
+        '@sa.event.listens_for(sa.engine.Engine, "handle_error")\n'
+        "def raised_again(context):\n    raise Refused('no') from context.original_exception\n\n\n"
+    )
+    models = listening + MODELS
+
+    found = branch(tmp_path, models).adds('op.drop_column("users", "name")').review()
+
+    assert "fail with `column users.name does not exist`" in found.finding("old-code-broken")
+
+
+def test_rows_that_the_running_code_cannot_read_are_no_proof_that_it_runs(tmp_path: Path) -> None:
+    born = 'op.add_column("users", sa.Column("born", sa.Date))\n'
+    late = "op.execute(\"INSERT INTO users VALUES (1000, 'x', 'y', 'new', 'good', '20000-01-01')\")"
+    models = MODELS.replace("    notes =", "    born = sa.Column(sa.Date)\n    notes =")
+    history = USERS + born + late
+    files = {"migrations/versions/a.py": revision("a", None, history, top=TOP)}
+
+    found = Branch(tmp_path, history, models, files).adds('op.drop_column("users", "name")').review()
+
+    (told,) = [each for each in found.report.all_skipped if "code of the base commit" in each.what]
+    assert told.what.endswith("on `users` (User)")
+    assert "date too large" in told.reason

@@ -35,6 +35,8 @@ class Mapped(Struct, frozen=True):
     columns: tuple[str, ...]
     tried: tuple[str, ...] = ()
     """The kinds of statements that ran before the new revisions and were tried after them."""
+    untried: str = ""
+    """Why none could be tried, if it is not the server that refused them: a type of the code takes no generated value."""
 
 
 class OldCode(Struct, frozen=True):

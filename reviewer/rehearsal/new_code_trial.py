@@ -52,6 +52,9 @@ class NewTrial:
         if found is None:
             return
         self._mapped, self._broken = found
+        for each in self._mapped:
+            if each.untried:
+                self._bench.skip(f"the new code on `{each.table}` ({each.model})", each.untried)
         if not self._mapped:
             self._mapped = None
             self._reason = _NO_MODELS

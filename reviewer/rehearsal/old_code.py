@@ -268,7 +268,7 @@ def read_tried(answer: Answer) -> Tried:
         if not isinstance(event, MappedEvent):
             continue
         table = Name(event.table, event.schema or "public")
-        mapped.append(Mapped(table, event.model, tuple(event.columns), tuple(event.tried)))
+        mapped.append(Mapped(table, event.model, tuple(event.columns), tuple(event.tried), event.untried))
         for each in event.broken:
             where = beneath if each.beneath else broken
             ours = each.sqlstate == "23502" and each.column in event.columns and each.column not in event.omitted
@@ -462,11 +462,19 @@ class Trial:
             self._tried = True
             for one in tried.mapped:
                 known = self._mapped.get(one.table, one)
-                self._mapped[one.table] = replace(one, tried=tuple(sorted({*known.tried, *one.tried})))
+                tried_so_far = tuple(sorted({*known.tried, *one.tried}))
+                self._mapped[one.table] = replace(
+                    one, tried=tried_so_far, untried="" if tried_so_far else known.untried or one.untried
+                )
             new, again = self._shared.ledger.after(each.revision, tried)
             self._broken = [replace(one, until=again.get(one, one.until)) for one in self._broken] + [*new]
             new, again = self._shared.refusals.after(each.revision, Tried(tried.mapped, tried.allowed))
             self._allowed = [replace(one, until=again.get(one, one.until)) for one in self._allowed] + [*new]
+
+    @property
+    def untried(self) -> tuple[Mapped, ...]:
+        """The tables on which nothing could be tried."""
+        return tuple(each for each in self._mapped.values() if each.untried)
 
     @property
     def failed(self) -> str:

@@ -187,6 +187,8 @@ class OldTrial:
             if self._deployed is not None and len(self._left) > 1:
                 why = f"{listed(self._left)} could not be upgraded by themselves"
                 self._bench.skip("which revision breaks the code of the base commit", why)
+        for each in self.code.untried:
+            self._bench.skip(f"{self._what} on `{each.table}` ({each.model})", each.untried)
         self._running.whole = self._running.whole and not self._left
 
     def compare(self, base: str) -> None:

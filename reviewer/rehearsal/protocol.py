@@ -425,6 +425,8 @@ class MappedEvent(Event, tag="mapped", frozen=True):
     tried: list[str]
     broken: list[RawBroken]
     schema: str | None = None
+    untried: str = ""
+    """Why nothing could be tried, if it is not the server that refused it."""
 
 
 class DiffersEvent(Event, tag="differs", frozen=True):

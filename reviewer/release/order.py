@@ -100,17 +100,27 @@ def _old(revision: Revision, recording: Recording, by_rules: list[Finding]) -> t
     if recording.old_code.mapped is None and by_rules:
         return Cell.BREAKS, tuple(dict.fromkeys(each.message.rstrip(".") for each in by_rules[:_NAMED]))
     return _tried(
-        revision, recording.old_code, f"{_OLD} on the new schema", f"{_OLD} breaks in one of the revisions"
+        recording,
+        revision,
+        recording.old_code,
+        f"{_OLD} on the new schema",
+        f"{_OLD} breaks in one of the revisions",
     )
 
 
 def _new(revision: Revision, recording: Recording) -> tuple[Cell, tuple[str, ...]]:
     return _tried(
-        revision, recording.new_code, f"{_NEW} on the old schema", f"{_NEW} waits for one of the revisions"
+        recording,
+        revision,
+        recording.new_code,
+        f"{_NEW} on the old schema",
+        f"{_NEW} waits for one of the revisions",
     )
 
 
-def _tried(revision: Revision, found: OldCode | NewCode, here: str, somewhere: str) -> tuple[Cell, tuple[str, ...]]:
+def _tried(
+    recording: Recording, revision: Revision, found: OldCode | NewCode, here: str, somewhere: str
+) -> tuple[Cell, tuple[str, ...]]:
     """What the trial of one side's code says of the revision; `here` and `somewhere` begin the reason why it breaks."""
     if found.mapped is None:
         return Cell.RUNS if found.reason == UNTOUCHED else Cell.UNKNOWN, ()
@@ -120,6 +130,18 @@ def _tried(revision: Revision, found: OldCode | NewCode, here: str, somewhere: s
         return Cell.BREAKS, (f"{here}: {_told(broken, allowed)}",)
     if lost := [each for each in every if each.revision is None]:
         return Cell.UNKNOWN, (f"{somewhere}: {_told(lost, allowed)}",)
+    touched = [
+        lock.relation.as_name
+        for run in recording.passes_of(revision.id)
+        for statement in run.statements
+        if statement.observation is not None
+        for lock in statement.observation.locks
+    ]
+    for each in found.mapped:
+        if each.untried and any(each.table.matches(name) for name in touched):
+            return Cell.UNKNOWN, (
+                f"{here}: nothing could be tried on `{each.table}` ({each.model}): {each.untried}",
+            )
     return Cell.RUNS, ()
 
 
@@ -131,7 +153,8 @@ def _told(broken: list[Broken], allowed: Collection[Broken]) -> str:
     for each in broken[:_NAMED]:
         verbs = listed([word.upper() for word in each.statements])
         least = " with the required columns only, which its models allow," if each in allowed else ""
-        parts.append(f"{verbs} of `{each.table}` ({each.model}){least} fails: {each.error.rstrip('.')}")
+        fails = "fail" if len(each.statements) > 1 else "fails"
+        parts.append(f"{verbs} of `{each.table}` ({each.model}){least} {fails}: {each.error.rstrip('.')}")
     more = len(broken) - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from reviewer.runner import causes
+else:  # loaded earlier by path, so the project cannot have modules with these names
+    causes = sys.modules["_alembic_reviewer_causes"]
+
 
 READ, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
 LEAST = "an insert with the required columns only"
@@ -265,7 +269,7 @@ class Session:
             inner.rollback()
 
     def refused(self, error: Exception) -> Refused:
-        original = getattr(error, "orig", None)
+        original = driver_error(error)
         if original is None:
             text = str(error).strip().split("\n")[0]
             return Refused(self.sql or "", f"{type(error).__name__}: {text}")
@@ -285,6 +289,13 @@ class Session:
             self.transaction.rollback()
         finally:
             self.connection.close()
+
+
+def driver_error(error: BaseException) -> Any:
+    """Return the driver's exception behind `error`, for which a listener of the application may have raised its own; None
+    if the server has refused nothing.
+    """
+    return causes.refused(causes.reason(error, lambda _: False))
 
 
 def said(error: Any, field: str, code: str) -> str | None:
@@ -325,6 +336,7 @@ class Mapped:
         self.table, self.model, self.columns = table, model, columns
         self.key = [column for column in table.primary_key.columns if column in columns]
         self.row: dict[str, Any] = {}  # one of its rows, once it is known
+        self.raw: set[str] = set()  # columns whose types cannot take a generated value apart
 
     def less(self, hurt: set[str]) -> Mapped | None:
         """Return the same table without the columns `hurt`; None if its rows cannot be found without them."""
@@ -332,16 +344,46 @@ class Mapped:
         if not left or any(column.name in hurt for column in self.key):
             return None
         found = Mapped(self.table, self.model, left)
-        found.row = self.row
+        found.row, found.raw = self.row, self.raw
         return found
 
     def written(self) -> list[Any]:
         return [c for c in self.columns if c.computed is None and not getattr(c.identity, "always", False)]
 
     def read(self, columns: list[Any]) -> Callable[[Any], Any]:
-        from sqlalchemy import select
+        """Return what reads rows, with the values that the models make of them, or as the server sends them in columns
+        whose types have failed before.
+        """
+        from sqlalchemy import select, type_coerce
+        from sqlalchemy.types import NullType
 
-        return lambda connection: connection.execute(select(*columns).limit(MOST_ROWS)).fetchall()
+        wanted = [type_coerce(column, NullType()) if column.name in self.raw else column for column in columns]
+        return lambda connection: connection.execute(select(*wanted).limit(MOST_ROWS)).fetchall()
+
+    def first(self, session: Session) -> Any:
+        """Read rows for the first time, and see which types fail on generated values: one may want JSON in a text. Raises
+        Refused.
+        """
+        try:
+            return session.attempt(self.read(self.columns))
+        except Refused as refused:
+            if refused.sqlstate is not None:  # the server refuses it
+                raise
+        for column in self.columns:
+            try:
+                session.attempt(self.read([column]))
+            except Refused as refused:
+                if refused.sqlstate is not None:
+                    raise
+                self.raw.add(column.name)
+        return session.attempt(self.read(self.columns))
+
+    def choose(self, values: Any) -> None:
+        """Take one of the rows that were read for those that are written."""
+        self.row = {
+            column.name: as_sent(column, value) if column.name in self.raw else value
+            for column, value in zip(self.columns, values)
+        }
 
     def where(self, statement: Any) -> Any:
         for column in self.key:
@@ -409,6 +451,16 @@ class Mapped:
                 yield column, (self.update({column: self.row[column.name]}),)
 
 
+def as_sent(column: Any, value: Any) -> Any:
+    """Return what sends `value` as it is, past the type that could not take it apart."""
+    from sqlalchemy import bindparam
+    from sqlalchemy.types import TypeDecorator
+
+    if value is None or not isinstance(column.type, TypeDecorator):
+        return value
+    return bindparam(None, value, type_=column.type.impl, unique=True)
+
+
 def labels(column: Any) -> list[Any]:
     from sqlalchemy import Enum
 
@@ -433,6 +485,7 @@ class Probe:
             "omitted": [c.name for c in mapped.columns if c.server_default is not None or c.identity is not None],
             "tried": [],
             "broken": [],
+            "untried": "",
         }
         readable = self.reads(mapped, event)
         if readable and self.chosen(mapped, readable):
@@ -444,8 +497,10 @@ class Probe:
     def reads(self, mapped: Mapped, event: dict[str, Any]) -> list[Any] | None:
         """Read the table in both states. Returns the rows before; None if reading them fails."""
         try:
-            rows: list[Any] = self.before.attempt(mapped.read(mapped.columns))
-        except Refused:
+            rows: list[Any] = mapped.first(self.before)
+        except Refused as refused:
+            if refused.sqlstate is None:  # the server has refused nothing
+                event["untried"] = refused.message
             return None
         event["tried"].append(READ)
         try:
@@ -467,7 +522,7 @@ class Probe:
     def chosen(self, mapped: Mapped, rows: list[Any]) -> bool:
         best = max(rows, key=lambda row: sum(value is not None for value in row), default=None)
         if best is not None:
-            mapped.row = {column.name: value for column, value in zip(mapped.columns, best)}
+            mapped.choose(best)
         return best is not None
 
     def writes(self, mapped: Mapped, event: Any) -> None:
@@ -594,6 +649,7 @@ def probe(
                         omitted=[],
                         tried=[],
                         broken=[],
+                        untried="",
                     )
         finally:
             after.close()
