@@ -36,7 +36,9 @@ class Mapped(Struct, frozen=True):
     tried: tuple[str, ...] = ()
     """The kinds of statements that ran before the new revisions and were tried after them."""
     untried: str = ""
-    """Why none could be tried, if it is not the server that refused them: a type of the code takes no generated value."""
+    """Which could not be tried and why, if it is not the server that refused them: a type of the code may take no generated
+    value.
+    """
 
 
 class OldCode(Struct, frozen=True):

@@ -462,10 +462,8 @@ class Trial:
             self._tried = True
             for one in tried.mapped:
                 known = self._mapped.get(one.table, one)
-                tried_so_far = tuple(sorted({*known.tried, *one.tried}))
-                self._mapped[one.table] = replace(
-                    one, tried=tried_so_far, untried="" if tried_so_far else known.untried or one.untried
-                )
+                kinds = tuple(sorted({*known.tried, *one.tried}))
+                self._mapped[one.table] = replace(one, tried=kinds, untried=known.untried or one.untried)
             new, again = self._shared.ledger.after(each.revision, tried)
             self._broken = [replace(one, until=again.get(one, one.until)) for one in self._broken] + [*new]
             new, again = self._shared.refusals.after(each.revision, Tried(tried.mapped, tried.allowed))
@@ -473,7 +471,7 @@ class Trial:
 
     @property
     def untried(self) -> tuple[Mapped, ...]:
-        """The tables on which nothing could be tried."""
+        """The tables on which something could not be tried."""
         return tuple(each for each in self._mapped.values() if each.untried)
 
     @property

@@ -426,7 +426,7 @@ class MappedEvent(Event, tag="mapped", frozen=True):
     broken: list[RawBroken]
     schema: str | None = None
     untried: str = ""
-    """Why nothing could be tried, if it is not the server that refused it."""
+    """What could not be tried and why, if it is not the server that refused it."""
 
 
 class DiffersEvent(Event, tag="differs", frozen=True):

@@ -138,7 +138,7 @@ def _tried(
         for lock in statement.observation.locks
     ]
     for each in found.mapped:
-        if each.untried and any(each.table.matches(name) for name in touched):
+        if each.untried and not each.tried and any(each.table.matches(name) for name in touched):
             return Cell.UNKNOWN, (
                 f"{here}: nothing could be tried on `{each.table}` ({each.model}): {each.untried}",
             )

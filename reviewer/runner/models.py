@@ -500,7 +500,7 @@ class Probe:
             rows: list[Any] = mapped.first(self.before)
         except Refused as refused:
             if refused.sqlstate is None:  # the server has refused nothing
-                event["untried"] = refused.message
+                event["untried"] = f"{READ.upper()}: {refused.message}"
             return None
         event["tried"].append(READ)
         try:
@@ -526,14 +526,19 @@ class Probe:
         return best is not None
 
     def writes(self, mapped: Mapped, event: Any) -> None:
+        untried: dict[str, str] = {}
         for what, column, steps in mapped.statements():
             try:
                 self.before.attempt(*steps)
-            except Refused:
+            except Refused as error:
+                if error.sqlstate is None and column is None:
+                    untried.setdefault(verb(what), error.message)
                 continue
             event["tried"].append(verb(what))
             for refused in self.attempted(self.after, steps)[1]:
                 self.explain(mapped, event, what, column, refused)
+        left = [f"{what.upper()}: {why}" for what, why in untried.items() if what not in event["tried"]]
+        event["untried"] = "; ".join(left)
 
     def beneath(self, mapped: Mapped, event: Any) -> None:
         """Try to write without the columns that something is wrong with, to see what else is: one break must not
