@@ -778,13 +778,16 @@ def _is_evidence(
         return False  # a view has replaced the table
     if state.startswith(_OF_THE_MOMENT) and state != "55000":
         return False
-    if state in {"23503", "23505", "23P01", "23001"}:
+    if state == "23503":
+        return _of_columns_left_out(connection, found, "f")
+    if state in {"23505", "23P01", "23001"}:
         return False
     old = before.catalogue.table(found.subject)
     if state == "23514":
         return (
             found.constraint is None
             or _of_new_columns(connection, found, before)
+            or _of_columns_left_out(connection, found, "c")
             or _judges_otherwise(found, before, changes)
         )
     if state == "23502" and old is not None and found.column is not None:
@@ -834,20 +837,30 @@ def _judges_otherwise(found: Refused, before: Before, changes: Iterable[Differen
 def _of_new_columns(connection: Connection[tuple[object, ...]], found: Refused, before: Before) -> bool:
     """Return whether the CHECK constraint covers only columns that the old code does not know."""
     old = before.catalogue.table(found.subject)
-    row = connection.execute(_CHECKED, [found.constraint]).fetchone()
-    columns = cast("list[str]", row[0]) if row is not None else []
+    columns = _columns_of(connection, found, "c")
     return bool(columns) and not any(old is not None and old.column(each) for each in columns)
 
 
-_CHECKED: LiteralString = r"""
+def _of_columns_left_out(connection: Connection[tuple[object, ...]], found: Refused, kind: str) -> bool:
+    """Return whether the constraint covers only columns that the INSERT leaves to their defaults and to triggers."""
+    columns = _columns_of(connection, found, kind) if found.action == "insert" else []
+    return bool(columns) and not set(columns) & set(found.columns)
+
+
+def _columns_of(connection: Connection[tuple[object, ...]], found: Refused, kind: str) -> list[str]:
+    row = connection.execute(_CONSTRAINED, [found.constraint, kind, found.subject.name]).fetchone()
+    return cast("list[str]", row[0]) if row is not None else []
+
+
+_CONSTRAINED: LiteralString = r"""
 SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE k.conname = %s AND k.contype = 'c' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
+WHERE k.conname = %s AND k.contype = %s AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
         AND d.deptype = 'e')
-ORDER BY n.nspname, c.relname LIMIT 1
+ORDER BY c.relname <> %s, n.nspname, c.relname LIMIT 1
 """
-"""The columns of the first CHECK constraint of that name."""
+"""The columns of the first constraint of that name and kind, on the table itself before others."""
 
 
 def _fresh(
