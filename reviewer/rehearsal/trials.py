@@ -494,8 +494,11 @@ def _of_relation(
         yield from made
         for rest in [each for each in schema.leaves(table.oid) if _takes_the_rest(each)]:
             yield from _inserts(table, each.name, _row(session, schema, rest, counts) or {}, role)[:1]
-        for writer in each.writers[:_MOST_ROLES] if made and role != "owner" else ():
-            yield replace(made[0], action="as role", role="", as_role=writer)
+        fewest = min(made, key=lambda insert: len(insert.columns), default=None)
+        for writer in each.writers[:_MOST_ROLES] if role != "owner" else ():
+            # with the fewest columns, the role needs what their defaults need
+            for insert in dict.fromkeys((*made[:1], *([fewest] if fewest else []))):
+                yield replace(insert, action="as role", role="", as_role=writer)
         yield from _changes(table, each.oid, each.name, made, role)
         yield from _other_values(table, each.name, values, role)
         yield from _with_what_follows(schema, table, each.name, role)
@@ -982,6 +985,11 @@ def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]
         }
         for change in ("missing", "left behind")
     }
+    redefined = {
+        Name.told(each.name.partition("(")[0])
+        for each in changes
+        if each.kind == "function" and each.change.value == "changed" and each.aspect == "definition"
+    }
     named = [each.name for each in before.state.functions]
     for each in before.state.functions:
         gone = any(each.name.matches(name) for name in changed["missing"])
@@ -991,6 +999,26 @@ def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]
             error = session.refusal(replace(attempt, sql=f"PREPARE alembic_reviewer_call AS {call}"))
             if error is not None and error.sqlstate in {"42883", "42725", "42704"}:
                 yield _told(attempt, error)
+                continue
+        if gone or any(each.name.matches(name) for name in redefined):
+            yield from _called_by_name(session, each)
+
+
+def _called_by_name(session: _Session, function: Function) -> Iterator[Refused]:
+    """Yield what names the arguments of the function, or the columns that it returns, as they were before."""
+    given = [f"NULL::{type_}" for type_ in function.arguments]
+    forms: list[tuple[str, tuple[str, ...]]] = []
+    if given and len(function.parameters) == len(given) and all(function.parameters):
+        named = (f"{quoted(n)} => {value}" for n, value in zip(function.parameters, given, strict=True))
+        forms.append((function.call(named), function.parameters))
+    if function.columns and all(function.columns):
+        call = f"{function.name.sql}({', '.join(given)})"
+        forms.append((f"SELECT {', '.join(map(quoted, function.columns))} FROM {call}", function.columns))
+    for sql, columns in forms:
+        attempt = _Attempt(function.oid, function.name, "function", "call", sql, columns)
+        error = session.refusal(replace(attempt, sql=f"PREPARE alembic_reviewer_call AS {sql}"))
+        if error is not None and error.sqlstate in {"42883", "42703"}:
+            yield _told(attempt, error)
 
 
 def _gone_labels(session: _Session, before: Catalogue, there: Mapping[Name, tuple[str, ...]]) -> Iterator[Refused]:
