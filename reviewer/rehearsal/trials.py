@@ -34,6 +34,7 @@ from reviewer.rehearsal import trial_state
 from reviewer.rehearsal.trial_state import Concerned, Function, State
 from reviewer.replay.stream import operations
 from reviewer.rows import insertion, shape, writing
+from reviewer.rows import values as kinds
 from reviewer.rows.insertion import NoParents, Way
 from reviewer.rows.shape import Schema, Shape
 from reviewer.rows.values import literal
@@ -238,6 +239,11 @@ def after(
             if error.sqlstate not in _OWN.get((attempt.kind, attempt.action), {error.sqlstate}):
                 continue  # simpler statements fail too
             found = _told(attempt, error)
+            if attempt.action == _LONG_INSERT:
+                # what an index or a CHECK does not take is not about the code of the revision
+                in_code = found.function is not None and found.sqlstate.startswith("22")
+                refused += [found] if in_code and "insert" not in failed.get(attempt.oid, ()) else []
+                continue
             if attempt.follows is not None and error.sqlstate not in _REFERRED_TO and found.function is None:
                 continue  # how the row is found may be what fails: the table that refers to it has changed
             failed.setdefault(attempt.oid, set()).add(attempt.action)
@@ -492,6 +498,7 @@ def _of_relation(
         values = _row(session, schema, table, counts) or {}
         made = _inserts(table, each.name, values, role)
         yield from made
+        yield from _with_long_texts(schema, table, each.name, values, role)
         for rest in [each for each in schema.leaves(table.oid) if _takes_the_rest(each)]:
             yield from _inserts(table, each.name, _row(session, schema, rest, counts) or {}, role)[:1]
         fewest = min(made, key=lambda insert: len(insert.columns), default=None)
@@ -652,6 +659,32 @@ def _inserts(table: Shape, name: Name, values: Mapping[str, object], role: str) 
         )
         found.append(_Attempt(table.oid, name, "table", "insert", sql, tuple(f.name for f in fields), role))
     return found
+
+
+def _with_long_texts(
+    schema: Schema, table: Shape, name: Name, values: Mapping[str, object], role: str
+) -> Iterator[_Attempt]:
+    """Yield an INSERT of a row with texts as long as their columns take, which not every function can handle."""
+    keys = {column for columns in (*table.unique, *(key.columns for key in table.keys)) for column in columns}
+    given: dict[str, str] = {}
+    long = False
+    for field in (f for f in table.fields if f.generated is None and f.counts is None):
+        plain, text = kinds.base(schema, field)
+        if kinds.is_text(plain) and plain != "character" and field.name not in keys:
+            size = next(iter(kinds.arguments(text)), _LONG)
+            given[field.name] = f"pg_catalog.repeat('x', {min(size, _LONG)})"
+            long = True
+        elif values.get(field.name) is not None:
+            given[field.name] = literal(str(values[field.name]))
+    if long:
+        listed = ", ".join(map(quoted, given))
+        sql = f"INSERT INTO {name.sql} ({listed}) VALUES ({', '.join(given.values())})"
+        yield _Attempt(table.oid, name, "table", _LONG_INSERT, sql, tuple(given), role)
+
+
+_LONG_INSERT = "insert of long texts"
+_LONG = 9_000
+"""Characters of a text without a limit: more than fit into one NOTIFY."""
 
 
 def _filled(table: Shape, column: str) -> bool:
