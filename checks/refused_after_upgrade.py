@@ -33,7 +33,8 @@ the running code satisfies before row security.
 - As a warning only: an INSERT that gives an identity column a value, which most code leaves to PostgreSQL.
 - As a warning only: the DELETE of a row whose references were deleted or cleared with it until now, through ON DELETE
   CASCADE or SET NULL. Code that deletes them first still works.
-- A statement that writes into another table instead, or marks the row that it was to delete.
+- An INSERT or UPDATE that writes into another table instead, or a DELETE that marks its row. A DELETE that leaves its
+  row and writes elsewhere is a warning only.
 - What is there again when the transaction commits, such as a column that is renamed and renamed back.
 - Tables on which the statement already failed before, and columns that an earlier revision of the same deploy has added.
 
@@ -275,6 +276,18 @@ def _not_refreshed(refused: Refused, cause: Step | None) -> Concern:
 
 
 def _written_nowhere(vanished: Vanished, cause: Step | None) -> Concern:
+    if vanished.logged:
+        return concern(
+            f"""
+            DELETE on `{vanished.table}` succeeds and deletes no row after this revision, although a trigger writes
+            elsewhere that it does. A BEFORE DELETE trigger has to return OLD: NEW is NULL there, and stops it.
+            """,
+            about=about.rows(vanished.table),
+            severity=Severity.WARNING,
+            basis=Basis.OBSERVED,
+            location=place_of(cause),
+            evidence={"sql": vanished.sql, "statements": [vanished.action]},
+        )
     done = {"insert": "writes no row", "update": "changes nothing"}.get(vanished.action, "deletes no row")
     return concern(
         f"""
@@ -611,6 +624,28 @@ EXAMPLES = [
         upgrade="""
         op.execute("DROP FUNCTION price_of(int)")
         op.execute("CREATE FUNCTION price_of(item int, currency text DEFAULT 'EUR') RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        """,
+    ),
+    Example(
+        "a trigger that logs what is deleted, and stops it",
+        given=ITEMS + '\nop.execute("CREATE TABLE log (item int)")',
+        upgrade="""
+        op.execute(
+            "CREATE FUNCTION logged() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN INSERT INTO log VALUES (OLD.id); RETURN NEW; END $$"
+        )
+        op.execute("CREATE TRIGGER logged BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION logged()")  # flagged
+        """,
+    ),
+    Example(
+        "a trigger that logs what is deleted",
+        given=ITEMS + '\nop.execute("CREATE TABLE log (item int)")',
+        upgrade="""
+        op.execute(
+            "CREATE FUNCTION logged() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN INSERT INTO log VALUES (OLD.id); RETURN OLD; END $$"
+        )
+        op.execute("CREATE TRIGGER logged BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION logged()")
         """,
     ),
 ]
