@@ -32,7 +32,8 @@ the running code satisfies before row security.
 - As a warning only: a CHECK that calls a function which the revision replaces, and then rejects what it accepted.
 - As a warning only: an INSERT that gives an identity column a value, which most code leaves to PostgreSQL.
 - As a warning only: the DELETE of a row whose references were deleted or cleared with it until now, through ON DELETE
-  CASCADE or SET NULL. Code that deletes them first still works.
+  CASCADE or SET NULL, and the UPDATE of a key that they followed through ON UPDATE CASCADE. Code that deletes them first
+  still works.
 - An INSERT or UPDATE that writes into another table instead, or a DELETE that marks its row. A DELETE that leaves its
   row and writes elsewhere is a warning only.
 - What is there again when the transaction commits, such as a column that is renamed and renamed back.
@@ -347,7 +348,8 @@ def _which(first: Refused, actions: set[str], otherwise: bool) -> str:
     if first.sqlstate in {"23505", "23P01"}:
         return "of a second row "
     referred_to = first.sqlstate in _REFERRED_TO and first.action != "insert"
-    return "of a row that others refer to " if referred_to else ""
+    which = "of a key that others refer to " if actions == {"update"} else "of a row that others refer to "
+    return which if referred_to else ""
 
 
 def _left_out(first: Refused, before: Schema, numbered: bool) -> bool:
@@ -375,7 +377,8 @@ def _why(first: Refused, before: Schema, numbered: bool) -> str:
     if first.sqlstate in {"23505", "23P01"}:
         return ", because all rows that the running code writes have the same value there"
     if first.sqlstate in _REFERRED_TO:
-        return ", because the foreign key no longer deletes or clears them"
+        does = "changes them with it" if first.action == "update" else "deletes or clears them"
+        return f", because the foreign key no longer {does}"
     return ""
 
 

@@ -41,6 +41,7 @@ from reviewer.rows.values import literal
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name, quoted
 from reviewer.sql.operations import CreateObject, Operation
+from reviewer.sql.types import LARGEST
 
 if TYPE_CHECKING:
     import psycopg
@@ -250,7 +251,7 @@ def after(
             if attempt.follows is not None and error.sqlstate not in _REFERRED_TO and found.function is None:
                 continue  # how the row is found may be what fails: the table that refers to it has changed
             failed.setdefault(attempt.oid, set()).add(attempt.action)
-            if attempt.action == "delete" and error.sqlstate in _REFERRED_TO:
+            if (attempt.action == "delete" or attempt.follows is not None) and error.sqlstate in _REFERRED_TO:
                 refused += [found] if _no_longer_follows(attempt, found, schema) else []
             elif _is_evidence(connection, found, before, changes) and not _of_another_part(
                 found, attempt, schema, before.tables.values()
@@ -583,7 +584,7 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
 
 
 def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> Iterator[_Attempt]:
-    """Yield a DELETE of a row for each foreign key whose rows follow it."""
+    """Yield a DELETE of a row for each foreign key whose rows follow it, and an UPDATE of its key."""
     for other in schema.tables:
         for key in other.keys:
             if key.referenced == table.oid and key.follows:
@@ -602,6 +603,32 @@ def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> I
                     follows=(other.oid, key.columns),
                     finds=f"SELECT{sql.removeprefix('DELETE')}",
                 )
+            if key.referenced == table.oid and key.moves and len(key.columns) == 1:
+                (column,), (referenced,) = key.columns, key.referenced_columns
+                other_key = _other_key(schema, table, name, referenced)
+                one = f"SELECT {quoted(column)} FROM {other.name.sql} WHERE {quoted(column)} IS NOT NULL LIMIT 1"
+                if other_key is not None:
+                    yield _Attempt(
+                        table.oid,
+                        name,
+                        "table",
+                        "update",
+                        f"UPDATE {name.sql} SET {quoted(referenced)} = {other_key} WHERE {quoted(referenced)} = ({one})",
+                        (referenced,),
+                        role,
+                        follows=(other.oid, key.columns),
+                    )
+
+
+def _other_key(schema: Schema, table: Shape, name: Name, column: str) -> str | None:
+    """Return a value that no row of the table has, for a text or a number; None for any other column."""
+    field = next((f for f in table.fields if f.name == column), None)
+    plain, text = kinds.base(schema, field) if field is not None else ("", "")
+    if plain in LARGEST:
+        return f"(SELECT pg_catalog.max({quoted(column)}) + 1 FROM {name.sql})"
+    if kinds.is_text(plain):
+        return f"pg_catalog.left(pg_catalog.md5({quoted(column)}), {min([*kinds.arguments(text)[:1], 32])})"
+    return None
 
 
 def _row_of(table: Shape, name: Name, order: str) -> str:
