@@ -39,6 +39,17 @@ class FixedCondition(Struct, frozen=True):
     """Why, a clause."""
 
 
+class EnvironmentBranch(Struct, frozen=True):
+    """Lines that run only if the environment of the process, or an argument of the command, says so."""
+
+    first: int
+    last: int
+    condition: str
+    """As written; if the lines run when it is false, it begins with `not`."""
+    changes: tuple[str, ...]
+    """What in it drops or changes something: the calls, or the first word of the SQL."""
+
+
 class Labelled(Struct, frozen=True):
     """An enum type as `upgrade()` names it, with its labels."""
 
@@ -77,6 +88,7 @@ class Revision(Struct, frozen=True):
     guards: tuple[Guard, ...] = ()
     conditional_drops: tuple[ConditionalDrop, ...] = ()
     fixed_conditions: tuple[FixedCondition, ...] = ()
+    environment_branches: tuple[EnvironmentBranch, ...] = ()
     labelled: tuple[Labelled, ...] = ()
     declared: Declared | None = None
     """When it is to run, where its author says so."""
