@@ -23,15 +23,19 @@ the running code satisfies before row security.
 ## Not flagged
 
 - Anything that another rule explains at the same line, such as `renamed-column` or `required-column`.
-- Errors that can be due to the generated values: duplicates in columns that the statement writes, missing references, a
-  CHECK on columns that it writes.
+- Errors that can be due to the generated values: duplicates, missing references, or a CHECK, in columns that the statement
+  writes.
 - As a warning only: REFRESH MATERIALIZED VIEW CONCURRENTLY without a unique index, and an INSERT through a view that its
   new check option rejects: not all code does that.
+- As a warning only: an INSERT that leaves out a column whose default a CHECK or a foreign key rejects: code that always
+  writes the column still works.
 - As a warning only: a CHECK that calls a function which the revision replaces, and then rejects what it accepted.
 - As a warning only: an INSERT that gives an identity column a value, which most code leaves to PostgreSQL.
 - As a warning only: the DELETE of a row whose references were deleted or cleared with it until now, through ON DELETE
-  CASCADE or SET NULL. Code that deletes them first still works.
-- A statement that writes into another table instead, or marks the row that it was to delete.
+  CASCADE or SET NULL, and the UPDATE of a key that they followed through ON UPDATE CASCADE. Code that deletes them first
+  still works.
+- An INSERT or UPDATE that writes into another table instead, or a DELETE that marks its row. A DELETE that leaves its
+  row and writes elsewhere is a warning only.
 - What is there again when the transaction commits, such as a column that is renamed and renamed back.
 - Tables on which the statement already failed before, and columns that an earlier revision of the same deploy has added.
 
@@ -221,6 +225,7 @@ def _said(
     )
     some = some or _of_other_parts(first, before)
     some = some or (view and first.sqlstate == "42P01")  # dropped in the open, and not all code reads it
+    some = some or _left_to_default(first, before)
     which = (
         f"that gives `{first.column}` a value "
         if keys
@@ -272,6 +277,18 @@ def _not_refreshed(refused: Refused, cause: Step | None) -> Concern:
 
 
 def _written_nowhere(vanished: Vanished, cause: Step | None) -> Concern:
+    if vanished.logged:
+        return concern(
+            f"""
+            DELETE on `{vanished.table}` succeeds and deletes no row after this revision, although a trigger writes
+            elsewhere that it does. A BEFORE DELETE trigger has to return OLD: NEW is NULL there, and stops it.
+            """,
+            about=about.rows(vanished.table),
+            severity=Severity.WARNING,
+            basis=Basis.OBSERVED,
+            location=place_of(cause),
+            evidence={"sql": vanished.sql, "statements": [vanished.action]},
+        )
     done = {"insert": "writes no row", "update": "changes nothing"}.get(vanished.action, "deletes no row")
     return concern(
         f"""
@@ -289,8 +306,21 @@ def _written_nowhere(vanished: Vanished, cause: Step | None) -> Concern:
 
 def _judges_otherwise(first: Refused, before: Schema) -> bool:
     """Whether a CHECK rejects it that was there before: a function that it calls has changed."""
+    if _left_to_default(first, before):
+        return False
     table = before.table(first.subject) if first.sqlstate == "23514" else None
     return table is not None and any(each.name == first.constraint for each in table.constraints)
+
+
+def _left_to_default(first: Refused, before: Schema) -> bool:
+    """Whether an INSERT is rejected for columns that it leaves out, by a constraint that was there or a foreign key."""
+    if first.action != "insert" or first.sqlstate not in {"23503", "23514"}:
+        return False
+    table = before.table(first.subject)
+    known = [each for each in table.constraints if each.name == first.constraint] if table is not None else []
+    return first.sqlstate == "23503" or any(
+        each.columns and not set(each.columns) & set(first.columns) for each in known
+    )
 
 
 def _of_other_parts(first: Refused, before: Schema) -> bool:
@@ -317,7 +347,9 @@ def _which(first: Refused, actions: set[str], otherwise: bool) -> str:
         return "of a row like those shown "
     if first.sqlstate in {"23505", "23P01"}:
         return "of a second row "
-    return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
+    referred_to = first.sqlstate in _REFERRED_TO and first.action != "insert"
+    which = "of a key that others refer to " if actions == {"update"} else "of a row that others refer to "
+    return which if referred_to else ""
 
 
 def _left_out(first: Refused, before: Schema, numbered: bool) -> bool:
@@ -336,6 +368,8 @@ def _left_out(first: Refused, before: Schema, numbered: bool) -> bool:
 def _why(first: Refused, before: Schema, numbered: bool) -> str:
     if first.sqlstate == "23502" and first.column and _left_out(first, before, numbered):
         return f", where the running code leaves `{first.column}` out"
+    if _left_to_default(first, before):
+        return ", because the default of a column that it leaves out does not satisfy that constraint"
     if _judges_otherwise(first, before):
         return ", because a function that it calls has changed; rows that are there may violate it too"
     if first.sqlstate in {"23502", "23514"} and (first.column or first.constraint):
@@ -343,7 +377,8 @@ def _why(first: Refused, before: Schema, numbered: bool) -> str:
     if first.sqlstate in {"23505", "23P01"}:
         return ", because all rows that the running code writes have the same value there"
     if first.sqlstate in _REFERRED_TO:
-        return ", because the foreign key no longer deletes or clears them"
+        does = "changes them with it" if first.action == "update" else "deletes or clears them"
+        return f", because the foreign key no longer {does}"
     return ""
 
 
@@ -393,6 +428,37 @@ EXAMPLES = [
         upgrade="""
         op.add_column("items", sa.Column("code", sa.Text()))
         op.create_unique_constraint("one_code", "items", ["code"])
+        """,
+    ),
+    Example(
+        "a default that a CHECK rejects",
+        given='op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT \'on\' CHECK (state IN (\'on\', \'off\')))")',
+        upgrade="""
+        op.alter_column("jobs", "state", server_default="active")  # flagged
+        """,
+    ),
+    Example(
+        "a default that a CHECK accepts",
+        given='op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT \'on\' CHECK (state IN (\'on\', \'off\')))")',
+        upgrade="""
+        op.alter_column("jobs", "state", server_default="off")
+        """,
+    ),
+    Example(
+        "a default that refers to no row",
+        given=ITEMS + '\nop.execute("CREATE TABLE shops (id int PRIMARY KEY)")',
+        upgrade="""
+        op.add_column("items", sa.Column("shop_id", sa.Integer(), server_default="7701"))
+        op.create_foreign_key("of_shop", "items", "shops", ["shop_id"], ["id"], postgresql_not_valid=True)  # flagged
+        """,
+    ),
+    Example(
+        "a default that refers to a row",
+        given=ITEMS + '\nop.execute("CREATE TABLE shops (id int PRIMARY KEY)")',
+        upgrade="""
+        op.execute("INSERT INTO shops VALUES (7701)")
+        op.add_column("items", sa.Column("shop_id", sa.Integer(), server_default="7701"))
+        op.create_foreign_key("of_shop", "items", "shops", ["shop_id"], ["id"], postgresql_not_valid=True)
         """,
     ),
     Example(
@@ -561,6 +627,28 @@ EXAMPLES = [
         upgrade="""
         op.execute("DROP FUNCTION price_of(int)")
         op.execute("CREATE FUNCTION price_of(item int, currency text DEFAULT 'EUR') RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        """,
+    ),
+    Example(
+        "a trigger that logs what is deleted, and stops it",
+        given=ITEMS + '\nop.execute("CREATE TABLE log (item int)")',
+        upgrade="""
+        op.execute(
+            "CREATE FUNCTION logged() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN INSERT INTO log VALUES (OLD.id); RETURN NEW; END $$"
+        )
+        op.execute("CREATE TRIGGER logged BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION logged()")  # flagged
+        """,
+    ),
+    Example(
+        "a trigger that logs what is deleted",
+        given=ITEMS + '\nop.execute("CREATE TABLE log (item int)")',
+        upgrade="""
+        op.execute(
+            "CREATE FUNCTION logged() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN INSERT INTO log VALUES (OLD.id); RETURN OLD; END $$"
+        )
+        op.execute("CREATE TRIGGER logged BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION logged()")
         """,
     ),
 ]

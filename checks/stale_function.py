@@ -13,6 +13,9 @@ its own statements succeeds.
 Redefine the function in the same revision, with the new names, and again in `downgrade()`. Before a rename, search
 `pg_proc.prosrc` for the old name.
 
+A function must also take every row that its table does: `pg_notify()` rejects a message of 8,000 bytes, and a log with
+`varchar(50)` a longer text. Send a key instead of the row, and log into `text`.
+
 ## Not flagged
 
 - Functions that already failed before the revision.
@@ -72,6 +75,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 yield _said(first, found, _cause(subject, first, context))
 
 
+_OF_LONG_TEXTS = "insert of long texts"
 _ON_PURPOSE = frozenset({"P0001"})
 _TAKE_COLUMNS = frozenset({"tsvector_update_trigger", "tsvector_update_trigger_column"})
 _NOT_ALLOWED = "42501"
@@ -104,6 +108,18 @@ def _creates(step: Step, error: str) -> bool:
 
 def _said(first: Refused, alike: list[Refused], cause: Step | None) -> Concern:
     line = f" (line {first.function_line} of its body)" if first.function_line else ""
+    if first.action == _OF_LONG_TEXTS:
+        return concern(
+            f"""
+            The function `{first.function}` does not take every row that `{first.subject}` does{line}: once the migration
+            commits, an INSERT of long texts, which ran before, fails with `{first.error}`.
+            """,
+            about=about.object_("function", str(first.function)),
+            severity=Severity.WARNING,
+            basis=Basis.OBSERVED,
+            location=place_of(cause),
+            evidence={"sqlstate": first.sqlstate, "statements": ["insert"], "function": first.function},
+        )
     if first.kind == "function":
         what, severity = f"what calls `{first.subject}` fails", Severity.WARNING
     else:
@@ -245,6 +261,28 @@ EXAMPLES = [
         ''',
         upgrade="""
         op.alter_column("items", "price", new_column_name="cents")  # flagged
+        """,
+    ),
+    Example(
+        "a message that is too long for some rows",
+        given='op.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")',
+        upgrade="""
+        op.execute(
+            "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_notify('notes', row_to_json(NEW)::text); RETURN NEW; END $$"
+        )
+        op.execute("CREATE TRIGGER tell AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION tell()")  # flagged
+        """,
+    ),
+    Example(
+        "a message that fits for every row",
+        given='op.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")',
+        upgrade="""
+        op.execute(
+            "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_notify('notes', NEW.id::text); RETURN NEW; END $$"
+        )
+        op.execute("CREATE TRIGGER tell AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION tell()")
         """,
     ),
 ]

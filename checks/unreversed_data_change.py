@@ -16,8 +16,9 @@ deliberately: `raise NotImplementedError("restore orders from the backup")`.
 
 - Rows of tables, and values of columns, that the same deploy has created: they are dropped with them.
 - Rows that the downgrade inserts, changes or deletes again.
-- Rows that were copied into another table before they are deleted, if the copy has all of them; and rows that the
-  revision has read and written elsewhere: what it did with them, no text tells.
+- Rows that were copied into another table before they are deleted, or that the same statement inserts there with
+  DELETE ... RETURNING, if the copy has all of them; and rows that the revision has read and written elsewhere: what it
+  did with them, no text tells.
 - A downgrade that raises deliberately, which says that a rollback is impossible; deleted rows are still reported.
 - A DELETE without WHERE, or with one that takes every row: see `unfiltered-change`.
 
@@ -28,6 +29,7 @@ deliberately: `raise NotImplementedError("restore orders from the backup")`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from reviewer.check import (
@@ -71,7 +73,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Delete(table=table, filtered=filtered) as change if context.exists(table):
             every = not filtered or ties.set_in_each_row(change, context.statement.sql, context.now) is not None
-            gone = [f"`{table}`"] if not every and not _kept(table, context) else []
+            kept = _kept(table, context) or _moved_at_once(table, context)
+            gone = [f"`{table}`"] if not every and not kept else []
             followers = [each for each in context.followers(table) if not _kept(each.relation.as_name, context)]
             with_them = [f"{each.deleted:,} of `{each.relation.as_name}`" for each in followers]
             if gone or with_them:
@@ -128,6 +131,22 @@ def _kept(table: Name, context: Context) -> bool:
     return (
         _put_aside(table, context) or context.moved_in_python(table) or _undone(table, context, Insert, Copy, Merge)
     )
+
+
+def _moved_at_once(table: Name, context: Context) -> bool:
+    """Whether the statement that deletes the rows also inserts all of them elsewhere."""
+    operations = context.understood.operations if context.understood is not None else ()
+    inserts = [each for each in operations if isinstance(each, Insert)]
+    if any(source.matches(table) for each in inserts for source in each.sources):
+        return True
+    returned = re.search(r"\breturning\b", context.statement.sql, re.IGNORECASE)
+    if returned is None or not inserts or not isinstance(operations[-1], Insert):
+        return False
+    seen = context.observation.written if context.observation is not None else ()
+    deleted = next((each.deleted for each in seen if each.relation.as_name.matches(table)), 0)
+    if deleted:
+        return context.statement.rows is not None and context.statement.rows >= deleted
+    return not re.search(r"\b(?:where|join|limit|on)\b", context.statement.sql[returned.end() :], re.IGNORECASE)
 
 
 def _lost(table: Name, told: Sequence[str], followers: Sequence[Written]) -> Concern:
@@ -207,6 +226,22 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
         upgrade="""
         op.execute("CREATE TABLE kept AS SELECT * FROM users WHERE id < 10")
         op.execute("DELETE FROM users WHERE id < 10")
+        """,
+    ),
+    Example(
+        "rows that one statement moves",
+        given=USERS + '\nop.execute("CREATE TABLE kept (LIKE users)")\nop.execute("INSERT INTO users VALUES (1, \'a\'), (2, \'b\')")',
+        upgrade="""
+        op.execute("WITH gone AS (DELETE FROM users WHERE id < 10 RETURNING *) INSERT INTO kept SELECT * FROM gone")
+        """,
+    ),
+    Example(
+        "rows of which one statement moves some",
+        given=USERS + '\nop.execute("CREATE TABLE kept (LIKE users)")\nop.execute("INSERT INTO users VALUES (1, \'a\'), (2, \'b\')")',
+        upgrade="""
+        op.execute(  # flagged
+            "WITH gone AS (DELETE FROM users WHERE id < 10 RETURNING *) INSERT INTO kept SELECT * FROM gone WHERE name = 'a'"
+        )
         """,
     ),
     Example(

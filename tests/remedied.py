@@ -26,6 +26,7 @@ from tests.old_statements import Watcher
 
 ELSEWHERE = {
     "frozen-default": "the flagged default is what is wrong",
+    "quoted-default": "the flagged default is what is wrong",
     "blocking-detach-partition": "DETACH CONCURRENTLY leaves a CHECK that says what the bound was",
     "rewriting-generated-column": "a virtual column, or a plain one that a trigger fills",
     "rewriting-serial": "a sequence as default, also where an identity was asked for",
@@ -35,6 +36,7 @@ ELSEWHERE = {
 
 OTHER_VALUES = {
     "frozen-default": "each run has a moment of its own",
+    "quoted-default": "the flagged values have the quotes in them",
     "rename-as-drop": "the flagged statement destroys what the remedy copies",
     "rewriting-default": "each run draws values of its own",
 }

@@ -19,6 +19,8 @@ from reviewer import recording
 from reviewer.host.files import Stamp
 from reviewer.host.paths import shown
 from reviewer.project import declarations
+from reviewer.project.environment_branches import environment_branches
+from reviewer.project.fixed_conditions import fixed_conditions
 from reviewer.project.guards import conditional_drops, guards
 from reviewer.project.labels import labelled
 
@@ -137,6 +139,8 @@ class SourceRevision:
             guards=guards(module),
             labelled=labelled(module),
             conditional_drops=conditional_drops(module),
+            fixed_conditions=fixed_conditions(module),
+            environment_branches=environment_branches(module),
         )
 
 

@@ -32,7 +32,7 @@ from reviewer.recording.code import (
     Relationship,
 )
 from reviewer.recording.encoding import FORMAT, dumps, loads
-from reviewer.recording.history import ConditionalDrop, Declared, Guard, History, HistoryEntry, Labelled, Revision
+from reviewer.recording.history import ConditionalDrop, Declared, EnvironmentBranch, FixedCondition, Guard, History, HistoryEntry, Labelled, Revision
 from reviewer.recording.observations import (
     NOT_THERE,
     Location,
@@ -89,6 +89,8 @@ __all__ = [
     "FailingOld",
     "Failure",
     "FailureKind",
+    "EnvironmentBranch",
+    "FixedCondition",
     "Guard",
     "HiddenRows",
     "History",

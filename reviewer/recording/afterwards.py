@@ -53,6 +53,8 @@ class Vanished(Struct, frozen=True):
     """The statement, shortened if it is long."""
     always: bool = True
     """Whether each form of the statement that was tried writes nothing."""
+    logged: bool = False
+    """Whether a DELETE inserts rows elsewhere, as a log does, and leaves its row as it is."""
 
 
 class Inserted(Struct, frozen=True):

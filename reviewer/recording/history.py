@@ -27,6 +27,29 @@ class ConditionalDrop(Struct, frozen=True):
     """As written; if the line runs when it is false, it begins with `not`."""
 
 
+class FixedCondition(Struct, frozen=True):
+    """A condition whose value does not depend on anything, though it is written as if it did."""
+
+    line: int
+    condition: str
+    """As written."""
+    holds: bool
+    """Whether it always holds; else it never does."""
+    because: str
+    """Why, a clause."""
+
+
+class EnvironmentBranch(Struct, frozen=True):
+    """Lines that run only if the environment of the process, or an argument of the command, says so."""
+
+    first: int
+    last: int
+    condition: str
+    """As written; if the lines run when it is false, it begins with `not`."""
+    changes: tuple[str, ...]
+    """What in it drops or changes something: the calls, or the first word of the SQL."""
+
+
 class Labelled(Struct, frozen=True):
     """An enum type as `upgrade()` names it, with its labels."""
 
@@ -64,6 +87,8 @@ class Revision(Struct, frozen=True):
     """Line of the assignment to `revision`."""
     guards: tuple[Guard, ...] = ()
     conditional_drops: tuple[ConditionalDrop, ...] = ()
+    fixed_conditions: tuple[FixedCondition, ...] = ()
+    environment_branches: tuple[EnvironmentBranch, ...] = ()
     labelled: tuple[Labelled, ...] = ()
     declared: Declared | None = None
     """When it is to run, where its author says so."""

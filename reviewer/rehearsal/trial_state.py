@@ -62,6 +62,10 @@ class Function(Struct, frozen=True):
     """Whether its body names a table that the revision uses, or calls a function that it creates."""
     callers: tuple[str, ...] = ()
     """Roles of the project that may call it. Only for a function that the revision creates, or `mentions`."""
+    parameters: tuple[str, ...] = ()
+    """The names of the arguments; an empty one for an argument without."""
+    columns: tuple[str, ...] = ()
+    """Those that it returns, where it names them."""
 
     def call(self, arguments: Iterable[str]) -> str:
         """Return a call with these arguments."""
@@ -250,7 +254,7 @@ WITH RECURSIVE asked AS (
             AND d.objid = named.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
         WHERE named.relkind = 'S')
 ), users AS (
-    SELECT p.oid, p.proname, n.nspname, p.prosrc, p.proargtypes, p.pronargdefaults, p.proisstrict, p.prorettype, p.prokind, p.provariadic, p.proacl, p.proowner,
+    SELECT p.oid, p.proname, n.nspname, p.prosrc, p.proargtypes, p.pronargdefaults, p.proisstrict, p.prorettype, p.prokind, p.provariadic, p.proacl, p.proowner, p.proargnames, p.proargmodes,
         EXISTS (SELECT FROM given g WHERE pg_catalog.strpos(pg_catalog.lower(p.prosrc), pg_catalog.lower(g.relname)) > 0) AS mentions
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid >= 16384 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
@@ -313,7 +317,11 @@ SELECT pg_catalog.json_build_object(
             FROM pg_catalog.unnest(u.proargtypes) WITH ORDINALITY a (type, position)), '[]'),
         'defaults', u.pronargdefaults, 'strict', u.proisstrict, 'mentions', u.mentions OR u.oid IN (SELECT oid FROM callers WHERE by_text),
         'callers', CASE WHEN u.mentions OR u.oid IN (SELECT oid FROM callers) THEN coalesce((SELECT pg_catalog.json_agg(r.rolname ORDER BY r.rolname)
-            FROM roles r WHERE r.oid = u.proowner OR r.oid IN (SELECT a.grantee FROM pg_catalog.aclexplode(u.proacl) a)), '[]') ELSE '[]' END) ORDER BY u.nspname, u.proname, u.oid)
+            FROM roles r WHERE r.oid = u.proowner OR u.proacl IS NULL OR EXISTS (SELECT FROM pg_catalog.aclexplode(u.proacl) a WHERE a.grantee IN (0, r.oid))), '[]') ELSE '[]' END,
+        'parameters', coalesce((SELECT pg_catalog.json_agg(u.proargnames[k] ORDER BY k) FROM pg_catalog.generate_subscripts(u.proargnames, 1) k
+            WHERE coalesce(u.proargmodes[k], 'i') IN ('i', 'b')), '[]'),
+        'columns', coalesce((SELECT pg_catalog.json_agg(u.proargnames[k] ORDER BY k) FROM pg_catalog.generate_subscripts(u.proargnames, 1) k
+            WHERE u.proargmodes[k] IN ('o', 'b', 't')), '[]')) ORDER BY u.nspname, u.proname, u.oid)
       FROM users u WHERE u.prokind = 'f' AND u.provariadic = 0 AND u.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)), '[]'),
     'expressions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
         'oid', i.oid::bigint, 'node', i.relfilenode::bigint, 'name', i.relname,

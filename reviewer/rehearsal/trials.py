@@ -34,12 +34,14 @@ from reviewer.rehearsal import trial_state
 from reviewer.rehearsal.trial_state import Concerned, Function, State
 from reviewer.replay.stream import operations
 from reviewer.rows import insertion, shape, writing
+from reviewer.rows import values as kinds
 from reviewer.rows.insertion import NoParents, Way
 from reviewer.rows.shape import Schema, Shape
 from reviewer.rows.values import literal
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name, quoted
 from reviewer.sql.operations import CreateObject, Operation
+from reviewer.sql.types import LARGEST
 
 if TYPE_CHECKING:
     import psycopg
@@ -221,6 +223,7 @@ def after(
         counts = writing.counted(connection, schema, _with_parts(schema, mine))
         failed: dict[int, set[str]] = {}
         idle: dict[_Attempt, bool] = {}
+        logged: list[_Attempt] = []
         inserted: dict[Inserted, None] = {}
         guarded = _guarded(connection, before, names)
         for attempt in before.attempts:
@@ -232,16 +235,23 @@ def after(
             if attempt.compares or isinstance(error, bool):
                 if attempt.wrote and attempt.oid not in guarded:
                     idle[attempt] = error is not True and session.writes_nothing(tried)
+                    if error is False and attempt.action == "delete" and not idle[attempt]:
+                        logged += [attempt] if session.only_inserts(tried) else []
                 continue
             if attempt.as_role and (error.sqlstate != "42501" or "row-level security" in str(error)):
                 continue  # the others fail too
             if error.sqlstate not in _OWN.get((attempt.kind, attempt.action), {error.sqlstate}):
                 continue  # simpler statements fail too
             found = _told(attempt, error)
+            if attempt.action == _LONG_INSERT:
+                # what an index or a CHECK does not take is not about the code of the revision
+                in_code = found.function is not None and found.sqlstate.startswith("22")
+                refused += [found] if in_code and "insert" not in failed.get(attempt.oid, ()) else []
+                continue
             if attempt.follows is not None and error.sqlstate not in _REFERRED_TO and found.function is None:
                 continue  # how the row is found may be what fails: the table that refers to it has changed
             failed.setdefault(attempt.oid, set()).add(attempt.action)
-            if attempt.action == "delete" and error.sqlstate in _REFERRED_TO:
+            if (attempt.action == "delete" or attempt.follows is not None) and error.sqlstate in _REFERRED_TO:
                 refused += [found] if _no_longer_follows(attempt, found, schema) else []
             elif _is_evidence(connection, found, before, changes) and not _of_another_part(
                 found, attempt, schema, before.tables.values()
@@ -276,7 +286,7 @@ def after(
         counters,
         tuple(visible),
         stale,
-        tuple(_vanished(idle)),
+        (*_vanished(idle), *_only_logged(logged)),
         tuple(changes),
         tuple(inserted),
     )
@@ -364,6 +374,18 @@ class _Session:
                 return int(str(after[0])) - int(str(before[0])) <= count
         return False
 
+    def only_inserts(self, attempt: _Attempt) -> bool:
+        """Return whether a DELETE finds the row that it is for, and rows are inserted while none is changed or deleted."""
+        import psycopg
+
+        start = self._as(attempt.role) + _then(attempt.first)
+        counted = f"{start}{attempt.finds or 'SELECT'};{_CHANGES};{attempt.sql};{_CHANGES}"
+        try:
+            *_, (there, _), (_, before), _, (_, after) = self._results(counted)
+        except psycopg.Error:
+            return False
+        return there > 0 and before is not None and before[0] is not None and before == after
+
     def _results(self, sql: str) -> Iterator[tuple[int, tuple[object, ...] | None]]:
         """Yield the number of rows and the first row of each of several statements. Their effects are undone. Raises
         `psycopg.Error`.
@@ -436,6 +458,8 @@ _WRITES = (
     " FROM pg_catalog.pg_stat_xact_user_tables"
 )
 """How many rows this transaction has written; NULL if they are not counted."""
+_CHANGES = _WRITES.replace("n_tup_ins + ", "")
+"""How many of them it has changed or deleted."""
 _WITH_ALL_DATA = 140000
 _ON_SCHEMAS = ("USAGE, CREATE ON SCHEMA %I", "EXECUTE ON ALL FUNCTIONS IN SCHEMA %I")
 _ON_TABLES = (
@@ -492,10 +516,14 @@ def _of_relation(
         values = _row(session, schema, table, counts) or {}
         made = _inserts(table, each.name, values, role)
         yield from made
+        yield from _with_long_texts(schema, table, each.name, values, role)
         for rest in [each for each in schema.leaves(table.oid) if _takes_the_rest(each)]:
             yield from _inserts(table, each.name, _row(session, schema, rest, counts) or {}, role)[:1]
-        for writer in each.writers[:_MOST_ROLES] if made and role != "owner" else ():
-            yield replace(made[0], action="as role", role="", as_role=writer)
+        fewest = min(made, key=lambda insert: len(insert.columns), default=None)
+        for writer in each.writers[:_MOST_ROLES] if role != "owner" else ():
+            # with the fewest columns, the role needs what their defaults need
+            for insert in dict.fromkeys((*made[:1], *([fewest] if fewest else []))):
+                yield replace(insert, action="as role", role="", as_role=writer)
         yield from _changes(table, each.oid, each.name, made, role)
         yield from _other_values(table, each.name, values, role)
         yield from _with_what_follows(schema, table, each.name, role)
@@ -556,7 +584,7 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
 
 
 def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> Iterator[_Attempt]:
-    """Yield a DELETE of a row for each foreign key whose rows follow it."""
+    """Yield a DELETE of a row for each foreign key whose rows follow it, and an UPDATE of its key."""
     for other in schema.tables:
         for key in other.keys:
             if key.referenced == table.oid and key.follows:
@@ -575,6 +603,32 @@ def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> I
                     follows=(other.oid, key.columns),
                     finds=f"SELECT{sql.removeprefix('DELETE')}",
                 )
+            if key.referenced == table.oid and key.moves and len(key.columns) == 1:
+                (column,), (referenced,) = key.columns, key.referenced_columns
+                other_key = _other_key(schema, table, name, referenced)
+                one = f"SELECT {quoted(column)} FROM {other.name.sql} WHERE {quoted(column)} IS NOT NULL LIMIT 1"
+                if other_key is not None:
+                    yield _Attempt(
+                        table.oid,
+                        name,
+                        "table",
+                        "update",
+                        f"UPDATE {name.sql} SET {quoted(referenced)} = {other_key} WHERE {quoted(referenced)} = ({one})",
+                        (referenced,),
+                        role,
+                        follows=(other.oid, key.columns),
+                    )
+
+
+def _other_key(schema: Schema, table: Shape, name: Name, column: str) -> str | None:
+    """Return a value that no row of the table has, for a text or a number; None for any other column."""
+    field = next((f for f in table.fields if f.name == column), None)
+    plain, text = kinds.base(schema, field) if field is not None else ("", "")
+    if plain in LARGEST:
+        return f"(SELECT pg_catalog.max({quoted(column)}) + 1 FROM {name.sql})"
+    if kinds.is_text(plain):
+        return f"pg_catalog.left(pg_catalog.md5({quoted(column)}), {min([*kinds.arguments(text)[:1], 32])})"
+    return None
 
 
 def _row_of(table: Shape, name: Name, order: str) -> str:
@@ -649,6 +703,32 @@ def _inserts(table: Shape, name: Name, values: Mapping[str, object], role: str) 
         )
         found.append(_Attempt(table.oid, name, "table", "insert", sql, tuple(f.name for f in fields), role))
     return found
+
+
+def _with_long_texts(
+    schema: Schema, table: Shape, name: Name, values: Mapping[str, object], role: str
+) -> Iterator[_Attempt]:
+    """Yield an INSERT of a row with texts as long as their columns take, which not every function can handle."""
+    keys = {column for columns in (*table.unique, *(key.columns for key in table.keys)) for column in columns}
+    given: dict[str, str] = {}
+    long = False
+    for field in (f for f in table.fields if f.generated is None and f.counts is None):
+        plain, text = kinds.base(schema, field)
+        if kinds.is_text(plain) and plain != "character" and field.name not in keys:
+            size = next(iter(kinds.arguments(text)), _LONG)
+            given[field.name] = f"pg_catalog.repeat('x', {min(size, _LONG)})"
+            long = True
+        elif values.get(field.name) is not None:
+            given[field.name] = literal(str(values[field.name]))
+    if long:
+        listed = ", ".join(map(quoted, given))
+        sql = f"INSERT INTO {name.sql} ({listed}) VALUES ({', '.join(given.values())})"
+        yield _Attempt(table.oid, name, "table", _LONG_INSERT, sql, tuple(given), role)
+
+
+_LONG_INSERT = "insert of long texts"
+_LONG = 9_000
+"""Characters of a text without a limit: more than fit into one NOTIFY."""
 
 
 def _filled(table: Shape, column: str) -> bool:
@@ -778,13 +858,16 @@ def _is_evidence(
         return False  # a view has replaced the table
     if state.startswith(_OF_THE_MOMENT) and state != "55000":
         return False
-    if state in {"23503", "23505", "23P01", "23001"}:
+    if state == "23503":
+        return _of_columns_left_out(connection, found, "f")
+    if state in {"23505", "23P01", "23001"}:
         return False
     old = before.catalogue.table(found.subject)
     if state == "23514":
         return (
             found.constraint is None
             or _of_new_columns(connection, found, before)
+            or _of_columns_left_out(connection, found, "c")
             or _judges_otherwise(found, before, changes)
         )
     if state == "23502" and old is not None and found.column is not None:
@@ -834,20 +917,30 @@ def _judges_otherwise(found: Refused, before: Before, changes: Iterable[Differen
 def _of_new_columns(connection: Connection[tuple[object, ...]], found: Refused, before: Before) -> bool:
     """Return whether the CHECK constraint covers only columns that the old code does not know."""
     old = before.catalogue.table(found.subject)
-    row = connection.execute(_CHECKED, [found.constraint]).fetchone()
-    columns = cast("list[str]", row[0]) if row is not None else []
+    columns = _columns_of(connection, found, "c")
     return bool(columns) and not any(old is not None and old.column(each) for each in columns)
 
 
-_CHECKED: LiteralString = r"""
+def _of_columns_left_out(connection: Connection[tuple[object, ...]], found: Refused, kind: str) -> bool:
+    """Return whether the constraint covers only columns that the INSERT leaves to their defaults and to triggers."""
+    columns = _columns_of(connection, found, kind) if found.action == "insert" else []
+    return bool(columns) and not set(columns) & set(found.columns)
+
+
+def _columns_of(connection: Connection[tuple[object, ...]], found: Refused, kind: str) -> list[str]:
+    row = connection.execute(_CONSTRAINED, [found.constraint, kind, found.subject.name]).fetchone()
+    return cast("list[str]", row[0]) if row is not None else []
+
+
+_CONSTRAINED: LiteralString = r"""
 SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE k.conname = %s AND k.contype = 'c' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
+WHERE k.conname = %s AND k.contype = %s AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
         AND d.deptype = 'e')
-ORDER BY n.nspname, c.relname LIMIT 1
+ORDER BY c.relname <> %s, n.nspname, c.relname LIMIT 1
 """
-"""The columns of the first CHECK constraint of that name."""
+"""The columns of the first constraint of that name and kind, on the table itself before others."""
 
 
 def _fresh(
@@ -969,6 +1062,11 @@ def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]
         }
         for change in ("missing", "left behind")
     }
+    redefined = {
+        Name.told(each.name.partition("(")[0])
+        for each in changes
+        if each.kind == "function" and each.change.value == "changed" and each.aspect == "definition"
+    }
     named = [each.name for each in before.state.functions]
     for each in before.state.functions:
         gone = any(each.name.matches(name) for name in changed["missing"])
@@ -978,6 +1076,26 @@ def _gone_calls(session: _Session, before: Before, changes: Iterable[Difference]
             error = session.refusal(replace(attempt, sql=f"PREPARE alembic_reviewer_call AS {call}"))
             if error is not None and error.sqlstate in {"42883", "42725", "42704"}:
                 yield _told(attempt, error)
+                continue
+        if gone or any(each.name.matches(name) for name in redefined):
+            yield from _called_by_name(session, each)
+
+
+def _called_by_name(session: _Session, function: Function) -> Iterator[Refused]:
+    """Yield what names the arguments of the function, or the columns that it returns, as they were before."""
+    given = [f"NULL::{type_}" for type_ in function.arguments]
+    forms: list[tuple[str, tuple[str, ...]]] = []
+    if given and len(function.parameters) == len(given) and all(function.parameters):
+        named = (f"{quoted(n)} => {value}" for n, value in zip(function.parameters, given, strict=True))
+        forms.append((function.call(named), function.parameters))
+    if function.columns and all(function.columns):
+        call = f"{function.name.sql}({', '.join(given)})"
+        forms.append((f"SELECT {', '.join(map(quoted, function.columns))} FROM {call}", function.columns))
+    for sql, columns in forms:
+        attempt = _Attempt(function.oid, function.name, "function", "call", sql, columns)
+        error = session.refusal(replace(attempt, sql=f"PREPARE alembic_reviewer_call AS {sql}"))
+        if error is not None and error.sqlstate in {"42883", "42703"}:
+            yield _told(attempt, error)
 
 
 def _gone_labels(session: _Session, before: Catalogue, there: Mapping[Name, tuple[str, ...]]) -> Iterator[Refused]:
@@ -1027,6 +1145,12 @@ def _vanished(idle: Mapping[_Attempt, bool]) -> Iterator[Vanished]:
         first = next((each for each, nothing in alike.items() if nothing), None)
         if first is not None:
             yield Vanished(*key, first.shown, all(alike.values()))
+
+
+def _only_logged(deletes: Iterable[_Attempt]) -> Iterator[Vanished]:
+    """Yield the tables whose rows stay, while a trigger writes down that they are deleted."""
+    for first in {each.subject: each for each in deletes}.values():
+        yield Vanished(first.subject, first.action, first.shown, logged=True)
 
 
 def _stale(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reviewer.rows import bounds as partition_bounds
 from reviewer.rows import candidates, shape, values, writing
 from reviewer.rows.shape import Field, Schema, Shape
+from reviewer.sql import parse
 from reviewer.sql.names import Name, quoted
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def make(
 ) -> None:
     """Turn rows of `tables`, which hold ordinary generated rows, into the worst ones: NULL, empty, duplicates,
     maximum length, the ends of the range, dangling references. `bounds` are those of the partitions to come;
-    `statements`, what the upgrade sends, name keys of documents, what separates parts of a text, and ranges of numbers.
+    `statements`, what the upgrade sends, name keys of documents, what separates parts of a text, ranges of numbers, and
+    which rows they take.
 
     If PostgreSQL rejects a change because the schema does not allow it, the row stays unchanged.
     """
@@ -49,9 +51,12 @@ def make(
         documents, texts = _read_from(sent)
         in_ranges = any(_RANGE.search(each) for each in sent)
         for table in wanted[:_MOST_TABLES]:
-            changes = list(_changes(schema, table, documents, texts))[:_MOST_CHANGES]
+            asked = _asked(table, sent)
+            _fill_pages(connection, schema, table, asked, sent)
+            changes = list(_changes(schema, table, documents, texts, _folded(sent)))[:_MOST_CHANGES]
             changes += _far_keys(schema, table) if in_ranges else []
             changes += [_to(table, key, made) for name, key, made in moved if name.matches(table.name)]
+            changes += list(_taken(schema, table, asked, documents, texts))[:_MOST_CHANGES]
             if changes:
                 writing.add_rows(connection, schema, table, len(changes), first=_FIRST)
                 connection.execute(each_by_itself(changes).encode())
@@ -95,7 +100,7 @@ _SEPARATOR = re.compile(
 
 
 def _changes(
-    schema: Schema, table: Shape, documents: Sequence[str] = (), texts: Sequence[str] = ()
+    schema: Schema, table: Shape, documents: Sequence[str], texts: Sequence[str], folded: Collection[str]
 ) -> Iterator[str]:
     name = table.name.sql
     # an updated row moves to the end, so the first one has not been changed yet
@@ -104,14 +109,12 @@ def _changes(
     yield from _nothing(table, settable, first)
     for field in settable:
         column = quoted(field.name)
-        plain = values.base(schema, field)[0]
-        read = documents if plain in {"json", "jsonb"} else texts if values.is_text(plain) else ()
-        for value in (*_worst(schema, table, field), *read):
+        for value in _bad(schema, table, field, documents, texts):
             yield f"UPDATE ONLY {name} SET {column} = {value} {first}"
         last = f"(SELECT {column} FROM ONLY {name} WHERE {column} IS NOT NULL ORDER BY ctid DESC LIMIT 1)"
         yield f"UPDATE ONLY {name} SET {column} = {last} {first}"
     yield from itertools.islice(_null_beside(schema, table, settable, first), _MOST_PAIRS)
-    yield from _nearly_twice(schema, table, first)
+    yield from _nearly_twice(schema, table, first, folded)
     yield from itertools.islice(_null_twice(schema, table, settable, first), _MOST_PAIRS)
     keys = {column for columns in table.unique for column in columns}
     twice = [quoted(f.name) for f in settable if f.name not in keys]
@@ -119,6 +122,85 @@ def _changes(
         # two rows that are the same except for their key, for unique constraints over several columns
         source = f"(SELECT {', '.join(twice)} FROM ONLY {name} ORDER BY ctid DESC OFFSET 1 LIMIT 1)"
         yield f"UPDATE ONLY {name} SET ({', '.join(twice)}) = {source} {first}"
+
+
+def _bad(
+    schema: Schema, table: Shape, field: Field, documents: Sequence[str], texts: Sequence[str]
+) -> tuple[str, ...]:
+    plain = values.base(schema, field)[0]
+    read = documents if plain in {"json", "jsonb"} else texts if values.is_text(plain) else ()
+    return (*_worst(schema, table, field), *read)
+
+
+def _folded(statements: Iterable[str]) -> set[str]:
+    """The columns of which the statements take the text without its case or its spaces."""
+    return {column for statement in statements for column in _FOLDED.findall(statement)}
+
+
+_FOLDED = re.compile(r'\b(?:lower|upper|[lrb]?trim)\s*\(\s*(?:\w+\s*\.\s*)?"?(\w+)', re.IGNORECASE)
+
+
+def _fill_pages(
+    connection: Connection[tuple[object, ...]],
+    schema: Schema,
+    table: Shape,
+    asked: Sequence[dict[str, str]],
+    statements: Iterable[str],
+) -> None:
+    """Add rows to a table that is read page by page, more than two pages of those that the statements take."""
+    named = re.compile(rf'\bfrom\s+(?:only\s+)?(?:"?\w+"?\s*\.\s*)?"?{re.escape(table.name.name)}\b', re.IGNORECASE)
+    sizes = [
+        int(found[1]) if found[1].isdecimal() else _PAGE
+        for statement in statements
+        if named.search(statement) and (found := _PAGED.search(statement))
+    ]
+    if not asked or not sizes or max(sizes) > _LARGEST_PAGE:
+        return
+    writing.add_rows(connection, schema, table, 2 * max(sizes) + 1, first=_FIRST + 2 * _MOST_CHANGES)
+    given = ", ".join(f"{quoted(column)} = {value}" for column, value in asked[0].items())
+    connection.execute(each_by_itself([f"UPDATE ONLY {table.name.sql} SET {given}"]).encode())
+
+
+_PAGED = re.compile(r"\blimit\s+(\S+)\s+offset\b", re.IGNORECASE)
+_PAGE = 1_000
+"""Rows of a page whose size is a parameter."""
+_LARGEST_PAGE = 5_000
+
+
+def _asked(table: Shape, statements: Iterable[str]) -> list[dict[str, str]]:
+    """What rows of the table hold that the statements take: where a column is filled that is still NULL, only those rows
+    are read.
+    """
+    keys = {column for columns in table.unique for column in columns}
+    nullable = {f.name for f in table.fields if f.nullable and f.generated is None} - keys
+    there = {f.name for f in table.fields if f.generated is None} - keys
+    empty = dict[str, str]()
+    others = list[dict[str, str]]()
+    for statement in dict.fromkeys(each for each in statements if _WHERE.search(each)):
+        empty.update((column, "NULL") for column in _IS_NULL.findall(statement) if column in nullable)
+        if len(others) < _MOST_ASKED:
+            found = (dict(match.values) for match in parse.matches(statement) if match.table.matches(table.name))
+            others += [each for each in found if each.keys() <= there and set(each.values()) != {"NULL"}]
+    return [each for each in (empty, *others) if each]
+
+
+_WHERE = re.compile(r"\bwhere\b", re.IGNORECASE)
+_IS_NULL = re.compile(r'\b(\w+)"?\s+is\s+null\b', re.IGNORECASE)
+_MOST_ASKED = 3
+
+
+def _taken(
+    schema: Schema, table: Shape, asked: Iterable[dict[str, str]], documents: Sequence[str], texts: Sequence[str]
+) -> Iterator[str]:
+    """Yield rows that are bad in one column, and in the others such that a statement takes them."""
+    name = table.name.sql
+    first = f"WHERE ctid = (SELECT ctid FROM ONLY {name} ORDER BY ctid LIMIT 1)"
+    settable = [f for f in table.fields if f.generated is None and f.counts is None]
+    for wanted in asked:
+        given = ", ".join(f"{quoted(column)} = {value}" for column, value in wanted.items())
+        for field in (each for each in settable if each.name not in wanted):
+            for value in _bad(schema, table, field, documents, texts):
+                yield f"UPDATE ONLY {name} SET {quoted(field.name)} = {value}, {given} {first}"
 
 
 def _far_keys(schema: Schema, table: Shape) -> Iterator[str]:
@@ -211,13 +293,14 @@ def _stand_ins(schema: Schema, field: Field) -> Iterable[str]:
     return _STAND_INS.get(plain, ())
 
 
-def _nearly_twice(schema: Schema, table: Shape, first: str) -> Iterator[str]:
+def _nearly_twice(schema: Schema, table: Shape, first: str, folded: Collection[str]) -> Iterator[str]:
     """Yield rows whose unique texts differ in case, or in a space at the end: for unique indexes on lower(…) or
-    trim(…).
+    trim(…). So do texts that need not be unique but are `folded`.
     """
     name = table.name.sql
     texts = {f.name for f in table.fields if f.generated is None and values.is_text(values.base(schema, f)[0])}
-    for columns in table.unique:
+    groups = [*table.unique, *((each,) for each in sorted(texts.intersection(folded)))]
+    for columns in dict.fromkeys(groups):
         for text in sorted(texts.intersection(columns)) if all(columns) else ():
             column = quoted(text)
             other_case = f"CASE {column} WHEN pg_catalog.upper({column}) THEN pg_catalog.lower({column}) ELSE pg_catalog.upper({column}) END"

@@ -20,6 +20,8 @@ def fix(found: Found) -> Fix:
         raise Refused("it is in the downgrade")
     site = found.site(("create_index",))
     seen = found.statement.observation
+    if "statement_timeout" in found.finding.evidence:
+        raise Refused("how long the build may take is for you to choose")
     if seen is None or not seen.lock_timeout:
         raise Refused("its lock_timeout is unknown")
     before = [limit_locks(0)]
