@@ -22,7 +22,7 @@ them on objects that are created later.
 ## Not flagged
 
 - Objects that get their privileges back in the same revision.
-- Objects of the same deploy.
+- Objects of the same deploy, unless a role that was given INSERT on a new table lacks another right that it takes.
 - Roles that the history does not create.
 - As a notice only: a function that is no longer SECURITY DEFINER, where no role is known that needs it.
 
@@ -221,6 +221,16 @@ def _denied(refused: list[Refused], after: Afterwards, story: Story) -> Concern:
     does = "call" if first.kind == "function" else "insert rows into" if inserts else "read"
     definer = any(each.matches(first.subject) for each in _of_the_caller(after))
     why = ", because it is no longer SECURITY DEFINER" if definer else ""
+    if first.fresh:
+        return concern(
+            f"""
+            {roles} may insert rows into the new table `{first.subject}`, and cannot: PostgreSQL says `{first.error}`.
+            """,
+            about=about.other("privileges", first.kind, str(first.subject)),
+            basis=Basis.OBSERVED,
+            location=place_of(cause_of(story, first.subject)),
+            evidence={"sql": first.sql, "sqlstate": first.sqlstate, "roles": [each.role for each in refused]},
+        )
     return concern(
         f"""
         {roles} could {does} `{first.subject}` before this revision and cannot any more{why}: PostgreSQL says `{first.error}`.

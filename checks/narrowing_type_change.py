@@ -15,7 +15,9 @@ old ones in batches, and then keep the type: the CHECK enforces the same without
 
 - Columns that the same deploy has added.
 - Changes that keep every value: wider `varchar`, `varchar` to `text`, more digits, `to_jsonb()` of a text.
-- A text that a valid CHECK on its length keeps as short as the new type.
+- A text that a valid CHECK on its length keeps as short as the new type, or a list of texts that all mean true or false.
+- Numbers that USING makes whole, such as cents, where all digits fit.
+- As a warning only: numbers that become floating, and have more digits than these keep.
 - The table rewrite: see `rewriting-type-change`.
 
 ## References
@@ -69,18 +71,20 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             if (
                 any(refusals(subject, context))
                 or _makes_json(subject)
-                or (subject.using is None and _fits(table, column, new, context))
+                or (_is_plain(subject) and _fits(table, column, new, context))
+                or _keeps_digits(subject, known.type)
             ):
                 return
             if any(each not in _DOES_NOT_FIT for each in _failures(context)):
                 return
-            cut = subject.using is None and _is_cut(table, column, new, context)
+            cut = _is_plain(subject) and _is_cut(table, column, new, context)
+            lower = cut or types.base(new) in _FLOATING
             yield concern(
                 f"""
                 `{table}.{column}` holds less as `{types.canonical(new)}` than as `{types.canonical(known.type)}`:
                 {"an UPDATE before has cut what does not fit, and the rest of it is lost" if cut else _happens(known.type, new, subject.using)}.
                 """,
-                severity=RULE.severity.lower if cut else None,
+                severity=RULE.severity.lower if lower else None,
                 about=about.column(table, column, "narrower"),
                 evidence={"from": known.type, "to": types.canonical(new)},
             )
@@ -106,11 +110,40 @@ def _happens(old: str, new: str, using: str | None) -> str:
         return "PostgreSQL rounds every time to fewer digits"
     if before.startswith("timestamp"):
         return f"PostgreSQL keeps only the {'date' if after == 'date' else 'time of day'}"
+    if after in _FLOATING and before not in {"text", "character varying", "double precision"}:
+        return f"PostgreSQL rounds what has more than {6 if after == 'real' else 15} digits"
     rounds = after in _NUMBERS and before in {"numeric", "real", "double precision"}
     return f"values that do not fit stop the deploy or are {'rounded' if rounds else 'truncated'}"
 
 
+_FLOATING = frozenset({"real", "double precision"})
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real"})
+
+
+def _is_plain(change: AlterColumnType) -> bool:
+    """Whether the value is only cast: without USING, or with one that says nothing else."""
+    if change.using is None:
+        return True
+    written = re.sub(r'[()"\s]', "", change.using).lower()
+    column, new = change.column.lower(), re.sub(r"[()\s]", "", change.type).lower()
+    casts = {new, re.sub(r"[()\s]", "", types.canonical(change.type))}
+    return written == column or any(
+        written in {f"{column}::{each}", f"{column}::text::{each}", f"cast{column}as{each}"} for each in casts
+    )
+
+
+def _keeps_digits(change: AlterColumnType, old: str) -> bool:
+    """Whether USING makes whole numbers, such as cents, of all digits, and all of them fit."""
+    column, whole = re.escape(change.column.lower()), types.base(change.type)
+    written = re.sub(r'[()"\s]', "", change.using or "").lower()
+    given = re.fullmatch(r"numeric\((\d+)(?:,\s*(\d+))?\)", types.canonical(old))
+    times = re.fullmatch(
+        rf"(?:round|trunc|cast)*{column}\*(10*)(?:\.0*)?(?:::numeric)?(?:,0)?(?:::\w+|as\w+)?", written
+    )
+    if given is None or times is None or whole not in types.LARGEST:
+        return False
+    digits, scale, zeros = int(given[1]), int(given[2] or 0), len(times[1]) - 1
+    return zeros >= scale and 10 ** (digits - scale + zeros) - 1 <= types.LARGEST[whole]
 
 
 def _makes_json(change: AlterColumnType) -> bool:
@@ -148,7 +181,7 @@ _TEXT = r"'((?:[^']|'')*)'"
 def _fits(table: Name, column: str, new: str, context: Context) -> bool:
     """Whether a valid CHECK keeps out, or has kept out so far, what is longer than the new type."""
     length = re.search(r"\((\d+)\)", new)
-    if length is None:
+    if length is None and types.base(new) != "boolean":
         return False
     name = re.escape(column)
     limit = re.compile(rf'\b(?:char_|character_)?length\(\(*"?{name}"?\)?(?:::text)?\)\s*(<=?)\s*(\d+)')
@@ -164,12 +197,25 @@ def _fits(table: Name, column: str, new: str, context: Context) -> bool:
             continue
         if (listed := values.fullmatch(each.definition)) is not None:
             texts = [text.replace("''", "'") for text in re.findall(_TEXT, listed[1])]
-            if texts and max(map(len, texts)) <= int(length[1]):
+            if texts and all(_holds(new, length, text) for text in texts):
                 return True
-        for sign, most in limit.findall(each.definition):
+        for sign, most in limit.findall(each.definition) if length is not None else ():
             if int(most) - (sign == "<") <= int(length[1]):
                 return True
     return False
+
+
+def _holds(new: str, length: re.Match[str] | None, text: str) -> bool:
+    if length is not None:
+        return len(text) <= int(length[1])
+    read = text.strip().lower()
+    return types.base(new) == "boolean" and (
+        read in {"on", "of", "off", "1", "0"} or any(read and each.startswith(read) for each in _TRUTHS)
+    )
+
+
+_TRUTHS = ("true", "false", "yes", "no")
+"""Words that are read as a boolean, also if only their beginning is given."""
 
 
 def _held(table: Name, column: str, context: Context) -> Iterator[Constraint]:
@@ -212,6 +258,48 @@ EXAMPLES = [
         """,
         upgrade="""
         op.alter_column("jobs", "st", type_=sa.String(10))  # flagged
+        """,
+    ),
+    Example(
+        "an amount that becomes cents",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "paid", type_=sa.BigInteger(), postgresql_using="(paid * 100)::bigint")
+        """,
+    ),
+    Example(
+        "an amount that becomes cents that do not fit",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "paid", type_=sa.Integer(), postgresql_using="(paid * 100)::integer")  # flagged
+        """,
+    ),
+    Example(
+        "more digits than a floating number keeps",
+        given='op.execute("CREATE TABLE rates (id bigint PRIMARY KEY, rate numeric(20, 6))")',
+        upgrade="""
+        op.execute("ALTER TABLE rates ALTER rate TYPE double precision")  # flagged
+        """,
+    ),
+    Example(
+        "no more digits than a floating number keeps",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ALTER paid TYPE double precision")
+        """,
+    ),
+    Example(
+        "words that all mean true or false",
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, done text CONSTRAINT known CHECK (done IN ('yes', 'no')))\")",
+        upgrade="""
+        op.execute("ALTER TABLE jobs DROP CONSTRAINT known, ALTER done TYPE boolean USING done::boolean")
+        """,
+    ),
+    Example(
+        "words of which one means neither",
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, done text CONSTRAINT known CHECK (done IN ('yes', 'never')))\")",
+        upgrade="""
+        op.execute("ALTER TABLE jobs DROP CONSTRAINT known, ALTER done TYPE boolean USING done::boolean")  # flagged
         """,
     ),
     Example(

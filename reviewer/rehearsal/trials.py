@@ -39,7 +39,7 @@ from reviewer.rows.shape import Schema, Shape
 from reviewer.rows.values import literal
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import CreateObject, Operation
+from reviewer.sql.operations import AlterObject, CreateObject, Operation
 
 if TYPE_CHECKING:
     import psycopg
@@ -131,7 +131,7 @@ def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
                         found[name] = None
                         sequences |= {name} if relation.kind == "sequence" else set()
             for operation in operations(statement) if "FUNCTION" in statement.sql.upper() else ():
-                if isinstance(operation, CreateObject) and operation.kind == "function":
+                if isinstance(operation, CreateObject | AlterObject) and operation.kind == "function":
                     functions.add(operation.object)
             if seen is None or seen.transaction is None:
                 for operation in operations(statement):
@@ -224,6 +224,8 @@ def after(
         inserted: dict[Inserted, None] = {}
         guarded = _guarded(connection, before, names)
         for attempt in before.attempts:
+            if attempt.compares and _has_other_types(attempt, before.tables, tables):
+                continue  # as texts, the values of the new type differ from the old ones that they are
             alone = attempt.first and "insert" in failed.get(attempt.oid, ())
             tried = replace(attempt, first="") if alone else attempt
             error = session.tried(tried)
@@ -249,7 +251,9 @@ def after(
                 refused.append(found)
         refused += _fresh(session, schema, before, names, failed, counts, refused)
         refused += _second_rows(session, schema, before, counts, failed)
-        refused += _published(session, [table for table in schema.tables if str(table.name) in new])
+        added = [table for table in schema.tables if str(table.name) in new]
+        refused += _published(session, added)
+        refused += _not_for_writers(session, schema, added, counts, trial_state.writers(connection, added))
         refused += _gone_calls(session, before, changes)
         refused += _gone_labels(session, before.catalogue, labels)
         visible = [
@@ -494,8 +498,8 @@ def _of_relation(
         yield from made
         for rest in [each for each in schema.leaves(table.oid) if _takes_the_rest(each)]:
             yield from _inserts(table, each.name, _row(session, schema, rest, counts) or {}, role)[:1]
-        for writer in each.writers[:_MOST_ROLES] if made and role != "owner" else ():
-            yield replace(made[0], action="as role", role="", as_role=writer)
+        for writer in each.writers[:_MOST_ROLES] if role != "owner" else ():
+            yield from _as_writer(made, writer)
         yield from _changes(table, each.oid, each.name, made, role)
         yield from _other_values(table, each.name, values, role)
         yield from _with_what_follows(schema, table, each.name, role)
@@ -651,6 +655,12 @@ def _inserts(table: Shape, name: Name, values: Mapping[str, object], role: str) 
     return found
 
 
+def _as_writer(inserts: Sequence[_Attempt], role: str) -> Iterator[_Attempt]:
+    """Yield the INSERTs with most and with fewest columns as a role: defaults ask for rights too."""
+    for each in dict.fromkeys((inserts[0], min(inserts, key=lambda a: len(a.columns)))) if inserts else ():
+        yield replace(each, action="as role", role="", as_role=role)
+
+
 def _filled(table: Shape, column: str) -> bool:
     """Whether a trigger of the table names the column of the new row. Whether it fills it, the INSERT shows."""
     named = rf'\bNEW\s*\.\s*(?:"{re.escape(column)}"|{re.escape(column)}\b)'
@@ -765,6 +775,14 @@ _FUNCTION = re.compile(
     r'(?:PL/\w+ function|SQL function) "?([\w.$]+)"?(?:\([^)]*\))?(?: line (\d+)| statement (?:\d+))?'
 )
 _COLUMN = re.compile(r'(?:column|field)(?: reference)? "?(?:[\w$]+\.)?([\w$]+)"?')
+
+
+def _has_other_types(attempt: _Attempt, before: Mapping[int, Shape], now: Mapping[int, Shape]) -> bool:
+    """Whether a column that the statement names had another type before."""
+    was, is_ = (
+        {f.name: f.text for f in tables[attempt.oid].fields} if attempt.oid in tables else {} for tables in (before, now)
+    )
+    return any(was.get(column) != is_.get(column, was.get(column)) for column in attempt.columns)
 
 
 def _is_evidence(
@@ -954,6 +972,23 @@ def _published(session: _Session, tables: Iterable[Shape]) -> Iterator[Refused]:
             attempt = _Attempt(table.oid, table.name, "table", action, sql)
             error = session.refusal(attempt) if free and not table.root else None
             if error is not None and error.sqlstate == "55000":
+                yield _told(attempt, error, fresh=True)
+
+
+def _not_for_writers(
+    session: _Session,
+    schema: Schema,
+    tables: Iterable[Shape],
+    counts: Mapping[int, int],
+    writers: Mapping[int, Sequence[str]],
+) -> Iterator[Refused]:
+    """Yield INSERTs into new tables by roles that may insert there, and lack a right that the INSERT also takes."""
+    for table in tables:
+        roles = writers.get(table.oid, ())
+        made = _inserts(table, table.name, _row(session, schema, table, counts) or {}, "") if roles else []
+        for attempt in (each for role in roles[:_MOST_ROLES] for each in _as_writer(made, role)):
+            error = session.refusal(attempt)
+            if error is not None and error.sqlstate == "42501" and "row-level security" not in str(error):
                 yield _told(attempt, error, fresh=True)
 
 

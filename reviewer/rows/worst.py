@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reviewer.rows import bounds as partition_bounds
@@ -47,9 +47,10 @@ def make(
         moved = list(partition_bounds.changes(connection, bounds))
         sent = list(statements)
         documents, texts = _read_from(sent)
+        folded = {column.lower() for each in sent for column in _FOLDED.findall(each)}
         in_ranges = any(_RANGE.search(each) for each in sent)
         for table in wanted[:_MOST_TABLES]:
-            changes = list(_changes(schema, table, documents, texts))[:_MOST_CHANGES]
+            changes = list(_changes(schema, table, documents, texts, folded))[:_MOST_CHANGES]
             changes += _far_keys(schema, table) if in_ranges else []
             changes += [_to(table, key, made) for name, key, made in moved if name.matches(table.name)]
             if changes:
@@ -94,8 +95,15 @@ _SEPARATOR = re.compile(
 )
 
 
+_FOLDED = re.compile(r'\b(?:lower|upper|b?trim)\s*\(\s*(?:\w+\.)?"?(\w+)"?(?:::\w+)?\s*\)', re.IGNORECASE)
+
+
 def _changes(
-    schema: Schema, table: Shape, documents: Sequence[str] = (), texts: Sequence[str] = ()
+    schema: Schema,
+    table: Shape,
+    documents: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    folded: Collection[str] = (),
 ) -> Iterator[str]:
     name = table.name.sql
     # an updated row moves to the end, so the first one has not been changed yet
@@ -111,7 +119,7 @@ def _changes(
         last = f"(SELECT {column} FROM ONLY {name} WHERE {column} IS NOT NULL ORDER BY ctid DESC LIMIT 1)"
         yield f"UPDATE ONLY {name} SET {column} = {last} {first}"
     yield from itertools.islice(_null_beside(schema, table, settable, first), _MOST_PAIRS)
-    yield from _nearly_twice(schema, table, first)
+    yield from _nearly_twice(schema, table, first, folded)
     yield from itertools.islice(_null_twice(schema, table, settable, first), _MOST_PAIRS)
     keys = {column for columns in table.unique for column in columns}
     twice = [quoted(f.name) for f in settable if f.name not in keys]
@@ -211,13 +219,13 @@ def _stand_ins(schema: Schema, field: Field) -> Iterable[str]:
     return _STAND_INS.get(plain, ())
 
 
-def _nearly_twice(schema: Schema, table: Shape, first: str) -> Iterator[str]:
+def _nearly_twice(schema: Schema, table: Shape, first: str, folded: Collection[str]) -> Iterator[str]:
     """Yield rows whose unique texts differ in case, or in a space at the end: for unique indexes on lower(…) or
-    trim(…).
+    trim(…). `folded` are columns to which the upgrade applies these, so that they may become unique.
     """
     name = table.name.sql
     texts = {f.name for f in table.fields if f.generated is None and values.is_text(values.base(schema, f)[0])}
-    for columns in table.unique:
+    for columns in (*table.unique, *((text,) for text in sorted(texts.intersection(folded)))):
         for text in sorted(texts.intersection(columns)) if all(columns) else ():
             column = quoted(text)
             other_case = f"CASE {column} WHEN pg_catalog.upper({column}) THEN pg_catalog.lower({column}) ELSE pg_catalog.upper({column}) END"
