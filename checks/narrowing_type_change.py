@@ -33,13 +33,9 @@ from collections.abc import Iterator
 from reviewer.check import (
     AlterColumnType,
     Concern,
-    Constraint,
     Context,
-    Copy,
-    DropConstraint,
     Example,
     Group,
-    Insert,
     LockMode,
     Name,
     Rule,
@@ -48,6 +44,8 @@ from reviewer.check import (
     Update,
     about,
     concern,
+    listed,
+    listed_values,
     refusals,
     types,
 )
@@ -66,6 +64,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AlterColumnType(table=table, column=column, type=new) if not context.is_new_column(table, column):
             known = context.now.column(table, column)
+            if subject.using is not None and (
+                values := listed_values.made_null(table, column, subject.using, context)
+            ):
+                yield concern(
+                    f"""
+                    Each value of `{table}.{column}` but {listed([f"`{value}`" for value in values], 5)} becomes NULL: the
+                    CASE has no ELSE.
+                    """,
+                    severity=RULE.severity.lower,
+                    about=about.column(table, column, "narrower"),
+                )
+                return
             if known is None or not types.narrows(known.type, new):
                 return
             if (
@@ -175,9 +185,6 @@ def _is_cut(table: Name, column: str, new: str, context: Context) -> bool:
     )
 
 
-_TEXT = r"'((?:[^']|'')*)'"
-
-
 def _fits(table: Name, column: str, new: str, context: Context) -> bool:
     """Whether a valid CHECK keeps out, or has kept out so far, what is longer than the new type."""
     length = re.search(r"\((\d+)\)", new)
@@ -185,23 +192,19 @@ def _fits(table: Name, column: str, new: str, context: Context) -> bool:
         return False
     name = re.escape(column)
     limit = re.compile(rf'\b(?:char_|character_)?length\(\(*"?{name}"?\)?(?:::text)?\)\s*(<=?)\s*(\d+)')
-    values = re.compile(
-        rf'CHECK \(\(\(?"?{name}"?\)?(?:::text)? = ANY \(\(?ARRAY\[((?:\(?{_TEXT}(?:::[\w ]+)?\)?(?:::text)?(?:, )?)+)\]\)?(?:::text\[\])?\)\)\)'
-    )
-    for each in _held(table, column, context):
+    for each in listed_values.held(table, column, context):
         if (
             each.kind != "check"
             or not each.valid
             or re.search(r"\b(?:OR|NOT|CASE)\b", each.definition, re.IGNORECASE)
         ):
             continue
-        if (listed := values.fullmatch(each.definition)) is not None:
-            texts = [text.replace("''", "'") for text in re.findall(_TEXT, listed[1])]
-            if texts and all(_holds(new, length, text) for text in texts):
-                return True
-        for sign, most in limit.findall(each.definition) if length is not None else ():
-            if int(most) - (sign == "<") <= int(length[1]):
-                return True
+        texts = listed_values.texts_of(each, column)
+        if texts and all(_holds(new, length, text) for text in texts):
+            return True
+        limits = limit.findall(each.definition) if length is not None else []
+        if length is not None and any(int(most) - (sign == "<") <= int(length[1]) for sign, most in limits):
+            return True
     return False
 
 
@@ -216,23 +219,6 @@ def _holds(new: str, length: re.Match[str] | None, text: str) -> bool:
 
 _TRUTHS = ("true", "false", "yes", "no")
 """Words that are read as a boolean, also if only their beginning is given."""
-
-
-def _held(table: Name, column: str, context: Context) -> Iterator[Constraint]:
-    """The constraints that every row keeps: those that are there, and those that the same transaction has dropped,
-    unless it has written the column since.
-    """
-    yield from context.now.constraints(table)
-    dropped = list[str]()
-    for operation, _ in context.same_transaction():
-        match operation:
-            case DropConstraint(table=on, name=name) if on.matches(table):
-                dropped.append(name)
-            case Insert(table=on) | Update(table=on) | Copy(table=Name() as on) if on.matches(table):
-                dropped.clear()
-    before = context.now.column_origin(table, column)
-    known = context.before.table(before[0]) if before is not None and before[1] == column else None
-    yield from (each for each in known.constraints if each.name in dropped) if known is not None else ()
 
 
 _DOES_NOT_FIT = frozenset({"22001", "22003", "22008", "22P02", "22007"})
@@ -300,6 +286,23 @@ EXAMPLES = [
         given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, done text CONSTRAINT known CHECK (done IN ('yes', 'never')))\")",
         upgrade="""
         op.execute("ALTER TABLE jobs DROP CONSTRAINT known, ALTER done TYPE boolean USING done::boolean")  # flagged
+        """,
+    ),
+    Example(
+        "a CASE that leaves out what it does not list",
+        given='op.execute("CREATE TABLE jobs (id int PRIMARY KEY, st text)")',
+        upgrade="""
+        op.execute("CREATE TYPE st AS ENUM ('open', 'closed')")
+        op.execute("ALTER TABLE jobs ALTER st TYPE st USING (CASE st WHEN 'o' THEN 'open' WHEN 'c' THEN 'closed' END)::st")  # flagged
+        """,
+    ),
+    Example(
+        "a CASE that lists all that a CHECK allows",
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, st text CONSTRAINT known CHECK (st IN ('o', 'c')))\")",
+        upgrade="""
+        op.drop_constraint("known", "jobs")
+        op.execute("CREATE TYPE st AS ENUM ('open', 'closed')")
+        op.execute("ALTER TABLE jobs ALTER st TYPE st USING (CASE st WHEN 'o' THEN 'open' WHEN 'c' THEN 'closed' END)::st")
         """,
     ),
     Example(

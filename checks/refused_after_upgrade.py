@@ -112,7 +112,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     view=gone is not None and isinstance(gone.operation, DropView),
                     lost=gone is None and after is not None and _is_lost(each, after),
                 )
-            new = [each for each in refused if each.fresh and each.function is None and each.action not in _OF_OTHERS]
+            new = [
+                each for each in refused if each.fresh and each.function is None and each.action not in _OF_OTHERS
+            ]
             for table in dict.fromkeys(each.subject for each in new):
                 yield _published(
                     table,

@@ -19,6 +19,7 @@ deliberately: `raise NotImplementedError("restore orders from the backup")`.
 - Rows that were copied into another table before they are deleted, if the copy has all of them; and rows that the
   revision has read and written elsewhere: what it did with them, no text tells.
 - A downgrade that raises deliberately, which says that a rollback is impossible; deleted rows are still reported.
+- What a CASE without ELSE makes NULL, if the downgrade writes the column again: see `lossy-round-trip`.
 - A DELETE without WHERE, or with one that takes every row: see `unfiltered-change`.
 
 ## References
@@ -56,6 +57,8 @@ from reviewer.check import (
     about,
     concern,
     listed,
+    listed_values,
+    quoted,
     ties,
 )
 
@@ -115,6 +118,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     f"The downgrade does not delete the rows that this inserts into `{table}`.",
                     about=about.rows(table),
                 )
+        case Update(table=table) as change if context.exists(table) and (
+            lost := None if _is_undone(table, context) else next(listed_values.made_null_by(change, context), None)
+        ):
+            column, values = lost
+            yield concern(
+                f"""
+                Each value of `{table}.{column}` but {listed([f"`{value}`" for value in values], 5)} becomes NULL, and is
+                lost for good: the CASE has no ELSE. `ELSE {quoted(column)}` keeps it.
+                """,
+                about=about.column(table, column),
+                severity=Severity.WARNING,
+            )
         case Update(table=table, columns=columns, filtered=True) if context.exists(table):
             old = [column for column in columns if not context.is_new_column(table, column)]
             if old and _known_way_back(context) and not _undone(table, context, Update, DropTable):
@@ -155,6 +170,10 @@ def _known_way_back(context: Context) -> bool:
     return story is not None and not story.revision.downgrade_is_empty and bool(story.downgrade)
 
 
+def _is_undone(table: Name, context: Context) -> bool:
+    return _known_way_back(context) and _undone(table, context, Update, DropTable)
+
+
 def _undone(table: Name, context: Context, *kinds: type) -> bool:
     operations = context.story.operations(Direction.DOWNGRADE) if context.story else ()
     return any(
@@ -184,6 +203,27 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
 """,
         upgrade="""
         op.execute("CALL clean()")  # flagged
+        """,
+    ),
+    Example(
+        "values that a CASE does not list",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = CASE name WHEN 'ann' THEN 'Ann' WHEN 'bob' THEN 'Bob' END WHERE id < 50")  # flagged
+        """,
+    ),
+    Example(
+        "values that a CASE does not list and keeps",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = CASE name WHEN 'ann' THEN 'Ann' WHEN 'bob' THEN 'Bob' ELSE name END WHERE id < 50")
+        """,
+    ),
+    Example(
+        "values that a WHERE chooses and a CASE lists",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = CASE name WHEN 'ann' THEN 'Ann' WHEN 'bob' THEN 'Bob' END WHERE name IN ('ann', 'bob')")
         """,
     ),
     Example(

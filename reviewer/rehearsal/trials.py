@@ -133,11 +133,21 @@ def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
             for operation in operations(statement) if "FUNCTION" in statement.sql.upper() else ():
                 if isinstance(operation, CreateObject | AlterObject) and operation.kind == "function":
                     functions.add(operation.object)
+            for schema in _SCHEMAS.findall(statement.sql):
+                found |= dict.fromkeys(each.name for each in catalogue.tables if _in(schema, each.name))
             if seen is None or seen.transaction is None:
                 for operation in operations(statement):
                     found |= dict.fromkeys(_named(operation, catalogue))
     there = [name for name in found if name in sequences or catalogue.table(name) is not None]
     return (*there, *sorted(functions, key=str))
+
+
+_SCHEMAS = re.compile(r"^\s*REVOKE\b[^;]*?\bON\s+SCHEMA\s+([^;]+?)\s+FROM\b", re.IGNORECASE | re.MULTILINE)
+"""The schemas on which a statement takes privileges away."""
+
+
+def _in(schemas: str, name: Name) -> bool:
+    return (name.schema or "public") in {each.strip().strip('"') for each in schemas.split(",")}
 
 
 def _named(operation: Operation, catalogue: Catalogue) -> Iterator[Name]:
@@ -780,7 +790,8 @@ _COLUMN = re.compile(r'(?:column|field)(?: reference)? "?(?:[\w$]+\.)?([\w$]+)"?
 def _has_other_types(attempt: _Attempt, before: Mapping[int, Shape], now: Mapping[int, Shape]) -> bool:
     """Whether a column that the statement names had another type before."""
     was, is_ = (
-        {f.name: f.text for f in tables[attempt.oid].fields} if attempt.oid in tables else {} for tables in (before, now)
+        {f.name: f.text for f in tables[attempt.oid].fields} if attempt.oid in tables else {}
+        for tables in (before, now)
     )
     return any(was.get(column) != is_.get(column, was.get(column)) for column in attempt.columns)
 

@@ -14,6 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from reviewer.sql import choices as choices_of
 from reviewer.sql import commands, heads, matching, trees
 from reviewer.sql import conditions as conditions_of
+from reviewer.sql import mapped as mapped_values
 from reviewer.sql.alter import alter
 from reviewer.sql.create import create
 from reviewer.sql.operations import Operation, SessionCommand, Unrecognized, Update
@@ -226,6 +227,12 @@ def excludes_null(condition: str, column: str) -> bool:
 def matches(sql: str) -> Iterator[matching.Match]:
     """What rows must hold for each UPDATE and DELETE of a text to take them, as far as that is known. Never raises."""
     return _of_changes(sql, matching.of)
+
+
+def mapped(sql: str) -> Iterator[mapped_values.Mapped]:
+    """The columns that each UPDATE of a text makes NULL where a CASE does not list their value. Never raises."""
+    for found in _of_changes(sql, lambda tree: tuple(mapped_values.of(tree))):
+        yield from found
 
 
 def choices(sql: str) -> Iterator[choices_of.Choice]:
