@@ -319,7 +319,8 @@ def _which(first: Refused, actions: set[str], otherwise: bool) -> str:
         return "of a row like those shown "
     if first.sqlstate in {"23505", "23P01"}:
         return "of a second row "
-    return "of a row that others refer to " if first.sqlstate in _REFERRED_TO else ""
+    of = "a key" if actions == {"update"} else "a row"
+    return f"of {of} that others refer to " if first.sqlstate in _REFERRED_TO else ""
 
 
 def _left_out(first: Refused, before: Schema, numbered: bool) -> bool:
@@ -345,7 +346,8 @@ def _why(first: Refused, before: Schema, numbered: bool) -> str:
     if first.sqlstate in {"23505", "23P01"}:
         return ", because all rows that the running code writes have the same value there"
     if first.sqlstate in _REFERRED_TO:
-        return ", because the foreign key no longer deletes or clears them"
+        does = "changes them too" if first.action == "update" else "deletes or clears them"
+        return f", because the foreign key no longer {does}"
     return ""
 
 

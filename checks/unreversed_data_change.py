@@ -52,6 +52,7 @@ from reviewer.check import (
     Severity,
     Subject,
     Truncate,
+    Unrecognized,
     Update,
     Written,
     about,
@@ -99,7 +100,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 yield concern(
                     f"The downgrade does not undo what this MERGE changes in `{table}`.", about=about.rows(table)
                 )
-        case Call() | DoBlock() | Select():
+        case Call() | DoBlock() | Select() | Unrecognized():
             for each, every in context.written_by_code():
                 table = each.relation.as_name
                 if each.deleted and not every and not _put_aside(table, context):
@@ -185,10 +186,15 @@ def _undone(table: Name, context: Context, *kinds: type) -> bool:
 
 
 def _put_aside(table: Name, context: Context) -> bool:
-    for operation, _ in context.earlier:
+    temporary: list[Name] = []  # which go with the session, and the rows with them
+    for operation, _ in (*context.earlier, *context.later()):
         match operation:
-            case Insert(sources=sources) | CreateTable(sources=sources) if any(s.matches(table) for s in sources):
-                return True
+            case Insert(table=into, sources=sources) | CreateTable(table=into, sources=sources):
+                if not any(source.matches(each) for source in sources for each in (table, *temporary)):
+                    continue
+                if not (isinstance(operation, CreateTable) and operation.temporary):
+                    return True
+                temporary.append(into)
     return False
 
 
@@ -247,6 +253,23 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
         upgrade="""
         op.execute("CREATE TABLE kept AS SELECT * FROM users WHERE id < 10")
         op.execute("DELETE FROM users WHERE id < 10")
+        """,
+    ),
+    Example(
+        "rows of which only the keys are put aside, for this session",
+        given=USERS,
+        upgrade="""
+        op.execute("CREATE TEMPORARY TABLE gone AS SELECT id FROM users WHERE id < 10")
+        op.execute("DELETE FROM users USING gone WHERE users.id = gone.id")  # flagged
+        """,
+    ),
+    Example(
+        "rows that a temporary table helps to move",
+        given=USERS + '\nop.execute("CREATE TABLE former (id bigint PRIMARY KEY, name varchar(50))")',
+        upgrade="""
+        op.execute("CREATE TEMPORARY TABLE gone AS SELECT * FROM users WHERE id < 10 AND id NOT IN (SELECT id FROM former)")
+        op.execute("DELETE FROM users USING gone WHERE users.id = gone.id")
+        op.execute("INSERT INTO former SELECT * FROM gone")
         """,
     ),
     Example(

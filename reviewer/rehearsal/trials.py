@@ -253,7 +253,7 @@ def after(
             if attempt.follows is not None and error.sqlstate not in _REFERRED_TO and found.function is None:
                 continue  # how the row is found may be what fails: the table that refers to it has changed
             failed.setdefault(attempt.oid, set()).add(attempt.action)
-            if attempt.action == "delete" and error.sqlstate in _REFERRED_TO:
+            if attempt.follows is not None and error.sqlstate in _REFERRED_TO:
                 refused += [found] if _no_longer_follows(attempt, found, schema) else []
             elif _is_evidence(connection, found, before, changes) and not _of_another_part(
                 found, attempt, schema, before.tables.values()
@@ -512,7 +512,7 @@ def _of_relation(
             yield from _as_writer(made, writer)
         yield from _changes(table, each.oid, each.name, made, role)
         yield from _other_values(table, each.name, values, role)
-        yield from _with_what_follows(schema, table, each.name, role)
+        yield from _with_what_follows(schema, table, each.name, values, role)
 
 
 def _through_view(
@@ -569,10 +569,26 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
     )
 
 
-def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> Iterator[_Attempt]:
-    """Yield a DELETE of a row for each foreign key whose rows follow it."""
+def _with_what_follows(
+    schema: Schema, table: Shape, name: Name, values: Mapping[str, object], role: str
+) -> Iterator[_Attempt]:
+    """Yield a DELETE of a row for each foreign key whose rows follow it, and an UPDATE of its key to new `values`."""
     for other in schema.tables:
         for key in other.keys:
+            new = [values.get(column) for column in key.referenced_columns]
+            if key.referenced == table.oid and key.follows_key and None not in new:
+                columns = ", ".join(map(quoted, key.columns))
+                given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key.columns)
+                sets = ", ".join(
+                    f"{quoted(c)} = {literal(str(v))}" for c, v in zip(key.referenced_columns, new, strict=True)
+                )
+                referenced = ", ".join(map(quoted, key.referenced_columns))
+                one = f"SELECT {columns} FROM {other.name.sql} WHERE {given} ORDER BY {columns} LIMIT 1"
+                sql = f"UPDATE {name.sql} SET {sets} WHERE ({referenced}) = ({one})"
+                follows = (other.oid, key.columns)
+                yield _Attempt(
+                    table.oid, name, "table", "update", sql, key.referenced_columns, role, follows=follows
+                )
             if key.referenced == table.oid and key.follows:
                 columns = ", ".join(map(quoted, key.columns))
                 given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key.columns)
