@@ -779,6 +779,8 @@ def _argument(type_: str) -> str:
 def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refused:
     message = (error.diag.message_primary or str(error)).strip()
     where = _FUNCTION.search(error.diag.context or "")
+    if where is not None and error.sqlstate != "P0001" and _RAISED.match(error.diag.context or "", where.end()):
+        where = None  # it refuses the row, as a constraint of that SQLSTATE does
     column = error.diag.column_name or next(iter(_COLUMN.findall(message)), None)
     return Refused(
         attempt.subject,
@@ -800,6 +802,7 @@ def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refus
 _FUNCTION = re.compile(
     r'(?:PL/\w+ function|SQL function) "?([\w.$]+)"?(?:\([^)]*\))?(?: line (\d+)| statement (?:\d+))?'
 )
+_RAISED = re.compile(r" at RAISE$", re.MULTILINE)
 _COLUMN = re.compile(r'(?:column|field)(?: reference)? "?(?:[\w$]+\.)?([\w$]+)"?')
 
 
