@@ -106,6 +106,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         told.add(_of(key))
                         yield lost
                 denied = [each for each in after.refused if each.action == "as role" and not _known(each, told)]
+                denied = [each for each in denied if not (each.fresh and _granted_later(each, subject))]
                 for name in dict.fromkeys(each.subject for each in denied):
                     yield _denied([each for each in denied if each.subject == name], after, subject)
                 for name in _of_the_caller(after):
@@ -212,6 +213,16 @@ def _of(key: tuple[str, str, str | None]) -> Name:
 def _known(refused: Refused, told: Collection[Name]) -> bool:
     """Whether it fails because of privileges that are told as lost."""
     return any(each.matches(refused.subject) or refused.error.endswith(f" {each.name}") for each in told)
+
+
+def _granted_later(refused: Refused, story: Story) -> bool:
+    """Whether a later revision of the same deploy gives what the new table's INSERT lacks."""
+    *_, kind, lacking = refused.error.split()
+    wanted = re.compile(rf"\b{re.escape(lacking)}\b|\bALL\s+{re.escape(kind)}S\b", re.IGNORECASE)
+    return any(
+        isinstance(operation, Privileges) and operation.action == "grant" and wanted.search(statement.sql)
+        for operation, statement in (story.upgrade[-1].log if story.upgrade else ())
+    )
 
 
 def _denied(refused: list[Refused], after: Afterwards, story: Story) -> Concern:

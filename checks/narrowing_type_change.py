@@ -44,7 +44,6 @@ from reviewer.check import (
     Update,
     about,
     concern,
-    listed,
     listed_values,
     refusals,
     types,
@@ -69,8 +68,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             ):
                 yield concern(
                     f"""
-                    Each value of `{table}.{column}` but {listed([f"`{value}`" for value in values], 5)} becomes NULL: the
-                    CASE has no ELSE.
+                    {listed_values.others_than(values, f"`{table}.{column}`")} becomes NULL: the CASE has no ELSE.
                     """,
                     severity=RULE.severity.lower,
                     about=about.column(table, column, "narrower"),

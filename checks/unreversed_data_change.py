@@ -125,8 +125,8 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             column, values = lost
             yield concern(
                 f"""
-                Each value of `{table}.{column}` but {listed([f"`{value}`" for value in values], 5)} becomes NULL, and is
-                lost for good: the CASE has no ELSE. `ELSE {quoted(column)}` keeps it.
+                {listed_values.others_than(values, f"`{table}.{column}`")} becomes NULL, and is lost for good: the CASE has
+                no ELSE. `ELSE {quoted(column)}` keeps it.
                 """,
                 about=about.column(table, column),
                 severity=Severity.WARNING,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from reviewer.recording import Constraint
 from reviewer.review.context import Context
-from reviewer.sql.names import Name, quoted
+from reviewer.sql.names import Name, listed, quoted
 from reviewer.sql.operations import Copy, DropConstraint, Insert, Update
 from reviewer.sql.parse import mapped
 
@@ -40,12 +40,12 @@ def texts_of(constraint: Constraint, column: str) -> tuple[str, ...]:
     return tuple(text.replace("''", "'") for text in re.findall(_TEXT, found[1])) if found is not None else ()
 
 
-def made_null(table: Name, column: str, value: str, context: Context) -> tuple[str, ...]:
+def made_null(table: Name, column: str, value: str, context: Context) -> tuple[str | None, ...]:
     """The values of the column that the expression keeps, if it makes NULL of others that may be there."""
     return _made_null(f"UPDATE x SET {quoted(column)} = {value}", table, column, context)
 
 
-def made_null_by(change: Update, context: Context) -> Iterator[tuple[str, tuple[str, ...]]]:
+def made_null_by(change: Update, context: Context) -> Iterator[tuple[str, tuple[str | None, ...]]]:
     """The columns of which an UPDATE makes NULL, with the values that it leaves out."""
     for column in change.columns:
         values = _made_null(context.statement.sql, change.table, column, context)
@@ -53,7 +53,7 @@ def made_null_by(change: Update, context: Context) -> Iterator[tuple[str, tuple[
             yield column, values
 
 
-def _made_null(sql: str, table: Name, column: str, context: Context) -> tuple[str, ...]:
+def _made_null(sql: str, table: Name, column: str, context: Context) -> tuple[str | None, ...]:
     values = next((each.values for each in mapped(sql) if each.column == column), ())
     known = context.now.column(table, column)
     if not values or known is None or not known.nullable or context.is_new_column(table, column):
@@ -64,4 +64,12 @@ def _made_null(sql: str, table: Name, column: str, context: Context) -> tuple[st
         isinstance(operation, Update) and operation.table.matches(table) and column in operation.columns
         for operation, _ in context.earlier
     )
-    return () if written or any(each and set(each) <= set(values) for each in lists) else values
+    all_listed = any(each and (None in values or set(each) <= set(values)) for each in lists)
+    return () if written or all_listed else values
+
+
+def others_than(values: tuple[str | None, ...], column: str) -> str:
+    """In words, the values of a column that are not among `values`."""
+    if None in values:
+        return f"Each value of {column} that the CASE does not list"
+    return f"Each value of {column} but {listed([f'`{value}`' for value in values], 5)}"

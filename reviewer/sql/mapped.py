@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 from sqlglot import exp
@@ -15,7 +15,8 @@ class Mapped(Struct, frozen=True):
 
     table: Name
     column: str
-    values: tuple[str, ...]
+    values: tuple[str | None, ...]
+    """Those that the CASE lists; None for one that is sent beside the statement."""
 
 
 def of(tree: object) -> Iterator[Mapped]:
@@ -31,13 +32,13 @@ def of(tree: object) -> Iterator[Mapped]:
                 yield Mapped(Name(tree.this.name, tree.this.text("db") or None), each.this.name, values)
 
 
-def _listed(value: object, column: str) -> tuple[str, ...]:
+def _listed(value: object, column: str) -> tuple[str | None, ...]:
     """The values of the column that a CASE is about; empty if it is no such CASE, or has an ELSE."""
     while isinstance(value, exp.Cast | exp.Paren):
         value = value.this
     if not isinstance(value, exp.Case) or value.args.get("default") is not None:
         return ()
-    found: list[str] = []
+    found: list[str | None] = []
     for each in value.args.get("ifs") or ():
         texts = _texts(each.this, value.this, column)
         if texts is None:
@@ -46,16 +47,32 @@ def _listed(value: object, column: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _texts(condition: object, operand: object, column: str) -> list[str] | None:
+def _texts(condition: object, operand: object, column: str) -> list[str | None] | None:
     """The values that a WHEN compares the column with; None if it says something else."""
     if operand is not None:
-        return [condition.name] if _is(operand, column) and isinstance(condition, exp.Literal) else None
+        return _values([condition]) if _is(operand, column) else None
+    while isinstance(condition, exp.Paren):
+        condition = condition.this
     match condition:
-        case exp.EQ(this=inner, expression=exp.Literal() as text) if _is(inner, column):
-            return [text.name]
-        case exp.In(this=inner, expressions=[*texts]) if _is(inner, column):
-            return [text.name for text in texts] if all(isinstance(t, exp.Literal) for t in texts) else None
+        case exp.EQ(this=inner, expression=value) if _is(inner, column):
+            return _values([value])
+        case exp.In(this=inner, expressions=[*values]) if _is(inner, column):
+            return _values(values)
     return None
+
+
+def _values(nodes: Sequence[object]) -> list[str | None] | None:
+    found: list[str | None] = []
+    for node in nodes:
+        while isinstance(node, exp.Cast | exp.Paren):
+            node = node.this
+        if isinstance(node, exp.Placeholder | exp.Parameter):
+            found.append(None)
+        elif isinstance(node, exp.Literal):
+            found.append(node.name)
+        else:
+            return None
+    return found
 
 
 def _is(value: object, column: str) -> bool:
