@@ -22,7 +22,7 @@ them on objects that are created later.
 ## Not flagged
 
 - Objects that get their privileges back in the same revision.
-- Objects of the same deploy.
+- Objects of the same deploy, unless a role that was given INSERT on a new table lacks another right that it takes.
 - Roles that the history does not create.
 - As a notice only: a function that is no longer SECURITY DEFINER, where no role is known that needs it.
 
@@ -106,6 +106,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                         told.add(_of(key))
                         yield lost
                 denied = [each for each in after.refused if each.action == "as role" and not _known(each, told)]
+                denied = [each for each in denied if not (each.fresh and _granted_later(each, subject))]
                 for name in dict.fromkeys(each.subject for each in denied):
                     yield _denied([each for each in denied if each.subject == name], after, subject)
                 for name in _of_the_caller(after):
@@ -214,6 +215,16 @@ def _known(refused: Refused, told: Collection[Name]) -> bool:
     return any(each.matches(refused.subject) or refused.error.endswith(f" {each.name}") for each in told)
 
 
+def _granted_later(refused: Refused, story: Story) -> bool:
+    """Whether a later revision of the same deploy gives what the new table's INSERT lacks."""
+    *_, kind, lacking = refused.error.split()
+    wanted = re.compile(rf"\b{re.escape(lacking)}\b|\bALL\s+{re.escape(kind)}S\b", re.IGNORECASE)
+    return any(
+        isinstance(operation, Privileges) and operation.action == "grant" and wanted.search(statement.sql)
+        for operation, statement in (story.upgrade[-1].log if story.upgrade else ())
+    )
+
+
 def _denied(refused: list[Refused], after: Afterwards, story: Story) -> Concern:
     first = refused[0]
     roles = listed([f"`{each.role}`" for each in refused])
@@ -221,6 +232,16 @@ def _denied(refused: list[Refused], after: Afterwards, story: Story) -> Concern:
     does = "call" if first.kind == "function" else "insert rows into" if inserts else "read"
     definer = any(each.matches(first.subject) for each in _of_the_caller(after))
     why = ", because it is no longer SECURITY DEFINER" if definer else ""
+    if first.fresh:
+        return concern(
+            f"""
+            {roles} may insert rows into the new table `{first.subject}`, and cannot: PostgreSQL says `{first.error}`.
+            """,
+            about=about.other("privileges", first.kind, str(first.subject)),
+            basis=Basis.OBSERVED,
+            location=place_of(cause_of(story, first.subject)),
+            evidence={"sql": first.sql, "sqlstate": first.sqlstate, "roles": [each.role for each in refused]},
+        )
     return concern(
         f"""
         {roles} could {does} `{first.subject}` before this revision and cannot any more{why}: PostgreSQL says `{first.error}`.

@@ -17,6 +17,7 @@ not as expected. It has its place in autocommit blocks, which may have to be run
 ## Not flagged
 
 - Statements that did something.
+- As a notice only: what is there has all that the statement describes, as far as that is known.
 - DROP ... IF EXISTS of what the same revision makes next.
 - Schemas and extensions, which cannot differ.
 - In an autocommit block, where it makes the statement repeatable, unless the index of that name has other columns or
@@ -64,6 +65,7 @@ from reviewer.check import (
     about,
     concern,
     listed,
+    types,
 )
 
 RULE = Rule(
@@ -112,10 +114,32 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 return
             said = _nothing(context)
             if said and not _made_next(subject, context):
+                differs = _differs(subject, context)
                 yield concern(
-                    f"The statement does nothing, and the revision continues as if it had succeeded: {said.removesuffix(', skipping')}.",
+                    f"""
+                    The statement does nothing, and the revision continues as if it had succeeded:
+                    {said.removesuffix(", skipping")}{differs}.
+                    """,
                     about=about.other("nothing", str(name)),
+                    severity=Severity.WARNING if differs else None,
                 )
+
+
+def _differs(made: Subject, context: Context) -> str:
+    """What the table or column that was there is not, and what nothing makes of it."""
+    match made:
+        case CreateTable(table=table, columns=columns) if not made.as_query:
+            known = context.now.table(table)
+            added = {each.column.name for each, _ in context.later() if isinstance(each, AddColumn)}
+            there = {each.name for each in known.columns} if known is not None else set()
+            lacks = [f"`{c.name}`" for c in columns if c.name not in there | added] if there else []
+            return f", without {listed(lacks, 5)}" if lacks else ""
+        case AddColumn(table=table, column=column) if not column.serial:
+            there_is, meant = context.now.column(table, column.name), types.canonical(column.type)
+            if there_is is None or types.canonical(there_is.type) == meant:
+                return ""
+            return f", as `{types.canonical(there_is.type)}` and not as `{meant}`"
+    return ""
 
 
 def _other_labels(meant: Labelled, story: Story) -> Iterator[Concern]:
@@ -251,6 +275,13 @@ EXAMPLES = [
         given=USERS,
         upgrade="""
         op.execute("CREATE TABLE IF NOT EXISTS users (id bigint PRIMARY KEY, name text)")  # flagged
+        """,
+    ),
+    Example(
+        "a column of another type is there",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ADD COLUMN IF NOT EXISTS name text")  # flagged
         """,
     ),
     Example(

@@ -15,7 +15,9 @@ old ones in batches, and then keep the type: the CHECK enforces the same without
 
 - Columns that the same deploy has added.
 - Changes that keep every value: wider `varchar`, `varchar` to `text`, more digits, `to_jsonb()` of a text.
-- A text that a valid CHECK on its length keeps as short as the new type.
+- A text that a valid CHECK on its length keeps as short as the new type, or a list of texts that all mean true or false.
+- Numbers that USING makes whole, such as cents, where all digits fit.
+- As a warning only: numbers that become floating, and have more digits than these keep.
 - The table rewrite: see `rewriting-type-change`.
 
 ## References
@@ -31,13 +33,9 @@ from collections.abc import Iterator
 from reviewer.check import (
     AlterColumnType,
     Concern,
-    Constraint,
     Context,
-    Copy,
-    DropConstraint,
     Example,
     Group,
-    Insert,
     LockMode,
     Name,
     Rule,
@@ -46,6 +44,7 @@ from reviewer.check import (
     Update,
     about,
     concern,
+    listed_values,
     refusals,
     types,
 )
@@ -64,23 +63,36 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case AlterColumnType(table=table, column=column, type=new) if not context.is_new_column(table, column):
             known = context.now.column(table, column)
+            if subject.using is not None and (
+                values := listed_values.made_null(table, column, subject.using, context)
+            ):
+                yield concern(
+                    f"""
+                    {listed_values.others_than(values, f"`{table}.{column}`")} becomes NULL: the CASE has no ELSE.
+                    """,
+                    severity=RULE.severity.lower,
+                    about=about.column(table, column, "narrower"),
+                )
+                return
             if known is None or not types.narrows(known.type, new):
                 return
             if (
                 any(refusals(subject, context))
                 or _makes_json(subject)
-                or (subject.using is None and _fits(table, column, new, context))
+                or (_is_plain(subject) and _fits(table, column, new, context))
+                or _keeps_digits(subject, known.type)
             ):
                 return
             if any(each not in _DOES_NOT_FIT for each in _failures(context)):
                 return
-            cut = subject.using is None and _is_cut(table, column, new, context)
+            cut = _is_plain(subject) and _is_cut(table, column, new, context)
+            lower = cut or types.base(new) in _FLOATING
             yield concern(
                 f"""
                 `{table}.{column}` holds less as `{types.canonical(new)}` than as `{types.canonical(known.type)}`:
                 {"an UPDATE before has cut what does not fit, and the rest of it is lost" if cut else _happens(known.type, new, subject.using)}.
                 """,
-                severity=RULE.severity.lower if cut else None,
+                severity=RULE.severity.lower if lower else None,
                 about=about.column(table, column, "narrower"),
                 evidence={"from": known.type, "to": types.canonical(new)},
             )
@@ -106,11 +118,40 @@ def _happens(old: str, new: str, using: str | None) -> str:
         return "PostgreSQL rounds every time to fewer digits"
     if before.startswith("timestamp"):
         return f"PostgreSQL keeps only the {'date' if after == 'date' else 'time of day'}"
+    if after in _FLOATING and before not in {"text", "character varying", "double precision"}:
+        return f"PostgreSQL rounds what has more than {6 if after == 'real' else 15} digits"
     rounds = after in _NUMBERS and before in {"numeric", "real", "double precision"}
     return f"values that do not fit stop the deploy or are {'rounded' if rounds else 'truncated'}"
 
 
+_FLOATING = frozenset({"real", "double precision"})
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real"})
+
+
+def _is_plain(change: AlterColumnType) -> bool:
+    """Whether the value is only cast: without USING, or with one that says nothing else."""
+    if change.using is None:
+        return True
+    written = re.sub(r'[()"\s]', "", change.using).lower()
+    column, new = change.column.lower(), re.sub(r"[()\s]", "", change.type).lower()
+    casts = {new, re.sub(r"[()\s]", "", types.canonical(change.type))}
+    return written == column or any(
+        written in {f"{column}::{each}", f"{column}::text::{each}", f"cast{column}as{each}"} for each in casts
+    )
+
+
+def _keeps_digits(change: AlterColumnType, old: str) -> bool:
+    """Whether USING makes whole numbers, such as cents, of all digits, and all of them fit."""
+    column, whole = re.escape(change.column.lower()), types.base(change.type)
+    written = re.sub(r'[()"\s]', "", change.using or "").lower()
+    given = re.fullmatch(r"numeric\((\d+)(?:,\s*(\d+))?\)", types.canonical(old))
+    times = re.fullmatch(
+        rf"(?:round|trunc|cast)*{column}\*(10*)(?:\.0*)?(?:::numeric)?(?:,0)?(?:::\w+|as\w+)?", written
+    )
+    if given is None or times is None or whole not in types.LARGEST:
+        return False
+    digits, scale, zeros = int(given[1]), int(given[2] or 0), len(times[1]) - 1
+    return zeros >= scale and 10 ** (digits - scale + zeros) - 1 <= types.LARGEST[whole]
 
 
 def _makes_json(change: AlterColumnType) -> bool:
@@ -142,51 +183,40 @@ def _is_cut(table: Name, column: str, new: str, context: Context) -> bool:
     )
 
 
-_TEXT = r"'((?:[^']|'')*)'"
-
-
 def _fits(table: Name, column: str, new: str, context: Context) -> bool:
     """Whether a valid CHECK keeps out, or has kept out so far, what is longer than the new type."""
     length = re.search(r"\((\d+)\)", new)
-    if length is None:
+    if length is None and types.base(new) != "boolean":
         return False
     name = re.escape(column)
     limit = re.compile(rf'\b(?:char_|character_)?length\(\(*"?{name}"?\)?(?:::text)?\)\s*(<=?)\s*(\d+)')
-    values = re.compile(
-        rf'CHECK \(\(\(?"?{name}"?\)?(?:::text)? = ANY \(\(?ARRAY\[((?:\(?{_TEXT}(?:::[\w ]+)?\)?(?:::text)?(?:, )?)+)\]\)?(?:::text\[\])?\)\)\)'
-    )
-    for each in _held(table, column, context):
+    for each in listed_values.held(table, column, context):
         if (
             each.kind != "check"
             or not each.valid
             or re.search(r"\b(?:OR|NOT|CASE)\b", each.definition, re.IGNORECASE)
         ):
             continue
-        if (listed := values.fullmatch(each.definition)) is not None:
-            texts = [text.replace("''", "'") for text in re.findall(_TEXT, listed[1])]
-            if texts and max(map(len, texts)) <= int(length[1]):
-                return True
-        for sign, most in limit.findall(each.definition):
-            if int(most) - (sign == "<") <= int(length[1]):
-                return True
+        texts = listed_values.texts_of(each, column)
+        if texts and all(_holds(new, length, text) for text in texts):
+            return True
+        limits = limit.findall(each.definition) if length is not None else []
+        if length is not None and any(int(most) - (sign == "<") <= int(length[1]) for sign, most in limits):
+            return True
     return False
 
 
-def _held(table: Name, column: str, context: Context) -> Iterator[Constraint]:
-    """The constraints that every row keeps: those that are there, and those that the same transaction has dropped,
-    unless it has written the column since.
-    """
-    yield from context.now.constraints(table)
-    dropped = list[str]()
-    for operation, _ in context.same_transaction():
-        match operation:
-            case DropConstraint(table=on, name=name) if on.matches(table):
-                dropped.append(name)
-            case Insert(table=on) | Update(table=on) | Copy(table=Name() as on) if on.matches(table):
-                dropped.clear()
-    before = context.now.column_origin(table, column)
-    known = context.before.table(before[0]) if before is not None and before[1] == column else None
-    yield from (each for each in known.constraints if each.name in dropped) if known is not None else ()
+def _holds(new: str, length: re.Match[str] | None, text: str) -> bool:
+    if length is not None:
+        return len(text) <= int(length[1])
+    read = text.strip().lower()
+    return types.base(new) == "boolean" and (
+        read in {"on", "of", "off", "1", "0"} or any(read and each.startswith(read) for each in _TRUTHS)
+    )
+
+
+_TRUTHS = ("true", "false", "yes", "no")
+"""Words that are read as a boolean, also if only their beginning is given."""
 
 
 _DOES_NOT_FIT = frozenset({"22001", "22003", "22008", "22P02", "22007"})
@@ -212,6 +242,65 @@ EXAMPLES = [
         """,
         upgrade="""
         op.alter_column("jobs", "st", type_=sa.String(10))  # flagged
+        """,
+    ),
+    Example(
+        "an amount that becomes cents",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "paid", type_=sa.BigInteger(), postgresql_using="(paid * 100)::bigint")
+        """,
+    ),
+    Example(
+        "an amount that becomes cents that do not fit",
+        given=USERS,
+        upgrade="""
+        op.alter_column("users", "paid", type_=sa.Integer(), postgresql_using="(paid * 100)::integer")  # flagged
+        """,
+    ),
+    Example(
+        "more digits than a floating number keeps",
+        given='op.execute("CREATE TABLE rates (id bigint PRIMARY KEY, rate numeric(20, 6))")',
+        upgrade="""
+        op.execute("ALTER TABLE rates ALTER rate TYPE double precision")  # flagged
+        """,
+    ),
+    Example(
+        "no more digits than a floating number keeps",
+        given=USERS,
+        upgrade="""
+        op.execute("ALTER TABLE users ALTER paid TYPE double precision")
+        """,
+    ),
+    Example(
+        "words that all mean true or false",
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, done text CONSTRAINT known CHECK (done IN ('yes', 'no')))\")",
+        upgrade="""
+        op.execute("ALTER TABLE jobs DROP CONSTRAINT known, ALTER done TYPE boolean USING done::boolean")
+        """,
+    ),
+    Example(
+        "words of which one means neither",
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, done text CONSTRAINT known CHECK (done IN ('yes', 'never')))\")",
+        upgrade="""
+        op.execute("ALTER TABLE jobs DROP CONSTRAINT known, ALTER done TYPE boolean USING done::boolean")  # flagged
+        """,
+    ),
+    Example(
+        "a CASE that leaves out what it does not list",
+        given='op.execute("CREATE TABLE jobs (id int PRIMARY KEY, st text)")',
+        upgrade="""
+        op.execute("CREATE TYPE st AS ENUM ('open', 'closed')")
+        op.execute("ALTER TABLE jobs ALTER st TYPE st USING (CASE st WHEN 'o' THEN 'open' WHEN 'c' THEN 'closed' END)::st")  # flagged
+        """,
+    ),
+    Example(
+        "a CASE that lists all that a CHECK allows",
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, st text CONSTRAINT known CHECK (st IN ('o', 'c')))\")",
+        upgrade="""
+        op.drop_constraint("known", "jobs")
+        op.execute("CREATE TYPE st AS ENUM ('open', 'closed')")
+        op.execute("ALTER TABLE jobs ALTER st TYPE st USING (CASE st WHEN 'o' THEN 'open' WHEN 'c' THEN 'closed' END)::st")
         """,
     ),
     Example(

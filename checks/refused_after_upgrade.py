@@ -116,7 +116,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     view=gone is not None and isinstance(gone.operation, DropView),
                     lost=gone is None and after is not None and _is_lost(each, after),
                 )
-            new = [each for each in refused if each.fresh and each.function is None]
+            new = [
+                each for each in refused if each.fresh and each.function is None and each.action not in _OF_OTHERS
+            ]
             for table in dict.fromkeys(each.subject for each in new):
                 yield _published(
                     table,
@@ -432,14 +434,14 @@ EXAMPLES = [
     ),
     Example(
         "a default that a CHECK rejects",
-        given='op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT \'on\' CHECK (state IN (\'on\', \'off\')))")',
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT 'on' CHECK (state IN ('on', 'off')))\")",
         upgrade="""
         op.alter_column("jobs", "state", server_default="active")  # flagged
         """,
     ),
     Example(
         "a default that a CHECK accepts",
-        given='op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT \'on\' CHECK (state IN (\'on\', \'off\')))")',
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT 'on' CHECK (state IN ('on', 'off')))\")",
         upgrade="""
         op.alter_column("jobs", "state", server_default="off")
         """,

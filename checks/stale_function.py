@@ -33,6 +33,7 @@ import re
 from collections.abc import Iterator
 
 from reviewer.check import (
+    AlterObject,
     Basis,
     Concern,
     Context,
@@ -96,7 +97,19 @@ def _cause(story: Story, first: Refused, context: Context) -> Step | None:
         return of_column[-1]
     tables = [t.name for t in context.recording.base.tables if f'"{t.name.name}"' in first.error]
     steps = [cause_of(story, name) for name in tables]
-    return next((step for step in steps if step is not None), None)
+    return next((step for step in steps if step is not None), _changes(story, first.function))
+
+
+def _changes(story: Story, function: str | None) -> Step | None:
+    """The last statement that replaces or alters the function itself."""
+    return next((s for s in reversed(story.steps()) if _is_about(s.operation, function)), None)
+
+
+def _is_about(operation: object, function: str | None) -> bool:
+    match operation:
+        case CreateObject(kind="function", object=name) | AlterObject(kind="function", object=name):
+            return name.name == (function or "").rpartition(".")[2]
+    return False
 
 
 def _creates(step: Step, error: str) -> bool:

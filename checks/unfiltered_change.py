@@ -45,6 +45,7 @@ from reviewer.check import (
     Select,
     Severity,
     Subject,
+    Unrecognized,
     Update,
     about,
     concern,
@@ -83,7 +84,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
             )
         case DoBlock(body=body) if not _leaves_out(body, context):
             yield from _by_code(context)
-        case Call() | Select():
+        case Call() | Select() | Unrecognized():
             yield from _by_code(context)
         case (Update(table=table, filtered=True) | Delete(table=table, filtered=True)) as change if (
             said := _says_nothing_of_it(change, context)

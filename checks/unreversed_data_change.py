@@ -20,6 +20,7 @@ deliberately: `raise NotImplementedError("restore orders from the backup")`.
   DELETE ... RETURNING, if the copy has all of them; and rows that the revision has read and written elsewhere: what it
   did with them, no text tells.
 - A downgrade that raises deliberately, which says that a rollback is impossible; deleted rows are still reported.
+- What a CASE without ELSE makes NULL, if the downgrade writes the column again: see `lossy-round-trip`.
 - A DELETE without WHERE, or with one that takes every row: see `unfiltered-change`.
 
 ## References
@@ -53,11 +54,14 @@ from reviewer.check import (
     Severity,
     Subject,
     Truncate,
+    Unrecognized,
     Update,
     Written,
     about,
     concern,
     listed,
+    listed_values,
+    quoted,
     ties,
 )
 
@@ -99,7 +103,7 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 yield concern(
                     f"The downgrade does not undo what this MERGE changes in `{table}`.", about=about.rows(table)
                 )
-        case Call() | DoBlock() | Select():
+        case Call() | DoBlock() | Select() | Unrecognized():
             for each, every in context.written_by_code():
                 table = each.relation.as_name
                 if each.deleted and not every and not _put_aside(table, context):
@@ -118,6 +122,18 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     f"The downgrade does not delete the rows that this inserts into `{table}`.",
                     about=about.rows(table),
                 )
+        case Update(table=table) as change if context.exists(table) and (
+            lost := None if _is_undone(table, context) else next(listed_values.made_null_by(change, context), None)
+        ):
+            column, values = lost
+            yield concern(
+                f"""
+                {listed_values.others_than(values, f"`{table}.{column}`")} becomes NULL, and is lost for good: the CASE has
+                no ELSE. `ELSE {quoted(column)}` keeps it.
+                """,
+                about=about.column(table, column),
+                severity=Severity.WARNING,
+            )
         case Update(table=table, columns=columns, filtered=True) if context.exists(table):
             old = [column for column in columns if not context.is_new_column(table, column)]
             if old and _known_way_back(context) and not _undone(table, context, Update, DropTable):
@@ -174,6 +190,10 @@ def _known_way_back(context: Context) -> bool:
     return story is not None and not story.revision.downgrade_is_empty and bool(story.downgrade)
 
 
+def _is_undone(table: Name, context: Context) -> bool:
+    return _known_way_back(context) and _undone(table, context, Update, DropTable)
+
+
 def _undone(table: Name, context: Context, *kinds: type) -> bool:
     operations = context.story.operations(Direction.DOWNGRADE) if context.story else ()
     return any(
@@ -185,10 +205,15 @@ def _undone(table: Name, context: Context, *kinds: type) -> bool:
 
 
 def _put_aside(table: Name, context: Context) -> bool:
-    for operation, _ in context.earlier:
+    temporary: list[Name] = []  # which go with the session, and the rows with them
+    for operation, _ in (*context.earlier, *context.later()):
         match operation:
-            case Insert(sources=sources) | CreateTable(sources=sources) if any(s.matches(table) for s in sources):
-                return True
+            case Insert(table=into, sources=sources) | CreateTable(table=into, sources=sources):
+                if not any(source.matches(each) for source in sources for each in (table, *temporary)):
+                    continue
+                if not (isinstance(operation, CreateTable) and operation.temporary):
+                    return True
+                temporary.append(into)
     return False
 
 
@@ -203,6 +228,27 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
 """,
         upgrade="""
         op.execute("CALL clean()")  # flagged
+        """,
+    ),
+    Example(
+        "values that a CASE does not list",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = CASE name WHEN 'ann' THEN 'Ann' WHEN 'bob' THEN 'Bob' END WHERE id < 50")  # flagged
+        """,
+    ),
+    Example(
+        "values that a CASE does not list and keeps",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = CASE name WHEN 'ann' THEN 'Ann' WHEN 'bob' THEN 'Bob' ELSE name END WHERE id < 50")
+        """,
+    ),
+    Example(
+        "values that a WHERE chooses and a CASE lists",
+        given=USERS,
+        upgrade="""
+        op.execute("UPDATE users SET name = CASE name WHEN 'ann' THEN 'Ann' WHEN 'bob' THEN 'Bob' END WHERE name IN ('ann', 'bob')")
         """,
     ),
     Example(
@@ -230,18 +276,37 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
     ),
     Example(
         "rows that one statement moves",
-        given=USERS + '\nop.execute("CREATE TABLE kept (LIKE users)")\nop.execute("INSERT INTO users VALUES (1, \'a\'), (2, \'b\')")',
+        given=USERS
+        + "\nop.execute(\"CREATE TABLE kept (LIKE users)\")\nop.execute(\"INSERT INTO users VALUES (1, 'a'), (2, 'b')\")",
         upgrade="""
         op.execute("WITH gone AS (DELETE FROM users WHERE id < 10 RETURNING *) INSERT INTO kept SELECT * FROM gone")
         """,
     ),
     Example(
         "rows of which one statement moves some",
-        given=USERS + '\nop.execute("CREATE TABLE kept (LIKE users)")\nop.execute("INSERT INTO users VALUES (1, \'a\'), (2, \'b\')")',
+        given=USERS
+        + "\nop.execute(\"CREATE TABLE kept (LIKE users)\")\nop.execute(\"INSERT INTO users VALUES (1, 'a'), (2, 'b')\")",
         upgrade="""
         op.execute(  # flagged
             "WITH gone AS (DELETE FROM users WHERE id < 10 RETURNING *) INSERT INTO kept SELECT * FROM gone WHERE name = 'a'"
         )
+        """,
+    ),
+    Example(
+        "rows of which only the keys are put aside, for this session",
+        given=USERS,
+        upgrade="""
+        op.execute("CREATE TEMPORARY TABLE gone AS SELECT id FROM users WHERE id < 10")
+        op.execute("DELETE FROM users USING gone WHERE users.id = gone.id")  # flagged
+        """,
+    ),
+    Example(
+        "rows that a temporary table helps to move",
+        given=USERS + '\nop.execute("CREATE TABLE former (id bigint PRIMARY KEY, name varchar(50))")',
+        upgrade="""
+        op.execute("CREATE TEMPORARY TABLE gone AS SELECT * FROM users WHERE id < 10 AND id NOT IN (SELECT id FROM former)")
+        op.execute("DELETE FROM users USING gone WHERE users.id = gone.id")
+        op.execute("INSERT INTO former SELECT * FROM gone")
         """,
     ),
     Example(

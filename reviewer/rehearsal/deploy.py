@@ -289,6 +289,9 @@ class _Rehearsal:
         deployed = self._well_on_rows
         used = dict.fromkeys((*touched(deployed), *sorted(locked(deployed), key=str)))
         tables = [name for name in used if any(name.matches(filled) for filled in self._base.filled)]
+        if not tables:  # their rows are those that the history makes
+            start = partial(self._bench.database, self._base.database)
+            self._uncopied = uncopied_rows.among(self._bench.server, deployed, start)
         if not (tables and reads_rows(deployed)):
             return
         from reviewer.rows import bounds

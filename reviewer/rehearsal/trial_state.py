@@ -126,6 +126,14 @@ def names(connection: Connection[tuple[object, ...]], oids: Iterable[int]) -> di
     return {oid: Name(name, schema) for oid, schema, name in listed}
 
 
+def writers(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]) -> dict[int, tuple[str, ...]]:
+    """Return the roles of the project that were given the right to insert into the tables, by oid."""
+    wanted = [table.oid for table in tables]
+    found = connection.execute(_WRITERS.encode(), [wanted]).fetchall() if wanted else []
+    listed = cast("list[tuple[int, list[str]]]", found)
+    return {oid: tuple(roles) for oid, roles in listed}
+
+
 def counters(connection: Connection[tuple[object, ...]], tables: Iterable[Shape]) -> tuple[Counter, ...]:
     """Return the sequences that fill integer columns that are unique by themselves, compared with the highest value
     of each column.
@@ -239,6 +247,20 @@ JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace n 
 WHERE s.seqincrement > 0 AND NOT s.seqcycle
 """
 
+_ROLES = r"""
+    SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r
+    WHERE NOT r.rolsuper AND r.oid >= 16384 AND r.rolname NOT LIKE 'alembic\_reviewer\_%%' AND r.rolname <> CURRENT_USER
+      AND r.oid <> (SELECT datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+"""
+"""The roles of the project that are not its own user."""
+
+_WRITERS = f"""
+WITH roles AS ({_ROLES})
+SELECT c.oid::bigint, pg_catalog.array_agg(r.rolname::text ORDER BY r.rolname)
+FROM pg_catalog.pg_class c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a JOIN roles r ON r.oid = a.grantee
+WHERE c.oid::bigint = ANY (%s::bigint[]) AND a.privilege_type = 'INSERT' GROUP BY c.oid
+"""
+
 _QUERY = r"""
 WITH RECURSIVE asked AS (
     SELECT g ->> 0 AS schema, g ->> 1 AS name FROM pg_catalog.json_array_elements(%s::json) g
@@ -259,11 +281,7 @@ WITH RECURSIVE asked AS (
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid >= 16384 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
-), roles AS (
-    SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r
-    WHERE NOT r.rolsuper AND r.oid >= 16384 AND r.rolname NOT LIKE 'alembic\_reviewer\_%%' AND r.rolname <> CURRENT_USER
-      AND r.oid <> (SELECT datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-), callers AS (
+), roles AS ({roles}), callers AS (
     SELECT u.oid, u.proname, false AS by_text FROM users u WHERE EXISTS (SELECT FROM asked g WHERE g.name = u.proname AND g.schema = u.nspname)
     UNION
     SELECT u.oid, u.proname, true FROM callers k
@@ -285,6 +303,14 @@ WITH RECURSIVE asked AS (
     SELECT CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END
     FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_constraint k ON k.oid = p.objid JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
     WHERE p.classid = 'pg_catalog.pg_constraint'::regclass AND p.refclassid = 'pg_catalog.pg_proc'::regclass
+      AND p.refobjid IN (SELECT oid FROM callers)
+    UNION
+    SELECT r.ev_class FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_rewrite r ON r.oid = p.objid
+    WHERE p.classid = 'pg_catalog.pg_rewrite'::regclass AND p.refclassid = 'pg_catalog.pg_proc'::regclass
+      AND p.refobjid IN (SELECT oid FROM callers)
+    UNION
+    SELECT l.polrelid FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_policy l ON l.oid = p.objid
+    WHERE p.classid = 'pg_catalog.pg_policy'::regclass AND p.refclassid = 'pg_catalog.pg_proc'::regclass
       AND p.refobjid IN (SELECT oid FROM callers)
 ), concerned AS (
     SELECT oid FROM tops
@@ -343,4 +369,4 @@ SELECT pg_catalog.json_build_object(
         OR (p.classid = 'pg_catalog.pg_class'::regclass AND d.adrelid = p.objid AND d.adnum = p.objsubid)  -- up to PostgreSQL 14
       JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = 's'), '[]')
 )::text
-"""
+""".replace("{roles}", _ROLES)

@@ -40,8 +40,7 @@ from reviewer.rows.shape import Schema, Shape
 from reviewer.rows.values import literal
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name, quoted
-from reviewer.sql.operations import CreateObject, Operation
-from reviewer.sql.types import LARGEST
+from reviewer.sql.operations import AlterObject, CreateObject, Operation
 
 if TYPE_CHECKING:
     import psycopg
@@ -133,13 +132,23 @@ def concerned(passes: Iterable[Pass], catalogue: Catalogue) -> tuple[Name, ...]:
                         found[name] = None
                         sequences |= {name} if relation.kind == "sequence" else set()
             for operation in operations(statement) if "FUNCTION" in statement.sql.upper() else ():
-                if isinstance(operation, CreateObject) and operation.kind == "function":
+                if isinstance(operation, CreateObject | AlterObject) and operation.kind == "function":
                     functions.add(operation.object)
+            for schema in _SCHEMAS.findall(statement.sql):
+                found |= dict.fromkeys(each.name for each in catalogue.tables if _in(schema, each.name))
             if seen is None or seen.transaction is None:
                 for operation in operations(statement):
                     found |= dict.fromkeys(_named(operation, catalogue))
     there = [name for name in found if name in sequences or catalogue.table(name) is not None]
     return (*there, *sorted(functions, key=str))
+
+
+_SCHEMAS = re.compile(r"^\s*REVOKE\b[^;]*?\bON\s+SCHEMA\s+([^;]+?)\s+FROM\b", re.IGNORECASE | re.MULTILINE)
+"""The schemas on which a statement takes privileges away."""
+
+
+def _in(schemas: str, name: Name) -> bool:
+    return (name.schema or "public") in {each.strip().strip('"') for each in schemas.split(",")}
 
 
 def _named(operation: Operation, catalogue: Catalogue) -> Iterator[Name]:
@@ -227,6 +236,8 @@ def after(
         inserted: dict[Inserted, None] = {}
         guarded = _guarded(connection, before, names)
         for attempt in before.attempts:
+            if attempt.compares and _has_other_types(attempt, before.tables, tables):
+                continue  # as texts, the values of the new type differ from the old ones that they are
             alone = attempt.first and "insert" in failed.get(attempt.oid, ())
             tried = replace(attempt, first="") if alone else attempt
             error = session.tried(tried)
@@ -259,7 +270,9 @@ def after(
                 refused.append(found)
         refused += _fresh(session, schema, before, names, failed, counts, refused)
         refused += _second_rows(session, schema, before, counts, failed)
-        refused += _published(session, [table for table in schema.tables if str(table.name) in new])
+        added = [table for table in schema.tables if str(table.name) in new]
+        refused += _published(session, added)
+        refused += _not_for_writers(session, schema, added, counts, trial_state.writers(connection, added))
         refused += _gone_calls(session, before, changes)
         refused += _gone_labels(session, before.catalogue, labels)
         visible = [
@@ -519,14 +532,11 @@ def _of_relation(
         yield from _with_long_texts(schema, table, each.name, values, role)
         for rest in [each for each in schema.leaves(table.oid) if _takes_the_rest(each)]:
             yield from _inserts(table, each.name, _row(session, schema, rest, counts) or {}, role)[:1]
-        fewest = min(made, key=lambda insert: len(insert.columns), default=None)
         for writer in each.writers[:_MOST_ROLES] if role != "owner" else ():
-            # with the fewest columns, the role needs what their defaults need
-            for insert in dict.fromkeys((*made[:1], *([fewest] if fewest else []))):
-                yield replace(insert, action="as role", role="", as_role=writer)
+            yield from _as_writer(made, writer)
         yield from _changes(table, each.oid, each.name, made, role)
         yield from _other_values(table, each.name, values, role)
-        yield from _with_what_follows(schema, table, each.name, role)
+        yield from _with_what_follows(schema, table, each.name, values, role)
 
 
 def _through_view(
@@ -583,10 +593,26 @@ def _changes(table: Shape, oid: int, name: Name, inserts: Sequence[_Attempt], ro
     )
 
 
-def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> Iterator[_Attempt]:
-    """Yield a DELETE of a row for each foreign key whose rows follow it, and an UPDATE of its key."""
+def _with_what_follows(
+    schema: Schema, table: Shape, name: Name, values: Mapping[str, object], role: str
+) -> Iterator[_Attempt]:
+    """Yield a DELETE of a row for each foreign key whose rows follow it, and an UPDATE of its key to new `values`."""
     for other in schema.tables:
         for key in other.keys:
+            new = [values.get(column) for column in key.referenced_columns]
+            if key.referenced == table.oid and key.follows_key and None not in new:
+                columns = ", ".join(map(quoted, key.columns))
+                given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key.columns)
+                sets = ", ".join(
+                    f"{quoted(c)} = {literal(str(v))}" for c, v in zip(key.referenced_columns, new, strict=True)
+                )
+                referenced = ", ".join(map(quoted, key.referenced_columns))
+                one = f"SELECT {columns} FROM {other.name.sql} WHERE {given} ORDER BY {columns} LIMIT 1"
+                sql = f"UPDATE {name.sql} SET {sets} WHERE ({referenced}) = ({one})"
+                follows = (other.oid, key.columns)
+                yield _Attempt(
+                    table.oid, name, "table", "update", sql, key.referenced_columns, role, follows=follows
+                )
             if key.referenced == table.oid and key.follows:
                 columns = ", ".join(map(quoted, key.columns))
                 given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key.columns)
@@ -603,32 +629,6 @@ def _with_what_follows(schema: Schema, table: Shape, name: Name, role: str) -> I
                     follows=(other.oid, key.columns),
                     finds=f"SELECT{sql.removeprefix('DELETE')}",
                 )
-            if key.referenced == table.oid and key.moves and len(key.columns) == 1:
-                (column,), (referenced,) = key.columns, key.referenced_columns
-                other_key = _other_key(schema, table, name, referenced)
-                one = f"SELECT {quoted(column)} FROM {other.name.sql} WHERE {quoted(column)} IS NOT NULL LIMIT 1"
-                if other_key is not None:
-                    yield _Attempt(
-                        table.oid,
-                        name,
-                        "table",
-                        "update",
-                        f"UPDATE {name.sql} SET {quoted(referenced)} = {other_key} WHERE {quoted(referenced)} = ({one})",
-                        (referenced,),
-                        role,
-                        follows=(other.oid, key.columns),
-                    )
-
-
-def _other_key(schema: Schema, table: Shape, name: Name, column: str) -> str | None:
-    """Return a value that no row of the table has, for a text or a number; None for any other column."""
-    field = next((f for f in table.fields if f.name == column), None)
-    plain, text = kinds.base(schema, field) if field is not None else ("", "")
-    if plain in LARGEST:
-        return f"(SELECT pg_catalog.max({quoted(column)}) + 1 FROM {name.sql})"
-    if kinds.is_text(plain):
-        return f"pg_catalog.left(pg_catalog.md5({quoted(column)}), {min([*kinds.arguments(text)[:1], 32])})"
-    return None
 
 
 def _row_of(table: Shape, name: Name, order: str) -> str:
@@ -712,14 +712,14 @@ def _with_long_texts(
     keys = {column for columns in (*table.unique, *(key.columns for key in table.keys)) for column in columns}
     given: dict[str, str] = {}
     long = False
-    for field in (f for f in table.fields if f.generated is None and f.counts is None):
-        plain, text = kinds.base(schema, field)
-        if kinds.is_text(plain) and plain != "character" and field.name not in keys:
+    for column in (f for f in table.fields if f.generated is None and f.counts is None):
+        plain, text = kinds.base(schema, column)
+        if kinds.is_text(plain) and plain != "character" and column.name not in keys:
             size = next(iter(kinds.arguments(text)), _LONG)
-            given[field.name] = f"pg_catalog.repeat('x', {min(size, _LONG)})"
+            given[column.name] = f"pg_catalog.repeat('x', {min(size, _LONG)})"
             long = True
-        elif values.get(field.name) is not None:
-            given[field.name] = literal(str(values[field.name]))
+        elif values.get(column.name) is not None:
+            given[column.name] = literal(str(values[column.name]))
     if long:
         listed = ", ".join(map(quoted, given))
         sql = f"INSERT INTO {name.sql} ({listed}) VALUES ({', '.join(given.values())})"
@@ -729,6 +729,12 @@ def _with_long_texts(
 _LONG_INSERT = "insert of long texts"
 _LONG = 9_000
 """Characters of a text without a limit: more than fit into one NOTIFY."""
+
+
+def _as_writer(inserts: Sequence[_Attempt], role: str) -> Iterator[_Attempt]:
+    """Yield the INSERTs with most and with fewest columns as a role: defaults ask for rights too."""
+    for each in dict.fromkeys((inserts[0], min(inserts, key=lambda a: len(a.columns)))) if inserts else ():
+        yield replace(each, action="as role", role="", as_role=role)
 
 
 def _filled(table: Shape, column: str) -> bool:
@@ -823,6 +829,8 @@ def _argument(type_: str) -> str:
 def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refused:
     message = (error.diag.message_primary or str(error)).strip()
     where = _FUNCTION.search(error.diag.context or "")
+    if where is not None and error.sqlstate != "P0001" and _RAISED.match(error.diag.context or "", where.end()):
+        where = None  # it refuses the row, as a constraint of that SQLSTATE does
     column = error.diag.column_name or next(iter(_COLUMN.findall(message)), None)
     return Refused(
         attempt.subject,
@@ -844,7 +852,17 @@ def _told(attempt: _Attempt, error: psycopg.Error, fresh: bool = False) -> Refus
 _FUNCTION = re.compile(
     r'(?:PL/\w+ function|SQL function) "?([\w.$]+)"?(?:\([^)]*\))?(?: line (\d+)| statement (?:\d+))?'
 )
+_RAISED = re.compile(r" at RAISE$", re.MULTILINE)
 _COLUMN = re.compile(r'(?:column|field)(?: reference)? "?(?:[\w$]+\.)?([\w$]+)"?')
+
+
+def _has_other_types(attempt: _Attempt, before: Mapping[int, Shape], now: Mapping[int, Shape]) -> bool:
+    """Whether a column that the statement names had another type before."""
+    was, is_ = (
+        {f.name: f.text for f in tables[attempt.oid].fields} if attempt.oid in tables else {}
+        for tables in (before, now)
+    )
+    return any(was.get(column) != is_.get(column, was.get(column)) for column in attempt.columns)
 
 
 def _is_evidence(
@@ -1047,6 +1065,23 @@ def _published(session: _Session, tables: Iterable[Shape]) -> Iterator[Refused]:
             attempt = _Attempt(table.oid, table.name, "table", action, sql)
             error = session.refusal(attempt) if free and not table.root else None
             if error is not None and error.sqlstate == "55000":
+                yield _told(attempt, error, fresh=True)
+
+
+def _not_for_writers(
+    session: _Session,
+    schema: Schema,
+    tables: Iterable[Shape],
+    counts: Mapping[int, int],
+    writers: Mapping[int, Sequence[str]],
+) -> Iterator[Refused]:
+    """Yield INSERTs into new tables by roles that may insert there, and lack a right that the INSERT also takes."""
+    for table in tables:
+        roles = writers.get(table.oid, ())
+        made = _inserts(table, table.name, _row(session, schema, table, counts) or {}, "") if roles else []
+        for attempt in (each for role in roles[:_MOST_ROLES] for each in _as_writer(made, role)):
+            error = session.refusal(attempt)
+            if error is not None and error.sqlstate == "42501" and "row-level security" not in str(error):
                 yield _told(attempt, error, fresh=True)
 
 

@@ -23,6 +23,8 @@ _FEWER_ROWS = re.compile(
     re.IGNORECASE,
 )
 """What lets a copy have fewer rows on purpose, or tell of others."""
+_LAST_LIMIT = re.compile(r"\blimit\s+\d+[\s;]*$", re.IGNORECASE)
+"""It cuts off the copy as a whole, which leaves rows out whatever was meant."""
 
 
 def among(server: RunningServer, passes: Iterable[Pass], before: Callable[[], str]) -> tuple[Uncopied, ...]:
@@ -73,23 +75,29 @@ def _with_rows(server: RunningServer, database: str, dropped: Iterable[Uncopied]
 
 
 def _copied(sent: Iterable[Statement], table: Name) -> int | None:
-    """How many rows of `table` have been copied to new tables; None if the numbers do not tell that."""
-    made: list[Name] = []
+    """How many rows of `table` have been copied to other tables; None if the numbers do not tell that."""
     copied = 0
     for statement in sent:
         for operation in operations(statement):
-            if isinstance(operation, CreateTable):
-                made.append(operation.table)
             if not _reads(operation, table):
                 if _writes(operation, table):
                     return None
                 continue
-            alone = len(operations(statement)) == 1 and not _FEWER_ROWS.search(statement.sql)
-            into = operation.table if isinstance(operation, CreateTable | Insert) else None
-            if into is None or not alone or statement.rows is None or into not in made:
+            alone = len(operations(statement)) == 1 and not _FEWER_ROWS.search(_LAST_LIMIT.sub("", statement.sql))
+            if not alone or statement.rows is None or not _adds(operation):
                 return None
             copied += statement.rows
     return copied
+
+
+def _adds(operation: Operation) -> bool:
+    """Whether it copies rows whatever the table has already that they go to."""
+    match operation:
+        case CreateTable():
+            return True
+        case Insert(table=into, sources=sources):
+            return not any(each.matches(into) for each in sources)
+    return False
 
 
 def _reads(operation: Operation, table: Name) -> bool:

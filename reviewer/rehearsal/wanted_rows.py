@@ -23,7 +23,10 @@ from reviewer.sql.names import Name
 if TYPE_CHECKING:
     from reviewer.sql.matching import Match
 
-_CHANGES = re.compile(r"\b(?:update|delete)\b.*\bwhere\b", re.IGNORECASE | re.DOTALL)
+_CHANGES = re.compile(
+    r"\b(?:update|delete)\b.*\bwhere\b|\b(?:string_to_\w+|regexp_split_to_\w+|split_part)\s*\(",
+    re.IGNORECASE | re.DOTALL,
+)
 _INSERTS = re.compile(rb"insert|\bcopy\b|\bmerge\b", re.IGNORECASE)
 _BOUND = re.compile(r"(?<![:\w]):(\w+)\b")
 _LONGEST = 20_000

@@ -38,9 +38,9 @@ _EXTENSIONS = {
     "hstore": r"hstore|akeys|avals|skeys|svals",
     "ltree": r"ltree|lquery|ltxtquery",
     "vector": r"vector|halfvec|sparsevec|(?:vector|halfvec)_(?:l2|ip|cosine|l1)_ops",
-    "postgis": r"geometry|geography|st_\w+",
+    "postgis": r"geometry|geography|st_\w+(?=\()",
 }
-"""What belongs to each: types, functions and operator classes."""
+"""What belongs to each: types, functions and operator classes. Types of projects may begin with `st_`."""
 
 
 def _of_extensions(before: str, after: str) -> tuple[tuple[str, str], ...]:

@@ -57,8 +57,8 @@ class Key(Struct, frozen=True):
     referenced_columns: tuple[str, ...]
     follows: bool = False
     """Whether a DELETE of the row that it refers to changes or deletes the referring rows, instead of failing."""
-    moves: bool = False
-    """Whether they follow when the referenced row gets another key."""
+    follows_key: bool = False
+    """Whether the same goes for an UPDATE of its key."""
 
 
 class Kind(Struct, frozen=True):
@@ -175,7 +175,7 @@ WITH RECURSIVE pairs (one, other) AS MATERIALIZED (
     GROUP BY a.attrelid
 ), names AS (
     SELECT k.oid, k.conrelid, k.contype, k.conname, k.confrelid, k.conparentid,
-        k.confdeltype IN ('c', 'n', 'd') AS follows, k.confupdtype IN ('c', 'n', 'd') AS moves,
+        k.confdeltype IN ('c', 'n', 'd') AS follows, k.confupdtype IN ('c', 'n', 'd') AS follows_key,
         coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY u.position) FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY u (number, position)
             JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number), '[]') AS columns,
         coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY u.position) FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY u (number, position)
@@ -194,7 +194,7 @@ WITH RECURSIVE pairs (one, other) AS MATERIALIZED (
 ), keys AS (
     SELECT n.conrelid AS oid, pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', n.conname, 'columns', n.columns, 'referenced', n.confrelid::bigint,
-        'referenced_columns', n.referenced, 'follows', n.follows, 'moves', n.moves) ORDER BY pg_catalog.json_array_length(n.columns) DESC, n.conname) AS found
+        'referenced_columns', n.referenced, 'follows', n.follows, 'follows_key', n.follows_key) ORDER BY pg_catalog.json_array_length(n.columns) DESC, n.conname) AS found
     FROM names n LEFT JOIN pg_catalog.pg_constraint p ON p.oid = n.conparentid
     WHERE n.contype = 'f' AND p.conrelid IS DISTINCT FROM n.conrelid
     GROUP BY n.conrelid

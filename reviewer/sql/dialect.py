@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from reviewer.sql import choices as choices_of
 from reviewer.sql import commands, heads, matching, trees
 from reviewer.sql import conditions as conditions_of
+from reviewer.sql import mapped as mapped_values
 from reviewer.sql.alter import alter
 from reviewer.sql.create import create
 from reviewer.sql.operations import Operation, SessionCommand, Unrecognized, Update
@@ -224,8 +226,25 @@ def excludes_null(condition: str, column: str) -> bool:
 
 
 def matches(sql: str) -> Iterator[matching.Match]:
-    """What rows must hold for each UPDATE and DELETE of a text to take them, as far as that is known. Never raises."""
-    return _of_changes(sql, matching.of)
+    """What rows must hold for each UPDATE and DELETE of a text to take them, and what a text must hold to be taken apart,
+    as far as that is known. Never raises.
+    """
+    yield from _of_changes(sql, matching.of)
+    if not _TAKES_APART.search(sql):
+        return
+    for statement in split(sql):
+        with suppress(Exception):
+            for each in _parser().operations(statement):
+                yield from matching.of_parts(each, statement.text)
+
+
+_TAKES_APART = re.compile(r"\b(?:string_to_|regexp_split_to_|split_part)", re.IGNORECASE)
+
+
+def mapped(sql: str) -> Iterator[mapped_values.Mapped]:
+    """The columns that each UPDATE of a text makes NULL where a CASE does not list their value. Never raises."""
+    for found in _of_changes(sql, lambda tree: tuple(mapped_values.of(tree))):
+        yield from found
 
 
 def choices(sql: str) -> Iterator[choices_of.Choice]:

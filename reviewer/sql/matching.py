@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from msgspec import Struct
 from sqlglot import exp
 
 from reviewer.sql.names import Name
+from reviewer.sql.operations import AlterColumnType, Operation, Update
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -42,6 +44,19 @@ def of(tree: object) -> Match | None:
     if not values:
         return None
     return Match(Name(target.name, target.text("db") or None), tuple(values.items()))
+
+
+def of_parts(change: Operation, text: str) -> Iterator[Match]:
+    """A row whose text has two different parts, for each column that a change of its type or an UPDATE takes apart."""
+    if isinstance(change, AlterColumnType | Update):
+        for column, mark in _PARTS.findall((change.using or "") if isinstance(change, AlterColumnType) else text):
+            yield Match(change.table, ((column, _quoted(f"one{mark}two")),))
+
+
+_PARTS = re.compile(
+    r"\b(?:string_to_(?:array|table)|regexp_split_to_(?:array|table)|split_part)\s*\(\s*\"?(\w+)\"?(?:::\w+)?\s*,\s*'([^'\\]{1,3})'",
+    re.IGNORECASE,
+)
 
 
 def _satisfying(condition: object, own: frozenset[str]) -> _Values | None:

@@ -15,6 +15,7 @@ from reviewer.sql.operations import Operation
 if TYPE_CHECKING:
     from reviewer.sql.choices import Choice
     from reviewer.sql.conditions import Condition
+    from reviewer.sql.mapped import Mapped
     from reviewer.sql.matching import Match
 
 _KEPT = 10_000
@@ -52,6 +53,13 @@ def matches(text: str) -> tuple[Match, ...]:
     from reviewer.sql import dialect
 
     return tuple(dialect.matches(text))
+
+
+def mapped(text: str) -> tuple[Mapped, ...]:
+    """The columns that each UPDATE of a text makes NULL where a CASE does not list their value. Never raises."""
+    from reviewer.sql import dialect
+
+    return tuple(dialect.mapped(text))
 
 
 def choices(text: str) -> tuple[Choice, ...]:

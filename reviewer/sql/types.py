@@ -224,6 +224,9 @@ def narrows(old: str, new: str) -> bool:
         return bool(new_length) and not _holds(old_length, new_length)
     if old_base == new_base and new_base.startswith(("timestamp", "time ", "interval")):
         return int(new_length or 6) < int(old_length or 6)
+    if new_base in _DIGITS and old_base in {"numeric", *_LARGEST_DIGITS}:
+        digits = old_length.partition(",")[0] if old_base == "numeric" else _LARGEST_DIGITS[old_base]
+        return not digits or int(digits) > _DIGITS[new_base]
     if new_base == "numeric":
         return bool(new_length) and old_base in {"real", "double precision"}
     numbers = {"smallint", "integer", "bigint"}
@@ -232,6 +235,9 @@ def narrows(old: str, new: str) -> bool:
     )
 
 
+_DIGITS = {"real": 6, "double precision": 15}
+"""How many decimal digits a floating number keeps."""
+_LARGEST_DIGITS = {"smallint": "5", "integer": "10", "bigint": "19"}
 _STRINGS = frozenset({"character varying", "text", "character", "citext"})
 _NARROWING = (
     ("smallint", "integer", "bigint"),
