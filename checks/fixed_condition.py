@@ -54,7 +54,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
         case Story(revision=revision):
             for each in revision.fixed_conditions:
                 back = revision.downgrade_line
-                downgrade = back is not None and revision.upgrade_line is not None and each.line > back > revision.upgrade_line
+                downgrade = (
+                    back is not None
+                    and revision.upgrade_line is not None
+                    and each.line > back > revision.upgrade_line
+                )
                 yield concern(
                     f"`{each.condition}` {'always' if each.holds else 'never'} holds: {each.because}.",
                     about=about.other("condition", str(each.line)),

@@ -70,7 +70,9 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     continue
                 value = found["value"].replace("''", "'")
                 meant = found["meant"].replace("''''", "''") if found["quoted"] else None
-                instead = f'server_default="{meant}"'.replace("''", "'") if meant is not None else "no server_default"
+                instead = (
+                    f'server_default="{meant}"'.replace("''", "'") if meant is not None else "no server_default"
+                )
                 what = "the quotes included" if found["quoted"] else "the word and not NULL"
                 yield concern(
                     f"""

@@ -432,14 +432,14 @@ EXAMPLES = [
     ),
     Example(
         "a default that a CHECK rejects",
-        given='op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT \'on\' CHECK (state IN (\'on\', \'off\')))")',
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT 'on' CHECK (state IN ('on', 'off')))\")",
         upgrade="""
         op.alter_column("jobs", "state", server_default="active")  # flagged
         """,
     ),
     Example(
         "a default that a CHECK accepts",
-        given='op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT \'on\' CHECK (state IN (\'on\', \'off\')))")',
+        given="op.execute(\"CREATE TABLE jobs (id int PRIMARY KEY, state text DEFAULT 'on' CHECK (state IN ('on', 'off')))\")",
         upgrade="""
         op.alter_column("jobs", "state", server_default="off")
         """,

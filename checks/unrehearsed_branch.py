@@ -55,9 +55,7 @@ RULE = Rule(
 def check(subject: Subject, context: Context) -> Iterator[Concern]:
     match subject:
         case Story(revision=revision) if any(_succeeded(each) for each in subject.passes):
-            ran = {
-                each.statement.location.line for each in subject.upgrade if each.statement.location is not None
-            }
+            ran = {each.statement.location.line for each in subject.upgrade if each.statement.location is not None}
             for branch in revision.environment_branches:
                 if branch.changes and not any(branch.first <= line <= branch.last for line in ran):
                     what = listed([f"`{each}`" for each in dict.fromkeys(branch.changes)])

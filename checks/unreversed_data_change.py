@@ -230,14 +230,16 @@ op.execute("CREATE PROCEDURE clean() LANGUAGE SQL AS $$ DELETE FROM users WHERE 
     ),
     Example(
         "rows that one statement moves",
-        given=USERS + '\nop.execute("CREATE TABLE kept (LIKE users)")\nop.execute("INSERT INTO users VALUES (1, \'a\'), (2, \'b\')")',
+        given=USERS
+        + "\nop.execute(\"CREATE TABLE kept (LIKE users)\")\nop.execute(\"INSERT INTO users VALUES (1, 'a'), (2, 'b')\")",
         upgrade="""
         op.execute("WITH gone AS (DELETE FROM users WHERE id < 10 RETURNING *) INSERT INTO kept SELECT * FROM gone")
         """,
     ),
     Example(
         "rows of which one statement moves some",
-        given=USERS + '\nop.execute("CREATE TABLE kept (LIKE users)")\nop.execute("INSERT INTO users VALUES (1, \'a\'), (2, \'b\')")',
+        given=USERS
+        + "\nop.execute(\"CREATE TABLE kept (LIKE users)\")\nop.execute(\"INSERT INTO users VALUES (1, 'a'), (2, 'b')\")",
         upgrade="""
         op.execute(  # flagged
             "WITH gone AS (DELETE FROM users WHERE id < 10 RETURNING *) INSERT INTO kept SELECT * FROM gone WHERE name = 'a'"

@@ -32,7 +32,17 @@ from reviewer.recording.code import (
     Relationship,
 )
 from reviewer.recording.encoding import FORMAT, dumps, loads
-from reviewer.recording.history import ConditionalDrop, Declared, EnvironmentBranch, FixedCondition, Guard, History, HistoryEntry, Labelled, Revision
+from reviewer.recording.history import (
+    ConditionalDrop,
+    Declared,
+    EnvironmentBranch,
+    FixedCondition,
+    Guard,
+    History,
+    HistoryEntry,
+    Labelled,
+    Revision,
+)
 from reviewer.recording.observations import (
     NOT_THERE,
     Location,
@@ -86,10 +96,10 @@ __all__ = [
     "Disagreement",
     "Enumeration",
     "Environment",
+    "EnvironmentBranch",
     "FailingOld",
     "Failure",
     "FailureKind",
-    "EnvironmentBranch",
     "FixedCondition",
     "Guard",
     "HiddenRows",

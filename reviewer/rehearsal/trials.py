@@ -712,14 +712,14 @@ def _with_long_texts(
     keys = {column for columns in (*table.unique, *(key.columns for key in table.keys)) for column in columns}
     given: dict[str, str] = {}
     long = False
-    for field in (f for f in table.fields if f.generated is None and f.counts is None):
-        plain, text = kinds.base(schema, field)
-        if kinds.is_text(plain) and plain != "character" and field.name not in keys:
+    for each in (f for f in table.fields if f.generated is None and f.counts is None):
+        plain, text = kinds.base(schema, each)
+        if kinds.is_text(plain) and plain != "character" and each.name not in keys:
             size = next(iter(kinds.arguments(text)), _LONG)
-            given[field.name] = f"pg_catalog.repeat('x', {min(size, _LONG)})"
+            given[each.name] = f"pg_catalog.repeat('x', {min(size, _LONG)})"
             long = True
-        elif values.get(field.name) is not None:
-            given[field.name] = literal(str(values[field.name]))
+        elif values.get(each.name) is not None:
+            given[each.name] = literal(str(values[each.name]))
     if long:
         listed = ", ".join(map(quoted, given))
         sql = f"INSERT INTO {name.sql} ({listed}) VALUES ({', '.join(given.values())})"
