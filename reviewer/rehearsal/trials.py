@@ -922,8 +922,11 @@ def _of_new_columns(connection: Connection[tuple[object, ...]], found: Refused, 
 
 
 def _of_columns_left_out(connection: Connection[tuple[object, ...]], found: Refused, kind: str) -> bool:
-    """Return whether the constraint covers only columns that the INSERT leaves to their defaults and to triggers."""
-    columns = _columns_of(connection, found, kind) if found.action == "insert" else []
+    """Return whether the constraint covers only columns that the INSERT leaves to their defaults and to triggers. What a
+    function writes elsewhere may come from the columns that it does write.
+    """
+    direct = found.action == "insert" and found.function is None
+    columns = _columns_of(connection, found, kind) if direct else []
     return bool(columns) and not set(columns) & set(found.columns)
 
 
