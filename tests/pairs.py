@@ -851,6 +851,13 @@ FURTHER = [
         "INSERT INTO t117 (id) VALUES (900); SELECT 1 / count(*) FROM t117 WHERE b <> 'gen_random_uuid()'",
         is_new=True,
     ),
+    Pair(
+        "privileges by column",
+        _ROLE + _table(90, "a text, b text") + "GRANT SELECT ON t90 TO twin_reader",
+        _sent("REVOKE SELECT ON t90 FROM twin_reader", "GRANT SELECT (id, a) ON t90 TO twin_reader"),
+        _sent("REVOKE SELECT ON t90 FROM twin_reader", "GRANT SELECT (id, a, b) ON t90 TO twin_reader"),
+        "SET ROLE twin_reader; SELECT b FROM t90",
+    ),
 ]
 
 
