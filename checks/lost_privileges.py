@@ -35,7 +35,7 @@ them on objects that are created later.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from reviewer.check import (
     Afterwards,
@@ -175,7 +175,8 @@ _REVOKE = re.compile(
 def _told(key: tuple[str, str, str | None], after: Afterwards, story: Story) -> Iterator[Concern]:
     kind, name, table = key
     changes = [c for c in after.changes if (c.kind, c.name, c.table) == key and c.change is Change.CHANGED]
-    lost = [text for each in changes if each.aspect == "grants" for text in _lost(each)]
+    by_column = _on_every_column(name, after, story) if kind == "table" else {}
+    lost = [text for each in changes if each.aspect == "grants" for text in _lost(each, by_column)]
     options = [
         option
         for each in changes
@@ -280,13 +281,31 @@ def _weaker(name: Name, story: Story) -> Concern:
     )
 
 
-def _lost(change: Difference) -> Iterator[str]:
+def _on_every_column(table: str, after: Afterwards, story: Story) -> dict[str, frozenset[str]]:
+    """What roles may do with each column of the table since the revision has granted it by column."""
+    known = story.after.table(Name.told(table))
+    granted = {
+        each.name: _entries(each.after)
+        for each in after.changes
+        if (each.kind, each.table, each.aspect) == ("column", table, "grants")
+    }
+    if known is None or not known.columns or not {column.name for column in known.columns} <= granted.keys():
+        return {}
+    of_columns = [granted[column.name] for column in known.columns]
+    return {
+        role: frozenset.intersection(*(each.get(role, frozenset()) for each in of_columns))
+        for role in of_columns[0]
+    }
+
+
+def _lost(change: Difference, by_column: Mapping[str, frozenset[str]]) -> Iterator[str]:
     owner = _owner(change.before) or _owner(change.after)
     before, after = _entries(change.before), _entries(change.after)
     if change.after is None:
         after = {owner: before.get(owner, frozenset())}
     for role, given in before.items():
-        gone = [_WORDS[letter] for letter in sorted(given - after.get(role, frozenset())) if letter in _WORDS]
+        kept = after.get(role, frozenset()) | by_column.get(role, frozenset())
+        gone = [_WORDS[letter] for letter in sorted(given - kept) if letter in _WORDS]
         if gone and role != owner:
             who = f"of `{role}`" if role else "of everybody"
             yield f"{listed(gone)} {who}"
@@ -313,7 +332,7 @@ def _made_anew(name: Name, story: Story) -> Step | None:
 
 def _revoked(story: Story, name: Name) -> Step | None:
     """The last REVOKE that names it, else the last one."""
-    revokes = [s for s in story.steps() if isinstance(s.operation, Privileges)]
+    revokes = [s for s in story.steps() if isinstance(s.operation, Privileges) and s.operation.action == "revoke"]
     named = [s for s in revokes if name.name in s.statement.sql]
     return next(iter(reversed(named or revokes)), None) or cause_of(story, name)
 
@@ -440,6 +459,30 @@ EXAMPLES = [
         upgrade="""
         op.create_table("reports", sa.Column("id", sa.BigInteger(), primary_key=True))
         op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC")
+        """,
+    ),
+    Example(
+        "granted again for each column",
+        given="""
+        op.execute("DO $$ BEGIN CREATE ROLE example_reader; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        op.execute("CREATE TABLE visits (id int PRIMARY KEY, place text)")
+        op.execute("GRANT SELECT ON visits TO example_reader")
+        """,
+        upgrade="""
+        op.execute("REVOKE SELECT ON visits FROM example_reader")
+        op.execute("GRANT SELECT (id, place) ON visits TO example_reader")
+        """,
+    ),
+    Example(
+        "granted again for one column",
+        given="""
+        op.execute("DO $$ BEGIN CREATE ROLE example_reader; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        op.execute("CREATE TABLE visits (id int PRIMARY KEY, place text)")
+        op.execute("GRANT SELECT ON visits TO example_reader")
+        """,
+        upgrade="""
+        op.execute("REVOKE SELECT ON visits FROM example_reader")  # flagged
+        op.execute("GRANT SELECT (id) ON visits TO example_reader")
         """,
     ),
 ]

@@ -44,7 +44,9 @@ from reviewer.check import (
     Insert,
     Merge,
     Rule,
+    Select,
     Severity,
+    Step,
     Story,
     Subject,
     Update,
@@ -97,8 +99,11 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                 if _takes_no_other(each, subject):
                     continue
                 step = (
-                    cause_of(subject, each.sequence, wanted=lambda o: isinstance(o, AlterObject), named_only=True)
-                    or cause_of(subject, each.table, wanted=lambda o: isinstance(o, _MOVES), named_only=True)
+                    _set_by(each, subject)
+                    or cause_of(
+                        subject, each.sequence, wanted=lambda o: isinstance(o, AlterObject), named_only=True
+                    )
+                    or cause_of(subject, each.table, wanted=_moves, named_only=True)
                     or cause_of(subject, each.table)
                 )
                 column, table = quoted(each.column), each.table.sql.removeprefix("public.")
@@ -115,6 +120,24 @@ def check(subject: Subject, context: Context) -> Iterator[Concern]:
                     location=place_of(step),
                     evidence={"next": each.next, "highest": each.highest},
                 )
+
+
+def _set_by(counter: Counter, story: Story) -> Step | None:
+    """The last statement that sets the sequence with `setval()`, if none after it writes rows of the table."""
+    for step in reversed(list(story.steps())):
+        match step.operation:
+            case Select(calls=calls) if "setval" in calls:
+                if any(each in step.statement.sql for each in (counter.sequence.name, counter.table.name)):
+                    return step
+            case operation if isinstance(operation, _MOVES) and step is cause_of(
+                story, counter.table, wanted=_moves
+            ):
+                return None
+    return None
+
+
+def _moves(operation: object) -> bool:
+    return isinstance(operation, _MOVES)
 
 
 def _takes_no_other(counter: Counter, story: Story) -> bool:
@@ -224,6 +247,17 @@ EXAMPLES = [
         upgrade="""
         op.create_table("settings", sa.Column("id", sa.Integer(), sa.CheckConstraint("id = 1"), primary_key=True))
         op.execute("INSERT INTO settings (id) VALUES (1)")
+        """,
+    ),
+    Example(
+        "set to the number of rows",
+        given="""
+        op.execute("CREATE TABLE jobs (id serial PRIMARY KEY, name text)")
+        op.execute("INSERT INTO jobs (name) SELECT 'x' FROM generate_series(1, 40)")
+        op.execute("DELETE FROM jobs WHERE id <= 20")
+        """,
+        upgrade="""
+        op.execute("SELECT setval('jobs_id_seq', (SELECT count(*) FROM jobs))")  # flagged
         """,
     ),
 ]

@@ -25,7 +25,9 @@ from tests.pairs import Pair
 
 pytestmark = pytest.mark.server
 
-KINDS = pytest.mark.parametrize("kind", [pairs.BREAKING, pairs.WORKING], ids=["statements", "rows"])
+KINDS = pytest.mark.parametrize(
+    "kind", [pairs.BREAKING, pairs.WORKING, pairs.FURTHER], ids=["statements", "rows", "further"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ _STORED = b"""
 SELECT c.oid::bigint AS oid, c.oid::regclass::text AS name, pg_relation_filenode(c.oid)::bigint AS node,
     x.indrelid::bigint AS table
 FROM pg_class c LEFT JOIN pg_index x ON x.indexrelid = c.oid
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm', 'i')
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm', 'i') AND c.relispopulated
 """
 _DONE = """
 SELECT c.oid::bigint AS oid, pg_stat_get_xact_numscans(c.oid) AS scans,

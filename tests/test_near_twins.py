@@ -1886,3 +1886,90 @@ def test_rows_that_a_refused_downgrade_leaves_where_they_were_written_stop_no_la
     report = bench.review(case(created, *between, required))
 
     assert not {"failing-upgrade", "fails-on-legal-rows"} & {f.rule for f in report.findings}
+
+
+TEXTS = "CREATE TABLE texts (id int PRIMARY KEY, name varchar(200) NOT NULL, slug varchar(200))"
+BY_LINES = """
+for row in op.get_bind().execute(sa.text("SELECT id, name FROM texts WHERE slug IS NULL")).all():
+    {}
+"""
+LITERAL = "op.execute(f\"UPDATE texts SET slug = '{row.name.lower()}' WHERE id = {row.id}\")"
+PARAMETER = 'op.get_bind().execute(sa.text("UPDATE texts SET slug = :s WHERE id = :i"), {"s": row.name.lower(), "i": row.id})'
+BY_PAGES = """
+bind, seen = op.get_bind(), 0
+while True:
+    page = sa.text("SELECT id FROM texts WHERE slug IS NULL ORDER BY id LIMIT 500{}")
+    ids = bind.execute(page, {{"seen": seen}}).scalars().all()
+    if not ids:
+        break
+    bind.execute(sa.text("UPDATE texts SET slug = name WHERE id = ANY(:ids)"), {{"ids": list(ids)}})
+    seen += 500
+op.alter_column("texts", "slug", nullable=False)
+"""
+ONCE = (
+    "DELETE FROM texts a USING texts b WHERE {0}(a.name) = {0}(b.name) AND a.id > b.id",
+    "CREATE UNIQUE INDEX one_name ON texts (lower(name))",
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "harmful", "harmless"),
+    [
+        (TEXTS, BY_LINES.format(LITERAL), BY_LINES.format(PARAMETER)),
+        (TEXTS, BY_PAGES.format(" OFFSET :seen"), BY_PAGES.format("")),
+        (TEXTS, *(sent(*(each.format(fold) for each in ONCE)) for fold in ("md5", "lower"))),
+        (
+            "CREATE TABLE texts (id int PRIMARY KEY, tags text, list text[])",
+            sent("UPDATE texts SET list = ('{' || tags || '}')::text[] WHERE list IS NULL AND tags IS NOT NULL"),
+            sent("UPDATE texts SET list = string_to_array(tags, ',') WHERE list IS NULL AND tags IS NOT NULL"),
+        ),
+        (
+            "CREATE TABLE fees (id int PRIMARY KEY, price numeric(10, 2) NOT NULL, cents int, big bigint)",
+            sent("UPDATE fees SET cents = price * 100 WHERE cents IS NULL"),
+            sent("UPDATE fees SET big = price * 100 WHERE big IS NULL"),
+        ),
+    ],
+    ids=["quotes", "pages that shrink", "alike but for case", "braces", "too many digits"],
+)
+def test_rows_that_a_statement_takes_may_be_bad_in_another_column(
+    given: str, harmful: str, harmless: str, bench: cases.Bench
+) -> None:
+    told = [
+        bench.review(
+            replace(case((body.strip(), NO_WAY_BACK)), setup=(given,)), select=("fails-on-legal-rows",)
+        ).findings
+        for body in (harmful, harmless)
+    ]
+
+    assert [[each.rule for each in found] for found in told] == [["fails-on-legal-rows"], []]
+
+
+@pytest.mark.parametrize(("update", "told"), [("", True), (', onupdate="CASCADE"', False)])
+def test_a_key_that_references_no_longer_follow_is_told(update: str, told: bool, bench: cases.Bench) -> None:
+    setup = (
+        "CREATE TABLE kinds (code text PRIMARY KEY)",
+        "CREATE TABLE things (id int PRIMARY KEY, code text CONSTRAINT of_kind REFERENCES kinds ON UPDATE CASCADE)",
+    )
+    up = f"""
+op.drop_constraint("of_kind", "things")
+op.create_foreign_key("of_kind", "things", "kinds", ["code"], ["code"], postgresql_not_valid=True{update})
+"""
+    report = bench.review(replace(case((up.strip(), NO_WAY_BACK)), setup=setup), select=("refused-after-upgrade",))
+
+    assert [each.message.startswith("UPDATE of a key that others refer to") for each in report.findings] == [
+        True
+    ] * told
+
+
+@pytest.mark.parametrize(("timeout", "told"), [("'3s'", ["warning"]), ("0", [])])
+def test_a_build_that_may_take_no_longer_than_other_statements_is_told(
+    timeout: str, told: list[str], bench: cases.Bench
+) -> None:
+    up = f"""
+with op.get_context().autocommit_block():
+    op.execute("SET statement_timeout = {timeout}")
+    op.create_index("ix", "items", ["old"], postgresql_concurrently=True)
+"""
+    report = bench.review(case((up.strip(), NO_WAY_BACK)), select=("timed-out-concurrent-build",))
+
+    assert [each.severity.value for each in report.findings] == told

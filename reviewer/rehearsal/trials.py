@@ -712,14 +712,14 @@ def _with_long_texts(
     keys = {column for columns in (*table.unique, *(key.columns for key in table.keys)) for column in columns}
     given: dict[str, str] = {}
     long = False
-    for column in (f for f in table.fields if f.generated is None and f.counts is None):
-        plain, text = kinds.base(schema, column)
-        if kinds.is_text(plain) and plain != "character" and column.name not in keys:
+    for each in (f for f in table.fields if f.generated is None and f.counts is None):
+        plain, text = kinds.base(schema, each)
+        if kinds.is_text(plain) and plain != "character" and each.name not in keys:
             size = next(iter(kinds.arguments(text)), _LONG)
-            given[column.name] = f"pg_catalog.repeat('x', {min(size, _LONG)})"
+            given[each.name] = f"pg_catalog.repeat('x', {min(size, _LONG)})"
             long = True
-        elif values.get(column.name) is not None:
-            given[column.name] = literal(str(values[column.name]))
+        elif values.get(each.name) is not None:
+            given[each.name] = literal(str(values[each.name]))
     if long:
         listed = ", ".join(map(quoted, given))
         sql = f"INSERT INTO {name.sql} ({listed}) VALUES ({', '.join(given.values())})"
@@ -940,8 +940,11 @@ def _of_new_columns(connection: Connection[tuple[object, ...]], found: Refused, 
 
 
 def _of_columns_left_out(connection: Connection[tuple[object, ...]], found: Refused, kind: str) -> bool:
-    """Return whether the constraint covers only columns that the INSERT leaves to their defaults and to triggers."""
-    columns = _columns_of(connection, found, kind) if found.action == "insert" else []
+    """Return whether the constraint covers only columns that the INSERT leaves to their defaults and to triggers. What a
+    function writes elsewhere may come from the columns that it does write.
+    """
+    direct = found.action == "insert" and found.function is None
+    columns = _columns_of(connection, found, kind) if direct else []
     return bool(columns) and not set(columns) & set(found.columns)
 
 
