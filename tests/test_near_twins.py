@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from reviewer.rehearsal.workbench import NOT_BUILT_IN
 from reviewer.review.rollback_label import label
-from tests import cases
+from tests import cases, look_alikes
 
 ITEMS = ("CREATE TABLE items (id int PRIMARY KEY, old text)", "INSERT INTO items SELECT generate_series(1, 50)")
 
@@ -1973,3 +1973,21 @@ with op.get_context().autocommit_block():
     report = bench.review(case((up.strip(), NO_WAY_BACK)), select=("timed-out-concurrent-build",))
 
     assert [each.severity.value for each in report.findings] == told
+
+
+@pytest.mark.parametrize("pair", look_alikes.PAIRS, ids=lambda pair: pair.name)
+def test_what_does_harm_is_told_apart_from_what_only_looks_like_it(
+    pair: look_alikes.LookAlikes, bench: cases.Bench
+) -> None:
+    told = []
+    for upgrade, back, given in (
+        (pair.harmful, pair.back[0], pair.given),
+        (pair.harmless, pair.back[1], pair.other or pair.given),
+    ):
+        revisions = upgrade if isinstance(upgrade, list) else [(upgrade, back)]
+        made = replace(case(*revisions, per_migration=not pair.together), setup=(given,))
+        report = bench.review(made)
+        assert not report.all_errors
+        told.append({f.rule for f in report.findings if f.severity.value != "notice"})
+
+    assert [pair.rule in each for each in told] == [True, False]

@@ -15,7 +15,7 @@ _TEXT = r"'((?:[^']|'')*)'"
 
 
 def held(table: Name, column: str, context: Context) -> Iterator[Constraint]:
-    """The constraints that every row keeps: those that are there, and those that the same transaction has dropped,
+    """The constraints that every row keeps: the present ones, and those that the same transaction has dropped,
     unless it has written the column since.
     """
     yield from context.now.constraints(table)

@@ -11,7 +11,7 @@ from reviewer.sql.names import Name
 
 
 class Mapped(Struct, frozen=True):
-    """A column whose values become NULL, but for those that a CASE lists."""
+    """A column whose values become NULL, except those that a CASE lists."""
 
     table: Name
     column: str
