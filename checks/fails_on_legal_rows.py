@@ -155,12 +155,11 @@ def _asking(operation: Operation | None, filled: str | None, sqlstate: str | Non
         case AddPrimaryKey(table=table, columns=columns) if columns:
             return _repeated(table, columns)
         case AddUnique(table=table, columns=columns) if columns:
-            given = [] if operation.nulls_not_distinct else _given(table, columns, now)
-            return _repeated(table, columns, given)
+            return _repeated(table, columns, [] if operation.nulls_not_distinct else _given(table, columns, now))
         case CreateIndex(table=table, columns=columns, unique=True) if columns:
-            given = [] if operation.nulls_not_distinct else _given(table, columns, now)
-            only = [f"({operation.where})" if given else operation.where] if operation.where else []
-            return _repeated(table, columns, only + given)
+            compared = [] if operation.nulls_not_distinct else _given(table, columns, now)
+            only = [f"({operation.where})" if compared else operation.where] if operation.where else []
+            return _repeated(table, columns, only + compared)
         case AddForeignKey(table=table, key=key) if key.columns and len(key.columns) == len(key.referenced_columns):
             pairs = zip(key.columns, key.referenced_columns, strict=True)
             same = " AND ".join(f"r.{quoted(to)} = t.{quoted(column)}" for column, to in pairs)
@@ -171,8 +170,8 @@ def _asking(operation: Operation | None, filled: str | None, sqlstate: str | Non
             )
         case AlterColumnType(table=table, column=column, type=type_, using=using) if sqlstate == "23505":
             made = using or f"{quoted(column)}::{type_}"
-            where = _where(_given(table, (column,), now))
-            return f"SELECT {made}, count(*) FROM {table.sql}{where} GROUP BY 1 HAVING count(*) > 1"
+            filled = _where(_given(table, (column,), now))
+            return f"SELECT {made}, count(*) FROM {table.sql}{filled} GROUP BY 1 HAVING count(*) > 1"
         case AlterColumnType(table=table, column=column, type=type_):
             size = type_.partition("(")[2].rstrip(")")
             if type_.lower().startswith(("varchar", "character", "char")) and size.isdigit():

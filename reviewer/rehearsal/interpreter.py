@@ -161,6 +161,24 @@ class _Started:
         self._guardian.forget(self._watched)
 
 
+class Runner(Protocol):
+    """What a rehearsal uses of a process of the project's interpreter, its own or one that it shares."""
+
+    began: float
+
+    def hello(self) -> Hello:
+        """Return the runner's first event."""
+
+    def run(self, command: AnyCommand, deadline: float, quiet: Callable[[], str | None] | None = None) -> Answer:
+        """Run a command and return what came of it."""
+
+    def last_words(self) -> str:
+        """Return the last line that the process printed, once it has been closed."""
+
+    def close(self) -> None:
+        """Give the process up."""
+
+
 class RunnerProcess:
     """One process of the project's interpreter. Use it as a context manager: the process and its children end with
     it.

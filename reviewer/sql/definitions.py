@@ -287,7 +287,7 @@ def _table_constraint(reader: Reader, table: Name, name: str | None) -> TableCon
         if reader.accept("NULLS"):
             one_null = reader.accept("NOT")
             reader.expect("DISTINCT")
-    columns: tuple[str, ...] = ()
+    columns = ()
     index: str | None = None
     if reader.at("USING", "INDEX") and not reader.at("USING", "INDEX", "TABLESPACE"):
         reader.expect("USING", "INDEX")
