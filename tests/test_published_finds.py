@@ -256,3 +256,30 @@ def test_a_column_whose_values_the_revision_does_not_take_is_lost(fetched: str, 
     (lost,) = found(bench, Story((MEMBERS,), (up,), downgrade=down), "rename-as-drop")
 
     assert "destroys every value of `subject`" in lost.message
+
+
+@pytest.mark.parametrize("type_", ["state", "public.state", '"public"."state"'])
+@pytest.mark.parametrize("many", ["", "[]"], ids=["one", "array"])
+def test_a_downgrade_that_makes_an_enum_again_fails_on_the_new_label_and_destroys_nothing(
+    type_: str, many: str, bench: Bench
+) -> None:
+    given = f"""op.execute("CREATE TYPE state AS ENUM ('new', 'done')")
+op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state state{many})")"""
+    up = """with op.get_context().autocommit_block():
+    op.execute("ALTER TYPE public.state ADD VALUE IF NOT EXISTS 'lost'")"""
+    down = "\n".join(
+        f"op.execute({sql!r})"
+        for sql in (
+            f"ALTER TYPE {type_} RENAME TO state_old",
+            f"CREATE TYPE {type_} AS ENUM ('new', 'done')",
+            f"ALTER TABLE jobs ALTER state TYPE {type_}{many} USING state::text{many}::{type_}{many}",
+            "DROP TYPE state_old",
+        )
+    )
+    story = Story((given,), (up,), downgrade=down)
+
+    assert found(bench, story, "destructive-downgrade") == []
+    (fails,) = found(bench, story, "failing-downgrade")
+    assert fails.severity is Severity.NOTICE
+    assert 'invalid input value for enum state: "lost"' in fails.message
+    assert label(bench.record(story), "new1") == "data-dependent"
