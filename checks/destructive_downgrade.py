@@ -55,6 +55,7 @@ from reviewer.check import (
     Truncate,
     about,
     concern,
+    names,
     types,
 )
 
@@ -168,12 +169,26 @@ def _lost(step: Step, brought: _Brought, story: Story, static: bool) -> tuple[st
             return f"deletes {rows} of `{table}`", ("downgrade", "table", str(table))
         case AlterColumnType(table=table, column=column, type=type_) if not brought.type(table, column):
             known = step.now.column(table, column)
-            if known is not None and not types.keeps_storage(known.type, type_):
+            if (
+                known is not None
+                and not types.keeps_storage(known.type, type_)
+                and not _one_name(known.type, type_)
+            ):
                 return (
                     f"turns `{table}.{column}` from `{known.type}` into `{type_}`",
                     ("downgrade", "column", str(table), column),
                 )
     return None
+
+
+def _one_name(one: str, other: str) -> bool:
+    """Whether both name one type. Where a new type has taken the name, no value is lost: one that it lacks makes the
+    downgrade fail.
+    """
+    if one.endswith("[]") != other.endswith("[]"):
+        return False
+    first, second = names.read(one.removesuffix("[]")), names.read(other.removesuffix("[]"))
+    return first is not None and second is not None and first.matches(second)
 
 
 USERS = 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY, name varchar(50))")'

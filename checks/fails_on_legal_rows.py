@@ -28,7 +28,7 @@ first, which applies to new rows immediately, and validate it in a later deploy.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reviewer.check import (
     AddCheck,
@@ -148,14 +148,18 @@ def _asking(operation: Operation | None, filled: str | None, sqlstate: str | Non
             return _count(table, f"{quoted(column)} IS NULL")
         case AddCheck(table=table, expression=expression):
             return _count(table, f"NOT ({expression})")
-        case (
-            AddUnique(table=table, columns=columns)
-            | AddPrimaryKey(table=table, columns=columns)
-            | CreateIndex(table=table, columns=columns, unique=True)
-        ) if columns:
-            listed = ", ".join(map(_key, columns))
-            where = f" WHERE {operation.where}" if isinstance(operation, CreateIndex) and operation.where else ""
-            return f"SELECT {listed}, count(*) FROM {table.sql}{where} GROUP BY {listed} HAVING count(*) > 1"
+        case AddPrimaryKey(table=table, columns=columns) if columns and sqlstate == "23502":
+            return _count(
+                table, " OR ".join(f"{quoted(column)} IS NULL" for column in _nullable(table, columns, now))
+            )
+        case AddPrimaryKey(table=table, columns=columns) if columns:
+            return _repeated(table, columns)
+        case AddUnique(table=table, columns=columns) if columns:
+            return _repeated(table, columns, [] if operation.nulls_not_distinct else _given(table, columns, now))
+        case CreateIndex(table=table, columns=columns, unique=True) if columns:
+            compared = [] if operation.nulls_not_distinct else _given(table, columns, now)
+            only = [f"({operation.where})" if compared else operation.where] if operation.where else []
+            return _repeated(table, columns, only + compared)
         case AddForeignKey(table=table, key=key) if key.columns and len(key.columns) == len(key.referenced_columns):
             pairs = zip(key.columns, key.referenced_columns, strict=True)
             same = " AND ".join(f"r.{quoted(to)} = t.{quoted(column)}" for column, to in pairs)
@@ -166,13 +170,33 @@ def _asking(operation: Operation | None, filled: str | None, sqlstate: str | Non
             )
         case AlterColumnType(table=table, column=column, type=type_, using=using) if sqlstate == "23505":
             made = using or f"{quoted(column)}::{type_}"
-            return f"SELECT {made}, count(*) FROM {table.sql} GROUP BY 1 HAVING count(*) > 1"
+            filled = _where(_given(table, (column,), now))
+            return f"SELECT {made}, count(*) FROM {table.sql}{filled} GROUP BY 1 HAVING count(*) > 1"
         case AlterColumnType(table=table, column=column, type=type_):
             size = type_.partition("(")[2].rstrip(")")
             if type_.lower().startswith(("varchar", "character", "char")) and size.isdigit():
                 return _count(table, f"length({quoted(column)}::text) > {size}")
             return f"SELECT DISTINCT {quoted(column)}::text FROM {table.sql} ORDER BY 1"
     return None
+
+
+def _repeated(table: Name, columns: Sequence[str], conditions: Sequence[str] = ()) -> str:
+    listed = ", ".join(map(_key, columns))
+    return f"SELECT {listed}, count(*) FROM {table.sql}{_where(conditions)} GROUP BY {listed} HAVING count(*) > 1"
+
+
+def _given(table: Name, columns: Sequence[str], now: Schema) -> list[str]:
+    """Conditions that leave out what no unique index compares: GROUP BY takes one NULL for another."""
+    return [f"{_key(column)} IS NOT NULL" for column in _nullable(table, columns, now)]
+
+
+def _nullable(table: Name, columns: Sequence[str], now: Schema) -> list[str]:
+    known = [(column, now.column(table, column)) for column in columns]
+    return [column for column, found in known if found is None or found.nullable]
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _key(column: str) -> str:

@@ -16,6 +16,7 @@ keeps the values, but breaks the code that runs while it is deployed: see `renam
 
 - A drop and an add of different types: see `dropped-column`.
 - A column whose values were copied in between, and one of a table that was emptied before: nothing is lost.
+- A column whose values the revision has fetched before it wrote rows: it took them somewhere else.
 - A new column that refers to another table than the dropped one, or has a default other than an empty text, zero or
   false, and a dropped column that comes again.
 - Tables and columns that the same deploy has created.
@@ -214,6 +215,7 @@ def _nothing_lost(table: Name, old: str, new: str, context: Context) -> bool:
     return (
         context.emptied(table)
         or (context.moved_in_python(table) and _filled(table, new, context))
+        or context.taken_in_python(table, old)
         or _column_copied(table, old, new, context)
     )
 

@@ -265,7 +265,7 @@ def _first_started(
     first = next((each for each in plans if each.revisions), None)
     if first is None or config.static or config.each:
         return None
-    started = [first.process(folder, guardian)]
+    started = [first.process(folder, guardian, first.runner)]
 
     def close() -> None:
         for each in started:

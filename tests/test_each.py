@@ -165,3 +165,15 @@ def test_the_report_is_the_same_however_many_are_rehearsed_at_once(
 
     assert [each["id"] for each in one["revisions"]] == [*names]
     assert untimed(two) == untimed(one)
+
+
+def test_an_env_py_that_ends_the_process_is_reported_with_its_last_words(place: Place, tmp_path: Path) -> None:
+    env = 'import sys\nprint("SECRET_KEY is not set\\nMake one with:\\n\\n  $ openssl rand -base64 32")\nsys.exit(1)\n'
+    folder = project(tmp_path, revision("b", "a", COLUMN, UNDO), env=env)
+
+    done = place.review(folder, *HISTORY)
+
+    assert done.returncode == 3, told(done)
+    said = "SECRET_KEY is not set / Make one with: / $ openssl rand -base64 32. If it needs settings, give them with --env"
+    assert f"env.py:3: sys.exit(1) was called: {said}" in done.stdout
+    assert done.stderr == "", told(done)

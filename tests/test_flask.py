@@ -97,3 +97,51 @@ def test_what_keeps_the_application_from_being_made_is_named(name: str, tmp_path
     assert kind == "import"
     assert "While importing 'service', an ImportError was raised" in message
     assert "No module named 'nowhere_at_all' (service.py, line 2)" in message
+
+
+@pytest.mark.parametrize("name", FLASK)
+def test_migrations_inside_the_package_of_the_application_are_run_from_above_it(name: str, tmp_path: Path) -> None:
+    version, *packages = FLASK[name]
+    python = interpreter(version, *packages)
+    package = made(tmp_path / "service")
+    (package / "service.py").rename(package / "__init__.py")
+
+    with somewhere() as place:
+        report = place.report(package, "--revisions", "a:b", "--python", python, "--env", "FLASK_APP=service")
+
+    assert {each["outcome"] for each in report["revisions"][0]["passes"]} == {"ok"}
+
+
+def test_an_application_without_flask_migrate_is_named_as_the_reason(tmp_path: Path) -> None:
+    version, *packages = FLASK["new"]
+    python = interpreter(version, *packages)
+    folder = made(tmp_path / "project")
+    write(folder, {"service.py": SERVICE.replace("    Migrate(app, db)\n", "")})
+
+    kind, message = refused(folder, python, FLASK_APP="service")
+
+    assert kind == "environment"
+    assert message.startswith("Flask's application has no Flask-Migrate.")
+
+
+def test_a_launcher_gets_the_config_of_flask_migrate(tmp_path: Path) -> None:
+    version, *packages = FLASK["new"]
+    python = interpreter(version, *packages)
+    folder = made(tmp_path / "project")
+    write(folder, {"launcher.py": "def start(config):\n    raise RuntimeError(config.config_file_name)\n"})
+
+    with somewhere() as place:
+        told = (
+            "--revisions",
+            "a:b",
+            "--python",
+            python,
+            "--env",
+            "FLASK_APP=service",
+            "--launcher",
+            "launcher:start",
+        )
+        done = place.review(folder, *told)
+
+    assert "alembic.ini" in done.stdout
+    assert done.returncode == 3

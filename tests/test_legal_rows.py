@@ -29,19 +29,64 @@ def told(bench: Bench, story: Story) -> dict[str | None, Finding]:
 @pytest.mark.parametrize(
     ("upgrade", "query"),
     [
-        (CASE, "SELECT (lower(email)), count(*) FROM users GROUP BY (lower(email)) HAVING count(*) > 1"),
+        (
+            CASE,
+            "SELECT (lower(email)), count(*) FROM users WHERE (lower(email)) IS NOT NULL GROUP BY (lower(email)) HAVING count(*) > 1",
+        ),
         (
             'op.execute("CREATE UNIQUE INDEX ix ON users (city, upper(code))")',
-            "SELECT city, (upper(code)), count(*) FROM users GROUP BY city, (upper(code)) HAVING count(*) > 1",
+            "SELECT city, (upper(code)), count(*) FROM users WHERE city IS NOT NULL AND (upper(code)) IS NOT NULL GROUP BY city, (upper(code)) HAVING count(*) > 1",
         ),
         (
             'op.execute("CREATE UNIQUE INDEX ix ON users (trim(email))")',
-            "SELECT (trim(email)), count(*) FROM users GROUP BY (trim(email)) HAVING count(*) > 1",
+            "SELECT (trim(email)), count(*) FROM users WHERE (trim(email)) IS NOT NULL GROUP BY (trim(email)) HAVING count(*) > 1",
         ),
     ],
 )
 def test_unique_texts_that_differ_in_case_or_in_a_space_are_tried(upgrade: str, query: str, bench: Bench) -> None:
     (found,) = told(bench, Story((GIVEN,), (upgrade,))).values()
+
+    assert found.evidence["query"] == query
+
+
+@pytest.mark.parametrize(
+    ("given", "upgrade", "query"),
+    [
+        (
+            "a int, b text NOT NULL",
+            "ALTER TABLE rooms ADD UNIQUE (a, b)",
+            "SELECT a, b, count(*) FROM rooms WHERE a IS NOT NULL GROUP BY a, b HAVING count(*) > 1",
+        ),
+        (
+            "a int",
+            "ALTER TABLE rooms ADD UNIQUE NULLS NOT DISTINCT (a)",
+            "SELECT a, count(*) FROM rooms GROUP BY a HAVING count(*) > 1",
+        ),
+        (
+            "a int, b bool NOT NULL",
+            "CREATE UNIQUE INDEX ix ON rooms (a) WHERE b OR a > 0",
+            "SELECT a, count(*) FROM rooms WHERE (b OR a > 0) AND a IS NOT NULL GROUP BY a HAVING count(*) > 1",
+        ),
+        (
+            "a int UNIQUE, b int NOT NULL",
+            "ALTER TABLE rooms ADD PRIMARY KEY (b, a)",
+            "SELECT count(*) FROM rooms WHERE a IS NULL",
+        ),
+        (
+            "a int NOT NULL, b int NOT NULL",
+            "ALTER TABLE rooms ADD PRIMARY KEY (a, b)",
+            "SELECT a, b, count(*) FROM rooms GROUP BY a, b HAVING count(*) > 1",
+        ),
+    ],
+)
+def test_the_query_finds_the_rows_that_fail_and_no_others(
+    given: str, upgrade: str, query: str, bench: Bench
+) -> None:
+    if "NULLS NOT" in upgrade and bench.major < 15:
+        pytest.skip("NULLS NOT DISTINCT came with PostgreSQL 15")
+    story = Story((f'op.execute("CREATE TABLE rooms ({given})")',), (f'op.execute("{upgrade}")',))
+
+    (found,) = told(bench, story).values()
 
     assert found.evidence["query"] == query
 

@@ -170,6 +170,17 @@ def test_flask_migrate_keeps_the_ini_file_in_the_script_location(tmp_path: Path)
     assert tree.version_locations == (tmp_path / "migrations/versions",)
 
 
+def test_the_folder_of_a_flask_project_whose_migrations_are_in_its_package_is_above_the_package(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {"app/core/migrations/alembic.ini": ini("# nothing"), "app/core/migrations/env.py": ""})
+    write(tmp_path, {"app/__init__.py": "", "app/core/__init__.py": ""})
+
+    (tree,) = find_trees(tmp_path / "app/core")
+
+    assert (tree.script_location, tree.directory) == (tmp_path / "app/core/migrations", tmp_path)
+
+
 def test_flask_migrate_passes_its_folder_whatever_the_file_says_of_the_script_location(tmp_path: Path) -> None:
     env = "from flask import current_app\n"
     write(tmp_path, {"migrations/alembic.ini": ini("script_location = ."), **SCRIPTS, "migrations/env.py": env})

@@ -227,3 +227,59 @@ def test_a_column_that_the_same_deploy_has_added_is_missed_by_no_running_code(
     refused = found(bench, Story((given,), (adds, change)), "refused-after-upgrade")
 
     assert [each.message.split()[0] for each in refused] == told
+
+
+MEMBERS = """op.execute("CREATE TABLE members (id int PRIMARY KEY, subject text, grants json)")
+op.execute("CREATE TABLE keys (member_id int, key text)")"""
+ADD_ZONE = 'op.add_column("members", sa.Column("zone", sa.Text()))'
+FETCH = """for id, value in op.get_bind().execute(sa.text("SELECT id, {} FROM members")).fetchall():
+    op.get_bind().execute(sa.text("INSERT INTO keys VALUES (:id, :key)"), {{"id": id, "key": str(value)}})
+"""
+
+
+def test_a_column_whose_values_the_revision_takes_elsewhere_is_moved_and_not_renamed(bench: Bench) -> None:
+    up = f'{ADD_ZONE}\n{FETCH.format("subject")}op.drop_column("members", "subject")'
+    down = 'op.add_column("members", sa.Column("subject", sa.Text()))\nop.drop_column("members", "zone")'
+
+    story = Story((MEMBERS,), (up,), downgrade=down)
+
+    assert found(bench, story, "rename-as-drop") == []
+    (dropped,) = found(bench, story, "dropped-column")
+    assert dropped.message.startswith("Dropping `members.subject` breaks the running code")
+
+
+@pytest.mark.parametrize("fetched", ["zone", "length(subject)"], ids=["another column", "how long they are"])
+def test_a_column_whose_values_the_revision_does_not_take_is_lost(fetched: str, bench: Bench) -> None:
+    up = f'{ADD_ZONE}\n{FETCH.format(fetched)}op.drop_column("members", "subject")'
+    down = 'op.add_column("members", sa.Column("subject", sa.Text()))\nop.drop_column("members", "zone")'
+
+    (lost,) = found(bench, Story((MEMBERS,), (up,), downgrade=down), "rename-as-drop")
+
+    assert "destroys every value of `subject`" in lost.message
+
+
+@pytest.mark.parametrize("type_", ["state", "public.state", '"public"."state"'])
+@pytest.mark.parametrize("many", ["", "[]"], ids=["one", "array"])
+def test_a_downgrade_that_makes_an_enum_again_fails_on_the_new_label_and_destroys_nothing(
+    type_: str, many: str, bench: Bench
+) -> None:
+    given = f"""op.execute("CREATE TYPE state AS ENUM ('new', 'done')")
+op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state state{many})")"""
+    up = """with op.get_context().autocommit_block():
+    op.execute("ALTER TYPE public.state ADD VALUE IF NOT EXISTS 'lost'")"""
+    down = "\n".join(
+        f"op.execute({sql!r})"
+        for sql in (
+            f"ALTER TYPE {type_} RENAME TO state_old",
+            f"CREATE TYPE {type_} AS ENUM ('new', 'done')",
+            f"ALTER TABLE jobs ALTER state TYPE {type_}{many} USING state::text{many}::{type_}{many}",
+            "DROP TYPE state_old",
+        )
+    )
+    story = Story((given,), (up,), downgrade=down)
+
+    assert found(bench, story, "destructive-downgrade") == []
+    (fails,) = found(bench, story, "failing-downgrade")
+    assert fails.severity is Severity.NOTICE
+    assert 'invalid input value for enum state: "lost"' in fails.message
+    assert label(bench.record(story), "new1") == "data-dependent"

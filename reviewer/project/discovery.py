@@ -258,7 +258,7 @@ def _tree(config: ConfigFile, section: str, path: Path, git_root: Path | None) -
             )
         # Flask-Migrate keeps alembic.ini inside the script location and passes that folder itself, ignoring the
         # file.
-        tree = replace(tree, directory=file.parent.parent, flask=True)
+        tree = replace(tree, directory=_above_packages(file.parent.parent), flask=True)
         script: Path | None = file.parent
     else:
         tree = replace(tree, directory=_directory(file, location, path, git_root))
@@ -307,6 +307,15 @@ def _directory(file: Path, location: str, path: Path, git_root: Path | None) -> 
         if (folder / location).is_dir():
             return folder
     return file.parent
+
+
+def _above_packages(folder: Path) -> Path:
+    """Return the folder that packages are imported from: flask names a module by where its packages begin, so a start
+    inside one finds no application.
+    """
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
 
 
 def _is_resource(location: str) -> bool:

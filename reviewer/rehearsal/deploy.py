@@ -37,7 +37,7 @@ from reviewer.recording import (
 )
 from reviewer.rehearsal import ambiguous_updates, base_state, control, other_keys, scale, uncopied_rows, unrun
 from reviewer.rehearsal.base_state import BaseState
-from reviewer.rehearsal.interpreter import RunnerProcess
+from reviewer.rehearsal.interpreter import Runner
 from reviewer.rehearsal.lanes import Lanes
 from reviewer.rehearsal.new_code_trial import NewTrial
 from reviewer.rehearsal.obstacles import (
@@ -84,7 +84,7 @@ def rehearse(
     guardian: Guardian,
     folder: Path,
     progress: Progress = lambda _: None,
-    runner: Callable[..., RunnerProcess] | None = None,
+    runner: Callable[..., Runner] | None = None,
     lanes: Lanes | None = None,
 ) -> Recording:
     """Run everything in `plan` and record what happens.

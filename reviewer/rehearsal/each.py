@@ -18,7 +18,7 @@ from reviewer.host.guardian import Guardian
 from reviewer.recording import Direction, History, Outcome, Pass, Recording, Rehearsal, Revision, Skipped
 from reviewer.rehearsal import base_state
 from reviewer.rehearsal.deploy import rehearse
-from reviewer.rehearsal.interpreter import Answer, RunnerProcess
+from reviewer.rehearsal.interpreter import Answer, Runner, RunnerProcess
 from reviewer.rehearsal.lanes import Lanes, Processes, divided, side_by_side
 from reviewer.rehearsal.obstacles import Stop
 from reviewer.rehearsal.old_code_trial import OldTrial
@@ -27,7 +27,7 @@ from reviewer.rehearsal.workbench import Workbench
 
 if TYPE_CHECKING:
     from reviewer.postgres import RunningServer
-    from reviewer.rehearsal.protocol import Hello
+    from reviewer.rehearsal.protocol import AnyCommand, Hello
 
 
 def rehearse_each(
@@ -199,7 +199,7 @@ class _Shared:
         self._runner = runner
         self._process: _Kept | None = None
 
-    def starter(self) -> Callable[..., Any]:
+    def starter(self) -> Callable[..., Runner]:
         """Return the function with which a rehearsal starts its processes. Its first process may be a shared one;
         later ones are fresh.
         """
@@ -235,11 +235,17 @@ class _Kept:
         self._hello = self._hello or self.process.hello()
         return self._hello
 
-    def run(self, *arguments: Any) -> Answer:
+    def run(self, command: AnyCommand, deadline: float, quiet: Callable[[], str | None] | None = None) -> Answer:
         """Run a command as `RunnerProcess.run` does."""
-        answer = self.process.run(*arguments)
+        answer = self.process.run(command, deadline, quiet)
         self.spoilt = self.spoilt or not answer.ok
         return answer
+
+    def last_words(self) -> str:
+        """Return what the process printed before it gave up, and end it."""
+        self.spoilt = True
+        self.process.close()
+        return self.process.last_words()
 
     def close(self) -> None:
         """Do nothing: the next rehearsal may use the process."""

@@ -161,6 +161,28 @@ class _Started:
         self._guardian.forget(self._watched)
 
 
+_TRACEBACK = "Traceback (most recent call last):"
+_LAST_LINES = 4
+
+
+class Runner(Protocol):
+    """What a rehearsal uses of a process of the project's interpreter, its own or one that it shares."""
+
+    began: float
+
+    def hello(self) -> Hello:
+        """Return the runner's first event."""
+
+    def run(self, command: AnyCommand, deadline: float, quiet: Callable[[], str | None] | None = None) -> Answer:
+        """Run a command and return what came of it."""
+
+    def last_words(self) -> str:
+        """Return the last lines that the process printed, once it has been closed."""
+
+    def close(self) -> None:
+        """Give the process up."""
+
+
 class RunnerProcess:
     """One process of the project's interpreter. Use it as a context manager: the process and its children end with
     it.
@@ -341,10 +363,13 @@ class RunnerProcess:
         return b"".join(self._output).decode("utf-8", "replace")[-4000:]
 
     def last_words(self) -> str:
-        """Return the last line that the process printed, as the end of a sentence; empty if there is none."""
+        """Return the last lines that the process printed, as the end of a sentence; empty if there are none. A
+        traceback says it in its last line; a program that explains itself, often above a hint or an address.
+        """
         self._drain.join(0.5)
-        lines = [line for line in self.output.strip().splitlines() if line.strip()]
-        return f": {lines[-1].strip().rstrip('.')}" if lines else ""
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        few = 1 if _TRACEBACK in lines else _LAST_LINES
+        return f": {' / '.join(lines[-few:]).rstrip('.')}" if lines else ""
 
     def close(self) -> None:
         """End the process, its process group and everything that it has started, and reap it."""

@@ -79,7 +79,7 @@ def env_py_failed(failure: Failure, allowed: str, last_words: Callable[[], str])
             )
         case FailureKind.EXITED:
             said = last_words()
-            return Stop(f"env.py ended the process{where}: {message}{said}.", "Check what it needs to continue.")
+            return Stop(f"env.py ended the process{where}: {message}{said}.", GIVE_SETTINGS)
         case _ if failure.sqlstate in NOT_THERE:
             return Stop(
                 f"{what} failed{where}: {message}.",

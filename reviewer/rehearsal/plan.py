@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -12,13 +12,14 @@ from msgspec.structs import replace
 from reviewer.host.guardian import Guardian
 from reviewer.recording import History, Revision
 from reviewer.rehearsal.base_schema import Script
-from reviewer.rehearsal.interpreter import RunnerProcess, Setup
+from reviewer.rehearsal.interpreter import Runner, RunnerProcess, Setup
 from reviewer.rehearsal.kept_state import KeptStates
 from reviewer.rehearsal.old_code import OldSource, Running
 
 if TYPE_CHECKING:
     from reviewer.rehearsal.catalogue_snapshot import Snapshot
 
+_Runner = TypeVar("_Runner", bound=Runner)
 _OF_THE_SESSION = frozenset(
     f"XDG_{each}" for each in ("RUNTIME_DIR", "SESSION_ID", "SESSION_TYPE", "SESSION_CLASS", "SEAT", "VTNR")
 ) | {"TMPDIR", "TEMP", "TMP", "SHELL"}
@@ -115,12 +116,10 @@ class Plan(Struct, frozen=True):
     """Whether the changes may break the history for anyone who starts from an empty database. If so, the history
     also runs with the working tree's code."""
 
-    def process(
-        self, folder: Path, guardian: Guardian, runner: Callable[..., RunnerProcess] | None = None
-    ) -> RunnerProcess:
-        """Start the project's interpreter, with `runner` if it is given."""
+    def process(self, folder: Path, guardian: Guardian, runner: Callable[..., _Runner]) -> _Runner:
+        """Start the project's interpreter with `runner`."""
         setup = replace(self.setup, depends=self.kept is not None)
-        return (runner or self.runner)(self.interpreter, setup, self.environ, folder, guardian)
+        return runner(self.interpreter, setup, self.environ, folder, guardian)
 
     def of_another_lane(self) -> Plan:
         """Return the same for another server, whose base state is not kept: that of the first one is."""

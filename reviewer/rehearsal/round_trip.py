@@ -30,7 +30,17 @@ from reviewer.rows import shape, writing
 from reviewer.rows.shape import Schema
 from reviewer.sql.locks import LockMode
 from reviewer.sql.names import Name
-from reviewer.sql.operations import DoBlock, Insert, Merge, RenameColumn, RenameTable, Select, SetSchema, Update
+from reviewer.sql.operations import (
+    AddEnumValue,
+    DoBlock,
+    Insert,
+    Merge,
+    RenameColumn,
+    RenameTable,
+    Select,
+    SetSchema,
+    Update,
+)
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -81,6 +91,26 @@ def touched(passes: Iterable[Pass]) -> tuple[Name, ...]:
 def reached(passes: Iterable[Pass]) -> tuple[Name, ...]:
     """Return all tables that `touched` considers, including those created in the same run, without a limit."""
     return tuple(dict.fromkeys(relation.as_name for relation in _used(passes)))
+
+
+def relabelled(passes: Iterable[Pass], known: Catalogue) -> tuple[Name, ...]:
+    """Return the tables that can hold a label which the revision adds to a type: that locks none of them."""
+    types = [
+        operation.type
+        for each in passes
+        for statement in each.statements
+        if statement.origin is Origin.REVISION
+        for operation in operations(statement)
+        if isinstance(operation, AddEnumValue)
+    ]
+    return tuple(
+        table.name
+        for table in known.tables
+        if not table.kind.endswith("view")
+        and any(
+            type_.matches(Name.told(column.type.removesuffix("[]"))) for column in table.columns for type_ in types
+        )
+    )[:_MOST_TABLES]
 
 
 def made(passes: Iterable[Pass]) -> frozenset[Name]:

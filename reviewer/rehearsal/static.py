@@ -58,7 +58,9 @@ def render(plan: Plan, guardian: Guardian, folder: Path) -> Recording:
     }
     # Side by side, each in a process of its own. The processes end first, so that an interrupt waits for nothing.
     with ThreadPoolExecutor(len(commands) + 1) as pool, ExitStack() as stack:
-        first, *others = (stack.enter_context(plan.process(folder, guardian)) for _ in range(len(commands) + 1))
+        first, *others = (
+            stack.enter_context(plan.process(folder, guardian, plan.runner)) for _ in range(len(commands) + 1)
+        )
         answers = {
             direction: pool.submit(_answer, process, commands[direction], deadline)
             for direction, process in zip(commands, others, strict=True)

@@ -17,7 +17,7 @@ from reviewer.rehearsal.old_code import affected
 from reviewer.rehearsal.old_code_trial import OldTrial
 from reviewer.rehearsal.protocol import Step
 from reviewer.rehearsal.reader import Run, time_is_over
-from reviewer.rehearsal.round_trip import Departure, RoundTrip, changed, made, reached, touched
+from reviewer.rehearsal.round_trip import Departure, RoundTrip, changed, made, reached, relabelled, touched
 from reviewer.rehearsal.steps import Chain, Lost
 from reviewer.rehearsal.workbench import Ended, Workbench
 from reviewer.sql.names import Name
@@ -264,7 +264,10 @@ class Stepwise:
                     names = [
                         name
                         for each in (revision.id, *reversed(earlier))
-                        for name in reached(self._deployed_of(each))
+                        for name in (
+                            *reached(self._deployed_of(each)),
+                            *relabelled(self._deployed_of(each), known),
+                        )
                     ]
                     wanted = tuple(dict.fromkeys((*names, *since)))[:_MOST_READ]
                     read = row_comparison.read(connection, known, wanted)
@@ -277,8 +280,14 @@ class Stepwise:
         # no application uses a table yet that the same deploy creates
         new = made(run for each in self._plan.revisions for run in self._deployed_of(each.id))
         own = {name for name in new if self._base.catalogue.table(name) is None}
-        tables = tuple(name for name in touched(ups) if name not in own) if self._plan.has_rows else ()
-        return replace(departure, tables=tables, touched=reached(ups), changed=tuple(changed(ups)))
+        used = tuple(dict.fromkeys((*touched(ups), *relabelled(ups, departure.catalogue))))
+        tables = tuple(name for name in used if name not in own) if self._plan.has_rows else ()
+        return replace(
+            departure,
+            tables=tables,
+            touched=tuple(dict.fromkeys((*reached(ups), *used))),
+            changed=tuple(changed(ups)),
+        )
 
     def _try_again(self, revision: Revision, upgraded: str) -> None:
         """Run its upgrade on what it has left behind, where it may have been written for that."""

@@ -31,7 +31,7 @@ from reviewer.recording import (
     Skipped,
     TransactionMode,
 )
-from reviewer.rehearsal.interpreter import OWN_LOCK_TIMEOUT, Answer, RunnerProcess
+from reviewer.rehearsal.interpreter import OWN_LOCK_TIMEOUT, Answer, Runner
 from reviewer.rehearsal.lock_waits import Blockade
 from reviewer.rehearsal.old_code import OldProcess, OldSource, checked_out, moved
 from reviewer.rehearsal.plan import Plan
@@ -103,7 +103,7 @@ class Workbench:
         guardian: Guardian,
         folder: Path,
         progress: Progress,
-        runner: Callable[..., RunnerProcess] | None = None,
+        runner: Callable[..., Runner] | None = None,
     ) -> None:
         self.plan = plan
         self.guardian = guardian
@@ -143,8 +143,8 @@ class Workbench:
         self._fresh = False
         """Whether the process has been restarted and has not run anything yet. The first process may have served
         other rehearsals."""
-        self._process: RunnerProcess | None = self._start()
-        self._told: RunnerProcess | None = None
+        self._process: Runner | None = self._start()
+        self._told: Runner | None = None
         """The process that knows which revisions are settled."""
         self.began = self._process.began
         """In seconds since 1970. The project's code is read later than this."""
@@ -430,7 +430,7 @@ class Workbench:
         ways.append("--postgres URL of a server that has it")
         return " or ".join(dict.fromkeys(ways))
 
-    def _ready(self) -> RunnerProcess:
+    def _ready(self) -> Runner:
         if self._process is None or (self.fresh_each and not self._fresh):
             self.restart()
         assert self._process is not None
@@ -446,8 +446,8 @@ class Workbench:
                 self.server.terminate_connections(self._at)
         self._at = following
 
-    def _start(self) -> RunnerProcess:
-        return self.plan.process(self.folder, self.guardian, self._runner)
+    def _start(self) -> Runner:
+        return self.plan.process(self.folder, self.guardian, self._runner or self.plan.runner)
 
     def time(self, command: AnyCommand, database: str, seconds: float) -> Run:
         """Run a command as `run` does, in at most `seconds`, without a look at the server in between: for how long its

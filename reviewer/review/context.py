@@ -63,6 +63,13 @@ def _binds(statement: Statement) -> bool:
     return bool(statement.parameters) or sent_for_many(statement)
 
 
+def _fetches(sql: str, column: str) -> bool:
+    """Whether a SELECT returns the column itself, as far as its text tells."""
+    head = re.match(r"\s*SELECT\b(.*?)\bFROM\b", sql, re.IGNORECASE | re.DOTALL)
+    listed = re.sub(r"\w+\s*\([^()]*\)", "", head[1]) if head is not None else ""
+    return re.search(rf"\b{re.escape(column)}\b", listed) is not None
+
+
 class Context(Struct, frozen=True, dict=True):
     """The state in which one subject is checked. Relations created in the same deploy never count as existing."""
 
@@ -321,6 +328,18 @@ class Context(Struct, frozen=True, dict=True):
             elif isinstance(operation, Insert | Update) and read and _binds(statement):
                 return True
         return False
+
+    def taken_in_python(self, table: Name, column: str) -> bool:
+        """Whether the revision has fetched the values of the column before, and then written rows with values that it
+        bound.
+        """
+        return self.moved_in_python(table) and any(
+            isinstance(operation, Select)
+            and statement.error is None
+            and any(each.matches(table) for each in operation.tables)
+            and _fetches(statement.sql, column)
+            for operation, statement in self.same_revision()
+        )
 
     @cached_property
     def earlier(self) -> tuple[tuple[Operation, Statement], ...]:

@@ -122,8 +122,17 @@ class EnvPy:
 
         if not hasattr(g, "x_arg"):
             g.x_arg = []  # what `flask db` sets, and Flask-Migrate 4.0 reads
+        if "migrate" not in current_app.extensions:
+            raise Expected(
+                "environment",
+                "Flask's application has no Flask-Migrate. Where a command of your own adds it, let FLASK_APP name a"
+                " function that makes the application and calls Migrate(app, db)",
+            )
         migrate = current_app.extensions["migrate"].migrate
-        return migrate.get_config(self.setup["script_location"], x_arg=list(self.setup.get("x") or ()) or None)
+        config = migrate.get_config(self.setup["script_location"], x_arg=list(self.setup.get("x") or ()) or None)
+        if self.setup.get("launcher"):
+            self.launch(config)
+        return config
 
     def launch(self, config: Any) -> None:
         import importlib

@@ -280,18 +280,24 @@ def _table_constraint(reader: Reader, table: Name, name: str | None) -> TableCon
         if reader.accept("WHERE"):
             reader.group()
         return AddExclusion(table, name)
-    make = AddPrimaryKey if reader.accept("PRIMARY", "KEY") else AddUnique
-    if make is AddUnique:
+    primary = reader.accept("PRIMARY", "KEY")
+    one_null = False
+    if not primary:
         reader.expect("UNIQUE")
         if reader.accept("NULLS"):
-            reader.accept("NOT")
+            one_null = reader.accept("NOT")
             reader.expect("DISTINCT")
+    columns = ()
+    index: str | None = None
     if reader.at("USING", "INDEX") and not reader.at("USING", "INDEX", "TABLESPACE"):
         reader.expect("USING", "INDEX")
-        return make(table, name, (), reader.identifier())
-    columns = _key_columns(reader)
-    index_details(reader)
-    return make(table, name, columns)
+        index = reader.identifier()
+    else:
+        columns = _key_columns(reader)
+        index_details(reader)
+    if primary:
+        return AddPrimaryKey(table, name, columns, index)
+    return AddUnique(table, name, columns, index, nulls_not_distinct=one_null)
 
 
 def index_columns(reader: Reader) -> tuple[str, ...]:

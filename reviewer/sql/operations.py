@@ -290,6 +290,7 @@ class AddUnique(Struct, frozen=True):
     name: str | None
     columns: tuple[str, ...] = ()
     using_index: str | None = None
+    nulls_not_distinct: bool = False
 
 
 class AddPrimaryKey(Struct, frozen=True):
