@@ -283,3 +283,28 @@ op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state state{many})")"""
     assert fails.severity is Severity.NOTICE
     assert 'invalid input value for enum state: "lost"' in fails.message
     assert label(bench.record(story), "new1") == "data-dependent"
+
+
+def test_rows_that_a_cursor_of_the_server_fetches_later_are_read_by_its_own_statement(bench: Bench) -> None:
+    up = """op.add_column("members", sa.Column("note", sa.Text()))
+fetched = op.get_bind().execute(sa.text("SELECT id, grants FROM members").execution_options(yield_per=1000))
+for row in fetched:
+    pass"""
+    story = Story((MEMBERS,), (up,), downgrade='op.drop_column("members", "note")')
+
+    assert found(bench, story, "unrecognized-statement") == []
+    (reading,) = found(bench, story, "work-under-lock")
+    assert reading.message.startswith("Reading every row of `members`")
+    (added,) = found(bench, story, "endless-lock-wait")
+    assert added.location is not None
+    assert reading.location is not None
+    assert reading.location.line == added.location.line + 1
+
+
+def test_a_column_that_the_application_has_made_already_is_told_with_who_may_have_made_it(bench: Bench) -> None:
+    given = MEMBERS + '\nop.execute("ALTER TABLE members ADD zone text")'
+
+    (failed,) = found(bench, Story((given,), (ADD_ZONE,)), "failing-upgrade")
+
+    assert 'column "zone" of relation "members" already exists' in failed.message
+    assert "`create_all()` of the application did" in failed.message
