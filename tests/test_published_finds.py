@@ -263,7 +263,8 @@ def test_a_column_whose_values_the_revision_does_not_take_is_lost(fetched: str, 
 def test_a_downgrade_that_makes_an_enum_again_fails_on_the_new_label_and_destroys_nothing(
     type_: str, many: str, bench: Bench
 ) -> None:
-    given = f"""op.execute("CREATE TYPE state AS ENUM ('new', 'done')")
+    labels = ", ".join(f"'l{number}'" for number in range(25))
+    given = f"""op.execute("CREATE TYPE state AS ENUM ({labels})")
 op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state state{many})")"""
     up = """with op.get_context().autocommit_block():
     op.execute("ALTER TYPE public.state ADD VALUE IF NOT EXISTS 'lost'")"""
@@ -271,7 +272,7 @@ op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state state{many})")"""
         f"op.execute({sql!r})"
         for sql in (
             f"ALTER TYPE {type_} RENAME TO state_old",
-            f"CREATE TYPE {type_} AS ENUM ('new', 'done')",
+            f"CREATE TYPE {type_} AS ENUM ({labels})",
             f"ALTER TABLE jobs ALTER state TYPE {type_}{many} USING state::text{many}::{type_}{many}",
             "DROP TYPE state_old",
         )
@@ -281,5 +282,31 @@ op.execute("CREATE TABLE jobs (id int PRIMARY KEY, state state{many})")"""
     assert found(bench, story, "destructive-downgrade") == []
     (fails,) = found(bench, story, "failing-downgrade")
     assert fails.severity is Severity.NOTICE
+    assert "once the tables hold `lost` in `jobs.state`" in fails.message
     assert 'invalid input value for enum state: "lost"' in fails.message
     assert label(bench.record(story), "new1") == "data-dependent"
+
+
+def test_rows_that_a_cursor_of_the_server_fetches_later_are_read_by_its_own_statement(bench: Bench) -> None:
+    up = """op.add_column("members", sa.Column("note", sa.Text()))
+fetched = op.get_bind().execute(sa.text("SELECT id, grants FROM members").execution_options(yield_per=1000))
+for row in fetched:
+    pass"""
+    story = Story((MEMBERS,), (up,), downgrade='op.drop_column("members", "note")')
+
+    assert found(bench, story, "unrecognized-statement") == []
+    (reading,) = found(bench, story, "work-under-lock")
+    assert reading.message.startswith("Reading every row of `members`")
+    (added,) = found(bench, story, "endless-lock-wait")
+    assert added.location is not None
+    assert reading.location is not None
+    assert reading.location.line == added.location.line + 1
+
+
+def test_a_column_that_the_application_has_made_already_is_told_with_who_may_have_made_it(bench: Bench) -> None:
+    given = MEMBERS + '\nop.execute("ALTER TABLE members ADD zone text")'
+
+    (failed,) = found(bench, Story((given,), (ADD_ZONE,)), "failing-upgrade")
+
+    assert 'column "zone" of relation "members" already exists' in failed.message
+    assert "`create_all()` of the application did" in failed.message

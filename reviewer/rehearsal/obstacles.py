@@ -152,7 +152,8 @@ def ran_nothing() -> Stop:
     """Explain that env.py succeeded without running migrations."""
     return Stop(
         "env.py ran to its end without running migrations.",
-        "Make sure that it calls context.run_migrations() when it is not in offline mode.",
+        "Make sure that it calls context.run_migrations() when it is not in offline mode. Where it runs them for each"
+        " schema or tenant that it finds in the database, give it one with --base-schema FILE.",
     )
 
 

@@ -59,6 +59,10 @@ def _created(extension: str) -> str:
     return f"CREATE EXTENSION IF NOT EXISTS {quoted(extension)}"
 
 
+_MADE_BEFORE = (
+    "Another revision made it, `create_all()` of the application did, or a downgrade has left it behind: find out which,"
+    " and let one of them make it."
+)
 _MADE_HERE = "An earlier statement of this revision has made it: give one of them another name."
 
 _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
@@ -101,13 +105,8 @@ _BY_SQLSTATE: dict[str, tuple[tuple[str, str], ...]] = {
         (r"", "Something has this name already: another revision made it, or a downgrade has left it behind."),
     ),
     "42883": _of_extensions("function ", r"\("),
-    "42P07": (
-        (
-            r"",
-            "Another revision made it, `create_all()` of the application did, or a downgrade has left it behind: find"
-            " out which, and let one of them make it.",
-        ),
-    ),
+    "42701": ((r"", _MADE_BEFORE),),
+    "42P07": ((r"", _MADE_BEFORE),),
     "42804": (
         (
             r'default for column "(?P<name>[^"]+)"',

@@ -233,8 +233,13 @@ def _new_labels(
     for table in tables:
         for field in table.fields:
             kind = schema.by_oid.get(field.type)
-            same = kind is not None and kind.kind == "e" and kind.name == Name.told(difference.name).name
-            if same and new and _set(connection, table, field, values.literal(new[0])):
+            single = schema.by_oid.get(kind.element) if kind is not None and kind.element else kind
+            same = single is not None and single.kind == "e" and single.name == Name.told(difference.name).name
+            if kind is None or not same or not new:
+                continue
+            label = values.literal(new[0])
+            value = f"CAST(ARRAY[{label}] AS {kind.text})" if kind.element else label
+            if _set(connection, table, field, value):
                 told.append(f"`{new[0]}` in `{table.name}.{field.name}`")
     return told
 

@@ -90,6 +90,9 @@ class Watched:
         self.then: str | None = None  # what to run when that query has been answered
         # makes the beginning of a statement that is only reported if it fails
         self.untold: Callable[[], dict[str, Any]] | None = None
+        # the report that the current statement begins, and that of one whose rows a cursor of the server fetches later
+        self.begun: dict[str, Any] | None = None
+        self.fetched: dict[str, Any] | None = None
 
     @property
     def may_be_limited(self) -> bool:
@@ -214,6 +217,7 @@ class Watcher:
         tells = not self.timed and self.allowance.tells(place)
         begin = self.beginning(place, *told, whole=tells)
         watched.untold = None if tells else lambda: begin
+        watched.begun = begin if tells else None
         if tells:
             # sent together with the answer to a pending query
             (self.channel.emit if watched.pending is None else self.channel.hold)(**begin)
@@ -290,6 +294,8 @@ class Watcher:
             watched.untold = None
         if self.timed or self.silent:
             return
+        if getattr(context, "_is_server_side", False) and watched.begun is not None:
+            watched.fetched = watched.begun
         rows = getattr(cursor, "rowcount", None)
         event: dict[str, Any] = {
             "event": "statement",
@@ -394,8 +400,8 @@ class Watcher:
         self.allowance.lines.clear()
 
     def rest(self, connection: Any, function: Any) -> None:
-        """Report what a revision did after its last statement through the driver's own cursor, bypassing
-        SQLAlchemy.
+        """Report what a revision did after its last statement: the rows that a cursor of the server has fetched since,
+        and what went through the driver's own cursor, bypassing SQLAlchemy.
         """
         if not self.observe or connection is None or connection.closed or connection.invalidated:
             return
@@ -409,16 +415,21 @@ class Watcher:
         if not any(observation[name] for name in relations.CHANGES):
             return
         self.count += 1
-        self.channel.emit(
-            event="begin",
-            n=self.count,
-            sql=PAST_SQLALCHEMY,
-            path=os.path.realpath(function.__code__.co_filename),
-            line=function.__code__.co_firstlineno,
-            origin="revision",
-            parameters=[],
-            connection=watched.number,
-        )
+        begin: dict[str, Any] = {
+            "event": "begin",
+            "n": self.count,
+            "sql": PAST_SQLALCHEMY,
+            "path": os.path.realpath(function.__code__.co_filename),
+            "line": function.__code__.co_firstlineno,
+            "origin": "revision",
+            "parameters": [],
+            "connection": watched.number,
+        }
+        if watched.fetched is not None and not any(
+            observation[name] for name in relations.CHANGES if name != "scanned"
+        ):
+            begin = {**watched.fetched, "n": self.count}
+        self.channel.emit(**begin)
         self.channel.emit(
             event="statement", n=self.count, seconds=0.0, in_transaction=True, observation=observation
         )
