@@ -1991,3 +1991,19 @@ def test_what_does_harm_is_told_apart_from_what_only_looks_like_it(
         told.append({f.rule for f in report.findings if f.severity.value != "notice"})
 
     assert [pair.rule in each for each in told] == [True, False]
+
+
+@pytest.mark.parametrize(("default", "severity"), [("", "notice"), (" DEFAULT ''", "error")])
+def test_a_check_on_a_column_that_the_insert_leaves_out_is_proof_only_where_its_default_is_rejected(
+    default: str, severity: str, bench: cases.Bench
+) -> None:
+    condition = "name <> ''" if default else "name IS NOT NULL"
+    upgrade = sent(f"ALTER TABLE users ADD CONSTRAINT of_name CHECK ({condition}) NOT VALID")
+    setup = (f"CREATE TABLE users (id int PRIMARY KEY, name varchar(50){default})",)
+
+    report = bench.review(replace(case((upgrade, NO_WAY_BACK)), setup=setup))
+
+    told = {
+        f.severity.value for f in report.findings if f.rule in {"refused-after-upgrade", "stricter-for-old-code"}
+    }
+    assert told == {severity}

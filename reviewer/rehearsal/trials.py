@@ -877,7 +877,7 @@ def _is_evidence(
     if state.startswith(_OF_THE_MOMENT) and state != "55000":
         return False
     if state == "23503":
-        return _of_columns_left_out(connection, found, "f")
+        return _of_columns_left_out(connection, found, before, "f")
     if state in {"23505", "23P01", "23001"}:
         return False
     old = before.catalogue.table(found.subject)
@@ -885,7 +885,7 @@ def _is_evidence(
         return (
             found.constraint is None
             or _of_new_columns(connection, found, before)
-            or _of_columns_left_out(connection, found, "c")
+            or _of_columns_left_out(connection, found, before, "c")
             or _judges_otherwise(found, before, changes)
         )
     if state == "23502" and old is not None and found.column is not None:
@@ -939,13 +939,18 @@ def _of_new_columns(connection: Connection[tuple[object, ...]], found: Refused, 
     return bool(columns) and not any(old is not None and old.column(each) for each in columns)
 
 
-def _of_columns_left_out(connection: Connection[tuple[object, ...]], found: Refused, kind: str) -> bool:
-    """Return whether the constraint covers only columns that the INSERT leaves to their defaults and to triggers. What a
-    function writes elsewhere may come from the columns that it does write.
+def _of_columns_left_out(
+    connection: Connection[tuple[object, ...]], found: Refused, before: Before, kind: str
+) -> bool:
+    """Return whether the constraint covers only columns that the INSERT leaves out, one of them new or left to its default:
+    the running code may always write a column that would be NULL. What a function writes elsewhere may come from the
+    columns that the INSERT does write.
     """
     direct = found.action == "insert" and found.function is None
     columns = _columns_of(connection, found, kind) if direct else []
-    return bool(columns) and not set(columns) & set(found.columns)
+    old = before.catalogue.table(found.subject)
+    known = [old.column(name) for name in columns] if old is not None else []
+    return not set(columns) & set(found.columns) and any(c is None or c.default is not None for c in known)
 
 
 def _columns_of(connection: Connection[tuple[object, ...]], found: Refused, kind: str) -> list[str]:
