@@ -79,8 +79,10 @@ def _constraint(node: Any, table: str) -> Fact:
     unenforced = kind in {"AddCheck", "AddForeignKey"} and not node.is_enforced
     unchecked = bool(node.skip_validation) or unenforced
     match kind:
-        case "AddPrimaryKey" | "AddUnique":
+        case "AddPrimaryKey":
             return (kind, table, name, _strings(node.keys), node.indexname)
+        case "AddUnique":
+            return (kind, table, name, _strings(node.keys), node.indexname, bool(node.nulls_not_distinct))
         case "AddCheck":
             return (kind, table, name, unchecked)
         case "AddForeignKey":
