@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +110,7 @@ def judged(
     selected = _selected(config, loaded)
     asked = {check.RULE.id for check in selected}
     reporters = {check.RULE.reports_failed: check.RULE.id for check in loaded if check.RULE.reports_failed}
-    waiting = {check.RULE.id for check in loaded if check.RULE.group.about_waiting}
+    waiting = waiting_rules()
     merging = merging_rules() if merge else frozenset[str]()
     of_files = {check.RULE.id for check in loaded if check.RULE.once_a_file and merge}
     reports = []
@@ -199,30 +199,28 @@ def _locks(statement: Statement) -> Sequence[Lock]:
 
 def code_rules() -> frozenset[str]:
     """The rules about the running code."""
-    import checks as all_checks
-
-    return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.group is Group.BREAKING_CODE)
+    return _rules(lambda rule: rule.group is Group.BREAKING_CODE)
 
 
 def merging_rules() -> frozenset[str]:
     """The rules whose findings on one table of one revision become one."""
-    import checks as all_checks
-
-    return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.merges)
+    return _rules(lambda rule: rule.merges)
 
 
 def quiet_rules() -> frozenset[str]:
     """The rules that are silent where another one says as much at the same place."""
-    import checks as all_checks
-
-    return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.yields or check.RULE.last_resort)
+    return _rules(lambda rule: rule.yields or rule.last_resort)
 
 
 def waiting_rules() -> frozenset[str]:
     """The rules about how long others wait for a lock of the migration."""
+    return _rules(lambda rule: rule.group.about_waiting)
+
+
+def _rules(wanted: Callable[[Rule], object]) -> frozenset[str]:
     import checks as all_checks
 
-    return frozenset(check.RULE.id for check in all_checks.load() if check.RULE.group.about_waiting)
+    return frozenset(check.RULE.id for check in all_checks.load() if wanted(check.RULE))
 
 
 def _selected(config: Config, loaded: Sequence[Check]) -> list[Check]:

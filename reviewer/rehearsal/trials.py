@@ -371,10 +371,8 @@ class _Session:
         """
         import psycopg
 
-        start = self._as(attempt.role) + _then(attempt.first)
-        found = attempt.finds or "SELECT"
         for compares in dict.fromkeys(("", attempt.compares)):
-            counted = f"{start}{found};{_WRITES};{attempt.sql} {compares};{_WRITES}"
+            counted = self._counted(attempt, _WRITES, f"{attempt.sql} {compares}")
             try:
                 *_, (there, _), (_, before), (count, row), (_, after) = self._results(counted)
             except psycopg.Error:
@@ -391,13 +389,18 @@ class _Session:
         """Return whether a DELETE finds the row that it is for, and rows are inserted while none is changed or deleted."""
         import psycopg
 
-        start = self._as(attempt.role) + _then(attempt.first)
-        counted = f"{start}{attempt.finds or 'SELECT'};{_CHANGES};{attempt.sql};{_CHANGES}"
         try:
-            *_, (there, _), (_, before), _, (_, after) = self._results(counted)
+            *_, (there, _), (_, before), _, (_, after) = self._results(
+                self._counted(attempt, _CHANGES, attempt.sql)
+            )
         except psycopg.Error:
             return False
         return there > 0 and before is not None and before[0] is not None and before == after
+
+    def _counted(self, attempt: _Attempt, counts: str, sql: str) -> str:
+        """Return `sql` after the query for the row that it is for, between two of `counts`."""
+        start = self._as(attempt.role) + _then(attempt.first)
+        return f"{start}{attempt.finds or 'SELECT'};{counts};{sql};{counts}"
 
     def _results(self, sql: str) -> Iterator[tuple[int, tuple[object, ...] | None]]:
         """Yield the number of rows and the first row of each of several statements. Their effects are undone. Raises
@@ -598,27 +601,23 @@ def _with_what_follows(
 ) -> Iterator[_Attempt]:
     """Yield a DELETE of a row for each foreign key whose rows follow it, and an UPDATE of its key to new `values`."""
     for other in schema.tables:
-        for key in other.keys:
+        for key in (each for each in other.keys if each.referenced == table.oid):
+            columns = ", ".join(map(quoted, key.columns))
+            given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key.columns)
+            referring = f"SELECT {columns} FROM {other.name.sql} WHERE {given} ORDER BY {columns}"
+            referenced = ", ".join(map(quoted, key.referenced_columns))
+            follows = (other.oid, key.columns)
             new = [values.get(column) for column in key.referenced_columns]
-            if key.referenced == table.oid and key.follows_key and None not in new:
-                columns = ", ".join(map(quoted, key.columns))
-                given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key.columns)
+            if key.follows_key and None not in new:
                 sets = ", ".join(
                     f"{quoted(c)} = {literal(str(v))}" for c, v in zip(key.referenced_columns, new, strict=True)
                 )
-                referenced = ", ".join(map(quoted, key.referenced_columns))
-                one = f"SELECT {columns} FROM {other.name.sql} WHERE {given} ORDER BY {columns} LIMIT 1"
-                sql = f"UPDATE {name.sql} SET {sets} WHERE ({referenced}) = ({one})"
-                follows = (other.oid, key.columns)
+                sql = f"UPDATE {name.sql} SET {sets} WHERE ({referenced}) = ({referring} LIMIT 1)"
                 yield _Attempt(
                     table.oid, name, "table", "update", sql, key.referenced_columns, role, follows=follows
                 )
-            if key.referenced == table.oid and key.follows:
-                columns = ", ".join(map(quoted, key.columns))
-                given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key.columns)
-                one = f"SELECT {columns} FROM {other.name.sql} WHERE {given} ORDER BY {columns} DESC LIMIT 1"
-                referenced = ", ".join(map(quoted, key.referenced_columns))
-                sql = f"DELETE FROM {name.sql} WHERE ({referenced}) = ({one})"
+            if key.follows:
+                sql = f"DELETE FROM {name.sql} WHERE ({referenced}) = ({referring} DESC LIMIT 1)"
                 yield _Attempt(
                     table.oid,
                     name,
@@ -626,7 +625,7 @@ def _with_what_follows(
                     "delete",
                     sql,
                     role=role,
-                    follows=(other.oid, key.columns),
+                    follows=follows,
                     finds=f"SELECT{sql.removeprefix('DELETE')}",
                 )
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reviewer.recording import UNTOUCHED, Broken, Direction, NewCode, OldCode, Recording, Revision
 from reviewer.release.model import Cell, Order, Sequence, Stage, When
 from reviewer.review.finding import Finding, Severity
-from reviewer.sql.names import listed
+from reviewer.sql.names import Name, listed
 
 _NAMED = 5
 _NO_VALUE = "23502"
@@ -130,19 +130,22 @@ def _tried(
         return Cell.BREAKS, (f"{here}: {_told(broken, allowed)}",)
     if lost := [each for each in every if each.revision is None]:
         return Cell.UNKNOWN, (f"{somewhere}: {_told(lost, allowed)}",)
-    touched = [
-        lock.relation.as_name
-        for run in recording.passes_of(revision.id)
-        for statement in run.statements
-        if statement.observation is not None
-        for lock in statement.observation.locks
-    ]
     for each in found.mapped:
-        if each.untried and not each.tried and any(each.table.matches(name) for name in touched):
+        if each.untried and not each.tried and _touches(recording, revision, each.table):
             return Cell.UNKNOWN, (
                 f"{here}: nothing could be tried on `{each.table}` ({each.model}): {each.untried}",
             )
     return Cell.RUNS, ()
+
+
+def _touches(recording: Recording, revision: Revision, table: Name) -> bool:
+    return any(
+        table.matches(lock.relation.as_name)
+        for run in recording.passes_of(revision.id)
+        for statement in run.statements
+        if statement.observation is not None
+        for lock in statement.observation.locks
+    )
 
 
 def _told(broken: list[Broken], allowed: Collection[Broken]) -> str:

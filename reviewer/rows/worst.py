@@ -49,11 +49,12 @@ def make(
         moved = list(partition_bounds.changes(connection, bounds))
         sent = list(statements)
         documents, texts = _read_from(sent)
+        folded = _folded(sent)
         in_ranges = any(_RANGE.search(each) for each in sent)
         for table in wanted[:_MOST_TABLES]:
             asked = _asked(table, sent)
             _fill_pages(connection, schema, table, asked, sent)
-            changes = list(_changes(schema, table, documents, texts, _folded(sent)))[:_MOST_CHANGES]
+            changes = list(_changes(schema, table, documents, texts, folded))[:_MOST_CHANGES]
             changes += _far_keys(schema, table) if in_ranges else []
             changes += [_to(table, key, made) for name, key, made in moved if name.matches(table.name)]
             changes += list(_taken(schema, table, asked, documents, texts))[:_MOST_CHANGES]

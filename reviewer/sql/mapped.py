@@ -34,8 +34,7 @@ def of(tree: object) -> Iterator[Mapped]:
 
 def _listed(value: object, column: str) -> tuple[str | None, ...]:
     """The values of the column that a CASE is about; empty if it is no such CASE, or has an ELSE."""
-    while isinstance(value, exp.Cast | exp.Paren):
-        value = value.this
+    value = _bare(value)
     if not isinstance(value, exp.Case) or value.args.get("default") is not None:
         return ()
     found: list[str | None] = []
@@ -63,9 +62,7 @@ def _texts(condition: object, operand: object, column: str) -> list[str | None] 
 
 def _values(nodes: Sequence[object]) -> list[str | None] | None:
     found: list[str | None] = []
-    for node in nodes:
-        while isinstance(node, exp.Cast | exp.Paren):
-            node = node.this
+    for node in map(_bare, nodes):
         if isinstance(node, exp.Placeholder | exp.Parameter):
             found.append(None)
         elif isinstance(node, exp.Literal):
@@ -76,6 +73,12 @@ def _values(nodes: Sequence[object]) -> list[str | None] | None:
 
 
 def _is(value: object, column: str) -> bool:
-    while isinstance(value, exp.Cast | exp.Paren):
-        value = value.this
-    return isinstance(value, exp.Column) and value.name == column
+    found = _bare(value)
+    return isinstance(found, exp.Column) and found.name == column
+
+
+def _bare(node: object) -> object:
+    """What stands within parentheses and casts."""
+    while isinstance(node, exp.Cast | exp.Paren):
+        node = node.this
+    return node
